@@ -1,0 +1,51 @@
+//! The one error type: what went wrong, and which exit code it deserves.
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error as the user sees it: one clear sentence and an exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bad input: names the file, key or tensor, what was found and what is allowed. Exit code 2.
+    #[error("{0}")]
+    Input(String),
+    /// A comparison failed (validation). Exit code 1.
+    #[error("{0}")]
+    Verdict(String),
+    /// The device refused, ran out of memory or was lost. Exit code 1.
+    #[error("device: {0}")]
+    Device(String),
+    /// A broken promise inside the program. Exit code 1.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// Bad input, as a finished sentence.
+    pub fn input(message: impl Into<String>) -> Self {
+        Error::Input(message.into())
+    }
+
+    /// A device failure, as a finished sentence.
+    pub fn device(message: impl Into<String>) -> Self {
+        Error::Device(message.into())
+    }
+
+    /// A broken promise inside the program.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Error::Internal(message.into())
+    }
+
+    /// An input error about a file: "PATH: WHAT".
+    pub fn file(path: &std::path::Path, what: impl std::fmt::Display) -> Self {
+        Error::Input(format!("{}: {what}", path.display()))
+    }
+
+    /// The process exit code: 2 for bad input, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Input(_) => 2,
+            Error::Verdict(_) | Error::Device(_) | Error::Internal(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The CPU engine: fast f32 for people without a GPU. GEMM for the convolutions, rayon over clients and images; the
+//! partition of every sum depends on shapes only, so results do not depend on the number of threads.
+
+mod args;
+mod util;
+
+pub use args::Args;
+
+use super::{BufferId, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
+use crate::kernels::Kernel;
+use crate::{Error, Result};
+
+/// A kernel's CPU implementation: parameter words, operands.
+pub type CpuFn = fn(&[u32], &Args);
+
+/// One line per catalogue row (a test holds the two lists equal).
+static FUNCTIONS: &[(&str, CpuFn)] = &[("fill", util::fill)];
+
+fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
+    FUNCTIONS
+        .iter()
+        .find(|(name, _)| *name == kernel.name())
+        .map(|f| f.1)
+        .ok_or_else(|| Error::internal(format!("the cpu engine has no `{}`", kernel.name())))
+}
+
+/// Runs recordings on the host in f32.
+#[derive(Debug)]
+pub struct CpuEngine {
+    buffers: Vec<Vec<u32>>,
+    traffic: Traffic,
+    descriptor: Descriptor,
+}
+
+impl Default for CpuEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CpuEngine {
+    /// An empty engine.
+    pub fn new() -> Self {
+        let descriptor = Descriptor {
+            engine: "cpu".into(),
+            adapter: "built-in CPU engine (f32, GEMM)".into(),
+            backend: "-".into(),
+            device_type: "Cpu".into(),
+            driver: "-".into(),
+            variant: "-".into(),
+        };
+        CpuEngine { buffers: Vec::new(), traffic: Traffic::default(), descriptor }
+    }
+}
+
+impl Engine for CpuEngine {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn alloc(&mut self, _label: &str, words: usize) -> Result<Tensor> {
+        self.buffers.push(vec![0; words]);
+        Ok(Tensor { buffer: BufferId(self.buffers.len() as u32 - 1), offset: 0, words })
+    }
+
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+        if words.len() > to.words {
+            return Err(Error::internal(format!("write of {} words to a tensor of {}", words.len(), to.words)));
+        }
+        self.buffers[to.buffer.0 as usize][to.offset..to.offset + words.len()].copy_from_slice(words);
+        Ok(())
+    }
+
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.traffic.add(purpose, 4 * from.words as u64);
+        Ok(self.buffers[from.buffer.0 as usize][from.offset..from.offset + from.words].to_vec())
+    }
+
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        let functions: Vec<CpuFn> = recording.launches().iter().map(|l| function(l.kernel)).collect::<Result<_>>()?;
+        for _ in 0..times {
+            for (launch, function) in recording.launches().iter().zip(&functions) {
+                function(&launch.params, &Args::new(&mut self.buffers, launch.kernel.bindings(), &launch.args));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    fn max_binding_words(&self) -> usize {
+        usize::MAX
+    }
+}

@@ -1,0 +1,115 @@
+//! What every engine offers.
+
+use super::{Recording, Tensor};
+use crate::Result;
+use std::collections::BTreeMap;
+
+/// Why the host reads device memory. Bytes are counted per purpose: during a round only `RoundScalars` are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A few scalars a client and round: losses, norms.
+    RoundScalars,
+    /// Samples and metrics on evaluation rounds.
+    Evaluation,
+    /// Weights written to files.
+    Checkpoint,
+    /// Validation and tests.
+    Check,
+}
+
+/// Bytes read back so far, by purpose.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic(BTreeMap<Purpose, u64>);
+
+impl Traffic {
+    /// Counts `bytes` for `purpose`.
+    pub fn add(&mut self, purpose: Purpose, bytes: u64) {
+        *self.0.entry(purpose).or_default() += bytes;
+    }
+    /// Bytes read for `purpose`.
+    pub fn bytes(&self, purpose: Purpose) -> u64 {
+        self.0.get(&purpose).copied().unwrap_or(0)
+    }
+    /// Bytes read in all.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// What an engine is, for plans, logs and reports.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Descriptor {
+    /// `gpu`, `cpu` or `reference`.
+    pub engine: String,
+    /// Adapter name, or the CPU engine's name.
+    pub adapter: String,
+    /// `Vulkan`, `Metal`, `Dx12`, `Gl` or `-`.
+    pub backend: String,
+    /// `DiscreteGpu`, `IntegratedGpu`, `VirtualGpu`, `Cpu`, `Other`.
+    pub device_type: String,
+    /// Driver name and version, or `-`.
+    pub driver: String,
+    /// The shader variant class in use (`tiled`, `direct`) or `-`.
+    pub variant: String,
+}
+
+/// Executes recordings over buffers of 32-bit words.
+pub trait Engine {
+    /// What this engine is.
+    fn descriptor(&self) -> &Descriptor;
+
+    /// A zero-filled buffer of `words` words, as a tensor over all of it.
+    ///
+    /// # Errors
+    /// When the size exceeds the device's limits (named with the label) or memory is out.
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor>;
+
+    /// Uploads `words` to the start of `to`.
+    ///
+    /// # Errors
+    /// When the data exceed the tensor, or the device fails.
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()>;
+
+    /// Downloads a tensor, counting its bytes for `purpose`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>>;
+
+    /// Runs the recording `times` times, in order with everything before it; may return before the device is done.
+    ///
+    /// # Errors
+    /// When a shader does not compile or the device fails; names the launch.
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()>;
+
+    /// Waits until the device has done everything.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn finish(&mut self) -> Result<()>;
+
+    /// Bytes read back so far.
+    fn traffic(&self) -> &Traffic;
+
+    /// The largest tensor a launch may bind, in words.
+    fn max_binding_words(&self) -> usize;
+
+    /// Forgets what was prepared for a recording that will not run again.
+    fn forget(&mut self, _recording: &Recording) {}
+}
+
+/// Uploads f32 values.
+///
+/// # Errors
+/// As [`Engine::write`].
+pub fn write_f32(engine: &mut dyn Engine, to: Tensor, values: &[f32]) -> Result<()> {
+    engine.write(to, bytemuck::cast_slice(values))
+}
+
+/// Downloads f32 values.
+///
+/// # Errors
+/// As [`Engine::read`].
+pub fn read_f32(engine: &mut dyn Engine, from: Tensor, purpose: Purpose) -> Result<Vec<f32>> {
+    Ok(bytemuck::cast_vec(engine.read(from, purpose)?))
+}

@@ -1,0 +1,13 @@
+//! Record, then execute: launches are plain data, engines run them. No wgpu here.
+
+pub mod cpu;
+mod engine;
+mod recording;
+mod reference;
+mod tensor;
+
+pub use cpu::CpuEngine;
+pub use engine::{Descriptor, Engine, Purpose, Traffic, read_f32, write_f32};
+pub use recording::{Launch, Recording};
+pub use reference::ReferenceEngine;
+pub use tensor::{ALIGN, BufferId, Tensor, align};

@@ -1,0 +1,252 @@
+//! The trait that every catalogue row implements, and the small types it speaks in.
+
+use super::Field;
+
+/// How a shader accesses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`: outputs, and operands updated in place.
+    ReadWrite,
+}
+
+/// The element type of a binding; every element is one 32-bit word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elem {
+    /// f32 (a shader may bind it as `array<f32>` or `array<vec4<f32>>`).
+    F32,
+    /// u32.
+    U32,
+}
+
+/// One storage binding. Binding 0 of group 0 is the parameter block; row `i` of a kernel's list is binding `i + 1`.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// The WGSL variable's name.
+    pub name: &'static str,
+    /// Read or read-write.
+    pub access: Access,
+    /// Element type.
+    pub elem: Elem,
+    /// Layout, in words: shape and meaning.
+    pub doc: &'static str,
+}
+
+impl Binding {
+    /// A read-only f32 binding.
+    pub const fn read(name: &'static str, doc: &'static str) -> Self {
+        Binding { name, access: Access::Read, elem: Elem::F32, doc }
+    }
+    /// A read-write f32 binding.
+    pub const fn write(name: &'static str, doc: &'static str) -> Self {
+        Binding { name, access: Access::ReadWrite, elem: Elem::F32, doc }
+    }
+    /// A read-only u32 binding.
+    pub const fn read_u32(name: &'static str, doc: &'static str) -> Self {
+        Binding { name, access: Access::Read, elem: Elem::U32, doc }
+    }
+    /// A read-write u32 binding.
+    pub const fn write_u32(name: &'static str, doc: &'static str) -> Self {
+        Binding { name, access: Access::ReadWrite, elem: Elem::U32, doc }
+    }
+}
+
+/// Which family of shader variants a device gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Real GPUs: workgroup-tiled convolutions.
+    Tiled,
+    /// Software adapters (lavapipe, WARP, SwiftShader): register tiles straight from storage, no workgroup memory.
+    Direct,
+}
+
+impl Class {
+    /// Both classes, in the order in which `validate` lists them.
+    pub const ALL: [Class; 2] = [Class::Tiled, Class::Direct];
+
+    /// The name printed in plans and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Tiled => "tiled",
+            Class::Direct => "direct",
+        }
+    }
+}
+
+/// What to assemble and dispatch for given parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// The shader's path under `shaders/`, e.g. `nn/conv2d_direct.wgsl`.
+    pub file: &'static str,
+    /// Constants set by the assembler (`const NAME: u32 = ...;` in the file).
+    pub consts: Vec<(&'static str, u32)>,
+    /// Workgroups in x, y, z; each within 1..=65535.
+    pub grid: [u32; 3],
+}
+
+impl Build {
+    /// A build without constants.
+    pub fn plain(file: &'static str, grid: [u32; 3]) -> Self {
+        Build { file, consts: Vec::new(), grid }
+    }
+}
+
+/// Work of a launch: floating-point operations and compulsory bytes (each operand once).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations (a multiply-add is two).
+    pub flops: f64,
+    /// Bytes read plus bytes written, each operand once.
+    pub bytes: f64,
+}
+
+/// One output element as the reference computes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Eval {
+    /// The value in f64 (for u32 outputs: the integer, exactly).
+    pub value: f64,
+    /// The largest |device - value| allowed; 0 demands equality with `value` rounded to f32.
+    pub bound: f64,
+}
+
+impl Eval {
+    /// A value that must be met bit for bit.
+    pub fn exact(value: f64) -> Self {
+        Eval { value, bound: 0.0 }
+    }
+    /// A value with an absolute bound.
+    pub fn within(value: f64, bound: f64) -> Self {
+        Eval { value, bound }
+    }
+}
+
+/// The contents of a launch's bindings BEFORE it runs, one slice of words per binding.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a>(pub Vec<&'a [u32]>);
+
+impl Inputs<'_> {
+    /// Element `i` of binding `slot` as f64 from f32.
+    #[inline]
+    pub fn f(&self, slot: usize, i: usize) -> f64 {
+        f32::from_bits(self.0[slot][i]) as f64
+    }
+    /// Element `i` of binding `slot` as u32.
+    #[inline]
+    pub fn u(&self, slot: usize, i: usize) -> u32 {
+        self.0[slot][i]
+    }
+    /// Length of binding `slot` in words.
+    pub fn len(&self, slot: usize) -> usize {
+        self.0[slot].len()
+    }
+    /// True when there are no bindings.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// How a validation case fills a binding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fill {
+    /// Normals times `scale` plus `shift`; in the exact pass small integers instead.
+    Real {
+        /// Standard deviation.
+        scale: f64,
+        /// Mean.
+        shift: f64,
+    },
+    /// |normal| times `scale`, plus 1e-3 `scale`: variances and second moments; in the exact pass small positive integers.
+    Positive {
+        /// Scale.
+        scale: f64,
+    },
+    /// Exactly these words, repeated to the binding's length (indices, step state, tables).
+    Words(Vec<u32>),
+    /// Uniform integers in 0..n.
+    Below(u32),
+    /// Outputs that the kernel writes without reading: pre-filled with NaN.
+    Nan,
+}
+
+impl Fill {
+    /// Standard normals.
+    pub const NORMAL: Fill = Fill::Real { scale: 1.0, shift: 0.0 };
+}
+
+/// A catalogue row.
+///
+/// `words` is always the parameter struct's words ([`super::Params::words`]); slot `i` is `bindings()[i]`.
+pub trait Kernel: Sync {
+    /// The name: the file stem of its Rust file and (without a variant suffix) of its shader.
+    fn name(&self) -> &'static str;
+    /// The family: the folder of both.
+    fn family(&self) -> &'static str;
+    /// The formula, in one line.
+    fn formula(&self) -> &'static str;
+    /// The parameter struct's fields.
+    fn fields(&self) -> &'static [Field];
+    /// The storage bindings (at most 7: with headroom under the portable limit of 8).
+    fn bindings(&self) -> &'static [Binding];
+    /// The shape rule: the extent in words that each binding must have at least.
+    ///
+    /// # Errors
+    /// Says which parameter is out of range, what it is and what is allowed.
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String>;
+    /// Shader file, constants and grid for a device class. A kernel without variants ignores `class`.
+    fn build(&self, words: &[u32], class: Class) -> Build;
+    /// Flops and compulsory bytes.
+    fn cost(&self, words: &[u32]) -> Cost;
+    /// Element `index` of read-write binding `slot` after the launch; `None` if the launch does not write it.
+    /// Naive: loops in index order, f64 accumulators, nothing shared with the shader's logic.
+    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval>;
+    /// The whole of read-write binding `slot` after the launch, `extents[slot]` elements.
+    fn whole(&self, words: &[u32], inputs: &Inputs, slot: usize, extent: usize) -> Vec<Option<Eval>> {
+        use rayon::prelude::*;
+        (0..extent).into_par_iter().map(|i| self.at(words, inputs, slot, i)).collect()
+    }
+    /// Parameter words of the validation cases: ordinary, odd, prime and single shapes, several clients.
+    fn cases(&self) -> Vec<Vec<u32>>;
+    /// How a case fills each binding.
+    fn fills(&self, words: &[u32]) -> Vec<Fill>;
+    /// True when small-integer inputs must give bit-equal results in any order of summation.
+    fn exact_on_integers(&self) -> bool {
+        false
+    }
+}
+
+impl std::fmt::Debug for dyn Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// ceil(a / b).
+pub const fn ceil_div(a: u32, b: u32) -> u32 {
+    a.div_ceil(b)
+}
+
+/// The grid of an elementwise kernel with a grid-stride loop: x over `n` elements at `per_group` a workgroup (capped at
+/// 4096 groups, the loop does the rest), z over clients.
+pub fn linear_grid(n: u32, per_group: u32, clients: u32) -> [u32; 3] {
+    [ceil_div(n, per_group).clamp(1, 4096), 1, clients.max(1)]
+}
+
+/// Extent of a per-client tensor: the last client's end. Refuses zero clients, strides below the length or off the
+/// 64-word alignment (with one client the stride does not matter), and extents that u32 indices cannot reach.
+///
+/// # Errors
+/// Says what was found.
+pub fn strided(clients: u32, stride: u32, len: u32) -> Result<usize, String> {
+    if clients == 0 || len == 0 {
+        return Err(format!("{clients} clients of {len} elements: both must be at least 1"));
+    }
+    if clients > 1 && (stride < len || !stride.is_multiple_of(64)) {
+        return Err(format!("client stride {stride}: must be a multiple of 64 and at least {len}"));
+    }
+    let extent = (clients as u64 - 1) * stride as u64 + len as u64;
+    if extent > u32::MAX as u64 / 4 {
+        return Err(format!("{clients} clients of stride {stride}: {extent} words exceed a u32 byte index"));
+    }
+    Ok(extent as usize)
+}

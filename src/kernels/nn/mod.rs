@@ -1,0 +1,7 @@
+//! Neural-network kernels. Activations are [clients][N][H][W][C] (NHWC a client), weights [clients][Co][kh][kw][Ci].
+//!
+//! Three convolution rows serve six operations. With the "large" side [N][H][W][Ci] and the "small" side [N][OH][OW][Co]:
+//! `conv2d` maps large to small (and is the data gradient of a transposed convolution), `conv_transpose2d` maps small to
+//! large (and is the data gradient of a convolution), `conv2d_weight_grad` contracts both (the weight gradient of either).
+//! A transposed convolution's PyTorch weight [in][out][kh][kw] is the convolution weight [Co][Ci][kh][kw] with Co = in.
+pub mod conv;

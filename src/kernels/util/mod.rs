@@ -1,0 +1,2 @@
+//! Moving words: fill, copy, reductions, the step counter.
+pub mod fill;
