@@ -23,7 +23,12 @@ pub use kernel::{
 pub use params::{Field, Params, Scalar};
 
 /// Every kernel, in the order of the table in `shaders/README.md`.
-pub static CATALOGUE: &[&dyn Kernel] = &[&util::fill::Fill];
+pub static CATALOGUE: &[&dyn Kernel] = &[
+    &nn::conv2d::Conv2d,
+    &nn::conv_transpose2d::ConvTranspose2d,
+    &nn::conv2d_weight_grad::Conv2dWeightGrad,
+    &util::fill::Fill,
+];
 
 /// The row of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kernel> {

@@ -5,3 +5,6 @@
 //! large (and is the data gradient of a convolution), `conv2d_weight_grad` contracts both (the weight gradient of either).
 //! A transposed convolution's PyTorch weight [in][out][kh][kw] is the convolution weight [Co][Ci][kh][kw] with Co = in.
 pub mod conv;
+pub mod conv2d;
+pub mod conv2d_weight_grad;
+pub mod conv_transpose2d;
