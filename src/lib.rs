@@ -8,5 +8,6 @@
 pub mod error;
 pub mod exec;
 pub mod kernels;
+pub mod report;
 
 pub use error::{Error, Result};
