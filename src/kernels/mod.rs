@@ -27,6 +27,7 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
     &nn::conv2d::Conv2d,
     &nn::conv_transpose2d::ConvTranspose2d,
     &nn::conv2d_weight_grad::Conv2dWeightGrad,
+    &nn::split_sum::SplitSum,
     &util::fill::Fill,
 ];
 

@@ -2,6 +2,11 @@
 //! partition of every sum depends on shapes only, so results do not depend on the number of threads.
 
 mod args;
+mod conv;
+#[cfg(test)]
+mod conv_tests;
+mod gemm;
+mod patches;
 mod util;
 
 pub use args::Args;
@@ -14,7 +19,13 @@ use crate::{Error, Result};
 pub type CpuFn = fn(&[u32], &Args);
 
 /// One line per catalogue row (a test holds the two lists equal).
-static FUNCTIONS: &[(&str, CpuFn)] = &[("fill", util::fill)];
+static FUNCTIONS: &[(&str, CpuFn)] = &[
+    ("conv2d", conv::conv2d),
+    ("conv2d_weight_grad", conv::conv2d_weight_grad),
+    ("conv_transpose2d", conv::conv_transpose2d),
+    ("fill", util::fill),
+    ("split_sum", conv::split_sum),
+];
 
 fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
     FUNCTIONS

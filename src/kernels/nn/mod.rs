@@ -8,3 +8,4 @@ pub mod conv;
 pub mod conv2d;
 pub mod conv2d_weight_grad;
 pub mod conv_transpose2d;
+pub mod split_sum;
