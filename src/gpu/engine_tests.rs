@@ -139,6 +139,7 @@ fn a_broken_replacement_is_bad_input_and_the_engine_lives_on() {
         for _ in 0..2 {
             let error = engine.run(&recording, 1).unwrap_err();
             assert!(matches!(error, Error::Input(_)), "{error}");
+            assert!(error.to_string().contains(&expected), "{error}");
         }
         engine.write(y, &[3; 64]).unwrap();
         assert_eq!(engine.read(y, Purpose::Check).unwrap(), [3; 64]);
@@ -236,5 +237,59 @@ fn a_lost_device_is_an_error_at_every_call() {
     ];
     for error in results {
         assert!(matches!(error, Some(Error::Device(_))), "{error:?}");
+    }
+}
+
+/// Words for a binding as its row's case fills it, from a hash of the index.
+fn case_words(fill: &CaseFill, len: usize) -> Vec<u32> {
+    let hash =
+        |i: usize| (i as u32).wrapping_add(1).wrapping_mul(0x9e37_79b9).rotate_left(13).wrapping_mul(0x85eb_ca6b);
+    let unit = |i: usize| (hash(i) >> 8) as f64 / (1 << 24) as f64;
+    let word = |i: usize| match fill {
+        CaseFill::Real { scale, shift } => (((unit(i) - 0.5) * 3.0 * scale + shift) as f32).to_bits(),
+        CaseFill::Positive { scale } => (((unit(i) + 1e-3) * scale) as f32).to_bits(),
+        CaseFill::Words(words) => words[i % words.len()],
+        CaseFill::Below(n) => hash(i) % n,
+        CaseFill::Nan => GUARD,
+    };
+    (0..len).map(word).collect()
+}
+
+/// Every binding after one launch of `kernel` with `words`.
+fn launched(engine: &mut GpuEngine, kernel: &'static dyn Kernel, words: &[u32]) -> Vec<Vec<u32>> {
+    let extents = kernel.extents(words).unwrap();
+    let mut args = Vec::new();
+    for (fill, extent) in kernel.fills(words).iter().zip(extents) {
+        let tensor = engine.alloc("operand", extent).unwrap();
+        engine.write(tensor, &case_words(fill, extent)).unwrap();
+        args.push(tensor);
+    }
+    let mut recording = Recording::new();
+    recording.launch_words(kernel, words.to_vec(), &args, "one case").unwrap();
+    engine.run(&recording, 1).unwrap();
+    engine.forget(&recording);
+    args.iter().map(|t| engine.read(*t, Purpose::Check).unwrap()).collect()
+}
+
+/// What the unchecked form rests on: for every row, both forms and the loop form agree to the bit.
+#[test]
+fn checked_unchecked_and_loop_forms_agree_bit_for_bit() {
+    for class in Class::ALL {
+        let form = |checked, unroll| {
+            engine(GpuOptions { class: Some(class), checked: Some(checked), unroll, ..Default::default() })
+        };
+        let mut forms = [form(true, true), form(false, true), form(true, false), form(false, false)];
+        for kernel in crate::kernels::CATALOGUE {
+            let mut cases = kernel.cases();
+            cases.sort_by(|a, b| kernel.cost(a).bytes.total_cmp(&kernel.cost(b).bytes));
+            for words in cases.iter().take(2) {
+                let results: Vec<_> = forms.iter_mut().map(|engine| launched(engine, *kernel, words)).collect();
+                let wrote = results[0].iter().zip(kernel.fills(words)).any(|(w, f)| *w != case_words(&f, w.len()));
+                assert!(wrote, "{} wrote nothing", kernel.name());
+                for other in &results[1..] {
+                    assert!(*other == results[0], "{} {words:?} on {}", kernel.name(), class.name());
+                }
+            }
+        }
     }
 }
