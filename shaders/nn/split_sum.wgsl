@@ -20,15 +20,15 @@ struct Params {
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let from = id.z * p.x_stride;
+    let first = id.z * p.x_stride;
     let to = id.z * p.y_stride;
     for (var i = id.x; i < p.n; i += groups.x * 256u) {
-        var sum = x[from + i];
+        var sum = x[first + i];
         if (p.accumulate == 1u) {
             sum = y[to + i] + sum;
         }
         for (var s = 1u; s < p.splits; s++) {
-            sum += x[from + s * p.n + i];
+            sum += x[first + s * p.n + i];
         }
         y[to + i] = sum;
     }
