@@ -9,6 +9,10 @@ pub mod cli;
 pub mod error;
 pub mod exec;
 pub mod gpu;
+pub mod data;
+pub mod error;
+pub mod exec;
+pub mod fed;
 pub mod kernels;
 pub mod report;
 
