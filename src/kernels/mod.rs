@@ -28,6 +28,16 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
     &nn::conv_transpose2d::ConvTranspose2d,
     &nn::conv2d_weight_grad::Conv2dWeightGrad,
     &nn::split_sum::SplitSum,
+    &nn::batch_norm_stats::BatchNormStats,
+    &nn::batch_norm_running::BatchNormRunning,
+    &nn::batch_norm_apply::BatchNormApply,
+    &nn::batch_norm_backward_reduce::BatchNormBackwardReduce,
+    &nn::batch_norm_backward_apply::BatchNormBackwardApply,
+    &nn::activation::Activation,
+    &nn::activation_backward::ActivationBackward,
+    &nn::bce_with_logits::BceWithLogits,
+    &nn::bias_add::BiasAdd,
+    &nn::channel_sum::ChannelSum,
     &util::fill::Fill,
 ];
 

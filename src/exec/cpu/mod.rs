@@ -6,7 +6,9 @@ mod conv;
 #[cfg(test)]
 mod conv_tests;
 mod gemm;
+mod norm;
 mod patches;
+mod pointwise;
 mod util;
 
 pub use args::Args;
@@ -23,8 +25,18 @@ static FUNCTIONS: &[(&str, CpuFn)] = &[
     ("conv2d", conv::conv2d),
     ("conv2d_weight_grad", conv::conv2d_weight_grad),
     ("conv_transpose2d", conv::conv_transpose2d),
-    ("fill", util::fill),
     ("split_sum", conv::split_sum),
+    ("batch_norm_stats", norm::batch_norm_stats),
+    ("batch_norm_running", norm::batch_norm_running),
+    ("batch_norm_apply", norm::batch_norm_apply),
+    ("batch_norm_backward_reduce", norm::batch_norm_backward_reduce),
+    ("batch_norm_backward_apply", norm::batch_norm_backward_apply),
+    ("activation", pointwise::activation),
+    ("activation_backward", pointwise::activation_backward),
+    ("bce_with_logits", pointwise::bce_with_logits),
+    ("bias_add", norm::bias_add),
+    ("channel_sum", norm::channel_sum),
+    ("fill", util::fill),
 ];
 
 fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
