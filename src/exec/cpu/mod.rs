@@ -2,13 +2,20 @@
 //! partition of every sum depends on shapes only, so results do not depend on the number of threads.
 
 mod args;
+mod attack;
+#[cfg(test)]
+mod case_tests;
 mod conv;
 #[cfg(test)]
 mod conv_tests;
+mod fed;
 mod gemm;
 mod norm;
 mod patches;
 mod pointwise;
+mod optim;
+mod patches;
+mod rng;
 mod util;
 
 pub use args::Args;
@@ -37,6 +44,18 @@ static FUNCTIONS: &[(&str, CpuFn)] = &[
     ("bias_add", norm::bias_add),
     ("channel_sum", norm::channel_sum),
     ("fill", util::fill),
+    ("rng_bits", rng::rng_bits),
+    ("rng_uniform", rng::rng_uniform),
+    ("rng_normal", rng::rng_normal),
+    ("adam", optim::adam),
+    ("paste_trigger", attack::paste_trigger),
+    ("weighted_mean", fed::weighted_mean),
+    ("broadcast", fed::broadcast),
+    ("copy", util::copy),
+    ("gather_batch", util::gather_batch),
+    ("reduce_sum", util::reduce_sum),
+    ("difference_norm", util::difference_norm),
+    ("step_advance", util::step_advance),
 ];
 
 fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
