@@ -6,13 +6,11 @@
 //! `check` (what `fedgan validate` and the tests share) and `cli` (one file per verb).
 
 pub mod cli;
-pub mod error;
-pub mod exec;
-pub mod gpu;
 pub mod data;
 pub mod error;
 pub mod exec;
 pub mod fed;
+pub mod gpu;
 pub mod kernels;
 pub mod report;
 

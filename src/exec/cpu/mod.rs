@@ -11,10 +11,9 @@ mod conv_tests;
 mod fed;
 mod gemm;
 mod norm;
-mod patches;
-mod pointwise;
 mod optim;
 mod patches;
+mod pointwise;
 mod rng;
 mod util;
 
