@@ -1,0 +1,21 @@
+//! Images for training: folders of PNG and JPEG files, MedMNIST `.npz` files, the built-in CT/MR slices, and a procedural
+//! dermoscopy-like set. Every source ends as a [`Dataset`]: u8 pixels of one size, one or three channels, NHWC.
+
+mod builtin;
+mod config;
+mod dataset;
+mod dermoscopy;
+mod fit;
+mod folder;
+mod npz;
+pub(crate) mod random;
+mod split;
+
+pub use builtin::builtin;
+pub use config::{Clients, DataConfig, Loaded};
+pub use dataset::{Dataset, SIZES};
+pub use dermoscopy::dermoscopy;
+pub use folder::{client_folders, folder};
+pub use npz::npz;
+pub(crate) use split::by_class;
+pub use split::{Split, holdout};
