@@ -5,8 +5,11 @@
 //! engine), `model` (generator, discriminator and the GAN step), `fed` (clients, partition, attack, aggregation, round),
 //! `check` (what `fedgan validate` and the tests share) and `cli` (one file per verb).
 
+pub mod config;
+pub mod data;
 pub mod error;
 pub mod exec;
+pub mod fed;
 pub mod kernels;
 
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@
 mod bound;
 mod kernel;
 mod params;
+pub mod reflect;
 pub mod shader;
 
 pub mod attack;
