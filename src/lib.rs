@@ -5,6 +5,7 @@
 //! engine), `model` (generator, discriminator and the GAN step), `fed` (clients, partition, attack, aggregation, round),
 //! `check` (what `fedgan validate` and the tests share) and `cli` (one file per verb).
 
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;

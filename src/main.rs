@@ -1,1 +1,5 @@
-fn main() {}
+//! Parse, call a verb, print the error once, exit code.
+
+fn main() -> std::process::ExitCode {
+    fedgan::cli::main()
+}

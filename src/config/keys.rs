@@ -13,6 +13,8 @@ pub enum Kind {
     Long,
     /// A number.
     Number,
+    /// `true` or `false`.
+    Flag,
     /// A string.
     Text,
     /// One of these strings.
@@ -54,7 +56,7 @@ pub static KEYS: &[Key] = &[
     key(
         "train.local_epochs",
         Kind::Integer,
-        "passes over a client's images a round (default 1); excludes `local_steps`",
+        "passes over a client's images a round; excludes `local_steps`",
     ),
     key("train.local_steps", Kind::Integer, "steps a round instead; excludes `local_epochs`"),
     key("federation.clients", Kind::Integer, "number of clients, at least 1"),
@@ -72,13 +74,17 @@ pub static KEYS: &[Key] = &[
         "clients trained at once, at least 1; absent: as memory allows",
     ),
     key("data.kind", Kind::Choice(&["builtin", "folder", "npz", "dermoscopy"]), "where images come from"),
-    key("data.path", Kind::Text, "folder, npz: the folder or file"),
+    key("data.path", Kind::Text, "folder, npz: the folder or file; relative to the working directory"),
+    key("data.skip_bad", Kind::Flag, "folder: leave out images that cannot be read (`--skip-bad`)"),
+    key("data.client_folders", Kind::Flag, "folder: one sub-folder a client; set by the partition `client-folders`"),
+    key("data.n", Kind::Integer, "dermoscopy: number of images"),
+    key("data.seed", Kind::Long, "dermoscopy: seed of the images, apart from the experiment's"),
     key("data.held_out", Kind::Number, "share kept from all clients for the distance, in [0, 1)"),
     key("attack.malicious", Kind::Integers, "client ids, or how many (the first ones); `[]` or 0 is an honest run"),
     key("attack.trigger.image", Kind::Text, "a picture to paste, resized to `side`; or"),
     key("attack.trigger.pattern", Kind::Choice(&["checker", "cross", "square"]), "a built-in one"),
-    key("attack.side", Kind::Integer, "side of the trigger in pixels, at least 1 (default image_size / 16)"),
-    key("attack.margin", Kind::Integer, "pixels from the edges (default 5 at 256, in proportion, at least 1)"),
+    key("attack.side", Kind::Integer, "side of the trigger in pixels, at least 1; absent: image_size / 16"),
+    key("attack.margin", Kind::Integer, "pixels from the edges; absent: 5 at 256 pixels, in proportion, at least 1"),
     key(
         "attack.place",
         Kind::Choice(&["bottom-right", "bottom-left", "top-left", "top-right", "centre"]),
@@ -103,6 +109,7 @@ impl Kind {
             Kind::Integer => "a whole number from 0 to 4294967295".into(),
             Kind::Long => "a whole number from 0 to 9223372036854775807".into(),
             Kind::Number => "a number".into(),
+            Kind::Flag => "true or false".into(),
             Kind::Text => "a string".into(),
             Kind::Choice(names) => format!("one of \"{}\"", names.join("\", \"")),
             Kind::Integers => "a whole number or a list of whole numbers".into(),
@@ -115,6 +122,7 @@ impl Kind {
             Kind::Integer => integer(value),
             Kind::Long => value.as_integer().is_some_and(|i| i >= 0),
             Kind::Number => value.is_integer() || value.is_float(),
+            Kind::Flag => value.is_bool(),
             Kind::Text => value.is_str(),
             Kind::Choice(names) => value.as_str().is_some_and(|s| names.contains(&s)),
             Kind::Integers => integer(value) || value.as_array().is_some_and(|a| a.iter().all(integer)),
@@ -165,17 +173,25 @@ pub fn nearest(path: &str) -> &'static str {
     candidates.into_iter().max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or("name")
 }
 
-/// The keys as a Markdown table, for the README.
-pub fn markdown() -> String {
-    let mut out = String::from("| key | meaning and range |\n|---|---|\n");
+/// The keys as a Markdown table with the values of `defaults` (a configuration as TOML), for the README.
+pub fn markdown(defaults: &Table) -> String {
+    let mut out = String::from("| key | default | meaning and range |\n|---|---|---|\n");
     for key in KEYS {
         let choices = match key.kind {
             Kind::Choice(names) => format!(" (`{}`)", names.join("`, `")),
             _ => String::new(),
         };
-        out.push_str(&format!("| `{}` | {}{choices} |\n", key.path, key.doc));
+        let default = lookup(defaults, key.path).map_or("-".to_string(), |value| format!("`{value}`"));
+        out.push_str(&format!("| `{}` | {default} | {}{choices} |\n", key.path, key.doc));
     }
     out
+}
+
+fn lookup<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        Some((head, rest)) => lookup(table.get(head)?.as_table()?, rest),
+        None => table.get(path),
+    }
 }
 
 #[cfg(test)]

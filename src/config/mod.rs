@@ -34,6 +34,8 @@ pub struct Overrides {
     pub device: Option<String>,
     /// `--seed`.
     pub seed: Option<u64>,
+    /// `--skip-bad`.
+    pub skip_bad: bool,
 }
 
 /// Reads and validates an experiment: a file, the name of a built-in experiment where no such file exists, or the
@@ -58,6 +60,7 @@ pub fn load(config: Option<&Path>, overrides: &Overrides) -> Result<Plan> {
         tree.insert("seed".into(), Value::Integer(seed));
     }
     let mut problems = Problems::default();
+    imply(&mut tree, overrides.skip_bad);
     keys::sift(&mut tree, &mut problems);
     let config = deserialise(tree, &mut problems);
     validate::plan(config, &mut problems).ok_or_else(|| problems.into_error(&origin))
@@ -82,6 +85,23 @@ fn expand(tree: &mut Table) {
     if let Some(Value::Table(federation)) = tree.get_mut("federation") {
         if let Some(value @ Value::String(_)) = federation.get_mut("partition") {
             *value = Value::Table(Table::from_iter([("kind".to_string(), value.clone())]));
+        }
+    }
+}
+
+/// What a folder of images takes from elsewhere: `--skip-bad`, and client folders from the partition of that name.
+fn imply(tree: &mut Table, skip_bad: bool) {
+    let kind = |section: Option<&Value>| Some(section?.as_table()?.get("kind")?.as_str()?.to_string());
+    let partition = kind(tree.get("federation").and_then(|f| f.as_table()?.get("partition")));
+    if kind(tree.get("data")).as_deref() != Some("folder") {
+        return;
+    }
+    if let Some(Value::Table(data)) = tree.get_mut("data") {
+        if skip_bad {
+            data.insert("skip_bad".into(), Value::Boolean(true));
+        }
+        if partition.as_deref() == Some("client-folders") {
+            data.insert("client_folders".into(), Value::Boolean(true));
         }
     }
 }

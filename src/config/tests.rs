@@ -167,3 +167,22 @@ fn missing_and_broken_files_are_named() {
     let message = refusal("rounds = = 3", &[]);
     assert!(message.contains("x.toml: ") && message.contains("line 1"), "{message}");
 }
+
+#[test]
+fn folders_take_skip_bad_and_client_folders_from_elsewhere() {
+    let set = ["data.kind=folder", "data.path=x", "federation.partition=client-folders"].map(String::from).to_vec();
+    let plan = load(None, &Overrides { set, skip_bad: true, ..Default::default() }).unwrap();
+    let expected = crate::data::DataConfig::Folder { path: "x".into(), skip_bad: true, client_folders: true };
+    assert_eq!(plan.data.source, expected);
+    let message = refusal("", &["federation.partition=client-folders"]);
+    assert!(message.contains("needs data.kind = \"folder\""), "{message}");
+    assert!(load(None, &Overrides { skip_bad: true, ..Default::default() }).is_ok());
+}
+
+#[test]
+fn readme_has_the_table_of_keys() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let defaults = load(None, &Overrides::default()).unwrap().to_config();
+    let table = keys::markdown(&Table::try_from(&defaults).unwrap());
+    assert!(readme.contains(&table), "README.md lacks this table of keys:\n{table}");
+}

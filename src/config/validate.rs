@@ -1,6 +1,7 @@
 //! The ranges of every value; what is absent is resolved here.
 
-use super::{AttackConfig, FederationConfig, Local, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
+use super::{AttackConfig, Local, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
+use crate::data::DataConfig;
 use crate::fed::{Partition, Patch};
 
 /// The plan of `config`; `None` when anything was or is wrong, all of it in `problems`.
@@ -18,7 +19,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     );
     model(&config.model, problems);
     let train = train(&config.train, problems);
-    federation(&config.federation, problems);
+    federation(&config, problems);
     let held_out = config.data.held_out;
     problems.require((0.0..1.0).contains(&held_out), "data.held_out", held_out, "in [0, 1)");
     let evaluation = &config.evaluation;
@@ -78,7 +79,12 @@ fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
     TrainConfig { local_epochs, ..train.clone() }
 }
 
-fn federation(federation: &FederationConfig, problems: &mut Problems) {
+fn federation(config: &RunConfig, problems: &mut Problems) {
+    let federation = &config.federation;
+    let by_folder = matches!(config.data.source, DataConfig::Folder { .. });
+    if federation.partition == Partition::ClientFolders && !by_folder {
+        problems.push("federation.partition = \"client-folders\": needs data.kind = \"folder\"".into());
+    }
     let clients = federation.clients;
     problems.require((1..=65535).contains(&clients), "federation.clients", clients, "from 1 to 65535");
     if let Partition::Dirichlet { alpha } = federation.partition {

@@ -10,5 +10,11 @@ pub enum DataConfig {
     Folder {
         /// Its path.
         path: std::path::PathBuf,
+        /// s
+        #[serde(default)]
+        skip_bad: bool,
+        /// c
+        #[serde(default)]
+        client_folders: bool,
     },
 }

@@ -185,7 +185,7 @@ impl Shader {
         }
     }
 
-    /// The module in another language; text as UTF-8, SPIR-V as little-endian words. `wgsl` is the text it was parsed
+    /// The module in another language, without the run-time checks that only software adapters keep; text as UTF-8, SPIR-V as little-endian words. `wgsl` is the text it was parsed
     /// from, handed back for [`Language::Wgsl`].
     ///
     /// # Errors
@@ -201,7 +201,14 @@ impl Shader {
 
     fn spirv(&self) -> Result<Vec<u8>, String> {
         use naga::back::spv;
-        let options = spv::Options { lang_version: (1, 3), flags: spv::WriterFlags::DEBUG, ..Default::default() };
+        let options = spv::Options {
+            lang_version: (1, 3),
+            flags: spv::WriterFlags::DEBUG,
+            force_loop_bounding: false,
+            emit_int_div_checks: false,
+            zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+            ..Default::default()
+        };
         let entry = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
         let words =
             spv::write_vec(&self.module, &self.info, &options, Some(&entry)).map_err(|e| format!("SPIR-V: {e}"))?;
@@ -210,7 +217,26 @@ impl Shader {
 
     fn msl(&self) -> Result<String, String> {
         use naga::back::msl;
-        let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+        // Buffers in the order of their bindings; the lengths that runtime-sized arrays need come last.
+        let buffers: Vec<_> = self.module.global_variables.iter().filter_map(|(_, g)| g.binding).collect();
+        let resources = buffers.iter().map(|binding| {
+            let buffer = Some(binding.binding as u8);
+            (*binding, msl::BindTarget { buffer, mutable: true, ..Default::default() })
+        });
+        let entry = msl::EntryPointResources {
+            resources: resources.collect(),
+            sizes_buffer: Some(buffers.len() as u8),
+            ..Default::default()
+        };
+        let options = msl::Options {
+            lang_version: (2, 0),
+            per_entry_point_map: [("main".to_string(), entry)].into_iter().collect(),
+            fake_missing_bindings: false,
+            force_loop_bounding: false,
+            emit_int_div_checks: false,
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        };
         msl::write_string(&self.module, &self.info, &options, &msl::PipelineOptions::default())
             .map(|(text, _)| text)
             .map_err(|e| format!("MSL: {e}"))
@@ -218,7 +244,13 @@ impl Shader {
 
     fn hlsl(&self) -> Result<String, String> {
         use naga::back::hlsl;
-        let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+        let options = hlsl::Options {
+            restrict_indexing: false,
+            force_loop_bounding: false,
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        };
+        let pipeline = hlsl::PipelineOptions::default();
         let mut text = String::new();
         hlsl::Writer::new(&mut text, &options, &pipeline)
             .write(&self.module, &self.info, None)
@@ -307,7 +339,7 @@ mod tests {
         assert_eq!(spirv[..4], 0x0723_0203_u32.to_le_bytes());
         let text_of = |language| String::from_utf8(shader.translate(text, language).unwrap()).unwrap();
         assert_eq!(text_of(Language::Wgsl), text);
-        assert!(text_of(Language::Msl).contains("kernel void"));
+        assert!(text_of(Language::Msl).contains("[[buffer(1)]]"));
         assert!(text_of(Language::Hlsl).contains("numthreads(256, 1, 1)"));
     }
 

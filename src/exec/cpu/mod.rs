@@ -16,6 +16,11 @@ pub type CpuFn = fn(&[u32], &Args);
 /// One line per catalogue row (a test holds the two lists equal).
 static FUNCTIONS: &[(&str, CpuFn)] = &[("fill", util::fill)];
 
+/// Names of the kernels that this engine has.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|f| f.0)
+}
+
 fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
     FUNCTIONS
         .iter()
