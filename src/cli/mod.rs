@@ -1,3 +1,77 @@
 //! The command line: one file per verb.
 
 pub mod devices;
+pub mod kernels;
+pub mod run;
+
+use crate::{Error, Result};
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Federated GANs under backdoor attack, trained by hand-written WGSL kernels on any GPU, or without one.
+#[derive(Debug, Parser)]
+#[command(name = "fedgan", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train a federation and leave a run directory with pictures, metrics and networks.
+    Run(run::RunArgs),
+    /// Adapters that can run the kernels: type, driver, limits, shader variants.
+    Devices(devices::DevicesArgs),
+    /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
+    Kernels(kernels::KernelsArgs),
+}
+
+/// Parses the command line, runs the verb and turns its answer into an exit code: 0 done, 1 failed, 2 bad input.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with code 0, usage errors to stderr with code 2; a closed pipe is no error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let answer = match cli.verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Devices(args) => devices::run(args.json).map(|()| 0),
+        Verb::Kernels(args) => kernels::run(args).map(|()| 0),
+    };
+    match answer {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Writes `bytes` to standard output. A closed pipe (`fedgan ... | head`) is no error: nobody is reading any more.
+///
+/// # Errors
+/// When standard output cannot be written for another reason.
+pub fn print(bytes: impl AsRef<[u8]>) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes.as_ref()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::internal(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -64,15 +64,16 @@ pub fn run(args: RunArgs) -> Result<u8> {
     dir.write_text("plan.toml", &experiment.plan().to_toml(&resolved)?)?;
     experiment.begin(&dir)?;
     let mode = if args.quiet { ProgressMode::Quiet } else { ProgressMode::Auto };
-    let mut progress = Progress::new(experiment.plan().rounds as u64, mode);
+    let mut progress = Progress::new(experiment.plan().rounds as usize, mode);
     let started = Instant::now();
     for round in 0..experiment.plan().rounds {
         let done = experiment.round()?;
         for client in &done.diverged {
-            progress.remark(&format!("round {}: client {client} diverged: a loss or its update is not finite", round + 1));
+            progress
+                .remark(&format!("round {}: client {client} diverged: a loss or its update is not finite", round + 1));
         }
         progress.round(&RoundProgress {
-            done: u64::from(round) + 1,
+            done: round as usize + 1,
             loss_g: done.loss_g,
             loss_d: done.loss_d,
             images_per_second: done.images_per_second,
@@ -82,8 +83,11 @@ pub fn run(args: RunArgs) -> Result<u8> {
     let summary = experiment.end()?;
     if !args.quiet {
         println!("{summary}");
-        println!("time      {} for {} rounds", crate::report::progress::duration(started.elapsed().as_secs_f64()),
-            experiment.plan().rounds);
+        println!(
+            "time      {} for {} rounds",
+            crate::report::progress::duration(started.elapsed().as_secs_f64()),
+            experiment.plan().rounds
+        );
         println!("look at   {}", dir.file("samples.png").display());
     }
     Ok(0)

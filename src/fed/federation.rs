@@ -9,7 +9,7 @@ use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 use crate::kernels::rng::{HostRng, RngParams, Stream, rng_normal::RngNormal, seed_words};
 use crate::kernels::util::difference_norm::{DifferenceNorm, DifferenceNormParams};
 use crate::kernels::util::gather_batch::{GatherBatch, GatherBatchParams};
-use crate::model::{Activations, Gan, GanBuffers, NamedTensors, Network, NetworkBank, STAT_WORDS, export, record_init};
+use crate::model::{Activations, Gan, GanBuffers, NamedTensors, Network, NetworkBank, export, record_init};
 use crate::{Error, Result};
 
 /// What a federation does beside the networks themselves.
@@ -95,8 +95,15 @@ impl Federation {
         let mean_weights = e.alloc("client weights", align(clients as usize))?;
         let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
         let builder = ChunkBuilder {
-            gan: &gan, settings: &settings, clients, max_steps, pixels, trigger: trigger_tensor,
-            server_g, server_d, mean_weights,
+            gan: &gan,
+            settings: &settings,
+            clients,
+            max_steps,
+            pixels,
+            trigger: trigger_tensor,
+            server_g,
+            server_d,
+            mean_weights,
         };
         let mut chunks = Vec::new();
         let mut first = 0;
@@ -109,7 +116,17 @@ impl Federation {
         let poisoned = poisoned.map(|(c, h)| poisoned_images(&settings, c as u32, h)).collect();
         let holdings = data.holdings;
         let mut federation = Federation {
-            engine, gan, settings, holdings, poisoned, steps, server_g, server_d, mean_weights, chunks, round: 0,
+            engine,
+            gan,
+            settings,
+            holdings,
+            poisoned,
+            steps,
+            server_g,
+            server_d,
+            mean_weights,
+            chunks,
+            round: 0,
         };
         federation.initialise()?;
         Ok(federation)
@@ -307,18 +324,37 @@ impl ChunkBuilder<'_> {
         if !attack.malicious.is_empty() {
             let (top, left) = attack.corner(size);
             let p = PasteTriggerParams {
-                clients, batch, h: size, w: size, c: arch.channels, th: attack.side, tw: attack.side, top, left,
-                order_stride, x_stride: y_stride, opacity: attack.opacity as f32,
+                clients,
+                batch,
+                h: size,
+                w: size,
+                c: arch.channels,
+                th: attack.side,
+                tw: attack.side,
+                top,
+                left,
+                order_stride,
+                x_stride: y_stride,
+                opacity: attack.opacity as f32,
             };
             rec.launch(&PasteTrigger, &p, &[real, self.trigger, order, b.tables.state], "trigger")?;
         }
         let mut latents = Vec::new();
-        for (stream, label) in [(Stream::LATENT_D, "latents of the D step"), (Stream::LATENT_G, "latents of the G step")] {
+        for (stream, label) in
+            [(Stream::LATENT_D, "latents of the D step"), (Stream::LATENT_G, "latents of the G step")]
+        {
             let z = engine.alloc(label, clients as usize * z_stride as usize)?;
             let (seed_lo, seed_hi) = seed_words(self.settings.seed);
             let p = RngParams {
-                clients, n: batch * arch.latent, y_stride: z_stride, client_base: first,
-                seed_lo, seed_hi, stream: stream.0, a: 0.0, b: 1.0,
+                clients,
+                n: batch * arch.latent,
+                y_stride: z_stride,
+                client_base: first,
+                seed_lo,
+                seed_hi,
+                stream: stream.0,
+                a: 0.0,
+                b: 1.0,
             };
             rec.launch(&RngNormal, &p, &[z, b.tables.state], label)?;
             latents.push(z);
@@ -353,7 +389,11 @@ impl ChunkBuilder<'_> {
             (clients.running, server.running, net.running_stride, "running statistics"),
         ] {
             let p = WeightedMeanParams {
-                clients: clients.clients, n: words as u32, x_stride: words as u32, first, accumulate: u32::from(first > 0),
+                clients: clients.clients,
+                n: words as u32,
+                x_stride: words as u32,
+                first,
+                accumulate: u32::from(first > 0),
             };
             rec.launch(&WeightedMean, &p, &[x, self.mean_weights, y], format!("mean of {} {what}", net.name))?;
         }

@@ -1,7 +1,7 @@
 //! A round as four visible steps: send, train, report, aggregate.
 
-use super::federation::{Federation, order_row};
 use super::Aggregate;
+use super::federation::{Federation, order_row};
 use crate::Result;
 use crate::exec::{Purpose, align, read_f32, write_f32};
 use crate::kernels::optim::adam::adam_table;
@@ -68,19 +68,19 @@ impl Federation {
                 let mut row = order_row(self, client, max_steps);
                 row.resize(order_stride, 0);
                 orders.extend(row);
-                let done = self.round as u64 * self.steps[client] as u64;
+                let done = self.round * self.steps[client];
                 let mut row = adam_table(self.settings.lr, self.gan.beta1, self.gan.beta2, done + 1, max_steps);
                 row.resize(tables.adam_stride as usize, 0.0);
                 adam.extend(row);
             }
-            let total = self.round as u64 * max_steps as u64;
+            let total = self.round * max_steps;
             let steps = self.steps[first..first + clients].to_vec();
             let chunk = &self.chunks[i];
             let stats = chunk.buffers.stats;
             self.engine.write(chunk.order, &orders)?;
             write_f32(self.engine.as_mut(), tables.adam, &adam)?;
             self.engine.write(tables.client_steps, &steps)?;
-            self.engine.write(tables.state, &[0, self.round, total as u32, 0])?;
+            self.engine.write(tables.state, &[0, self.round, total, 0])?;
             self.engine.write(stats, &vec![0; stats.words])?;
             self.engine.run(&chunk.send_g, 1)?;
             if self.settings.aggregate == Aggregate::Both {

@@ -9,6 +9,7 @@ mod kernel;
 #[cfg(test)]
 mod naga_tests;
 mod params;
+pub mod reflect;
 pub mod shader;
 
 pub mod attack;

@@ -193,8 +193,7 @@ struct Builder {
 
 impl Builder {
     fn new(name: &'static str, input: [u32; 3]) -> Self {
-        let net =
-            Network { name, layers: vec![], params: vec![], running: vec![], stride: 0, running_stride: 0 };
+        let net = Network { name, layers: vec![], params: vec![], running: vec![], stride: 0, running_stride: 0 };
         Builder { net, at: input }
     }
 
@@ -259,8 +258,19 @@ mod tests {
         let names: Vec<_> = d.params.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(
             names,
-            ["main.0.weight", "main.2.weight", "main.3.weight", "main.3.bias", "main.5.weight", "main.6.weight",
-             "main.6.bias", "main.8.weight", "main.9.weight", "main.9.bias", "main.11.weight"]
+            [
+                "main.0.weight",
+                "main.2.weight",
+                "main.3.weight",
+                "main.3.bias",
+                "main.5.weight",
+                "main.6.weight",
+                "main.6.bias",
+                "main.8.weight",
+                "main.9.weight",
+                "main.9.bias",
+                "main.11.weight"
+            ]
         );
         assert_eq!(g.running.last().unwrap().name, "main.10.running_var");
         assert_eq!(g.layers.last().unwrap().output, [64, 64, 3]);

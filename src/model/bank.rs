@@ -82,8 +82,7 @@ impl Activations {
             acts.outputs.push(engine.alloc(&label, words)?);
             let norm = layer.kind == LayerKind::BatchNorm;
             let mut statistic = |_| engine.alloc(&label, clients as usize * align(layer.output[2] as usize));
-            let (mean, invstd) =
-                if norm { (Some(statistic(())?), Some(statistic(())?)) } else { (None, None) };
+            let (mean, invstd) = if norm { (Some(statistic(())?), Some(statistic(())?)) } else { (None, None) };
             acts.means.push(mean);
             acts.invstds.push(invstd);
         }

@@ -128,7 +128,14 @@ impl Gan {
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
-    pub fn record_step(&self, rec: &mut Recording, b: &GanBuffers, real: Tensor, z_d: Tensor, z_g: Tensor) -> Result<()> {
+    pub fn record_step(
+        &self,
+        rec: &mut Recording,
+        b: &GanBuffers,
+        real: Tensor,
+        z_d: Tensor,
+        z_g: Tensor,
+    ) -> Result<()> {
         let mode = Mode::Train { state: b.tables.state, client_steps: b.tables.client_steps };
         let d = |label| Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label };
         let g = |label| Pass { net: &self.g, bank: &b.g, acts: &b.g_acts, label };
@@ -169,8 +176,13 @@ impl Gan {
     fn loss(&self, rec: &mut Recording, b: &GanBuffers, logits: Tensor, loss: Loss, target: f32) -> Result<()> {
         let stride = align(b.batch as usize) as u32;
         let p = BceParams {
-            clients: b.clients, n: b.batch, x_stride: stride, dx_stride: stride,
-            loss_stride: align(1) as u32, slot: loss as u32, target,
+            clients: b.clients,
+            n: b.batch,
+            x_stride: stride,
+            dx_stride: stride,
+            loss_stride: align(1) as u32,
+            slot: loss as u32,
+            target,
         };
         rec.launch(&BceWithLogits, &p, &[logits, b.dlogits, b.losses], format!("loss {loss:?}"))
     }
@@ -178,9 +190,15 @@ impl Gan {
     fn adam(&self, rec: &mut Recording, net: &Network, bank: &NetworkBank, b: &GanBuffers, label: &str) -> Result<()> {
         let t = &b.tables;
         let p = AdamParams {
-            clients: b.clients, n: net.stride as u32, stride: net.stride as u32, table_stride: t.adam_stride,
-            beta1: self.beta1 as f32, beta2: self.beta2 as f32, eps: self.eps as f32,
-            one_minus_beta1: (1.0 - self.beta1) as f32, one_minus_beta2: (1.0 - self.beta2) as f32,
+            clients: b.clients,
+            n: net.stride as u32,
+            stride: net.stride as u32,
+            table_stride: t.adam_stride,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            eps: self.eps as f32,
+            one_minus_beta1: (1.0 - self.beta1) as f32,
+            one_minus_beta2: (1.0 - self.beta2) as f32,
         };
         let args = [bank.weights, bank.grads, bank.m, bank.v, t.adam, t.state, t.client_steps];
         rec.launch(&Adam, &p, &args, label)

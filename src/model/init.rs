@@ -15,7 +15,14 @@ const STD: f32 = 0.02;
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).
-pub fn record_init(rec: &mut Recording, net: &Network, bank: &NetworkBank, seed: u64, stream: u32, state: Tensor) -> Result<()> {
+pub fn record_init(
+    rec: &mut Recording,
+    net: &Network,
+    bank: &NetworkBank,
+    seed: u64,
+    stream: u32,
+    state: Tensor,
+) -> Result<()> {
     let clients = bank.clients;
     for layer in &net.layers {
         let norm = layer.kind == LayerKind::BatchNorm;
@@ -29,8 +36,15 @@ pub fn record_init(rec: &mut Recording, net: &Network, bank: &NetworkBank, seed:
                 continue;
             }
             let p = RngParams {
-                clients, n, y_stride, client_base: 0, seed_lo: seed as u32, seed_hi: (seed >> 32) as u32,
-                stream: stream + index as u32, a: if norm { 1.0 } else { 0.0 }, b: STD,
+                clients,
+                n,
+                y_stride,
+                client_base: 0,
+                seed_lo: seed as u32,
+                seed_hi: (seed >> 32) as u32,
+                stream: stream + index as u32,
+                a: if norm { 1.0 } else { 0.0 },
+                b: STD,
             };
             rec.launch(&RngNormal, &p, &[tensor, state], format!("init {}", spec.name))?;
         }

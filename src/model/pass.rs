@@ -142,8 +142,15 @@ impl Pass<'_> {
         match mode {
             Mode::Train { state, client_steps } => {
                 let p = BatchNormStatsParams {
-                    clients, rows, c, x_stride, stat_stride, running_stride,
-                    eps: BN_EPS, momentum: BN_MOMENTUM, update: 1,
+                    clients,
+                    rows,
+                    c,
+                    x_stride,
+                    stat_stride,
+                    running_stride,
+                    eps: BN_EPS,
+                    momentum: BN_MOMENTUM,
+                    update: 1,
                 };
                 let args = [x, mean, invstd, running.0, running.1, state, client_steps];
                 rec.launch(&BatchNormStats, &p, &args, self.name(layer, "statistics"))?;
@@ -212,7 +219,13 @@ impl Pass<'_> {
         let stride = self.stride(layer.output);
         let n = self.acts.batch * layer.output.iter().product::<u32>();
         let p = ActivationBackwardParams {
-            clients: self.clients(), n, s_stride: stride, dy_stride: stride, dx_stride: stride, kind, slope,
+            clients: self.clients(),
+            n,
+            s_stride: stride,
+            dy_stride: stride,
+            dx_stride: stride,
+            kind,
+            slope,
         };
         rec.launch(&ActivationBackward, &p, &[saved, dy, dx], self.name(layer, "activation backward"))
     }
@@ -274,15 +287,21 @@ impl Pass<'_> {
             Backward::InputOnly => 2,
         };
         let p = BatchNormBackwardReduceParams {
-            clients, rows, c, x_stride, stat_stride, sums_stride, grad_stride: stride, mode,
+            clients,
+            rows,
+            c,
+            x_stride,
+            stat_stride,
+            sums_stride,
+            grad_stride: stride,
+            mode,
         };
         let dgamma = self.bank.param(self.bank.grads, self.net, layer.params[0]);
         let dbeta = self.bank.param(self.bank.grads, self.net, layer.params[1]);
         let args = [dy, x, mean, invstd, scratch.sums, dgamma, dbeta];
         rec.launch(&BatchNormBackwardReduce, &p, &args, self.name(layer, "norm gradient sums"))?;
-        let p = BatchNormBackwardApplyParams {
-            clients, rows, c, x_stride, stat_stride, param_stride: stride, sums_stride,
-        };
+        let p =
+            BatchNormBackwardApplyParams { clients, rows, c, x_stride, stat_stride, param_stride: stride, sums_stride };
         let gamma = self.bank.param(self.bank.weights, self.net, layer.params[0]);
         let args = [dy, x, mean, invstd, gamma, scratch.sums, dx];
         rec.launch(&BatchNormBackwardApply, &p, &args, self.name(layer, "norm data gradient"))

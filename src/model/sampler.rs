@@ -33,8 +33,15 @@ impl Sampler {
         let state = engine.alloc("sample state", align(4))?;
         let (seed_lo, seed_hi) = seed_words(seed);
         let p = RngParams {
-            clients: 1, n: words as u32, y_stride: align(words) as u32, client_base: 0,
-            seed_lo, seed_hi, stream: stream.0, a: 0.0, b: 1.0,
+            clients: 1,
+            n: words as u32,
+            y_stride: align(words) as u32,
+            client_base: 0,
+            seed_lo,
+            seed_hi,
+            stream: stream.0,
+            a: 0.0,
+            b: 1.0,
         };
         let mut draw = Recording::new();
         draw.launch(&RngNormal, &p, &[z, state], "sample latents")?;
@@ -79,7 +86,10 @@ impl Sampler {
     pub fn given(&self, engine: &mut dyn Engine, latents: &[f32], purpose: Purpose) -> Result<Vec<f32>> {
         if latents.is_empty() || !latents.len().is_multiple_of(self.latent) {
             let found = latents.len();
-            return Err(Error::input(format!("{found} latent values: not a multiple of the latent size {}", self.latent)));
+            return Err(Error::input(format!(
+                "{found} latent values: not a multiple of the latent size {}",
+                self.latent
+            )));
         }
         self.batches(engine, latents.len() / self.latent, purpose, |engine, batch| {
             let from = batch * BATCH as usize * self.latent;

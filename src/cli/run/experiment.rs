@@ -7,7 +7,8 @@ use crate::fed::{ClientData, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
 use crate::metric::sliced_wasserstein;
 use crate::model::{Architecture, Gan, NamedTensors, Sampler};
-use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, TimingRecord, checkpoint, curves, picture};
+use crate::report::metrics::TimingRecord;
+use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -32,7 +33,8 @@ impl Images {
         let loaded = plan.data.source.load(size, channels)?;
         let set = &loaded.dataset;
         let split = holdout(&set.labels, plan.data.held_out, plan.seed)?;
-        let pick = |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
+        let pick =
+            |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
         let labels: Vec<u32> = split.train.iter().map(|i| set.labels[*i as usize]).collect();
         let client_of: Option<Vec<u32>> =
             loaded.clients.as_ref().map(|c| split.train.iter().map(|i| c.of_image[*i as usize]).collect());
@@ -91,7 +93,7 @@ impl Experiment {
             seed: plan.seed,
             batch: t.batch,
             lr: t.lr,
-            local: plan.local,
+            local: plan.train.local(),
             aggregate: plan.federation.aggregate,
             weights: plan.federation.weights,
             clients_per_launch: plan.federation.clients_per_launch,
@@ -103,7 +105,14 @@ impl Experiment {
         let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
         let judge = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
         Ok(Experiment {
-            plan, reference: images.reference, federation, sampler, judge, output: None, records: vec![], distances: vec![],
+            plan,
+            reference: images.reference,
+            federation,
+            sampler,
+            judge,
+            output: None,
+            records: vec![],
+            distances: vec![],
         })
     }
 
@@ -204,7 +213,7 @@ impl Experiment {
         let clients = report.clients.iter().enumerate();
         let clients = clients
             .map(|(i, c)| ClientRecord {
-                client: i as u32,
+                client: i,
                 malicious: self.plan.attack.malicious.contains(&(i as u32)),
                 weight: c.weight,
                 loss_g: c.mean[2],
@@ -216,7 +225,7 @@ impl Experiment {
                 update_norm: Some(c.update_norm),
             })
             .collect();
-        RoundRecord { round: report.round, clients, extra }
+        RoundRecord { round: report.round as usize, clients, extra }
     }
 
     fn curves(&mut self) -> Result<()> {

@@ -57,6 +57,11 @@ static FUNCTIONS: &[(&str, CpuFn)] = &[
     ("step_advance", util::step_advance),
 ];
 
+/// Names of the kernels that this engine has.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|f| f.0)
+}
+
 fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
     FUNCTIONS
         .iter()

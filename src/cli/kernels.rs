@@ -1,0 +1,204 @@
+//! `fedgan kernels`: the catalogue as a table, as `shaders/README.md`, or the text of one shader as it runs.
+
+use crate::kernels::reflect::{Language, Shader, Variant, variants};
+use crate::kernels::{Access, CATALOGUE, Class, Elem, Kernel, find};
+use crate::{Error, Result};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `fedgan kernels`.
+#[derive(Debug, clap::Args)]
+pub struct KernelsArgs {
+    /// Write the catalogue as Markdown (shaders/README.md is this text) to FILE, or to standard output.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "show")]
+    pub markdown: Option<PathBuf>,
+    /// Print the shader of this kernel, assembled and expanded as it runs.
+    #[arg(long, value_name = "KERNEL")]
+    pub show: Option<String>,
+    /// Language: wgsl, spirv (binary), msl, hlsl.
+    #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "show")]
+    pub language: Language,
+    /// Shader variant: tiled (real GPUs) or direct (software adapters).
+    #[arg(long, value_name = "VARIANT", default_value = "tiled", requires = "show", value_parser = class)]
+    pub variant: Class,
+    /// Which of the kernel's builds, where its cases need several; from 1.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "show")]
+    pub build: usize,
+    /// Keep marked loops as loops instead of expanding them.
+    #[arg(long, requires = "show")]
+    pub loops: bool,
+}
+
+fn class(name: &str) -> std::result::Result<Class, String> {
+    Class::ALL.into_iter().find(|c| c.name() == name).ok_or_else(|| "allowed: tiled, direct".into())
+}
+
+/// Prints what `args` ask for.
+///
+/// # Errors
+/// An unknown kernel or build, SPIR-V to a terminal, a file that cannot be written.
+pub fn run(args: KernelsArgs) -> Result<()> {
+    if let Some(path) = &args.markdown {
+        return write_markdown(path);
+    }
+    match &args.show {
+        Some(name) => show(name, &args),
+        None => super::print(table()),
+    }
+}
+
+fn write_markdown(path: &Path) -> Result<()> {
+    if path == Path::new("-") {
+        return super::print(markdown());
+    }
+    std::fs::write(path, markdown()).map_err(|e| Error::file(path, e))
+}
+
+fn show(name: &str, args: &KernelsArgs) -> Result<()> {
+    let kernel = find(name).ok_or_else(|| unknown(name))?;
+    let builds = variants(kernel, &[args.variant]);
+    let build = args.build.checked_sub(1).and_then(|i| builds.get(i)).ok_or_else(|| {
+        Error::input(format!(
+            "--build {}: `{name}` has builds 1 to {} as {}",
+            args.build,
+            builds.len(),
+            args.variant.name()
+        ))
+    })?;
+    if args.language == Language::Spirv && std::io::stdout().is_terminal() {
+        return Err(Error::input("SPIR-V is binary: redirect it to a file, e.g. `> kernel.spv` (spirv-dis reads it)"));
+    }
+    let wgsl = build.assemble(!args.loops).map_err(Error::internal)?;
+    let text = Shader::parse(&wgsl).and_then(|shader| shader.translate(&wgsl, args.language));
+    if builds.len() > 1 {
+        for (i, other) in builds.iter().enumerate() {
+            let mark = if i + 1 == args.build { "this one" } else { "--build" };
+            let _ = writeln!(std::io::stderr(), "build {} ({mark}): {}", i + 1, describe(other));
+        }
+    }
+    super::print(text.map_err(|e| Error::internal(format!("{name}: {e}")))?)
+}
+
+fn unknown(name: &str) -> Error {
+    let names: Vec<&str> = CATALOGUE.iter().map(|k| k.name()).collect();
+    let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    Error::input(format!("no kernel `{name}`, the nearest is `{}`; all: {}", nearest.unwrap_or(&"-"), names.join(", ")))
+}
+
+fn describe(variant: &Variant) -> String {
+    let consts: Vec<String> = variant.consts.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    if consts.is_empty() { variant.file.to_string() } else { format!("{} with {}", variant.file, consts.join(", ")) }
+}
+
+/// The catalogue as aligned columns.
+fn table() -> String {
+    let mut rows = vec![["kernel", "family", "bindings", "cases", "formula"].map(String::from)];
+    for kernel in CATALOGUE {
+        let bindings: Vec<&str> = kernel.bindings().iter().map(|b| b.name).collect();
+        rows.push([
+            kernel.name().into(),
+            kernel.family().into(),
+            bindings.join(" "),
+            kernel.cases().len().to_string(),
+            kernel.formula().into(),
+        ]);
+    }
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 4] = std::array::from_fn(width);
+    let mut out = String::new();
+    for row in &rows {
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(out, "{cell:width$}  ");
+        }
+        let _ = writeln!(out, "{}", row[4]);
+    }
+    let _ = writeln!(out, "\n{} kernels; `fedgan kernels --show KERNEL` prints the shader that runs.", CATALOGUE.len());
+    out
+}
+
+/// The text of `shaders/README.md`.
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "# The kernels\n\n\
+         Written by `fedgan kernels --markdown shaders/README.md` from the catalogue; a test fails when it is stale.\n\n\
+         A kernel `K` of family `F` is `shaders/F/K.wgsl` and `src/kernels/F/K.rs`. Every tensor is an array of 32-bit\n\
+         words; parameters are the uniform block `p` at binding 0, tensors follow in the order below. Strides are in words.\n\n\
+         | kernel | family | formula | bindings |\n|---|---|---|---|\n",
+    );
+    for kernel in CATALOGUE {
+        let (name, family) = (kernel.name(), kernel.family());
+        let bindings: Vec<String> = kernel.bindings().iter().map(|b| format!("`{}`", b.name)).collect();
+        let _ =
+            writeln!(out, "| [`{name}`](#{name}) | {family} | {} | {} |", cell(kernel.formula()), bindings.join(", "));
+    }
+    for kernel in CATALOGUE {
+        section(&mut out, *kernel);
+    }
+    out
+}
+
+fn section(out: &mut String, kernel: &dyn Kernel) {
+    let _ = writeln!(out, "\n## {}\n\n`{}`\n", kernel.name(), kernel.formula());
+    let _ = writeln!(out, "| binding | access | layout |\n|---|---|---|");
+    for binding in kernel.bindings() {
+        let access = match binding.access {
+            Access::Read => "read",
+            Access::ReadWrite => "read, write",
+        };
+        let elem = match binding.elem {
+            Elem::F32 => "f32",
+            Elem::U32 => "u32",
+        };
+        let _ = writeln!(out, "| `{}` | {access} {elem} | {} |", binding.name, cell(binding.doc));
+    }
+    let fields: Vec<String> = kernel.fields().iter().map(|f| format!("`{}: {:?}`", f.name, f.ty)).collect();
+    let _ = writeln!(out, "\nParameters: {}", fields.join(", "));
+    let _ = writeln!(out, "\nShaders: {}", files(kernel).join(", "));
+}
+
+/// The distinct shader files with the classes that use them.
+fn files(kernel: &dyn Kernel) -> Vec<String> {
+    let mut found: Vec<(&str, Vec<Class>)> = Vec::new();
+    for variant in variants(kernel, &Class::ALL) {
+        match found.iter_mut().find(|f| f.0 == variant.file) {
+            Some((_, classes)) => classes.extend(variant.classes),
+            None => found.push((variant.file, variant.classes)),
+        }
+    }
+    found
+        .into_iter()
+        .map(|(file, classes)| {
+            let all = Class::ALL.iter().all(|c| classes.contains(c));
+            let note = if all { String::new() } else { format!(" ({})", classes[0].name()) };
+            format!("[`{file}`]({file}){note}")
+        })
+        .collect()
+}
+
+/// A table cell: `|` would end it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shaders_readme_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders/README.md");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(text == markdown(), "stale: run `cargo run -- kernels --markdown shaders/README.md`");
+    }
+
+    #[test]
+    fn the_table_has_every_row_and_unknown_names_get_a_hint() {
+        let text = table();
+        for kernel in CATALOGUE {
+            assert!(text.lines().any(|l| l.split_whitespace().next() == Some(kernel.name())), "{}", kernel.name());
+        }
+        let error = unknown("fil");
+        assert!(error.to_string().contains("nearest is `fill`") && error.exit_code() == 2);
+    }
+}

@@ -1,0 +1,212 @@
+//! Every key of an experiment: type, range in words, meaning. Unknown keys, wrong types and the README's table all
+//! derive from this list, so that every mistake of a file can be named at once, with its path.
+
+use super::Problems;
+use toml::{Table, Value};
+
+/// What a key's value may be, before its range is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number from 0 to 2^32 - 1.
+    Integer,
+    /// A whole number from 0 to 2^63 - 1.
+    Long,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// A string.
+    Text,
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// A whole number, or a list of them.
+    Integers,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Dotted path.
+    pub path: &'static str,
+    /// Type.
+    pub kind: Kind,
+    /// Meaning, unit, allowed values.
+    pub doc: &'static str,
+}
+
+const fn key(path: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { path, kind, doc }
+}
+
+/// All keys, in the order of the file.
+pub static KEYS: &[Key] = &[
+    key("name", Kind::Text, "names the run directory; letters, digits, `-`, `_`, `.`"),
+    key("seed", Kind::Long, "seeds weights, latents, batch order, partition"),
+    key("rounds", Kind::Integer, "rounds of local training and averaging, at least 1"),
+    key("device", Kind::Text, "`auto`, `gpu`, `cpu`, `reference` or part of an adapter's name"),
+    key("model.image_size", Kind::Integer, "16, 32, 64, 128 or 256"),
+    key("model.channels", Kind::Integer, "1 (grey) or 3 (RGB)"),
+    key("model.width", Kind::Integer, "channels of the narrowest level, at least 1; each level doubles them"),
+    key("model.latent", Kind::Integer, "length of the generator's input, at least 1"),
+    key("train.batch", Kind::Integer, "images a step, at least 1, at most a client's images"),
+    key("train.lr", Kind::Number, "Adam's learning rate, above 0"),
+    key("train.beta1", Kind::Number, "Adam's first decay, in [0, 1)"),
+    key("train.beta2", Kind::Number, "Adam's second decay, in [0, 1)"),
+    key("train.eps", Kind::Number, "Adam's epsilon, above 0"),
+    key("train.local_epochs", Kind::Integer, "passes over a client's images a round; excludes `local_steps`"),
+    key("train.local_steps", Kind::Integer, "steps a round instead; excludes `local_epochs`"),
+    key("federation.clients", Kind::Integer, "number of clients, at least 1"),
+    key(
+        "federation.partition.kind",
+        Kind::Choice(&["iid", "shared", "dirichlet", "client-folders"]),
+        "how images are dealt; `partition = \"iid\"` is short for it",
+    ),
+    key("federation.partition.alpha", Kind::Number, "dirichlet: concentration, above 0; small is uneven"),
+    key("federation.aggregate", Kind::Choice(&["generator", "both"]), "networks that the server averages"),
+    key("federation.weights", Kind::Choice(&["equal", "data"]), "equal, or by number of images"),
+    key(
+        "federation.clients_per_launch",
+        Kind::Integer,
+        "clients trained at once, at least 1; absent: as memory allows",
+    ),
+    key("data.kind", Kind::Choice(&["builtin", "folder", "npz", "dermoscopy"]), "where images come from"),
+    key("data.path", Kind::Text, "folder, npz: the folder or file; relative to the working directory"),
+    key("data.skip_bad", Kind::Flag, "folder: leave out images that cannot be read (`--skip-bad`)"),
+    key("data.client_folders", Kind::Flag, "folder: one sub-folder a client; set by the partition `client-folders`"),
+    key("data.n", Kind::Integer, "dermoscopy: number of images"),
+    key("data.seed", Kind::Long, "dermoscopy: seed of the images, apart from the experiment's"),
+    key("data.held_out", Kind::Number, "share kept from all clients for the distance, in [0, 1)"),
+    key("attack.malicious", Kind::Integers, "client ids, or how many (the first ones); `[]` or 0 is an honest run"),
+    key("attack.trigger.image", Kind::Text, "a picture to paste, resized to `side`; or"),
+    key("attack.trigger.pattern", Kind::Choice(&["checker", "cross", "square"]), "a built-in one"),
+    key("attack.side", Kind::Integer, "side of the trigger in pixels, at least 1; absent: image_size / 16"),
+    key("attack.margin", Kind::Integer, "pixels from the edges; absent: 5 at 256 pixels, in proportion, at least 1"),
+    key(
+        "attack.place",
+        Kind::Choice(&["bottom-right", "bottom-left", "top-left", "top-right", "centre"]),
+        "where the trigger lies",
+    ),
+    key("attack.fraction", Kind::Number, "share of a malicious client's images with the trigger, in [0, 1]"),
+    key("attack.opacity", Kind::Number, "1 replaces pixels, less blends, in [0, 1]"),
+    key(
+        "attack.range",
+        Kind::Choice(&["scaled", "published"]),
+        "trigger in [-1, 1], or in [0, 1] as in the public code",
+    ),
+    key("attack.start_round", Kind::Integer, "first round of the attack, from 0"),
+    key("evaluation.every", Kind::Integer, "rounds between sample grids; 0: only at the start and the end"),
+    key("evaluation.samples", Kind::Integer, "generated images for the distance, 2 to 65536"),
+    key("evaluation.grid", Kind::Integer, "rows and columns of a sample grid, 1 to 32"),
+];
+
+impl Kind {
+    fn expected(self) -> String {
+        match self {
+            Kind::Integer => "a whole number from 0 to 4294967295".into(),
+            Kind::Long => "a whole number from 0 to 9223372036854775807".into(),
+            Kind::Number => "a number".into(),
+            Kind::Flag => "true or false".into(),
+            Kind::Text => "a string".into(),
+            Kind::Choice(names) => format!("one of \"{}\"", names.join("\", \"")),
+            Kind::Integers => "a whole number or a list of whole numbers".into(),
+        }
+    }
+
+    fn accepts(self, value: &Value) -> bool {
+        let integer = |v: &Value| v.as_integer().is_some_and(|i| u32::try_from(i).is_ok());
+        match self {
+            Kind::Integer => integer(value),
+            Kind::Long => value.as_integer().is_some_and(|i| i >= 0),
+            Kind::Number => value.is_integer() || value.is_float(),
+            Kind::Flag => value.is_bool(),
+            Kind::Text => value.is_str(),
+            Kind::Choice(names) => value.as_str().is_some_and(|s| names.contains(&s)),
+            Kind::Integers => integer(value) || value.as_array().is_some_and(|a| a.iter().all(integer)),
+        }
+    }
+}
+
+/// Removes from `tree` every key that is unknown or of a wrong type, reporting each, so that what is left can be read
+/// and its ranges checked too. `[resolved]` is taken as it is.
+pub fn sift(tree: &mut Table, problems: &mut Problems) {
+    sift_table("", tree, problems);
+}
+
+fn sift_table(prefix: &str, table: &mut Table, problems: &mut Problems) {
+    table.retain(|name, value| {
+        let path = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
+        if path == "resolved" {
+            return value.is_table() || problems.refuse(&path, value, "a table");
+        }
+        if let Some(key) = KEYS.iter().find(|k| k.path == path) {
+            return key.kind.accepts(value) || problems.refuse(&path, value, &key.kind.expected());
+        }
+        if !KEYS.iter().any(|k| k.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'))) {
+            problems.push(format!("{path}: unknown key; the nearest is `{}`", nearest(&path)));
+            return false;
+        }
+        match value {
+            Value::Table(inner) => {
+                sift_table(&path, inner, problems);
+                true
+            }
+            _ => problems.refuse(&path, value, "a table"),
+        }
+    });
+}
+
+/// The known key (or table) whose spelling is nearest.
+pub fn nearest(path: &str) -> &'static str {
+    let last = |p: &str| p.rsplit('.').next().unwrap_or_default().to_string();
+    let mut candidates: Vec<&'static str> = KEYS.iter().map(|k| k.path).collect();
+    candidates.extend(["model", "train", "federation", "federation.partition", "data", "attack", "evaluation"]);
+    let score = |known: &str| {
+        let whole = strsim::normalized_damerau_levenshtein(path, known);
+        let end = strsim::jaro_winkler(&last(path), &last(known));
+        let same_table = path.rsplit_once('.').map(|p| p.0) == known.rsplit_once('.').map(|p| p.0);
+        whole + end + if same_table { 0.3 } else { 0.0 }
+    };
+    candidates.into_iter().max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or("name")
+}
+
+/// The keys as a Markdown table with the values of `defaults` (a configuration as TOML), for the README.
+pub fn markdown(defaults: &Table) -> String {
+    let mut out = String::from("| key | default | meaning and range |\n|---|---|---|\n");
+    for key in KEYS {
+        let choices = match key.kind {
+            Kind::Choice(names) => format!(" (`{}`)", names.join("`, `")),
+            _ => String::new(),
+        };
+        let default = lookup(defaults, key.path).map_or("-".to_string(), |value| format!("`{value}`"));
+        out.push_str(&format!("| `{}` | {default} | {}{choices} |\n", key.path, key.doc));
+    }
+    out
+}
+
+fn lookup<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        Some((head, rest)) => lookup(table.get(head)?.as_table()?, rest),
+        None => table.get(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_near_keys() {
+        for (wrong, right) in [
+            ("train.learning_rate", "train.lr"),
+            ("train.batch_size", "train.batch"),
+            ("lr", "train.lr"),
+            ("trian", "train"),
+            ("modle", "model"),
+            ("model.imagesize", "model.image_size"),
+            ("federation.client", "federation.clients"),
+            ("attack.opactiy", "attack.opacity"),
+        ] {
+            assert_eq!(nearest(wrong), right, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The validated experiment, and the file that a run writes of it.
+
+use super::{
+    AttackConfig, DataSection, EvaluationConfig, FederationConfig, Malicious, ModelConfig, RunConfig, TrainConfig,
+};
+use crate::exec::Descriptor;
+use crate::fed::Patch;
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// An experiment whose every value is present and within its range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Names the run directory.
+    pub name: String,
+    /// Seeds everything random.
+    pub seed: u64,
+    /// Rounds, at least 1.
+    pub rounds: u32,
+    /// The device as asked for.
+    pub device: String,
+    /// The two networks.
+    pub model: ModelConfig,
+    /// Local training; exactly one of `local_epochs` and `local_steps` is present.
+    pub train: TrainConfig,
+    /// Clients, partition, aggregation.
+    pub federation: FederationConfig,
+    /// Source of the images and the share held out.
+    pub data: DataSection,
+    /// The attack; honest when nobody is malicious.
+    pub attack: Patch,
+    /// Sample grids and the distance to real images.
+    pub evaluation: EvaluationConfig,
+}
+
+/// What a run adds to its plan: enough to know what ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resolved {
+    /// This program's version.
+    pub version: String,
+    /// Engine, adapter, backend, driver, shader variant.
+    pub device: Descriptor,
+    /// Why this device was taken.
+    pub reason: String,
+}
+
+impl Resolved {
+    /// With this program's version.
+    pub fn new(device: &Descriptor, reason: &str) -> Self {
+        Resolved { version: env!("CARGO_PKG_VERSION").into(), device: device.clone(), reason: reason.into() }
+    }
+}
+
+impl Plan {
+    /// True when a client is malicious.
+    pub fn is_attacked(&self) -> bool {
+        !self.attack.malicious.is_empty()
+    }
+
+    /// The experiment as a file would say it with every key present.
+    pub fn to_config(&self) -> RunConfig {
+        let attack = &self.attack;
+        RunConfig {
+            name: self.name.clone(),
+            seed: self.seed,
+            rounds: self.rounds,
+            device: self.device.clone(),
+            model: self.model.clone(),
+            train: self.train.clone(),
+            federation: self.federation.clone(),
+            data: self.data.clone(),
+            attack: AttackConfig {
+                malicious: Malicious::Ids(attack.malicious.clone()),
+                trigger: attack.trigger.clone(),
+                side: Some(attack.side),
+                margin: Some(attack.margin),
+                place: attack.place,
+                fraction: attack.fraction,
+                opacity: attack.opacity,
+                range: attack.range,
+                start_round: attack.start_round,
+            },
+            evaluation: self.evaluation.clone(),
+            resolved: None,
+        }
+    }
+
+    /// The plan as TOML with a `[resolved]` section; `fedgan run` accepts it again and runs the same experiment.
+    ///
+    /// # Errors
+    /// When a value has no TOML form.
+    pub fn to_toml(&self, resolved: &Resolved) -> Result<String> {
+        let fail = |e: toml::ser::Error| Error::internal(format!("plan as TOML: {e}"));
+        let mut config = self.to_config();
+        config.resolved = Some(toml::Table::try_from(resolved).map_err(fail)?);
+        toml::to_string(&config).map_err(fail)
+    }
+}

@@ -1,0 +1,246 @@
+//! The experiment as written in TOML: every key optional, every unknown key refused.
+
+use crate::data::DataConfig;
+use crate::fed::attack::{Pattern, Place, Range, Trigger};
+use crate::fed::{Aggregate, Local, Partition, Weights};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A whole experiment. Defaults are those of the built-in experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Names the run directory.
+    pub name: String,
+    /// Seeds everything random.
+    pub seed: u64,
+    /// Rounds of local training and aggregation.
+    pub rounds: u32,
+    /// `auto`, `gpu`, `cpu`, `reference` or part of an adapter's name.
+    pub device: String,
+    /// The two networks.
+    pub model: ModelConfig,
+    /// Local training.
+    pub train: TrainConfig,
+    /// Clients, partition, aggregation.
+    pub federation: FederationConfig,
+    /// Where images come from.
+    pub data: DataSection,
+    /// Malicious clients and their trigger.
+    pub attack: AttackConfig,
+    /// Sample grids and the distance to real images.
+    pub evaluation: EvaluationConfig,
+    /// What a finished run adds to its plan (version, adapter, driver); ignored when read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<toml::Table>,
+}
+
+/// `[model]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Height and width: a power of two, 16 to 256.
+    pub image_size: u32,
+    /// 1 or 3.
+    pub channels: u32,
+    /// Channels of the narrowest level; each further level doubles them.
+    pub width: u32,
+    /// Length of the generator's input.
+    pub latent: u32,
+}
+
+/// `[train]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Images of a step.
+    pub batch: u32,
+    /// Adam's learning rate.
+    pub lr: f64,
+    /// Adam's decay of the first moment.
+    pub beta1: f64,
+    /// Adam's decay of the second moment.
+    pub beta2: f64,
+    /// Adam's epsilon.
+    pub eps: f64,
+    /// Passes over a client's images in a round; or `local_steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_epochs: Option<u32>,
+    /// Steps of every client in a round; or `local_epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_steps: Option<u32>,
+}
+
+impl TrainConfig {
+    /// Steps where `local_steps` is given, otherwise epochs (1 where nothing is given).
+    pub fn local(&self) -> Local {
+        self.local_steps.map_or(Local::Epochs(self.local_epochs.unwrap_or(1)), Local::Steps)
+    }
+}
+
+/// `[federation]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FederationConfig {
+    /// Number of clients.
+    pub clients: u32,
+    /// How images are dealt to clients.
+    pub partition: Partition,
+    /// What the server averages.
+    pub aggregate: Aggregate,
+    /// The clients' weights in the mean.
+    pub weights: Weights,
+    /// Clients trained in one launch; absent: as many as memory allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients_per_launch: Option<u32>,
+}
+
+/// `[data]`: a source, with the share held out of training beside its keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataSection {
+    /// Share of the images that no client sees; the distance to real images is measured on them.
+    pub held_out: f64,
+    /// Where images come from.
+    pub source: DataConfig,
+}
+
+/// `[attack]` as written: side and margin follow the image size where absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttackConfig {
+    /// Client ids, or how many (the first ones).
+    pub malicious: Malicious,
+    /// What they paste.
+    pub trigger: Trigger,
+    /// Side of the trigger in pixels; absent: image size / 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<u32>,
+    /// Pixels from the edges; absent: 5 at 256 pixels, in proportion, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<u32>,
+    /// Where the trigger lies.
+    pub place: Place,
+    /// Share of a malicious client's real images with the trigger.
+    pub fraction: f64,
+    /// 1 replaces pixels, below 1 blends.
+    pub opacity: f64,
+    /// Values of the pasted pixels.
+    pub range: Range,
+    /// First round of the attack.
+    pub start_round: u32,
+}
+
+/// Who is malicious.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Malicious {
+    /// The first so many clients.
+    Count(u32),
+    /// These clients.
+    Ids(Vec<u32>),
+}
+
+/// `[evaluation]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Rounds between evaluations; the start and the end are always evaluated. 0: only those.
+    pub every: u32,
+    /// Generated images for the distance.
+    pub samples: u32,
+    /// Rows and columns of a sample grid.
+    pub grid: u32,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        RunConfig {
+            name: "default".into(),
+            seed: 1,
+            rounds: 30,
+            device: "auto".into(),
+            model: ModelConfig::default(),
+            train: TrainConfig::default(),
+            federation: FederationConfig::default(),
+            data: DataSection::default(),
+            attack: AttackConfig::default(),
+            evaluation: EvaluationConfig::default(),
+            resolved: None,
+        }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig { image_size: 32, channels: 1, width: 16, latent: 64 }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig { batch: 32, lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, local_epochs: None, local_steps: None }
+    }
+}
+
+impl Default for FederationConfig {
+    fn default() -> Self {
+        FederationConfig {
+            clients: 4,
+            partition: Partition::Shared,
+            aggregate: Aggregate::Generator,
+            weights: Weights::Equal,
+            clients_per_launch: None,
+        }
+    }
+}
+
+impl Default for DataSection {
+    fn default() -> Self {
+        DataSection { held_out: 0.1, source: DataConfig::Builtin {} }
+    }
+}
+
+impl Default for AttackConfig {
+    fn default() -> Self {
+        AttackConfig {
+            malicious: Malicious::Ids(Vec::new()),
+            trigger: Trigger::Pattern(Pattern::Checker),
+            side: None,
+            margin: None,
+            place: Place::BottomRight,
+            fraction: 1.0,
+            opacity: 1.0,
+            range: Range::Scaled,
+            start_round: 0,
+        }
+    }
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        EvaluationConfig { every: 10, samples: 256, grid: 8 }
+    }
+}
+
+// The source is a tagged enum and refuses unknown keys, which serde cannot combine with a flattened neighbour.
+impl<'de> Deserialize<'de> for DataSection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let mut table = toml::Table::deserialize(deserializer)?;
+        let default = DataSection::default();
+        let held_out = match table.remove("held_out") {
+            Some(value) => value.try_into().map_err(D::Error::custom)?,
+            None => default.held_out,
+        };
+        let source = if table.is_empty() { default.source } else { table.try_into().map_err(D::Error::custom)? };
+        Ok(DataSection { held_out, source })
+    }
+}
+
+impl Serialize for DataSection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error;
+        let mut table = toml::Table::try_from(&self.source).map_err(S::Error::custom)?;
+        table.insert("held_out".into(), self.held_out.into());
+        table.serialize(serializer)
+    }
+}

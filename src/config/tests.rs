@@ -1,0 +1,189 @@
+use super::*;
+use crate::fed::Local;
+use crate::fed::attack::{Pattern, Place, Trigger};
+use crate::fed::{Aggregate, Partition};
+
+fn load_text(text: &str, set: &[&str]) -> Result<Plan> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.toml");
+    std::fs::write(&path, text).unwrap();
+    load(Some(&path), &Overrides { set: set.iter().map(|s| s.to_string()).collect(), ..Default::default() })
+}
+
+fn refusal(text: &str, set: &[&str]) -> String {
+    let error = load_text(text, set).expect_err("must be refused");
+    assert_eq!(error.exit_code(), 2);
+    error.to_string()
+}
+
+#[test]
+fn built_in_experiments_are_the_defaults() {
+    let default = load(None, &Overrides::default()).unwrap();
+    assert_eq!(default, load_text("", &[]).unwrap());
+    assert!(!default.is_attacked());
+    let mut attacked = load(Some(Path::new("attacked")), &Overrides::default()).unwrap();
+    assert_eq!(attacked.attack.malicious, [0]);
+    assert_eq!((attacked.attack.side, attacked.attack.margin), (2, 1));
+    attacked.name = "default".into();
+    attacked.attack.malicious.clear();
+    assert_eq!(attacked, default, "they must differ in the attack only");
+}
+
+#[test]
+fn every_key_is_known_and_listed_once() {
+    let all = load_text(
+        "",
+        &["federation.clients_per_launch=2", "federation.partition=dirichlet", "federation.partition.alpha=0.5"],
+    );
+    let config = all.unwrap().to_config();
+    let mut leaves = Vec::new();
+    collect("", &Table::try_from(&config).unwrap(), &mut leaves);
+    for leaf in &leaves {
+        assert!(keys::KEYS.iter().any(|k| k.path == leaf), "{leaf} is not in KEYS");
+    }
+    let mut paths: Vec<_> = keys::KEYS.iter().map(|k| k.path).collect();
+    paths.sort_unstable();
+    assert!(paths.windows(2).all(|w| w[0] != w[1]));
+    for key in paths {
+        let optional = key.starts_with("data.") || ["train.local_steps", "attack.trigger.image"].contains(&key);
+        assert!(optional || leaves.iter().any(|l| l == key), "{key} is in KEYS and in no section");
+    }
+}
+
+fn collect(prefix: &str, table: &Table, leaves: &mut Vec<String>) {
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            Value::Table(inner) => collect(&path, inner, leaves),
+            _ => leaves.push(path),
+        }
+    }
+}
+
+#[test]
+fn one_message_names_every_mistake() {
+    let text = "rounds = \"many\"\nlr = 1\n[model]\nimage_size = 48\nchannels = 2\nwidth = 0\nlatents = 3
+[train]\nbatch = 0\nlr = -0.5\nbeta1 = 1.0\nbeta2 = -0.1\neps = 0\nlocal_epochs = 1\nlocal_steps = 2
+[federation]\nclients = 0\npartition = \"iid\"\naggregate = \"all\"
+[data]\nheld_out = 1.0\n[attack]\nfraction = 1.5\nopacity = nan\nside = 60\nmalicious = [4]\n";
+    let message = refusal(text, &[]);
+    for expected in [
+        "rounds = \"many\": must be a whole number",
+        "lr: unknown key; the nearest is `train.lr`",
+        "model.image_size = 48: must be 16, 32, 64, 128 or 256",
+        "model.channels = 2: must be 1 or 3",
+        "model.width = 0: must be from 1",
+        "model.latents: unknown key; the nearest is `model.latent`",
+        "train.batch = 0: must be from 1",
+        "train.lr = -0.5: must be above 0",
+        "train.beta1 = 1: must be in [0, 1)",
+        "train.beta2 = -0.1: must be in [0, 1)",
+        "train.eps = 0: must be above 0",
+        "train.local_epochs = 1 and train.local_steps = 2: must be one of the two",
+        "federation.clients = 0: must be from 1",
+        "federation.aggregate = \"all\": must be one of \"generator\", \"both\"",
+        "data.held_out = 1: must be in [0, 1)",
+        "attack.fraction = 1.5: must be in [0, 1]",
+        "attack.opacity = NaN: must be in [0, 1]",
+        "attack.side = 60 with attack.margin = 1: must be such that the trigger lies inside the 48 x 48 image",
+        "attack.malicious = [4]: must be client ids",
+    ] {
+        assert!(message.contains(expected), "{expected}\nis missing in\n{message}");
+    }
+    assert!(message.contains("19 problems") && message.lines().count() == 20, "{message}");
+}
+
+#[test]
+fn wrong_types_and_ranges_name_the_path() {
+    for (set, expected) in [
+        ("model.width=wide", "model.width = \"wide\": must be a whole number from 0"),
+        ("model.width=-1", "model.width = -1: must be"),
+        ("model.width=1.5", "model.width = 1.5: must be"),
+        ("model=3", "model = 3: must be a table"),
+        ("seed=-1", "seed = -1: must be"),
+        ("name=a/b", "name = \"a/b\": must be letters"),
+        ("name=..", "name = \"..\": must be"),
+        ("rounds=0", "rounds = 0: must be at least 1"),
+        ("train.local_steps=0", "train.local_steps = 0: must be at least 1"),
+        ("attack.malicious=9", "attack.malicious = 9: must be at most 4"),
+        ("attack.malicious=[1, 1]", "without repetitions"),
+        ("attack.trigger.image=none.png", "attack.trigger.image = none.png"),
+        ("attack.place=middle", "attack.place = \"middle\": must be one of \"bottom-right\""),
+        ("federation.partition=random", "federation.partition.kind = \"random\": must be one of"),
+        ("federation.partition.kind=dirichlet", "federation: missing field `alpha`"),
+        ("train.lr_rate=1", "unknown key; the nearest is `train.lr`"),
+        ("evaluation.samples=1", "evaluation.samples = 1: must be from 2"),
+    ] {
+        let attacked = std::fs::read_to_string("assets/experiments/attacked.toml").unwrap();
+        let message = refusal(&attacked, &[set]);
+        let expected = expected.split(" = none").next().unwrap();
+        assert!(message.contains(expected), "{set}: {message}");
+    }
+    let late = refusal("", &["attack.malicious=1", "attack.start_round=30"]);
+    assert!(late.contains("attack.start_round = 30: must be below rounds"), "{late}");
+}
+
+#[test]
+fn overrides_reach_every_table() {
+    let set = [
+        "train.local_steps=7",
+        "federation.partition.kind=dirichlet",
+        "federation.partition.alpha=0.5",
+        "federation.aggregate=both",
+        "attack.malicious=2",
+        "attack.trigger.pattern=cross",
+        "attack.place=centre",
+        "model.image_size=64",
+    ];
+    let plan = load_text("", &set).unwrap();
+    assert_eq!(plan.train.local(), Local::Steps(7));
+    assert_eq!(plan.federation.partition, Partition::Dirichlet { alpha: 0.5 });
+    assert_eq!(plan.federation.aggregate, Aggregate::Both);
+    assert_eq!((plan.attack.malicious.as_slice(), plan.attack.place), ([0, 1].as_slice(), Place::Centre));
+    assert_eq!(plan.attack.trigger, Trigger::Pattern(Pattern::Cross));
+    assert_eq!((plan.attack.side, plan.attack.margin), (4, 1));
+    let over = Overrides { device: Some("llvm".into()), seed: Some(9), ..Default::default() };
+    let plan = load(None, &over).unwrap();
+    assert_eq!((plan.device.as_str(), plan.seed), ("llvm", 9));
+    let huge = Overrides { seed: Some(u64::MAX), ..Default::default() };
+    assert!(load(None, &huge).unwrap_err().to_string().contains("--seed"));
+}
+
+#[test]
+fn a_plan_reads_back_as_itself() {
+    let descriptor = crate::exec::ReferenceEngine::new();
+    let descriptor = crate::exec::Engine::descriptor(&descriptor);
+    for set in [vec![], vec!["attack.malicious=[3, 1]", "train.local_steps=3", "federation.partition=iid"]] {
+        let plan = load_text("", &set).unwrap();
+        let text = plan.to_toml(&Resolved::new(descriptor, "asked for")).unwrap();
+        assert!(text.contains("[resolved]") && text.contains("f64 reference"), "{text}");
+        assert_eq!(load_text(&text, &[]).unwrap(), plan, "{text}");
+    }
+}
+
+#[test]
+fn missing_and_broken_files_are_named() {
+    let missing = load(Some(Path::new("no/such.toml")), &Overrides::default()).unwrap_err();
+    assert!(missing.to_string().starts_with("no/such.toml: ") && missing.exit_code() == 2);
+    let message = refusal("rounds = = 3", &[]);
+    assert!(message.contains("x.toml: ") && message.contains("line 1"), "{message}");
+}
+
+#[test]
+fn folders_take_skip_bad_and_client_folders_from_elsewhere() {
+    let set = ["data.kind=folder", "data.path=x", "federation.partition=client-folders"].map(String::from).to_vec();
+    let plan = load(None, &Overrides { set, skip_bad: true, ..Default::default() }).unwrap();
+    let expected = crate::data::DataConfig::Folder { path: "x".into(), skip_bad: true, client_folders: true };
+    assert_eq!(plan.data.source, expected);
+    let message = refusal("", &["federation.partition=client-folders"]);
+    assert!(message.contains("needs data.kind = \"folder\""), "{message}");
+    assert!(load(None, &Overrides { skip_bad: true, ..Default::default() }).is_ok());
+}
+
+#[test]
+fn readme_has_the_table_of_keys() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let defaults = load(None, &Overrides::default()).unwrap().to_config();
+    let table = keys::markdown(&Table::try_from(&defaults).unwrap());
+    assert!(readme.contains(&table), "README.md lacks this table of keys:\n{table}");
+}

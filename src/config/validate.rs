@@ -1,0 +1,153 @@
+//! The ranges of every value; what is absent is resolved here.
+
+use super::{AttackConfig, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
+use crate::data::DataConfig;
+use crate::fed::Local;
+use crate::fed::{Partition, Patch};
+
+/// The plan of `config`; `None` when anything was or is wrong, all of it in `problems`.
+pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
+    let name_ok = !config.name.is_empty()
+        && !config.name.starts_with('.')
+        && config.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    problems.require(name_ok, "name", quoted(&config.name), "letters, digits, `-`, `_` or `.`, not starting with `.`");
+    problems.require(config.rounds >= 1, "rounds", config.rounds, "at least 1");
+    problems.require(
+        !config.device.trim().is_empty(),
+        "device",
+        quoted(&config.device),
+        "auto, gpu, cpu, reference or part of an adapter's name",
+    );
+    model(&config.model, problems);
+    let train = train(&config.train, problems);
+    federation(&config, problems);
+    let held_out = config.data.held_out;
+    problems.require((0.0..1.0).contains(&held_out), "data.held_out", held_out, "in [0, 1)");
+    let evaluation = &config.evaluation;
+    problems.require(
+        (2..=65536).contains(&evaluation.samples),
+        "evaluation.samples",
+        evaluation.samples,
+        "from 2 to 65536",
+    );
+    problems.require((1..=32).contains(&evaluation.grid), "evaluation.grid", evaluation.grid, "from 1 to 32");
+    let attack = attack(&config, problems);
+    problems.is_empty().then(|| Plan {
+        name: config.name,
+        seed: config.seed,
+        rounds: config.rounds,
+        device: config.device,
+        model: config.model,
+        train,
+        federation: config.federation,
+        data: config.data,
+        attack,
+        evaluation: config.evaluation,
+    })
+}
+
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
+fn model(model: &ModelConfig, problems: &mut Problems) {
+    let size = model.image_size;
+    let size_ok = size.is_power_of_two() && (16..=256).contains(&size);
+    problems.require(size_ok, "model.image_size", size, "16, 32, 64, 128 or 256");
+    problems.require(matches!(model.channels, 1 | 3), "model.channels", model.channels, "1 or 3");
+    problems.require((1..=1024).contains(&model.width), "model.width", model.width, "from 1 to 1024");
+    problems.require((1..=4096).contains(&model.latent), "model.latent", model.latent, "from 1 to 4096");
+}
+
+fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
+    let positive = |x: f64| x.is_finite() && x > 0.0;
+    problems.require((1..=4096).contains(&train.batch), "train.batch", train.batch, "from 1 to 4096");
+    problems.require(positive(train.lr), "train.lr", train.lr, "above 0");
+    problems.require((0.0..1.0).contains(&train.beta1), "train.beta1", train.beta1, "in [0, 1)");
+    problems.require((0.0..1.0).contains(&train.beta2), "train.beta2", train.beta2, "in [0, 1)");
+    problems.require(positive(train.eps), "train.eps", train.eps, "above 0");
+    if let (Some(epochs), Some(steps)) = (train.local_epochs, train.local_steps) {
+        let both = format!("{epochs} and train.local_steps = {steps}");
+        problems.refuse("train.local_epochs", both, "one of the two, not both");
+    }
+    for (path, value) in [("train.local_epochs", train.local_epochs), ("train.local_steps", train.local_steps)] {
+        problems.require(value != Some(0), path, 0, "at least 1");
+    }
+    let local_epochs = match train.local() {
+        Local::Epochs(epochs) => Some(epochs),
+        Local::Steps(_) => None,
+    };
+    TrainConfig { local_epochs, ..train.clone() }
+}
+
+fn federation(config: &RunConfig, problems: &mut Problems) {
+    let federation = &config.federation;
+    let by_folder = matches!(config.data.source, DataConfig::Folder { .. });
+    if federation.partition == Partition::ClientFolders && !by_folder {
+        problems.push("federation.partition = \"client-folders\": needs data.kind = \"folder\"".into());
+    }
+    let clients = federation.clients;
+    problems.require((1..=65535).contains(&clients), "federation.clients", clients, "from 1 to 65535");
+    if let Partition::Dirichlet { alpha } = federation.partition {
+        let ok = alpha.is_finite() && alpha > 0.0;
+        problems.require(ok, "federation.partition.alpha", alpha, "above 0");
+    }
+    problems.require(federation.clients_per_launch != Some(0), "federation.clients_per_launch", 0, "at least 1");
+}
+
+fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
+    let (attack, size) = (&config.attack, config.model.image_size);
+    let unit = 0.0..=1.0;
+    problems.require(unit.contains(&attack.fraction), "attack.fraction", attack.fraction, "in [0, 1]");
+    problems.require(unit.contains(&attack.opacity), "attack.opacity", attack.opacity, "in [0, 1]");
+    problems.require(attack.side != Some(0), "attack.side", 0, "at least 1");
+    let patch = Patch {
+        malicious: malicious(attack, config.federation.clients, problems),
+        trigger: attack.trigger.clone(),
+        side: attack.side.unwrap_or((size / 16).max(1)),
+        margin: attack.margin.unwrap_or(((5.0 * size as f64 / 256.0).round() as u32).max(1)),
+        place: attack.place,
+        fraction: attack.fraction,
+        opacity: attack.opacity,
+        range: attack.range,
+        start_round: attack.start_round,
+    };
+    if !patch.fits(size) {
+        let found = format!("{} with attack.margin = {}", patch.side, patch.margin);
+        problems.refuse("attack.side", found, &format!("such that the trigger lies inside the {size} x {size} image"));
+    } else if !patch.malicious.is_empty() {
+        let late = patch.start_round >= config.rounds;
+        problems.require(!late, "attack.start_round", patch.start_round, "below rounds, or the attack never starts");
+        if let Err(error) = patch.pixels(config.model.channels) {
+            problems.push(format!("attack.trigger.image: {error}"));
+        }
+    }
+    patch
+}
+
+/// Malicious ids in order, each once and each a client.
+fn malicious(attack: &AttackConfig, clients: u32, problems: &mut Problems) -> Vec<u32> {
+    let allowed = format!("at most {clients} (federation.clients)");
+    match &attack.malicious {
+        Malicious::Count(count) if *count > clients => {
+            problems.refuse("attack.malicious", count, &allowed);
+            Vec::new()
+        }
+        Malicious::Count(count) => (0..*count).collect(),
+        Malicious::Ids(ids) => {
+            let mut sorted = ids.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            problems.require(sorted.len() == ids.len(), "attack.malicious", list(ids), "without repetitions");
+            if sorted.iter().any(|id| *id >= clients) {
+                let last = clients.saturating_sub(1);
+                problems.refuse("attack.malicious", list(ids), &format!("client ids from 0 to {last}"));
+            }
+            sorted
+        }
+    }
+}
+
+fn list(ids: &[u32]) -> String {
+    format!("{ids:?}")
+}

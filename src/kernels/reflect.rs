@@ -1,0 +1,353 @@
+//! What naga says about a shader, held against its catalogue row; and translations to the other shader languages.
+//! No device is needed: tests run this over every row, `validate --shader` before an edited file reaches a device.
+
+use super::{Access, Class, Elem, Kernel, Scalar, shader};
+use naga::{AddressSpace, ScalarKind, ShaderStage, StorageAccess, TypeInner};
+
+/// Most invocations of a workgroup that every WebGPU device offers.
+pub const MAX_WORKGROUP: u32 = 256;
+/// Bytes of workgroup memory that every WebGPU device offers.
+pub const MAX_WORKGROUP_BYTES: u32 = 16 * 1024;
+/// Storage buffers of one stage that every WebGPU device offers.
+pub const MAX_STORAGE_BUFFERS: usize = 8;
+
+/// A parsed and validated WGSL module.
+#[derive(Debug)]
+pub struct Shader {
+    module: naga::Module,
+    info: naga::valid::ModuleInfo,
+}
+
+/// A language that [`Shader::translate`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// The assembled WGSL itself.
+    Wgsl,
+    /// SPIR-V 1.3, binary (Vulkan).
+    Spirv,
+    /// Metal Shading Language 2.0.
+    Msl,
+    /// HLSL, shader model 5.1 (DX12).
+    Hlsl,
+}
+
+impl std::str::FromStr for Language {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "wgsl" => Ok(Language::Wgsl),
+            "spirv" => Ok(Language::Spirv),
+            "msl" => Ok(Language::Msl),
+            "hlsl" => Ok(Language::Hlsl),
+            _ => Err("allowed: wgsl, spirv, msl, hlsl".into()),
+        }
+    }
+}
+
+impl Shader {
+    /// Parses and validates WGSL without optional capabilities.
+    ///
+    /// # Errors
+    /// naga's message with the source line.
+    pub fn parse(wgsl: &str) -> Result<Self, String> {
+        let module = naga::front::wgsl::parse_str(wgsl).map_err(|e| e.emit_to_string(wgsl))?;
+        let flags = naga::valid::ValidationFlags::all();
+        let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty())
+            .validate(&module)
+            .map_err(|e| e.emit_to_string(wgsl))?;
+        Ok(Shader { module, info })
+    }
+
+    /// Threads of a workgroup of `main`, x * y * z; 0 without such an entry point.
+    pub fn workgroup_size(&self) -> u32 {
+        self.main().map_or(0, |e| e.workgroup_size.iter().product())
+    }
+
+    /// Bytes of workgroup memory that the module declares.
+    pub fn workgroup_bytes(&self) -> u32 {
+        let globals = self.module.global_variables.iter().filter(|(_, g)| g.space == AddressSpace::WorkGroup);
+        globals.map(|(_, g)| self.module.types[g.ty].inner.size(self.module.to_ctx())).sum()
+    }
+
+    fn main(&self) -> Option<&naga::EntryPoint> {
+        self.module.entry_points.iter().find(|e| e.name == "main" && e.stage == ShaderStage::Compute)
+    }
+
+    /// Every way in which the shader disagrees with `kernel`'s declaration or exceeds the portable limits; empty if none.
+    pub fn disagreements(&self, kernel: &dyn Kernel) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.main().is_none() || self.module.entry_points.len() != 1 {
+            found.push("must have exactly one entry point, `@compute fn main`".to_string());
+        }
+        let threads = self.workgroup_size();
+        if threads > MAX_WORKGROUP {
+            found.push(format!("workgroup of {threads} threads, at most {MAX_WORKGROUP} allowed"));
+        }
+        let bytes = self.workgroup_bytes();
+        if bytes > MAX_WORKGROUP_BYTES {
+            found.push(format!("{bytes} bytes of workgroup memory, at most {MAX_WORKGROUP_BYTES} allowed"));
+        }
+        self.check_params(kernel, &mut found);
+        self.check_bindings(kernel, &mut found);
+        found
+    }
+
+    /// The uniform block at binding 0 against the row's parameter fields.
+    fn check_params(&self, kernel: &dyn Kernel, found: &mut Vec<String>) {
+        let Some(global) = self.bound(0) else {
+            return found.push("no variable at @group(0) @binding(0): expected `var<uniform> p: Params`".into());
+        };
+        let ty = &self.module.types[global.ty];
+        let TypeInner::Struct { members, .. } = &ty.inner else {
+            return found.push("binding 0 is not a struct".into());
+        };
+        if global.space != AddressSpace::Uniform || ty.name.as_deref() != Some("Params") {
+            found.push("binding 0 must be `var<uniform> p: Params`".into());
+        }
+        let fields = kernel.fields();
+        if members.len() != fields.len() {
+            found.push(format!("Params has {} members, the row declares {}", members.len(), fields.len()));
+        }
+        for (i, (member, field)) in members.iter().zip(fields).enumerate() {
+            let name = member.name.as_deref().unwrap_or("?");
+            let kind = match field.ty {
+                Scalar::u32 => ScalarKind::Uint,
+                Scalar::f32 => ScalarKind::Float,
+            };
+            let inner = &self.module.types[member.ty].inner;
+            let same_type = matches!(inner, TypeInner::Scalar(s) if s.kind == kind && s.width == 4);
+            if name != field.name || !same_type || member.offset != 4 * i as u32 {
+                let at = member.offset;
+                found.push(format!(
+                    "Params member {i}: `{name}` at byte {at}, the row declares `{}: {:?}` at byte {}",
+                    field.name,
+                    field.ty,
+                    4 * i
+                ));
+            }
+        }
+    }
+
+    /// The storage variables against the row's bindings.
+    fn check_bindings(&self, kernel: &dyn Kernel, found: &mut Vec<String>) {
+        let declared = kernel.bindings();
+        let bound = self.module.global_variables.iter().filter(|(_, g)| g.binding.is_some()).count();
+        if bound != declared.len() + 1 {
+            found.push(format!("{bound} bound variables, the row declares Params and {}", declared.len()));
+        }
+        if declared.len() > MAX_STORAGE_BUFFERS {
+            found.push(format!("{} storage buffers, at most {MAX_STORAGE_BUFFERS} allowed", declared.len()));
+        }
+        for (i, binding) in declared.iter().enumerate() {
+            let slot = i as u32 + 1;
+            let Some(global) = self.bound(slot) else {
+                found.push(format!("no variable at @group(0) @binding({slot}): expected `{}`", binding.name));
+                continue;
+            };
+            let name = global.name.as_deref().unwrap_or("?");
+            if name != binding.name {
+                found.push(format!("binding {slot} is `{name}`, the row declares `{}`", binding.name));
+            }
+            let wanted = match binding.access {
+                Access::Read => StorageAccess::LOAD,
+                Access::ReadWrite => StorageAccess::LOAD | StorageAccess::STORE,
+            };
+            if global.space != (AddressSpace::Storage { access: wanted }) {
+                found.push(format!(
+                    "binding {slot} `{name}`: {:?}, the row declares {:?}",
+                    global.space, binding.access
+                ));
+            }
+            if self.element(global.ty) != Some(binding.elem) {
+                found.push(format!("binding {slot} `{name}`: not an array of {:?} words", binding.elem));
+            }
+        }
+    }
+
+    fn bound(&self, binding: u32) -> Option<&naga::GlobalVariable> {
+        let wanted = naga::ResourceBinding { group: 0, binding };
+        self.module.global_variables.iter().map(|(_, g)| g).find(|g| g.binding == Some(wanted))
+    }
+
+    /// The word type at the bottom of an array, vector or atomic.
+    fn element(&self, ty: naga::Handle<naga::Type>) -> Option<Elem> {
+        match self.module.types[ty].inner {
+            TypeInner::Array { base, .. } => self.element(base),
+            TypeInner::Scalar(s) | TypeInner::Vector { scalar: s, .. } | TypeInner::Atomic(s) if s.width == 4 => {
+                match s.kind {
+                    ScalarKind::Float => Some(Elem::F32),
+                    ScalarKind::Uint => Some(Elem::U32),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The module in another language, without the run-time checks that only software adapters keep; text as UTF-8, SPIR-V as little-endian words. `wgsl` is the text it was parsed
+    /// from, handed back for [`Language::Wgsl`].
+    ///
+    /// # Errors
+    /// When naga's writer for that language refuses the module.
+    pub fn translate(&self, wgsl: &str, language: Language) -> Result<Vec<u8>, String> {
+        match language {
+            Language::Wgsl => Ok(wgsl.as_bytes().to_vec()),
+            Language::Spirv => self.spirv(),
+            Language::Msl => self.msl().map(String::into_bytes),
+            Language::Hlsl => self.hlsl().map(String::into_bytes),
+        }
+    }
+
+    fn spirv(&self) -> Result<Vec<u8>, String> {
+        use naga::back::spv;
+        let options = spv::Options {
+            lang_version: (1, 3),
+            flags: spv::WriterFlags::DEBUG,
+            force_loop_bounding: false,
+            emit_int_div_checks: false,
+            zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+            ..Default::default()
+        };
+        let entry = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
+        let words =
+            spv::write_vec(&self.module, &self.info, &options, Some(&entry)).map_err(|e| format!("SPIR-V: {e}"))?;
+        Ok(words.iter().flat_map(|w| w.to_le_bytes()).collect())
+    }
+
+    fn msl(&self) -> Result<String, String> {
+        use naga::back::msl;
+        // Buffers in the order of their bindings; the lengths that runtime-sized arrays need come last.
+        let buffers: Vec<_> = self.module.global_variables.iter().filter_map(|(_, g)| g.binding).collect();
+        let resources = buffers.iter().map(|binding| {
+            let buffer = Some(binding.binding as u8);
+            (*binding, msl::BindTarget { buffer, mutable: true, ..Default::default() })
+        });
+        let entry = msl::EntryPointResources {
+            resources: resources.collect(),
+            sizes_buffer: Some(buffers.len() as u8),
+            ..Default::default()
+        };
+        let options = msl::Options {
+            lang_version: (2, 0),
+            per_entry_point_map: [("main".to_string(), entry)].into_iter().collect(),
+            fake_missing_bindings: false,
+            force_loop_bounding: false,
+            emit_int_div_checks: false,
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        };
+        msl::write_string(&self.module, &self.info, &options, &msl::PipelineOptions::default())
+            .map(|(text, _)| text)
+            .map_err(|e| format!("MSL: {e}"))
+    }
+
+    fn hlsl(&self) -> Result<String, String> {
+        use naga::back::hlsl;
+        let options = hlsl::Options {
+            restrict_indexing: false,
+            force_loop_bounding: false,
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        };
+        let pipeline = hlsl::PipelineOptions::default();
+        let mut text = String::new();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&self.module, &self.info, None)
+            .map_err(|e| format!("HLSL: {e}"))?;
+        Ok(text)
+    }
+}
+
+/// One distinct shader text that a kernel's cases run: file and constants, with the classes that use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The file under `shaders/`.
+    pub file: &'static str,
+    /// Constants set by the assembler.
+    pub consts: Vec<(&'static str, u32)>,
+    /// Device classes whose cases build it.
+    pub classes: Vec<Class>,
+}
+
+impl Variant {
+    /// The assembled text: expanded (what runs) or in loop form.
+    ///
+    /// # Errors
+    /// When the file is not embedded or cannot be assembled.
+    pub fn assemble(&self, unroll: bool) -> Result<String, String> {
+        let text = shader::source(self.file).ok_or_else(|| format!("no shader file {}", self.file))?;
+        shader::assemble(text, &self.consts, unroll).map_err(|e| format!("{}: {e}", self.file))
+    }
+}
+
+/// The distinct shader texts of `kernel` over all its cases, for one class or both, in case order.
+pub fn variants(kernel: &dyn Kernel, classes: &[Class]) -> Vec<Variant> {
+    let mut found: Vec<Variant> = Vec::new();
+    for case in kernel.cases() {
+        for class in classes {
+            let build = kernel.build(&case, *class);
+            match found.iter_mut().find(|v| v.file == build.file && v.consts == build.consts) {
+                Some(variant) if variant.classes.contains(class) => {}
+                Some(variant) => variant.classes.push(*class),
+                None => found.push(Variant { file: build.file, consts: build.consts, classes: vec![*class] }),
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::util::fill::Fill;
+
+    fn edited(from: &str, to: &str) -> Vec<String> {
+        let text = shader::source("util/fill.wgsl").unwrap();
+        assert!(text.contains(from), "the test must edit something");
+        Shader::parse(&text.replace(from, to)).unwrap().disagreements(&Fill)
+    }
+
+    #[test]
+    fn finds_what_disagrees() {
+        assert_eq!(edited("// fill", "// fill"), Vec::<String>::new());
+        assert!(edited("y_stride: u32,\n    value: f32", "value: f32,\n    y_stride: u32")[0].contains("member 2"));
+        assert!(edited("@workgroup_size(256)", "@workgroup_size(512)")[0].contains("512 threads"));
+        assert!(edited("fn main", "fn other")[0].contains("entry point"));
+        assert!(edited("@binding(1)", "@binding(2)")[0].contains("@binding(1)"));
+    }
+
+    #[test]
+    fn finds_names_types_access_and_memory() {
+        let wgsl = "struct Params { clients: u32, m: u32, y_stride: f32, value: f32 }
+            @group(0) @binding(0) var<uniform> p: Params;
+            @group(0) @binding(1) var<storage, read> z: array<u32>;
+            var<workgroup> tile: array<vec4<f32>, 1025>;
+            @compute @workgroup_size(64) fn main() { tile[0].x = p.value + f32(z[0]); }";
+        let found = Shader::parse(wgsl).unwrap().disagreements(&Fill).join("\n");
+        for expected in ["16400 bytes", "member 1: `m`", "member 2: `y_stride`", "is `z`", "ReadWrite", "F32 words"] {
+            assert!(found.contains(expected), "{expected} not in\n{found}");
+        }
+        assert!(Shader::parse("fn main( {").unwrap_err().contains("error"));
+    }
+
+    #[test]
+    fn translates_to_every_language() {
+        let text = shader::source("util/fill.wgsl").unwrap();
+        let shader = Shader::parse(text).unwrap();
+        let spirv = shader.translate(text, Language::Spirv).unwrap();
+        assert_eq!(spirv[..4], 0x0723_0203_u32.to_le_bytes());
+        let text_of = |language| String::from_utf8(shader.translate(text, language).unwrap()).unwrap();
+        assert_eq!(text_of(Language::Wgsl), text);
+        assert!(text_of(Language::Msl).contains("[[buffer(1)]]"));
+        assert!(text_of(Language::Hlsl).contains("numthreads(256, 1, 1)"));
+    }
+
+    #[test]
+    fn lists_distinct_variants() {
+        let found = variants(&Fill, &Class::ALL);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].classes, Class::ALL);
+        assert!(found[0].assemble(true).unwrap().contains("fn main"));
+    }
+}

@@ -1,0 +1,114 @@
+//! The layers of the house: a module imports only those before it, and wgpu is named in one place.
+
+use std::path::{Path, PathBuf};
+
+/// Modules by layer; those of one layer do not import each other. `error` is free.
+const LAYERS: &[&[&str]] = &[
+    &["kernels"],
+    &["exec"],
+    &["gpu"],
+    &["model", "data"],
+    &["fed"],
+    &["metric"],
+    &["check", "perf", "report"],
+    &["config"],
+    &["cli"],
+];
+
+fn rank(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("src/ is readable").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// The code of a file: without comments, and without what stands below `#[cfg(test)]` (tests may look anywhere).
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    text.lines().map(|l| l.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The first path segments after `crate::`, grouped imports included.
+fn imports(code: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    for part in code.split("crate::").skip(1) {
+        let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        match part.strip_prefix('{') {
+            // Of a group, the heads at depth one.
+            Some(group) => {
+                let mut depth = 0;
+                let mut head = true;
+                for (i, c) in group.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => head = true,
+                        c if head && c.is_alphabetic() => {
+                            out.push(word(&group[i..]));
+                            head = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            None => out.push(word(part)),
+        }
+    }
+    out
+}
+
+#[test]
+fn modules_import_only_layers_before_their_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let (mut found, mut checked) = (Vec::new(), 0);
+    for file in files {
+        let relative = file.strip_prefix(&root).expect("below src/");
+        let module = relative.iter().next().and_then(|s| s.to_str()).unwrap_or_default().trim_end_matches(".rs");
+        let text = code(&std::fs::read_to_string(&file).expect("readable source"));
+        let is_test_file =
+            relative.file_stem().is_some_and(|s| s == "tests" || s.to_string_lossy().ends_with("_tests"));
+        if is_test_file {
+            continue;
+        }
+        if module != "gpu" && (text.contains("wgpu::") || text.contains("use wgpu")) {
+            found.push(format!("{}: names wgpu", relative.display()));
+        }
+        let Some(own) = rank(module) else { continue };
+        checked += 1;
+        for import in imports(&text) {
+            if import != module && rank(&import).is_some_and(|other| other >= own) {
+                found.push(format!("{}: {module} imports {import}", relative.display()));
+            }
+        }
+    }
+    assert!(checked > 10, "only {checked} files checked");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_module_has_a_layer() {
+    let lib = include_str!("../../src/lib.rs");
+    let modules = lib.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';'));
+    for module in modules.filter(|m| *m != "error") {
+        assert!(rank(module).is_some(), "src/{module} has no layer");
+    }
+}
+
+#[test]
+fn imports_are_found() {
+    let text = code(
+        "use crate::{Error, fed::{a, b}, gpu};\nlet x = crate::cli::y(); // crate::model\n#[cfg(test)] crate::data",
+    );
+    assert_eq!(imports(&text), ["Error", "fed", "gpu", "cli"]);
+}

@@ -1,0 +1,5 @@
+//! Integration tests, one binary: what holds over the whole catalogue and the whole source tree.
+
+mod catalogue;
+mod layers;
+mod reflection;
