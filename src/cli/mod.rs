@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod kernels;
 pub mod run;
+pub mod validate;
 
 use crate::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum Verb {
     Devices(devices::DevicesArgs),
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
     Kernels(kernels::KernelsArgs),
+    /// Check kernels, golden cases and edited shaders on a device against the reference.
+    Validate(validate::ValidateArgs),
 }
 
 /// Parses the command line, runs the verb and turns its answer into an exit code: 0 done, 1 failed, 2 bad input.
@@ -41,6 +44,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
+        Verb::Validate(args) => validate::run(args),
     };
     match answer {
         Ok(code) => ExitCode::from(code),
