@@ -15,6 +15,9 @@ pub enum Error {
     /// The device refused, ran out of memory or was lost. Exit code 1.
     #[error("device: {0}")]
     Device(String),
+    /// A result could not be written (disk full, no permission): names the file. Exit code 1.
+    #[error("{0}")]
+    Output(String),
     /// A broken promise inside the program. Exit code 1.
     #[error("internal: {0}")]
     Internal(String),
@@ -41,11 +44,16 @@ impl Error {
         Error::Input(format!("{}: {what}", path.display()))
     }
 
+    /// A failed write: "PATH: cannot write: WHY".
+    pub fn output(path: &std::path::Path, why: impl std::fmt::Display) -> Self {
+        Error::Output(format!("{}: cannot write: {why}", path.display()))
+    }
+
     /// The process exit code: 2 for bad input, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Input(_) => 2,
-            Error::Verdict(_) | Error::Device(_) | Error::Internal(_) => 1,
+            Error::Verdict(_) | Error::Device(_) | Error::Output(_) | Error::Internal(_) => 1,
         }
     }
 }

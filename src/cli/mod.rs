@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+pub mod devices;
 pub mod kernels;
 pub mod run;
 
@@ -20,6 +21,12 @@ struct Cli {
 enum Verb {
     /// Train a federation and leave a run directory with pictures, metrics and networks.
     Run(run::RunArgs),
+    /// Adapters, drivers, limits, and what `--device auto` takes.
+    Devices {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
     Kernels(kernels::KernelsArgs),
 }
@@ -36,6 +43,7 @@ pub fn main() -> ExitCode {
     };
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Devices { json } => devices::run(json).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
     };
     match answer {

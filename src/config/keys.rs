@@ -53,11 +53,7 @@ pub static KEYS: &[Key] = &[
     key("train.beta1", Kind::Number, "Adam's first decay, in [0, 1)"),
     key("train.beta2", Kind::Number, "Adam's second decay, in [0, 1)"),
     key("train.eps", Kind::Number, "Adam's epsilon, above 0"),
-    key(
-        "train.local_epochs",
-        Kind::Integer,
-        "passes over a client's images a round; excludes `local_steps`",
-    ),
+    key("train.local_epochs", Kind::Integer, "passes over a client's images a round; excludes `local_steps`"),
     key("train.local_steps", Kind::Integer, "steps a round instead; excludes `local_epochs`"),
     key("federation.clients", Kind::Integer, "number of clients, at least 1"),
     key(
@@ -66,6 +62,7 @@ pub static KEYS: &[Key] = &[
         "how images are dealt; `partition = \"iid\"` is short for it",
     ),
     key("federation.partition.alpha", Kind::Number, "dirichlet: concentration, above 0; small is uneven"),
+    key("federation.partition.min_images", Kind::Integer, "dirichlet: fewest images of a client, at least 1"),
     key("federation.aggregate", Kind::Choice(&["generator", "both"]), "networks that the server averages"),
     key("federation.weights", Kind::Choice(&["equal", "data"]), "equal, or by number of images"),
     key(

@@ -194,7 +194,7 @@ impl Default for FederationConfig {
     fn default() -> Self {
         FederationConfig {
             clients: 4,
-            partition: Partition::Shared,
+            partition: Partition::Shared {},
             aggregate: Aggregate::Generator,
             weights: Weights::Equal,
             clients_per_launch: None,

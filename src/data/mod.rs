@@ -1,20 +1,21 @@
-//! Images.
-use serde::{Deserialize, Serialize};
-/// Placeholder with the serde shape of the real type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum DataConfig {
-    /// The built-in set.
-    Builtin {},
-    /// A folder.
-    Folder {
-        /// Its path.
-        path: std::path::PathBuf,
-        /// s
-        #[serde(default)]
-        skip_bad: bool,
-        /// c
-        #[serde(default)]
-        client_folders: bool,
-    },
-}
+//! Images for training: folders of PNG and JPEG files, MedMNIST `.npz` files, the built-in CT/MR slices, and a procedural
+//! dermoscopy-like set. Every source ends as a [`Dataset`]: u8 pixels of one size, one or three channels, NHWC.
+
+mod builtin;
+mod config;
+mod dataset;
+mod dermoscopy;
+mod fit;
+mod folder;
+mod npz;
+pub(crate) mod random;
+mod split;
+
+pub use builtin::builtin;
+pub use config::{Clients, DataConfig, Loaded};
+pub use dataset::{Dataset, SIZES};
+pub use dermoscopy::dermoscopy;
+pub use folder::{client_folders, folder};
+pub use npz::npz;
+pub(crate) use split::by_class;
+pub use split::{Split, holdout};

@@ -94,6 +94,11 @@ pub trait Engine {
     /// The largest tensor a launch may bind, in words.
     fn max_binding_words(&self) -> usize;
 
+    /// Bytes of device memory that [`Engine::alloc`] took so far; 0 for engines in host memory.
+    fn allocated_bytes(&self) -> u64 {
+        0
+    }
+
     /// Forgets what was prepared for a recording that will not run again.
     fn forget(&mut self, _recording: &Recording) {}
 }

@@ -250,3 +250,8 @@ pub fn strided(clients: u32, stride: u32, len: u32) -> Result<usize, String> {
     }
     Ok(extent as usize)
 }
+
+/// Client and element within it of word `index` of a per-client tensor (with one client the stride does not matter).
+pub fn split(index: usize, clients: u32, stride: u32) -> (usize, usize) {
+    if clients <= 1 { (0, index) } else { (index / stride as usize, index % stride as usize) }
+}

@@ -6,6 +6,8 @@
 
 mod bound;
 mod kernel;
+#[cfg(test)]
+mod naga_tests;
 mod params;
 pub mod reflect;
 pub mod shader;
@@ -19,12 +21,40 @@ pub mod util;
 
 pub use bound::{U, gamma};
 pub use kernel::{
-    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, ceil_div, linear_grid, strided,
+    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, ceil_div, linear_grid, split, strided,
 };
 pub use params::{Field, Params, Scalar};
 
 /// Every kernel, in the order of the table in `shaders/README.md`.
-pub static CATALOGUE: &[&dyn Kernel] = &[&util::fill::Fill];
+pub static CATALOGUE: &[&dyn Kernel] = &[
+    &nn::conv2d::Conv2d,
+    &nn::conv_transpose2d::ConvTranspose2d,
+    &nn::conv2d_weight_grad::Conv2dWeightGrad,
+    &nn::split_sum::SplitSum,
+    &nn::batch_norm_stats::BatchNormStats,
+    &nn::batch_norm_running::BatchNormRunning,
+    &nn::batch_norm_apply::BatchNormApply,
+    &nn::batch_norm_backward_reduce::BatchNormBackwardReduce,
+    &nn::batch_norm_backward_apply::BatchNormBackwardApply,
+    &nn::activation::Activation,
+    &nn::activation_backward::ActivationBackward,
+    &nn::bce_with_logits::BceWithLogits,
+    &nn::bias_add::BiasAdd,
+    &nn::channel_sum::ChannelSum,
+    &util::fill::Fill,
+    &rng::rng_bits::RngBits,
+    &rng::rng_uniform::RngUniform,
+    &rng::rng_normal::RngNormal,
+    &optim::adam::Adam,
+    &attack::paste_trigger::PasteTrigger,
+    &fed::weighted_mean::WeightedMean,
+    &fed::broadcast::Broadcast,
+    &util::copy::Copy,
+    &util::gather_batch::GatherBatch,
+    &util::reduce_sum::ReduceSum,
+    &util::difference_norm::DifferenceNorm,
+    &util::step_advance::StepAdvance,
+];
 
 /// The row of that name.
 pub fn find(name: &str) -> Option<&'static dyn Kernel> {

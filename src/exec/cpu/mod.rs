@@ -2,6 +2,19 @@
 //! partition of every sum depends on shapes only, so results do not depend on the number of threads.
 
 mod args;
+mod attack;
+#[cfg(test)]
+mod case_tests;
+mod conv;
+#[cfg(test)]
+mod conv_tests;
+mod fed;
+mod gemm;
+mod norm;
+mod optim;
+mod patches;
+mod pointwise;
+mod rng;
 mod util;
 
 pub use args::Args;
@@ -14,7 +27,35 @@ use crate::{Error, Result};
 pub type CpuFn = fn(&[u32], &Args);
 
 /// One line per catalogue row (a test holds the two lists equal).
-static FUNCTIONS: &[(&str, CpuFn)] = &[("fill", util::fill)];
+static FUNCTIONS: &[(&str, CpuFn)] = &[
+    ("conv2d", conv::conv2d),
+    ("conv2d_weight_grad", conv::conv2d_weight_grad),
+    ("conv_transpose2d", conv::conv_transpose2d),
+    ("split_sum", conv::split_sum),
+    ("batch_norm_stats", norm::batch_norm_stats),
+    ("batch_norm_running", norm::batch_norm_running),
+    ("batch_norm_apply", norm::batch_norm_apply),
+    ("batch_norm_backward_reduce", norm::batch_norm_backward_reduce),
+    ("batch_norm_backward_apply", norm::batch_norm_backward_apply),
+    ("activation", pointwise::activation),
+    ("activation_backward", pointwise::activation_backward),
+    ("bce_with_logits", pointwise::bce_with_logits),
+    ("bias_add", norm::bias_add),
+    ("channel_sum", norm::channel_sum),
+    ("fill", util::fill),
+    ("rng_bits", rng::rng_bits),
+    ("rng_uniform", rng::rng_uniform),
+    ("rng_normal", rng::rng_normal),
+    ("adam", optim::adam),
+    ("paste_trigger", attack::paste_trigger),
+    ("weighted_mean", fed::weighted_mean),
+    ("broadcast", fed::broadcast),
+    ("copy", util::copy),
+    ("gather_batch", util::gather_batch),
+    ("reduce_sum", util::reduce_sum),
+    ("difference_norm", util::difference_norm),
+    ("step_advance", util::step_advance),
+];
 
 /// Names of the kernels that this engine has.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -1,1 +1,2 @@
-//! The `attack` family.
+//! What a malicious client does on the device.
+pub mod paste_trigger;

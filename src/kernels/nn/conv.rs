@@ -37,3 +37,197 @@ crate::params! {
         accumulate: u32,
     }
 }
+
+use crate::kernels::{Cost, Fill, Inputs, Params, U, gamma, strided};
+
+impl ConvParams {
+    /// Kernel taps, k^2.
+    pub fn taps(&self) -> u32 {
+        self.k * self.k
+    }
+    /// Words of one client's large side.
+    pub fn large(&self) -> u32 {
+        self.n * self.h * self.w * self.ci
+    }
+    /// Words of one client's small side.
+    pub fn small(&self) -> u32 {
+        self.n * self.oh * self.ow * self.co
+    }
+    /// Words of one client's weights.
+    pub fn weights(&self) -> u32 {
+        self.co * self.taps() * self.ci
+    }
+    /// Pixels of one client's small side.
+    pub fn pixels(&self) -> u32 {
+        self.n * self.oh * self.ow
+    }
+
+    /// The side of the small map of a convolution: floor((side + 2 pad - k) / stride) + 1; `None` if the kernel does not fit.
+    pub fn small_side(side: u32, k: u32, stride: u32, pad: u32) -> Option<u32> {
+        Some((side + 2 * pad).checked_sub(k)? / stride + 1)
+    }
+
+    /// The side of the large map of a transposed convolution: (side - 1) stride - 2 pad + k.
+    pub fn large_side(side: u32, k: u32, stride: u32, pad: u32) -> Option<u32> {
+        ((side.checked_sub(1)?) * stride + k).checked_sub(2 * pad).filter(|s| *s > 0)
+    }
+
+    /// Geometry with client strides rounded up to the bank's alignment, one split, no accumulation.
+    pub fn new(clients: u32, n: u32, large: [u32; 3], small: [u32; 3], k: u32, stride: u32, pad: u32) -> Self {
+        let mut p = ConvParams {
+            clients,
+            n,
+            h: large[0],
+            w: large[1],
+            ci: large[2],
+            oh: small[0],
+            ow: small[1],
+            co: small[2],
+            k,
+            stride,
+            pad,
+            splits: 1,
+            ..Default::default()
+        };
+        p.large_stride = p.large().next_multiple_of(64);
+        p.weight_stride = p.weights().next_multiple_of(64);
+        p.small_stride = p.small().next_multiple_of(64);
+        p
+    }
+
+    /// Checks the geometry; returns the extents of (large, weights, small).
+    ///
+    /// # Errors
+    /// Says which parameter is out of range.
+    pub fn check(&self) -> Result<[usize; 3], String> {
+        if !(1..=7).contains(&self.k) {
+            return Err(format!("kernel side {}: must be 1 to 7", self.k));
+        }
+        if !(1..=2).contains(&self.stride) {
+            return Err(format!("stride {}: must be 1 or 2", self.stride));
+        }
+        if self.pad >= self.k {
+            return Err(format!("padding {}: must be below the kernel side {}", self.pad, self.k));
+        }
+        for (large, small) in [(self.h, self.oh), (self.w, self.ow)] {
+            if Self::small_side(large, self.k, self.stride, self.pad) != Some(small) {
+                return Err(format!(
+                    "sides {large} and {small} do not belong together at kernel {}, stride {}, padding {}",
+                    self.k, self.stride, self.pad
+                ));
+            }
+        }
+        if self.splits == 0 || (self.splits > 1 && self.accumulate != 0) || self.accumulate > 1 {
+            return Err(format!(
+                "splits {}, accumulate {}: only one split can accumulate",
+                self.splits, self.accumulate
+            ));
+        }
+        Ok([
+            strided(self.clients, self.large_stride, self.large())?,
+            strided(self.clients, self.weight_stride, self.weights() * self.splits)?,
+            strided(self.clients, self.small_stride, self.small())?,
+        ])
+    }
+
+    /// The parts of the pixel sum: enough 64 x 64 tiles to fill a large GPU, at least 64 pixels each. Depends on the
+    /// per-client shape and the plan's total clients, never on the chunk, so that chunked runs are bit-equal.
+    pub fn splits_for(&self, total_clients: u32) -> u32 {
+        let tiles = self.co.div_ceil(64) * (self.taps() * self.ci).div_ceil(64) * total_clients;
+        (256 / tiles.max(1)).clamp(1, (self.pixels() / 64).max(1))
+    }
+
+    /// Flops are the same for all three passes when every tap is counted, the padding's too.
+    pub(super) fn cost(&self) -> Cost {
+        let c = self.clients as f64;
+        Cost {
+            flops: 2.0 * c * self.pixels() as f64 * self.weights() as f64,
+            bytes: 4.0 * c * (self.large() as f64 + self.weights() as f64 + self.small() as f64),
+        }
+    }
+
+    /// The small pixel (oy, ox) tap (ky, kx) meets this large pixel, if it is not padding.
+    pub(super) fn meet(&self, oy: u32, ox: u32, ky: u32, kx: u32) -> Option<(u32, u32)> {
+        let y = (oy * self.stride + ky).checked_sub(self.pad)?;
+        let x = (ox * self.stride + kx).checked_sub(self.pad)?;
+        (y < self.h && x < self.w).then_some((y, x))
+    }
+
+    /// f64 value of a large-side element.
+    pub(super) fn large_at(&self, i: &Inputs, slot: usize, client: usize, n: u32, yx: (u32, u32), c: u32) -> f64 {
+        let at = ((n * self.h + yx.0) * self.w + yx.1) * self.ci + c;
+        i.f(slot, client * self.large_stride as usize + at as usize)
+    }
+
+    /// f64 value of a small-side element.
+    pub(super) fn small_at(&self, i: &Inputs, slot: usize, client: usize, n: u32, yx: (u32, u32), c: u32) -> f64 {
+        let at = ((n * self.oh + yx.0) * self.ow + yx.1) * self.co + c;
+        i.f(slot, client * self.small_stride as usize + at as usize)
+    }
+
+    /// f64 value of a weight.
+    pub(super) fn weight_at(&self, i: &Inputs, slot: usize, client: usize, co: u32, tap: u32, ci: u32) -> f64 {
+        let at = (co * self.taps() + tap) * self.ci + ci;
+        i.f(slot, client * self.weight_stride as usize + at as usize)
+    }
+}
+
+/// Sum of products in index order with its scale: value, sum of |terms|, number of terms.
+#[derive(Default)]
+pub(super) struct Sum {
+    value: f64,
+    scale: f64,
+    terms: usize,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, term: f64) {
+        self.value += term;
+        self.scale += term.abs();
+        self.terms += 1;
+    }
+    /// |error| <= gamma(K + 1) sum|terms| for K products summed in any order, plus the rounding of the reference itself.
+    pub(super) fn eval(&self) -> crate::kernels::Eval {
+        let bound = gamma(self.terms + 1) * self.scale + U * self.value.abs() + f64::from(f32::MIN_POSITIVE);
+        crate::kernels::Eval::within(self.value, bound)
+    }
+}
+
+/// Validation shapes: the network's layers small, both ends, odd and prime sides, every kernel side, several clients.
+pub(super) fn cases() -> Vec<ConvParams> {
+    let conv = |clients, n, h: u32, w: u32, ci, co, k, stride, pad| {
+        let side = |s| ConvParams::small_side(s, k, stride, pad).expect("case fits");
+        ConvParams::new(clients, n, [h, w, ci], [side(h), side(w), co], k, stride, pad)
+    };
+    let mut list = vec![
+        conv(1, 2, 16, 16, 3, 8, 4, 2, 1),
+        conv(2, 3, 8, 8, 16, 32, 4, 2, 1),
+        conv(3, 5, 8, 8, 32, 16, 4, 2, 1),
+        conv(2, 3, 4, 4, 32, 1, 4, 1, 0),
+        conv(2, 5, 4, 4, 20, 10, 4, 1, 0),
+        conv(1, 1, 7, 5, 5, 7, 3, 1, 1),
+        conv(2, 2, 9, 11, 4, 17, 5, 2, 2),
+        conv(1, 3, 13, 6, 12, 68, 3, 2, 1),
+        conv(1, 1, 1, 1, 1, 1, 1, 1, 0),
+        conv(2, 1, 10, 10, 1, 3, 7, 2, 6),
+        conv(1, 2, 12, 9, 6, 4, 6, 1, 3),
+        conv(1, 4, 6, 6, 64, 96, 2, 2, 0),
+    ];
+    for p in &mut list {
+        if p.clients > 1 {
+            p.large_stride += 64;
+            p.weight_stride += 128;
+        }
+    }
+    list
+}
+
+/// How the three operands of a case are filled, the output aside.
+pub(super) fn fills(output: usize) -> Vec<Fill> {
+    (0..3).map(|slot| if slot == output { Fill::Nan } else { Fill::NORMAL }).collect()
+}
+
+/// Words of the cases.
+pub(super) fn case_words() -> Vec<Vec<u32>> {
+    cases().iter().map(Params::words).collect()
+}

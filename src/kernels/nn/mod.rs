@@ -4,4 +4,19 @@
 //! `conv2d` maps large to small (and is the data gradient of a transposed convolution), `conv_transpose2d` maps small to
 //! large (and is the data gradient of a convolution), `conv2d_weight_grad` contracts both (the weight gradient of either).
 //! A transposed convolution's PyTorch weight [in][out][kh][kw] is the convolution weight [Co][Ci][kh][kw] with Co = in.
+pub mod activation;
+pub mod activation_backward;
+pub mod batch_norm_apply;
+pub mod batch_norm_backward_apply;
+pub mod batch_norm_backward_reduce;
+pub mod batch_norm_running;
+pub mod batch_norm_stats;
+pub mod bce_with_logits;
+pub mod bias_add;
+pub mod channel_sum;
 pub mod conv;
+pub mod conv2d;
+pub mod conv2d_weight_grad;
+pub mod conv_transpose2d;
+mod rows;
+pub mod split_sum;

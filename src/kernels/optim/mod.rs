@@ -1,1 +1,2 @@
-//! The `optim` family.
+//! Optimisers, in place on every active client.
+pub mod adam;

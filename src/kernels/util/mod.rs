@@ -1,2 +1,7 @@
-//! Moving words: fill, copy, reductions, the step counter.
+//! Moving words: fill, copy, batches from bytes, reductions, the step counter.
+pub mod copy;
+pub mod difference_norm;
 pub mod fill;
+pub mod gather_batch;
+pub mod reduce_sum;
+pub mod step_advance;

@@ -1,0 +1,50 @@
+// paste_trigger: x = (1 - a) x + a t inside the trigger's window of every poisoned image, in place
+//
+// x        [clients][batch][h][w][c], client stride x_stride
+// trigger  [th][tw][c], in the images' range; its first pixel lands on row top, column left
+// order    [clients][steps * batch], client stride order_stride: bit 31 of entry step * batch + b poisons image b
+// state    [4]: step in the round, round, steps in all, free
+// grid     x: batch * th * tw * c / 256 workgroups (capped, the loop strides), z: client
+// owner    one invocation blends one element of the window; opacity 1 copies the trigger bit for bit
+
+struct Params {
+    clients: u32,
+    batch: u32,
+    h: u32,
+    w: u32,
+    c: u32,
+    th: u32,
+    tw: u32,
+    top: u32,
+    left: u32,
+    order_stride: u32,
+    x_stride: u32,
+    opacity: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read> trigger: array<f32>;
+@group(0) @binding(3) var<storage, read> order: array<u32>;
+@group(0) @binding(4) var<storage, read> state: array<u32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = p.tw * p.c; // elements in one row of the trigger
+    let window = p.th * row;
+    let entries = id.z * p.order_stride + state[0] * p.batch;
+    for (var i = id.x; i < p.batch * window; i += groups.x * 256u) {
+        let b = i / window;
+        if ((order[entries + b] & 0x80000000u) == 0u) {
+            continue;
+        }
+        let e = i % window;
+        let pixel_row = (b * p.h + p.top + e / row) * p.w + p.left;
+        let at = id.z * p.x_stride + pixel_row * p.c + e % row;
+        if (p.opacity == 1.0) {
+            x[at] = trigger[e];
+        } else {
+            x[at] = (1.0 - p.opacity) * x[at] + p.opacity * trigger[e];
+        }
+    }
+}

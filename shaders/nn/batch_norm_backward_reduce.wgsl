@@ -1,0 +1,82 @@
+// batch_norm_backward_reduce: sums = (sum dy, sum dy xhat) over rows, xhat = (x - mean) invstd; dbeta, dgamma get them
+//
+// dy, x          [clients][rows][c], client stride x_stride
+// mean, invstd   [clients][c], client stride stat_stride
+// sums           [clients][2][c], client stride sums_stride
+// dgamma, dbeta  [clients][c], client stride grad_stride; mode 0 overwrites, 1 adds, 2 leaves them alone
+// grid   x: 8 channels a workgroup, z: client
+// owner  LX lanes side by side along the channels, the other 256 / LX share the rows; trees of fixed order join them
+
+const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
+//#if V == 4
+alias E = vec4<f32>;
+//#else
+//# alias E = f32;
+//#endif
+const LX: u32 = 2; // lanes along the channels, a power of two
+const LR = 256u / LX; // lanes along the rows
+
+struct Params {
+    clients: u32,
+    rows: u32,
+    c: u32,
+    x_stride: u32,
+    stat_stride: u32,
+    sums_stride: u32,
+    grad_stride: u32,
+    mode: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> dy: array<E>;
+@group(0) @binding(2) var<storage, read> x: array<E>;
+@group(0) @binding(3) var<storage, read> mean: array<E>;
+@group(0) @binding(4) var<storage, read> invstd: array<E>;
+@group(0) @binding(5) var<storage, read_write> sums: array<E>;
+@group(0) @binding(6) var<storage, read_write> dgamma: array<E>;
+@group(0) @binding(7) var<storage, read_write> dbeta: array<E>;
+
+var<workgroup> part0: array<E, 256>;
+var<workgroup> part1: array<E, 256>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let vectors = p.c / V;
+    let channel = tile.x * LX + lane % LX;
+    var sum_dy = E(0.0);
+    var sum_dy_xhat = E(0.0);
+    if channel < vectors {
+        let stat = tile.z * p.stat_stride / V + channel;
+        let centre = mean[stat];
+        let scale = invstd[stat];
+        let base = tile.z * p.x_stride / V + channel;
+        for (var row = lane / LX; row < p.rows; row += LR) {
+            let at = base + row * vectors;
+            sum_dy += dy[at];
+            sum_dy_xhat += dy[at] * ((x[at] - centre) * scale);
+        }
+    }
+    part0[lane] = sum_dy;
+    part1[lane] = sum_dy_xhat;
+    workgroupBarrier();
+    for (var width = 128u; width >= LX; width /= 2u) {
+        if lane < width {
+            part0[lane] += part0[lane + width];
+            part1[lane] += part1[lane + width];
+        }
+        workgroupBarrier();
+    }
+    if lane < LX && channel < vectors {
+        let to = tile.z * p.sums_stride / V + channel;
+        sums[to] = part0[lane];
+        sums[to + vectors] = part1[lane];
+        let grad = tile.z * p.grad_stride / V + channel;
+        if p.mode == 0u {
+            dbeta[grad] = part0[lane];
+            dgamma[grad] = part1[lane];
+        } else if p.mode == 1u {
+            dbeta[grad] += part0[lane];
+            dgamma[grad] += part1[lane];
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// batch_norm_stats: mean = avg(x), invstd = 1/sqrt(avg((x - mean)^2) + eps); running = (1-m) running + m batch
+//
+// x             [clients][rows][c], client stride x_stride
+// mean, invstd  [clients][c], client stride stat_stride
+// running_*     [clients][c], client stride running_stride; moved iff update is 1 and state[0] < client_steps[client];
+//               the variance enters unbiased, times rows / (rows - 1)
+// grid   x: 8 channels a workgroup, z: client
+// owner  LX lanes side by side along the channels, the other 256 / LX share the rows; trees of fixed order join them
+// why    two passes: E[x^2] - E[x]^2 loses everything at mean/std = 1000. The second pass sums d = x - first mean as
+//        well as d^2 and corrects both moments by avg(d), the first mean's rounding error.
+
+const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
+//#if V == 4
+alias E = vec4<f32>;
+//#else
+//# alias E = f32;
+//#endif
+const LX: u32 = 2; // lanes along the channels, a power of two
+const LR = 256u / LX; // lanes along the rows
+
+struct Params {
+    clients: u32,
+    rows: u32,
+    c: u32,
+    x_stride: u32,
+    stat_stride: u32,
+    running_stride: u32,
+    eps: f32,
+    momentum: f32,
+    update: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<E>;
+@group(0) @binding(2) var<storage, read_write> mean: array<E>;
+@group(0) @binding(3) var<storage, read_write> invstd: array<E>;
+@group(0) @binding(4) var<storage, read_write> running_mean: array<E>;
+@group(0) @binding(5) var<storage, read_write> running_var: array<E>;
+@group(0) @binding(6) var<storage, read> state: array<u32>;
+@group(0) @binding(7) var<storage, read> client_steps: array<u32>;
+
+var<workgroup> part0: array<E, 256>;
+var<workgroup> part1: array<E, 256>;
+
+// Joins the row lanes' partial sums; the totals stand in the first LX places.
+fn join(lane: u32) {
+    workgroupBarrier();
+    for (var width = 128u; width >= LX; width /= 2u) {
+        if lane < width {
+            part0[lane] += part0[lane + width];
+            part1[lane] += part1[lane + width];
+        }
+        workgroupBarrier();
+    }
+}
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let vectors = p.c / V;
+    let channel = tile.x * LX + lane % LX;
+    let base = tile.z * p.x_stride / V + channel;
+    let end = select(0u, p.rows, channel < vectors); // lanes beyond the last channel sum nothing
+    let n = f32(p.rows);
+
+    var sum = E(0.0);
+    for (var row = lane / LX; row < end; row += LR) {
+        sum += x[base + row * vectors];
+    }
+    part0[lane] = sum;
+    part1[lane] = E(0.0);
+    join(lane);
+    let first = part0[lane % LX] / n;
+    workgroupBarrier();
+
+    var sum_d = E(0.0);
+    var sum_d2 = E(0.0);
+    for (var row = lane / LX; row < end; row += LR) {
+        let d = x[base + row * vectors] - first;
+        sum_d += d;
+        sum_d2 += d * d;
+    }
+    part0[lane] = sum_d;
+    part1[lane] = sum_d2;
+    join(lane);
+
+    if lane < LX && channel < vectors {
+        let shift = part0[lane] / n;
+        let m = first + shift;
+        let v = max(part1[lane] / n - shift * shift, E(0.0));
+        let at = tile.z * p.stat_stride / V + channel;
+        mean[at] = m;
+        invstd[at] = inverseSqrt(v + p.eps);
+        if p.update == 1u && state[0] < client_steps[tile.z] {
+            let to = tile.z * p.running_stride / V + channel;
+            let keep = 1.0 - p.momentum;
+            running_mean[to] = keep * running_mean[to] + p.momentum * m;
+            running_var[to] = keep * running_var[to] + p.momentum * (v * (n / (n - 1.0)));
+        }
+    }
+}

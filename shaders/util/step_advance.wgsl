@@ -1,0 +1,44 @@
+// step_advance: books the step's losses of every active client, then advances the step counter
+//
+// losses        [clients][>= 3], client stride loss_stride
+// client_steps  [clients]: client c is active while step < client_steps[c]
+// stats         [clients][8], client stride stat_stride: 0..2 sums of losses, 3 number of steps, 4..6 last losses, 7 free
+// state         [4]: step in the round, round, steps in all, free
+// grid          one workgroup, so that every lane has read the step before lane 0 advances it
+// owner         lane l books clients l, l + 64, ...
+
+const THREADS: u32 = 64;
+
+struct Params {
+    clients: u32,
+    loss_stride: u32,
+    stat_stride: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> losses: array<f32>;
+@group(0) @binding(2) var<storage, read> client_steps: array<u32>;
+@group(0) @binding(3) var<storage, read_write> stats: array<f32>;
+@group(0) @binding(4) var<storage, read_write> state: array<u32>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    let step = state[0];
+    for (var c = lane; c < p.clients; c += THREADS) {
+        if (step < client_steps[c]) {
+            let loss_row = c * p.loss_stride;
+            let stat_row = c * p.stat_stride;
+            for (var k = 0u; k < 3u; k++) {
+                let loss = losses[loss_row + k];
+                stats[stat_row + k] += loss;
+                stats[stat_row + 4u + k] = loss;
+            }
+            stats[stat_row + 3u] += 1.0;
+        }
+    }
+    storageBarrier();
+    if (lane == 0u) {
+        state[0] = step + 1u;
+        state[2] += 1u;
+    }
+}

@@ -1,0 +1,134 @@
+//! Where the images come from, as written in an experiment file.
+
+use super::{Dataset, builtin, client_folders, dermoscopy, folder, npz};
+use crate::Result;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Source of the images, chosen by `kind`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DataConfig {
+    /// The built-in CT/MR slices.
+    Builtin {},
+    /// A folder of PNG and JPEG files.
+    Folder {
+        /// The folder; relative paths start at the working directory.
+        path: PathBuf,
+        /// Leave out images that cannot be read instead of stopping.
+        #[serde(default)]
+        skip_bad: bool,
+        /// One sub-folder a client (class folders inside) instead of one a class.
+        #[serde(default)]
+        client_folders: bool,
+    },
+    /// A MedMNIST `.npz` file.
+    Npz {
+        /// The file; relative paths start at the working directory.
+        path: PathBuf,
+    },
+    /// Procedural dermoscopy-like images, natively RGB.
+    Dermoscopy {
+        /// Number of images.
+        #[serde(default = "default_n")]
+        n: usize,
+        /// Seed of the images, apart from the experiment's.
+        #[serde(default)]
+        seed: u64,
+    },
+}
+
+fn default_n() -> usize {
+    1000
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        DataConfig::Builtin {}
+    }
+}
+
+/// Client of each image, where the folders say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clients {
+    /// Names of the clients' folders, sorted; their number is the number of clients.
+    pub names: Vec<String>,
+    /// `[n]`: index into `names`.
+    pub of_image: Vec<u32>,
+}
+
+/// Images, and what there is to say about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The images; at least one.
+    pub dataset: Dataset,
+    /// Names of the images left out by `skip_bad`.
+    pub skipped: Vec<String>,
+    /// Present with `client_folders` only.
+    pub clients: Option<Clients>,
+}
+
+impl DataConfig {
+    /// Loads the images at `size` x `size` pixels and `channels` (1 or 3).
+    ///
+    /// # Errors
+    /// Those of the loader: see [`builtin`], [`folder`], [`client_folders`], [`npz`], [`dermoscopy`].
+    pub fn load(&self, size: usize, channels: usize) -> Result<Loaded> {
+        let plain = |dataset| Loaded { dataset, skipped: Vec::new(), clients: None };
+        Ok(match self {
+            DataConfig::Builtin {} => plain(builtin(size, channels)?),
+            DataConfig::Folder { path, skip_bad, client_folders: false } => {
+                let (dataset, skipped) = folder(path, size, channels, *skip_bad)?;
+                Loaded { dataset, skipped, clients: None }
+            }
+            DataConfig::Folder { path, skip_bad, client_folders: true } => {
+                let (dataset, skipped, clients) = client_folders(path, size, channels, *skip_bad)?;
+                Loaded { dataset, skipped, clients: Some(clients) }
+            }
+            DataConfig::Npz { path } => plain(npz(path, size, channels)?),
+            DataConfig::Dermoscopy { n, seed } => plain(dermoscopy(*n, *seed, size, channels)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DataConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn every_kind_parses() {
+        assert_eq!(parse("kind = 'builtin'").unwrap(), DataConfig::default());
+        let folder = parse("kind = 'folder'\npath = 'x'\nclient_folders = true").unwrap();
+        assert_eq!(folder, DataConfig::Folder { path: "x".into(), skip_bad: false, client_folders: true });
+        assert_eq!(parse("kind = 'npz'\npath = 'a.npz'").unwrap(), DataConfig::Npz { path: "a.npz".into() });
+        assert_eq!(parse("kind = 'dermoscopy'\nn = 5").unwrap(), DataConfig::Dermoscopy { n: 5, seed: 0 });
+        let again = toml::to_string(&folder).unwrap();
+        assert_eq!(parse(&again).unwrap(), folder);
+    }
+
+    #[test]
+    fn unknown_keys_and_kinds_are_refused() {
+        for bad in
+            ["kind = 'builtin'\npath = 'x'", "kind = 'npz'\npath = 'x'\nskip_bad = true", "kind = 'nope'", "n = 1"]
+        {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn loads_what_it_names() {
+        let loaded = DataConfig::Dermoscopy { n: 3, seed: 1 }.load(16, 3).unwrap();
+        assert_eq!((loaded.dataset.len(), loaded.skipped.len(), loaded.clients), (3, 0, None));
+        let root = tempfile::TempDir::new().unwrap();
+        for client in ["a", "b"] {
+            std::fs::create_dir(root.path().join(client)).unwrap();
+            image::GrayImage::new(16, 16).save(root.path().join(client).join("1.png")).unwrap();
+        }
+        let config = DataConfig::Folder { path: root.path().into(), skip_bad: false, client_folders: true };
+        assert_eq!(config.load(16, 1).unwrap().clients.unwrap().of_image, [0, 1]);
+    }
+}

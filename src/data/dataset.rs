@@ -1,0 +1,69 @@
+//! The one form in which images reach the model.
+
+use crate::{Error, Result};
+
+/// Image sides that the model is built for.
+pub const SIZES: [usize; 5] = [16, 32, 64, 128, 256];
+
+/// Labelled u8 images of one size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// Side of every image in pixels; images are square.
+    pub size: usize,
+    /// 1 (grey) or 3 (RGB).
+    pub channels: usize,
+    /// `[n][size][size][channels]`, rows from top to bottom.
+    pub pixels: Vec<u8>,
+    /// `[n]`: index into `classes`.
+    pub labels: Vec<u32>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// `[n]`: a name for each image, for messages.
+    pub files: Vec<String>,
+}
+
+impl Dataset {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// True without images (no loader returns such a set).
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Bytes of one image: size * size * channels.
+    pub fn image_bytes(&self) -> usize {
+        self.size * self.size * self.channels
+    }
+
+    /// Pixels of image `i`, `[size][size][channels]`.
+    ///
+    /// # Panics
+    /// If `i` is not below [`len`](Self::len).
+    pub fn image(&self, i: usize) -> &[u8] {
+        let bytes = self.image_bytes();
+        &self.pixels[i * bytes..(i + 1) * bytes]
+    }
+
+    /// Number of images of each class, in the order of `classes`.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for &label in &self.labels {
+            counts[label as usize] += 1;
+        }
+        counts
+    }
+}
+
+/// Refuses sizes and channel counts that no model takes.
+pub(crate) fn check_shape(size: usize, channels: usize) -> Result<()> {
+    if !SIZES.contains(&size) {
+        return Err(Error::input(format!("image size {size}: expected a power of two, 16, 32, 64, 128 or 256")));
+    }
+    if channels != 1 && channels != 3 {
+        return Err(Error::input(format!("{channels} image channels: expected 1 (grey) or 3 (RGB)")));
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! Folders of PNG and JPEG files.
+
+use super::config::Clients;
+use super::dataset::{Dataset, check_shape};
+use super::fit::fit;
+use crate::{Error, Result};
+use image::ImageFormat;
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Class of images that lie directly in the folder.
+const ALL: &str = "all";
+/// Deepest nesting of folders inside a class: ends loops of symbolic links.
+const MAX_DEPTH: usize = 16;
+/// Bad images that a message names.
+const NAMED: usize = 8;
+
+/// An image file before decoding.
+struct Entry {
+    path: PathBuf,
+    class: String,
+    client: u32,
+}
+
+/// Images of the folder `path` in sorted order: one sub-folder a class (searched to any depth), or images directly in it
+/// (one class, "all"). Names that start with a dot and files not named .png, .jpg or .jpeg are passed over. Returns the
+/// set and the names of the images skipped, each relative to `path`.
+///
+/// # Errors
+/// A missing or empty folder; images beside class folders; images that are truncated or cannot be read, all in one
+/// message, unless `skip_bad` leaves them out.
+pub fn folder(path: &Path, size: usize, channels: usize, skip_bad: bool) -> Result<(Dataset, Vec<String>)> {
+    check_shape(size, channels)?;
+    let entries = class_entries(path, 0)?;
+    if entries.is_empty() {
+        return Err(Error::file(path, "no PNG or JPEG image in this folder"));
+    }
+    let (dataset, skipped, _) = decode(path, entries, size, channels, skip_bad)?;
+    Ok((dataset, skipped))
+}
+
+/// Images of the folder `path` that holds one sub-folder a client, each as [`folder`] takes it: class folders or images.
+/// Clients are numbered in sorted order. Returns the set, the names skipped and the client of each image.
+///
+/// # Errors
+/// As [`folder`]; images outside the clients' folders; a client without a (readable) image.
+pub fn client_folders(
+    path: &Path,
+    size: usize,
+    channels: usize,
+    skip_bad: bool,
+) -> Result<(Dataset, Vec<String>, Clients)> {
+    check_shape(size, channels)?;
+    let (folders, images) = list(path)?;
+    if let Some(image) = images.first() {
+        let what =
+            format!("an image outside the clients' folders ({}), expected one folder a client", name(path, image));
+        return Err(Error::file(path, what));
+    }
+    if folders.is_empty() {
+        return Err(Error::file(path, "empty folder, expected one folder a client"));
+    }
+    let mut entries = Vec::new();
+    for (client, folder) in folders.iter().enumerate() {
+        entries.extend(class_entries(folder, client as u32)?);
+    }
+    let names: Vec<String> = folders.iter().map(|f| name(path, f)).collect();
+    let every_client_in = |of: &[u32], what: &str| match (0..names.len()).find(|&c| !of.contains(&(c as u32))) {
+        Some(empty) => Err(Error::file(path, format!("client folder {} holds no {what}", names[empty]))),
+        None => Ok(()),
+    };
+    every_client_in(&entries.iter().map(|e| e.client).collect::<Vec<_>>(), "PNG or JPEG image")?;
+    let (dataset, skipped, of_image) = decode(path, entries, size, channels, skip_bad)?;
+    every_client_in(&of_image, "readable image")?;
+    Ok((dataset, skipped, Clients { names, of_image }))
+}
+
+/// Images of one folder with classes, sorted by class and path; no class folder may lie beside an image.
+fn class_entries(path: &Path, client: u32) -> Result<Vec<Entry>> {
+    let (folders, images) = list(path)?;
+    let mut entries = Vec::new();
+    for folder in &folders {
+        let class = name(path, folder);
+        let mut files = Vec::new();
+        images_below(folder, 0, &mut files)?;
+        entries.extend(files.into_iter().map(|path| Entry { path, class: class.clone(), client }));
+    }
+    match (images.first(), entries.first()) {
+        (Some(image), Some(entry)) => {
+            let (image, class) = (name(path, image), &entry.class);
+            let what = format!("an image ({image}) beside class folders ({class}), expected one or the other");
+            return Err(Error::file(path, what));
+        }
+        (Some(_), None) => {
+            entries.extend(images.into_iter().map(|path| Entry { path, class: ALL.into(), client }));
+        }
+        _ => {}
+    }
+    Ok(entries)
+}
+
+/// All images under `folder`, sorted.
+fn images_below(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<()> {
+    if depth > MAX_DEPTH {
+        return Err(Error::file(folder, format!("folders nested more than {MAX_DEPTH} deep (a link to a parent?)")));
+    }
+    let (folders, images) = list(folder)?;
+    out.extend(images);
+    folders.iter().try_for_each(|f| images_below(f, depth + 1, out))
+}
+
+/// Sub-folders and image files directly in `folder`, each sorted by name.
+fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let bad = |e: std::io::Error| Error::file(folder, format!("cannot read this folder: {e}"));
+    if !folder.exists() {
+        return Err(Error::file(folder, "no such folder"));
+    }
+    if !folder.is_dir() {
+        return Err(Error::file(folder, "not a folder, expected a folder of PNG or JPEG images"));
+    }
+    let (mut folders, mut images) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(folder).map_err(bad)? {
+        let path = entry.map_err(bad)?.path();
+        let hidden = path.file_name().is_none_or(|n| n.to_string_lossy().starts_with('.'));
+        if hidden {
+            continue;
+        }
+        if path.is_dir() {
+            folders.push(path);
+        } else if is_image_name(&path) {
+            images.push(path);
+        }
+    }
+    folders.sort();
+    images.sort();
+    Ok((folders, images))
+}
+
+fn is_image_name(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
+}
+
+/// `path` relative to `root`, with forward slashes.
+fn name(root: &Path, path: &Path) -> String {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+/// Decodes every entry in parallel and gathers the good ones, in order: set, names skipped, client of each image.
+fn decode(
+    root: &Path,
+    entries: Vec<Entry>,
+    size: usize,
+    channels: usize,
+    skip_bad: bool,
+) -> Result<(Dataset, Vec<String>, Vec<u32>)> {
+    let images: Vec<Result<Vec<u8>, String>> =
+        entries.par_iter().map(|entry| read(&entry.path).map(|image| fit(&image, size, channels))).collect();
+    let bad: Vec<(String, &String)> = (entries.iter().zip(&images))
+        .filter_map(|(entry, image)| image.as_ref().err().map(|why| (name(root, &entry.path), why)))
+        .collect();
+    if bad.len() == entries.len() || !(bad.is_empty() || skip_bad) {
+        return Err(bad_images(root, &bad, entries.len()));
+    }
+    let skipped = bad.into_iter().map(|(file, _)| file).collect();
+    let classes: BTreeSet<&str> = entries.iter().map(|e| e.class.as_str()).collect();
+    let classes: Vec<String> = classes.into_iter().map(String::from).collect();
+    let mut dataset = Dataset { size, channels, pixels: Vec::new(), labels: Vec::new(), classes, files: Vec::new() };
+    let mut clients = Vec::new();
+    for (entry, image) in entries.iter().zip(images) {
+        let (Ok(pixels), Ok(label)) = (image, dataset.classes.binary_search(&entry.class)) else { continue };
+        dataset.pixels.extend(pixels);
+        dataset.labels.push(label as u32);
+        dataset.files.push(name(root, &entry.path));
+        clients.push(entry.client);
+    }
+    Ok((dataset, skipped, clients))
+}
+
+/// One error for all bad images: how many, which (the first few), why, and what can be done.
+fn bad_images(root: &Path, bad: &[(String, &String)], total: usize) -> Error {
+    let named: Vec<String> = bad.iter().take(NAMED).map(|(file, why)| format!("{file} ({why})")).collect();
+    let more = if bad.len() > NAMED { format!(", and {} more", bad.len() - NAMED) } else { String::new() };
+    let verb = if bad.len() == 1 { "image cannot" } else { "images cannot" };
+    let advice = if bad.len() < total { "; `skip_bad` leaves them out" } else { "" };
+    Error::file(root, format!("{} of {total} {verb} be read: {}{more}{advice}", bad.len(), named.join(", ")))
+}
+
+/// Decodes one PNG or JPEG, told apart by content. A file that ends early is refused even where a decoder would fill in
+/// the rest.
+fn read(path: &Path) -> Result<image::DynamicImage, String> {
+    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    let format = match image::guess_format(&bytes) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
+        _ if bytes.is_empty() => return Err("empty file".into()),
+        _ => return Err("neither PNG nor JPEG".into()),
+    };
+    if !is_complete(&bytes, format) {
+        return Err("truncated".into());
+    }
+    image::load_from_memory_with_format(&bytes, format).map_err(|e| e.to_string())
+}
+
+/// Whether the format's end marker is there: PNG's IEND chunk, JPEG's EOI after the last scan header (inside a scan FF is
+/// always followed by 00 or a restart marker, so FF D9 is no pixel data).
+fn is_complete(bytes: &[u8], format: ImageFormat) -> bool {
+    let last = |pattern: &[u8]| bytes.windows(pattern.len()).rposition(|w| w == pattern);
+    match format {
+        ImageFormat::Png => last(b"IEND\xae\x42\x60\x82").is_some(),
+        _ => last(b"\xff\xda").is_some_and(|scan| last(b"\xff\xd9").is_some_and(|end| end > scan)),
+    }
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -1,0 +1,143 @@
+use super::*;
+
+/// 600 images in three classes of 300, 200 and 100.
+fn labels() -> Vec<u32> {
+    (0..600).map(|i| if i < 300 { 0 } else { u32::from(i >= 500) + 1 }).collect()
+}
+
+fn dirichlet_of(alpha: f64) -> Partition {
+    Partition::Dirichlet { alpha, min_images: 1 }
+}
+
+fn exact_cover(shares: &[Vec<u32>], n: u32) {
+    assert!(shares.iter().all(|s| s.is_sorted() && !s.is_empty()));
+    let mut all = shares.concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..n).collect::<Vec<_>>());
+}
+
+#[test]
+fn covers_determinism_and_seeds() {
+    let labels = labels();
+    for partition in [Partition::Iid {}, dirichlet_of(0.1), dirichlet_of(1.0), dirichlet_of(100.0)] {
+        for clients in [1, 2, 7] {
+            let shares = partition.assign(&labels, clients, 3, None).unwrap();
+            assert_eq!(shares.len(), clients);
+            exact_cover(&shares, 600);
+            assert_eq!(shares, partition.assign(&labels, clients, 3, None).unwrap());
+            if clients > 1 {
+                assert_ne!(shares, partition.assign(&labels, clients, 4, None).unwrap(), "{partition:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn iid_is_near_equal_and_mixed() {
+    let labels = labels();
+    let shares = Partition::Iid {}.assign(&labels, 7, 1, None).unwrap();
+    let sizes: Vec<usize> = shares.iter().map(Vec::len).collect();
+    assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
+    assert!(shares.iter().all(|s| (0..3).all(|c| s.iter().any(|&i| labels[i as usize] == c))));
+}
+
+#[test]
+fn shared_gives_everything_to_everyone() {
+    let shares = Partition::Shared {}.assign(&[0, 0, 1], 5, 1, None).unwrap();
+    assert_eq!(shares, vec![vec![0, 1, 2]; 5]);
+}
+
+/// Mean over seeds and clients of the total variation between a client's classes and everyone's.
+fn skew(alpha: f64) -> f64 {
+    let labels = labels();
+    let (mut sum, mut count) = (0.0, 0.0);
+    for seed in 0..20 {
+        for share in dirichlet_of(alpha).assign(&labels, 5, seed, None).unwrap() {
+            for (class, overall) in [0.5, 1.0 / 3.0, 1.0 / 6.0].into_iter().enumerate() {
+                let own = share.iter().filter(|&&i| labels[i as usize] as usize == class).count();
+                sum += 0.5 * (own as f64 / share.len() as f64 - overall).abs();
+            }
+            count += 1.0;
+        }
+    }
+    sum / count
+}
+
+#[test]
+fn skew_grows_as_alpha_falls() {
+    let skews = [1000.0, 10.0, 1.0, 0.1].map(skew);
+    assert!(skews.windows(2).all(|w| w[1] > 1.5 * w[0]), "{skews:?}");
+    assert!(skews[0] < 0.05 && skews[3] > 0.4, "{skews:?}");
+}
+
+#[test]
+fn proportions_have_the_dirichlet_moments() {
+    // One of K: mean 1/K, variance (K-1) / (K^2 (K alpha + 1)).
+    for alpha in [0.2, 1.0, 5.0] {
+        let (clients, draws) = (4, 20_000);
+        let mut rng = HostRng::new(1, 2, 3);
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for _ in 0..draws {
+            let p = proportions(&mut rng, clients, alpha);
+            assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            sum += p[0];
+            squares += (p[0] - 0.25) * (p[0] - 0.25);
+        }
+        let (mean, variance) = (sum / f64::from(draws), squares / f64::from(draws));
+        let expected = 3.0 / (16.0 * (4.0 * alpha + 1.0));
+        assert!((mean - 0.25).abs() < 5.0 * (expected / f64::from(draws)).sqrt(), "alpha {alpha}: mean {mean}");
+        assert!((variance / expected - 1.0).abs() < 0.06, "alpha {alpha}: variance {variance}, expected {expected}");
+    }
+}
+
+#[test]
+fn extreme_alphas_stay_finite() {
+    let mut rng = HostRng::new(1, 2, 3);
+    for alpha in [f64::MIN_POSITIVE / 8.0, 1e-3, 1e12, f64::MAX] {
+        let p = proportions(&mut rng, 3, alpha);
+        assert!(p.iter().all(|v| v.is_finite()) && (p.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{alpha}: {p:?}");
+    }
+}
+
+#[test]
+fn min_images_holds_or_fails_clearly() {
+    let labels = labels();
+    let wants = |min_images, alpha| Partition::Dirichlet { alpha, min_images }.assign(&labels, 4, 1, None);
+    assert!(wants(64, 0.5).unwrap().iter().all(|s| s.len() >= 64));
+    let text = wants(150, 0.01).unwrap_err().to_string();
+    assert!(text.contains("alpha = 0.01") && text.contains("150"), "{text}");
+    assert!(wants(151, 0.5).unwrap_err().to_string().contains("min_images = 151"));
+}
+
+#[test]
+fn client_folders_follow_the_data() {
+    let assign = |clients, of: Option<&[u32]>| Partition::ClientFolders {}.assign(&[0, 0, 1, 1], clients, 1, of);
+    assert_eq!(assign(2, Some(&[1, 0, 0, 1])).unwrap(), [vec![1, 2], vec![0, 3]]);
+    assert!(assign(3, Some(&[1, 0, 0, 1])).unwrap_err().to_string().contains("2 client folders"));
+    assert!(assign(2, None).unwrap_err().to_string().contains("client_folders = true"));
+    assert!(assign(3, Some(&[0, 2, 0, 2])).unwrap_err().to_string().contains("client 1"));
+}
+
+#[test]
+fn poor_input_exits_2() {
+    let exit = |partition: Partition, labels: &[u32], clients| {
+        partition.assign(labels, clients, 1, None).unwrap_err().exit_code()
+    };
+    assert_eq!(exit(Partition::Iid {}, &[0; 5], 0), 2);
+    assert_eq!(exit(Partition::Iid {}, &[0; 5], 6), 2);
+    assert_eq!(exit(Partition::Shared {}, &[], 1), 2);
+    for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(exit(dirichlet_of(alpha), &[0; 50], 2), 2);
+    }
+}
+
+#[test]
+fn parses_and_refuses() {
+    let parse = |text: &str| toml::from_str::<Partition>(text);
+    assert_eq!(parse("kind = 'iid'").unwrap(), Partition::default());
+    assert_eq!(parse("kind = 'dirichlet'\nalpha = 0.5").unwrap(), dirichlet_of(0.5));
+    assert_eq!(parse("kind = 'client-folders'").unwrap(), Partition::ClientFolders {});
+    for bad in ["kind = 'iid'\nalpha = 1.0", "kind = 'dirichlet'", "kind = 'dirichlet'\nalpha = 'x'", "kind = 'x'"] {
+        assert!(parse(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,297 @@
+//! Adapters, as plain facts.
+
+use crate::kernels::Class;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::panic::catch_unwind;
+use std::sync::OnceLock;
+
+/// What kind of device an adapter is, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Kind {
+    /// A card with memory of its own.
+    DiscreteGpu,
+    /// A GPU that shares the host's memory.
+    IntegratedGpu,
+    /// A GPU lent by a hypervisor.
+    VirtualGpu,
+    /// The driver does not say.
+    Other,
+    /// A software rasteriser: lavapipe, WARP, SwiftShader.
+    Cpu,
+}
+
+/// The API through which an adapter is reached, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Backend {
+    /// Vulkan.
+    Vulkan,
+    /// Metal.
+    Metal,
+    /// Direct3D 12.
+    Dx12,
+    /// OpenGL or OpenGL ES.
+    Gl,
+    /// Anything else.
+    Other,
+}
+
+/// The features listed by `fedgan devices`. No kernel needs any of them today; timing uses timestamps where it can.
+const FEATURES: [(&str, wgpu::Features); 8] = [
+    ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
+    ("timestamp_query_inside_passes", wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
+    ("subgroup", wgpu::Features::SUBGROUP),
+    ("shader_f16", wgpu::Features::SHADER_F16),
+    ("shader_float32_atomic", wgpu::Features::SHADER_FLOAT32_ATOMIC),
+    ("immediates", wgpu::Features::IMMEDIATES),
+    ("pipeline_cache", wgpu::Features::PIPELINE_CACHE),
+    ("cooperative_matrix", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
+];
+
+/// An adapter as the program sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdapterFacts {
+    /// The driver's name for the adapter.
+    pub name: String,
+    /// Discrete, integrated, virtual, software.
+    pub kind: Kind,
+    /// The API.
+    pub backend: Backend,
+    /// Driver name and version.
+    pub driver: String,
+    /// PCI address, or empty.
+    pub pci: String,
+    /// Vendor id, 0 if unknown.
+    pub vendor: u32,
+    /// Device id, 0 if unknown.
+    pub device: u32,
+    /// Smallest and largest subgroup.
+    pub subgroup: [u32; 2],
+    /// Optional features that matter: available or not.
+    pub features: BTreeMap<&'static str, bool>,
+    /// Limits that matter, by their WebGPU names; sizes in bytes.
+    pub limits: BTreeMap<&'static str, u64>,
+    /// The shader variants that this adapter gets by default: `tiled` or `direct`.
+    pub variant: &'static str,
+    /// Why the kernels cannot run here, or `None`.
+    pub unusable: Option<String>,
+    /// True when the same device is listed under a preferred backend: it is then never chosen.
+    pub duplicate: bool,
+}
+
+impl AdapterFacts {
+    fn new(adapter: &wgpu::Adapter) -> Self {
+        let info = adapter.get_info();
+        let limits = adapter.limits();
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => Kind::DiscreteGpu,
+            wgpu::DeviceType::IntegratedGpu => Kind::IntegratedGpu,
+            wgpu::DeviceType::VirtualGpu => Kind::VirtualGpu,
+            wgpu::DeviceType::Other => Kind::Other,
+            wgpu::DeviceType::Cpu => Kind::Cpu,
+        };
+        let backend = match info.backend {
+            wgpu::Backend::Vulkan => Backend::Vulkan,
+            wgpu::Backend::Metal => Backend::Metal,
+            wgpu::Backend::Dx12 => Backend::Dx12,
+            wgpu::Backend::Gl => Backend::Gl,
+            _ => Backend::Other,
+        };
+        let compute = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
+        let driver =
+            [info.driver, info.driver_info].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
+        AdapterFacts {
+            name: info.name,
+            kind,
+            backend,
+            driver: if driver.is_empty() { "-".into() } else { driver },
+            pci: info.device_pci_bus_id,
+            vendor: info.vendor,
+            device: info.device,
+            subgroup: [info.subgroup_min_size, info.subgroup_max_size],
+            features: FEATURES.iter().map(|(name, bit)| (*name, adapter.features().contains(*bit))).collect(),
+            unusable: unusable(compute, &limits),
+            limits: listed(&limits),
+            variant: default_class(kind).name(),
+            duplicate: false,
+        }
+    }
+
+    /// The shader variants that this adapter gets by default.
+    pub fn class(&self) -> Class {
+        default_class(self.kind)
+    }
+
+    /// True when the adapter may be chosen.
+    pub fn eligible(&self) -> bool {
+        !self.duplicate && self.unusable.is_none()
+    }
+
+    /// One line for the user: name, kind, backend.
+    pub fn title(&self) -> String {
+        let pci = if self.pci.is_empty() { String::new() } else { format!(", PCI {}", self.pci) };
+        format!("{} ({:?}, {:?}{pci})", self.name, self.kind, self.backend)
+    }
+
+    /// True when `self` and `other` are one physical device under two APIs, or one software adapter listed twice.
+    fn same_device(&self, other: &AdapterFacts) -> bool {
+        if !self.pci.is_empty() && !other.pci.is_empty() {
+            return self.pci == other.pci && self.backend != other.backend;
+        }
+        if self.backend == other.backend {
+            return self.kind == Kind::Cpu && self.name == other.name && self.driver == other.driver;
+        }
+        let (a, b) = (stem(&self.name), stem(&other.name));
+        !a.is_empty() && !b.is_empty() && (a.contains(&b) || b.contains(&a))
+    }
+}
+
+fn default_class(kind: Kind) -> Class {
+    if kind == Kind::Cpu { Class::Direct } else { Class::Tiled }
+}
+
+/// A name without what drivers append: "AMD Radeon RX 6700 XT (RADV NAVI22)" and "... (radeonsi, ...)" are one card.
+fn stem(name: &str) -> String {
+    name.split(" (").next().unwrap_or(name).trim().to_lowercase()
+}
+
+/// The portable contract of the kernels (shaders/README.md): what every adapter must offer.
+fn unusable(compute: bool, limits: &wgpu::Limits) -> Option<String> {
+    let needs = [
+        ("storage buffers a stage", limits.max_storage_buffers_per_shader_stage, 7),
+        ("threads a workgroup", limits.max_compute_invocations_per_workgroup, 256),
+        ("threads along x", limits.max_compute_workgroup_size_x, 256),
+        ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16384),
+        ("workgroups a dimension", limits.max_compute_workgroups_per_dimension, 65535),
+    ];
+    if !compute {
+        return Some("no compute shaders".into());
+    }
+    needs.iter().find(|n| n.1 < n.2).map(|(what, has, need)| format!("{has} {what}, {need} needed"))
+}
+
+fn listed(limits: &wgpu::Limits) -> BTreeMap<&'static str, u64> {
+    BTreeMap::from([
+        ("max_buffer_size", limits.max_buffer_size),
+        ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+        ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage.into()),
+        ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size.into()),
+        ("max_compute_invocations_per_workgroup", limits.max_compute_invocations_per_workgroup.into()),
+        ("max_compute_workgroups_per_dimension", limits.max_compute_workgroups_per_dimension.into()),
+        ("min_storage_buffer_offset_alignment", limits.min_storage_buffer_offset_alignment.into()),
+    ])
+}
+
+/// Marks every entry whose device another eligible entry offers under a preferred backend (or earlier in the list).
+fn mark_duplicates(facts: &mut [AdapterFacts]) {
+    for i in 0..facts.len() {
+        facts[i].duplicate = (0..facts.len()).any(|j| {
+            let preferred = (facts[j].backend, j) < (facts[i].backend, i);
+            preferred && facts[j].unusable.is_none() && facts[i].same_device(&facts[j])
+        });
+    }
+}
+
+/// An adapter that can be opened.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// What is known about it.
+    pub facts: AdapterFacts,
+    pub(super) handle: wgpu::Adapter,
+}
+
+/// The adapters that `backends` list. A driver that panics while it is asked counts as no driver.
+fn list(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let backends = backends & wgpu::Instance::enabled_backend_features();
+    if backends.is_empty() {
+        return Vec::new();
+    }
+    let ask = || {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        // No driver debug layers in debug builds either: they print, and they slow shaders down.
+        descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+        descriptor.backends &= backends;
+        pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends))
+    };
+    catch_unwind(ask).unwrap_or_default()
+}
+
+/// Every adapter on this machine, GL last; an empty list where there is no driver at all.
+///
+/// Drivers are asked once a process: it takes time, and GL contexts do not bear being made and dropped on several threads.
+pub fn enumerate() -> Vec<Adapter> {
+    static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
+    let ask = || {
+        let mut handles = list(wgpu::Backends::PRIMARY);
+        handles.extend(list(wgpu::Backends::GL));
+        let mut facts: Vec<AdapterFacts> = handles.iter().map(AdapterFacts::new).collect();
+        mark_duplicates(&mut facts);
+        handles.into_iter().zip(facts).map(|(handle, facts)| Adapter { facts, handle }).collect()
+    };
+    ADAPTERS.get_or_init(ask).clone()
+}
+
+/// Keeps Mesa's Vulkan device-selection layer from printing "XDG_RUNTIME_DIR is invalid" on machines without a desktop.
+/// It only sorts devices by preference, which [`super::choose`] does itself; where the user steers it, it stays.
+///
+/// # Safety
+/// Call before any thread is started: it sets an environment variable.
+pub unsafe fn quiet_drivers() {
+    let steered = ["XDG_RUNTIME_DIR", "WAYLAND_DISPLAY", "DISPLAY", "DRI_PRIME", "MESA_VK_DEVICE_SELECT"];
+    if steered.iter().all(|name| std::env::var_os(name).is_none()) {
+        // SAFETY: the caller promises that no other thread runs that could read the environment meanwhile.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::gpu) fn facts(name: &str, kind: Kind, backend: Backend, pci: &str) -> AdapterFacts {
+        AdapterFacts {
+            name: name.into(),
+            kind,
+            backend,
+            driver: "d".into(),
+            pci: pci.into(),
+            vendor: 0,
+            device: 0,
+            subgroup: [32, 32],
+            features: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            variant: default_class(kind).name(),
+            unusable: None,
+            duplicate: false,
+        }
+    }
+
+    fn duplicates(mut list: Vec<AdapterFacts>) -> Vec<bool> {
+        mark_duplicates(&mut list);
+        list.iter().map(|f| f.duplicate).collect()
+    }
+
+    #[test]
+    fn one_device_under_two_backends_counts_once() {
+        let list = vec![
+            facts("NVIDIA GeForce RTX 3080/PCIe/SSE2", Kind::Other, Backend::Gl, ""),
+            facts("AMD Radeon RX 6700 XT (radeonsi, navi22, LLVM 15)", Kind::Other, Backend::Gl, ""),
+            facts("NVIDIA GeForce RTX 3080", Kind::DiscreteGpu, Backend::Vulkan, "0000:01:00.0"),
+            facts("AMD Radeon RX 6700 XT (RADV NAVI22)", Kind::DiscreteGpu, Backend::Vulkan, "0000:02:00.0"),
+            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, ""),
+            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, ""),
+            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Gl, ""),
+        ];
+        assert_eq!(duplicates(list), [true, true, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn twin_cards_stay_two_and_an_unusable_entry_hides_nothing() {
+        let twin = |pci| facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, pci);
+        assert_eq!(duplicates(vec![twin("0000:01:00.0"), twin("0000:02:00.0")]), [false, false]);
+        let mut broken = twin("");
+        broken.unusable = Some("no compute shaders".into());
+        let gl = facts("NVIDIA H100/PCIe/SSE2", Kind::Other, Backend::Gl, "");
+        assert_eq!(duplicates(vec![broken, gl]), [false, false]);
+    }
+}

@@ -1,0 +1,141 @@
+//! A logical device whose failures are errors: scopes round every call, and nothing panics.
+
+use super::{Adapter, AdapterFacts};
+use crate::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// What the driver reported outside any error scope.
+#[derive(Debug, Default)]
+struct Health {
+    uncaptured: Option<String>,
+    lost: Option<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An open device. Engines on it share its queue and, on software adapters, its thread pool.
+#[derive(Debug)]
+pub struct Device {
+    pub(super) facts: AdapterFacts,
+    pub(super) limits: wgpu::Limits,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    default_limits: bool,
+    health: Arc<Mutex<Health>>,
+}
+
+impl Device {
+    /// Opens `adapter`, or returns the device that some engine of this process has open on it with the same limits.
+    /// `default_limits` asks for WebGPU's default limits instead of all that the adapter offers. No optional feature is
+    /// requested in either case.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the driver's reason.
+    pub fn open(adapter: &Adapter, default_limits: bool) -> Result<Arc<Device>> {
+        static OPEN: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
+        let mut open = lock(&OPEN);
+        open.retain(|device| device.strong_count() > 0);
+        let shared = open
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|d| d.default_limits == default_limits && d.facts == adapter.facts && lock(&d.health).lost.is_none());
+        if let Some(device) = shared {
+            return Ok(device);
+        }
+        let device = Arc::new(Device::request(adapter, default_limits)?);
+        open.push(Arc::downgrade(&device));
+        Ok(device)
+    }
+
+    pub(super) fn request(adapter: &Adapter, default_limits: bool) -> Result<Device> {
+        let limits = if default_limits { wgpu::Limits::default() } else { adapter.handle.limits() };
+        let request = adapter.handle.request_device(&wgpu::DeviceDescriptor {
+            label: Some("fedgan"),
+            required_limits: limits.clone(),
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|e| Error::device(format!("{} cannot be opened: {e}", adapter.facts.title())))?;
+        let health = Arc::new(Mutex::new(Health::default()));
+        let seen = health.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&seen).uncaptured.get_or_insert_with(|| describe(&error));
+        }));
+        let seen = health.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            lock(&seen).lost.get_or_insert_with(|| format!("{reason:?} {message}").trim().to_string());
+        });
+        Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, health })
+    }
+
+    /// What is known about the adapter.
+    pub fn facts(&self) -> &AdapterFacts {
+        &self.facts
+    }
+
+    /// The largest range that a shader may bind, in bytes (a multiple of 16).
+    pub(super) fn max_binding_bytes(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size) / 16 * 16
+    }
+
+    /// Fails if the device was lost, or if an error arrived outside any scope since the last call.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut health = lock(&self.health);
+        if let Some(lost) = &health.lost {
+            return Err(Error::device(format!("{} was lost: {lost}", self.facts.title())));
+        }
+        match health.uncaptured.take() {
+            Some(what) => Err(Error::device(format!("{}: {what}", self.facts.title()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `work` inside error scopes; `doing` says what failed.
+    pub(super) fn guarded<T>(&self, doing: impl FnOnce() -> String, work: impl FnOnce() -> T) -> Result<T> {
+        let (done, error) = self.scoped(work);
+        match error {
+            Some(error) => Err(Error::device(format!("{}: {}", doing(), describe(&error)))),
+            None => self.check().map(|()| done),
+        }
+    }
+
+    /// Runs `work` inside error scopes; returns what it returned and the first error caught.
+    pub(super) fn scoped<T>(&self, work: impl FnOnce() -> T) -> (T, Option<wgpu::Error>) {
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let done = work();
+        let validation = pollster::block_on(validation.pop());
+        let memory = pollster::block_on(memory.pop());
+        let internal = pollster::block_on(internal.pop());
+        (done, memory.or(internal).or(validation))
+    }
+
+    /// Waits for a submission (`None`: for everything submitted so far).
+    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        // wgpu panics in `poll` when the driver reports a lost device; that is an error here like any other.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
+        self.check()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Error::device(format!("{}: waiting failed: {error}", self.facts.title()))),
+            Err(_) => Err(Error::device(format!("{} failed while work was under way", self.facts.title()))),
+        }
+    }
+}
+
+/// An error of wgpu with its causes, outermost first, on one line.
+pub(super) fn describe(error: &wgpu::Error) -> String {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => "out of device memory".into(),
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            let said = description.lines().map(str::trim);
+            let wording = |l: &&str| !l.is_empty() && *l != "Validation Error" && *l != "Caused by:";
+            said.filter(wording).collect::<Vec<_>>().join(": ")
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The engine on whatever adapter this machine has. A machine without one fails here, and says what to install.
+
+use super::*;
+use crate::exec::{ReferenceEngine, align};
+use crate::kernels::util::fill::{Fill, FillParams};
+use crate::kernels::{Binding, Build, Cost, Eval, Field, Fill as CaseFill, Inputs, Kernel, Params};
+use std::sync::OnceLock;
+
+const FILE: &str = "util/fill.wgsl";
+const GUARD: u32 = 0x7fc0_dead; // a NaN that no kernel writes
+
+/// One device for all tests of this process: every software device owns a thread pool.
+fn engine(options: GpuOptions) -> GpuEngine {
+    static KEEP: OnceLock<GpuEngine> = OnceLock::new();
+    let open = |options| {
+        GpuEngine::open("gpu", options).unwrap_or_else(|e| {
+            panic!(
+                "these tests need a GPU adapter, if only a software one (Debian: apt install mesa-vulkan-drivers): {e}"
+            )
+        })
+    };
+    KEEP.get_or_init(|| open(GpuOptions::default()));
+    open(options)
+}
+
+fn with_source(text: &str) -> GpuOptions {
+    GpuOptions { sources: [(FILE.to_string(), text.to_string())].into(), ..Default::default() }
+}
+
+fn filling(y: Tensor, params: FillParams) -> Recording {
+    let mut recording = Recording::new();
+    recording.launch(&Fill, &params, &[y], "test fill").unwrap();
+    recording
+}
+
+/// Fills 3 clients with 257 words at stride 320 into a tensor inside a larger, guarded buffer; returns the buffer.
+fn filled(engine: &mut dyn Engine) -> Vec<u32> {
+    let params = FillParams { clients: 3, n: 257, y_stride: 320, value: 0.3 };
+    let extent = 2 * 320 + 257;
+    let all = engine.alloc("guarded", 64 + align(extent) + 64).unwrap();
+    engine.write(all, &vec![GUARD; all.words]).unwrap();
+    engine.run(&filling(all.slice(64, extent), params), 1).unwrap();
+    engine.read(all, Purpose::Check).unwrap()
+}
+
+#[test]
+fn fill_equals_the_reference_and_leaves_gaps_alone_in_every_form() {
+    let expected = filled(&mut ReferenceEngine::new());
+    assert_eq!(expected.iter().filter(|w| **w == 0.3f32.to_bits()).count(), 3 * 257);
+    assert_eq!(expected.iter().filter(|w| **w == GUARD).count(), expected.len() - 3 * 257);
+    for checked in [true, false] {
+        for default_limits in [false, true] {
+            for class in Class::ALL {
+                let options =
+                    GpuOptions { class: Some(class), default_limits, checked: Some(checked), ..Default::default() };
+                let mut engine = engine(options);
+                assert_eq!(engine.descriptor().variant, class.name());
+                assert!(filled(&mut engine) == expected, "checked {checked}, default limits {default_limits}");
+            }
+        }
+    }
+}
+
+#[test]
+fn default_limits_are_webgpus() {
+    let engine = engine(GpuOptions { default_limits: true, ..Default::default() });
+    assert_eq!(engine.max_binding_words(), 32 << 20);
+    assert_eq!(engine.device.device.features(), wgpu::Features::empty());
+}
+
+#[test]
+fn buffers_start_at_zero_and_reads_and_memory_are_counted() {
+    let mut engine = engine(GpuOptions::default());
+    let t = engine.alloc("zeros", 1001).unwrap();
+    assert!(engine.allocated_bytes() >= 4004);
+    assert_eq!(engine.read(t, Purpose::Checkpoint).unwrap(), vec![0; 1001]);
+    engine.write(t, &[1, 2, 3]).unwrap();
+    assert_eq!(engine.read(t.slice(0, 4), Purpose::RoundScalars).unwrap(), [1, 2, 3, 0]);
+    assert_eq!(engine.traffic().bytes(Purpose::Checkpoint), 4004);
+    assert_eq!(engine.traffic().bytes(Purpose::RoundScalars), 16);
+    assert!(engine.write(t, &[0; 1002]).unwrap_err().to_string().contains("1002"));
+}
+
+#[test]
+fn runs_and_writes_keep_their_order_beyond_the_submissions_in_flight() {
+    let mut engine = engine(GpuOptions::default());
+    let y = engine.alloc("y", 64).unwrap();
+    let one = filling(y, FillParams { clients: 1, n: 64, y_stride: 64, value: 1.0 });
+    let two = filling(y, FillParams { clients: 1, n: 32, y_stride: 64, value: 2.0 });
+    engine.run(&one, 3 * IN_FLIGHT as u32).unwrap();
+    engine.run(&two, 1).unwrap();
+    engine.write(y, &[7]).unwrap();
+    engine.finish().unwrap();
+    let got = engine.read(y, Purpose::Check).unwrap();
+    assert_eq!((got[0], got[1], got[31]), (7, 2f32.to_bits(), 2f32.to_bits()));
+    assert_eq!((got[32], got[63]), (1f32.to_bits(), 1f32.to_bits()));
+}
+
+#[test]
+fn a_recording_that_grew_or_was_forgotten_is_prepared_again() {
+    let mut engine = engine(GpuOptions::default());
+    let y = engine.alloc("y", 64).unwrap();
+    let mut recording = filling(y, FillParams { clients: 1, n: 64, y_stride: 64, value: 1.0 });
+    engine.run(&recording, 1).unwrap();
+    let more = FillParams { clients: 1, n: 1, y_stride: 64, value: 5.0 };
+    recording.launch(&Fill, &more, &[y], "more").unwrap();
+    engine.run(&recording, 1).unwrap();
+    assert_eq!(engine.read(y.slice(0, 2), Purpose::Check).unwrap(), [5f32.to_bits(), 1f32.to_bits()]);
+    engine.forget(&recording);
+    assert!(engine.prepared.is_empty());
+    engine.run(&recording, 1).unwrap();
+    assert_eq!(engine.prepared.len(), 1);
+}
+
+#[test]
+fn a_replaced_shader_runs_instead_of_its_file() {
+    let text = crate::kernels::shader::source(FILE).unwrap().replace("= p.value;", "= p.value + 1.0;");
+    let mut engine = engine(with_source(&text));
+    let y = engine.alloc("y", 64).unwrap();
+    engine.run(&filling(y, FillParams { clients: 1, n: 64, y_stride: 64, value: 0.5 }), 1).unwrap();
+    assert_eq!(engine.read(y, Purpose::Check).unwrap(), [1.5f32.to_bits(); 64]);
+}
+
+#[test]
+fn a_broken_replacement_is_bad_input_and_the_engine_lives_on() {
+    let text = crate::kernels::shader::source(FILE).unwrap();
+    let line = 1 + text.lines().position(|l| l.contains("= p.value;")).unwrap();
+    for (broken, expected) in [
+        (text.replace("= p.value;", "= p.valve;"), format!("{FILE} (given text)")),
+        (text.replace("= p.value;", "= = p.value;"), format!(":{line}:")),
+        (text.replace("= p.value;", "= p.n;"), format!("{FILE} (given text)")),
+        (text.replace("fn main", "fn other"), "main".into()),
+        (text.replace("@binding(1)", "@binding(9)"), format!("{FILE} (given text)")),
+    ] {
+        assert_ne!(broken, text);
+        let mut engine = engine(with_source(&broken));
+        let y = engine.alloc("y", 64).unwrap();
+        let recording = filling(y, FillParams { clients: 1, n: 64, y_stride: 64, value: 0.5 });
+        for _ in 0..2 {
+            let error = engine.run(&recording, 1).unwrap_err();
+            assert!(matches!(error, Error::Input(_)), "{error}");
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
+        engine.write(y, &[3; 64]).unwrap();
+        assert_eq!(engine.read(y, Purpose::Check).unwrap(), [3; 64]);
+    }
+    assert!(!filled(&mut engine(GpuOptions::default())).is_empty());
+}
+
+#[test]
+fn replacing_a_file_that_is_not_there_is_bad_input() {
+    let options = GpuOptions { sources: [("util/fil.wgsl".to_string(), String::new())].into(), ..Default::default() };
+    let error = GpuEngine::open("gpu", options).unwrap_err();
+    assert!(matches!(error, Error::Input(_)) && error.to_string().contains(FILE), "{error}");
+}
+
+#[test]
+fn an_oversized_buffer_names_label_size_and_limit() {
+    let mut engine = engine(GpuOptions { default_limits: true, ..Default::default() });
+    let before = engine.allocated_bytes();
+    let error = engine.alloc("D.weights of 4 clients", (160 << 20) / 4).unwrap_err().to_string();
+    for part in ["D.weights of 4 clients", "160.0 MiB", "128.0 MiB", "max_storage_buffer_binding_size"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(engine.allocated_bytes(), before);
+    assert!(engine.alloc("small", 64).is_ok());
+}
+
+/// [`Fill`] with a grid that no device takes.
+struct Wide;
+
+impl Kernel for Wide {
+    fn name(&self) -> &'static str {
+        "wide"
+    }
+    fn family(&self) -> &'static str {
+        "util"
+    }
+    fn formula(&self) -> &'static str {
+        "y = value"
+    }
+    fn fields(&self) -> &'static [Field] {
+        Fill.fields()
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        Fill.bindings()
+    }
+    fn extents(&self, words: &[u32]) -> std::result::Result<Vec<usize>, String> {
+        Fill.extents(words)
+    }
+    fn build(&self, _words: &[u32], _class: Class) -> Build {
+        Build::plain(FILE, [65536, 1, 1])
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        Fill.cost(words)
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
+        Fill.at(words, inputs, slot, index)
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        Fill.cases()
+    }
+    fn fills(&self, words: &[u32]) -> Vec<CaseFill> {
+        Fill.fills(words)
+    }
+}
+
+#[test]
+fn a_grid_beyond_the_limit_names_launch_and_kernel() {
+    let mut engine = engine(GpuOptions::default());
+    let y = engine.alloc("y", 64).unwrap();
+    let mut recording = Recording::new();
+    let params = FillParams { clients: 1, n: 64, y_stride: 64, value: 0.5 };
+    recording.launch_words(&Wide, params.words(), &[y], "G.main.0 forward").unwrap();
+    let error = engine.run(&recording, 1).unwrap_err().to_string();
+    for part in ["G.main.0 forward", "`wide`", "65536 x 1 x 1", "65535"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error_at_every_call() {
+    let adapter = super::super::enumerate().into_iter().find(|a| a.facts.eligible()).expect("an adapter");
+    // A device of this test's own: the shared one must not be lost.
+    let device = Arc::new(Device::request(&adapter, false).unwrap());
+    let mut engine = GpuEngine::new(device.clone(), GpuOptions::default()).unwrap();
+    let y = engine.alloc("y", 64).unwrap();
+    let recording = filling(y, FillParams { clients: 1, n: 64, y_stride: 64, value: 1.0 });
+    engine.run(&recording, 1).unwrap();
+    device.device.destroy();
+    let results = [
+        engine.run(&recording, 10).err(),
+        engine.write(y, &[1]).err(),
+        engine.read(y, Purpose::Check).err(),
+        engine.alloc("z", 64).err(),
+        engine.finish().err(),
+    ];
+    for error in results {
+        assert!(matches!(error, Some(Error::Device(_))), "{error:?}");
+    }
+}
+
+/// Words for a binding as its row's case fills it, from a hash of the index.
+fn case_words(fill: &CaseFill, len: usize) -> Vec<u32> {
+    let hash =
+        |i: usize| (i as u32).wrapping_add(1).wrapping_mul(0x9e37_79b9).rotate_left(13).wrapping_mul(0x85eb_ca6b);
+    let unit = |i: usize| (hash(i) >> 8) as f64 / (1 << 24) as f64;
+    let word = |i: usize| match fill {
+        CaseFill::Real { scale, shift } => (((unit(i) - 0.5) * 3.0 * scale + shift) as f32).to_bits(),
+        CaseFill::Positive { scale } => (((unit(i) + 1e-3) * scale) as f32).to_bits(),
+        CaseFill::Words(words) => words[i % words.len()],
+        CaseFill::Below(n) => hash(i) % n,
+        CaseFill::Nan => GUARD,
+    };
+    (0..len).map(word).collect()
+}
+
+/// Every binding after one launch of `kernel` with `words`.
+fn launched(engine: &mut GpuEngine, kernel: &'static dyn Kernel, words: &[u32]) -> Vec<Vec<u32>> {
+    let extents = kernel.extents(words).unwrap();
+    let mut args = Vec::new();
+    for (fill, extent) in kernel.fills(words).iter().zip(extents) {
+        let tensor = engine.alloc("operand", extent).unwrap();
+        engine.write(tensor, &case_words(fill, extent)).unwrap();
+        args.push(tensor);
+    }
+    let mut recording = Recording::new();
+    recording.launch_words(kernel, words.to_vec(), &args, "one case").unwrap();
+    engine.run(&recording, 1).unwrap();
+    engine.forget(&recording);
+    args.iter().map(|t| engine.read(*t, Purpose::Check).unwrap()).collect()
+}
+
+/// What the unchecked form rests on: for every row, both forms and the loop form agree to the bit.
+#[test]
+fn checked_unchecked_and_loop_forms_agree_bit_for_bit() {
+    for class in Class::ALL {
+        let form = |checked, unroll| {
+            engine(GpuOptions { class: Some(class), checked: Some(checked), unroll, ..Default::default() })
+        };
+        let mut forms = [form(true, true), form(false, true), form(true, false), form(false, false)];
+        for kernel in crate::kernels::CATALOGUE {
+            let mut cases = kernel.cases();
+            cases.sort_by(|a, b| kernel.cost(a).bytes.total_cmp(&kernel.cost(b).bytes));
+            for words in cases.iter().take(2) {
+                let results: Vec<_> = forms.iter_mut().map(|engine| launched(engine, *kernel, words)).collect();
+                let wrote = results[0].iter().zip(kernel.fills(words)).any(|(w, f)| *w != case_words(&f, w.len()));
+                assert!(wrote, "{} wrote nothing", kernel.name());
+                for other in &results[1..] {
+                    assert!(*other == results[0], "{} {words:?} on {}", kernel.name(), class.name());
+                }
+            }
+        }
+    }
+}

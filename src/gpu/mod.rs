@@ -1,0 +1,58 @@
+//! The wgpu engine: the only place that names wgpu.
+//!
+//! [`select`] lists adapters and answers `--device`, `device` holds the logical device and turns its failures into
+//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings.
+
+mod adapter;
+mod device;
+mod engine;
+mod pipelines;
+pub mod select;
+
+pub use adapter::{Adapter, AdapterFacts, Backend, Kind, enumerate, quiet_drivers};
+pub use device::Device;
+pub use engine::GpuEngine;
+pub use select::{Choice, Target, choose, open};
+
+use crate::kernels::Class;
+use crate::kernels::shader;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// How a GPU engine is built; the default suits training.
+#[derive(Clone, Debug)]
+pub struct GpuOptions {
+    /// Shader variants; `None`: [`Class::Direct`] on software adapters, [`Class::Tiled`] elsewhere.
+    pub class: Option<Class>,
+    /// Ask for WebGPU's default limits and no optional feature, whatever the adapter offers.
+    pub default_limits: bool,
+    /// Keep naga's run-time checks (index clamping, loop bounds, integer division) and the zeroing of workgroup memory;
+    /// `None`: on software adapters only.
+    pub checked: Option<bool>,
+    /// Replacement text by shader path, e.g. `nn/conv2d_direct.wgsl`. Replaced shaders always run checked.
+    pub sources: BTreeMap<String, String>,
+    /// Expand the loops that the shaders mark for it.
+    pub unroll: bool,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        GpuOptions { class: None, default_limits: false, checked: None, sources: BTreeMap::new(), unroll: true }
+    }
+}
+
+impl GpuOptions {
+    /// Refuses replacements of files that no kernel is built from.
+    fn check(&self) -> Result<()> {
+        for file in self.sources.keys() {
+            if shader::source(file).is_none() || file.starts_with("lib/") {
+                let known: Vec<&str> = shader::files().iter().map(|f| f.0).filter(|f| !f.starts_with("lib/")).collect();
+                return Err(Error::input(format!(
+                    "no kernel is built from `{file}`; shader files: {}",
+                    known.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}

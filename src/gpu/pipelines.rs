@@ -1,0 +1,158 @@
+//! From a catalogue row's build to a compiled pipeline, cached by shader file and constants.
+
+use super::device::describe;
+use super::{Device, GpuOptions};
+use crate::kernels::{Access, Build, Kernel, shader};
+use crate::{Error, Result};
+use std::collections::HashMap;
+
+/// A compiled shader and the layout of its one bind group.
+#[derive(Clone, Debug)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// Shader file, constants, and which bindings are written: all that a pipeline depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    file: &'static str,
+    consts: Vec<(&'static str, u32)>,
+    writes: Vec<bool>,
+}
+
+/// The pipelines of one engine.
+#[derive(Debug)]
+pub(super) struct Pipelines {
+    options: GpuOptions,
+    checked: bool,
+    cache: HashMap<Key, Pipeline>,
+}
+
+impl Pipelines {
+    pub(super) fn new(options: GpuOptions, checked: bool) -> Self {
+        Pipelines { options, checked, cache: HashMap::new() }
+    }
+
+    /// The pipeline of `build`, compiled on first use.
+    pub(super) fn get(&mut self, device: &Device, kernel: &dyn Kernel, build: &Build, label: &str) -> Result<Pipeline> {
+        let writes: Vec<bool> = kernel.bindings().iter().map(|b| b.access == Access::ReadWrite).collect();
+        let key = Key { file: build.file, consts: build.consts.clone(), writes };
+        if let Some(pipeline) = self.cache.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let shader = Shader { device, options: &self.options, checked: self.checked, build, kernel, label };
+        let pipeline = shader.pipeline(&key.writes)?;
+        self.cache.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+}
+
+/// One compilation.
+struct Shader<'a> {
+    device: &'a Device,
+    options: &'a GpuOptions,
+    checked: bool,
+    build: &'a Build,
+    kernel: &'a dyn Kernel,
+    label: &'a str,
+}
+
+impl Shader<'_> {
+    fn replaced(&self) -> bool {
+        self.options.sources.contains_key(self.build.file)
+    }
+
+    /// The user's own text is bad input; a shader of the catalogue that fails is the device's or the program's fault.
+    fn fail(&self, what: &str) -> Error {
+        if self.replaced() {
+            return Error::input(format!("{} (given text): {what}", self.build.file));
+        }
+        Error::device(format!("{}: kernel `{}`: {}: {what}", self.label, self.kernel.name(), self.build.file))
+    }
+
+    fn text(&self) -> Result<String> {
+        let file = self.build.file;
+        let text = match self.options.sources.get(file) {
+            Some(text) => text,
+            None => shader::source(file).ok_or_else(|| self.fail("no such shader file"))?,
+        };
+        if self.replaced() && !text.contains("//#include") {
+            // Parsed as it stands first: line numbers are then those of the user's file, not of the assembled text.
+            naga::front::wgsl::parse_str(text)
+                .map_err(|e| self.fail(e.emit_to_string_with_path(text, self.build.file).trim()))?;
+        }
+        shader::assemble(text, &self.build.consts, self.options.unroll).map_err(|what| self.fail(&what))
+    }
+
+    fn module(&self) -> Result<wgpu::ShaderModule> {
+        let text = self.text()?;
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(self.build.file),
+            source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
+        };
+        let (module, error) = self.device.scoped(|| {
+            if self.checked || self.replaced() {
+                return self.device.device.create_shader_module(descriptor);
+            }
+            // SAFETY: only shaders of the catalogue come here. Recording checked every operand against the row's extents,
+            // which bound all indices; loops end, as their bounds come from checked parameters; tests run both forms and
+            // hold them bit-equal.
+            unsafe {
+                let checks = wgpu::ShaderRuntimeChecks::unchecked();
+                self.device.device.create_shader_module_trusted(descriptor, checks)
+            }
+        });
+        let Some(error) = error else { return Ok(module) };
+        let info = pollster::block_on(module.get_compilation_info());
+        match info.messages.iter().find(|m| m.message_type == wgpu::CompilationMessageType::Error) {
+            Some(message) => Err(self.fail(message.message.trim())),
+            None => Err(self.fail(&describe(&error))),
+        }
+    }
+
+    fn pipeline(&self, writes: &[bool]) -> Result<Pipeline> {
+        let module = self.module()?;
+        let device = &self.device.device;
+        let (made, error) = self.device.scoped(|| {
+            let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(self.kernel.name()),
+                entries: &entries(writes),
+            });
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(self.kernel.name()),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(self.kernel.name()),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: self.checked || self.replaced(),
+                    ..Default::default()
+                },
+                cache: None,
+            });
+            Pipeline { pipeline, layout }
+        });
+        match error {
+            Some(error) => Err(self.fail(&describe(&error))),
+            None => self.device.check().map(|()| made),
+        }
+    }
+}
+
+/// Binding 0: the parameter block; binding `i + 1`: operand `i`.
+fn entries(writes: &[bool]) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let entry = |binding: u32, ty| wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let storage =
+        (1u32..).zip(writes).map(|(i, write)| entry(i, wgpu::BufferBindingType::Storage { read_only: !write }));
+    std::iter::once(entry(0, wgpu::BufferBindingType::Uniform)).chain(storage).collect()
+}

@@ -1,0 +1,205 @@
+//! `--device`: from what the user asked for to an engine, with the reason in words.
+
+use super::{Adapter, AdapterFacts, Device, GpuEngine, GpuOptions, Kind, enumerate};
+use crate::exec::{CpuEngine, Engine, ReferenceEngine};
+use crate::{Error, Result};
+
+/// Which engine a request leads to.
+#[derive(Debug)]
+pub enum Target {
+    /// The naive f64 reference engine.
+    Reference,
+    /// The built-in f32 CPU engine.
+    Cpu,
+    /// The GPU engine on this adapter.
+    Gpu(Adapter),
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub struct Choice {
+    /// What will run.
+    pub target: Target,
+    /// What was chosen and why, for the user.
+    pub reason: String,
+}
+
+/// The answer as far as it needs no driver; `Adapter` is an index.
+#[derive(Debug, PartialEq)]
+enum Pick {
+    Reference,
+    Cpu,
+    Adapter(usize),
+}
+
+/// Resolves `auto`, `gpu`, `cpu`, `reference`, or a part of an adapter's name (any case; a PCI address works too).
+/// `auto` takes a hardware GPU if there is one and the built-in CPU engine otherwise; `gpu` takes the best adapter,
+/// software ones included.
+///
+/// # Errors
+/// [`Error::Input`] with the list of adapters when none or several match.
+pub fn choose(request: &str) -> Result<Choice> {
+    let word = request.trim().to_lowercase();
+    let mut adapters = if word == "cpu" || word == "reference" { Vec::new() } else { enumerate() };
+    let facts: Vec<AdapterFacts> = adapters.iter().map(|a| a.facts.clone()).collect();
+    let (pick, reason) = pick(&word, &facts)?;
+    let target = match pick {
+        Pick::Reference => Target::Reference,
+        Pick::Cpu => Target::Cpu,
+        Pick::Adapter(i) => Target::Gpu(adapters.swap_remove(i)),
+    };
+    Ok(Choice { target, reason })
+}
+
+/// Builds the engine that [`choose`] names; returns it with the reason. Engines on one adapter share its device.
+///
+/// # Errors
+/// As [`choose`]; [`Error::Device`] when the adapter refuses to open (with `auto` the CPU engine steps in instead).
+pub fn open(request: &str, options: GpuOptions) -> Result<(Box<dyn Engine>, String)> {
+    options.check()?;
+    let Choice { target, reason } = choose(request)?;
+    let adapter = match target {
+        Target::Reference => return Ok((Box::new(ReferenceEngine::new()), reason)),
+        Target::Cpu => return Ok((Box::new(CpuEngine::new()), reason)),
+        Target::Gpu(adapter) => adapter,
+    };
+    match Device::open(&adapter, options.default_limits).and_then(|device| GpuEngine::new(device, options)) {
+        Ok(engine) => Ok((Box::new(engine), reason)),
+        Err(Error::Device(why)) if request.trim().eq_ignore_ascii_case("auto") => {
+            let reason = format!("the built-in cpu engine: {} could not be opened: {why}", adapter.facts.title());
+            Ok((Box::new(CpuEngine::new()), reason))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn pick(word: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
+    match word {
+        "" => Err(Error::input(format!("the device name is empty; {}", listing(facts)))),
+        "reference" => Ok((Pick::Reference, "the f64 reference engine, as asked".into())),
+        "cpu" => Ok((Pick::Cpu, "the built-in cpu engine, as asked".into())),
+        "auto" => Ok(pick_auto(facts)),
+        "gpu" => match best(facts, |_| true) {
+            Some(i) => Ok((Pick::Adapter(i), format!("{}: the best adapter here", facts[i].title()))),
+            None => Err(Error::input(format!("no GPU adapter can be used; {}", listing(facts)))),
+        },
+        name => pick_named(name, facts),
+    }
+}
+
+fn pick_auto(facts: &[AdapterFacts]) -> (Pick, String) {
+    if let Some(i) = best(facts, |f| f.kind <= Kind::VirtualGpu) {
+        return (Pick::Adapter(i), format!("{}: the best GPU here", facts[i].title()));
+    }
+    let others: Vec<String> = facts.iter().filter(|f| f.eligible()).map(AdapterFacts::title).collect();
+    let why = if others.is_empty() {
+        "no usable GPU adapter was found".to_string()
+    } else {
+        format!("no hardware GPU was found, only {}", others.join(", "))
+    };
+    (Pick::Cpu, format!("the built-in cpu engine: {why}"))
+}
+
+fn pick_named(name: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
+    let matches = |f: &AdapterFacts| f.name.to_lowercase().contains(name) || f.pci.eq_ignore_ascii_case(name);
+    let found: Vec<usize> = (0..facts.len()).filter(|i| !facts[*i].duplicate && matches(&facts[*i])).collect();
+    let usable: Vec<usize> = found.iter().copied().filter(|i| facts[*i].eligible()).collect();
+    match (&usable[..], &found[..]) {
+        ([i], _) => Ok((Pick::Adapter(*i), format!("{}: matches `{name}`", facts[*i].title()))),
+        ([], [i, ..]) => {
+            let why = facts[*i].unusable.as_deref().unwrap_or("unknown reason");
+            Err(Error::input(format!("device `{name}`: {} cannot run the kernels: {why}", facts[*i].title())))
+        }
+        ([], []) => Err(Error::input(format!("no device matches `{name}`; {}", listing(facts)))),
+        (several, _) => {
+            let titles: Vec<String> = several.iter().map(|i| facts[*i].title()).collect();
+            let hint = "give a longer part of the name or the PCI address";
+            Err(Error::input(format!("several devices match `{name}`: {}; {hint}", titles.join(", "))))
+        }
+    }
+}
+
+/// The best eligible adapter: by kind, then backend, then the drivers' order.
+fn best(facts: &[AdapterFacts], allowed: impl Fn(&AdapterFacts) -> bool) -> Option<usize> {
+    (0..facts.len())
+        .filter(|i| facts[*i].eligible() && allowed(&facts[*i]))
+        .min_by_key(|i| (facts[*i].kind, facts[*i].backend, *i))
+}
+
+fn listing(facts: &[AdapterFacts]) -> String {
+    let adapters: Vec<String> = facts.iter().filter(|f| f.eligible()).map(AdapterFacts::title).collect();
+    let adapters = if adapters.is_empty() { "none".to_string() } else { adapters.join(", ") };
+    format!("adapters here: {adapters}; always there: auto, gpu, cpu, reference")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Backend;
+    use super::super::adapter::tests::facts;
+    use super::*;
+
+    fn machine() -> Vec<AdapterFacts> {
+        let mut gl = facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Gl, "");
+        gl.duplicate = true;
+        vec![
+            gl,
+            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, ""),
+            facts("Intel(R) UHD Graphics 620", Kind::IntegratedGpu, Backend::Vulkan, "0000:00:02.0"),
+            facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, "0000:01:00.0"),
+            facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, "0000:02:00.0"),
+        ]
+    }
+
+    fn picked(word: &str, facts: &[AdapterFacts]) -> Pick {
+        pick(word, facts).unwrap().0
+    }
+
+    #[test]
+    fn keywords_and_names() {
+        let all = machine();
+        assert_eq!(picked("auto", &all), Pick::Adapter(3));
+        assert_eq!(picked("auto", &all[..3]), Pick::Adapter(2));
+        assert_eq!(picked("gpu", &all[..2]), Pick::Adapter(1));
+        assert_eq!(picked("llvmpipe", &all), Pick::Adapter(1));
+        assert_eq!(picked("uhd", &all), Pick::Adapter(2));
+        assert_eq!(picked("0000:02:00.0", &all), Pick::Adapter(4));
+        assert_eq!(picked("cpu", &all), Pick::Cpu);
+        assert_eq!(picked("reference", &all), Pick::Reference);
+    }
+
+    #[test]
+    fn auto_without_hardware_is_the_cpu_engine_and_says_why() {
+        let (pick_software, why) = pick("auto", &machine()[..2]).unwrap();
+        assert_eq!(pick_software, Pick::Cpu);
+        assert!(why.contains("only llvmpipe (LLVM 15) (Cpu, Vulkan)"), "{why}");
+        let (pick_nothing, why) = pick("auto", &[]).unwrap();
+        assert_eq!(pick_nothing, Pick::Cpu);
+        assert!(why.contains("no usable GPU adapter"), "{why}");
+    }
+
+    #[test]
+    fn refusals_are_input_errors_with_the_list() {
+        let all = machine();
+        let refused = |word: &str, facts: &[AdapterFacts]| {
+            let error = pick(word, facts).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        let several = refused("h100", &all);
+        assert!(several.contains("PCI 0000:01:00.0") && several.contains("PCI 0000:02:00.0"), "{several}");
+        let none = refused("voodoo", &all);
+        assert!(none.contains("`voodoo`") && none.contains("UHD") && none.contains("reference"), "{none}");
+        assert!(refused("gpu", &[]).contains("adapters here: none"));
+        assert!(refused("", &all).contains("empty"));
+        let mut weak = facts("Old Card", Kind::DiscreteGpu, Backend::Gl, "");
+        weak.unusable = Some("no compute shaders".into());
+        assert!(refused("old", &[weak]).contains("no compute shaders"));
+    }
+
+    #[test]
+    fn a_name_that_matches_nothing_is_refused_on_this_machine() {
+        let error = open("no such adapter", GpuOptions::default()).err().expect("nothing is called that");
+        assert!(matches!(error, Error::Input(_)), "{error}");
+        assert!(error.to_string().contains("no such adapter"));
+    }
+}

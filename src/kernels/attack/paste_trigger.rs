@@ -1,0 +1,149 @@
+//! Pasting the backdoor trigger.
+
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, split, strided,
+};
+
+crate::params! {
+    /// Parameters of [`PasteTrigger`].
+    pub struct PasteTriggerParams {
+        /// Clients.
+        clients: u32,
+        /// Images of each client.
+        batch: u32,
+        /// Image height.
+        h: u32,
+        /// Image width.
+        w: u32,
+        /// Channels.
+        c: u32,
+        /// Trigger height.
+        th: u32,
+        /// Trigger width.
+        tw: u32,
+        /// Row of the trigger's first pixel.
+        top: u32,
+        /// Column of the trigger's first pixel.
+        left: u32,
+        /// Client stride of `order`.
+        order_stride: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Share a of the trigger, 0..=1; 1 copies it.
+        opacity: f32,
+    }
+}
+
+/// x = (1 - a) x + a t in the window [top, top + th) x [left, left + tw) of the images that `order` marks as poisoned (bit 31).
+/// Opacity 1 copies the trigger bit for bit.
+pub struct PasteTrigger;
+
+impl Kernel for PasteTrigger {
+    fn name(&self) -> &'static str {
+        "paste_trigger"
+    }
+    fn family(&self) -> &'static str {
+        "attack"
+    }
+    fn formula(&self) -> &'static str {
+        "x = (1 - a) x + a t in the window of poisoned images"
+    }
+    fn fields(&self) -> &'static [Field] {
+        PasteTriggerParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::write("x", "[clients][batch][h][w][c], client stride x_stride: images"),
+                Binding::read("trigger", "[th][tw][c], in the images' range"),
+                Binding::read_u32(
+                    "order",
+                    "[clients][steps * batch], client stride order_stride: bit 31 marks poisoned images",
+                ),
+                Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = PasteTriggerParams::from_words(words);
+        let inside = |at: u32, side: u32, of: u32| side > 0 && at as u64 + side as u64 <= of as u64;
+        if !inside(p.top, p.th, p.h) || !inside(p.left, p.tw, p.w) {
+            return Err(format!(
+                "trigger of {}x{} at row {}, column {}: must lie inside the image of {}x{}",
+                p.th, p.tw, p.top, p.left, p.h, p.w
+            ));
+        }
+        if !(0.0..=1.0).contains(&p.opacity) {
+            return Err(format!("opacity {}: must be within 0..=1", p.opacity));
+        }
+        let image = p.h as u64 * p.w as u64 * p.c as u64;
+        let batch =
+            u32::try_from(image * p.batch as u64).map_err(|_| format!("{} images of {image} elements", p.batch))?;
+        Ok(vec![
+            strided(p.clients, p.x_stride, batch)?,
+            (p.th * p.tw * p.c) as usize,
+            // The number of steps is no parameter: a client's row is its whole stride.
+            strided(p.clients, p.order_stride, p.order_stride.max(p.batch))?,
+            4,
+        ])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = PasteTriggerParams::from_words(words);
+        Build::plain("attack/paste_trigger.wgsl", linear_grid(p.batch * p.th * p.tw * p.c, 256, p.clients))
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = PasteTriggerParams::from_words(words);
+        let n = p.clients as f64 * p.batch as f64 * p.th as f64 * p.tw as f64 * p.c as f64;
+        Cost { flops: 4.0 * n, bytes: 12.0 * n }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = PasteTriggerParams::from_words(words);
+        let (client, i) = split(index, p.clients, p.x_stride);
+        let (channel, pixel) = (i % p.c as usize, i / p.c as usize);
+        let (column, row) = (pixel % p.w as usize, pixel / p.w as usize % p.h as usize);
+        let image = pixel / p.w as usize / p.h as usize;
+        let entry = client * p.order_stride as usize + inputs.u(3, 0) as usize * p.batch as usize + image;
+        let (top, left) = (p.top as usize, p.left as usize);
+        let in_window = (top..top + p.th as usize).contains(&row) && (left..left + p.tw as usize).contains(&column);
+        if image >= p.batch as usize || !in_window || inputs.u(2, entry) >> 31 == 0 {
+            return None;
+        }
+        let t = inputs.f(1, ((row - top) * p.tw as usize + column - left) * p.c as usize + channel);
+        let a = p.opacity as f64;
+        let (kept, pasted) = ((1.0 - a) * inputs.f(0, index), a * t);
+        // 1 - a, a product and the sum round.
+        let bound = if a == 1.0 { 0.0 } else { gamma(3) * (kept.abs() + pasted.abs()) };
+        Some(Eval::within(if a == 1.0 { t } else { kept + pasted }, bound))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        let p = PasteTriggerParams {
+            clients: 2,
+            batch: 4,
+            h: 8,
+            w: 8,
+            c: 3,
+            th: 3,
+            tw: 3,
+            top: 4,
+            left: 4,
+            ..Default::default()
+        };
+        let p = PasteTriggerParams { order_stride: 64, x_stride: 768, opacity: 1.0, ..p };
+        vec![
+            p.words(),
+            PasteTriggerParams { opacity: 0.3, top: 0, left: 5, ..p }.words(),
+            PasteTriggerParams { clients: 1, batch: 1, h: 1, w: 1, c: 1, th: 1, tw: 1, top: 0, left: 0, ..p }.words(),
+            PasteTriggerParams { clients: 3, h: 7, w: 5, c: 1, th: 7, tw: 2, top: 0, left: 3, x_stride: 192, ..p }
+                .words(),
+        ]
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![
+            Fill::NORMAL,
+            Fill::NORMAL,
+            // Seven entries, so that clients and steps see different marks.
+            Fill::Words([1, 0, 1, 1, 0, 1, 0].map(|bit: u32| bit << 31 | 5).to_vec()),
+            Fill::Words(vec![2, 0, 9, 0]),
+        ]
+    }
+}

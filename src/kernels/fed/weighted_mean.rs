@@ -1,0 +1,98 @@
+//! The weighted mean over clients.
+
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, strided,
+};
+
+crate::params! {
+    /// Parameters of [`WeightedMean`].
+    pub struct WeightedMeanParams {
+        /// Clients.
+        clients: u32,
+        /// Elements of each client.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client c has weight `weights[first + c]`.
+        first: u32,
+        /// 1 adds to what `y` holds, 0 starts from 0.
+        accumulate: u32,
+    }
+}
+
+/// y[i] = (accumulate ? y[i] : 0) + sum_c weights[first + c] x[c, i], in client order; weights as given, not renormalised.
+/// A client of weight 0 is not read, so that a NaN in it does not spread.
+pub struct WeightedMean;
+
+impl Kernel for WeightedMean {
+    fn name(&self) -> &'static str {
+        "weighted_mean"
+    }
+    fn family(&self) -> &'static str {
+        "fed"
+    }
+    fn formula(&self) -> &'static str {
+        "y = [y +] sum_c weights[first + c] x[c]"
+    }
+    fn fields(&self) -> &'static [Field] {
+        WeightedMeanParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][n], client stride x_stride"),
+                Binding::read("weights", "[>= first + clients]"),
+                Binding::write("y", "[n]"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = WeightedMeanParams::from_words(words);
+        if p.accumulate > 1 {
+            return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
+        }
+        Ok(vec![strided(p.clients, p.x_stride, p.n)?, p.first as usize + p.clients as usize, p.n as usize])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = WeightedMeanParams::from_words(words);
+        let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
+        let grid = linear_grid(p.n, 256 * lanes, 1);
+        Build { file: "fed/weighted_mean.wgsl", consts: vec![("LANES", lanes)], grid }
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = WeightedMeanParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: 2.0 * n, bytes: 4.0 * n + 4.0 * p.n as f64 }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = WeightedMeanParams::from_words(words);
+        let mut value = if p.accumulate == 1 { inputs.f(2, index) } else { 0.0 };
+        let mut magnitude = value.abs();
+        for c in 0..p.clients as usize {
+            let weight = inputs.f(1, p.first as usize + c);
+            if weight != 0.0 {
+                let term = weight * inputs.f(0, c * p.x_stride as usize + index);
+                value += term;
+                magnitude += term.abs();
+            }
+        }
+        Some(Eval::within(value, gamma(p.clients as usize + 1) * magnitude))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        let p = WeightedMeanParams { clients: 1, n: 1, x_stride: 64, first: 0, accumulate: 0 };
+        vec![
+            p.words(),
+            WeightedMeanParams { clients: 4, n: 2052, x_stride: 2112, ..p }.words(),
+            WeightedMeanParams { clients: 3, n: 517, x_stride: 576, first: 2, accumulate: 1 }.words(),
+            WeightedMeanParams { clients: 20, n: 64, x_stride: 64, accumulate: 1, ..p }.words(),
+        ]
+    }
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let p = WeightedMeanParams::from_words(words);
+        let weights = [0.25f32, 0.5, 0.125, 0.0, 0.75].map(f32::to_bits).to_vec();
+        vec![Fill::NORMAL, Fill::Words(weights), if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

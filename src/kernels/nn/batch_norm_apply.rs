@@ -1,0 +1,102 @@
+//! Normalise, scale and shift.
+
+use super::rows::{TINY, area, locate, map_build, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+
+crate::params! {
+    /// Parameters of [`BatchNormApply`].
+    pub struct BatchNormApplyParams {
+        /// Clients.
+        clients: u32,
+        /// Rows of a client: images times pixels.
+        rows: u32,
+        /// Channels.
+        c: u32,
+        /// Client stride of `x` and `y`.
+        x_stride: u32,
+        /// Client stride of `mean` and `invstd`.
+        stat_stride: u32,
+        /// Client stride of `gamma` and `beta`.
+        param_stride: u32,
+    }
+}
+
+/// y = gamma (x - mean) invstd + beta, with batch or running statistics.
+pub struct BatchNormApply;
+
+impl Kernel for BatchNormApply {
+    fn name(&self) -> &'static str {
+        "batch_norm_apply"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn formula(&self) -> &'static str {
+        "y = gamma (x - mean) invstd + beta"
+    }
+    fn fields(&self) -> &'static [Field] {
+        BatchNormApplyParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][rows][c], client stride x_stride"),
+                Binding::read("mean", "[clients][c], client stride stat_stride"),
+                Binding::read("invstd", "[clients][c], client stride stat_stride"),
+                Binding::read("gamma", "[clients][c], client stride param_stride"),
+                Binding::read("beta", "[clients][c], client stride param_stride"),
+                Binding::write("y", "[clients][rows][c], client stride x_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = BatchNormApplyParams::from_words(words);
+        let x = strided(p.clients, p.x_stride, area(p.rows, p.c)?)?;
+        let stat = strided(p.clients, p.stat_stride, p.c)?;
+        let param = strided(p.clients, p.param_stride, p.c)?;
+        Ok(vec![x, stat, stat, param, param, x])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = BatchNormApplyParams::from_words(words);
+        map_build("nn/batch_norm_apply.wgsl", p.rows, p.c, p.clients)
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = BatchNormApplyParams::from_words(words);
+        let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
+        Cost { flops: 3.0 * channels * rows, bytes: 4.0 * channels * (2.0 * rows + 4.0) }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = BatchNormApplyParams::from_words(words);
+        let (client, element) = locate(index, p.clients, p.x_stride, p.rows * p.c)?;
+        let channel = element % p.c as usize;
+        let stat = client * p.stat_stride as usize + channel;
+        let param = client * p.param_stride as usize + channel;
+        let x = inputs.f(0, index);
+        let (mean, invstd) = (inputs.f(1, stat), inputs.f(2, stat));
+        let (scale, beta) = (inputs.f(3, param), inputs.f(4, param));
+        let term = scale * (x - mean) * invstd;
+        // mean and invstd are operands: x - mean is one rounding, the conditioning lies in the statistics
+        Some(Eval::within(term + beta, gamma(5) * (term.abs() + beta.abs()) + TINY))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 1), (2, 33, 5), (3, 257, 13), (1, 64, 8), (2, 300, 12), (4, 37, 32), (2, 17, 101), (1, 1024, 20)]
+            .map(|(clients, rows, c)| {
+                let (x_stride, stat_stride, param_stride) = (stride(rows * c, 1), stride(c, 0), stride(c, 3));
+                BatchNormApplyParams { clients, rows, c, x_stride, stat_stride, param_stride }.words()
+            })
+            .to_vec()
+    }
+    /// Rows a multiple of 100: mean / std = 1000.
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let p = BatchNormApplyParams::from_words(words);
+        let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
+        vec![
+            Fill::Real { scale: 1.0, shift },
+            Fill::Real { scale, shift },
+            Fill::Positive { scale: 1.0 },
+            Fill::Real { scale: 0.1, shift: 1.0 },
+            Fill::Real { scale: 0.1, shift: 0.0 },
+            Fill::Nan,
+        ]
+    }
+}

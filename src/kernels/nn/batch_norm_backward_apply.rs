@@ -1,0 +1,111 @@
+//! The gradient of batch norm by its input.
+
+use super::rows::{TINY, area, locate, map_build, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+
+crate::params! {
+    /// Parameters of [`BatchNormBackwardApply`].
+    pub struct BatchNormBackwardApplyParams {
+        /// Clients.
+        clients: u32,
+        /// Rows of a client: images times pixels.
+        rows: u32,
+        /// Channels.
+        c: u32,
+        /// Client stride of `dy`, `x` and `dx`.
+        x_stride: u32,
+        /// Client stride of `mean` and `invstd`.
+        stat_stride: u32,
+        /// Client stride of `gamma`.
+        param_stride: u32,
+        /// Client stride of `sums`.
+        sums_stride: u32,
+    }
+}
+
+/// dx = gamma invstd (dy - sums[0] / rows - xhat sums[1] / rows), xhat = (x - mean) invstd.
+pub struct BatchNormBackwardApply;
+
+impl Kernel for BatchNormBackwardApply {
+    fn name(&self) -> &'static str {
+        "batch_norm_backward_apply"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn formula(&self) -> &'static str {
+        "dx = gamma invstd (dy - sums[0]/rows - xhat sums[1]/rows), xhat = (x - mean) invstd"
+    }
+    fn fields(&self) -> &'static [Field] {
+        BatchNormBackwardApplyParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("dy", "[clients][rows][c], client stride x_stride"),
+                Binding::read("x", "[clients][rows][c], client stride x_stride"),
+                Binding::read("mean", "[clients][c], client stride stat_stride"),
+                Binding::read("invstd", "[clients][c], client stride stat_stride"),
+                Binding::read("gamma", "[clients][c], client stride param_stride"),
+                Binding::read("sums", "[clients][2][c], client stride sums_stride: sum dy, sum dy xhat"),
+                Binding::write("dx", "[clients][rows][c], client stride x_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = BatchNormBackwardApplyParams::from_words(words);
+        let x = strided(p.clients, p.x_stride, area(p.rows, p.c)?)?;
+        let stat = strided(p.clients, p.stat_stride, p.c)?;
+        let param = strided(p.clients, p.param_stride, p.c)?;
+        let sums = strided(p.clients, p.sums_stride, 2 * p.c)?;
+        Ok(vec![x, x, stat, stat, param, sums, x])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = BatchNormBackwardApplyParams::from_words(words);
+        map_build("nn/batch_norm_backward_apply.wgsl", p.rows, p.c, p.clients)
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = BatchNormBackwardApplyParams::from_words(words);
+        let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
+        Cost { flops: 5.0 * channels * rows, bytes: 4.0 * channels * (3.0 * rows + 5.0) }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = BatchNormBackwardApplyParams::from_words(words);
+        let (client, element) = locate(index, p.clients, p.x_stride, p.rows * p.c)?;
+        let (c, rows) = (p.c as usize, p.rows as f64);
+        let channel = element % c;
+        let stat = client * p.stat_stride as usize + channel;
+        let sums = client * p.sums_stride as usize + channel;
+        let (dy, x) = (inputs.f(0, index), inputs.f(1, index));
+        let (mean, invstd) = (inputs.f(2, stat), inputs.f(3, stat));
+        let scale = inputs.f(4, client * p.param_stride as usize + channel) * invstd;
+        let (a, b) = (inputs.f(5, sums) / rows, (x - mean) * invstd * inputs.f(5, sums + c) / rows);
+        // the scale before cancellation; two divisions of 2.5 ulp are the loosest steps
+        let size = dy.abs() + a.abs() + b.abs();
+        Some(Eval::within(scale * (dy - a - b), gamma(14) * scale.abs() * size + 2.0 * TINY))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 1), (2, 33, 5), (3, 257, 13), (1, 64, 8), (2, 300, 12), (4, 37, 32), (2, 17, 101), (1, 1024, 20)]
+            .map(|(clients, rows, c)| {
+                let (x_stride, stat_stride) = (stride(rows * c, 1), stride(c, 0));
+                let (param_stride, sums_stride) = (stride(c, 3), stride(2 * c, 1));
+                BatchNormBackwardApplyParams { clients, rows, c, x_stride, stat_stride, param_stride, sums_stride }
+                    .words()
+            })
+            .to_vec()
+    }
+    /// Sums as large as the rows make them; rows a multiple of 100: mean / std = 1000.
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let p = BatchNormBackwardApplyParams::from_words(words);
+        let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
+        vec![
+            Fill::NORMAL,
+            Fill::Real { scale: 1.0, shift },
+            Fill::Real { scale, shift },
+            Fill::Positive { scale: 1.0 },
+            Fill::Real { scale: 0.1, shift: 1.0 },
+            Fill::Real { scale: p.rows as f64, shift: 0.0 },
+            Fill::Nan,
+        ]
+    }
+}

@@ -1,0 +1,91 @@
+//! Sum over the rows of every channel: the gradient of a bias.
+
+use super::rows::{area, depth, locate, reduce_build, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+
+crate::params! {
+    /// Parameters of [`ChannelSum`].
+    pub struct ChannelSumParams {
+        /// Clients.
+        clients: u32,
+        /// Rows of a client: images times pixels.
+        rows: u32,
+        /// Channels.
+        c: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+        /// 1 adds to what is there, 0 overwrites.
+        accumulate: u32,
+    }
+}
+
+/// y[c] = sum over rows of x[row, c], or y += it.
+pub struct ChannelSum;
+
+impl Kernel for ChannelSum {
+    fn name(&self) -> &'static str {
+        "channel_sum"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn formula(&self) -> &'static str {
+        "y[c] (+)= sum(row) x[row, c]"
+    }
+    fn fields(&self) -> &'static [Field] {
+        ChannelSumParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][rows][c], client stride x_stride"),
+                Binding::write("y", "[clients][c], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = ChannelSumParams::from_words(words);
+        if p.accumulate > 1 {
+            return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
+        }
+        Ok(vec![strided(p.clients, p.x_stride, area(p.rows, p.c)?)?, strided(p.clients, p.y_stride, p.c)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = ChannelSumParams::from_words(words);
+        reduce_build("nn/channel_sum.wgsl", p.c, p.clients)
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = ChannelSumParams::from_words(words);
+        let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
+        Cost { flops: channels * rows, bytes: 4.0 * channels * (rows + 1.0 + p.accumulate as f64) }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = ChannelSumParams::from_words(words);
+        let (client, channel) = locate(index, p.clients, p.y_stride, p.c)?;
+        let (mut sum, mut scale) = (0.0, 0.0);
+        for row in 0..p.rows as usize {
+            let x = inputs.f(0, client * p.x_stride as usize + row * p.c as usize + channel);
+            sum += x;
+            scale += x.abs();
+        }
+        let value = if p.accumulate == 1 { inputs.f(1, index) + sum } else { sum };
+        Some(Eval::within(value, gamma(depth(p.rows)) * scale + 2.0 * U * value.abs()))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 1, 0), (2, 33, 5, 1), (3, 257, 3, 0), (1, 64, 8, 1), (4, 37, 32, 0), (2, 17, 101, 1), (1, 1024, 20, 0)]
+            .map(|(clients, rows, c, accumulate)| {
+                let (x_stride, y_stride) = (stride(rows * c, 1), stride(c, 0));
+                ChannelSumParams { clients, rows, c, x_stride, y_stride, accumulate }.words()
+            })
+            .to_vec()
+    }
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let accumulate = ChannelSumParams::from_words(words).accumulate == 1;
+        vec![Fill::NORMAL, if accumulate { Fill::NORMAL } else { Fill::Nan }]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,84 @@
+//! Convolution, large side to small side; also the data gradient of a transposed convolution.
+
+use super::conv::{self, ConvParams, Sum};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div};
+
+/// y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci].
+pub struct Conv2d;
+
+impl Kernel for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+    fn formula(&self) -> &'static str {
+        "small[n,oy,ox,co] = sum(ky,kx,ci) large[n, oy s+ky-pad, ox s+kx-pad, ci] w[co,ky,kx,ci]"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn fields(&self) -> &'static [Field] {
+        ConvParams::FIELDS
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        ConvParams::from_words(words).cost()
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("large", "[clients][n][h][w][ci], client stride large_stride"),
+                Binding::read("weights", "[clients][co][k][k][ci], client stride weight_stride"),
+                Binding::write("small", "[clients][n][oh][ow][co], client stride small_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        ConvParams::from_words(words).check().map(|e| e.to_vec())
+    }
+    fn build(&self, words: &[u32], class: Class) -> Build {
+        let p = ConvParams::from_words(words);
+        match class {
+            Class::Tiled => {
+                Build::plain("nn/conv2d_tiled.wgsl", [ceil_div(p.pixels(), 64), ceil_div(p.co, 64), p.clients])
+            }
+            Class::Direct => {
+                let tm = [16, 8, 4, 2].into_iter().find(|t| *t <= p.co).unwrap_or(1);
+                // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
+                let tn = if ceil_div(p.pixels(), 16) * ceil_div(p.co, tm) < 64 { 4 } else { 16 };
+                let lanes = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+                Build {
+                    file: "nn/conv2d_direct.wgsl",
+                    consts: vec![("TM", tm), ("TN", tn), ("LANES", lanes)],
+                    grid: [ceil_div(p.pixels(), 8 * tn), ceil_div(p.co, tm), p.clients],
+                }
+            }
+        }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = ConvParams::from_words(words);
+        let (client, i) = (index / p.small_stride as usize, (index % p.small_stride as usize) as u32);
+        if i >= p.small() {
+            return None;
+        }
+        let (co, ox, oy, n) = (i % p.co, i / p.co % p.ow, i / p.co / p.ow % p.oh, i / p.co / p.ow / p.oh);
+        let mut sum = Sum::default();
+        for ky in 0..p.k {
+            for kx in 0..p.k {
+                let Some(yx) = p.meet(oy, ox, ky, kx) else { continue };
+                for ci in 0..p.ci {
+                    let x = p.large_at(inputs, 0, client, n, yx, ci);
+                    sum.add(x * p.weight_at(inputs, 1, client, co, ky * p.k + kx, ci));
+                }
+            }
+        }
+        Some(sum.eval())
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        conv::case_words()
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        conv::fills(2)
+    }
+}

@@ -1,0 +1,102 @@
+//! Weight gradient of a convolution, and of a transposed one with its sides exchanged.
+
+use super::conv::{self, ConvParams, Sum};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div};
+
+/// dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co].
+///
+/// With `splits` > 1 the pixels (n, oy, ox) are cut into that many contiguous parts of ceil(pixels / splits) and the
+/// output holds one partial sum each, [clients][splits][co k k ci]; `split_sum` adds them in order.
+pub struct Conv2dWeightGrad;
+
+impl Kernel for Conv2dWeightGrad {
+    fn name(&self) -> &'static str {
+        "conv2d_weight_grad"
+    }
+    fn formula(&self) -> &'static str {
+        "dw[co,ky,kx,ci] (+)= sum(n,oy,ox) large[n, oy s+ky-pad, ox s+kx-pad, ci] small[n,oy,ox,co], in ordered parts"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn fields(&self) -> &'static [Field] {
+        ConvParams::FIELDS
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        ConvParams::from_words(words).cost()
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("large", "[clients][n][h][w][ci], client stride large_stride"),
+                Binding::read("small", "[clients][n][oh][ow][co], client stride small_stride"),
+                Binding::write("dw", "[clients][splits][co][k][k][ci], client stride weight_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        ConvParams::from_words(words).check().map(|[large, weights, small]| vec![large, small, weights])
+    }
+    fn build(&self, words: &[u32], class: Class) -> Build {
+        let p = ConvParams::from_words(words);
+        let columns = p.taps() * p.ci;
+        match class {
+            Class::Tiled => Build::plain(
+                "nn/conv2d_weight_grad_tiled.wgsl",
+                [ceil_div(columns, 64), ceil_div(p.co, 64), p.clients * p.splits],
+            ),
+            Class::Direct => {
+                let lm = if p.co.is_multiple_of(4) { 4 } else { 1 };
+                let tm = (p.co / lm).min(4);
+                let ln = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+                let tn = if ln == 4 { 4 } else { 8 };
+                Build {
+                    file: "nn/conv2d_weight_grad_direct.wgsl",
+                    consts: vec![("TM", tm), ("TN", tn), ("LM", lm), ("LN", ln)],
+                    grid: [ceil_div(columns, 8 * tn * ln), ceil_div(p.co, tm * lm), p.clients * p.splits],
+                }
+            }
+        }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = ConvParams::from_words(words);
+        let (client, i) = (index / p.weight_stride as usize, (index % p.weight_stride as usize) as u32);
+        if i >= p.weights() * p.splits {
+            return None;
+        }
+        let (split, i) = (i / p.weights(), i % p.weights());
+        let (ci, tap, co) = (i % p.ci, i / p.ci % p.taps(), i / p.ci / p.taps());
+        let part = p.pixels().div_ceil(p.splits);
+        let mut sum = Sum::default();
+        for pixel in (split * part).min(p.pixels())..((split + 1) * part).min(p.pixels()) {
+            let (ox, oy, n) = (pixel % p.ow, pixel / p.ow % p.oh, pixel / p.ow / p.oh);
+            let Some(yx) = p.meet(oy, ox, tap / p.k, tap % p.k) else { continue };
+            let x = p.large_at(inputs, 0, client, n, yx, ci);
+            sum.add(x * p.small_at(inputs, 1, client, n, (oy, ox), co));
+        }
+        if p.accumulate == 1 {
+            sum.add(inputs.f(2, index));
+        }
+        Some(sum.eval())
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        let mut list = conv::cases();
+        for (i, p) in list.iter_mut().enumerate() {
+            match i % 3 {
+                1 => p.accumulate = 1,
+                2 => {
+                    p.splits = 3;
+                    p.weight_stride = (p.weights() * 3).next_multiple_of(64) + 64;
+                }
+                _ => {}
+            }
+        }
+        list.iter().map(Params::words).collect()
+    }
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        if ConvParams::from_words(words).accumulate == 1 { vec![Fill::NORMAL; 3] } else { conv::fills(2) }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the kernels over [clients][rows][c] share: extents, where an element lies, vector width, grids, depth of sums.
+
+use crate::kernels::{Build, ceil_div, linear_grid};
+
+/// The smallest normal f32: WGSL may flush anything below to zero.
+pub(super) const TINY: f64 = f32::MIN_POSITIVE as f64;
+
+/// rows * c.
+///
+/// # Errors
+/// When the product leaves u32, or c exceeds what one grid dimension reaches.
+pub(super) fn area(rows: u32, c: u32) -> Result<u32, String> {
+    if c > 65535 {
+        return Err(format!("{c} channels: at most 65535"));
+    }
+    rows.checked_mul(c).ok_or(format!("{rows} rows of {c} channels exceed u32"))
+}
+
+/// (client, element) of word `index` in a per-client tensor; `None` in the padding between clients.
+pub(super) fn locate(index: usize, clients: u32, stride: u32, len: u32) -> Option<(usize, usize)> {
+    let (client, element) = match clients {
+        1 => (0, index),
+        _ => (index / stride as usize, index % stride as usize),
+    };
+    (element < len as usize).then_some((client, element))
+}
+
+/// Words a load: four where the innermost extent allows, else one.
+fn vector(n: u32) -> u32 {
+    if n.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// Lanes of a workgroup side by side along the channels: a power of two, at most `most`.
+fn lanes(groups: u32, most: u32) -> u32 {
+    groups.next_power_of_two().min(most)
+}
+
+/// A sum over rows: a workgroup owns up to 8 channels of one client, its other lanes share the rows.
+pub(super) fn reduce_build(file: &'static str, c: u32, clients: u32) -> Build {
+    let v = vector(c);
+    let lx = lanes(c / v, 8 / v);
+    Build { file, consts: vec![("V", v), ("LX", lx)], grid: [ceil_div(c / v, lx), 1, clients] }
+}
+
+/// A map over [rows][c] with per-channel operands: a workgroup owns up to 8 vectors of channels; an invocation loads
+/// their operands once and walks the rows, four of them where there are enough.
+pub(super) fn map_build(file: &'static str, rows: u32, c: u32, clients: u32) -> Build {
+    let v = vector(c);
+    let lx = lanes(c / v, 8);
+    let y = ceil_div(rows, 256 / lx * 4).clamp(1, 4096);
+    Build { file, consts: vec![("V", v), ("LX", lx)], grid: [ceil_div(c / v, lx), y, clients] }
+}
+
+/// A map over n elements.
+pub(super) fn linear_build(file: &'static str, n: u32, clients: u32) -> Build {
+    let v = vector(n);
+    Build { file, consts: vec![("V", v)], grid: linear_grid(n / v, 256, clients) }
+}
+
+/// Additions that any term of a sum over rows passes through: at least 32 partial sums of consecutive additions, then a
+/// tree (at most 8 levels, which more lanes shorten the partial sums for). Any order within a partial sum is covered.
+pub(super) fn depth(rows: u32) -> usize {
+    rows.div_ceil(32) as usize + 8
+}
+
+/// Rounded up to the client stride's alignment, plus `pad` words more.
+pub(super) fn stride(len: u32, pad: u32) -> u32 {
+    len.next_multiple_of(64) + 64 * pad
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_belongs_to_nobody() {
+        assert_eq!(locate(5, 1, 0, 6), Some((0, 5)));
+        assert_eq!(locate(6, 1, 0, 6), None);
+        assert_eq!(locate(69, 2, 64, 6), Some((1, 5)));
+        assert_eq!(locate(70, 2, 64, 6), None);
+    }
+
+    #[test]
+    fn every_channel_has_a_lane() {
+        for c in 1..200 {
+            for build in [reduce_build("", c, 2), map_build("", 9, c, 2)] {
+                let of = |name| build.consts.iter().find(|k| k.0 == name).map(|k| k.1).expect("declared");
+                assert!(c.is_multiple_of(of("V")) && 256 % of("LX") == 0);
+                assert!(build.grid[0] * of("LX") * of("V") >= c);
+            }
+        }
+        assert!(area(1 << 20, 1 << 13).is_err() && area(7, 5) == Ok(35));
+    }
+}

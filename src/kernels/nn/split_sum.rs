@@ -1,0 +1,98 @@
+//! Adds the partial sums of a split weight gradient.
+
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, linear_grid, strided,
+};
+
+crate::params! {
+    /// Parameters of [`SplitSum`].
+    pub struct SplitSumParams {
+        /// Clients.
+        clients: u32,
+        /// Parts of each sum.
+        splits: u32,
+        /// Elements of each client's result.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+        /// 1 adds to what is in `y`.
+        accumulate: u32,
+    }
+}
+
+/// y[c, i] = (accumulate ? y[c, i] : 0) + x[c, 0, i] + x[c, 1, i] + ..., in order of the parts.
+pub struct SplitSum;
+
+impl Kernel for SplitSum {
+    fn name(&self) -> &'static str {
+        "split_sum"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn formula(&self) -> &'static str {
+        "y[i] (+)= sum(s) x[s, i], in order of s"
+    }
+    fn fields(&self) -> &'static [Field] {
+        SplitSumParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][splits][n], client stride x_stride"),
+                Binding::write("y", "[clients][n], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = SplitSumParams::from_words(words);
+        if p.accumulate > 1 {
+            return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
+        }
+        let Some(len) = p.splits.checked_mul(p.n) else {
+            return Err(format!("{} parts of {} elements exceed a u32 index", p.splits, p.n));
+        };
+        Ok(vec![strided(p.clients, p.x_stride, len)?, strided(p.clients, p.y_stride, p.n)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = SplitSumParams::from_words(words);
+        Build::plain("nn/split_sum.wgsl", linear_grid(p.n, 256, p.clients))
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = SplitSumParams::from_words(words);
+        let results = p.clients as f64 * p.n as f64;
+        let (splits, accumulate) = (p.splits as f64, p.accumulate as f64);
+        Cost { flops: results * (splits - 1.0 + accumulate), bytes: 4.0 * results * (splits + 1.0 + accumulate) }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = SplitSumParams::from_words(words);
+        let (n, stride) = (p.n as usize, p.y_stride as usize);
+        // With one client the stride need not cover n.
+        let (c, i) = if p.clients == 1 { (0, index) } else { (index / stride, index % stride) };
+        if i >= n {
+            return None;
+        }
+        let mut terms: Vec<f64> = if p.accumulate == 1 { vec![inputs.f(1, index)] } else { Vec::new() };
+        terms.extend((0..p.splits as usize).map(|s| inputs.f(0, c * p.x_stride as usize + s * n + i)));
+        let value: f64 = terms.iter().sum();
+        let scale: f64 = terms.iter().map(|t| t.abs()).sum();
+        // One rounding less than terms on the device, and the reference's own rounding to f32.
+        Some(Eval::within(value, gamma(terms.len()) * scale + U * value.abs()))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 1, 64, 64, 0), (1, 4, 1000, 4032, 1024, 1), (3, 3, 257, 832, 320, 0), (2, 7, 64, 512, 128, 1)]
+            .map(|(clients, splits, n, x_stride, y_stride, accumulate)| {
+                SplitSumParams { clients, splits, n, x_stride, y_stride, accumulate }.words()
+            })
+            .to_vec()
+    }
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let p = SplitSumParams::from_words(words);
+        vec![Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

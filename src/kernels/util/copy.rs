@@ -1,0 +1,76 @@
+//! y = x.
+
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, linear_grid, split, strided,
+};
+
+crate::params! {
+    /// Parameters of [`Copy`].
+    pub struct CopyParams {
+        /// Clients.
+        clients: u32,
+        /// Words of each client.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+    }
+}
+
+/// y[c, i] = x[c, i], any words bit for bit; words between n and the client stride are left alone.
+pub struct Copy;
+
+impl Kernel for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+    fn family(&self) -> &'static str {
+        "util"
+    }
+    fn formula(&self) -> &'static str {
+        "y = x"
+    }
+    fn fields(&self) -> &'static [Field] {
+        CopyParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read_u32("x", "[clients][n], client stride x_stride, any words"),
+                Binding::write_u32("y", "[clients][n], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = CopyParams::from_words(words);
+        Ok(vec![strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = CopyParams::from_words(words);
+        let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
+        let grid = linear_grid(p.n, 256 * lanes, p.clients);
+        Build { file: "util/copy.wgsl", consts: vec![("LANES", lanes)], grid }
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = CopyParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: 0.0, bytes: 8.0 * n }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = CopyParams::from_words(words);
+        let (c, i) = split(index, p.clients, p.y_stride);
+        (i < p.n as usize).then(|| Eval::exact(inputs.u(0, c * p.x_stride as usize + i) as f64))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 64, 64), (2, 1000, 1024, 1088), (3, 257, 384, 320)]
+            .map(|(clients, n, x_stride, y_stride)| CopyParams { clients, n, x_stride, y_stride }.words())
+            .to_vec()
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![Fill::Below(u32::MAX), Fill::Nan]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

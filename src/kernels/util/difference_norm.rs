@@ -1,0 +1,82 @@
+//! The squared distance of every client from a reference.
+
+use super::reduce_sum::sum_depth;
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+
+crate::params! {
+    /// Parameters of [`DifferenceNorm`].
+    pub struct DifferenceNormParams {
+        /// Clients.
+        clients: u32,
+        /// Elements of each client.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+    }
+}
+
+/// y[c] = sum_i (x[c, i] - reference[i])^2 (the squared norm of a client's update), one workgroup a client, in a fixed order.
+pub struct DifferenceNorm;
+
+impl Kernel for DifferenceNorm {
+    fn name(&self) -> &'static str {
+        "difference_norm"
+    }
+    fn family(&self) -> &'static str {
+        "util"
+    }
+    fn formula(&self) -> &'static str {
+        "y[c] = sum_i (x[c, i] - reference[i])^2"
+    }
+    fn fields(&self) -> &'static [Field] {
+        DifferenceNormParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][n], client stride x_stride"),
+                Binding::read("reference", "[n], the same for all clients"),
+                Binding::write("y", "[clients][1], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = DifferenceNormParams::from_words(words);
+        Ok(vec![strided(p.clients, p.x_stride, p.n)?, p.n as usize, strided(p.clients, p.y_stride, 1)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = DifferenceNormParams::from_words(words);
+        Build::plain("util/difference_norm.wgsl", [1, 1, p.clients])
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = DifferenceNormParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: 3.0 * n, bytes: 4.0 * n + 4.0 * p.n as f64 + 4.0 * p.clients as f64 }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = DifferenceNormParams::from_words(words);
+        let (c, i) = split(index, p.clients, p.y_stride);
+        if i > 0 {
+            return None;
+        }
+        let value = (0..p.n as usize)
+            .map(|j| inputs.f(0, c * p.x_stride as usize + j) - inputs.f(1, j))
+            .map(|difference| difference * difference)
+            .sum::<f64>();
+        // The difference counts twice in its square, the square rounds once; all terms are positive.
+        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * value))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 64, 64), (3, 10_007, 10_048, 64), (2, 255, 256, 128)]
+            .map(|(clients, n, x_stride, y_stride)| DifferenceNormParams { clients, n, x_stride, y_stride }.words())
+            .to_vec()
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

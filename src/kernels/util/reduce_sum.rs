@@ -1,0 +1,96 @@
+//! Sums over a client's elements.
+
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+
+crate::params! {
+    /// Parameters of [`ReduceSum`].
+    pub struct ReduceSumParams {
+        /// Clients.
+        clients: u32,
+        /// Elements of each client.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+        /// 0: sum, 1: sum of squares.
+        mode: u32,
+    }
+}
+
+/// Additions that a term of the sum goes through at most: its lane's share, then the tree over 256 lanes.
+pub(super) fn sum_depth(n: u32) -> usize {
+    n.div_ceil(256) as usize + 8
+}
+
+/// y[c] = sum_i x[c, i] (mode 0) or sum_i x[c, i]^2 (mode 1), one workgroup a client, in a fixed order.
+pub struct ReduceSum;
+
+impl Kernel for ReduceSum {
+    fn name(&self) -> &'static str {
+        "reduce_sum"
+    }
+    fn family(&self) -> &'static str {
+        "util"
+    }
+    fn formula(&self) -> &'static str {
+        "y[c] = sum_i x[c, i] or sum_i x[c, i]^2"
+    }
+    fn fields(&self) -> &'static [Field] {
+        ReduceSumParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][n], client stride x_stride"),
+                Binding::write("y", "[clients][1], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = ReduceSumParams::from_words(words);
+        if p.mode > 1 {
+            return Err(format!("mode {}: must be 0 (sum) or 1 (sum of squares)", p.mode));
+        }
+        Ok(vec![strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, 1)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = ReduceSumParams::from_words(words);
+        Build::plain("util/reduce_sum.wgsl", [1, 1, p.clients])
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = ReduceSumParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: (1 + p.mode) as f64 * n, bytes: 4.0 * n + 4.0 * p.clients as f64 }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = ReduceSumParams::from_words(words);
+        let (c, i) = split(index, p.clients, p.y_stride);
+        if i > 0 {
+            return None;
+        }
+        let (mut value, mut magnitude) = (0.0, 0.0);
+        for j in 0..p.n as usize {
+            let x = inputs.f(0, c * p.x_stride as usize + j);
+            let term = if p.mode == 1 { x * x } else { x };
+            value += term;
+            magnitude += term.abs();
+        }
+        Some(Eval::within(value, gamma(sum_depth(p.n) + p.mode as usize) * magnitude))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        let p = ReduceSumParams { clients: 1, n: 1, x_stride: 64, y_stride: 64, mode: 0 };
+        vec![
+            p.words(),
+            ReduceSumParams { clients: 3, n: 10_007, x_stride: 10_048, ..p }.words(),
+            ReduceSumParams { clients: 2, n: 4096, x_stride: 4096, mode: 1, ..p }.words(),
+            ReduceSumParams { clients: 2, n: 255, x_stride: 256, y_stride: 128, mode: 1 }.words(),
+        ]
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![Fill::NORMAL, Fill::Nan]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

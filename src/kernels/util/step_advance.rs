@@ -1,0 +1,90 @@
+//! Booking a step's losses and advancing the step counter.
+
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+
+crate::params! {
+    /// Parameters of [`StepAdvance`].
+    pub struct StepAdvanceParams {
+        /// Clients.
+        clients: u32,
+        /// Client stride of `losses`.
+        loss_stride: u32,
+        /// Client stride of `stats`.
+        stat_stride: u32,
+    }
+}
+
+/// For every active client (state[0] < client_steps[c]) adds the step's three losses to `stats` and counts the step; then
+/// state[0] += 1 (step in the round) and state[2] += 1 (steps in all).
+pub struct StepAdvance;
+
+impl Kernel for StepAdvance {
+    fn name(&self) -> &'static str {
+        "step_advance"
+    }
+    fn family(&self) -> &'static str {
+        "util"
+    }
+    fn formula(&self) -> &'static str {
+        "stats += losses of active clients; step += 1"
+    }
+    fn fields(&self) -> &'static [Field] {
+        StepAdvanceParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("losses", "[clients][>= 3], client stride loss_stride"),
+                Binding::read_u32("client_steps", "[clients]: active steps in the round"),
+                Binding::write(
+                    "stats",
+                    "[clients][8], client stride stat_stride: 3 sums, number of steps, 3 last losses, free",
+                ),
+                Binding::write_u32("state", "[4]: step in the round, round, steps in all, free"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = StepAdvanceParams::from_words(words);
+        Ok(vec![strided(p.clients, p.loss_stride, 3)?, p.clients as usize, strided(p.clients, p.stat_stride, 8)?, 4])
+    }
+    fn build(&self, _words: &[u32], _class: Class) -> Build {
+        Build::plain("util/step_advance.wgsl", [1, 1, 1])
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = StepAdvanceParams::from_words(words);
+        Cost { flops: 4.0 * p.clients as f64, bytes: 72.0 * p.clients as f64 }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
+        let p = StepAdvanceParams::from_words(words);
+        if slot == 3 {
+            let advance = index == 0 || index == 2;
+            return advance.then(|| Eval::exact(inputs.u(3, index).wrapping_add(1) as f64));
+        }
+        let (c, i) = split(index, p.clients, p.stat_stride);
+        if inputs.u(3, 0) >= inputs.u(1, c) {
+            return None;
+        }
+        let loss = |k: usize| inputs.f(0, c * p.loss_stride as usize + k);
+        let added = match i {
+            0..3 => loss(i),
+            3 => 1.0,
+            4..7 => return Some(Eval::exact(loss(i - 4))),
+            _ => return None,
+        };
+        let before = inputs.f(2, index);
+        Some(Eval::within(before + added, gamma(1) * (before.abs() + added.abs())))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 64, 64), (5, 64, 128), (131, 128, 64)]
+            .map(|(clients, loss_stride, stat_stride)| StepAdvanceParams { clients, loss_stride, stat_stride }.words())
+            .to_vec()
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        let state = Fill::Words(vec![3, 1, 20, 0]);
+        vec![Fill::NORMAL, Fill::Words(vec![4, 3, 7, 0, 5]), Fill::NORMAL, state]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,344 @@
+//! Metrics of a run, one record a round: `metrics.jsonl` (one line a round), `metrics.csv` (one row a round and client),
+//! `evaluation.csv` (one row a round and evaluation metric), and apart from them `timing.jsonl`.
+//!
+//! The first three hold nothing that depends on the clock, and have one spelling for every value: fields in the order of
+//! the structs, numbers as the shortest decimal that reads back as the same f64, NaN and infinities as `null` (JSON) or
+//! as an empty cell (CSV). Equal results therefore give equal bytes.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::RunDir;
+use crate::{Error, Result};
+
+/// One client in one round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientRecord {
+    /// Index of the client, from 0.
+    pub client: usize,
+    /// Whether the configuration poisons this client.
+    pub malicious: bool,
+    /// Aggregation weight used in this round.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub weight: f64,
+    /// Generator loss, mean over the steps of the round.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub loss_g: f64,
+    /// Discriminator loss on real images, mean over the steps of the round.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub loss_d_real: f64,
+    /// Discriminator loss on generated images, mean over the steps of the round.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub loss_d_fake: f64,
+    /// Generator loss of the last step.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub last_loss_g: f64,
+    /// Discriminator loss on real images of the last step.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub last_loss_d_real: f64,
+    /// Discriminator loss on generated images of the last step.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub last_loss_d_fake: f64,
+    /// L2 norm of the client's update of the aggregated networks; `None` where it was not measured.
+    pub update_norm: Option<f64>,
+}
+
+impl ClientRecord {
+    /// The discriminator loss as one number: the mean of the real and the fake half.
+    pub fn loss_d(&self) -> f64 {
+        (self.loss_d_real + self.loss_d_fake) / 2.0
+    }
+}
+
+/// One round of the federation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// Number of the round, from 1 (0 stands for "before the first round").
+    pub round: usize,
+    /// The clients that took part, in order of their index.
+    pub clients: Vec<ClientRecord>,
+    /// Further metrics of the round by name, such as evaluation results; usually empty.
+    #[serde(deserialize_with = "null_values_are_nan")]
+    pub extra: BTreeMap<String, f64>,
+}
+
+impl RoundRecord {
+    /// Generator and discriminator loss averaged over the clients (what the progress display shows); NaN without clients.
+    pub fn mean_losses(&self) -> (f64, f64) {
+        let n = self.clients.len() as f64;
+        let mean = |loss: fn(&ClientRecord) -> f64| self.clients.iter().map(loss).sum::<f64>() / n;
+        (mean(|c| c.loss_g), mean(ClientRecord::loss_d))
+    }
+
+    /// The line of `metrics.jsonl`, without its end of line.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|e| Error::internal(format!("metrics of round {}: {e}", self.round)))
+    }
+}
+
+/// Wall times of a round: kept out of the metrics, which must not differ between two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimingRecord {
+    /// Number of the round.
+    pub round: usize,
+    /// Wall time of the round in seconds.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub seconds: f64,
+    /// Training images consumed by all clients together, per second.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub images_per_second: f64,
+}
+
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+fn null_values_are_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let values = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+}
+
+/// Reads a `metrics.jsonl` back; `null` becomes NaN.
+///
+/// # Errors
+/// [`Error::Input`] naming the file and the line.
+pub fn read_jsonl(path: &Path) -> Result<Vec<RoundRecord>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    let parse = |(index, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .map_err(|e| Error::file(path, format!("line {}: not a round record: {e}", index + 1)))
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
+}
+
+/// A log file that grows by whole lines.
+struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    fn create(run: &RunDir, name: &str) -> Result<Log> {
+        Ok(Log { path: run.file(name), file: run.create_log(name)? })
+    }
+
+    /// Appends finished lines in one write, straight to the operating system: nothing is held back in a buffer.
+    fn append(&mut self, lines: &str) -> Result<()> {
+        self.file.write_all(lines.as_bytes()).map_err(|e| Error::output(&self.path, e))
+    }
+}
+
+/// The header of `metrics.csv`; its columns are the fields of [`ClientRecord`] after the round.
+pub const CSV_HEADER: &str = "round,client,malicious,weight,loss_g,loss_d_real,loss_d_fake,\
+last_loss_g,last_loss_d_real,last_loss_d_fake,update_norm";
+
+/// Writes the metric files of a run, complete after every round.
+pub struct MetricsWriter {
+    run: RunDir,
+    jsonl: Log,
+    csv: Log,
+    timing: Log,
+    /// Created with its first row: most runs evaluate only now and then, some never.
+    evaluation: Option<Log>,
+}
+
+impl MetricsWriter {
+    /// Creates `metrics.jsonl`, `metrics.csv` and `timing.jsonl` in the run directory.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if one exists or cannot be created.
+    pub fn create(run: &RunDir) -> Result<MetricsWriter> {
+        let mut writer = MetricsWriter {
+            run: run.clone(),
+            jsonl: Log::create(run, "metrics.jsonl")?,
+            csv: Log::create(run, "metrics.csv")?,
+            timing: Log::create(run, "timing.jsonl")?,
+            evaluation: None,
+        };
+        writer.csv.append(&format!("{CSV_HEADER}\n"))?;
+        Ok(writer)
+    }
+
+    /// Appends a round to `metrics.jsonl` and `metrics.csv`, and its `extra` values, if any, to `evaluation.csv`
+    /// (long form `round,metric,value`, so that a metric that comes later needs no new column).
+    ///
+    /// # Errors
+    /// [`Error::Output`] if a line cannot be written.
+    pub fn round(&mut self, record: &RoundRecord) -> Result<()> {
+        self.jsonl.append(&format!("{}\n", record.to_json()?))?;
+        self.csv.append(&csv_rows(record))?;
+        if record.extra.is_empty() {
+            return Ok(());
+        }
+        if self.evaluation.is_none() {
+            let mut log = Log::create(&self.run, "evaluation.csv")?;
+            log.append("round,metric,value\n")?;
+            self.evaluation = Some(log);
+        }
+        let row = |(name, value): (&String, &f64)| format!("{},{},{}\n", record.round, quoted(name), number(*value));
+        let rows: String = record.extra.iter().map(row).collect();
+        self.evaluation.as_mut().map_or(Ok(()), |log| log.append(&rows))
+    }
+
+    /// Appends a round's wall time to `timing.jsonl`.
+    pub fn timing(&mut self, timing: &TimingRecord) -> Result<()> {
+        let line = serde_json::to_string(timing).map_err(|e| Error::internal(format!("timing: {e}")))?;
+        self.timing.append(&format!("{line}\n"))
+    }
+}
+
+fn csv_rows(record: &RoundRecord) -> String {
+    let row = |c: &ClientRecord| {
+        let values = [
+            c.weight,
+            c.loss_g,
+            c.loss_d_real,
+            c.loss_d_fake,
+            c.last_loss_g,
+            c.last_loss_d_real,
+            c.last_loss_d_fake,
+            c.update_norm.unwrap_or(f64::NAN),
+        ];
+        format!("{},{},{},{}\n", record.round, c.client, c.malicious, values.map(number).join(","))
+    };
+    record.clients.iter().map(row).collect()
+}
+
+/// The shortest decimal that reads back as `value`; empty for NaN and infinities.
+fn number(value: f64) -> String {
+    if value.is_finite() { format!("{value:?}") } else { String::new() }
+}
+
+/// A CSV text cell, in quotes where it needs them.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(client: usize, loss_g: f64) -> ClientRecord {
+        ClientRecord {
+            client,
+            malicious: client == 0,
+            weight: 0.25,
+            loss_g,
+            loss_d_real: 0.1,
+            loss_d_fake: 0.3,
+            last_loss_g: f64::from(0.1f32),
+            last_loss_d_real: 1e-7,
+            last_loss_d_fake: 2.0,
+            update_norm: None,
+        }
+    }
+
+    fn records() -> Vec<RoundRecord> {
+        let extra = BTreeMap::from([("swd".to_string(), 0.5), ("a,b \"c\"".to_string(), f64::INFINITY)]);
+        vec![
+            RoundRecord { round: 1, clients: vec![client(0, 1.5), client(1, f64::NAN)], extra: BTreeMap::new() },
+            RoundRecord { round: 2, clients: vec![client(0, 1.0 / 3.0)], extra },
+        ]
+    }
+
+    fn write(base: &Path, seconds: f64) -> RunDir {
+        let run = RunDir::create(None, base, "r").unwrap();
+        let mut writer = MetricsWriter::create(&run).unwrap();
+        for record in records() {
+            writer.round(&record).unwrap();
+            writer.timing(&TimingRecord { round: record.round, seconds, images_per_second: 64.0 }).unwrap();
+        }
+        run
+    }
+
+    #[test]
+    fn json_has_one_spelling() {
+        let line = records()[0].to_json().unwrap();
+        assert_eq!(
+            line,
+            "{\"round\":1,\"clients\":[\
+             {\"client\":0,\"malicious\":true,\"weight\":0.25,\"loss_g\":1.5,\"loss_d_real\":0.1,\"loss_d_fake\":0.3,\
+             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null},\
+             {\"client\":1,\"malicious\":false,\"weight\":0.25,\"loss_g\":null,\"loss_d_real\":0.1,\"loss_d_fake\":0.3,\
+             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null}\
+             ],\"extra\":{}}"
+        );
+    }
+
+    #[test]
+    fn files_are_the_same_whatever_the_clock_says() {
+        let temp = tempfile::tempdir().unwrap();
+        let (a, b) = (write(temp.path(), 0.5), write(temp.path(), 7.0));
+        let read = |run: &RunDir, name: &str| std::fs::read_to_string(run.file(name)).unwrap();
+        for name in ["metrics.jsonl", "metrics.csv", "evaluation.csv"] {
+            assert_eq!(read(&a, name), read(&b, name), "{name}");
+        }
+        assert_eq!(read(&a, "metrics.jsonl").lines().count(), 2);
+        assert_eq!(
+            read(&a, "timing.jsonl"),
+            "{\"round\":1,\"seconds\":0.5,\"images_per_second\":64.0}\n\
+             {\"round\":2,\"seconds\":0.5,\"images_per_second\":64.0}\n"
+        );
+        assert_ne!(read(&a, "timing.jsonl"), read(&b, "timing.jsonl"));
+    }
+
+    #[test]
+    fn csv_has_a_row_for_each_round_and_client() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = write(temp.path(), 1.0);
+        let csv = std::fs::read_to_string(run.file("metrics.csv")).unwrap();
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[0], CSV_HEADER);
+        assert_eq!(lines[1], "1,0,true,0.25,1.5,0.1,0.3,0.10000000149011612,1e-7,2.0,");
+        assert_eq!(lines[2], "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,");
+        assert!(lines.iter().all(|line| line.split(',').count() == CSV_HEADER.split(',').count()));
+        let evaluation = std::fs::read_to_string(run.file("evaluation.csv")).unwrap();
+        assert_eq!(evaluation, "round,metric,value\n2,\"a,b \"\"c\"\"\",\n2,swd,0.5\n");
+    }
+
+    #[test]
+    fn a_run_without_evaluation_has_no_evaluation_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(None, temp.path(), "r").unwrap();
+        MetricsWriter::create(&run).unwrap().round(&records()[0]).unwrap();
+        assert!(!run.file("evaluation.csv").exists());
+    }
+
+    #[test]
+    fn every_round_is_on_disk_when_it_is_written() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(None, temp.path(), "r").unwrap();
+        let mut writer = MetricsWriter::create(&run).unwrap();
+        writer.round(&records()[0]).unwrap();
+        assert_eq!(read_jsonl(&run.file("metrics.jsonl")).unwrap().len(), 1, "read while the writer is alive");
+        writer.round(&records()[1]).unwrap();
+        let back = read_jsonl(&run.file("metrics.jsonl")).unwrap();
+        assert_eq!(back.len(), 2);
+        assert_eq!(back[0].clients[0], records()[0].clients[0]);
+        assert!(back[0].clients[1].loss_g.is_nan());
+        assert_eq!(back[1].clients, records()[1].clients);
+        assert_eq!(back[1].extra["swd"], 0.5);
+        assert!(MetricsWriter::create(&run).is_err(), "a second writer must not append to the first one's files");
+    }
+
+    #[test]
+    fn a_broken_line_is_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("metrics.jsonl");
+        std::fs::write(&path, format!("{}\n{{\"round\":2,\"cli", records()[0].to_json().unwrap())).unwrap();
+        let error = read_jsonl(&path).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("metrics.jsonl: line 2"), "{error}");
+        assert_eq!(read_jsonl(&temp.path().join("none")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn mean_losses_average_the_clients() {
+        let record = RoundRecord { round: 1, clients: vec![client(0, 1.0), client(1, 2.0)], extra: BTreeMap::new() };
+        assert_eq!(record.mean_losses(), (1.5, 0.2));
+    }
+}

@@ -1,0 +1,235 @@
+//! What the console says while a run goes: a bar on a terminal, plain lines elsewhere, nothing if asked to be quiet. All of
+//! it goes to stderr, so that stdout stays free for results.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Without a terminal a line is written after this share of the rounds ...
+const SHARE_PER_LINE: f64 = 0.05;
+/// ... or after this time, whichever comes first.
+const TIME_PER_LINE: Duration = Duration::from_secs(10);
+
+/// How the progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressMode {
+    /// A bar if stderr is a terminal, plain lines otherwise.
+    Auto,
+    /// Plain lines.
+    Plain,
+    /// Nothing.
+    Quiet,
+}
+
+/// A finished round, as the display needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct RoundProgress {
+    /// Rounds done, this one included.
+    pub done: usize,
+    /// Generator loss of the round, mean over the clients.
+    pub loss_g: f64,
+    /// Discriminator loss of the round (mean of real and fake), mean over the clients.
+    pub loss_d: f64,
+    /// Training images per second, all clients together.
+    pub images_per_second: f64,
+}
+
+/// The display of one run.
+pub struct Progress {
+    total: usize,
+    start: Instant,
+    display: Display,
+}
+
+enum Display {
+    Bar(ProgressBar),
+    Lines { out: Box<dyn Write + Send>, last: Option<(usize, Duration)> },
+    Quiet,
+}
+
+impl Progress {
+    /// A display for `total` rounds; the clock starts now.
+    pub fn new(total: usize, mode: ProgressMode) -> Progress {
+        let lines = || Display::Lines { out: Box::new(std::io::stderr()), last: None };
+        let display = match mode {
+            ProgressMode::Quiet => Display::Quiet,
+            ProgressMode::Plain => lines(),
+            // A terminal may still be one that cannot move its cursor; the bar then hides itself.
+            ProgressMode::Auto if std::io::stderr().is_terminal() => {
+                let bar = bar(total);
+                if bar.is_hidden() { lines() } else { Display::Bar(bar) }
+            }
+            ProgressMode::Auto => lines(),
+        };
+        Progress { total, start: Instant::now(), display }
+    }
+
+    /// Plain lines into any writer.
+    pub fn to_writer(total: usize, out: Box<dyn Write + Send>) -> Progress {
+        Progress { total, start: Instant::now(), display: Display::Lines { out, last: None } }
+    }
+
+    /// Shows a finished round.
+    pub fn round(&mut self, round: &RoundProgress) {
+        let elapsed = self.start.elapsed();
+        self.round_at(round, elapsed);
+    }
+
+    fn round_at(&mut self, round: &RoundProgress, elapsed: Duration) {
+        match &mut self.display {
+            Display::Bar(bar) => {
+                bar.set_position(round.done as u64);
+                bar.set_message(losses(round));
+            }
+            Display::Lines { out, last } => {
+                if is_due(round.done, self.total, elapsed, *last) {
+                    *last = Some((round.done, elapsed));
+                    say(out, &line(round, self.total, elapsed));
+                }
+            }
+            Display::Quiet => {}
+        }
+    }
+
+    /// Shows a remark ("grid written to ...") above the bar or as a line of its own.
+    pub fn remark(&mut self, text: &str) {
+        match &mut self.display {
+            Display::Bar(bar) => bar.println(text),
+            Display::Lines { out, .. } => say(out, text),
+            Display::Quiet => {}
+        }
+    }
+
+    /// Ends the display, leaving the bar as it stands.
+    pub fn finish(self) {
+        if let Display::Bar(bar) = &self.display {
+            bar.abandon();
+        }
+    }
+}
+
+fn bar(total: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    let template = "[{bar:30}] round {pos}/{len}  {msg}  {eta} left";
+    // The template is a constant; should it ever be wrong, the default style still shows the rounds.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars("=> "));
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
+/// The console may be gone (a closed pipe); a run does not end for that.
+fn say(out: &mut dyn Write, text: &str) {
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn losses(round: &RoundProgress) -> String {
+    format!("G {:.3}  D {:.3}  {:.0} images/s", round.loss_g, round.loss_d, round.images_per_second)
+}
+
+/// Whether a line is due: the first round, the last, and in between by share and by time. `last` is the round and the
+/// time of the line before.
+fn is_due(done: usize, total: usize, elapsed: Duration, last: Option<(usize, Duration)>) -> bool {
+    let Some((round, time)) = last else { return true };
+    let share = done.saturating_sub(round) as f64 / total.max(1) as f64;
+    done >= total || share >= SHARE_PER_LINE || elapsed.saturating_sub(time) >= TIME_PER_LINE
+}
+
+fn line(round: &RoundProgress, total: usize, elapsed: Duration) -> String {
+    let per_round = elapsed.as_secs_f64() / round.done.max(1) as f64;
+    let left = per_round * total.saturating_sub(round.done) as f64;
+    format!("round {}/{total}  {}  {} left", round.done, losses(round), duration(left))
+}
+
+/// Seconds as people say them: "8 s", "3 min 05 s", "2 h 10 min".
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.max(0.0).round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn round(done: usize) -> RoundProgress {
+        RoundProgress { done, loss_g: 1.23456, loss_d: 0.5, images_per_second: 1234.5 }
+    }
+
+    fn lines_of(total: usize, seconds_per_round: f64) -> Vec<String> {
+        let out = Shared::default();
+        let mut progress = Progress::to_writer(total, Box::new(out.clone()));
+        for done in 1..=total {
+            progress.round_at(&round(done), Duration::from_secs_f64(seconds_per_round * done as f64));
+        }
+        progress.finish();
+        let bytes = out.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap().lines().map(String::from).collect()
+    }
+
+    #[test]
+    fn fast_runs_write_a_line_every_twentieth() {
+        let lines = lines_of(1000, 0.001);
+        assert_eq!(lines.len(), 21, "the first, then every 50, and the last");
+        assert!(lines[1].starts_with("round 51/1000  G 1.235  D 0.500  1234 images/s"), "{}", lines[1]);
+        assert!(lines[20].starts_with("round 1000/1000") && lines[20].ends_with("0 s left"), "{}", lines[20]);
+    }
+
+    #[test]
+    fn slow_runs_write_a_line_every_ten_seconds() {
+        // 4 s a round: a line after every third round.
+        assert_eq!(lines_of(1000, 4.0).len(), 334);
+        assert_eq!(lines_of(3, 60.0).len(), 3);
+    }
+
+    #[test]
+    fn the_time_left_is_extrapolated() {
+        assert!(lines_of(100, 2.0)[0].ends_with("3 min 18 s left"));
+        assert_eq!(duration(59.4), "59 s");
+        assert_eq!(duration(185.0), "3 min 05 s");
+        assert_eq!(duration(7800.0), "2 h 10 min");
+        assert_eq!(duration(f64::NAN), "0 s");
+    }
+
+    #[test]
+    fn remarks_are_lines_and_a_closed_pipe_is_survived() {
+        let out = Shared::default();
+        let mut progress = Progress::to_writer(1, Box::new(out.clone()));
+        progress.remark("device: cpu");
+        progress.round(&round(1));
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("device: cpu\nround 1/1"), "{text}");
+
+        struct Closed(Shared);
+        impl Write for Closed {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.write_all(bytes)?;
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let seen = Shared::default();
+        let mut progress = Progress::to_writer(2, Box::new(Closed(seen.clone())));
+        progress.round(&round(1));
+        progress.round(&round(2));
+        assert!(!seen.0.lock().unwrap().is_empty(), "it was tried");
+    }
+}

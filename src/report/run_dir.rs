@@ -1,0 +1,251 @@
+//! The directory that a run leaves behind.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// How many numbered directories a name may have before the search for a free one gives up.
+const LAST_NUMBER: u32 = 999_999;
+
+/// A directory created for one run and for nothing else; every path handed out lies inside it.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Creates the directory of a run.
+    ///
+    /// With `explicit` exactly that directory (and its parents); without, `base/<name>-NNN`, NNN being the first free
+    /// number from 001. Creation is atomic: of two runs started together each gets its own number.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if `explicit` exists (as anything at all; it is left as it was), if `name` is not a plain file
+    /// name, or if the directory cannot be created.
+    pub fn create(explicit: Option<&Path>, base: &Path, name: &str) -> Result<RunDir> {
+        match explicit {
+            Some(path) => Self::create_exactly(path),
+            None => Self::create_numbered(base, name),
+        }
+    }
+
+    fn create_exactly(path: &Path) -> Result<RunDir> {
+        if path.as_os_str().is_empty() {
+            return Err(Error::input("--out is empty; give a directory that does not exist yet"));
+        }
+        // symlink_metadata sees dangling links too, and the check comes before any parent is created.
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(exists(path));
+        }
+        if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(|e| cannot_create(parent, &e))?;
+        }
+        match fs::create_dir(path) {
+            Ok(()) => Ok(RunDir { path: path.to_path_buf() }),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
+            Err(e) => Err(cannot_create(path, &e)),
+        }
+    }
+
+    fn create_numbered(base: &Path, name: &str) -> Result<RunDir> {
+        check_name(name)?;
+        fs::create_dir_all(base).map_err(|e| cannot_create(base, &e))?;
+        for number in 1..=LAST_NUMBER {
+            let path = base.join(format!("{name}-{number:03}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(RunDir { path }),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(cannot_create(&path, &e)),
+            }
+        }
+        Err(Error::file(base, format!("no free number left for '{name}' (001 to {LAST_NUMBER} exist)")))
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file inside, whether it exists or not. `name` may contain sub-folders ("grids/0001.png").
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a new file; returns its path. A reader never sees half of it.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it exists or cannot be written.
+    pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.file(name);
+        if fs::symlink_metadata(&path).is_ok() {
+            return Err(Error::output(&path, "it exists already"));
+        }
+        self.replace_bytes(name, bytes)
+    }
+
+    /// [`RunDir::write_bytes`] of a text.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<PathBuf> {
+        self.write_bytes(name, text.as_bytes())
+    }
+
+    /// Writes a file that the run refreshes as it goes (latest curves, latest weights): an earlier version of this run
+    /// is replaced in one step. Returns its path.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be written; the earlier version then still stands.
+    pub fn replace_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.file(name);
+        self.make_parent(&path)?;
+        replace_file(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// Opens a new file to which lines are appended while the run goes (the logs).
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it exists or cannot be created.
+    pub fn create_log(&self, name: &str) -> Result<File> {
+        let path = self.file(name);
+        self.make_parent(&path)?;
+        OpenOptions::new().append(true).create_new(true).open(&path).map_err(|e| Error::output(&path, e))
+    }
+
+    fn make_parent(&self, path: &Path) -> Result<()> {
+        match path.parent() {
+            Some(parent) if parent != self.path => fs::create_dir_all(parent).map_err(|e| Error::output(parent, e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes `bytes` beside `path` under another name, then renames: `path` holds the old content or the new, never a part.
+///
+/// # Errors
+/// [`Error::Output`] naming `path`.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::output(path, "not a file name"))?;
+    let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+    let written =
+        File::create(&temporary).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|e| {
+        // Best effort: the error that matters is the first one.
+        let _ = fs::remove_file(&temporary);
+        Error::output(path, e)
+    })
+}
+
+fn exists(path: &Path) -> Error {
+    Error::file(path, "already exists; --out takes a directory that does not exist yet (nothing was changed)")
+}
+
+fn cannot_create(path: &Path, why: &std::io::Error) -> Error {
+    Error::file(path, format!("cannot create this directory: {why}"))
+}
+
+/// A run's name becomes part of a directory name, on every file system.
+fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    if name.trim().is_empty() || name.starts_with('.') || !name.chars().all(plain) || name.len() > 200 {
+        return Err(Error::input(format!(
+            "name: {name:?} cannot name a directory; allowed are 1 to 200 letters, digits, '-', '_', '.' (not first) and spaces"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn an_existing_out_is_refused_and_left_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let out = temp.path().join("mine");
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join("thesis.txt"), "precious").unwrap();
+        let error = RunDir::create(Some(&out), temp.path(), "x").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("mine") && error.to_string().contains("already exists"), "{error}");
+        assert_eq!(fs::read_to_string(out.join("thesis.txt")).unwrap(), "precious");
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+
+        let file = temp.path().join("a file");
+        fs::write(&file, "x").unwrap();
+        assert_eq!(RunDir::create(Some(&file), temp.path(), "x").unwrap_err().exit_code(), 2);
+        assert_eq!(RunDir::create(Some(Path::new("")), temp.path(), "x").unwrap_err().exit_code(), 2);
+        // A parent that is a file.
+        let below = RunDir::create(Some(&file.join("sub/run")), temp.path(), "x").unwrap_err();
+        assert_eq!(below.exit_code(), 2);
+    }
+
+    #[test]
+    fn an_explicit_out_is_created_with_its_parents() {
+        let temp = tempfile::tempdir().unwrap();
+        let out = temp.path().join("a/b/c");
+        let run = RunDir::create(Some(&out), Path::new("unused"), "x").unwrap();
+        assert_eq!(run.path(), out);
+        assert!(out.is_dir());
+    }
+
+    #[test]
+    fn the_first_free_number_is_taken() {
+        let temp = tempfile::tempdir().unwrap();
+        let base = temp.path().join("runs");
+        let make = |name| RunDir::create(None, &base, name).unwrap().path().file_name().unwrap().to_owned();
+        assert_eq!(make("demo"), "demo-001");
+        assert_eq!(make("demo"), "demo-002");
+        assert_eq!(make("other"), "other-001");
+        fs::write(base.join("demo-003"), "a file takes its number too").unwrap();
+        assert_eq!(make("demo"), "demo-004");
+        fs::remove_dir(base.join("demo-001")).unwrap();
+        assert_eq!(make("demo"), "demo-001");
+    }
+
+    #[test]
+    fn racing_runs_get_different_directories() {
+        let temp = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..16)
+                .map(|_| scope.spawn(|| RunDir::create(None, temp.path(), "r").unwrap().path().to_path_buf()))
+                .collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        let expected: BTreeSet<PathBuf> = (1..=16).map(|n| temp.path().join(format!("r-{n:03}"))).collect();
+        assert_eq!(paths.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+
+    #[test]
+    fn names_that_leave_the_base_are_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        for name in ["", "  ", "..", "a/b", "a\\b", ".hidden", "a\nb", &"x".repeat(300)] {
+            let error = RunDir::create(None, temp.path(), name).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{name:?}");
+        }
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_are_written_whole_and_not_over_others() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(None, temp.path(), "r").unwrap();
+        let plan = run.write_text("plan.toml", "seed = 1\n").unwrap();
+        assert_eq!(fs::read_to_string(&plan).unwrap(), "seed = 1\n");
+        let error = run.write_text("plan.toml", "seed = 2\n").unwrap_err();
+        assert!(error.to_string().contains("plan.toml"), "{error}");
+        assert_eq!(error.exit_code(), 1);
+        assert_eq!(fs::read_to_string(&plan).unwrap(), "seed = 1\n");
+        run.replace_bytes("plan.toml", b"seed = 3\n").unwrap();
+        assert_eq!(fs::read_to_string(&plan).unwrap(), "seed = 3\n");
+        run.write_bytes("grids/0001.png", &[1, 2, 3]).unwrap();
+        assert_eq!(fs::read(run.file("grids/0001.png")).unwrap(), [1, 2, 3]);
+        run.create_log("log").unwrap();
+        assert!(run.create_log("log").is_err());
+        let mut names: Vec<_> = fs::read_dir(run.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["grids", "log", "plan.toml"], "no temporary file stays behind");
+    }
+}
