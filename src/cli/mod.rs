@@ -27,6 +27,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// The keys of an experiment file with their defaults and ranges, as a Markdown table.
+    Keys,
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
     Kernels(kernels::KernelsArgs),
 }
@@ -44,6 +46,7 @@ pub fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Devices { json } => devices::run(json).map(|()| 0),
+        Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
     };
     match answer {
