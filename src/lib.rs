@@ -2,8 +2,8 @@
 //!
 //! Read in this order: [`kernels`] (one row per hand-written WGSL kernel: shader, parameters, bindings, shape rule,
 //! reference, error bound), [`exec`] (kernels are recorded as plain data, then executed by an engine), [`gpu`] (the wgpu
-//! engine), `model` (generator, discriminator and the GAN step), `fed` (clients, partition, attack, aggregation, round),
-//! `check` (what `fedgan validate` and the tests share) and `cli` (one file per verb).
+//! engine), [`model`] (generator, discriminator and the GAN step), [`fed`] (clients, partition, attack, aggregation, round),
+//! `check` (what `fedgan validate` and the tests share) and [`cli`] (one file per verb).
 
 pub mod cli;
 pub mod config;
@@ -13,6 +13,8 @@ pub mod exec;
 pub mod fed;
 pub mod gpu;
 pub mod kernels;
+pub mod metric;
+pub mod model;
 pub mod report;
 
 pub use error::{Error, Result};

@@ -5,6 +5,14 @@ use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 
+/// Arguments of `fedgan devices`.
+#[derive(Debug, clap::Args)]
+pub struct DevicesArgs {
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The JSON document.
 #[derive(serde::Serialize)]
 struct Report {

@@ -21,12 +21,8 @@ struct Cli {
 enum Verb {
     /// Train a federation and leave a run directory with pictures, metrics and networks.
     Run(run::RunArgs),
-    /// Adapters, drivers, limits, and what `--device auto` takes.
-    Devices {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Adapters that can run the kernels: type, driver, limits, shader variants.
+    Devices(devices::DevicesArgs),
     /// The keys of an experiment file with their defaults and ranges, as a Markdown table.
     Keys,
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
@@ -45,7 +41,7 @@ pub fn main() -> ExitCode {
     };
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
-        Verb::Devices { json } => devices::run(json).map(|()| 0),
+        Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
     };

@@ -62,7 +62,6 @@ pub static KEYS: &[Key] = &[
         "how images are dealt; `partition = \"iid\"` is short for it",
     ),
     key("federation.partition.alpha", Kind::Number, "dirichlet: concentration, above 0; small is uneven"),
-    key("federation.partition.min_images", Kind::Integer, "dirichlet: fewest images of a client, at least 1"),
     key("federation.aggregate", Kind::Choice(&["generator", "both"]), "networks that the server averages"),
     key("federation.weights", Kind::Choice(&["equal", "data"]), "equal, or by number of images"),
     key(

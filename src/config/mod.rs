@@ -11,8 +11,7 @@ mod validate;
 pub use plan::{Plan, Resolved};
 pub use problems::Problems;
 pub use run_config::{
-    AttackConfig, DataSection, EvaluationConfig, FederationConfig, Local, Malicious, ModelConfig, RunConfig,
-    TrainConfig,
+    AttackConfig, DataSection, EvaluationConfig, FederationConfig, Malicious, ModelConfig, RunConfig, TrainConfig,
 };
 
 use crate::{Error, Result};

@@ -2,7 +2,7 @@
 
 use crate::data::DataConfig;
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
-use crate::fed::{Aggregate, Partition, Weights};
+use crate::fed::{Aggregate, Local, Partition, Weights};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A whole experiment. Defaults are those of the built-in experiment.
@@ -68,15 +68,6 @@ pub struct TrainConfig {
     /// Steps of every client in a round; or `local_epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_steps: Option<u32>,
-}
-
-/// What a client does in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Local {
-    /// Passes over its images; an incomplete last batch is dropped.
-    Epochs(u32),
-    /// A number of steps.
-    Steps(u32),
 }
 
 impl TrainConfig {
@@ -194,7 +185,7 @@ impl Default for FederationConfig {
     fn default() -> Self {
         FederationConfig {
             clients: 4,
-            partition: Partition::Shared {},
+            partition: Partition::Shared,
             aggregate: Aggregate::Generator,
             weights: Weights::Equal,
             clients_per_launch: None,

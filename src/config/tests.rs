@@ -1,4 +1,5 @@
 use super::*;
+use crate::fed::Local;
 use crate::fed::attack::{Pattern, Place, Trigger};
 use crate::fed::{Aggregate, Partition};
 
@@ -136,7 +137,7 @@ fn overrides_reach_every_table() {
     ];
     let plan = load_text("", &set).unwrap();
     assert_eq!(plan.train.local(), Local::Steps(7));
-    assert_eq!(plan.federation.partition, Partition::Dirichlet { alpha: 0.5, min_images: 1 });
+    assert_eq!(plan.federation.partition, Partition::Dirichlet { alpha: 0.5 });
     assert_eq!(plan.federation.aggregate, Aggregate::Both);
     assert_eq!((plan.attack.malicious.as_slice(), plan.attack.place), ([0, 1].as_slice(), Place::Centre));
     assert_eq!(plan.attack.trigger, Trigger::Pattern(Pattern::Cross));

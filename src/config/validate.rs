@@ -1,7 +1,8 @@
 //! The ranges of every value; what is absent is resolved here.
 
-use super::{AttackConfig, Local, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
+use super::{AttackConfig, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
+use crate::fed::Local;
 use crate::fed::{Partition, Patch};
 
 /// The plan of `config`; `None` when anything was or is wrong, all of it in `problems`.
@@ -81,17 +82,15 @@ fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
 
 fn federation(config: &RunConfig, problems: &mut Problems) {
     let federation = &config.federation;
-    let by_folders = matches!(federation.partition, Partition::ClientFolders { .. });
     let folder = matches!(config.data.source, DataConfig::Folder { .. });
-    if by_folders && !folder {
+    if federation.partition == Partition::ClientFolders && !folder {
         problems.push("federation.partition = \"client-folders\": needs data.kind = \"folder\"".into());
     }
     let clients = federation.clients;
     problems.require((1..=65535).contains(&clients), "federation.clients", clients, "from 1 to 65535");
-    if let Partition::Dirichlet { alpha, min_images } = federation.partition {
+    if let Partition::Dirichlet { alpha } = federation.partition {
         let ok = alpha.is_finite() && alpha > 0.0;
         problems.require(ok, "federation.partition.alpha", alpha, "above 0");
-        problems.require(min_images >= 1, "federation.partition.min_images", min_images, "at least 1");
     }
     problems.require(federation.clients_per_launch != Some(0), "federation.clients_per_launch", 0, "at least 1");
 }

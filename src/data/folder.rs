@@ -185,7 +185,7 @@ fn bad_images(root: &Path, bad: &[(String, &String)], total: usize) -> Error {
     let named: Vec<String> = bad.iter().take(NAMED).map(|(file, why)| format!("{file} ({why})")).collect();
     let more = if bad.len() > NAMED { format!(", and {} more", bad.len() - NAMED) } else { String::new() };
     let verb = if bad.len() == 1 { "image cannot" } else { "images cannot" };
-    let advice = if bad.len() < total { "; `skip_bad` leaves them out" } else { "" };
+    let advice = if bad.len() < total { "; skip_bad = true (--skip-bad) leaves them out" } else { "" };
     Error::file(root, format!("{} of {total} {verb} be read: {}{more}{advice}", bad.len(), named.join(", ")))
 }
 

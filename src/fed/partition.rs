@@ -7,38 +7,47 @@ use serde::{Deserialize, Serialize};
 /// RNG streams of the draws.
 const IID: u64 = 0x4949_4400;
 const DIRICHLET: u64 = 0x4449_5200;
-/// Dirichlet draws tried before giving up on a client with too few images.
+/// Dirichlet draws tried before giving up on a client without images.
 const ATTEMPTS: u64 = 1000;
 
 /// How images are dealt to clients, chosen by `kind`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", from = "Written")]
 pub enum Partition {
     /// Shuffled, then near-equal shares: sizes differ by at most one.
-    Iid {},
+    #[default]
+    Iid,
     /// Every client sees all images.
-    Shared {},
+    Shared,
     /// Each class is dealt in proportions drawn from Dirichlet(alpha, ..., alpha): the smaller alpha, the more a class
-    /// sits with few clients.
+    /// sits with few clients. A draw that leaves a client without an image is thrown away whole and the next one taken,
+    /// up to 1000 times.
     Dirichlet {
         /// Concentration, finite and above 0.
         alpha: f64,
-        /// Fewest images a client may get. A draw that leaves one client less is thrown away whole and the next one
-        /// taken, up to 1000 times.
-        #[serde(default = "one")]
-        min_images: usize,
     },
     /// The data's own folders say it: one a client.
+    ClientFolders,
+}
+
+/// [`Partition`] as parsed: serde refuses unknown keys beside `kind` in variants with braces only.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+enum Written {
+    Iid {},
+    Shared {},
+    Dirichlet { alpha: f64 },
     ClientFolders {},
 }
 
-fn one() -> usize {
-    1
-}
-
-impl Default for Partition {
-    fn default() -> Self {
-        Partition::Iid {}
+impl From<Written> for Partition {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Iid {} => Partition::Iid,
+            Written::Shared {} => Partition::Shared,
+            Written::Dirichlet { alpha } => Partition::Dirichlet { alpha },
+            Written::ClientFolders {} => Partition::ClientFolders,
+        }
     }
 }
 
@@ -47,7 +56,7 @@ impl Partition {
     /// `shared` give every image to exactly one client. `client_of` is the client of each image, where the data tell.
     ///
     /// # Errors
-    /// No client; no image; fewer images than clients; a bad alpha, or one that leaves a client short in 1000 draws;
+    /// No client; no image; fewer images than clients; a bad alpha, or one that leaves a client without an image in 1000 draws;
     /// `client-folders` with data that have none, or another number of clients.
     pub fn assign(
         &self,
@@ -63,16 +72,16 @@ impl Partition {
         if n == 0 {
             return Err(Error::input("no image to deal to the clients"));
         }
-        if !matches!(self, Partition::Shared {}) && n < clients {
+        if !matches!(self, Partition::Shared) && n < clients {
             return Err(Error::input(format!(
                 "{n} images for {clients} clients: expected at least one image a client"
             )));
         }
         match self {
-            Partition::Iid {} => Ok(iid(n, clients, seed)),
-            Partition::Shared {} => Ok(vec![(0..n as u32).collect(); clients]),
-            Partition::Dirichlet { alpha, min_images } => dirichlet(labels, clients, seed, *alpha, *min_images),
-            Partition::ClientFolders {} => by_folder(n, clients, client_of),
+            Partition::Iid => Ok(iid(n, clients, seed)),
+            Partition::Shared => Ok(vec![(0..n as u32).collect(); clients]),
+            Partition::Dirichlet { alpha } => dirichlet(labels, clients, seed, *alpha),
+            Partition::ClientFolders => by_folder(n, clients, client_of),
         }
     }
 }
@@ -88,27 +97,20 @@ fn iid(n: usize, clients: usize, seed: u64) -> Vec<Vec<u32>> {
     (0..clients).map(share).collect()
 }
 
-fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, min_images: usize) -> Result<Vec<Vec<u32>>> {
+fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64) -> Result<Vec<Vec<u32>>> {
     if !(alpha.is_finite() && alpha > 0.0) {
         return Err(Error::input(format!("dirichlet alpha = {alpha}: expected a finite number above 0")));
-    }
-    // An empty client cannot train, whatever the configuration says.
-    let fewest = min_images.max(1);
-    if fewest.checked_mul(clients).is_none_or(|all| all > labels.len()) {
-        let n = labels.len();
-        let what = format!("dirichlet min_images = {min_images}: {n} images are too few for {clients} clients");
-        return Err(Error::input(what));
     }
     let classes = crate::data::by_class(labels);
     for attempt in 0..ATTEMPTS {
         let shares = deal(&classes, clients, seed, alpha, attempt);
-        if shares.iter().all(|s| s.len() >= fewest) {
+        if shares.iter().all(|s| !s.is_empty()) {
             return Ok(shares);
         }
     }
     Err(Error::input(format!(
-        "dirichlet alpha = {alpha}: {ATTEMPTS} draws all left one of {clients} clients with fewer than {fewest} images; \
-         raise alpha, or have fewer clients"
+        "dirichlet alpha = {alpha}: {ATTEMPTS} draws all left one of {clients} clients without an image; raise alpha, or \
+         have fewer clients"
     )))
 }
 
@@ -180,7 +182,9 @@ fn by_folder(n: usize, clients: usize, client_of: Option<&[u32]>) -> Result<Vec<
         shares[client as usize].push(image as u32);
     }
     match shares.iter().position(Vec::is_empty) {
-        Some(client) => Err(Error::input(format!("partition client-folders: client {client} has no image"))),
+        Some(client) => {
+            Err(Error::input(format!("partition client-folders: client {client} has no image left to train with")))
+        }
         None => Ok(shares),
     }
 }

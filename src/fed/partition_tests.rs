@@ -6,7 +6,7 @@ fn labels() -> Vec<u32> {
 }
 
 fn dirichlet_of(alpha: f64) -> Partition {
-    Partition::Dirichlet { alpha, min_images: 1 }
+    Partition::Dirichlet { alpha }
 }
 
 fn exact_cover(shares: &[Vec<u32>], n: u32) {
@@ -19,7 +19,7 @@ fn exact_cover(shares: &[Vec<u32>], n: u32) {
 #[test]
 fn covers_determinism_and_seeds() {
     let labels = labels();
-    for partition in [Partition::Iid {}, dirichlet_of(0.1), dirichlet_of(1.0), dirichlet_of(100.0)] {
+    for partition in [Partition::Iid, dirichlet_of(0.1), dirichlet_of(1.0), dirichlet_of(100.0)] {
         for clients in [1, 2, 7] {
             let shares = partition.assign(&labels, clients, 3, None).unwrap();
             assert_eq!(shares.len(), clients);
@@ -35,7 +35,7 @@ fn covers_determinism_and_seeds() {
 #[test]
 fn iid_is_near_equal_and_mixed() {
     let labels = labels();
-    let shares = Partition::Iid {}.assign(&labels, 7, 1, None).unwrap();
+    let shares = Partition::Iid.assign(&labels, 7, 1, None).unwrap();
     let sizes: Vec<usize> = shares.iter().map(Vec::len).collect();
     assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
     assert!(shares.iter().all(|s| (0..3).all(|c| s.iter().any(|&i| labels[i as usize] == c))));
@@ -43,7 +43,7 @@ fn iid_is_near_equal_and_mixed() {
 
 #[test]
 fn shared_gives_everything_to_everyone() {
-    let shares = Partition::Shared {}.assign(&[0, 0, 1], 5, 1, None).unwrap();
+    let shares = Partition::Shared.assign(&[0, 0, 1], 5, 1, None).unwrap();
     assert_eq!(shares, vec![vec![0, 1, 2]; 5]);
 }
 
@@ -100,18 +100,20 @@ fn extreme_alphas_stay_finite() {
 }
 
 #[test]
-fn min_images_holds_or_fails_clearly() {
-    let labels = labels();
-    let wants = |min_images, alpha| Partition::Dirichlet { alpha, min_images }.assign(&labels, 4, 1, None);
-    assert!(wants(64, 0.5).unwrap().iter().all(|s| s.len() >= 64));
-    let text = wants(150, 0.01).unwrap_err().to_string();
-    assert!(text.contains("alpha = 0.01") && text.contains("150"), "{text}");
-    assert!(wants(151, 0.5).unwrap_err().to_string().contains("min_images = 151"));
+fn no_client_stays_empty() {
+    // Two images a client: most draws at this alpha leave someone out, so that redraws must happen.
+    let labels: Vec<u32> = (0..8).map(|i| i % 2).collect();
+    for seed in 0..10 {
+        exact_cover(&dirichlet_of(0.5).assign(&labels, 4, seed, None).unwrap(), 8);
+    }
+    // One class at a tiny alpha: whole classes go to one client, and no draw can serve two.
+    let text = dirichlet_of(1e-6).assign(&[0; 50], 2, 1, None).unwrap_err().to_string();
+    assert!(text.contains("alpha = 0.000001") && text.contains("raise alpha"), "{text}");
 }
 
 #[test]
 fn client_folders_follow_the_data() {
-    let assign = |clients, of: Option<&[u32]>| Partition::ClientFolders {}.assign(&[0, 0, 1, 1], clients, 1, of);
+    let assign = |clients, of: Option<&[u32]>| Partition::ClientFolders.assign(&[0, 0, 1, 1], clients, 1, of);
     assert_eq!(assign(2, Some(&[1, 0, 0, 1])).unwrap(), [vec![1, 2], vec![0, 3]]);
     assert!(assign(3, Some(&[1, 0, 0, 1])).unwrap_err().to_string().contains("2 client folders"));
     assert!(assign(2, None).unwrap_err().to_string().contains("client_folders = true"));
@@ -123,9 +125,9 @@ fn poor_input_exits_2() {
     let exit = |partition: Partition, labels: &[u32], clients| {
         partition.assign(labels, clients, 1, None).unwrap_err().exit_code()
     };
-    assert_eq!(exit(Partition::Iid {}, &[0; 5], 0), 2);
-    assert_eq!(exit(Partition::Iid {}, &[0; 5], 6), 2);
-    assert_eq!(exit(Partition::Shared {}, &[], 1), 2);
+    assert_eq!(exit(Partition::Iid, &[0; 5], 0), 2);
+    assert_eq!(exit(Partition::Iid, &[0; 5], 6), 2);
+    assert_eq!(exit(Partition::Shared, &[], 1), 2);
     for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(exit(dirichlet_of(alpha), &[0; 50], 2), 2);
     }
@@ -136,7 +138,10 @@ fn parses_and_refuses() {
     let parse = |text: &str| toml::from_str::<Partition>(text);
     assert_eq!(parse("kind = 'iid'").unwrap(), Partition::default());
     assert_eq!(parse("kind = 'dirichlet'\nalpha = 0.5").unwrap(), dirichlet_of(0.5));
-    assert_eq!(parse("kind = 'client-folders'").unwrap(), Partition::ClientFolders {});
+    assert_eq!(parse("kind = 'client-folders'").unwrap(), Partition::ClientFolders);
+    for partition in [Partition::Shared, dirichlet_of(0.5)] {
+        assert_eq!(parse(&toml::to_string(&partition).unwrap()).unwrap(), partition);
+    }
     for bad in ["kind = 'iid'\nalpha = 1.0", "kind = 'dirichlet'", "kind = 'dirichlet'\nalpha = 'x'", "kind = 'x'"] {
         assert!(parse(bad).is_err(), "{bad}");
     }

@@ -50,6 +50,8 @@ impl Args {
     ///
     /// # Panics
     /// If a row leaves the operand, or rows would overlap.
+    // Behind the shared borrow lie raw pointers whose disjointness the type's comment argues.
+    #[allow(clippy::mut_from_ref)]
     pub fn rows_mut(&self, slot: usize, clients: u32, stride: u32, len: u32) -> Vec<&mut [f32]> {
         let (ptr, words, _) = self.slots[slot];
         let (stride, len) = (stride as usize, len as usize);

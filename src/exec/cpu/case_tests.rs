@@ -70,13 +70,9 @@ fn judge(kernel: &dyn Kernel, params: &[u32], before: &[Vec<u32>], after: &[Vec<
     (judged, kept)
 }
 
-const FAMILIES: [&str; 5] = ["rng", "optim", "attack", "fed", "util"];
-
 #[test]
 fn every_case_agrees_with_the_reference() {
-    let mut kernels = 0;
-    for kernel in CATALOGUE.iter().copied().filter(|k| FAMILIES.contains(&k.family())) {
-        kernels += 1;
+    for kernel in CATALOGUE.iter().copied() {
         for params in kernel.cases() {
             let extents = kernel.extents(&params).unwrap();
             for exact in [false, true].into_iter().take(1 + kernel.exact_on_integers() as usize) {
@@ -89,7 +85,6 @@ fn every_case_agrees_with_the_reference() {
             }
         }
     }
-    assert!(kernels >= 13);
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {

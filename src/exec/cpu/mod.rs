@@ -11,6 +11,8 @@ mod conv_tests;
 mod fed;
 mod gemm;
 mod norm;
+#[cfg(test)]
+mod norm_tests;
 mod optim;
 mod patches;
 mod pointwise;

@@ -1,0 +1,282 @@
+//! The parts of a run: images dealt to clients, the federation, what is written on the way.
+
+use crate::config::Plan;
+use crate::data::holdout;
+use crate::exec::{Engine, Purpose};
+use crate::fed::{ClientData, Federation, RoundReport, Settings};
+use crate::kernels::rng::Stream;
+use crate::metric::sliced_wasserstein;
+use crate::model::{Architecture, Gan, NamedTensors, Sampler};
+use crate::report::metrics::TimingRecord;
+use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Training and held-out images, and who holds which.
+pub(super) struct Images {
+    /// Names of images that were left out.
+    pub skipped: Vec<String>,
+    /// Training images, [n][size][size][channels].
+    train: Vec<u8>,
+    /// Held-out images (or the training images where none are held out) in [-1, 1].
+    reference: Vec<f32>,
+    held_out: usize,
+    total: usize,
+    holdings: Vec<Vec<u32>>,
+}
+
+impl Images {
+    /// Loads, splits and deals the plan's images.
+    pub fn load(plan: &Plan) -> Result<Images> {
+        let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
+        let loaded = plan.data.source.load(size, channels)?;
+        let set = &loaded.dataset;
+        let split = holdout(&set.labels, plan.data.held_out, plan.seed)?;
+        let pick =
+            |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
+        let labels: Vec<u32> = split.train.iter().map(|i| set.labels[*i as usize]).collect();
+        let client_of: Option<Vec<u32>> =
+            loaded.clients.as_ref().map(|c| split.train.iter().map(|i| c.of_image[*i as usize]).collect());
+        let clients = plan.federation.clients as usize;
+        let holdings = plan.federation.partition.assign(&labels, clients, plan.seed, client_of.as_deref())?;
+        let train = pick(&split.train);
+        let reference = if split.held_out.is_empty() { train.clone() } else { pick(&split.held_out) };
+        let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
+        let (held_out, total) = (split.held_out.len(), set.len());
+        Ok(Images { skipped: loaded.skipped.clone(), train, reference, held_out, total, holdings })
+    }
+
+    /// One line for the console.
+    pub fn describe(&self, plan: &Plan) -> String {
+        let counts: Vec<String> = self.holdings.iter().map(|h| h.len().to_string()).collect();
+        let shown = if counts.len() > 12 { format!("{} ...", counts[..12].join(" ")) } else { counts.join(" ") };
+        format!(
+            "images    {} of {}x{}x{}, {} held out; clients hold {shown}",
+            self.total, plan.model.image_size, plan.model.image_size, plan.model.channels, self.held_out
+        )
+    }
+}
+
+/// What a round tells the console.
+pub(super) struct Done {
+    pub loss_g: f64,
+    pub loss_d: f64,
+    pub images_per_second: f64,
+    pub diverged: Vec<usize>,
+}
+
+/// A run in progress.
+pub(super) struct Experiment {
+    plan: Plan,
+    reference: Vec<f32>,
+    federation: Federation,
+    sampler: Sampler,
+    judge: Sampler,
+    output: Option<Output>,
+    records: Vec<RoundRecord>,
+    distances: Vec<f64>,
+}
+
+struct Output {
+    dir: RunDir,
+    metrics: MetricsWriter,
+}
+
+impl Experiment {
+    /// Builds networks, clients and samplers on the engine.
+    pub fn new(plan: Plan, images: Images, engine: Box<dyn Engine>) -> Result<Self> {
+        let (m, t) = (&plan.model, &plan.train);
+        let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
+        let gan = Gan::new(arch, t.beta1, t.beta2, t.eps)?;
+        let settings = Settings {
+            seed: plan.seed,
+            batch: t.batch,
+            lr: t.lr,
+            local: plan.train.local(),
+            aggregate: plan.federation.aggregate,
+            weights: plan.federation.weights,
+            clients_per_launch: plan.federation.clients_per_launch,
+            attack: plan.attack.clone(),
+        };
+        let data = ClientData { pixels: &images.train, holdings: images.holdings };
+        let mut federation = Federation::new(engine, gan, settings, data)?;
+        let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
+        let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
+        let judge = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
+        Ok(Experiment {
+            plan,
+            reference: images.reference,
+            federation,
+            sampler,
+            judge,
+            output: None,
+            records: vec![],
+            distances: vec![],
+        })
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// One line for the console.
+    pub fn describe(&self) -> String {
+        let (gan, f) = (self.federation.gan(), &self.federation);
+        let bad = &self.plan.attack.malicious;
+        let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: {bad:?}") };
+        format!(
+            "training  {} clients ({who}), {} a launch; G {} and D {} parameters; {} rounds of up to {} steps, batch {}",
+            f.clients(),
+            f.clients_per_launch(),
+            gan.g.parameter_count(),
+            gan.d.parameter_count(),
+            self.plan.rounds,
+            f.steps().iter().max().copied().unwrap_or(0),
+            self.plan.train.batch
+        )
+    }
+
+    /// Opens the run's files; the real grid and the untrained generator's.
+    pub fn begin(&mut self, dir: &RunDir) -> Result<()> {
+        self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir)? });
+        let (size, channels) = self.shape();
+        let shown = self.shown().min(self.reference.len() / (size * size * channels));
+        let real = picture::grid(&self.reference, shown, size, channels, self.plan.evaluation.grid as usize)?;
+        dir.write_bytes("real.png", &picture::encode_png(&real)?)?;
+        self.grid(0)?;
+        let distance = self.distance()?;
+        self.distances.push(distance);
+        Ok(())
+    }
+
+    fn shape(&self) -> (usize, usize) {
+        (self.plan.model.image_size as usize, self.plan.model.channels as usize)
+    }
+
+    fn shown(&self) -> usize {
+        (self.plan.evaluation.grid * self.plan.evaluation.grid) as usize
+    }
+
+    fn output(&mut self) -> Result<&mut Output> {
+        self.output.as_mut().ok_or_else(|| Error::internal("the run has no directory yet"))
+    }
+
+    fn grid(&mut self, round: u32) -> Result<()> {
+        let ((size, channels), shown) = (self.shape(), self.shown());
+        let images = self.sampler.seeded(self.federation.engine(), shown, Purpose::Evaluation)?;
+        let grid = picture::grid(&images, shown, size, channels, self.plan.evaluation.grid as usize)?;
+        let bytes = picture::encode_png(&grid)?;
+        self.output()?.dir.write_bytes(&format!("grids/round-{round:04}.png"), &bytes)?;
+        Ok(())
+    }
+
+    /// Sliced Wasserstein distance of the server's samples to the reference images.
+    fn distance(&mut self) -> Result<f64> {
+        let (size, channels) = self.shape();
+        let n = self.plan.evaluation.samples as usize;
+        let images = self.judge.seeded(self.federation.engine(), n, Purpose::Evaluation)?;
+        Ok(sliced_wasserstein(&images, &self.reference, size, channels, self.plan.seed).value)
+    }
+
+    /// Runs a round and writes its records, and pictures where it is an evaluation round.
+    pub fn round(&mut self) -> Result<Done> {
+        let started = Instant::now();
+        let report = self.federation.run_round()?;
+        let seconds = started.elapsed().as_secs_f64();
+        let done = report.round + 1;
+        let every = self.plan.evaluation.every;
+        let evaluated = done == self.plan.rounds || (every > 0 && done.is_multiple_of(every));
+        let mut extra = BTreeMap::new();
+        if evaluated {
+            self.grid(done)?;
+            let distance = self.distance()?;
+            self.distances.push(distance);
+            extra.insert(format!("sliced_wasserstein_n{}", self.plan.evaluation.samples), distance);
+        }
+        let record = self.record(&report, extra);
+        let images: u64 = report.clients.iter().map(|c| c.steps as u64 * self.plan.train.batch as u64).sum();
+        let images_per_second = images as f64 / seconds.max(1e-9);
+        let timing = TimingRecord { round: record.round, seconds, images_per_second };
+        let output = self.output()?;
+        output.metrics.round(&record)?;
+        output.metrics.timing(&timing)?;
+        let (loss_g, loss_d) = record.mean_losses();
+        self.records.push(record);
+        if evaluated {
+            self.curves()?;
+        }
+        Ok(Done { loss_g, loss_d, images_per_second, diverged: report.diverged() })
+    }
+
+    fn record(&self, report: &RoundReport, extra: BTreeMap<String, f64>) -> RoundRecord {
+        let clients = report.clients.iter().enumerate();
+        let clients = clients
+            .map(|(i, c)| ClientRecord {
+                client: i,
+                malicious: self.plan.attack.malicious.contains(&(i as u32)),
+                weight: c.weight,
+                loss_g: c.mean[2],
+                loss_d_real: c.mean[0],
+                loss_d_fake: c.mean[1],
+                last_loss_g: c.last[2],
+                last_loss_d_real: c.last[0],
+                last_loss_d_fake: c.last[1],
+                update_norm: Some(c.update_norm),
+            })
+            .collect();
+        RoundRecord { round: report.round as usize, clients, extra }
+    }
+
+    fn curves(&mut self) -> Result<()> {
+        let picture = curves::loss_curves(&self.plan.name, &self.records, &[])?;
+        let bytes = picture::encode_png(&picture)?;
+        self.output()?.dir.replace_bytes("losses.png", &bytes)?;
+        Ok(())
+    }
+
+    /// Writes the networks and the last picture; returns the summary.
+    pub fn end(&mut self) -> Result<String> {
+        let generator = self.federation.export_generator()?;
+        self.save("generator.safetensors", &generator)?;
+        for client in 0..self.federation.clients() {
+            let discriminator = self.federation.export_discriminator(client)?;
+            self.save(&format!("discriminators/client-{client:03}.safetensors"), &discriminator)?;
+        }
+        self.beside_real()?;
+        let (first, last) = (self.distances[0], self.distances[self.distances.len() - 1]);
+        let (size, channels) = self.shape();
+        let references = self.reference.len() / (size * size * channels);
+        let traffic = self.federation.engine().traffic();
+        let scalars = traffic.bytes(Purpose::RoundScalars);
+        let rounds = u64::from(self.plan.rounds) * u64::from(self.plan.federation.clients);
+        Ok(format!(
+            "distance  sliced Wasserstein to {references} real images: {last:.4}, untrained {first:.4} ({:.0} %)\n\
+             traffic   {} bytes a client and round were read from the device",
+            100.0 * last / first,
+            scalars / rounds.max(1)
+        ))
+    }
+
+    fn save(&mut self, name: &str, tensors: &NamedTensors) -> Result<()> {
+        let metadata = BTreeMap::from([
+            ("format".to_string(), "pt".to_string()),
+            ("fedgan".to_string(), env!("CARGO_PKG_VERSION").to_string()),
+        ]);
+        let bytes = checkpoint::encode(tensors, &metadata)?;
+        self.output()?.dir.write_bytes(name, &bytes)?;
+        Ok(())
+    }
+
+    fn beside_real(&mut self) -> Result<()> {
+        let ((size, channels), columns) = (self.shape(), self.plan.evaluation.grid as usize);
+        let shown = self.shown().min(self.reference.len() / (size * size * channels));
+        let images = self.sampler.seeded(self.federation.engine(), shown, Purpose::Evaluation)?;
+        let fake = picture::grid(&images, shown, size, channels, columns)?;
+        let real = picture::grid(&self.reference, shown, size, channels, columns)?;
+        let label = format!("generated after {} rounds", self.plan.rounds);
+        let both = picture::side_by_side(&[(label.as_str(), &fake), ("real", &real)])?;
+        self.output()?.dir.write_bytes("samples.png", &picture::encode_png(&both)?)?;
+        Ok(())
+    }
+}

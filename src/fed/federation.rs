@@ -1,0 +1,416 @@
+//! All mutable state of a run: the server's row, the clients in chunks, and what is recorded over them.
+
+use super::local::{self, Local, POISONED};
+use super::{Aggregate, Patch, Weights};
+use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32};
+use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
+use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
+use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
+use crate::kernels::rng::{HostRng, RngParams, Stream, rng_normal::RngNormal, seed_words};
+use crate::kernels::util::difference_norm::{DifferenceNorm, DifferenceNormParams};
+use crate::kernels::util::gather_batch::{GatherBatch, GatherBatchParams};
+use crate::model::{Activations, Gan, GanBuffers, NamedTensors, Network, NetworkBank, export, record_init};
+use crate::{Error, Result};
+
+/// What a federation does beside the networks themselves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Seeds weights, latents and batch order.
+    pub seed: u64,
+    /// Images of a step.
+    pub batch: u32,
+    /// Adam's learning rate.
+    pub lr: f64,
+    /// Local training of a round.
+    pub local: Local,
+    /// What the server averages.
+    pub aggregate: Aggregate,
+    /// The clients' weights.
+    pub weights: Weights,
+    /// Clients trained in one launch; `None`: as many as the device's bindings hold.
+    pub clients_per_launch: Option<u32>,
+    /// The attack; nobody malicious in an honest run.
+    pub attack: Patch,
+}
+
+/// The training images and who holds which.
+#[derive(Clone, Debug)]
+pub struct ClientData<'a> {
+    /// [images][size][size][channels] bytes.
+    pub pixels: &'a [u8],
+    /// Image indices of each client.
+    pub holdings: Vec<Vec<u32>>,
+}
+
+/// A chunk of clients that train in the same launches.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub first: u32,
+    pub buffers: GanBuffers,
+    pub order: Tensor,
+    pub norms: Tensor,
+    pub send_g: Recording,
+    pub send_d: Recording,
+    pub step: Recording,
+    pub report: Recording,
+    pub aggregate: Recording,
+}
+
+/// A federation: the server's networks, the clients, their data.
+pub struct Federation {
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) gan: Gan,
+    pub(super) settings: Settings,
+    pub(super) holdings: Vec<Vec<u32>>,
+    pub(super) poisoned: Vec<Vec<bool>>,
+    pub(super) steps: Vec<u32>,
+    pub(super) server_g: NetworkBank,
+    pub(super) server_d: NetworkBank,
+    pub(super) mean_weights: Tensor,
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) round: u32,
+}
+
+impl Federation {
+    /// Builds the state, uploads data and trigger, initialises the server's networks and sends both to every client.
+    ///
+    /// # Errors
+    /// When a client holds less than a batch, or the device's limits are exceeded.
+    pub fn new(mut engine: Box<dyn Engine>, gan: Gan, settings: Settings, data: ClientData) -> Result<Self> {
+        let clients = data.holdings.len() as u32;
+        if clients == 0 {
+            return Err(Error::input("federation.clients 0: at least 1 client is needed"));
+        }
+        let counts = data.holdings.iter().enumerate();
+        let steps: Vec<u32> =
+            counts.map(|(c, h)| settings.local.steps(c, h.len(), settings.batch)).collect::<Result<_>>()?;
+        let max_steps = steps.iter().copied().max().unwrap_or(1).max(1);
+        let e = engine.as_mut();
+        let pixels = upload_pixels(e, data.pixels)?;
+        let trigger = settings.attack.pixels(gan.arch.channels)?;
+        let trigger_tensor = e.alloc("trigger", align(trigger.len()))?;
+        write_f32(e, trigger_tensor, &trigger)?;
+        let server_g = NetworkBank::alloc(e, &gan.g, 1, false)?;
+        let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
+        let mean_weights = e.alloc("client weights", align(clients as usize))?;
+        let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
+        let builder = ChunkBuilder {
+            gan: &gan,
+            settings: &settings,
+            clients,
+            max_steps,
+            pixels,
+            trigger: trigger_tensor,
+            server_g,
+            server_d,
+            mean_weights,
+        };
+        let mut chunks = Vec::new();
+        let mut first = 0;
+        while first < clients {
+            let size = chunk_size.min(clients - first);
+            chunks.push(builder.build(e, first, size)?);
+            first += size;
+        }
+        let poisoned = data.holdings.iter().enumerate();
+        let poisoned = poisoned.map(|(c, h)| poisoned_images(&settings, c as u32, h)).collect();
+        let holdings = data.holdings;
+        let mut federation = Federation {
+            engine,
+            gan,
+            settings,
+            holdings,
+            poisoned,
+            steps,
+            server_g,
+            server_d,
+            mean_weights,
+            chunks,
+            round: 0,
+        };
+        federation.initialise()?;
+        Ok(federation)
+    }
+
+    fn initialise(&mut self) -> Result<()> {
+        let state = self.chunks[0].buffers.tables.state;
+        self.engine.write(state, &[0; 4])?;
+        let mut rec = Recording::new();
+        for (net, bank, which) in [(&self.gan.g, &self.server_g, 0), (&self.gan.d, &self.server_d, 1)] {
+            record_init(&mut rec, net, bank, self.settings.seed, Stream::init(which, 0).0, state)?;
+        }
+        self.engine.run(&rec, 1)?;
+        self.engine.forget(&rec);
+        for chunk in &self.chunks {
+            self.engine.run(&chunk.send_g, 1)?;
+            self.engine.run(&chunk.send_d, 1)?;
+        }
+        Ok(())
+    }
+
+    /// The engine, for samplers and traffic counts.
+    pub fn engine(&mut self) -> &mut dyn Engine {
+        self.engine.as_mut()
+    }
+
+    /// The networks.
+    pub fn gan(&self) -> &Gan {
+        &self.gan
+    }
+
+    /// The server's generator.
+    pub fn server_generator(&self) -> &NetworkBank {
+        &self.server_g
+    }
+
+    /// Number of clients.
+    pub fn clients(&self) -> u32 {
+        self.holdings.len() as u32
+    }
+
+    /// Clients trained in one launch.
+    pub fn clients_per_launch(&self) -> u32 {
+        self.chunks[0].buffers.clients
+    }
+
+    /// Steps of each client in a round.
+    pub fn steps(&self) -> &[u32] {
+        &self.steps
+    }
+
+    /// Rounds done.
+    pub fn rounds_done(&self) -> u32 {
+        self.round
+    }
+
+    /// The server's generator as named PyTorch tensors.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn export_generator(&mut self) -> Result<NamedTensors> {
+        let bank = self.server_g;
+        row(self.engine.as_mut(), &self.gan.g, &bank, 0)
+    }
+
+    /// Client `client`'s discriminator as named PyTorch tensors.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn export_discriminator(&mut self, client: u32) -> Result<NamedTensors> {
+        let chunk = self.chunks.iter().rev().find(|c| c.first <= client).expect("chunks start at client 0");
+        let (bank, local) = (chunk.buffers.d, client - chunk.first);
+        row(self.engine.as_mut(), &self.gan.d, &bank, local)
+    }
+
+    /// Client `client`'s generator as named PyTorch tensors.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn export_client_generator(&mut self, client: u32) -> Result<NamedTensors> {
+        let chunk = self.chunks.iter().rev().find(|c| c.first <= client).expect("chunks start at client 0");
+        let (bank, local) = (chunk.buffers.g, client - chunk.first);
+        row(self.engine.as_mut(), &self.gan.g, &bank, local)
+    }
+}
+
+fn row(engine: &mut dyn Engine, net: &Network, bank: &NetworkBank, client: u32) -> Result<NamedTensors> {
+    let at = client as usize;
+    let weights = read_f32(engine, bank.weights.slice(at * net.stride, net.stride), Purpose::Checkpoint)?;
+    let running = bank.running.slice(at * net.running_stride, net.running_stride);
+    let running = read_f32(engine, running, Purpose::Checkpoint)?;
+    Ok(export(net, &weights, &running))
+}
+
+/// Which of a malicious client's images carry the trigger: a fixed subset, drawn image by image.
+fn poisoned_images(settings: &Settings, client: u32, holding: &[u32]) -> Vec<bool> {
+    let attack = &settings.attack;
+    if !attack.malicious.contains(&client) {
+        return vec![false; holding.len()];
+    }
+    let mut rng = HostRng::new(settings.seed, Stream::POISON, client, 0);
+    holding.iter().map(|_| rng.uniform() < attack.fraction).collect()
+}
+
+fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8]) -> Result<Tensor> {
+    let words: Vec<u32> = pixels.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    if words.len() > engine.max_binding_words() {
+        return Err(Error::input(format!(
+            "the training images take {} MiB on the device, one binding holds {} MiB: use fewer or smaller images",
+            words.len() >> 18,
+            engine.max_binding_words() >> 18
+        )));
+    }
+    let tensor = engine.alloc("training images", align(words.len()))?;
+    engine.write(tensor, &words)?;
+    Ok(tensor)
+}
+
+/// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one binding.
+fn chunk_size(engine: &dyn Engine, gan: &Gan, settings: &Settings, clients: u32, max_steps: u32) -> Result<u32> {
+    let sides = |net: &Network| net.layers.iter().map(|l| Activations::stride(l.output, settings.batch)).max();
+    let candidates = [
+        gan.g.stride,
+        gan.d.stride,
+        sides(&gan.g).unwrap_or(0) as usize,
+        sides(&gan.d).unwrap_or(0) as usize,
+        align(max_steps as usize * settings.batch as usize),
+    ];
+    let largest = candidates.into_iter().max().unwrap_or(1);
+    let fit = (engine.max_binding_words() / largest).min(u32::MAX as usize) as u32;
+    if fit == 0 {
+        return Err(Error::input(format!(
+            "one client needs a tensor of {} MiB, one binding of this device holds {} MiB: choose a smaller \
+             model.width, model.image_size or train.batch",
+            largest >> 18,
+            engine.max_binding_words() >> 18
+        )));
+    }
+    Ok(settings.clients_per_launch.unwrap_or(clients).min(fit).clamp(1, clients))
+}
+
+struct ChunkBuilder<'a> {
+    gan: &'a Gan,
+    settings: &'a Settings,
+    clients: u32,
+    max_steps: u32,
+    pixels: Tensor,
+    trigger: Tensor,
+    server_g: NetworkBank,
+    server_d: NetworkBank,
+    mean_weights: Tensor,
+}
+
+impl ChunkBuilder<'_> {
+    fn build(&self, engine: &mut dyn Engine, first: u32, clients: u32) -> Result<Chunk> {
+        let (gan, batch) = (self.gan, self.settings.batch);
+        let buffers = gan.alloc(engine, clients, self.clients, batch, self.max_steps)?;
+        let rows = clients as usize;
+        let order_stride = align(self.max_steps as usize * batch as usize);
+        let order = engine.alloc("batch order", rows * order_stride)?;
+        let norms = engine.alloc("update norms", rows * align(1))?;
+        let step = self.record_step(engine, &buffers, first, order, order_stride as u32)?;
+        let (mut send_g, mut send_d, mut report, mut aggregate) =
+            (Recording::new(), Recording::new(), Recording::new(), Recording::new());
+        self.record_send(&mut send_g, &gan.g, &self.server_g, &buffers.g)?;
+        self.record_send(&mut send_d, &gan.d, &self.server_d, &buffers.d)?;
+        let stride = gan.g.stride as u32;
+        let p = DifferenceNormParams { clients, n: stride, x_stride: stride, y_stride: align(1) as u32 };
+        report.launch(&DifferenceNorm, &p, &[buffers.g.weights, self.server_g.weights, norms], "G update norm")?;
+        self.record_mean(&mut aggregate, &gan.g, &self.server_g, &buffers.g, first)?;
+        if self.settings.aggregate == Aggregate::Both {
+            self.record_mean(&mut aggregate, &gan.d, &self.server_d, &buffers.d, first)?;
+        }
+        Ok(Chunk { first, buffers, order, norms, send_g, send_d, step, report, aggregate })
+    }
+
+    /// A step of every client of the chunk: batch, trigger, latents, GAN step, counters.
+    fn record_step(
+        &self,
+        engine: &mut dyn Engine,
+        b: &GanBuffers,
+        first: u32,
+        order: Tensor,
+        order_stride: u32,
+    ) -> Result<Recording> {
+        let (arch, batch, clients) = (self.gan.arch, b.batch, b.clients);
+        let (image, size) = (arch.image(), arch.image_size);
+        let y_stride = Activations::stride([size, size, arch.channels], batch);
+        let real = engine.alloc("real batch", clients as usize * y_stride as usize)?;
+        let z_stride = Activations::stride([1, 1, arch.latent], batch);
+        let mut rec = Recording::new();
+        let p = GatherBatchParams { clients, batch, image, order_stride, y_stride };
+        rec.launch(&GatherBatch, &p, &[self.pixels, order, b.tables.state, real], "real batch")?;
+        let attack = &self.settings.attack;
+        if !attack.malicious.is_empty() {
+            let (top, left) = attack.corner(size);
+            let p = PasteTriggerParams {
+                clients,
+                batch,
+                h: size,
+                w: size,
+                c: arch.channels,
+                th: attack.side,
+                tw: attack.side,
+                top,
+                left,
+                order_stride,
+                x_stride: y_stride,
+                opacity: attack.opacity as f32,
+            };
+            rec.launch(&PasteTrigger, &p, &[real, self.trigger, order, b.tables.state], "trigger")?;
+        }
+        let mut latents = Vec::new();
+        for (stream, label) in
+            [(Stream::LATENT_D, "latents of the D step"), (Stream::LATENT_G, "latents of the G step")]
+        {
+            let z = engine.alloc(label, clients as usize * z_stride as usize)?;
+            let (seed_lo, seed_hi) = seed_words(self.settings.seed);
+            let p = RngParams {
+                clients,
+                n: batch * arch.latent,
+                y_stride: z_stride,
+                client_base: first,
+                seed_lo,
+                seed_hi,
+                stream: stream.0,
+                a: 0.0,
+                b: 1.0,
+            };
+            rec.launch(&RngNormal, &p, &[z, b.tables.state], label)?;
+            latents.push(z);
+        }
+        self.gan.record_step(&mut rec, b, real, latents[0], latents[1])?;
+        self.gan.record_advance(&mut rec, b)?;
+        Ok(rec)
+    }
+
+    fn record_send(&self, rec: &mut Recording, net: &Network, from: &NetworkBank, to: &NetworkBank) -> Result<()> {
+        let clients = to.clients;
+        for (x, y, words, what) in [
+            (from.weights, to.weights, net.stride, "weights"),
+            (from.running, to.running, net.running_stride, "running statistics"),
+        ] {
+            let p = BroadcastParams { clients, n: words as u32, y_stride: words as u32 };
+            rec.launch(&Broadcast, &p, &[x, y], format!("send {} {what}", net.name))?;
+        }
+        Ok(())
+    }
+
+    fn record_mean(
+        &self,
+        rec: &mut Recording,
+        net: &Network,
+        server: &NetworkBank,
+        clients: &NetworkBank,
+        first: u32,
+    ) -> Result<()> {
+        for (x, y, words, what) in [
+            (clients.weights, server.weights, net.stride, "weights"),
+            (clients.running, server.running, net.running_stride, "running statistics"),
+        ] {
+            let p = WeightedMeanParams {
+                clients: clients.clients,
+                n: words as u32,
+                x_stride: words as u32,
+                first,
+                accumulate: u32::from(first > 0),
+            };
+            rec.launch(&WeightedMean, &p, &[x, self.mean_weights, y], format!("mean of {} {what}", net.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// The order table's row of a client for a round, with the trigger bit where the attack is on.
+pub(super) fn order_row(f: &Federation, client: usize, steps: u32) -> Vec<u32> {
+    let (s, holding) = (&f.settings, &f.holdings[client]);
+    let attacked = f.round >= s.attack.start_round && f.poisoned[client].iter().any(|p| *p);
+    let places: Vec<u32> = (0..holding.len() as u32).collect();
+    let rows = local::order(&places, steps, s.batch, s.seed, client as u32, f.round);
+    rows.into_iter()
+        .map(|place| {
+            let poisoned = attacked && f.poisoned[client][place as usize];
+            holding[place as usize] | if poisoned { POISONED } else { 0 }
+        })
+        .collect()
+}

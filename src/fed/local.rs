@@ -1,0 +1,68 @@
+//! Local training of a round: how many steps each client takes, and in which order it sees its images.
+
+use crate::kernels::rng::{HostRng, Stream};
+use crate::{Error, Result};
+
+/// Entries of the order table carry this bit when the image gets the trigger.
+pub const POISONED: u32 = 1 << 31;
+
+/// What a client does in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// Passes over its images; an incomplete last batch is dropped.
+    Epochs(u32),
+    /// A number of steps.
+    Steps(u32),
+}
+
+impl Local {
+    /// Steps of a round for a client with `images` images.
+    ///
+    /// # Errors
+    /// When the batch is larger than the client's data.
+    pub fn steps(self, client: usize, images: usize, batch: u32) -> Result<u32> {
+        if images < batch as usize {
+            return Err(Error::input(format!(
+                "train.batch {batch}: client {client} holds {images} images; the batch must not be larger"
+            )));
+        }
+        Ok(match self {
+            Local::Epochs(epochs) => epochs * (images as u32 / batch),
+            Local::Steps(steps) => steps,
+        })
+    }
+}
+
+/// The images of `steps` batches: fresh shuffles of `images` one after the other, an incomplete last batch of each
+/// dropped, from the stream (seed, client, round).
+pub fn order(images: &[u32], steps: u32, batch: u32, seed: u64, client: u32, round: u32) -> Vec<u32> {
+    let mut rng = HostRng::new(seed, Stream::ORDER, client, round);
+    let need = steps as usize * batch as usize;
+    let whole = images.len() / batch as usize * batch as usize;
+    let mut out = Vec::with_capacity(need + whole);
+    let mut epoch = images.to_vec();
+    while out.len() < need {
+        rng.shuffle(&mut epoch);
+        out.extend_from_slice(&epoch[..whole]);
+    }
+    out.truncate(need);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_shows_every_image_once() {
+        let images: Vec<u32> = (100..132).collect();
+        let mut first = order(&images, 4, 8, 1, 0, 0);
+        assert_ne!(first, images);
+        assert_ne!(first, order(&images, 4, 8, 1, 0, 1));
+        first.sort_unstable();
+        assert_eq!(first, images);
+        assert_eq!(order(&images, 5, 8, 1, 0, 0).len(), 40);
+        assert_eq!(Local::Epochs(2).steps(0, 33, 8).unwrap(), 8);
+        assert!(Local::Steps(3).steps(7, 5, 8).unwrap_err().to_string().contains("client 7"));
+    }
+}

@@ -1,0 +1,142 @@
+//! Buffers by role: one network's weights, gradients and moments for a chunk of clients; activations; scratch.
+
+use super::{LayerKind, Network};
+use crate::Result;
+use crate::exec::{Engine, Tensor, align};
+
+/// One network's state for `clients` clients: [clients][stride] each, apart by role so that no two roles share a buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkBank {
+    /// Clients in the rows.
+    pub clients: u32,
+    /// Weights.
+    pub weights: Tensor,
+    /// Gradients.
+    pub grads: Tensor,
+    /// Adam's first moment.
+    pub m: Tensor,
+    /// Adam's second moment.
+    pub v: Tensor,
+    /// Running statistics of the batch norms, [clients][running_stride].
+    pub running: Tensor,
+}
+
+impl NetworkBank {
+    /// Allocates a bank; `trains` false leaves gradients and moments as one-row stubs (the server's row, samples).
+    ///
+    /// # Errors
+    /// As [`Engine::alloc`].
+    pub fn alloc(engine: &mut dyn Engine, net: &Network, clients: u32, trains: bool) -> Result<Self> {
+        let rows = clients as usize;
+        let state = if trains { rows * net.stride } else { align(1) };
+        let mut buffer = |role: &str, words| engine.alloc(&format!("{} {role}", net.name), words);
+        Ok(NetworkBank {
+            clients,
+            weights: buffer("weights", rows * net.stride)?,
+            grads: buffer("gradients", state)?,
+            m: buffer("first moments", state)?,
+            v: buffer("second moments", state)?,
+            running: buffer("running statistics", rows * net.running_stride)?,
+        })
+    }
+
+    /// Parameter `index` of every client in a buffer of this bank laid out as the weights are.
+    pub fn param(&self, of: Tensor, net: &Network, index: usize) -> Tensor {
+        let spec = &net.params[index];
+        of.slice(spec.offset, (self.clients as usize - 1) * net.stride + spec.words())
+    }
+
+    /// Running statistic `index` of every client.
+    pub fn running(&self, net: &Network, index: usize) -> Tensor {
+        let spec = &net.running[index];
+        self.running.slice(spec.offset, (self.clients as usize - 1) * net.running_stride + spec.words())
+    }
+}
+
+/// Outputs of every layer, [clients][batch][h][w][c] each with a client stride of [`Activations::stride`], and the batch
+/// statistics of every batch norm.
+#[derive(Clone, Debug)]
+pub struct Activations {
+    /// Images a client.
+    pub batch: u32,
+    /// Clients of the whole plan: the split of weight gradients follows from it, never from the chunk.
+    pub total_clients: u32,
+    /// Output of layer i.
+    pub outputs: Vec<Tensor>,
+    /// Mean of layer i's batch, for batch norms.
+    pub means: Vec<Option<Tensor>>,
+    /// 1/sqrt(var + eps) of layer i's batch, for batch norms.
+    pub invstds: Vec<Option<Tensor>>,
+}
+
+impl Activations {
+    /// Allocates the activations of `net` for `clients` clients of `batch` images.
+    ///
+    /// # Errors
+    /// As [`Engine::alloc`].
+    pub fn alloc(engine: &mut dyn Engine, net: &Network, clients: u32, total_clients: u32, batch: u32) -> Result<Self> {
+        let mut acts = Activations { batch, total_clients, outputs: vec![], means: vec![], invstds: vec![] };
+        for layer in &net.layers {
+            let label = format!("{} main.{} activations", net.name, layer.index);
+            let words = clients as usize * Self::stride(layer.output, batch) as usize;
+            acts.outputs.push(engine.alloc(&label, words)?);
+            let norm = layer.kind == LayerKind::BatchNorm;
+            let mut statistic = |_| engine.alloc(&label, clients as usize * align(layer.output[2] as usize));
+            let (mean, invstd) = if norm { (Some(statistic(())?), Some(statistic(())?)) } else { (None, None) };
+            acts.means.push(mean);
+            acts.invstds.push(invstd);
+        }
+        Ok(acts)
+    }
+
+    /// Client stride of a [batch][h][w][c] tensor.
+    pub fn stride(hwc: [u32; 3], batch: u32) -> u32 {
+        align((batch * hwc.iter().product::<u32>()) as usize) as u32
+    }
+}
+
+/// Buffers that live within one backward pass, shared by both networks.
+#[derive(Clone, Copy, Debug)]
+pub struct Scratch {
+    /// Deltas, alternating from layer to layer.
+    pub deltas: [Tensor; 2],
+    /// Partial sums of split weight gradients.
+    pub partials: Tensor,
+    /// sum dy and sum dy xhat of a batch norm, [clients][2][c].
+    pub sums: Tensor,
+}
+
+impl Scratch {
+    /// Allocates scratch for backward passes of `nets` over `clients` clients of `batch` images; weight-gradient splits
+    /// follow from the plan's `total_clients`.
+    ///
+    /// # Errors
+    /// As [`Engine::alloc`].
+    pub fn alloc(
+        engine: &mut dyn Engine,
+        nets: &[&Network],
+        clients: u32,
+        total_clients: u32,
+        batch: u32,
+    ) -> Result<Self> {
+        let layers = || nets.iter().flat_map(|n| n.layers.iter());
+        let rows = clients as usize;
+        let sides = layers().flat_map(|l| [l.input, l.output]);
+        let delta = sides.map(|s| Activations::stride(s, batch) as usize).max().unwrap_or(1);
+        let partial = layers()
+            .filter_map(|l| super::pass::conv_params(l, clients, batch, 0))
+            .map(|p| (p.splits_for(total_clients), p.weights()))
+            .map(|(splits, words)| if splits > 1 { align((splits * words) as usize) } else { 0 })
+            .max()
+            .unwrap_or(0);
+        let norms = nets.iter().map(|n| n.max_norm_channels()).max().unwrap_or(1);
+        Ok(Scratch {
+            deltas: [
+                engine.alloc("deltas (even layers)", rows * delta)?,
+                engine.alloc("deltas (odd layers)", rows * delta)?,
+            ],
+            partials: engine.alloc("partial weight gradients", (rows * partial).max(align(1)))?,
+            sums: engine.alloc("batch norm sums", rows * align(2 * norms as usize))?,
+        })
+    }
+}
