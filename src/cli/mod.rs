@@ -23,6 +23,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Adapters that can run the kernels: type, driver, limits, shader variants.
     Devices(devices::DevicesArgs),
+    /// The keys of an experiment file with their defaults and ranges, as a Markdown table.
+    Keys,
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
     Kernels(kernels::KernelsArgs),
 }
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
+        Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
     };
     match answer {

@@ -82,8 +82,8 @@ fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
 
 fn federation(config: &RunConfig, problems: &mut Problems) {
     let federation = &config.federation;
-    let by_folder = matches!(config.data.source, DataConfig::Folder { .. });
-    if federation.partition == Partition::ClientFolders && !by_folder {
+    let folder = matches!(config.data.source, DataConfig::Folder { .. });
+    if federation.partition == Partition::ClientFolders && !folder {
         problems.push("federation.partition = \"client-folders\": needs data.kind = \"folder\"".into());
     }
     let clients = federation.clients;
