@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod kernels;
 pub mod run;
+pub mod sample;
 
 use crate::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -23,6 +24,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Adapters that can run the kernels: type, driver, limits, shader variants.
     Devices(devices::DevicesArgs),
+    /// Images from an exported generator.
+    Sample(sample::SampleArgs),
     /// The keys of an experiment file with their defaults and ranges, as a Markdown table.
     Keys,
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
+        Verb::Sample(args) => sample::run(args).map(|()| 0),
         Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
     };
