@@ -3,8 +3,9 @@
 //! Read in this order: [`kernels`] (one row per hand-written WGSL kernel: shader, parameters, bindings, shape rule,
 //! reference, error bound), [`exec`] (kernels are recorded as plain data, then executed by an engine), [`gpu`] (the wgpu
 //! engine), [`model`] (generator, discriminator and the GAN step), [`fed`] (clients, partition, attack, aggregation, round),
-//! `check` (what `fedgan validate` and the tests share) and [`cli`] (one file per verb).
+//! [`check`] (what `fedgan validate` and the tests share) and [`cli`] (one file per verb).
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -4,6 +4,7 @@ pub mod devices;
 pub mod kernels;
 pub mod run;
 pub mod sample;
+pub mod validate;
 
 use crate::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -30,6 +31,8 @@ enum Verb {
     Keys,
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
     Kernels(kernels::KernelsArgs),
+    /// Check kernels, golden cases and edited shaders on a device against the reference.
+    Validate(validate::ValidateArgs),
 }
 
 /// Parses the command line, runs the verb and turns its answer into an exit code: 0 done, 1 failed, 2 bad input.
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
         Verb::Sample(args) => sample::run(args).map(|()| 0),
         Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
+        Verb::Validate(args) => validate::run(args),
     };
     match answer {
         Ok(code) => ExitCode::from(code),

@@ -1,7 +1,7 @@
 //! Convolution, large side to small side; also the data gradient of a transposed convolution.
 
 use super::conv::{self, ConvParams, Sum};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, split};
 
 /// y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci].
 pub struct Conv2d;
@@ -58,7 +58,8 @@ impl Kernel for Conv2d {
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = ConvParams::from_words(words);
-        let (client, i) = (index / p.small_stride as usize, (index % p.small_stride as usize) as u32);
+        let (client, i) = split(index, p.clients, p.small_stride);
+        let i = i as u32;
         if i >= p.small() {
             return None;
         }

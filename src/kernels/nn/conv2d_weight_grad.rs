@@ -1,7 +1,7 @@
 //! Weight gradient of a convolution, and of a transposed one with its sides exchanged.
 
 use super::conv::{self, ConvParams, Sum};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, split};
 
 /// dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co].
 ///
@@ -63,15 +63,16 @@ impl Kernel for Conv2dWeightGrad {
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = ConvParams::from_words(words);
-        let (client, i) = (index / p.weight_stride as usize, (index % p.weight_stride as usize) as u32);
+        let (client, i) = split(index, p.clients, p.weight_stride);
+        let i = i as u32;
         if i >= p.weights() * p.splits {
             return None;
         }
-        let (split, i) = (i / p.weights(), i % p.weights());
+        let (part_index, i) = (i / p.weights(), i % p.weights());
         let (ci, tap, co) = (i % p.ci, i / p.ci % p.taps(), i / p.ci / p.taps());
         let part = p.pixels().div_ceil(p.splits);
         let mut sum = Sum::default();
-        for pixel in (split * part).min(p.pixels())..((split + 1) * part).min(p.pixels()) {
+        for pixel in (part_index * part).min(p.pixels())..((part_index + 1) * part).min(p.pixels()) {
             let (ox, oy, n) = (pixel % p.ow, pixel / p.ow % p.oh, pixel / p.ow / p.oh);
             let Some(yx) = p.meet(oy, ox, tap / p.k, tap % p.k) else { continue };
             let x = p.large_at(inputs, 0, client, n, yx, ci);

@@ -1,7 +1,7 @@
 //! Transposed convolution, small side to large side; also the data gradient of a convolution.
 
 use super::conv::{self, ConvParams, Sum};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, split};
 
 /// x[n, y, x, ci] = sum over the taps with y = oy s + ky - pad, x = ox s + kx - pad, and co, of small[n, oy, ox, co] w[co, ky, kx, ci].
 pub struct ConvTranspose2d;
@@ -62,7 +62,8 @@ impl Kernel for ConvTranspose2d {
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = ConvParams::from_words(words);
-        let (client, i) = (index / p.large_stride as usize, (index % p.large_stride as usize) as u32);
+        let (client, i) = split(index, p.clients, p.large_stride);
+        let i = i as u32;
         if i >= p.large() {
             return None;
         }

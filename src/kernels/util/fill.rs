@@ -1,7 +1,7 @@
 //! y = value.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill as CaseFill, Inputs, Kernel, Params, linear_grid, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill as CaseFill, Inputs, Kernel, Params, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -51,7 +51,7 @@ impl Kernel for Fill {
     }
     fn at(&self, words: &[u32], _inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = FillParams::from_words(words);
-        (index % (p.y_stride as usize) < p.n as usize).then(|| Eval::exact(p.value as f64))
+        (split(index, p.clients, p.y_stride).1 < p.n as usize).then(|| Eval::exact(p.value as f64))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 64), (2, 1000, 1024), (3, 257, 320)]

@@ -1,0 +1,133 @@
+//! Deterministic contents for a case's bindings.
+
+use crate::kernels::{Fill, Kernel};
+use crate::{Error, Result};
+
+/// How [`Fill::Real`] and [`Fill::Positive`] are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Small integers (-3..=3, 1..=3): products and sums are exact in f32, so any order of summation gives equal bits.
+    Exact,
+    /// Normals: the rounding bound decides.
+    Rounding,
+}
+
+/// Word `i` of a guard band or of an output before the launch: a quiet NaN whose payload is its position, so that
+/// an untouched word, a stray write and a shifted copy are told apart.
+pub const fn nan_word(i: usize) -> u32 {
+    0x7fd0_0000 | (i as u32 & 0xf_ffff)
+}
+
+/// A small generator (splitmix64) for inputs; independent of the kernels under test.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// A stream named by a seed and any words: equal names give equal streams.
+    pub fn new(seed: u64, name: &str, words: &[u32], slot: usize) -> Self {
+        let tail = words.iter().flat_map(|w| w.to_le_bytes()).chain((slot as u64).to_le_bytes());
+        let hash = name.bytes().chain(tail).fold(0xcbf2_9ce4_8422_2325 ^ seed, |h, b| {
+            (h ^ b as u64).wrapping_mul(0x0000_0100_0000_01b3) // FNV-1a
+        });
+        Random(hash)
+    }
+
+    /// The next 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in 0..n (n > 0).
+    pub fn below(&mut self, n: u32) -> u32 {
+        (((self.bits() >> 32) * n as u64) >> 32) as u32
+    }
+
+    /// Uniform in (0, 1).
+    pub fn unit(&mut self) -> f64 {
+        ((self.bits() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
+    /// Standard normal.
+    pub fn normal(&mut self) -> f64 {
+        let (a, b) = (self.unit(), self.unit());
+        (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+    }
+}
+
+/// The words of one binding of `len` words. `Real { scale: 0, .. }` is the constant `shift` in both passes.
+pub fn words(fill: &Fill, len: usize, pass: Pass, random: &mut Random) -> Vec<u32> {
+    let f = |value: f64| (value as f32).to_bits();
+    (0..len)
+        .map(|i| match (fill, pass) {
+            (Fill::Real { scale, shift }, _) if *scale == 0.0 => f(*shift),
+            (Fill::Real { .. }, Pass::Exact) => f(random.below(7) as f64 - 3.0),
+            (Fill::Real { scale, shift }, Pass::Rounding) => f(random.normal() * scale + shift),
+            (Fill::Positive { .. }, Pass::Exact) => f(random.below(3) as f64 + 1.0),
+            (Fill::Positive { scale }, Pass::Rounding) => f((random.normal().abs() + 1e-3) * scale),
+            (Fill::Words(table), _) if table.is_empty() => 0,
+            (Fill::Words(table), _) => table[i % table.len()],
+            (Fill::Below(n), _) => random.below((*n).max(1)),
+            (Fill::Nan, _) => nan_word(i),
+        })
+        .collect()
+}
+
+/// The contents of every binding of `kernel` before a launch with parameters `params`.
+///
+/// # Errors
+/// When the row's shape rule refuses the parameters, or its fills do not match its bindings.
+pub fn operands(kernel: &dyn Kernel, params: &[u32], pass: Pass, seed: u64) -> Result<Vec<Vec<u32>>> {
+    let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
+    let fills = kernel.fills(params);
+    if fills.len() != extents.len() || fills.len() != kernel.bindings().len() {
+        let counts = (fills.len(), extents.len(), kernel.bindings().len());
+        return Err(Error::internal(format!("{}: fills, extents, bindings: {counts:?}", kernel.name())));
+    }
+    let slots = fills.iter().zip(&extents).enumerate();
+    Ok(slots
+        .map(|(slot, (fill, len))| words(fill, *len, pass, &mut Random::new(seed, kernel.name(), params, slot)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(fill: &Fill, pass: Pass, seed: u64) -> Vec<f32> {
+        let words = words(fill, 2000, pass, &mut Random::new(seed, "k", &[1, 2], 0));
+        words.into_iter().map(f32::from_bits).collect()
+    }
+
+    #[test]
+    fn exact_fills_are_all_the_small_integers() {
+        let mut real = values(&Fill::NORMAL, Pass::Exact, 1);
+        real.sort_by(f32::total_cmp);
+        real.dedup();
+        assert_eq!(real, [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]);
+        let mut positive = values(&Fill::Positive { scale: 5.0 }, Pass::Exact, 1);
+        positive.sort_by(f32::total_cmp);
+        positive.dedup();
+        assert_eq!(positive, [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn rounding_fills_have_their_moments_and_their_seed() {
+        let fill = Fill::Real { scale: 2.0, shift: 10.0 };
+        let x = values(&fill, Pass::Rounding, 3);
+        let mean = x.iter().sum::<f32>() / 2000.0;
+        let var = x.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 2000.0;
+        assert!((mean - 10.0).abs() < 0.2 && (var - 4.0).abs() < 0.6, "mean {mean}, variance {var}");
+        assert_eq!(x, values(&fill, Pass::Rounding, 3));
+        assert_ne!(x, values(&fill, Pass::Rounding, 4));
+        assert!(values(&Fill::Positive { scale: 0.1 }, Pass::Rounding, 3).iter().all(|v| *v > 0.0));
+    }
+
+    #[test]
+    fn nan_words_are_nan_and_tell_their_place() {
+        assert!(f32::from_bits(nan_word(0)).is_nan() && f32::from_bits(nan_word(77)).is_nan());
+        assert_ne!(nan_word(5), nan_word(6));
+    }
+}

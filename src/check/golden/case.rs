@@ -1,0 +1,168 @@
+//! Reading one golden case: a safetensors file with `op`, `params` and tensors `in.*`, `out.*`.
+
+use crate::{Error, Result};
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A tensor of a case, widened to f64.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GoldenTensor {
+    /// Shape, outermost first.
+    pub shape: Vec<usize>,
+    /// Values in row-major order.
+    pub values: Vec<f64>,
+    /// True if the file holds f32.
+    pub single: bool,
+}
+
+impl GoldenTensor {
+    /// The values as f32 (exact for inputs, which are f32 in the file).
+    pub fn f32(&self) -> Vec<f32> {
+        self.values.iter().map(|v| *v as f32).collect()
+    }
+}
+
+/// One case as read from its file.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The file.
+    pub path: PathBuf,
+    /// The operation's name.
+    pub op: String,
+    /// Its parameters.
+    pub params: serde_json::Map<String, serde_json::Value>,
+    /// Inputs, without the `in.` prefix.
+    pub inputs: BTreeMap<String, GoldenTensor>,
+    /// Expected results, without the `out.` prefix.
+    pub expected: BTreeMap<String, GoldenTensor>,
+}
+
+impl Case {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it: not safetensors, missing metadata, bad JSON, tensor types and names.
+    pub fn read(path: &Path) -> Result<Case> {
+        let fail = |what: String| Err(Error::file(path, what));
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|e| Error::file(path, format!("not a complete safetensors file: {e}")))?;
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|e| Error::file(path, format!("not a complete safetensors file: {e}")))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let entry = |key: &str| {
+            let what = format!("the metadata have no `{key}`; a golden case needs `op` and `params`");
+            metadata.get(key).cloned().ok_or_else(|| Error::file(path, what))
+        };
+        let (op, params) = (entry("op")?, entry("params")?);
+        let params: serde_json::Value = serde_json::from_str(&params)
+            .map_err(|e| Error::file(path, format!("metadata `params` is not JSON ({e}): {params}")))?;
+        let serde_json::Value::Object(params) = params else {
+            return fail(format!("metadata `params` is {params}, must be a JSON object"));
+        };
+        let mut case = Case { path: path.into(), op, params, inputs: BTreeMap::new(), expected: BTreeMap::new() };
+        for (name, view) in tensors.iter() {
+            let (list, bare, single_only) = match (name.strip_prefix("in."), name.strip_prefix("out.")) {
+                (Some(bare), _) => (&mut case.inputs, bare, true),
+                (_, Some(bare)) => (&mut case.expected, bare, false),
+                _ => return fail(format!("tensor `{name}`: names must begin with `in.` or `out.`")),
+            };
+            let tensor = widen(&view, single_only).map_err(|what| Error::file(path, format!("`{name}` {what}")))?;
+            list.insert(bare.to_string(), tensor);
+        }
+        if case.expected.is_empty() {
+            return fail("no tensor named `out.*`: nothing to compare".into());
+        }
+        Ok(case)
+    }
+
+    /// A malformed-case error of this file.
+    pub fn malformed(&self, what: impl std::fmt::Display) -> Error {
+        Error::file(&self.path, format!("{}: {what}", self.op))
+    }
+
+    /// A required input.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub fn input(&self, name: &str) -> Result<&GoldenTensor> {
+        self.inputs.get(name).ok_or_else(|| self.malformed(format!("tensor `in.{name}` is missing")))
+    }
+
+    /// A required input of exactly this shape.
+    ///
+    /// # Errors
+    /// When it is missing or has another shape.
+    pub fn shaped(&self, name: &str, shape: &[usize]) -> Result<&GoldenTensor> {
+        let tensor = self.input(name)?;
+        if tensor.shape != shape {
+            return Err(self.malformed(format!("`in.{name}` has shape {:?}, must be {shape:?}", tensor.shape)));
+        }
+        Ok(tensor)
+    }
+
+    /// A required input of that rank, no side empty.
+    ///
+    /// # Errors
+    /// When it is missing, has another rank or an empty side.
+    pub fn ranked<const N: usize>(&self, name: &str, layout: &str) -> Result<(&GoldenTensor, [usize; N])> {
+        let tensor = self.input(name)?;
+        let shape: [usize; N] = tensor.shape.clone().try_into().map_err(|shape: Vec<usize>| {
+            self.malformed(format!("`in.{name}` has shape {shape:?}, must be {layout}, {N} sides"))
+        })?;
+        if shape.contains(&0) {
+            return Err(self.malformed(format!("`in.{name}` has shape {shape:?}: no side may be 0")));
+        }
+        Ok((tensor, shape))
+    }
+
+    /// A numeric parameter in `low..=high`, or `default` when absent.
+    ///
+    /// # Errors
+    /// When it is missing without a default, not a number, or out of range.
+    pub fn number(&self, key: &str, low: f64, high: f64, default: Option<f64>) -> Result<f64> {
+        let range = if high.is_finite() { format!("{low} to {high}") } else { format!("at least {low}") };
+        let Some(value) = self.params.get(key) else {
+            return default
+                .ok_or_else(|| self.malformed(format!("parameter `{key}` is missing; must be a number, {range}")));
+        };
+        match value.as_f64() {
+            Some(v) if v >= low && v <= high => Ok(v),
+            _ => Err(self.malformed(format!("parameter `{key}` is {value}, must be a number, {range}"))),
+        }
+    }
+
+    /// A whole parameter in `low..=high`.
+    ///
+    /// # Errors
+    /// When it is missing, not whole, or out of range.
+    pub fn whole(&self, key: &str, low: u32, high: u32) -> Result<u32> {
+        let value = self.number(key, low as f64, high as f64, None)?;
+        if value.fract() != 0.0 {
+            return Err(
+                self.malformed(format!("parameter `{key}` is {value}, must be a whole number, {low} to {high}"))
+            );
+        }
+        Ok(value as u32)
+    }
+}
+
+fn widen(view: &safetensors::tensor::TensorView, single_only: bool) -> std::result::Result<GoldenTensor, String> {
+    let data = view.data();
+    let (values, single): (Vec<f64>, bool) = match view.dtype() {
+        Dtype::F32 => {
+            let chunks = data.chunks_exact(4);
+            (chunks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f64).collect(), true)
+        }
+        Dtype::F64 if !single_only => {
+            let word = |b: &[u8]| b.iter().rev().fold(0u64, |w, byte| w << 8 | *byte as u64);
+            (data.chunks_exact(8).map(|b| f64::from_bits(word(b))).collect(), false)
+        }
+        other => {
+            let allowed = if single_only { "F32" } else { "F32 or F64" };
+            return Err(format!("has type {other:?}, must be {allowed}"));
+        }
+    };
+    Ok(GoldenTensor { shape: view.shape().to_vec(), values, single })
+}

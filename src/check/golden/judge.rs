@@ -1,0 +1,158 @@
+//! Expected tensors against results. Always `!(err <= bound)`, so that a NaN fails.
+
+use super::GoldenTensor;
+use super::lab::{Computed, Rule};
+use crate::kernels::U;
+
+/// The element that decides.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct WorstElement {
+    /// Its index, one number a side.
+    pub index: Vec<usize>,
+    /// What the engine has.
+    pub got: f64,
+    /// What the file expects.
+    pub expected: f64,
+    /// |got - expected|.
+    pub err: f64,
+}
+
+/// One expected tensor's verdict.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct TensorVerdict {
+    /// The tensor, `out.` and all.
+    pub name: String,
+    /// Within its bound.
+    pub passed: bool,
+    /// Per cent of the bound used, by the worst element or by the whole tensor; infinite for a missed equality or a NaN.
+    pub percent: f64,
+    /// The worst element: nearest to (or furthest beyond) its bound; by error where the tensor is judged as a whole.
+    pub worst: Option<WorstElement>,
+    /// What was compared with what, in words.
+    pub measure: String,
+}
+
+impl std::fmt::Display for TensorVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {:.3}% of the bound ({})", self.name, self.percent, self.measure)?;
+        match &self.worst {
+            Some(w) => write!(f, ", worst {:?}: {:e}, expected {:e}, off by {:.3e}", w.index, w.got, w.expected, w.err),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Judges a result whose shape is already known to be the expected one.
+pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
+    let got: Vec<f64> = result.got.iter().map(|v| *v as f64).collect();
+    // Expected values in f32 carry a rounding of their own.
+    let slack = |i: usize| if expected.single { U * expected.values[i].abs() } else { 0.0 };
+    let (percents, whole, measure): (Vec<f64>, Option<f64>, String) = match &result.rule {
+        Rule::Each(bounds) => {
+            let each = |i: usize| share((got[i] - expected.values[i]).abs(), bounds[i] + slack(i));
+            ((0..got.len()).map(each).collect(), None, "rounding bound of each element".into())
+        }
+        Rule::Close(relative) => {
+            let each = |i: usize| {
+                let want: f64 = expected.values[i];
+                share((got[i] - want).abs(), relative * want.abs().max(1.0) + slack(i))
+            };
+            ((0..got.len()).map(each).collect(), None, format!("{relative:e} of max(1, |expected|)"))
+        }
+        Rule::Equal => {
+            let equal = |i: usize| {
+                let want = expected.values[i];
+                let same = result.got[i].to_bits() == (want as f32).to_bits() && want as f32 as f64 == want;
+                if same { 0.0 } else { f64::INFINITY }
+            };
+            ((0..got.len()).map(equal).collect(), None, "equal bits".into())
+        }
+        Rule::RelativeL2(bound) => {
+            let norm = l2(expected.values.iter().copied());
+            whole_tensor(&got, expected, bound * norm, format!("{bound:e} of the expected L2 norm {norm:.3e}"))
+        }
+        Rule::Update { before, share, floor, cap } => {
+            let (all, norm) =
+                (l2(expected.values.iter().copied()), l2(expected.values.iter().zip(before).map(|(e, b)| e - b)));
+            let measure = format!("{share:e} of the expected update's L2 norm {norm:.3e}");
+            whole_tensor(&got, expected, (share * norm + floor * all).min(cap * all), measure)
+        }
+    };
+    let at = (0..percents.len()).max_by(|a, b| percents[*a].total_cmp(&percents[*b]));
+    let percent = whole.or(at.map(|i| percents[i])).unwrap_or(0.0);
+    let worst = at.map(|i| WorstElement {
+        index: unravel(i, &expected.shape),
+        got: got[i],
+        expected: expected.values[i],
+        err: (got[i] - expected.values[i]).abs(),
+    });
+    TensorVerdict { name: format!("out.{}", result.name), passed: percent <= 100.0, percent, worst, measure }
+}
+
+/// Shares by which elements are ranked, and the share of the whole tensor's bound.
+fn whole_tensor(got: &[f64], expected: &GoldenTensor, bound: f64, measure: String) -> (Vec<f64>, Option<f64>, String) {
+    let differences: Vec<f64> = got.iter().zip(&expected.values).map(|(g, e)| g - e).collect();
+    let whole = share(l2(differences.iter().copied()), bound);
+    (differences.iter().map(|d| share(d.abs(), bound)).collect(), Some(whole), measure)
+}
+
+fn l2(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// Per cent of `bound` that `err` uses; above 100 whenever not `err <= bound`, and where the bound says nothing.
+fn share(err: f64, bound: f64) -> f64 {
+    if !(err <= bound) || !bound.is_finite() {
+        let percent = 100.0 * err / bound;
+        return if percent > 100.0 { percent } else { f64::INFINITY };
+    }
+    if err == 0.0 { 0.0 } else { 100.0 * err / bound }
+}
+
+fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (i, side) in index.iter_mut().zip(shape).rev() {
+        *i = at % side;
+        at /= side;
+    }
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(got: &[f32], expected: &[f64], rule: Rule) -> TensorVerdict {
+        let result = Computed { name: "y".into(), shape: vec![2, got.len() / 2], got: got.to_vec(), rule };
+        judge(&result, &GoldenTensor { shape: result.shape.clone(), values: expected.to_vec(), single: false })
+    }
+
+    #[test]
+    fn each_rule_passes_at_its_bound_and_fails_beyond_it() {
+        let expected = [1.0, -2.0, 4.0, 0.5];
+        for (rule, inside, outside) in [
+            (Rule::Each(vec![0.125; 4]), 4.125, 4.25),
+            (Rule::Close(0.25), 5.0, 5.25),
+            (Rule::RelativeL2(0.25), 5.0, 5.5),
+            (Rule::Update { before: vec![1.0, -2.0, 3.0, 0.5], share: 0.25, floor: 0.0, cap: 1.0 }, 4.25, 4.5),
+            (Rule::Equal, 4.0, 4.000001),
+        ] {
+            let good = verdict(&[1.0, -2.0, inside, 0.5], &expected, rule.clone());
+            assert!(good.passed && good.percent <= 100.0, "{good}");
+            let bad = verdict(&[1.0, -2.0, outside, 0.5], &expected, rule.clone());
+            assert!(!bad.passed && bad.percent > 100.0, "{bad}");
+            assert_eq!(bad.worst.unwrap().index, [1, 0]);
+            for (got, want) in [(f32::NAN, 4.0), (4.0, f64::NAN), (f32::NAN, f64::NAN), (f32::INFINITY, 4.0)] {
+                let nan = verdict(&[1.0, -2.0, got, 0.5], &[1.0, -2.0, want, 0.5], rule.clone());
+                assert!(!nan.passed, "{nan}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bound_that_says_nothing_fails() {
+        assert!(!verdict(&[1.0, 1.0], &[1.0, 5.0], Rule::Each(vec![0.1, f64::INFINITY])).passed);
+        assert!(!verdict(&[0.0, 1e-9], &[0.0, 0.0], Rule::RelativeL2(1e-5)).passed);
+        assert!(verdict(&[0.0, 0.0], &[0.0, 0.0], Rule::RelativeL2(1e-5)).passed);
+    }
+}

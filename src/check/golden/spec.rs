@@ -1,0 +1,145 @@
+//! The operations: their parameters and tensors by name, and who runs them.
+
+use super::lab::{Computed, Lab};
+use super::{Case, conv, elementwise, gan, norm, update};
+use crate::Result;
+
+/// Runs a case whose names have been checked.
+pub type Runner = fn(&Case, &mut Lab) -> Result<Vec<Computed>>;
+
+/// What an operation reads and gives. A name ending in `*` stands for every name that begins so.
+pub struct Op {
+    /// The name in the metadata.
+    pub name: &'static str,
+    /// Required parameters.
+    pub params: &'static [&'static str],
+    /// Parameters with a default.
+    pub optional_params: &'static [&'static str],
+    /// Required inputs.
+    pub inputs: &'static [&'static str],
+    /// Inputs that may be absent.
+    pub optional_inputs: &'static [&'static str],
+    /// What may be expected.
+    pub outputs: &'static [&'static str],
+    /// Who runs it; `None`: not built yet.
+    pub run: Option<Runner>,
+}
+
+const fn op(
+    name: &'static str,
+    params: &'static [&'static str],
+    inputs: &'static [&'static str],
+    outputs: &'static [&'static str],
+    run: Option<Runner>,
+) -> Op {
+    Op { name, params, optional_params: &[], inputs, optional_inputs: &[], outputs, run }
+}
+
+const CONV: &[&str] = &["stride", "padding"];
+const X_DY: &[&str] = &["x", "dy"];
+const GRADS: &[&str] = &["dx", "dw", "db"];
+const NORM_GRADS: &[&str] = &["dx", "dgamma", "dbeta"];
+
+/// Every operation of docs/golden-format.md.
+pub static OPS: &[Op] = &[
+    Op { optional_inputs: &["b"], ..op("conv2d", CONV, &["x", "w"], &["y"], Some(conv::forward)) },
+    op("conv2d_backward", CONV, &["x", "w", "dy"], GRADS, Some(conv::backward)),
+    Op { optional_inputs: &["b"], ..op("conv_transpose2d", CONV, &["x", "w"], &["y"], Some(conv::forward)) },
+    op("conv_transpose2d_backward", CONV, &["x", "w", "dy"], GRADS, Some(conv::backward)),
+    op(
+        "batch_norm",
+        &["eps", "momentum"],
+        &["x", "gamma", "beta", "running_mean", "running_var"],
+        &["y", "running_mean", "running_var"],
+        Some(norm::forward),
+    ),
+    op("batch_norm_backward", &["eps"], &["x", "gamma", "dy"], NORM_GRADS, Some(norm::backward)),
+    op("instance_norm", &["eps"], &["x", "gamma", "beta"], &["y"], None),
+    op("instance_norm_backward", &["eps"], &["x", "gamma", "dy"], NORM_GRADS, None),
+    op("relu", &[], &["x"], &["y"], Some(elementwise::forward)),
+    op("relu_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
+    Op { optional_params: &["slope"], ..op("leaky_relu", &[], &["x"], &["y"], Some(elementwise::forward)) },
+    Op { optional_params: &["slope"], ..op("leaky_relu_backward", &[], X_DY, &["dx"], Some(elementwise::backward)) },
+    op("tanh", &[], &["x"], &["y"], Some(elementwise::forward)),
+    op("tanh_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
+    op("sigmoid", &[], &["x"], &["y"], Some(elementwise::forward)),
+    op("sigmoid_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
+    op("bce_with_logits", &["target"], &["x"], &["loss", "dx"], Some(elementwise::bce)),
+    op("adam", &["lr", "beta1", "beta2", "eps", "step"], &["w", "g", "m", "v"], &["w", "m", "v"], Some(update::adam)),
+    op("rmsprop", &["lr", "alpha", "eps"], &["w", "g", "v"], &["w", "v"], None),
+    op("weighted_mean", &[], &["x", "weights"], &["y"], Some(update::weighted_mean)),
+    op("paste_trigger", &["top", "left"], &["x", "trigger"], &["y"], Some(update::paste_trigger)),
+    op(
+        "gradient_penalty",
+        &["image_size", "width", "lambda", "norm"],
+        &["x_hat", "critic.*"],
+        &["penalty", "grad.*"],
+        None,
+    ),
+    op(
+        "gan_step",
+        &["image_size", "width", "latent", "batch", "lr", "beta1", "beta2"],
+        &["real", "z_d", "z_g", "generator.*", "discriminator.*"],
+        &[
+            "loss_d_real",
+            "loss_d_fake",
+            "loss_g",
+            "grad.generator.*",
+            "grad.discriminator.*",
+            "generator.*",
+            "discriminator.*",
+        ],
+        Some(gan::step),
+    ),
+];
+
+/// The operation of a case.
+///
+/// # Errors
+/// Lists the operations if there is no such one; says so if it is not built yet.
+pub fn find(case: &Case) -> Result<(&'static Op, Runner)> {
+    let Some(op) = OPS.iter().find(|op| op.name == case.op) else {
+        let names: Vec<&str> = OPS.iter().map(|op| op.name).collect();
+        return Err(case.malformed(format!("unknown op; there are: {}", names.join(", "))));
+    };
+    match op.run {
+        Some(run) => Ok((op, run)),
+        None => Err(case.malformed("not built yet")),
+    }
+}
+
+/// Checks a case's parameter and tensor names against its operation.
+///
+/// # Errors
+/// Names the first unknown or missing name and what is allowed.
+pub fn check_names(case: &Case, op: &Op) -> Result<()> {
+    let allowed = |lists: [&[&str]; 2], prefix: &str| {
+        let names: Vec<String> = lists.concat().iter().map(|n| format!("{prefix}{n}")).collect();
+        if names.is_empty() { "none is allowed".into() } else { format!("allowed: {}", names.join(", ")) }
+    };
+    let params = [op.params, op.optional_params];
+    if let Some(key) = case.params.keys().find(|k| !params.concat().contains(&k.as_str())) {
+        return Err(case.malformed(format!("unknown parameter `{key}`; {}", allowed(params, ""))));
+    }
+    if let Some(key) = op.params.iter().find(|k| !case.params.contains_key(**k)) {
+        return Err(case.malformed(format!("parameter `{key}` is missing; {}", allowed(params, ""))));
+    }
+    let inputs = [op.inputs, op.optional_inputs];
+    if let Some(name) = case.inputs.keys().find(|n| !inputs.concat().iter().any(|p| matches(p, n))) {
+        return Err(case.malformed(format!("unknown tensor `in.{name}`; {}", allowed(inputs, "in."))));
+    }
+    if let Some(pattern) = op.inputs.iter().find(|p| !case.inputs.keys().any(|n| matches(p, n))) {
+        return Err(case.malformed(format!("tensor `in.{pattern}` is missing; {}", allowed(inputs, "in."))));
+    }
+    if let Some(name) = case.expected.keys().find(|n| !op.outputs.iter().any(|p| matches(p, n))) {
+        return Err(case.malformed(format!("unknown tensor `out.{name}`; {}", allowed([op.outputs, &[]], "out."))));
+    }
+    Ok(())
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
+}

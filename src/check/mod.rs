@@ -1,0 +1,20 @@
+//! Checking kernels and engines: deterministic inputs, guarded runs, verdicts, one-line repros and golden cases.
+//!
+//! `fedgan validate` and the tests share everything here. Comparators are written as `!(err <= bound)`, so that a NaN
+//! fails, and are themselves tested to fail.
+
+// `!(err <= bound)` is the point: `err > bound` would let a NaN pass.
+#![allow(clippy::neg_cmp_op_on_partial_ord)]
+
+pub mod fill;
+pub mod golden;
+pub mod repro;
+pub mod run;
+pub mod suite;
+
+#[cfg(test)]
+mod faulty;
+
+pub use fill::Pass;
+pub use repro::{Repro, params_by_name};
+pub use run::{CaseResult, Checker, Failure, Options, Verdict, Worst, check_case};

@@ -1,0 +1,167 @@
+//! A case as one line: `conv2d:clients=2,n=3,...`, or a kernel's name alone for all its cases.
+
+use crate::kernels::{self, Kernel, Scalar};
+use crate::{Error, Result};
+
+/// One problem: a kernel, its parameter words and the seed of its inputs.
+#[derive(Clone, Debug)]
+pub struct Repro {
+    /// The catalogue row.
+    pub kernel: &'static dyn Kernel,
+    /// Parameter words.
+    pub params: Vec<u32>,
+    /// Seed of the inputs; printed as `@SEED` unless 0.
+    pub seed: u64,
+}
+
+impl std::fmt::Display for Repro {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.kernel.name())?;
+        for (i, (field, word)) in self.kernel.fields().iter().zip(&self.params).enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            match field.ty {
+                Scalar::u32 => write!(f, "{comma}{}={word}", field.name)?,
+                Scalar::f32 => write!(f, "{comma}{}={:?}", field.name, f32::from_bits(*word))?,
+            }
+        }
+        if self.seed == 0 { Ok(()) } else { write!(f, "@{}", self.seed) }
+    }
+}
+
+impl Repro {
+    /// Parses what [`Repro`] prints. Every field must be given once, in any order.
+    ///
+    /// # Errors
+    /// Names an unknown kernel, an unknown, missing or repeated field, an unreadable value or parameters that the
+    /// kernel's shape rule refuses, and lists what is allowed.
+    pub fn parse(text: &str) -> Result<Repro> {
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let kernel = kernel(name)?;
+        let (list, seed) = match rest.split_once('@') {
+            None => (rest, 0),
+            Some((list, seed)) => {
+                (list, seed.parse().map_err(|_| Error::input(format!("{text}: seed `{seed}` is not a whole number")))?)
+            }
+        };
+        let mut pairs = Vec::new();
+        for item in list.split(',').filter(|item| !item.trim().is_empty()) {
+            let (key, value) = item
+                .split_once('=')
+                .ok_or_else(|| Error::input(format!("{text}: `{item}` is not NAME=VALUE; {}", allowed(kernel))))?;
+            pairs.push((key.trim(), value.trim()));
+        }
+        let params = assemble(kernel, &pairs, |field, value| match field {
+            Scalar::u32 => value.parse().ok(),
+            Scalar::f32 => value.parse().ok().map(f32::to_bits),
+        })?;
+        kernel.extents(&params).map_err(|what| Error::input(format!("{text}: {what}")))?;
+        Ok(Repro { kernel, params, seed })
+    }
+
+    /// The problems that `text` names: one for a repro, all cases for a kernel's name.
+    ///
+    /// # Errors
+    /// As [`Repro::parse`].
+    pub fn select(text: &str) -> Result<Vec<Repro>> {
+        if text.contains(':') {
+            return Ok(vec![Repro::parse(text)?]);
+        }
+        Ok(Repro::cases(kernel(text)?))
+    }
+
+    /// All catalogue cases of a row.
+    pub fn cases(kernel: &'static dyn Kernel) -> Vec<Repro> {
+        kernel.cases().into_iter().map(|params| Repro { kernel, params, seed: 0 }).collect()
+    }
+}
+
+/// The catalogue row of that name.
+///
+/// # Errors
+/// Lists the rows there are.
+pub fn kernel(name: &str) -> Result<&'static dyn Kernel> {
+    kernels::find(name).ok_or_else(|| {
+        let names: Vec<&str> = kernels::CATALOGUE.iter().map(|k| k.name()).collect();
+        Error::input(format!("no kernel `{name}`; there are: {}", names.join(", ")))
+    })
+}
+
+/// Parameter words from names: every field exactly once. Values are f64, which holds every u32 exactly.
+///
+/// # Errors
+/// Names unknown, missing and repeated fields and values that a u32 field cannot hold.
+pub fn params_by_name(kernel: &dyn Kernel, pairs: &[(&str, f64)]) -> Result<Vec<u32>> {
+    assemble(kernel, pairs, |field, value| match field {
+        Scalar::u32 => (value.fract() == 0.0 && (0.0..=u32::MAX as f64).contains(value)).then_some(*value as u32),
+        Scalar::f32 => Some((*value as f32).to_bits()),
+    })
+}
+
+fn assemble<V: std::fmt::Display>(
+    kernel: &dyn Kernel,
+    pairs: &[(&str, V)],
+    word: impl Fn(Scalar, &V) -> Option<u32>,
+) -> Result<Vec<u32>> {
+    let fail = |what: String| Err(Error::input(format!("{}: {what}; {}", kernel.name(), allowed(kernel))));
+    let mut params: Vec<Option<u32>> = vec![None; kernel.fields().len()];
+    for (name, value) in pairs {
+        let Some(at) = kernel.fields().iter().position(|f| f.name == *name) else {
+            return fail(format!("no parameter `{name}`"));
+        };
+        if params[at].is_some() {
+            return fail(format!("parameter `{name}` given twice"));
+        }
+        match word(kernel.fields()[at].ty, value) {
+            Some(word) => params[at] = Some(word),
+            None => return fail(format!("parameter `{name}` cannot be `{value}`")),
+        }
+    }
+    let missing: Vec<&str> =
+        kernel.fields().iter().zip(&params).filter(|(_, p)| p.is_none()).map(|(f, _)| f.name).collect();
+    if !missing.is_empty() {
+        return fail(format!("missing {}", missing.join(", ")));
+    }
+    Ok(params.into_iter().flatten().collect())
+}
+
+fn allowed(kernel: &dyn Kernel) -> String {
+    let fields: Vec<String> = kernel.fields().iter().map(|f| format!("{}: {:?}", f.name, f.ty)).collect();
+    format!("its parameters are {}", fields.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_prints_and_parses_back() {
+        for kernel in kernels::CATALOGUE {
+            for mut repro in Repro::cases(*kernel) {
+                repro.seed = 41;
+                let back = Repro::parse(&repro.to_string()).unwrap();
+                assert_eq!((back.params, back.seed, back.kernel.name()), (repro.params, 41, kernel.name()));
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_is_allowed() {
+        for (text, needle) in [
+            ("convolve:n=1", "there are: "),
+            ("fill:clients=1,n=5,y_stride=64,value=1,m=2", "no parameter `m`"),
+            ("fill:clients=1,n=5,y_stride=64", "missing value"),
+            ("fill:clients=1,n=5,n=5,y_stride=64,value=1", "given twice"),
+            ("fill:clients=1,n=-5,y_stride=64,value=1", "cannot be `-5`"),
+            ("fill:clients,n=5,y_stride=64,value=1", "not NAME=VALUE"),
+            ("fill:clients=2,n=5,y_stride=63,value=1", "multiple of 64"),
+            ("fill:clients=1,n=5,y_stride=64,value=1@x", "seed"),
+        ] {
+            let error = Repro::parse(text).unwrap_err();
+            assert!(error.to_string().contains(needle), "{text}: {error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        let fill = kernels::find("fill").unwrap();
+        let pairs = [("clients", 1.5), ("n", 3.0), ("y_stride", 64.0), ("value", 0.5)];
+        assert!(params_by_name(fill, &pairs).unwrap_err().to_string().contains("cannot be `1.5`"));
+    }
+}

@@ -1,0 +1,348 @@
+//! One case on one engine, between guard bands, against the row's reference.
+
+use super::Repro;
+use super::fill::{Pass, nan_word, operands};
+use crate::Result;
+use crate::exec::{ALIGN, Engine, Purpose, Recording, Tensor};
+use crate::kernels::{Access, Elem, Eval, Inputs, Kernel};
+
+/// Guard words before and after every operand.
+const GUARD: usize = ALIGN;
+
+/// What to run for a case.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Run the small-integer pass where the row promises equal bits.
+    pub exact: bool,
+    /// Run everything a second time from the same inputs and demand equal bits.
+    pub repeat: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { exact: true, repeat: true }
+    }
+}
+
+/// The element that uses most of its bound.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Worst {
+    /// The binding's name.
+    pub binding: String,
+    /// Element of that binding.
+    pub index: usize,
+    /// What the device has.
+    pub got: f64,
+    /// What the reference says.
+    pub expected: f64,
+    /// |got - expected|; NaN where either is not a number alone.
+    pub err: f64,
+    /// The bound.
+    pub bound: f64,
+    /// 100 err / bound; infinite where a demanded equality is missed.
+    pub percent: f64,
+}
+
+impl std::fmt::Display for Worst {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Worst { binding, index, got, expected, err, bound, .. } = self;
+        write!(f, "{binding}[{index}] is {got:e}, expected {expected:e}: off by {err:.3e}, allowed {bound:.3e}")
+    }
+}
+
+/// Why a case failed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub enum Failure {
+    /// An element outside its bound (or a NaN).
+    Wrong(Worst),
+    /// An element with small-integer inputs that is not exactly the reference's.
+    NotExact(Worst),
+    /// An element that the launch must not write has changed.
+    Changed {
+        /// The binding's name.
+        binding: String,
+        /// The element.
+        index: usize,
+    },
+    /// A read-only operand has changed.
+    ReadOnly {
+        /// The binding's name.
+        binding: String,
+        /// The element.
+        index: usize,
+    },
+    /// A word outside the operand has changed.
+    Guard {
+        /// The binding's name.
+        binding: String,
+        /// Words from the operand's start: negative before it, from its length on behind it.
+        offset: i64,
+    },
+    /// A second run from the same inputs gave other bits.
+    NotRepeatable {
+        /// The binding's name.
+        binding: String,
+        /// Words from the operand's start.
+        offset: i64,
+    },
+    /// The engine refused or failed.
+    Engine(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Wrong(worst) => write!(f, "{worst}"),
+            Failure::NotExact(worst) => write!(f, "integers must be exact: {worst}"),
+            Failure::Changed { binding, index } => write!(f, "{binding}[{index}] changed but is not to be written"),
+            Failure::ReadOnly { binding, index } => write!(f, "{binding}[{index}] changed but is read-only"),
+            Failure::Guard { binding, offset } => write!(f, "write outside `{binding}`, at word {offset}"),
+            Failure::NotRepeatable { binding, offset } => {
+                write!(f, "a second run from the same inputs differs at {binding}[{offset}]")
+            }
+            Failure::Engine(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Pass or fail.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub enum Verdict {
+    /// Everything within its bound.
+    Pass,
+    /// The first failure found.
+    Fail(Failure),
+}
+
+/// The outcome of one case.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct CaseResult {
+    /// The kernel's name.
+    pub kernel: String,
+    /// The line that `fedgan validate` parses back.
+    pub repro: String,
+    /// Elements compared with the reference, over all passes.
+    pub elements: usize,
+    /// The element that uses most of its bound, of all passes.
+    pub worst: Option<Worst>,
+    /// Per cent of the bound that it uses.
+    pub percent: f64,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+impl CaseResult {
+    /// True when the case passed.
+    pub fn passed(&self) -> bool {
+        self.verdict == Verdict::Pass
+    }
+}
+
+/// Judges cases on one engine; its buffers are reused from case to case.
+pub struct Checker<'e> {
+    /// The engine under test.
+    pub engine: &'e mut dyn Engine,
+    pool: Vec<Tensor>,
+}
+
+impl<'e> Checker<'e> {
+    /// A checker of `engine`.
+    pub fn new(engine: &'e mut dyn Engine) -> Self {
+        Checker { engine, pool: Vec::new() }
+    }
+
+    /// Buffer `slot`, at least `words` words long.
+    fn buffer(&mut self, slot: usize, words: usize) -> Result<Tensor> {
+        while self.pool.len() <= slot || self.pool[slot].words < words {
+            let next = slot.min(self.pool.len());
+            let tensor = self.engine.alloc(&format!("check operand {next}"), words.next_power_of_two())?;
+            self.pool.splice(next..(next + 1).min(self.pool.len()), [tensor]);
+        }
+        Ok(self.pool[slot].slice(0, words))
+    }
+
+    /// Runs one case and judges it: exact integers first where the row promises them, then the rounding bound; elements
+    /// that are not written, guard bands and read-only operands must be unchanged bit for bit, a second run bit-equal.
+    ///
+    /// # Errors
+    /// When the parameters are refused. What the device refuses is a verdict.
+    pub fn case(&mut self, repro: &Repro, options: Options) -> Result<CaseResult> {
+        let mut result = CaseResult {
+            kernel: repro.kernel.name().into(),
+            repro: repro.to_string(),
+            elements: 0,
+            worst: None,
+            percent: 0.0,
+            verdict: Verdict::Pass,
+        };
+        let exact = options.exact && repro.kernel.exact_on_integers();
+        for pass in [Pass::Exact, Pass::Rounding].into_iter().filter(|p| exact || *p == Pass::Rounding) {
+            let inputs = operands(repro.kernel, &repro.params, pass, repro.seed)?;
+            let failure = match self.execute(repro, &inputs, options.repeat) {
+                Err(error) => Some(Failure::Engine(error.to_string())),
+                Ok(runs) => judge(repro, &inputs, &runs, pass, &mut result),
+            };
+            if let Some(failure) = failure {
+                result.verdict = Verdict::Fail(failure);
+                break;
+            }
+        }
+        Ok(result)
+    }
+
+    /// Uploads, launches and downloads; twice if `repeat`.
+    fn execute(&mut self, repro: &Repro, inputs: &[Vec<u32>], repeat: bool) -> Result<Vec<Banded>> {
+        let mut whole: Vec<Tensor> = Vec::new();
+        for (slot, words) in inputs.iter().enumerate() {
+            whole.push(self.buffer(slot, words.len() + 2 * GUARD)?);
+        }
+        let args: Vec<Tensor> = whole.iter().zip(inputs).map(|(t, words)| t.slice(GUARD, words.len())).collect();
+        let mut recording = Recording::new();
+        recording.launch_words(repro.kernel, repro.params.clone(), &args, repro.to_string())?;
+        let mut runs = Vec::new();
+        for _ in 0..1 + repeat as usize {
+            for (tensor, words) in whole.iter().zip(inputs) {
+                self.engine.write(*tensor, &banded(words))?;
+            }
+            self.engine.run(&recording, 1)?;
+            self.engine.finish()?;
+            runs.push(whole.iter().map(|t| self.engine.read(*t, Purpose::Check)).collect::<Result<Banded>>()?);
+        }
+        self.engine.forget(&recording);
+        Ok(runs)
+    }
+}
+
+/// [`Checker::case`] with buffers of its own.
+///
+/// # Errors
+/// As [`Checker::case`].
+pub fn check_case(engine: &mut dyn Engine, repro: &Repro, options: Options) -> Result<CaseResult> {
+    Checker::new(engine).case(repro, options)
+}
+
+/// All operands with their guard bands after one run.
+type Banded = Vec<Vec<u32>>;
+
+fn banded(words: &[u32]) -> Vec<u32> {
+    let guard = |from: usize| (from..from + GUARD).map(nan_word);
+    guard(0).chain(words.iter().copied()).chain(guard(GUARD)).collect()
+}
+
+/// Judges the runs of one pass; adds what was compared to `result`.
+fn judge(repro: &Repro, before: &[Vec<u32>], runs: &[Banded], pass: Pass, result: &mut CaseResult) -> Option<Failure> {
+    let kernel = repro.kernel;
+    let (mut wrong, mut changed) = (None, None);
+    let views = Inputs(before.iter().map(Vec::as_slice).collect());
+    for (slot, binding) in kernel.bindings().iter().enumerate() {
+        let len = before[slot].len();
+        let after = &runs[0][slot][GUARD..GUARD + len];
+        if binding.access == Access::Read {
+            let index = before[slot].iter().zip(after).position(|(a, b)| a != b);
+            if let Some(index) = index {
+                return Some(Failure::ReadOnly { binding: binding.name.into(), index });
+            }
+            continue;
+        }
+        let expected = kernel.whole(&repro.params, &views, slot, len);
+        let compared = compare(kernel, slot, &before[slot], after, &expected, pass == Pass::Exact);
+        result.elements += compared.elements;
+        if let Some(worst) = compared.worst {
+            if !(worst.percent <= 100.0) && wrong.is_none() {
+                wrong = Some(worst.clone());
+            }
+            if result.worst.is_none() || !(worst.percent <= result.percent) {
+                result.percent = worst.percent;
+                result.worst = Some(worst);
+            }
+        }
+        changed = changed.or(compared.changed.map(|index| Failure::Changed { binding: binding.name.into(), index }));
+    }
+    if let Some(worst) = wrong {
+        return Some(if pass == Pass::Exact { Failure::NotExact(worst) } else { Failure::Wrong(worst) });
+    }
+    changed.or_else(|| stray_write(kernel, before, &runs[0])).or_else(|| unrepeatable(kernel, runs))
+}
+
+/// What [`compare`] finds.
+struct Compared {
+    elements: usize,
+    worst: Option<Worst>,
+    changed: Option<usize>,
+}
+
+/// One read-write binding against the reference. `exact` demands equality with the value rounded to f32.
+fn compare(
+    kernel: &dyn Kernel,
+    slot: usize,
+    before: &[u32],
+    after: &[u32],
+    expected: &[Option<Eval>],
+    exact: bool,
+) -> Compared {
+    let binding = &kernel.bindings()[slot];
+    let mut found = Compared { elements: 0, worst: None, changed: None };
+    let mut rank = -1.0;
+    for (index, eval) in expected.iter().enumerate() {
+        let Some(eval) = eval else {
+            if before[index] != after[index] && found.changed.is_none() {
+                found.changed = Some(index);
+            }
+            continue;
+        };
+        found.elements += 1;
+        let (got, value, bound) = match binding.elem {
+            Elem::U32 => (after[index] as f64, eval.value, eval.bound),
+            Elem::F32 if exact || eval.bound == 0.0 => {
+                (f32::from_bits(after[index]) as f64, eval.value as f32 as f64, 0.0)
+            }
+            Elem::F32 => (f32::from_bits(after[index]) as f64, eval.value, eval.bound),
+        };
+        let (err, percent) = distance(got, value, bound);
+        if percent > rank {
+            rank = percent;
+            let binding = binding.name.to_string();
+            found.worst = Some(Worst { binding, index, got, expected: value, err, bound, percent });
+        }
+    }
+    found
+}
+
+/// |got - expected| and the per cent of `bound` it uses. NaN where one is expected, or the same infinity, is no error;
+/// any other NaN is one that no bound allows.
+pub fn distance(got: f64, expected: f64, bound: f64) -> (f64, f64) {
+    if got == expected || (got.is_nan() && expected.is_nan()) {
+        return (0.0, 0.0);
+    }
+    let err = (got - expected).abs();
+    if err <= bound { (err, 100.0 * err / bound) } else { (err, over(100.0 * err / bound)) }
+}
+
+/// A percentage of a missed bound: above 100 whatever the arithmetic says (NaN, 0/0, rounding to 100).
+fn over(percent: f64) -> f64 {
+    if percent > 100.0 { percent } else { f64::INFINITY }
+}
+
+fn stray_write(kernel: &dyn Kernel, before: &[Vec<u32>], after: &Banded) -> Option<Failure> {
+    for (slot, binding) in kernel.bindings().iter().enumerate() {
+        let len = before[slot].len();
+        let sent = banded(&before[slot]);
+        let stray = (0..GUARD).chain(GUARD + len..len + 2 * GUARD).find(|i| sent[*i] != after[slot][*i]);
+        if let Some(at) = stray {
+            return Some(Failure::Guard { binding: binding.name.into(), offset: at as i64 - GUARD as i64 });
+        }
+    }
+    None
+}
+
+fn unrepeatable(kernel: &dyn Kernel, runs: &[Banded]) -> Option<Failure> {
+    for run in runs.iter().skip(1) {
+        for (slot, binding) in kernel.bindings().iter().enumerate() {
+            let differs = run[slot].iter().zip(&runs[0][slot]).position(|(a, b)| a != b);
+            if let Some(at) = differs {
+                return Some(Failure::NotRepeatable { binding: binding.name.into(), offset: at as i64 - GUARD as i64 });
+            }
+        }
+    }
+    None
+}

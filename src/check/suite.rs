@@ -1,0 +1,98 @@
+//! Many cases of a kernel, summed up in one row of a table.
+
+use super::{CaseResult, Checker, Failure, Options, Repro, Verdict, Worst};
+use crate::Result;
+use crate::kernels::Class;
+
+/// What a kernel's cases gave on one engine.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Row {
+    /// The kernel.
+    pub kernel: String,
+    /// The shader variant, or `-`.
+    pub variant: String,
+    /// Cases run.
+    pub cases: usize,
+    /// Elements compared.
+    pub elements: usize,
+    /// Per cent of the bound that the worst element of all cases uses.
+    pub percent: f64,
+    /// That element.
+    pub worst: Option<Worst>,
+    /// The case it belongs to, as `fedgan validate` parses it back.
+    pub worst_case: String,
+    /// Failed cases.
+    pub failed: Vec<CaseResult>,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl Row {
+    /// True when every case passed.
+    pub fn passed(&self) -> bool {
+        self.failed.is_empty()
+    }
+}
+
+/// Runs `repros`, all of one kernel; `tick` is called after each case.
+///
+/// # Errors
+/// When parameters are refused. What the device refuses is a failed case, after which the kernel's others are not tried.
+pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: impl FnMut()) -> Result<Row> {
+    let start = std::time::Instant::now();
+    let mut row = Row {
+        kernel: repros.first().map_or("-", |r| r.kernel.name()).into(),
+        variant: variant.into(),
+        cases: 0,
+        elements: 0,
+        percent: 0.0,
+        worst: None,
+        worst_case: String::new(),
+        failed: Vec::new(),
+        seconds: 0.0,
+    };
+    for repro in repros {
+        let result = checker.case(repro, Options::default())?;
+        tick();
+        row.cases += 1;
+        row.elements += result.elements;
+        if let Some(worst) = &result.worst
+            && (row.worst.is_none() || !(result.percent <= row.percent))
+        {
+            row.percent = result.percent;
+            row.worst = Some(worst.clone());
+            row.worst_case.clone_from(&result.repro);
+        }
+        let refused = matches!(result.verdict, Verdict::Fail(Failure::Engine(_)));
+        if !result.passed() {
+            row.failed.push(result);
+        }
+        if refused {
+            break;
+        }
+    }
+    row.seconds = start.elapsed().as_secs_f64();
+    Ok(row)
+}
+
+/// Repros grouped by kernel, in order of first appearance.
+pub fn by_kernel(repros: Vec<Repro>) -> Vec<Vec<Repro>> {
+    let mut groups: Vec<Vec<Repro>> = Vec::new();
+    for repro in repros {
+        match groups.iter_mut().find(|g| g[0].kernel.name() == repro.kernel.name()) {
+            Some(group) => group.push(repro),
+            None => groups.push(vec![repro]),
+        }
+    }
+    groups
+}
+
+/// The repros whose shader or grid depends on the class: all of them for [`Class::Tiled`], and for [`Class::Direct`] those
+/// that it builds otherwise.
+pub fn differing(repros: &[Repro], class: Class) -> Vec<Repro> {
+    let differs = |r: &&Repro| r.kernel.build(&r.params, Class::Tiled) != r.kernel.build(&r.params, class);
+    match class {
+        Class::Tiled => repros.to_vec(),
+        Class::Direct => repros.iter().filter(differs).cloned().collect(),
+    }
+}
