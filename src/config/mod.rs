@@ -91,10 +91,10 @@ fn read(config: Option<&Path>) -> Result<(String, String)> {
 
 /// `partition = "iid"` becomes `partition = { kind = "iid" }`.
 fn expand(tree: &mut Table) {
-    if let Some(Value::Table(federation)) = tree.get_mut("federation") {
-        if let Some(value @ Value::String(_)) = federation.get_mut("partition") {
-            *value = Value::Table(Table::from_iter([("kind".to_string(), value.clone())]));
-        }
+    if let Some(Value::Table(federation)) = tree.get_mut("federation")
+        && let Some(value @ Value::String(_)) = federation.get_mut("partition")
+    {
+        *value = Value::Table(Table::from_iter([("kind".to_string(), value.clone())]));
     }
 }
 

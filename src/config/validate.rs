@@ -32,7 +32,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     );
     problems.require((1..=32).contains(&evaluation.grid), "evaluation.grid", evaluation.grid, "from 1 to 32");
     let attack = attack(&config, problems);
-    problems.is_empty().then(|| Plan {
+    problems.is_empty().then_some(Plan {
         name: config.name,
         seed: config.seed,
         rounds: config.rounds,
