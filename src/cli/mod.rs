@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod kernels;
 pub mod run;
+pub mod sample;
 pub mod validate;
 
 use crate::{Error, Result};
@@ -24,6 +25,10 @@ enum Verb {
     Run(run::RunArgs),
     /// Adapters that can run the kernels: type, driver, limits, shader variants.
     Devices(devices::DevicesArgs),
+    /// Images from an exported generator.
+    Sample(sample::SampleArgs),
+    /// The keys of an experiment file with their defaults and ranges, as a Markdown table.
+    Keys,
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
     Kernels(kernels::KernelsArgs),
     /// Check kernels, golden cases and edited shaders on a device against the reference.
@@ -43,6 +48,8 @@ pub fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
+        Verb::Sample(args) => sample::run(args).map(|()| 0),
+        Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
         Verb::Validate(args) => validate::run(args),
     };

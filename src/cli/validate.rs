@@ -87,7 +87,8 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     super::print(table::text(&kernels, &golden))?;
     if let Some(path) = &args.json {
         let version = env!("CARGO_PKG_VERSION");
-        let report = Report { version, device, reason, shader: args.shader.clone(), kernels, golden, passed: code == 0 };
+        let report =
+            Report { version, device, reason, shader: args.shader.clone(), kernels, golden, passed: code == 0 };
         let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
         std::fs::write(path, text + "\n").map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
     }
@@ -141,9 +142,7 @@ fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) -> Result<(Ve
     }
     let uses = |class: Class| match &replacement {
         None => true,
-        Some((file, _)) => {
-            CATALOGUE.iter().any(|k| k.cases().iter().any(|words| k.build(words, class).file == *file))
-        }
+        Some((file, _)) => CATALOGUE.iter().any(|k| k.cases().iter().any(|words| k.build(words, class).file == *file)),
     };
     let mut list = Vec::new();
     for class in Class::ALL.into_iter().filter(|class| uses(*class)) {

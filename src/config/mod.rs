@@ -65,6 +65,16 @@ pub fn load(config: Option<&Path>, overrides: &Overrides) -> Result<Plan> {
     validate::plan(config, &mut problems).ok_or_else(|| problems.into_error(&origin))
 }
 
+/// Every key with its default and range, as a Markdown table.
+///
+/// # Errors
+/// When the default experiment has no TOML form.
+pub fn keys_table() -> Result<String> {
+    let defaults = load(None, &Overrides::default())?.to_config();
+    let defaults = Table::try_from(&defaults).map_err(|e| Error::internal(format!("defaults: {e}")))?;
+    Ok(keys::markdown(&defaults))
+}
+
 fn read(config: Option<&Path>) -> Result<(String, String)> {
     let builtin = |name: &str| BUILTIN.iter().find(|b| b.0 == name).map(|b| b.1.to_string());
     let Some(path) = config else { return Ok(("built-in experiment".into(), BUILTIN[0].1.into())) };
@@ -81,10 +91,10 @@ fn read(config: Option<&Path>) -> Result<(String, String)> {
 
 /// `partition = "iid"` becomes `partition = { kind = "iid" }`.
 fn expand(tree: &mut Table) {
-    if let Some(Value::Table(federation)) = tree.get_mut("federation") {
-        if let Some(value @ Value::String(_)) = federation.get_mut("partition") {
-            *value = Value::Table(Table::from_iter([("kind".to_string(), value.clone())]));
-        }
+    if let Some(Value::Table(federation)) = tree.get_mut("federation")
+        && let Some(value @ Value::String(_)) = federation.get_mut("partition")
+    {
+        *value = Value::Table(Table::from_iter([("kind".to_string(), value.clone())]));
     }
 }
 

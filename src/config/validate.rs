@@ -32,7 +32,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     );
     problems.require((1..=32).contains(&evaluation.grid), "evaluation.grid", evaluation.grid, "from 1 to 32");
     let attack = attack(&config, problems);
-    problems.is_empty().then(|| Plan {
+    problems.is_empty().then_some(Plan {
         name: config.name,
         seed: config.seed,
         rounds: config.rounds,
@@ -82,8 +82,8 @@ fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
 
 fn federation(config: &RunConfig, problems: &mut Problems) {
     let federation = &config.federation;
-    let by_folder = matches!(config.data.source, DataConfig::Folder { .. });
-    if federation.partition == Partition::ClientFolders && !by_folder {
+    let folder = matches!(config.data.source, DataConfig::Folder { .. });
+    if federation.partition == Partition::ClientFolders && !folder {
         problems.push("federation.partition = \"client-folders\": needs data.kind = \"folder\"".into());
     }
     let clients = federation.clients;

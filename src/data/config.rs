@@ -72,7 +72,7 @@ impl DataConfig {
     /// Loads the images at `size` x `size` pixels and `channels` (1 or 3).
     ///
     /// # Errors
-    /// Those of the loader: see [`builtin`], [`folder`], [`client_folders`], [`npz`], [`dermoscopy`].
+    /// Those of the loader: see [`builtin`], [`folder`], [`client_folders`], [`npz`], [`dermoscopy()`].
     pub fn load(&self, size: usize, channels: usize) -> Result<Loaded> {
         let plain = |dataset| Loaded { dataset, skipped: Vec::new(), clients: None };
         Ok(match self {

@@ -183,6 +183,17 @@ impl Federation {
         self.round
     }
 
+    fn chunk_of(&self, client: u32) -> Result<&Chunk> {
+        if client >= self.clients() {
+            return Err(Error::input(format!(
+                "client {client}: this federation has clients 0 to {}",
+                self.clients() - 1
+            )));
+        }
+        let chunk = self.chunks.iter().rev().find(|c| c.first <= client);
+        chunk.ok_or_else(|| Error::internal("chunks start at client 0"))
+    }
+
     /// The server's generator as named PyTorch tensors.
     ///
     /// # Errors
@@ -197,9 +208,28 @@ impl Federation {
     /// # Errors
     /// When the device fails.
     pub fn export_discriminator(&mut self, client: u32) -> Result<NamedTensors> {
-        let chunk = self.chunks.iter().rev().find(|c| c.first <= client).expect("chunks start at client 0");
+        let chunk = self.chunk_of(client)?;
         let (bank, local) = (chunk.buffers.d, client - chunk.first);
         row(self.engine.as_mut(), &self.gan.d, &bank, local)
+    }
+
+    /// The gradients that Adam took in client `client`'s last step, of generator and discriminator, as named PyTorch
+    /// tensors: for differential tests.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn export_gradients(&mut self, client: u32) -> Result<[NamedTensors; 2]> {
+        let chunk = self.chunk_of(client)?;
+        let at = (client - chunk.first) as usize;
+        let rows = [(&self.gan.g, chunk.buffers.g.grads), (&self.gan.d, chunk.buffers.d.grads)];
+        let mut out = Vec::new();
+        for (net, grads) in rows {
+            let row = read_f32(self.engine.as_mut(), grads.slice(at * net.stride, net.stride), Purpose::Check)?;
+            let mut named = export(net, &row, &vec![0.0; net.running_stride]);
+            named.retain(|name, _| net.params.iter().any(|p| p.name == *name));
+            out.push(named);
+        }
+        Ok([out.remove(0), out.remove(0)])
     }
 
     /// Client `client`'s generator as named PyTorch tensors.
@@ -207,7 +237,7 @@ impl Federation {
     /// # Errors
     /// When the device fails.
     pub fn export_client_generator(&mut self, client: u32) -> Result<NamedTensors> {
-        let chunk = self.chunks.iter().rev().find(|c| c.first <= client).expect("chunks start at client 0");
+        let chunk = self.chunk_of(client)?;
         let (bank, local) = (chunk.buffers.g, client - chunk.first);
         row(self.engine.as_mut(), &self.gan.g, &bank, local)
     }

@@ -240,10 +240,10 @@ fn a_lost_device_is_an_error_at_every_call() {
     }
 }
 
-/// Words for a binding as its row's case fills it, from a hash of the index.
-fn case_words(fill: &CaseFill, len: usize) -> Vec<u32> {
-    let hash =
-        |i: usize| (i as u32).wrapping_add(1).wrapping_mul(0x9e37_79b9).rotate_left(13).wrapping_mul(0x85eb_ca6b);
+/// Words for binding `slot` as its row's case fills it, from a hash of slot and index: no two operands are alike.
+fn case_words(fill: &CaseFill, len: usize, slot: usize) -> Vec<u32> {
+    let key = |i: usize| (i as u32).wrapping_add(1 + 1_000_003 * slot as u32);
+    let hash = |i: usize| key(i).wrapping_mul(0x9e37_79b9).rotate_left(13).wrapping_mul(0x85eb_ca6b);
     let unit = |i: usize| (hash(i) >> 8) as f64 / (1 << 24) as f64;
     let word = |i: usize| match fill {
         CaseFill::Real { scale, shift } => (((unit(i) - 0.5) * 3.0 * scale + shift) as f32).to_bits(),
@@ -259,9 +259,9 @@ fn case_words(fill: &CaseFill, len: usize) -> Vec<u32> {
 fn launched(engine: &mut GpuEngine, kernel: &'static dyn Kernel, words: &[u32]) -> Vec<Vec<u32>> {
     let extents = kernel.extents(words).unwrap();
     let mut args = Vec::new();
-    for (fill, extent) in kernel.fills(words).iter().zip(extents) {
+    for (slot, (fill, extent)) in kernel.fills(words).iter().zip(extents).enumerate() {
         let tensor = engine.alloc("operand", extent).unwrap();
-        engine.write(tensor, &case_words(fill, extent)).unwrap();
+        engine.write(tensor, &case_words(fill, extent, slot)).unwrap();
         args.push(tensor);
     }
     let mut recording = Recording::new();
@@ -284,7 +284,9 @@ fn checked_unchecked_and_loop_forms_agree_bit_for_bit() {
             cases.sort_by(|a, b| kernel.cost(a).bytes.total_cmp(&kernel.cost(b).bytes));
             for words in cases.iter().take(2) {
                 let results: Vec<_> = forms.iter_mut().map(|engine| launched(engine, *kernel, words)).collect();
-                let wrote = results[0].iter().zip(kernel.fills(words)).any(|(w, f)| *w != case_words(&f, w.len()));
+                let fills = kernel.fills(words);
+                let before = |slot: usize, len| case_words(&fills[slot], len, slot);
+                let wrote = results[0].iter().enumerate().any(|(slot, after)| *after != before(slot, after.len()));
                 assert!(wrote, "{} wrote nothing", kernel.name());
                 for other in &results[1..] {
                     assert!(*other == results[0], "{} {words:?} on {}", kernel.name(), class.name());

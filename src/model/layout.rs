@@ -107,7 +107,7 @@ pub fn infer_generator(tensors: &NamedTensors, source: &str) -> Result<Architect
         return Err(fail(format!("{} transposed convolutions, 3 to 7 are possible", convs.len())));
     }
     let widest = first.1[1] as u32;
-    if widest % (1 << (levels - 1)) != 0 {
+    if !widest.is_multiple_of(1 << (levels - 1)) {
         return Err(fail(format!("`main.0.weight` gives {widest} channels, not a multiple of {}", 1 << (levels - 1))));
     }
     let arch = Architecture {

@@ -64,7 +64,15 @@ pub(super) fn conv_params(layer: &Layer, clients: u32, batch: u32, weight_stride
         LayerKind::ConvTranspose { k, stride, pad } => (layer.output, layer.input, k, stride, pad),
         LayerKind::BatchNorm | LayerKind::Activation(..) => return None,
     };
-    Some(ConvParams { weight_stride, ..ConvParams::new(clients, batch, large, small, k, stride, pad) })
+    let whole = small[0] == 1 && small[1] == 1 && large[0] == k && large[1] == k && pad == 0;
+    let p = if whole {
+        // The kernel covers the large side once: [n][k][k][ci] and [co][k][k][ci] are plain matrices, so this is a 1x1
+        // convolution over k k ci channels in the same memory. By taps, 15 of 16 would be padding for a generator's start.
+        ConvParams::new(clients, batch, [1, 1, k * k * large[2]], small, 1, 1, 0)
+    } else {
+        ConvParams::new(clients, batch, large, small, k, stride, pad)
+    };
+    Some(ConvParams { weight_stride, ..p })
 }
 
 impl Pass<'_> {

@@ -1,5 +1,6 @@
 //! Integration tests, one binary: what holds over the whole catalogue and the whole source tree.
 
 mod catalogue;
+mod federation;
 mod layers;
 mod reflection;

@@ -142,7 +142,8 @@ impl Experiment {
         self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir)? });
         let (size, channels) = self.shape();
         let shown = self.shown().min(self.reference.len() / (size * size * channels));
-        let real = picture::grid(&self.reference, shown, size, channels, self.plan.evaluation.grid as usize)?;
+        let real = &self.reference[..shown * size * size * channels];
+        let real = picture::grid(real, shown, size, channels, self.plan.evaluation.grid as usize)?;
         dir.write_bytes("real.png", &picture::encode_png(&real)?)?;
         self.grid(0)?;
         let distance = self.distance()?;
@@ -273,7 +274,8 @@ impl Experiment {
         let shown = self.shown().min(self.reference.len() / (size * size * channels));
         let images = self.sampler.seeded(self.federation.engine(), shown, Purpose::Evaluation)?;
         let fake = picture::grid(&images, shown, size, channels, columns)?;
-        let real = picture::grid(&self.reference, shown, size, channels, columns)?;
+        let fake_words = images.len();
+        let real = picture::grid(&self.reference[..fake_words], shown, size, channels, columns)?;
         let label = format!("generated after {} rounds", self.plan.rounds);
         let both = picture::side_by_side(&[(label.as_str(), &fake), ("real", &real)])?;
         self.output()?.dir.write_bytes("samples.png", &picture::encode_png(&both)?)?;

@@ -27,7 +27,8 @@ fn kernels(out: &mut String, rows: &[Row]) {
     let wide = |f: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(f).max().unwrap_or(0).max(least);
     let (name, element) = (wide(&|r| r.kernel.len(), 6), wide(&|r| worst(r).len(), 13));
     let head = ("kernel", "variant", "cases", "worst element", "% of bound");
-    let _ = writeln!(out, "{:name$}  {:7}  {:>5}  {:element$}  {:>10}  verdict", head.0, head.1, head.2, head.3, head.4);
+    let _ =
+        writeln!(out, "{:name$}  {:7}  {:>5}  {:element$}  {:>10}  verdict", head.0, head.1, head.2, head.3, head.4);
     for row in rows {
         let verdict = match row.failed.len() {
             0 => "pass".to_string(),

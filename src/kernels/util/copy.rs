@@ -5,7 +5,7 @@ use crate::kernels::{
 };
 
 crate::params! {
-    /// Parameters of [`Copy`].
+    /// Parameters of [`struct@Copy`].
     pub struct CopyParams {
         /// Clients.
         clients: u32,

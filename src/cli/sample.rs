@@ -1,0 +1,185 @@
+//! `fedgan sample`: images from an exported generator.
+
+use crate::exec::{Engine, Purpose};
+use crate::gpu::GpuOptions;
+use crate::kernels::rng::Stream;
+use crate::model::{Architecture, NamedTensors, NetworkBank, Sampler, import, infer_generator, nhwc_to_nchw};
+use crate::report::{checkpoint, picture};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `fedgan sample`.
+#[derive(Debug, clap::Args)]
+pub struct SampleArgs {
+    /// A generator in PyTorch layout and names, as `fedgan run` writes it.
+    pub generator: PathBuf,
+    /// Number of images.
+    #[arg(short, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub n: u32,
+    /// Seed of the latents; a run's own seed gives the images of its grids.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Latents from this file instead: an F32 tensor `latents`, [n, latent] or [n, latent, 1, 1].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["n", "seed"])]
+    pub latents: Option<PathBuf>,
+    /// The grid of images, as PNG.
+    #[arg(long, value_name = "PNG")]
+    pub out: PathBuf,
+    /// Also write the images as a safetensors file: `images`, [n, channels, size, size] in [-1, 1].
+    #[arg(long, value_name = "FILE")]
+    pub save_images: Option<PathBuf>,
+    /// Also write the latents as a safetensors file: `latents`, [n, latent, 1, 1].
+    #[arg(long, value_name = "FILE")]
+    pub save_latents: Option<PathBuf>,
+    /// auto, gpu, cpu, reference, or part of an adapter's name.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+}
+
+/// Generates the images and writes the grid.
+///
+/// # Errors
+/// A file that is no generator of this project, latents of another size, an unknown device, a failed write.
+pub fn run(args: SampleArgs) -> Result<()> {
+    let weights = named(&args.generator, true)?;
+    let source = args.generator.display().to_string();
+    let architecture = infer_generator(&weights, &source)?;
+    let given = args.latents.as_deref().map(|path| read_latents(path, architecture.latent as usize)).transpose()?;
+    let (mut engine, reason) = crate::gpu::open(&args.device, GpuOptions::default())?;
+    let engine = engine.as_mut();
+    let sampler = sampler(engine, architecture, &weights, &source, args.seed)?;
+    let n = args.n as usize;
+    let latents = match given {
+        Some(latents) => latents,
+        None => sampler.latents(engine, n, Purpose::Evaluation)?,
+    };
+    let images = sampler.given(engine, &latents, Purpose::Evaluation)?;
+    let n = latents.len() / architecture.latent as usize;
+    write(&args, architecture, n, &latents, &images)?;
+    let Architecture { image_size: size, channels, .. } = architecture;
+    super::print(format!("{}: {n} images of {size}x{size}x{channels} on {reason}\n", args.out.display()))
+}
+
+/// The F32 tensors of a file; PyTorch's integer counters are left out where `skip_counters`.
+fn named(path: &Path, skip_counters: bool) -> Result<NamedTensors> {
+    let file = checkpoint::load(path)?;
+    let names = file.tensors.keys().filter(|name| !(skip_counters && name.ends_with("num_batches_tracked")));
+    names.map(|name| Ok((name.clone(), file.f32_any(name)?))).collect()
+}
+
+/// Latents [n][latent] from the tensor `latents`.
+fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
+    let (shape, values) = checkpoint::load(path)?.f32_any("latents")?;
+    let fits = match shape.as_slice() {
+        [n, l] | [n, l, 1, 1] => *l == latent && (1..=65536).contains(n),
+        _ => false,
+    };
+    if !fits {
+        let allowed = format!("[n, {latent}] or [n, {latent}, 1, 1] with n from 1 to 65536");
+        return Err(Error::file(path, format!("tensor 'latents' has shape {shape:?}; expected {allowed}")));
+    }
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(Error::file(path, format!("tensor 'latents': element {at} is {}", values[at]))),
+        None => Ok(values),
+    }
+}
+
+fn sampler(
+    engine: &mut dyn Engine,
+    architecture: Architecture,
+    weights: &NamedTensors,
+    source: &str,
+    seed: u64,
+) -> Result<Sampler> {
+    let net = architecture.generator();
+    let (weights, running) = import(&net, weights, source)?;
+    let bank = NetworkBank::alloc(engine, &net, 1, false)?;
+    crate::exec::write_f32(engine, bank.weights, &weights)?;
+    crate::exec::write_f32(engine, bank.running, &running)?;
+    Sampler::new(engine, &net, &bank, seed, Stream::SAMPLE)
+}
+
+fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32], images: &[f32]) -> Result<()> {
+    let (size, channels) = (architecture.image_size as usize, architecture.channels as usize);
+    let columns = (n as f64).sqrt().ceil() as usize;
+    picture::save_png(&args.out, &picture::grid(images, n, size, channels, columns)?)?;
+    if let Some(path) = &args.save_images {
+        let values = nhwc_to_nchw(images, n, channels, size * size);
+        save(path, "images", vec![n, channels, size, size], values)?;
+    }
+    if let Some(path) = &args.save_latents {
+        save(path, "latents", vec![n, architecture.latent as usize, 1, 1], latents.to_vec())?;
+    }
+    Ok(())
+}
+
+fn save(path: &Path, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
+    let tensors = NamedTensors::from([(name.to_string(), (shape, values))]);
+    checkpoint::save(path, &tensors, &BTreeMap::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Architecture = Architecture { image_size: 16, channels: 3, width: 4, latent: 5 };
+
+    /// A generator whose weights are a fixed wave.
+    fn generator(path: &Path) {
+        let net = SMALL.generator();
+        let row = |n: usize| (0..n).map(|i| 0.3 * ((i as f32) * 0.37).sin()).collect::<Vec<f32>>();
+        let running = vec![1.0; net.running_stride];
+        let tensors = crate::model::export(&net, &row(net.stride), &running);
+        checkpoint::save(path, &tensors, &BTreeMap::new()).unwrap();
+    }
+
+    fn args(dir: &Path, device: &str) -> SampleArgs {
+        SampleArgs {
+            generator: dir.join("g.safetensors"),
+            n: 5,
+            seed: 3,
+            latents: None,
+            out: dir.join("grid.png"),
+            save_images: Some(dir.join("images.safetensors")),
+            save_latents: Some(dir.join("latents.safetensors")),
+            device: device.into(),
+        }
+    }
+
+    fn images(dir: &Path) -> (Vec<usize>, Vec<f32>) {
+        checkpoint::load(&dir.join("images.safetensors")).unwrap().f32_any("images").unwrap()
+    }
+
+    #[test]
+    fn latents_written_and_read_back_give_the_same_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        generator(&dir.join("g.safetensors"));
+        run(args(dir, "cpu")).unwrap();
+        let (shape, first) = images(dir);
+        assert_eq!(shape, [5, 3, 16, 16]);
+        assert!(first.iter().all(|v| v.abs() <= 1.0) && first.iter().any(|v| v.abs() > 0.05));
+        std::fs::rename(dir.join("latents.safetensors"), dir.join("again.safetensors")).unwrap();
+        run(SampleArgs { latents: Some(dir.join("again.safetensors")), ..args(dir, "cpu") }).unwrap();
+        assert_eq!(images(dir).1, first);
+        run(SampleArgs { seed: 4, ..args(dir, "cpu") }).unwrap();
+        assert_ne!(images(dir).1, first);
+    }
+
+    #[test]
+    fn what_is_no_generator_or_no_latent_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        assert!(run(args(dir, "cpu")).unwrap_err().to_string().contains("g.safetensors"));
+        save(&dir.join("g.safetensors"), "other", vec![1], vec![0.0]).unwrap();
+        assert_eq!(run(args(dir, "cpu")).unwrap_err().exit_code(), 2);
+        let path = dir.join("z.safetensors");
+        for (shape, expected) in [(vec![2, 4], "expected [n, 5]"), (vec![8], "expected [n, 5]")] {
+            save(&path, "latents", shape, vec![0.0; 8]).unwrap();
+            assert!(read_latents(&path, 5).unwrap_err().to_string().contains(expected));
+        }
+        save(&path, "latents", vec![1, 2], vec![0.0, f32::NAN]).unwrap();
+        assert!(read_latents(&path, 2).unwrap_err().to_string().contains("element 1"));
+    }
+}
