@@ -213,3 +213,12 @@ fn a_refusing_engine_is_a_verdict() {
     let result = check_case(&mut crate::exec::CpuEngine::new(), &repro, Options::default()).unwrap();
     assert!(matches!(result.verdict, Verdict::Fail(Failure::Engine(_))), "the cpu engine has no test row");
 }
+
+#[test]
+fn parameters_beyond_the_tables_are_input_errors() {
+    let text = "adam:clients=1,n=4,stride=64,table_stride=2,beta1=0.5,beta2=0.9,eps=1e-8,one_minus_beta1=0.5,one_minus_beta2=0.1";
+    let repro = Repro::parse(text).unwrap();
+    let error = check_case(&mut ReferenceEngine::new(), &repro, Options::default()).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("outside the inputs"), "{error}");
+}

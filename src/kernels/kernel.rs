@@ -246,6 +246,15 @@ pub fn grid_fits(build: &Build) -> Result<(), String> {
     }
 }
 
+/// The number of elements of a tensor with these sides.
+///
+/// # Errors
+/// When u32 does not hold it.
+pub fn product(what: &str, sides: &[u32]) -> Result<u32, String> {
+    let all = sides.iter().try_fold(1u32, |n, side| n.checked_mul(*side));
+    all.ok_or_else(|| format!("{what} of {sides:?}: more elements than u32 holds"))
+}
+
 /// Extent of a per-client tensor: the last client's end. Refuses zero clients, strides below the length or off the
 /// 64-word alignment (with one client the stride does not matter), and extents that u32 indices cannot reach.
 ///

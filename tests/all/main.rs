@@ -4,3 +4,4 @@ mod catalogue;
 mod federation;
 mod layers;
 mod reflection;
+mod validate;

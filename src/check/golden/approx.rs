@@ -10,6 +10,12 @@ const TINY: f64 = f32::MIN_POSITIVE as f64;
 /// One ulp, relative to the value, at worst.
 pub const ULP: f64 = 2.0 * U;
 
+/// Additions that a term of a reduction over `n` elements passes through at most: the kernels keep at least 32 partial sums,
+/// then add them as a tree.
+pub fn depth(n: usize) -> usize {
+    n.min(n.div_ceil(32) + 8)
+}
+
 /// A value and the largest error of its f32 evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Approx {

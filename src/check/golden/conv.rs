@@ -4,6 +4,7 @@
 //! either is the other, the weight gradient contracts both. PyTorch's weights are [small channels][large channels][k][k]
 //! for both: OIHW of a convolution, IOHW of a transposed one.
 
+use super::approx::depth;
 use super::lab::{Computed, Lab, channels_last, channels_second};
 use super::{Case, GoldenTensor};
 use crate::Result;
@@ -162,11 +163,11 @@ pub fn backward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     ])
 }
 
-/// gamma(K + 1) sum|dy| for each channel.
-fn bias_bounds(dy: &GoldenTensor, [_, c, h, w]: [usize; 4]) -> Vec<f64> {
-    let mut scale = Scale(vec![(0.0, 0); c]);
-    dy.values.iter().enumerate().for_each(|(i, v)| scale.add(i / (h * w) % c, *v));
-    scale.bounds()
+/// Bound of the sum of dy for each channel.
+fn bias_bounds(dy: &GoldenTensor, [n, c, h, w]: [usize; 4]) -> Vec<f64> {
+    let mut scale = vec![0.0; c];
+    dy.values.iter().enumerate().for_each(|(i, v)| scale[i / (h * w) % c] += v.abs());
+    scale.iter().map(|s| gamma(depth(n * h * w) + 1) * s + f64::from(f32::MIN_POSITIVE)).collect()
 }
 
 /// y += b.

@@ -1,6 +1,6 @@
 //! Activations and binary cross entropy.
 
-use super::approx::Approx;
+use super::approx::{Approx, depth};
 use super::lab::{Computed, Lab};
 use super::{Case, GoldenTensor};
 use crate::Result;
@@ -122,11 +122,12 @@ pub fn bce(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
         let linear = Approx::exact(x.abs()) * if *x > 0.0 { one - t } else { t };
         linear + Approx::new(log, e.e + gamma(14) * log)
     });
-    let mean = Approx::sum(terms, n.div_ceil(32) + 8) / count;
-    // q = sigmoid(-|x|): (1 - t) - q above 0, q - t below.
+    let mean = Approx::sum(terms, depth(n)) / count;
+    // q = sigmoid(-|x|): (1 - t) - q above 0, q - t below. The expected values are sigmoid(x) - t in f64, which loses a q
+    // below 2^-53 that f32 still has.
     let gradient = |x: &f64| {
         let q = Approx::exact(-x.abs()).sigmoid();
-        (if *x > 0.0 { (one - t) - q } else { q - t } / count).e
+        (if *x > 0.0 { (one - t) - q } else { q - t } / count).e + f64::EPSILON / len
     };
     let bounds = x.values.iter().map(gradient).collect();
     Ok(vec![

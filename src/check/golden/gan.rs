@@ -64,6 +64,9 @@ fn read(case: &Case) -> Result<(Gan, u32)> {
     let below_one = 1.0 - 1e-9;
     let (b1, b2) = (case.number("beta1", 0.0, below_one, None)?, case.number("beta2", 0.0, below_one, None)?);
     let gan = Gan::new(arch, b1, b2, 1e-8).map_err(|e| case.malformed(e))?;
+    if let Some(name) = case.inputs.keys().find(|name| name.ends_with(".num_batches_tracked")) {
+        return Err(case.malformed(format!("unknown tensor `in.{name}`: a case has no num_batches_tracked")));
+    }
     let norms = gan.g.layers.iter().chain(&gan.d.layers).filter(|l| l.running.is_some());
     if norms.map(|l| batch * l.output[0] * l.output[1]).min() == Some(1) {
         return Err(case.malformed("batch statistics need 2 values a channel"));

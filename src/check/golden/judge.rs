@@ -15,6 +15,8 @@ pub struct WorstElement {
     pub expected: f64,
     /// |got - expected|.
     pub err: f64,
+    /// What is allowed: for this element, or for the L2 norm of the whole tensor's difference.
+    pub allowed: f64,
 }
 
 /// One expected tensor's verdict.
@@ -47,53 +49,45 @@ pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
     let got: Vec<f64> = result.got.iter().map(|v| *v as f64).collect();
     // Expected values in f32 carry a rounding of their own.
     let slack = |i: usize| if expected.single { U * expected.values[i].abs() } else { 0.0 };
-    let (percents, whole, measure): (Vec<f64>, Option<f64>, String) = match &result.rule {
-        Rule::Each(bounds) => {
-            let each = |i: usize| share((got[i] - expected.values[i]).abs(), bounds[i] + slack(i));
-            ((0..got.len()).map(each).collect(), None, "rounding bound of each element".into())
-        }
+    let each = |bound: &dyn Fn(usize) -> f64| (0..got.len()).map(|i| bound(i) + slack(i)).collect();
+    let l2_expected = || l2(expected.values.iter().copied());
+    let (allowed, whole, measure): (Vec<f64>, bool, String) = match &result.rule {
+        Rule::Each(bounds) => (each(&|i| bounds[i]), false, "rounding bound of each element".into()),
         Rule::Close(relative) => {
-            let each = |i: usize| {
-                let want: f64 = expected.values[i];
-                share((got[i] - want).abs(), relative * want.abs().max(1.0) + slack(i))
-            };
-            ((0..got.len()).map(each).collect(), None, format!("{relative:e} of max(1, |expected|)"))
+            let bounds = each(&|i| relative * expected.values[i].abs().max(1.0));
+            (bounds, false, format!("{relative:e} of max(1, |expected|)"))
         }
-        Rule::Equal => {
-            let equal = |i: usize| {
-                let want = expected.values[i];
-                let same = result.got[i].to_bits() == (want as f32).to_bits() && want as f32 as f64 == want;
-                if same { 0.0 } else { f64::INFINITY }
-            };
-            ((0..got.len()).map(equal).collect(), None, "equal bits".into())
-        }
+        Rule::Equal => (vec![0.0; got.len()], false, "equal bits".into()),
         Rule::RelativeL2(bound) => {
-            let norm = l2(expected.values.iter().copied());
-            whole_tensor(&got, expected, bound * norm, format!("{bound:e} of the expected L2 norm {norm:.3e}"))
+            let norm = l2_expected();
+            (vec![bound * norm; got.len()], true, format!("{bound:e} of the expected L2 norm {norm:.3e}"))
         }
         Rule::Update { before, share, floor, cap } => {
-            let (all, norm) =
-                (l2(expected.values.iter().copied()), l2(expected.values.iter().zip(before).map(|(e, b)| e - b)));
-            let measure = format!("{share:e} of the expected update's L2 norm {norm:.3e}");
-            whole_tensor(&got, expected, (share * norm + floor * all).min(cap * all), measure)
+            let (all, norm) = (l2_expected(), l2(expected.values.iter().zip(before).map(|(e, b)| e - b)));
+            let bound = (share * norm + floor * all).min(cap * all);
+            (vec![bound; got.len()], true, format!("{share:e} of the expected update's L2 norm {norm:.3e}"))
         }
     };
+    let errors: Vec<f64> = got.iter().zip(&expected.values).map(|(g, e)| (g - e).abs()).collect();
+    let equal = |i: usize| got[i].to_bits() == expected.values[i].to_bits() && !got[i].is_nan();
+    let percents: Vec<f64> = match &result.rule {
+        Rule::Equal => (0..got.len()).map(|i| if equal(i) { 0.0 } else { f64::INFINITY }).collect(),
+        _ => errors.iter().zip(&allowed).map(|(err, bound)| share(*err, *bound)).collect(),
+    };
     let at = (0..percents.len()).max_by(|a, b| percents[*a].total_cmp(&percents[*b]));
-    let percent = whole.or(at.map(|i| percents[i])).unwrap_or(0.0);
+    let percent = match at {
+        Some(i) if whole => share(l2(errors.iter().copied()), allowed[i]),
+        Some(i) => percents[i],
+        None => 0.0,
+    };
     let worst = at.map(|i| WorstElement {
         index: unravel(i, &expected.shape),
         got: got[i],
         expected: expected.values[i],
-        err: (got[i] - expected.values[i]).abs(),
+        err: errors[i],
+        allowed: allowed[i],
     });
     TensorVerdict { name: format!("out.{}", result.name), passed: percent <= 100.0, percent, worst, measure }
-}
-
-/// Shares by which elements are ranked, and the share of the whole tensor's bound.
-fn whole_tensor(got: &[f64], expected: &GoldenTensor, bound: f64, measure: String) -> (Vec<f64>, Option<f64>, String) {
-    let differences: Vec<f64> = got.iter().zip(&expected.values).map(|(g, e)| g - e).collect();
-    let whole = share(l2(differences.iter().copied()), bound);
-    (differences.iter().map(|d| share(d.abs(), bound)).collect(), Some(whole), measure)
 }
 
 fn l2(values: impl Iterator<Item = f64>) -> f64 {

@@ -1,7 +1,7 @@
 //! Batch norm in training mode, forward and backward.
 
 use super::Case;
-use super::approx::Approx;
+use super::approx::{Approx, depth};
 use super::lab::{Computed, Lab, channels_last, channels_second};
 use crate::Result;
 use crate::exec::Tensor;
@@ -10,11 +10,6 @@ use crate::kernels::{U, gamma};
 /// Rows and channels of the internal layout, which is [N H W][C].
 fn rows(shape: [usize; 4]) -> usize {
     shape[0] * shape[2] * shape[3]
-}
-
-/// Additions that a term of a sum over `rows` passes through: the kernels keep at least 32 partial sums, then a tree.
-fn depth(rows: usize) -> usize {
-    rows.div_ceil(32) + 8
 }
 
 /// Values of each channel of an NCHW tensor.

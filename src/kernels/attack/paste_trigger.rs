@@ -1,7 +1,7 @@
 //! Pasting the backdoor trigger.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, split, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, product, split, strided,
 };
 
 crate::params! {
@@ -76,9 +76,7 @@ impl Kernel for PasteTrigger {
         if !(0.0..=1.0).contains(&p.opacity) {
             return Err(format!("opacity {}: must be within 0..=1", p.opacity));
         }
-        let image = p.h as u64 * p.w as u64 * p.c as u64;
-        let batch =
-            u32::try_from(image * p.batch as u64).map_err(|_| format!("{} images of {image} elements", p.batch))?;
+        let batch = product("batch", &[p.batch, p.h, p.w, p.c])?;
         Ok(vec![
             strided(p.clients, p.x_stride, batch)?,
             (p.th * p.tw * p.c) as usize,

@@ -38,7 +38,7 @@ crate::params! {
     }
 }
 
-use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, Params, U, gamma, strided};
+use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, Params, U, gamma, product, strided};
 
 impl ConvParams {
     /// Kernel taps, k^2.
@@ -126,16 +126,9 @@ impl ConvParams {
         if self.splits > MAX_GROUPS / self.clients.max(1) {
             return Err(format!("{} splits of {} clients: at most {MAX_GROUPS} together", self.splits, self.clients));
         }
-        let product = |sides: [u32; 5]| sides.iter().try_fold(1u32, |n, side| n.checked_mul(*side));
-        for (what, sides) in [
-            ("large side", [self.n, self.h, self.w, self.ci, 1]),
-            ("weights", [self.co, self.k, self.k, self.ci, self.splits]),
-            ("small side", [self.n, self.oh, self.ow, self.co, 1]),
-        ] {
-            if product(sides).is_none() {
-                return Err(format!("{what} {sides:?}: more elements than u32 holds"));
-            }
-        }
+        product("large side", &[self.n, self.h, self.w, self.ci])?;
+        product("weights", &[self.co, self.k, self.k, self.ci, self.splits])?;
+        product("small side", &[self.n, self.oh, self.ow, self.co])?;
         Ok([
             strided(self.clients, self.large_stride, self.large())?,
             strided(self.clients, self.weight_stride, self.weights() * self.splits)?,

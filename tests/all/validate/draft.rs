@@ -1,5 +1,4 @@
 //! Golden cases as editable drafts.
-#![allow(dead_code)]
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, serialize_to_file};

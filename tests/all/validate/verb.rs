@@ -1,0 +1,106 @@
+//! The verb as a process: exit codes, tables, reports, replaced shaders.
+
+use super::draft::{Draft, folder};
+use fedgan::gpu::{GpuEngine, GpuOptions};
+use fedgan::kernels::shader;
+use std::process::Command;
+
+/// Exit code, standard output, standard error.
+fn fedgan(args: &[&str]) -> (i32, String, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_fedgan")).arg("validate").args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+#[test]
+fn kernels_and_repros() {
+    let (code, out, err) = fedgan(&["--device", "cpu", "fill", "split_sum"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("worst element") && out.contains("split_sum") && out.contains("all passed"), "{out}");
+    let (code, out, _) = fedgan(&["--device", "cpu", "fill:clients=2,n=5,y_stride=128,value=-2.5"]);
+    assert!(code == 0 && out.contains("1 cases, 10 elements"), "{out}");
+    for (args, needle) in [
+        (vec!["--device", "cpu", "convolve"], "there are: conv2d"),
+        (vec!["--device", "cpu", "fill:n=5"], "missing clients, y_stride, value"),
+        (vec!["--device", "no such adapter", "fill"], "no such adapter"),
+        (vec!["--device", "cpu", "--golden", "nowhere"], "nowhere"),
+        (vec!["--device", "cpu", "--shader", "nowhere/fill.wgsl"], "cannot be read"),
+        (vec!["--wrong"], "--wrong"),
+    ] {
+        let (code, out, err) = fedgan(&args);
+        assert_eq!(code, 2, "{args:?}: {out}{err}");
+        assert!(err.contains(needle), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn golden_folders_and_the_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report.json");
+    let report = report.to_str().unwrap();
+    let golden = folder();
+    let (code, out, err) = fedgan(&["--device", "cpu", "--golden", golden.to_str().unwrap(), "--json", report]);
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(out.contains("golden: 23 passed, 0 failed, 5 not run") && out.contains("rmsprop: not built yet"), "{out}");
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(json["golden"].as_array().unwrap().len(), 28);
+    assert_eq!(json["device"]["engine"], "cpu");
+    assert_eq!(json["passed"], false);
+    let one = golden.join("wmean.safetensors");
+    let (code, out, _) = fedgan(&["--device", "cpu", "--golden", one.to_str().unwrap(), "fill", "--json", report]);
+    assert!(code == 0 && out.contains("golden: 1 passed") && out.contains("all passed"), "{out}");
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!((&json["kernels"][0]["kernel"], &json["passed"]), (&"fill".into(), &true.into()));
+
+    // The worst code wins in the order 1, 2, 0.
+    let mut bad = Draft::read(&one);
+    bad.values_mut("out.y")[3] += 0.1;
+    let folder = tempfile::tempdir().unwrap();
+    bad.write_to(&folder.path().join("bad.safetensors"));
+    std::fs::copy(&one, folder.path().join("good.safetensors")).unwrap();
+    std::fs::copy(golden.join("rmsprop.safetensors"), folder.path().join("later.safetensors")).unwrap();
+    let (code, out, _) = fedgan(&["--device", "cpu", "--golden", folder.path().to_str().unwrap()]);
+    assert!(code == 1 && out.contains("golden: 1 passed, 1 failed, 1 not run"), "{out}");
+    assert!(out.contains("worst [3]"), "{out}");
+    let (code, _, err) = fedgan(&["--device", "cpu", "fill", "--json", "/nowhere/at/all.json"]);
+    assert!(code == 2 && err.contains("cannot be written"), "{err}");
+}
+
+/// An edited shader takes the kernel's place without a rebuild: the same text passes, a wrong one and one that does not
+/// compile fail, a name that no kernel has is refused.
+#[test]
+fn edited_shaders() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let fill = shader::source("util/fill.wgsl").unwrap();
+    let same = write("fill.wgsl", fill);
+    let (code, _, err) = fedgan(&["--device", "cpu", "--shader", &same]);
+    assert!(code == 2 && err.contains("needs a GPU device"), "{err}");
+    let other = write("other.wgsl", fill);
+    let (code, _, err) = fedgan(&["--device", "gpu", "--shader", &other]);
+    assert!(code == 2 && err.contains("`other`") && err.contains("conv2d_direct"), "{err}");
+    if let Err(why) = GpuEngine::open("gpu", GpuOptions::default()) {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let (code, out, err) = fedgan(&["--shader", &same]);
+    assert!(code == 0 && out.contains("3 cases"), "{out}{err}");
+    let wrong = write("fill.wgsl", &fill.replace("= p.value", "= p.value * 1.01"));
+    let (code, out, _) = fedgan(&["--shader", &wrong]);
+    assert!(code == 1 && out.contains("repeat with: fedgan validate 'fill:clients=1"), "{out}");
+    let stray = write("fill.wgsl", &fill.replace("i < p.n;", "i <= p.n;"));
+    let (code, out, _) = fedgan(&["--shader", &stray]);
+    assert!(code == 1 && out.contains("FAIL"), "{out}");
+    let broken = write("fill.wgsl", &fill.replace("p.value", "p.valve"));
+    let (code, out, _) = fedgan(&["--shader", &broken]);
+    assert!(code == 1 && out.contains("valve"), "{out}");
+    // A variant's file: only that class runs.
+    let direct = shader::source("nn/conv2d_direct.wgsl").unwrap();
+    let direct = write("conv2d_direct.wgsl", direct);
+    let (code, out, err) = fedgan(&["--shader", &direct]);
+    assert!(code == 0 && out.contains("direct") && !out.contains("tiled"), "{out}{err}");
+}
