@@ -156,7 +156,7 @@ impl Default for RunConfig {
         RunConfig {
             name: "default".into(),
             seed: 1,
-            rounds: 30,
+            rounds: 60,
             device: "auto".into(),
             model: ModelConfig::default(),
             train: TrainConfig::default(),
