@@ -2,5 +2,7 @@
 
 mod catalogue;
 mod federation;
+mod golden;
+mod golden_support;
 mod layers;
 mod reflection;
