@@ -29,7 +29,8 @@ fn wrong_names_parameters_and_shapes() {
             d.meta("params", text);
         }
     };
-    let cases: Vec<(Box<dyn Fn(&mut Draft)>, &[&str])> = vec![
+    type Malformed = (Box<dyn Fn(&mut Draft)>, &'static [&'static str]);
+    let cases: Vec<Malformed> = vec![
         (Box::new((|d| _ = d.tensors.remove("in.w")) as Change), &["`in.w` is missing"]),
         (Box::new((|d| _ = d.put("in.gain", &[1], vec![1.0])) as Change), &["`in.gain`", "allowed: in.x, in.w, in.b"]),
         (Box::new((|d| _ = d.put("out.z", &[1], vec![1.0])) as Change), &["`out.z`", "allowed: out.y"]),
