@@ -144,6 +144,37 @@ mod tests {
         }
     }
 
+    /// Whatever numbers a user types: a refusal or a grid that every device takes, never a panic.
+    #[test]
+    fn any_numbers_are_refused_or_fit() {
+        let mut random = crate::check::fill::Random::new(5, "any numbers", &[], 0);
+        let interesting = [0, 1, 2, 3, 4, 5, 7, 16, 64, 128, 65535, 65536, 1 << 20, u32::MAX / 4, u32::MAX];
+        let mut accepted = 0;
+        for kernel in kernels::CATALOGUE {
+            let cases = kernel.cases();
+            for _ in 0..4000 {
+                // A catalogue case with one to three values replaced, so that many get past the first checks.
+                let mut words = cases[random.below(cases.len() as u32) as usize].clone();
+                for _ in 0..1 + random.below(3) {
+                    let at = random.below(words.len() as u32) as usize;
+                    words[at] = match random.below(4) {
+                        0 => random.bits() as u32,
+                        _ => interesting[random.below(interesting.len() as u32) as usize],
+                    };
+                }
+                if kernel.extents(&words).is_ok() {
+                    accepted += 1;
+                    for class in kernels::Class::ALL {
+                        let grid = kernel.build(&words, class).grid;
+                        let repro = Repro { kernel: *kernel, params: words.clone(), seed: 0 };
+                        assert!(grid.iter().all(|g| (1..=65535).contains(g)), "{repro}: grid {grid:?}");
+                    }
+                }
+            }
+        }
+        assert!(accepted > 1000);
+    }
+
     #[test]
     fn refusals_say_what_is_allowed() {
         for (text, needle) in [

@@ -80,7 +80,7 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     let device = subjects[0].engine.descriptor().clone();
     super::print(format!("device: {reason}\n"))?;
 
-    let kernels = check_kernels(&mut subjects, &groups, args.shader.is_some())?;
+    let kernels = check_kernels(&mut subjects, &groups)?;
     let golden = check_golden(&mut subjects, &golden_files);
     let reports: Vec<CaseReport> = golden.iter().map(|g| g.case.clone()).collect();
     let code = if kernels.iter().all(Row::passed) { golden::exit_code(&reports) } else { 1 };
@@ -163,7 +163,7 @@ fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) -> Result<(Ve
 }
 
 /// Every group on every subject; cases that both classes build alike run once.
-fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>], every_class: bool) -> Result<Vec<Row>> {
+fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<Row>> {
     let total: usize = groups.iter().map(Vec::len).sum::<usize>() * subjects.len();
     let bar = progress(total as u64);
     let mut rows = Vec::new();
@@ -174,7 +174,7 @@ fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>], every_class: b
         let mut checker = Checker::new(subject.engine.as_mut());
         for group in groups {
             let cases = match class {
-                Some(class) if at > 0 && !every_class => suite::differing(group, class),
+                Some(class) if at > 0 => suite::differing(group, class),
                 _ => group.clone(),
             };
             if cases.is_empty() {

@@ -232,6 +232,20 @@ pub fn linear_grid(n: u32, per_group: u32, clients: u32) -> [u32; 3] {
     [ceil_div(n, per_group).clamp(1, 4096), 1, clients.max(1)]
 }
 
+/// The largest number of workgroups in a dimension that every device takes.
+pub const MAX_GROUPS: u32 = 65535;
+
+/// Refuses a grid that some device would refuse.
+///
+/// # Errors
+/// Says how many groups there are.
+pub fn grid_fits(build: &Build) -> Result<(), String> {
+    match build.grid.iter().find(|g| !(1..=MAX_GROUPS).contains(*g)) {
+        Some(groups) => Err(format!("a grid of {groups} workgroups in one dimension: at most {MAX_GROUPS}")),
+        None => Ok(()),
+    }
+}
+
 /// Extent of a per-client tensor: the last client's end. Refuses zero clients, strides below the length or off the
 /// 64-word alignment (with one client the stride does not matter), and extents that u32 indices cannot reach.
 ///
@@ -240,6 +254,9 @@ pub fn linear_grid(n: u32, per_group: u32, clients: u32) -> [u32; 3] {
 pub fn strided(clients: u32, stride: u32, len: u32) -> Result<usize, String> {
     if clients == 0 || len == 0 {
         return Err(format!("{clients} clients of {len} elements: both must be at least 1"));
+    }
+    if clients > MAX_GROUPS {
+        return Err(format!("{clients} clients: at most {MAX_GROUPS}, the groups of one grid dimension"));
     }
     if clients > 1 && (stride < len || !stride.is_multiple_of(64)) {
         return Err(format!("client stride {stride}: must be a multiple of 64 and at least {len}"));

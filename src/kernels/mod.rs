@@ -21,7 +21,7 @@ pub mod util;
 
 pub use bound::{U, gamma};
 pub use kernel::{
-    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, ceil_div, linear_grid, split, strided,
+    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, linear_grid, split, strided,
 };
 pub use params::{Field, Params, Scalar};
 

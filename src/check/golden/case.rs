@@ -138,13 +138,14 @@ impl Case {
     /// # Errors
     /// When it is missing, not whole, or out of range.
     pub fn whole(&self, key: &str, low: u32, high: u32) -> Result<u32> {
-        let value = self.number(key, low as f64, high as f64, None)?;
-        if value.fract() != 0.0 {
-            return Err(
-                self.malformed(format!("parameter `{key}` is {value}, must be a whole number, {low} to {high}"))
-            );
+        let found = self.params.get(key).map_or("missing".into(), |v| v.to_string());
+        match self.params.get(key).and_then(serde_json::Value::as_f64) {
+            Some(v) if v.fract() == 0.0 && v >= f64::from(low) && v <= f64::from(high) => Ok(v as u32),
+            _ => {
+                let allowed = format!("must be a whole number, {low} to {high}");
+                Err(self.malformed(format!("parameter `{key}` is {found}, {allowed}")))
+            }
         }
-        Ok(value as u32)
     }
 }
 

@@ -105,7 +105,7 @@ impl<'e> Lab<'e> {
     /// When the row does not know the parameters or refuses them.
     pub fn launch(&mut self, kernel: &str, params: &[(&str, f64)], args: &[Tensor]) -> Result<()> {
         let kernel = self.kernel(kernel)?;
-        let words = params_by_name(kernel, params)?;
+        let words = params_by_name(kernel, params).map_err(|e| Error::input(format!("{}: {e}", self.label)))?;
         self.launch_words(kernel, words, args)
     }
 

@@ -38,7 +38,7 @@ crate::params! {
     }
 }
 
-use crate::kernels::{Cost, Fill, Inputs, Params, U, gamma, strided};
+use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, Params, U, gamma, strided};
 
 impl ConvParams {
     /// Kernel taps, k^2.
@@ -64,12 +64,12 @@ impl ConvParams {
 
     /// The side of the small map of a convolution: floor((side + 2 pad - k) / stride) + 1; `None` if the kernel does not fit.
     pub fn small_side(side: u32, k: u32, stride: u32, pad: u32) -> Option<u32> {
-        Some((side + 2 * pad).checked_sub(k)? / stride + 1)
+        Some(side.checked_add(2 * pad)?.checked_sub(k)? / stride + 1)
     }
 
     /// The side of the large map of a transposed convolution: (side - 1) stride - 2 pad + k.
     pub fn large_side(side: u32, k: u32, stride: u32, pad: u32) -> Option<u32> {
-        ((side.checked_sub(1)?) * stride + k).checked_sub(2 * pad).filter(|s| *s > 0)
+        side.checked_sub(1)?.checked_mul(stride)?.checked_add(k)?.checked_sub(2 * pad).filter(|s| *s > 0)
     }
 
     /// Geometry with client strides rounded up to the bank's alignment, one split, no accumulation.
@@ -122,6 +122,19 @@ impl ConvParams {
                 "splits {}, accumulate {}: only one split can accumulate",
                 self.splits, self.accumulate
             ));
+        }
+        if self.splits > MAX_GROUPS / self.clients.max(1) {
+            return Err(format!("{} splits of {} clients: at most {MAX_GROUPS} together", self.splits, self.clients));
+        }
+        let product = |sides: [u32; 5]| sides.iter().try_fold(1u32, |n, side| n.checked_mul(*side));
+        for (what, sides) in [
+            ("large side", [self.n, self.h, self.w, self.ci, 1]),
+            ("weights", [self.co, self.k, self.k, self.ci, self.splits]),
+            ("small side", [self.n, self.oh, self.ow, self.co, 1]),
+        ] {
+            if product(sides).is_none() {
+                return Err(format!("{what} {sides:?}: more elements than u32 holds"));
+            }
         }
         Ok([
             strided(self.clients, self.large_stride, self.large())?,

@@ -1,7 +1,7 @@
 //! Convolution, large side to small side; also the data gradient of a transposed convolution.
 
 use super::conv::{self, ConvParams, Sum};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, split};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split};
 
 /// y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci].
 pub struct Conv2d;
@@ -35,7 +35,9 @@ impl Kernel for Conv2d {
         }
     }
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        ConvParams::from_words(words).check().map(|e| e.to_vec())
+        let extents = ConvParams::from_words(words).check().map(|e| e.to_vec())?;
+        Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(words, *class)))?;
+        Ok(extents)
     }
     fn build(&self, words: &[u32], class: Class) -> Build {
         let p = ConvParams::from_words(words);
