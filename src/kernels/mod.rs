@@ -21,7 +21,8 @@ pub mod util;
 
 pub use bound::{U, gamma};
 pub use kernel::{
-    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, linear_grid, split, strided,
+    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits,
+    linear_grid, split, strided,
 };
 pub use params::{Field, Params, Scalar};
 
@@ -36,9 +37,22 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
     &nn::batch_norm_apply::BatchNormApply,
     &nn::batch_norm_backward_reduce::BatchNormBackwardReduce,
     &nn::batch_norm_backward_apply::BatchNormBackwardApply,
+    &nn::instance_norm_stats::InstanceNormStats,
+    &nn::instance_norm_apply::InstanceNormApply,
+    &nn::instance_norm_backward_reduce::InstanceNormBackwardReduce,
+    &nn::instance_norm_backward_apply::InstanceNormBackwardApply,
+    &nn::instance_norm_param_grad::InstanceNormParamGrad,
+    &nn::instance_norm_second_reduce::InstanceNormSecondReduce,
+    &nn::instance_norm_second_apply::InstanceNormSecondApply,
+    &nn::instance_norm_second_param_grad::InstanceNormSecondParamGrad,
     &nn::activation::Activation,
     &nn::activation_backward::ActivationBackward,
     &nn::bce_with_logits::BceWithLogits,
+    &nn::interpolate::Interpolate,
+    &nn::image_square_sum::ImageSquareSum,
+    &nn::gradient_penalty::GradientPenalty,
+    &nn::gradient_penalty_seed::GradientPenaltySeed,
+    &nn::wasserstein_loss::WassersteinLoss,
     &nn::bias_add::BiasAdd,
     &nn::channel_sum::ChannelSum,
     &util::fill::Fill,
@@ -46,6 +60,7 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
     &rng::rng_uniform::RngUniform,
     &rng::rng_normal::RngNormal,
     &optim::adam::Adam,
+    &optim::rmsprop::Rmsprop,
     &attack::paste_trigger::PasteTrigger,
     &fed::weighted_mean::WeightedMean,
     &fed::broadcast::Broadcast,

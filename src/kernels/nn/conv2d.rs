@@ -1,7 +1,9 @@
 //! Convolution, large side to small side; also the data gradient of a transposed convolution.
 
 use super::conv::{self, ConvParams, Sum};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split,
+};
 
 /// y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci].
 pub struct Conv2d;

@@ -1,7 +1,9 @@
 //! Weight gradient of a convolution, and of a transposed one with its sides exchanged.
 
 use super::conv::{self, ConvParams, Sum};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split,
+};
 
 /// dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co].
 ///
@@ -38,7 +40,8 @@ impl Kernel for Conv2dWeightGrad {
         }
     }
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let extents = ConvParams::from_words(words).check().map(|[large, weights, small]| vec![large, small, weights])?;
+        let extents =
+            ConvParams::from_words(words).check().map(|[large, weights, small]| vec![large, small, weights])?;
         Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(words, *class)))?;
         Ok(extents)
     }

@@ -1,7 +1,9 @@
 //! Transposed convolution, small side to large side; also the data gradient of a convolution.
 
 use super::conv::{self, ConvParams, Sum};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split,
+};
 
 /// x[n, y, x, ci] = sum over the taps with y = oy s + ky - pad, x = ox s + kx - pad, and co, of small[n, oy, ox, co] w[co, ky, kx, ci].
 pub struct ConvTranspose2d;
@@ -35,7 +37,8 @@ impl Kernel for ConvTranspose2d {
         }
     }
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let extents = ConvParams::from_words(words).check().map(|[large, weights, small]| vec![small, weights, large])?;
+        let extents =
+            ConvParams::from_words(words).check().map(|[large, weights, small]| vec![small, weights, large])?;
         Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(words, *class)))?;
         Ok(extents)
     }
