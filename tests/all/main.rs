@@ -3,4 +3,6 @@
 mod catalogue;
 mod federation;
 mod layers;
+mod penalty;
 mod reflection;
+mod regularised;
