@@ -82,13 +82,9 @@ pub fn run(args: RunArgs) -> Result<u8> {
     progress.finish();
     let summary = experiment.end()?;
     if !args.quiet {
-        println!("{summary}");
-        println!(
-            "time      {} for {} rounds",
-            crate::report::progress::duration(started.elapsed().as_secs_f64()),
-            experiment.plan().rounds
-        );
-        println!("look at   {}", dir.file("samples.png").display());
+        let time = crate::report::progress::duration(started.elapsed().as_secs_f64());
+        let (rounds, picture) = (experiment.plan().rounds, dir.file("samples.png"));
+        super::print(format!("{summary}\ntime      {time} for {rounds} rounds\nlook at   {}\n", picture.display()))?;
     }
     Ok(0)
 }

@@ -122,7 +122,7 @@ fn deserialise(mut tree: Table, problems: &mut Problems) -> RunConfig {
         let alone = Table::from_iter([(name.to_string(), value.clone())]);
         match alone.try_into::<RunConfig>() {
             Ok(_) => true,
-            Err(error) => problems.push(format!("{name}: {}", error.message())),
+            Err(error) => problems.push(format!("{name}: {}", error.message().trim())),
         }
     });
     tree.try_into().unwrap_or_default()

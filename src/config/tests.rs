@@ -120,7 +120,7 @@ fn wrong_types_and_ranges_name_the_path() {
         let expected = expected.split(" = none").next().unwrap();
         assert!(message.contains(expected), "{set}: {message}");
     }
-    let late = refusal("", &["attack.malicious=1", "attack.start_round=30"]);
+    let late = refusal("", &["attack.malicious=1", "rounds=30", "attack.start_round=30"]);
     assert!(late.contains("attack.start_round = 30: must be below rounds"), "{late}");
 }
 

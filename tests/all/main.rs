@@ -2,6 +2,8 @@
 
 mod catalogue;
 mod federation;
+mod golden;
+mod golden_support;
 mod layers;
 mod penalty;
 mod reflection;

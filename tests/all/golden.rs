@@ -1,12 +1,10 @@
 //! The public golden cases on every engine, and corrupted twins of them.
 
-mod golden_support;
-
+use crate::golden_support::{Draft, folder};
 use fedgan::check::golden::{Outcome, exit_code, files, run_file};
 use fedgan::exec::{CpuEngine, Engine, ReferenceEngine};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
-use golden_support::{Draft, folder};
 
 /// Every case passes.
 fn run_all(engine: &mut dyn Engine) {
