@@ -11,7 +11,8 @@ mod validate;
 pub use plan::{Plan, Resolved};
 pub use problems::Problems;
 pub use run_config::{
-    AttackConfig, DataSection, EvaluationConfig, FederationConfig, Malicious, ModelConfig, RunConfig, TrainConfig,
+    AttackConfig, DataSection, EvaluationConfig, FederationConfig, LossKind, Malicious, ModelConfig, OptimizerKind,
+    RunConfig, TrainConfig,
 };
 
 use crate::{Error, Result};

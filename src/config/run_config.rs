@@ -3,7 +3,11 @@
 use crate::data::DataConfig;
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::fed::{Aggregate, Local, Partition, Weights};
+use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Weight of the gradient penalty where none is given (Gulrajani et al. 2017).
+const LAMBDA: f64 = 10.0;
 
 /// A whole experiment. Defaults are those of the built-in experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,13 +58,29 @@ pub struct ModelConfig {
 pub struct TrainConfig {
     /// Images of a step.
     pub batch: u32,
-    /// Adam's learning rate.
+    /// What the networks are trained for.
+    pub loss: LossKind,
+    /// Norm of the discriminator; absent: batch with bce, instance with wgan-gp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub norm: Option<Norm>,
+    /// Critic steps before each generator step (wgan-gp).
+    pub n_critic: u32,
+    /// Weight of the gradient penalty; absent: 10 with wgan-gp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lambda: Option<f64>,
+    /// Distribution of the weights between real and generated images (wgan-gp).
+    pub interpolation: Interpolation,
+    /// The optimiser of both networks.
+    pub optimizer: OptimizerKind,
+    /// Learning rate.
     pub lr: f64,
     /// Adam's decay of the first moment.
     pub beta1: f64,
     /// Adam's decay of the second moment.
     pub beta2: f64,
-    /// Adam's epsilon.
+    /// RMSprop's decay.
+    pub alpha: f64,
+    /// The optimiser's epsilon.
     pub eps: f64,
     /// Passes over a client's images in a round; or `local_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +90,49 @@ pub struct TrainConfig {
     pub local_steps: Option<u32>,
 }
 
+/// The losses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossKind {
+    /// Binary cross entropy of the logits.
+    #[default]
+    Bce,
+    /// Wasserstein distance with gradient penalty.
+    WganGp,
+}
+
+/// The optimisers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Adam.
+    #[default]
+    Adam,
+    /// RMSprop.
+    Rmsprop,
+}
+
 impl TrainConfig {
+    /// Norm, objective and optimiser; what is absent by its rule.
+    pub fn training(&self) -> Training {
+        let (norm, objective) = match self.loss {
+            LossKind::Bce => (Norm::Batch, Objective::Bce),
+            LossKind::WganGp => (
+                Norm::Instance,
+                Objective::WganGp {
+                    lambda: self.lambda.unwrap_or(LAMBDA),
+                    n_critic: self.n_critic,
+                    interpolation: self.interpolation,
+                },
+            ),
+        };
+        let optimiser = match self.optimizer {
+            OptimizerKind::Adam => Optimiser::Adam,
+            OptimizerKind::Rmsprop => Optimiser::RmsProp { lr: self.lr, alpha: self.alpha },
+        };
+        Training { norm: self.norm.unwrap_or(norm), objective, optimiser }
+    }
+
     /// Steps where `local_steps` is given, otherwise epochs (1 where nothing is given).
     pub fn local(&self) -> Local {
         self.local_steps.map_or(Local::Epochs(self.local_epochs.unwrap_or(1)), Local::Steps)
@@ -177,7 +239,22 @@ impl Default for ModelConfig {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        TrainConfig { batch: 32, lr: 2e-4, beta1: 0.5, beta2: 0.999, eps: 1e-8, local_epochs: None, local_steps: None }
+        TrainConfig {
+            batch: 32,
+            loss: LossKind::Bce,
+            norm: None,
+            n_critic: 1,
+            lambda: None,
+            interpolation: Interpolation::Uniform,
+            optimizer: OptimizerKind::Adam,
+            lr: 2e-4,
+            beta1: 0.5,
+            beta2: 0.999,
+            alpha: 0.99,
+            eps: 1e-8,
+            local_epochs: None,
+            local_steps: None,
+        }
     }
 }
 

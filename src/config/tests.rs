@@ -45,7 +45,8 @@ fn every_key_is_known_and_listed_once() {
     paths.sort_unstable();
     assert!(paths.windows(2).all(|w| w[0] != w[1]));
     for key in paths {
-        let optional = key.starts_with("data.") || ["train.local_steps", "attack.trigger.image"].contains(&key);
+        let optional =
+            key.starts_with("data.") || ["train.local_steps", "train.lambda", "attack.trigger.image"].contains(&key);
         assert!(optional || leaves.iter().any(|l| l == key), "{key} is in KEYS and in no section");
     }
 }
@@ -185,4 +186,31 @@ fn readme_has_the_table_of_keys() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let table = keys_table().unwrap();
     assert!(readme.contains(&table), "README.md lacks the output of `fedgan keys`:\n{table}");
+}
+
+#[test]
+fn regularisation_is_resolved_or_refused_with_the_reason() {
+    use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
+    assert_eq!(load_text("", &[]).unwrap().train.training(), Training::default());
+    let text = "[train]\nloss = \"wgan-gp\"\noptimizer = \"rmsprop\"\ninterpolation = \"normal\"\nn_critic = 5\n";
+    let plan = load_text(text, &[]).unwrap();
+    let objective = Objective::WganGp { lambda: 10.0, n_critic: 5, interpolation: Interpolation::Normal };
+    let optimiser = Optimiser::RmsProp { lr: 2e-4, alpha: 0.99 };
+    assert_eq!(plan.train.training(), Training { norm: Norm::Instance, objective, optimiser });
+    assert_eq!((plan.train.norm, plan.train.lambda), (Some(Norm::Instance), Some(10.0)));
+    assert!(load_text(text, &["train.norm=none", "train.lambda=0"]).is_ok());
+    for (set, expected) in [
+        ("train.norm=batch", "batch norm makes the gradient of one image depend on the others"),
+        ("train.n_critic=0", "train.n_critic = 0: must be from 1"),
+        ("train.lambda=-1", "train.lambda = -1: must be at least 0"),
+        ("train.norm=layer", "train.norm = \"layer\": must be one of \"batch\", \"instance\", \"none\""),
+        ("train.alpha=1", "train.alpha = 1: must be in [0, 1)"),
+        ("train.loss=bce", "train.n_critic = 5: critic steps need train.loss = \"wgan-gp\""),
+    ] {
+        let message = refusal(text, &[set]);
+        assert!(message.contains(expected), "{set}: {message}");
+    }
+    let message = refusal("[train]\nlambda = 10\n", &[]);
+    assert!(message.contains("the gradient penalty needs train.loss"), "{message}");
+    assert!(load_text("[train]\nlambda = 0\nnorm = \"instance\"\n", &[]).is_ok());
 }

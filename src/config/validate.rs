@@ -1,9 +1,10 @@
 //! The ranges of every value; what is absent is resolved here.
 
-use super::{AttackConfig, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
+use super::{AttackConfig, LossKind, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
 use crate::fed::Local;
 use crate::fed::{Partition, Patch};
+use crate::model::{Norm, Objective};
 
 /// The plan of `config`; `None` when anything was or is wrong, all of it in `problems`.
 pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
@@ -66,6 +67,8 @@ fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
     problems.require((0.0..1.0).contains(&train.beta1), "train.beta1", train.beta1, "in [0, 1)");
     problems.require((0.0..1.0).contains(&train.beta2), "train.beta2", train.beta2, "in [0, 1)");
     problems.require(positive(train.eps), "train.eps", train.eps, "above 0");
+    problems.require((0.0..1.0).contains(&train.alpha), "train.alpha", train.alpha, "in [0, 1)");
+    regularisation(train, problems);
     if let (Some(epochs), Some(steps)) = (train.local_epochs, train.local_steps) {
         let both = format!("{epochs} and train.local_steps = {steps}");
         problems.refuse("train.local_epochs", both, "one of the two, not both");
@@ -77,7 +80,33 @@ fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
         Local::Epochs(epochs) => Some(epochs),
         Local::Steps(_) => None,
     };
-    TrainConfig { local_epochs, ..train.clone() }
+    let lambda = match train.training().objective {
+        Objective::WganGp { lambda, .. } => Some(lambda),
+        Objective::Bce => train.lambda,
+    };
+    TrainConfig { local_epochs, norm: Some(train.training().norm), lambda, ..train.clone() }
+}
+
+/// Loss, norm, penalty and critic steps belong together.
+fn regularisation(train: &TrainConfig, problems: &mut Problems) {
+    let lambda = train.lambda.unwrap_or_default();
+    problems.require(lambda.is_finite() && lambda >= 0.0, "train.lambda", lambda, "at least 0");
+    problems.require((1..=100).contains(&train.n_critic), "train.n_critic", train.n_critic, "from 1 to 100");
+    let reason = match train.loss {
+        LossKind::WganGp if train.training().norm == Norm::Batch => {
+            "train.norm = \"batch\": must be \"instance\" or \"none\" with train.loss = \"wgan-gp\", for batch norm makes \
+             the gradient of one image depend on the others"
+                .into()
+        }
+        LossKind::Bce if lambda > 0.0 => format!(
+            "train.lambda = {lambda}: the gradient penalty needs train.loss = \"wgan-gp\", a critic without sigmoid"
+        ),
+        LossKind::Bce if train.n_critic > 1 => {
+            format!("train.n_critic = {}: critic steps need train.loss = \"wgan-gp\"", train.n_critic)
+        }
+        _ => return,
+    };
+    problems.push(reason);
 }
 
 fn federation(config: &RunConfig, problems: &mut Problems) {

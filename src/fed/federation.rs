@@ -6,10 +6,14 @@ use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
 use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
-use crate::kernels::rng::{HostRng, RngParams, Stream, rng_normal::RngNormal, seed_words};
+use crate::kernels::rng::{HostRng, RngParams, Stream, rng_normal::RngNormal, rng_uniform::RngUniform, seed_words};
+use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::difference_norm::{DifferenceNorm, DifferenceNormParams};
 use crate::kernels::util::gather_batch::{GatherBatch, GatherBatchParams};
-use crate::model::{Activations, Gan, GanBuffers, NamedTensors, Network, NetworkBank, export, record_init};
+use crate::model::{
+    Activations, CriticBatch, Gan, GanBuffers, Interpolation, NamedTensors, Network, NetworkBank, Objective, export,
+    record_init,
+};
 use crate::{Error, Result};
 
 /// What a federation does beside the networks themselves.
@@ -82,8 +86,10 @@ impl Federation {
             return Err(Error::input("federation.clients 0: at least 1 client is needed"));
         }
         let counts = data.holdings.iter().enumerate();
-        let steps: Vec<u32> =
-            counts.map(|(c, h)| settings.local.steps(c, h.len(), settings.batch)).collect::<Result<_>>()?;
+        let critic_steps = gan.training.critic_steps();
+        let steps: Vec<u32> = counts
+            .map(|(c, h)| settings.local.steps(c, h.len(), settings.batch, critic_steps))
+            .collect::<Result<_>>()?;
         let max_steps = steps.iter().copied().max().unwrap_or(1).max(1);
         let e = engine.as_mut();
         let pixels = upload_pixels(e, data.pixels)?;
@@ -278,12 +284,15 @@ fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8]) -> Result<Tensor> {
 /// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one binding.
 fn chunk_size(engine: &dyn Engine, gan: &Gan, settings: &Settings, clients: u32, max_steps: u32) -> Result<u32> {
     let sides = |net: &Network| net.layers.iter().map(|l| Activations::stride(l.output, settings.batch)).max();
+    let batches = gan.training.critic_steps() as usize;
+    let sides_of_images = Activations::stride(gan.d.layers[0].input, settings.batch) as usize;
     let candidates = [
         gan.g.stride,
         gan.d.stride,
         sides(&gan.g).unwrap_or(0) as usize,
         sides(&gan.d).unwrap_or(0) as usize,
-        align(max_steps as usize * settings.batch as usize),
+        align(max_steps as usize * batches * settings.batch as usize),
+        batches * sides_of_images,
     ];
     let largest = candidates.into_iter().max().unwrap_or(1);
     let fit = (engine.max_binding_words() / largest).min(u32::MAX as usize) as u32;
@@ -315,7 +324,7 @@ impl ChunkBuilder<'_> {
         let (gan, batch) = (self.gan, self.settings.batch);
         let buffers = gan.alloc(engine, clients, self.clients, batch, self.max_steps)?;
         let rows = clients as usize;
-        let order_stride = align(self.max_steps as usize * batch as usize);
+        let order_stride = align(self.max_steps as usize * (gan.training.critic_steps() * batch) as usize);
         let order = engine.alloc("batch order", rows * order_stride)?;
         let norms = engine.alloc("update norms", rows * align(1))?;
         let step = self.record_step(engine, &buffers, first, order, order_stride as u32)?;
@@ -342,12 +351,41 @@ impl ChunkBuilder<'_> {
         order: Tensor,
         order_stride: u32,
     ) -> Result<Recording> {
-        let (arch, batch, clients) = (self.gan.arch, b.batch, b.clients);
+        let mut rec = Recording::new();
+        let real = self.record_real(&mut rec, engine, b, order, order_stride)?;
+        let z = self.latents(engine, b, 1)?;
+        let latents = b.batch * self.gan.arch.latent;
+        match self.gan.training.objective {
+            Objective::Bce => {
+                let z_d = self.latents(engine, b, 1)?;
+                self.record_normals(&mut rec, b, first, z_d, latents, Stream::LATENT_D)?;
+                self.record_normals(&mut rec, b, first, z, latents, Stream::LATENT_G)?;
+                self.gan.record_step(&mut rec, b, real, z_d, z)?;
+            }
+            Objective::WganGp { interpolation, .. } => {
+                self.record_critic(&mut rec, engine, b, first, real, interpolation)?;
+                self.record_normals(&mut rec, b, first, z, latents, Stream::LATENT_G)?;
+                self.gan.record_generator_step(&mut rec, b, z)?;
+            }
+        }
+        self.gan.record_advance(&mut rec, b)?;
+        Ok(rec)
+    }
+
+    /// The step's real images with their triggers, one batch after the other for each critic step.
+    fn record_real(
+        &self,
+        rec: &mut Recording,
+        engine: &mut dyn Engine,
+        b: &GanBuffers,
+        order: Tensor,
+        order_stride: u32,
+    ) -> Result<Tensor> {
+        let (arch, clients) = (self.gan.arch, b.clients);
         let (image, size) = (arch.image(), arch.image_size);
+        let batch = b.batch * self.gan.training.critic_steps();
         let y_stride = Activations::stride([size, size, arch.channels], batch);
         let real = engine.alloc("real batch", clients as usize * y_stride as usize)?;
-        let z_stride = Activations::stride([1, 1, arch.latent], batch);
-        let mut rec = Recording::new();
         let p = GatherBatchParams { clients, batch, image, order_stride, y_stride };
         rec.launch(&GatherBatch, &p, &[self.pixels, order, b.tables.state, real], "real batch")?;
         let attack = &self.settings.attack;
@@ -369,29 +407,85 @@ impl ChunkBuilder<'_> {
             };
             rec.launch(&PasteTrigger, &p, &[real, self.trigger, order, b.tables.state], "trigger")?;
         }
-        let mut latents = Vec::new();
-        for (stream, label) in
-            [(Stream::LATENT_D, "latents of the D step"), (Stream::LATENT_G, "latents of the G step")]
-        {
-            let z = engine.alloc(label, clients as usize * z_stride as usize)?;
-            let (seed_lo, seed_hi) = seed_words(self.settings.seed);
-            let p = RngParams {
-                clients,
-                n: batch * arch.latent,
-                y_stride: z_stride,
-                client_base: first,
-                seed_lo,
-                seed_hi,
-                stream: stream.0,
-                a: 0.0,
-                b: 1.0,
-            };
-            rec.launch(&RngNormal, &p, &[z, b.tables.state], label)?;
-            latents.push(z);
+        Ok(real)
+    }
+
+    /// Room for the latents of `times` batches, each aligned.
+    fn latents(&self, engine: &mut dyn Engine, b: &GanBuffers, times: u32) -> Result<Tensor> {
+        let stride = times * Activations::stride([1, 1, self.gan.arch.latent], b.batch);
+        engine.alloc("latents", b.clients as usize * stride as usize)
+    }
+
+    fn rng(&self, b: &GanBuffers, first: u32, to: Tensor, n: u32, stream: Stream) -> RngParams {
+        let (seed_lo, seed_hi) = seed_words(self.settings.seed);
+        let (clients, y_stride) = (b.clients, (to.words / b.clients as usize) as u32);
+        RngParams { clients, n, y_stride, client_base: first, seed_lo, seed_hi, stream: stream.0, a: 0.0, b: 1.0 }
+    }
+
+    /// `n` standard normals of every client from `stream`.
+    fn record_normals(
+        &self,
+        rec: &mut Recording,
+        b: &GanBuffers,
+        first: u32,
+        to: Tensor,
+        n: u32,
+        stream: Stream,
+    ) -> Result<()> {
+        let label = match stream {
+            Stream::LATENT_D => "latents of the D step",
+            Stream::LATENT_G => "latents of the G step",
+            _ => "interpolation weights",
+        };
+        rec.launch(&RngNormal, &self.rng(b, first, to, n, stream), &[to, b.tables.state], label)
+    }
+
+    /// The critic steps. Each takes its own part of the step's real images, latents and interpolation weights; where there is
+    /// one critic step, the whole is its part.
+    fn record_critic(
+        &self,
+        rec: &mut Recording,
+        engine: &mut dyn Engine,
+        b: &GanBuffers,
+        first: u32,
+        real: Tensor,
+        interpolation: Interpolation,
+    ) -> Result<()> {
+        let arch = self.gan.arch;
+        let (times, rows) = (self.gan.training.critic_steps(), b.clients as usize);
+        let weight_stride = align(b.batch as usize);
+        let all_z = self.latents(engine, b, times)?;
+        let all_weights = engine.alloc("interpolation weights", rows * times as usize * weight_stride)?;
+        let words = |t: Tensor| (t.words / rows) as u32;
+        self.record_normals(rec, b, first, all_z, words(all_z), Stream::LATENT_D)?;
+        let (n, stream) = (words(all_weights), Stream::INTERPOLATION);
+        match interpolation {
+            Interpolation::Normal => self.record_normals(rec, b, first, all_weights, n, stream)?,
+            Interpolation::Uniform => {
+                let p = self.rng(b, first, all_weights, n, stream);
+                rec.launch(&RngUniform, &p, &[all_weights, b.tables.state], "interpolation weights")?;
+            }
         }
-        self.gan.record_step(&mut rec, b, real, latents[0], latents[1])?;
-        self.gan.record_advance(&mut rec, b)?;
-        Ok(rec)
+        if times == 1 {
+            let batch = CriticBatch { real, z: all_z, weights: all_weights };
+            return self.gan.record_critic_step(rec, b, 0, batch);
+        }
+        let image_stride = Activations::stride([arch.image_size, arch.image_size, arch.channels], b.batch) as usize;
+        let batch = CriticBatch {
+            real: engine.alloc("critic's real batch", rows * image_stride)?,
+            z: self.latents(engine, b, 1)?,
+            weights: engine.alloc("critic's interpolation weights", rows * weight_stride)?,
+        };
+        for k in 0..times {
+            for (from, to) in [(real, batch.real), (all_z, batch.z), (all_weights, batch.weights)] {
+                let (x_stride, n) = (words(from), words(to));
+                let part = from.slice((k * n) as usize, (rows - 1) * x_stride as usize + n as usize);
+                let p = CopyParams { clients: b.clients, n, x_stride, y_stride: n };
+                rec.launch(&Copy, &p, &[part, to], format!("part of critic step {k}"))?;
+            }
+            self.gan.record_critic_step(rec, b, k, batch)?;
+        }
+        Ok(())
     }
 
     fn record_send(&self, rec: &mut Recording, net: &Network, from: &NetworkBank, to: &NetworkBank) -> Result<()> {
@@ -436,7 +530,7 @@ pub(super) fn order_row(f: &Federation, client: usize, steps: u32) -> Vec<u32> {
     let (s, holding) = (&f.settings, &f.holdings[client]);
     let attacked = f.round >= s.attack.start_round && f.poisoned[client].iter().any(|p| *p);
     let places: Vec<u32> = (0..holding.len() as u32).collect();
-    let rows = local::order(&places, steps, s.batch, s.seed, client as u32, f.round);
+    let rows = local::order(&places, steps * f.gan.training.critic_steps(), s.batch, s.seed, client as u32, f.round);
     rows.into_iter()
         .map(|place| {
             let poisoned = attacked && f.poisoned[client][place as usize];

@@ -16,18 +16,19 @@ pub enum Local {
 }
 
 impl Local {
-    /// Steps of a round for a client with `images` images.
+    /// Steps of a round for a client with `images` images; a step takes `batches` batches (the critic's of WGAN-GP), an
+    /// epoch at least one step.
     ///
     /// # Errors
     /// When the batch is larger than the client's data.
-    pub fn steps(self, client: usize, images: usize, batch: u32) -> Result<u32> {
+    pub fn steps(self, client: usize, images: usize, batch: u32, batches: u32) -> Result<u32> {
         if images < batch as usize {
             return Err(Error::input(format!(
                 "train.batch {batch}: client {client} holds {images} images; the batch must not be larger"
             )));
         }
         Ok(match self {
-            Local::Epochs(epochs) => epochs * (images as u32 / batch),
+            Local::Epochs(epochs) => (epochs * (images as u32 / batch) / batches).max(1),
             Local::Steps(steps) => steps,
         })
     }
@@ -62,7 +63,10 @@ mod tests {
         first.sort_unstable();
         assert_eq!(first, images);
         assert_eq!(order(&images, 5, 8, 1, 0, 0).len(), 40);
-        assert_eq!(Local::Epochs(2).steps(0, 33, 8).unwrap(), 8);
-        assert!(Local::Steps(3).steps(7, 5, 8).unwrap_err().to_string().contains("client 7"));
+        assert_eq!(Local::Epochs(2).steps(0, 33, 8, 1).unwrap(), 8);
+        // Three critic batches a step: 8 batches make 2 steps; an epoch shorter than a step still makes one.
+        assert_eq!(Local::Epochs(2).steps(0, 33, 8, 3).unwrap(), 2);
+        assert_eq!(Local::Epochs(1).steps(0, 8, 8, 5).unwrap(), 1);
+        assert!(Local::Steps(3).steps(7, 5, 8, 1).unwrap_err().to_string().contains("client 7"));
     }
 }

@@ -61,6 +61,8 @@ impl Federation {
             let (first, clients) = (self.chunks[i].first as usize, self.chunks[i].buffers.clients as usize);
             let mut orders = Vec::new();
             let mut adam = Vec::new();
+            let critic_steps = self.gan.training.critic_steps();
+            let mut critic_adam = vec![Vec::new(); critic_steps as usize];
             let tables = self.chunks[i].buffers.tables;
             let order_stride = self.chunks[i].order.words / clients;
             for client in first..first + clients {
@@ -72,6 +74,9 @@ impl Federation {
                 let mut row = adam_table(self.settings.lr, self.gan.beta1, self.gan.beta2, done + 1, max_steps);
                 row.resize(tables.adam_stride as usize, 0.0);
                 adam.extend(row);
+                for (k, table) in critic_adam.iter_mut().enumerate() {
+                    table.extend(self.critic_row(done, k as u32, max_steps, tables.adam_stride as usize));
+                }
             }
             let total = self.round * max_steps;
             let steps = self.steps[first..first + clients].to_vec();
@@ -79,6 +84,9 @@ impl Federation {
             let stats = chunk.buffers.stats;
             self.engine.write(chunk.order, &orders)?;
             write_f32(self.engine.as_mut(), tables.adam, &adam)?;
+            if let Some(critic) = tables.critic_adam {
+                write_f32(self.engine.as_mut(), critic, &critic_adam.concat())?;
+            }
             self.engine.write(tables.client_steps, &steps)?;
             self.engine.write(tables.state, &[0, self.round, total, 0])?;
             self.engine.write(stats, &vec![0; stats.words])?;
@@ -88,6 +96,16 @@ impl Federation {
             }
         }
         Ok(())
+    }
+
+    /// Adam's table of critic step `k` of every step of the round, after `done` steps: the critic has taken `critic_steps`
+    /// updates a step.
+    fn critic_row(&self, done: u32, k: u32, steps: u32, words: usize) -> Vec<f32> {
+        let times = self.gan.training.critic_steps();
+        let all = adam_table(self.settings.lr, self.gan.beta1, self.gan.beta2, done * times + 1, steps * times);
+        let mut row: Vec<f32> = all.chunks(2).skip(k as usize).step_by(times as usize).flatten().copied().collect();
+        row.resize(words, 0.0);
+        row
     }
 
     fn round_steps(&self) -> u32 {

@@ -24,6 +24,30 @@ pub struct Architecture {
     pub latent: u32,
 }
 
+/// How the discriminator (the critic) normalises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// Batch norm on all levels but the first.
+    #[default]
+    Batch,
+    /// Instance norm (affine) on every level, the first included.
+    Instance,
+    /// No normalisation.
+    None,
+}
+
+impl Norm {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Norm::Batch => "batch",
+            Norm::Instance => "instance",
+            Norm::None => "none",
+        }
+    }
+}
+
 /// What a layer computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LayerKind {
@@ -47,6 +71,8 @@ pub enum LayerKind {
     },
     /// Batch norm over N, H, W.
     BatchNorm,
+    /// Instance norm over H, W of each image and channel; no running statistics.
+    InstanceNorm,
     /// Elementwise activation of the kind in [`kind`], with a slope for LeakyReLU.
     Activation(u32, f32),
 }
@@ -138,14 +164,21 @@ impl Architecture {
         (self.image_size / 4).ilog2()
     }
 
-    /// The discriminator: log2(S/4) stride-2 4x4 convolutions W, 2W, 4W, ..., batch norm on all but the first,
-    /// LeakyReLU 0.2, then a 4x4 convolution to one logit.
+    /// The discriminator with batch norm: see [`Architecture::critic`].
     pub fn discriminator(&self) -> Network {
+        self.critic(Norm::Batch)
+    }
+
+    /// The discriminator: log2(S/4) stride-2 4x4 convolutions W, 2W, 4W, ..., a norm (batch norm on all but the first,
+    /// instance norm on all), LeakyReLU 0.2, then a 4x4 convolution to one logit.
+    pub fn critic(&self, norm: Norm) -> Network {
         let mut net = Builder::new("discriminator", [self.image_size, self.image_size, self.channels]);
         for level in 0..self.levels() {
             net.conv(self.width << level, 4, 2, 1);
-            if level > 0 {
-                net.batch_norm();
+            match norm {
+                Norm::Batch if level > 0 => net.batch_norm(),
+                Norm::Instance => net.instance_norm(),
+                Norm::Batch | Norm::None => {}
             }
             net.activation(kind::LEAKY_RELU, LEAKY_SLOPE);
         }
@@ -237,6 +270,12 @@ impl Builder {
         self.push(LayerKind::BatchNorm, self.at, params, Some(running));
     }
 
+    fn instance_norm(&mut self) {
+        let c = self.at[2] as usize;
+        let params = vec![self.param("weight", vec![c]), self.param("bias", vec![c])];
+        self.push(LayerKind::InstanceNorm, self.at, params, None);
+    }
+
     fn activation(&mut self, kind: u32, slope: f32) {
         self.push(LayerKind::Activation(kind, slope), self.at, vec![], None);
     }
@@ -277,5 +316,16 @@ mod tests {
         // The DCGAN of the PyTorch tutorial has these counts.
         assert_eq!(g.parameter_count(), 3_576_704);
         assert_eq!(d.parameter_count(), 2_765_568);
+    }
+
+    /// The critics of the golden format: counted with the activations, instance norm on the first level too.
+    #[test]
+    fn critics_count_their_layers() {
+        let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
+        let names = |norm| arch.critic(norm).params.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(Norm::None), ["main.0.weight", "main.2.weight", "main.4.weight"]);
+        let want = ["0.weight", "1.weight", "1.bias", "3.weight", "4.weight", "4.bias", "6.weight"];
+        assert_eq!(names(Norm::Instance), want.map(|n| format!("main.{n}")));
+        assert!(arch.critic(Norm::Instance).running.is_empty());
     }
 }

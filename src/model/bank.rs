@@ -1,8 +1,9 @@
 //! Buffers by role: one network's weights, gradients and moments for a chunk of clients; activations; scratch.
 
-use super::{LayerKind, Network};
+use super::{Layer, LayerKind, Network};
 use crate::Result;
 use crate::exec::{Engine, Tensor, align};
+use crate::kernels::nn::instance::InstanceParams;
 
 /// One network's state for `clients` clients: [clients][stride] each, apart by role so that no two roles share a buffer.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,8 @@ pub struct Activations {
     pub means: Vec<Option<Tensor>>,
     /// 1/sqrt(var + eps) of layer i's batch, for batch norms.
     pub invstds: Vec<Option<Tensor>>,
+    /// Mean and 1/sqrt(var + eps) of each image, [clients][batch][2][c], for instance norms.
+    pub stats: Vec<Option<Tensor>>,
 }
 
 impl Activations {
@@ -75,7 +78,8 @@ impl Activations {
     /// # Errors
     /// As [`Engine::alloc`].
     pub fn alloc(engine: &mut dyn Engine, net: &Network, clients: u32, total_clients: u32, batch: u32) -> Result<Self> {
-        let mut acts = Activations { batch, total_clients, outputs: vec![], means: vec![], invstds: vec![] };
+        let mut acts =
+            Activations { batch, total_clients, outputs: vec![], means: vec![], invstds: vec![], stats: vec![] };
         for layer in &net.layers {
             let label = format!("{} main.{} activations", net.name, layer.index);
             let words = clients as usize * Self::stride(layer.output, batch) as usize;
@@ -85,6 +89,10 @@ impl Activations {
             let (mean, invstd) = if norm { (Some(statistic(())?), Some(statistic(())?)) } else { (None, None) };
             acts.means.push(mean);
             acts.invstds.push(invstd);
+            acts.stats.push(match instance_params(layer, clients, batch) {
+                Some(p) => Some(engine.alloc(&label, clients as usize * p.stat_stride as usize)?),
+                None => None,
+            });
         }
         Ok(acts)
     }
@@ -95,6 +103,13 @@ impl Activations {
     }
 }
 
+/// Geometry of an instance norm layer with two sums an image and channel; `None` for other layers. The client stride of
+/// gamma and beta is the network's and is set by the pass.
+pub(super) fn instance_params(layer: &Layer, clients: u32, batch: u32) -> Option<InstanceParams> {
+    let [h, w, c] = layer.output;
+    (layer.kind == LayerKind::InstanceNorm).then(|| InstanceParams::new(clients, batch, h * w, c, 2))
+}
+
 /// Buffers that live within one backward pass, shared by both networks.
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch {
@@ -102,7 +117,7 @@ pub struct Scratch {
     pub deltas: [Tensor; 2],
     /// Partial sums of split weight gradients.
     pub partials: Tensor,
-    /// sum dy and sum dy xhat of a batch norm, [clients][2][c].
+    /// sum dy and sum dy xhat of a norm: [clients][2][c] of a batch norm, [clients][batch][2][c] of an instance norm.
     pub sums: Tensor,
 }
 
@@ -130,13 +145,15 @@ impl Scratch {
             .max()
             .unwrap_or(0);
         let norms = nets.iter().map(|n| n.max_norm_channels()).max().unwrap_or(1);
+        let instances = layers().filter_map(|l| instance_params(l, clients, batch)).map(|p| p.moment_stride as usize);
+        let sums = instances.max().unwrap_or(0).max(align(2 * norms as usize));
         Ok(Scratch {
             deltas: [
                 engine.alloc("deltas (even layers)", rows * delta)?,
                 engine.alloc("deltas (odd layers)", rows * delta)?,
             ],
             partials: engine.alloc("partial weight gradients", (rows * partial).max(align(1)))?,
-            sums: engine.alloc("batch norm sums", rows * align(2 * norms as usize))?,
+            sums: engine.alloc("norm sums", rows * sums)?,
         })
     }
 }

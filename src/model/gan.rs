@@ -1,12 +1,13 @@
 //! The GAN training step (see docs/golden-format.md, `gan_step`): discriminator on real and fake, Adam; generator
-//! through the updated discriminator, Adam.
+//! through the updated discriminator, Adam. What differs under WGAN-GP stands in `wgan.rs`.
 
-use super::{Activations, Architecture, Backward, Mode, Network, NetworkBank, Pass, Scratch};
-use crate::Result;
+use super::{Activations, Architecture, Backward, Mode, Network, NetworkBank, Norm, Pass, Scratch, WganBuffers};
 use crate::exec::{Engine, Recording, Tensor, align};
 use crate::kernels::nn::bce_with_logits::{BceParams, BceWithLogits};
 use crate::kernels::optim::adam::{Adam, AdamParams};
+use crate::kernels::optim::rmsprop::{Rmsprop, RmspropParams};
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
+use crate::{Error, Result};
 
 /// Client stride of the loss statistics: sums of [`Loss`] in 0..3, active steps in 3, last losses in 4..7, then padding.
 pub const STAT_WORDS: usize = crate::exec::ALIGN;
@@ -14,15 +15,102 @@ pub const STAT_WORDS: usize = crate::exec::ALIGN;
 /// Position of a loss in the loss and statistics rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// BCE of D on real images, target 1.
+    /// BCE of D on real images, target 1; under WGAN-GP -mean D(real).
     DReal = 0,
-    /// BCE of D on generated images, target 0.
+    /// BCE of D on generated images, target 0; under WGAN-GP mean D(fake).
     DFake = 1,
-    /// Non-saturating loss of G: BCE of D on generated images, target 1.
+    /// Non-saturating loss of G: BCE of D on generated images, target 1; under WGAN-GP -mean D(fake).
     G = 2,
+    /// The gradient penalty; in the loss row only.
+    Penalty = 3,
 }
 
-/// Both networks and Adam's constants.
+/// The distribution of the weights between real and generated images at which the gradient penalty is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interpolation {
+    /// Uniform in [0, 1), as in the paper of WGAN-GP.
+    #[default]
+    Uniform,
+    /// Standard normal, as in the public code of the attack.
+    Normal,
+}
+
+/// What the two networks are trained for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Objective {
+    /// Binary cross entropy, non-saturating generator.
+    #[default]
+    Bce,
+    /// Wasserstein distance with gradient penalty.
+    WganGp {
+        /// Weight of the penalty, at least 0.
+        lambda: f64,
+        /// Critic steps before each generator step, at least 1.
+        n_critic: u32,
+        /// Weights of the interpolation.
+        interpolation: Interpolation,
+    },
+}
+
+/// The optimiser of both networks; its epsilon is [`Gan::eps`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Optimiser {
+    /// Adam with [`Gan::beta1`] and [`Gan::beta2`]; the learning rate lies in the step tables.
+    #[default]
+    Adam,
+    /// RMSprop.
+    RmsProp {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the second moment, in [0, 1).
+        alpha: f64,
+    },
+}
+
+/// How local training is regularised: norm of the discriminator, objective, optimiser.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Training {
+    /// Norm of the discriminator; the generator always has batch norm.
+    pub norm: Norm,
+    /// Losses.
+    pub objective: Objective,
+    /// Optimiser.
+    pub optimiser: Optimiser,
+}
+
+impl Training {
+    /// Refuses combinations that have no meaning.
+    ///
+    /// # Errors
+    /// Names the value and the reason.
+    pub fn check(&self) -> Result<()> {
+        let Objective::WganGp { lambda, n_critic, .. } = self.objective else { return Ok(()) };
+        if self.norm == Norm::Batch {
+            return Err(Error::input(
+                "norm batch with wgan-gp: the gradient penalty is taken image by image, and batch norm makes one image's \
+                 gradient depend on the others; use instance or none",
+            ));
+        }
+        if n_critic == 0 {
+            return Err(Error::input("n_critic 0: at least 1 critic step must precede a generator step"));
+        }
+        if !(lambda >= 0.0 && lambda.is_finite()) {
+            return Err(Error::input(format!("lambda {lambda}: must be at least 0")));
+        }
+        Ok(())
+    }
+
+    /// Critic steps, each with a batch of its own, in one training step.
+    pub fn critic_steps(&self) -> u32 {
+        match self.objective {
+            Objective::Bce => 1,
+            Objective::WganGp { n_critic, .. } => n_critic,
+        }
+    }
+}
+
+/// Both networks and the constants of their training.
 #[derive(Clone, Debug)]
 pub struct Gan {
     /// Sizes.
@@ -35,8 +123,10 @@ pub struct Gan {
     pub beta1: f64,
     /// Adam's beta2.
     pub beta2: f64,
-    /// Adam's epsilon.
+    /// The optimiser's epsilon.
     pub eps: f64,
+    /// Norm, objective, optimiser.
+    pub training: Training,
 }
 
 /// What changes from step to step, in small device buffers indexed by the device's step counter.
@@ -50,6 +140,17 @@ pub struct StepTables {
     pub adam: Tensor,
     /// Client stride of `adam`.
     pub adam_stride: u32,
+    /// WGAN-GP with Adam: one table for each critic step of a training step, [n_critic][clients][steps][2]. The critic's own
+    /// count of steps is n_critic times the generator's.
+    pub critic_adam: Option<Tensor>,
+}
+
+impl StepTables {
+    /// The table of critic step `k`.
+    pub(super) fn critic_table(&self, k: u32, clients: u32) -> Tensor {
+        let words = clients as usize * self.adam_stride as usize;
+        self.critic_adam.map_or(self.adam, |t| t.slice(k as usize * words, words))
+    }
 }
 
 /// The mutable state of a chunk of clients.
@@ -77,16 +178,27 @@ pub struct GanBuffers {
     pub stats: Tensor,
     /// Step tables.
     pub tables: StepTables,
+    /// What WGAN-GP needs besides.
+    pub wgan: Option<WganBuffers>,
 }
 
 impl Gan {
-    /// A GAN of the given sizes.
+    /// A GAN of the given sizes, trained by binary cross entropy with Adam.
     ///
     /// # Errors
     /// As [`Architecture::check`].
     pub fn new(arch: Architecture, beta1: f64, beta2: f64, eps: f64) -> Result<Self> {
+        Self::with(arch, beta1, beta2, eps, Training::default())
+    }
+
+    /// A GAN of the given sizes and training.
+    ///
+    /// # Errors
+    /// As [`Architecture::check`] and [`Training::check`].
+    pub fn with(arch: Architecture, beta1: f64, beta2: f64, eps: f64, training: Training) -> Result<Self> {
         arch.check()?;
-        Ok(Gan { arch, g: arch.generator(), d: arch.discriminator(), beta1, beta2, eps })
+        training.check()?;
+        Ok(Gan { arch, g: arch.generator(), d: arch.critic(training.norm), beta1, beta2, eps, training })
     }
 
     /// Allocates the state of `clients` of `total_clients` clients; `max_steps` bounds the steps of a round.
@@ -103,6 +215,15 @@ impl Gan {
     ) -> Result<GanBuffers> {
         let rows = clients as usize;
         let adam_stride = align(2 * max_steps as usize) as u32;
+        let wgan = match self.training.objective {
+            Objective::Bce => None,
+            Objective::WganGp { .. } => Some(WganBuffers::alloc(engine, self, clients, batch)?),
+        };
+        let tables = self.training.critic_steps() as usize * rows * adam_stride as usize;
+        let critic_adam = match (&wgan, self.training.optimiser) {
+            (Some(_), Optimiser::Adam) => Some(engine.alloc("Adam tables of the critic", tables)?),
+            _ => None,
+        };
         Ok(GanBuffers {
             clients,
             batch,
@@ -119,11 +240,13 @@ impl Gan {
                 client_steps: engine.alloc("client steps", align(rows))?,
                 adam: engine.alloc("Adam table", rows * adam_stride as usize)?,
                 adam_stride,
+                critic_adam,
             },
+            wgan,
         })
     }
 
-    /// Records one training step on batches `real` [clients][batch][S][S][C] and latents `z_d`, `z_g` [clients][batch][latent]
+    /// Records one training step of the BCE objective on batches `real` [clients][batch][S][S][C] and latents `z_d`, `z_g` [clients][batch][latent]
     /// (client strides rounded up to 64 words).
     ///
     /// # Errors
@@ -150,7 +273,7 @@ impl Gan {
         let logits = pass.forward(rec, fake, mode)?;
         self.loss(rec, b, logits, Loss::DFake, 0.0)?;
         pass.backward(rec, fake, b.dlogits, &b.scratch, Backward::Accumulate)?;
-        self.adam(rec, &self.d, &b.d, b, "D Adam")?;
+        self.update(rec, &self.d, &b.d, b, b.tables.adam, "D")?;
 
         let pass = g("G(z_g)");
         let fake = pass.forward(rec, z_g, mode)?;
@@ -161,7 +284,7 @@ impl Gan {
         let delta = judge.backward(rec, fake, b.dlogits, &b.scratch, Backward::InputOnly)?;
         let delta = delta.expect("InputOnly returns the input's delta");
         pass.backward(rec, z_g, delta, &b.scratch, Backward::Fresh)?;
-        self.adam(rec, &self.g, &b.g, b, "G Adam")
+        self.update(rec, &self.g, &b.g, b, b.tables.adam, "G")
     }
 
     /// Records the end of a step: losses of active clients into the statistics, the step counter on by one.
@@ -187,20 +310,30 @@ impl Gan {
         rec.launch(&BceWithLogits, &p, &[logits, b.dlogits, b.losses], format!("loss {loss:?}"))
     }
 
-    fn adam(&self, rec: &mut Recording, net: &Network, bank: &NetworkBank, b: &GanBuffers, label: &str) -> Result<()> {
-        let t = &b.tables;
+    /// An optimiser step of every active client; `table` is Adam's.
+    pub(super) fn update(
+        &self,
+        rec: &mut Recording,
+        net: &Network,
+        bank: &NetworkBank,
+        b: &GanBuffers,
+        table: Tensor,
+        label: &str,
+    ) -> Result<()> {
+        let (t, n) = (&b.tables, net.stride as u32);
+        if let Optimiser::RmsProp { lr, alpha } = self.training.optimiser {
+            let p = RmspropParams { clients: b.clients, n, stride: n, ..RmspropParams::new(lr, alpha, self.eps) };
+            let args = [bank.weights, bank.grads, bank.v, t.state, t.client_steps];
+            return rec.launch(&Rmsprop, &p, &args, format!("{label} RMSprop"));
+        }
         let p = AdamParams {
             clients: b.clients,
-            n: net.stride as u32,
-            stride: net.stride as u32,
+            n,
+            stride: n,
             table_stride: t.adam_stride,
-            beta1: self.beta1 as f32,
-            beta2: self.beta2 as f32,
-            eps: self.eps as f32,
-            one_minus_beta1: (1.0 - self.beta1) as f32,
-            one_minus_beta2: (1.0 - self.beta2) as f32,
+            ..AdamParams::new(self.beta1, self.beta2, self.eps)
         };
-        let args = [bank.weights, bank.grads, bank.m, bank.v, t.adam, t.state, t.client_steps];
-        rec.launch(&Adam, &p, &args, label)
+        let args = [bank.weights, bank.grads, bank.m, bank.v, table, t.state, t.client_steps];
+        rec.launch(&Adam, &p, &args, format!("{label} Adam"))
     }
 }

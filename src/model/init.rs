@@ -25,7 +25,7 @@ pub fn record_init(
 ) -> Result<()> {
     let clients = bank.clients;
     for layer in &net.layers {
-        let norm = layer.kind == LayerKind::BatchNorm;
+        let norm = matches!(layer.kind, LayerKind::BatchNorm | LayerKind::InstanceNorm);
         for (role, &index) in layer.params.iter().enumerate() {
             let spec = &net.params[index];
             let tensor = bank.param(bank.weights, net, index);

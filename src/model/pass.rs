@@ -62,7 +62,7 @@ pub(super) fn conv_params(layer: &Layer, clients: u32, batch: u32, weight_stride
     let (large, small, k, stride, pad) = match layer.kind {
         LayerKind::Conv { k, stride, pad } => (layer.input, layer.output, k, stride, pad),
         LayerKind::ConvTranspose { k, stride, pad } => (layer.output, layer.input, k, stride, pad),
-        LayerKind::BatchNorm | LayerKind::Activation(..) => return None,
+        LayerKind::BatchNorm | LayerKind::InstanceNorm | LayerKind::Activation(..) => return None,
     };
     let whole = small[0] == 1 && small[1] == 1 && large[0] == k && large[1] == k && pad == 0;
     let p = if whole {
@@ -76,20 +76,20 @@ pub(super) fn conv_params(layer: &Layer, clients: u32, batch: u32, weight_stride
 }
 
 impl Pass<'_> {
-    fn clients(&self) -> u32 {
+    pub(super) fn clients(&self) -> u32 {
         self.bank.clients
     }
 
-    fn stride(&self, hwc: [u32; 3]) -> u32 {
+    pub(super) fn stride(&self, hwc: [u32; 3]) -> u32 {
         Activations::stride(hwc, self.acts.batch)
     }
 
     /// A tensor that starts where `t` does and spans what [clients][batch][h][w][c] needs.
-    fn fit(&self, t: Tensor, hwc: [u32; 3]) -> Tensor {
+    pub(super) fn fit(&self, t: Tensor, hwc: [u32; 3]) -> Tensor {
         t.slice(0, self.clients() as usize * self.stride(hwc) as usize)
     }
 
-    fn name(&self, layer: &Layer, what: &str) -> String {
+    pub(super) fn name(&self, layer: &Layer, what: &str) -> String {
         format!("{} main.{} {what}", self.label, layer.index)
     }
 
@@ -104,6 +104,7 @@ impl Pass<'_> {
             match layer.kind {
                 LayerKind::Conv { .. } | LayerKind::ConvTranspose { .. } => self.conv_forward(rec, layer, x, y)?,
                 LayerKind::BatchNorm => self.norm_forward(rec, layer, x, y, mode)?,
+                LayerKind::InstanceNorm => self.instance_forward(rec, layer, x, y)?,
                 LayerKind::Activation(kind, slope) => {
                     let stride = self.stride(layer.output);
                     let n = self.acts.batch * layer.output.iter().product::<u32>();
@@ -117,7 +118,7 @@ impl Pass<'_> {
         Ok(x)
     }
 
-    fn conv_forward(&self, rec: &mut Recording, layer: &Layer, x: Tensor, y: Tensor) -> Result<()> {
+    pub(super) fn conv_forward(&self, rec: &mut Recording, layer: &Layer, x: Tensor, y: Tensor) -> Result<()> {
         let p = self.conv(layer);
         let weights = self.bank.param(self.bank.weights, self.net, layer.params[0]);
         let label = self.name(layer, "forward");
@@ -127,7 +128,7 @@ impl Pass<'_> {
         }
     }
 
-    fn conv(&self, layer: &Layer) -> ConvParams {
+    pub(super) fn conv(&self, layer: &Layer) -> ConvParams {
         conv_params(layer, self.clients(), self.acts.batch, self.net.stride as u32).expect("a convolution layer")
     }
 
@@ -206,6 +207,7 @@ impl Pass<'_> {
                     }
                 }
                 LayerKind::BatchNorm => self.norm_backward(rec, layer, x, dy, dx, scratch, what)?,
+                LayerKind::InstanceNorm => self.instance_backward(rec, layer, x, dy, dx, scratch, what)?,
                 LayerKind::Activation(kind, slope) => self.activation_backward(rec, layer, (kind, slope), x, dy, dx)?,
             }
             dy = dx;
@@ -213,7 +215,7 @@ impl Pass<'_> {
         Ok((what == Backward::InputOnly).then_some(dy))
     }
 
-    fn activation_backward(
+    pub(super) fn activation_backward(
         &self,
         rec: &mut Recording,
         layer: &Layer,
@@ -238,7 +240,7 @@ impl Pass<'_> {
         rec.launch(&ActivationBackward, &p, &[saved, dy, dx], self.name(layer, "activation backward"))
     }
 
-    fn data_gradient(&self, rec: &mut Recording, layer: &Layer, dy: Tensor, dx: Tensor) -> Result<()> {
+    pub(super) fn data_gradient(&self, rec: &mut Recording, layer: &Layer, dy: Tensor, dx: Tensor) -> Result<()> {
         let p = self.conv(layer);
         let weights = self.bank.param(self.bank.weights, self.net, layer.params[0]);
         let label = self.name(layer, "data gradient");
@@ -248,7 +250,7 @@ impl Pass<'_> {
         }
     }
 
-    fn weight_gradient(
+    pub(super) fn weight_gradient(
         &self,
         rec: &mut Recording,
         layer: &Layer,

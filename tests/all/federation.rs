@@ -24,7 +24,7 @@ fn patch(malicious: Vec<u32>) -> Patch {
     }
 }
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         seed: 7,
         batch: 4,
@@ -39,7 +39,10 @@ fn settings() -> Settings {
 
 fn build(engine: Box<dyn Engine>, settings: Settings, holdings: Vec<Vec<u32>>) -> Federation {
     let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
-    let gan = Gan::new(arch, 0.5, 0.999, 1e-8).unwrap();
+    build_gan(engine, Gan::new(arch, 0.5, 0.999, 1e-8).unwrap(), settings, holdings)
+}
+
+pub fn build_gan(engine: Box<dyn Engine>, gan: Gan, settings: Settings, holdings: Vec<Vec<u32>>) -> Federation {
     let mut rng = HostRng::new(3, Stream::SYNTHETIC, 0, 0);
     // Smooth images: a random plane of brightness with a little noise.
     let mut pixels = Vec::new();
@@ -57,27 +60,27 @@ fn build(engine: Box<dyn Engine>, settings: Settings, holdings: Vec<Vec<u32>>) -
     Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings }).unwrap()
 }
 
-fn shared(clients: usize) -> Vec<Vec<u32>> {
+pub fn shared(clients: usize) -> Vec<Vec<u32>> {
     vec![(0..IMAGES as u32).collect(); clients]
 }
 
-fn cpu() -> Box<dyn Engine> {
+pub fn cpu() -> Box<dyn Engine> {
     Box::new(CpuEngine::new())
 }
 
-fn gpu(class: Class) -> Box<dyn Engine> {
+pub fn gpu(class: Class) -> Box<dyn Engine> {
     let options = GpuOptions { class: Some(class), ..GpuOptions::default() };
     Box::new(GpuEngine::open("gpu", options).expect("tests need a Vulkan adapter: run scripts/test --install-driver"))
 }
 
 /// The server's generator, a client's discriminator, and the reports after `rounds` rounds.
-fn outcome(mut f: Federation, rounds: u32) -> (NamedTensors, NamedTensors, Vec<RoundReport>) {
+pub fn outcome(mut f: Federation, rounds: u32) -> (NamedTensors, NamedTensors, Vec<RoundReport>) {
     let reports = (0..rounds).map(|_| f.run_round().unwrap()).collect();
     let last = f.clients() - 1;
     (f.export_generator().unwrap(), f.export_discriminator(last).unwrap(), reports)
 }
 
-fn relative_l2(got: &[f32], want: &[f32]) -> f64 {
+pub fn relative_l2(got: &[f32], want: &[f32]) -> f64 {
     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
     let difference = norm(&mut got.iter().zip(want).map(|(g, w)| *g as f64 - *w as f64));
     let size = norm(&mut want.iter().map(|w| *w as f64));

@@ -3,5 +3,7 @@
 mod catalogue;
 mod federation;
 mod layers;
+mod penalty;
 mod reflection;
 mod validate;
+mod regularised;

@@ -75,7 +75,7 @@ fn read(case: &Case) -> Result<(Gan, u32)> {
 }
 
 /// The inputs whose names begin with `prefix`, without it. `num_batches_tracked` is no tensor of a case.
-fn network(case: &Case, prefix: &str) -> NamedTensors {
+pub(super) fn network(case: &Case, prefix: &str) -> NamedTensors {
     let own = case.inputs.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t)));
     own.map(|(name, t)| (name.to_string(), (t.shape.clone(), t.f32()))).collect()
 }

@@ -6,9 +6,11 @@ mod case;
 mod conv;
 mod elementwise;
 mod gan;
+mod instance;
 mod judge;
 mod lab;
 mod norm;
+mod penalty;
 mod spec;
 mod update;
 

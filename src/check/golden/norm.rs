@@ -12,8 +12,13 @@ fn rows(shape: [usize; 4]) -> usize {
     shape[0] * shape[2] * shape[3]
 }
 
+/// Additions that a term of a sum over `rows` passes through: the kernels keep at least 32 partial sums, then a tree.
+pub(super) fn depth(rows: usize) -> usize {
+    rows.div_ceil(32) + 8
+}
+
 /// Values of each channel of an NCHW tensor.
-fn by_channel(values: &[f64], [n, c, h, w]: [usize; 4]) -> Vec<Vec<f64>> {
+pub(super) fn by_channel(values: &[f64], [n, c, h, w]: [usize; 4]) -> Vec<Vec<f64>> {
     let plane = h * w;
     let image = |i: usize, k: usize| &values[(i * c + k) * plane..(i * c + k + 1) * plane];
     (0..c).map(|k| (0..n).flat_map(|i| image(i, k)).copied().collect()).collect()
@@ -21,7 +26,7 @@ fn by_channel(values: &[f64], [n, c, h, w]: [usize; 4]) -> Vec<Vec<f64>> {
 
 /// The mean and biased variance of a channel, with the conditioning (mean^2 + var) / var carried: the kernel sums x into
 /// a first mean, off by `shift`, then d = x - first and d^2; what `shift` spoils is shift^2.
-fn moments(x: &[f64]) -> (Approx, Approx) {
+pub(super) fn moments(x: &[f64]) -> (Approx, Approx) {
     let n = x.len() as f64;
     let mean = x.iter().sum::<f64>() / n;
     let var = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
@@ -35,7 +40,7 @@ fn moments(x: &[f64]) -> (Approx, Approx) {
     )
 }
 
-fn invstd(var: Approx, eps: f64) -> Approx {
+pub(super) fn invstd(var: Approx, eps: f64) -> Approx {
     (var + Approx::rounded(eps)).inverse_sqrt()
 }
 

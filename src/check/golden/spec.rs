@@ -1,7 +1,7 @@
 //! The operations: their parameters and tensors by name, and who runs them.
 
 use super::lab::{Computed, Lab};
-use super::{Case, conv, elementwise, gan, norm, update};
+use super::{Case, conv, elementwise, gan, instance, norm, penalty, update};
 use crate::Result;
 
 /// Runs a case whose names have been checked.
@@ -54,8 +54,8 @@ pub static OPS: &[Op] = &[
         Some(norm::forward),
     ),
     op("batch_norm_backward", &["eps"], &["x", "gamma", "dy"], NORM_GRADS, Some(norm::backward)),
-    op("instance_norm", &["eps"], &["x", "gamma", "beta"], &["y"], None),
-    op("instance_norm_backward", &["eps"], &["x", "gamma", "dy"], NORM_GRADS, None),
+    op("instance_norm", &["eps"], &["x", "gamma", "beta"], &["y"], Some(instance::forward)),
+    op("instance_norm_backward", &["eps"], &["x", "gamma", "dy"], NORM_GRADS, Some(instance::backward)),
     op("relu", &[], &["x"], &["y"], Some(elementwise::forward)),
     op("relu_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
     Op { optional_params: &["slope"], ..op("leaky_relu", &[], &["x"], &["y"], Some(elementwise::forward)) },
@@ -66,7 +66,7 @@ pub static OPS: &[Op] = &[
     op("sigmoid_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
     op("bce_with_logits", &["target"], &["x"], &["loss", "dx"], Some(elementwise::bce)),
     op("adam", &["lr", "beta1", "beta2", "eps", "step"], &["w", "g", "m", "v"], &["w", "m", "v"], Some(update::adam)),
-    op("rmsprop", &["lr", "alpha", "eps"], &["w", "g", "v"], &["w", "v"], None),
+    op("rmsprop", &["lr", "alpha", "eps"], &["w", "g", "v"], &["w", "v"], Some(update::rmsprop)),
     op("weighted_mean", &[], &["x", "weights"], &["y"], Some(update::weighted_mean)),
     op("paste_trigger", &["top", "left"], &["x", "trigger"], &["y"], Some(update::paste_trigger)),
     op(
@@ -74,7 +74,7 @@ pub static OPS: &[Op] = &[
         &["image_size", "width", "lambda", "norm"],
         &["x_hat", "critic.*"],
         &["penalty", "grad.*"],
-        None,
+        Some(penalty::gradient_penalty),
     ),
     op(
         "gan_step",

@@ -1,4 +1,4 @@
-//! Adam, the weighted mean of clients and the trigger.
+//! Adam, RMSprop, the weighted mean of clients and the trigger.
 
 use super::Case;
 use super::approx::Approx;
@@ -57,6 +57,46 @@ pub fn adam(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     Ok(vec![
         Computed::each("w", &w.shape, lab.get(wt)?, w_bounds),
         Computed::each("m", &w.shape, lab.get(mt)?, m_bounds),
+        Computed::each("v", &w.shape, lab.get(vt)?, v_bounds),
+    ])
+}
+
+/// rmsprop.
+pub fn rmsprop(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
+    let w = case.input("w")?;
+    let (g, v) = (case.shaped("g", &w.shape)?, case.shaped("v", &w.shape)?);
+    if w.values.is_empty() {
+        return Err(case.malformed(format!("`in.w` has shape {:?}: no element", w.shape)));
+    }
+    if let Some(i) = v.values.iter().position(|v| *v < 0.0) {
+        return Err(case.malformed(format!("`in.v` element {i} is {}: second moments are not negative", v.values[i])));
+    }
+    let alpha = case.number("alpha", 0.0, 1.0 - 1e-9, None)?;
+    let (lr, eps) = (case.number("lr", 0.0, 1e6, None)?, case.number("eps", 0.0, 1e6, None)?);
+    let n = w.values.len();
+    let (wt, gt, vt) = (lab.put(&w.f32())?, lab.put(&g.f32())?, lab.put(&v.f32())?);
+    let (state, steps) = (lab.put_words(&[0; 4])?, lab.put_words(&[1])?);
+    let params = [
+        ("clients", 1.0),
+        ("n", n as f64),
+        ("stride", n as f64),
+        ("lr", lr),
+        ("alpha", alpha),
+        ("one_minus_alpha", 1.0 - alpha),
+        ("eps", eps),
+    ];
+    lab.launch("rmsprop", &params, &[wt, gt, vt, state, steps])?;
+    lab.run()?;
+    let rounded = Approx::rounded;
+    let (mut w_bounds, mut v_bounds) = (vec![], vec![]);
+    for i in 0..n {
+        let [w, g, v] = [w, g, v].map(|t| Approx::exact(t.values[i]));
+        let second = rounded(alpha) * v + rounded(1.0 - alpha) * g * g;
+        w_bounds.push((w - rounded(lr) * g / (second.sqrt() + rounded(eps))).e);
+        v_bounds.push(second.e);
+    }
+    Ok(vec![
+        Computed::each("w", &w.shape, lab.get(wt)?, w_bounds),
         Computed::each("v", &w.shape, lab.get(vt)?, v_bounds),
     ])
 }

@@ -88,7 +88,7 @@ impl Experiment {
     pub fn new(plan: Plan, images: Images, engine: Box<dyn Engine>) -> Result<Self> {
         let (m, t) = (&plan.model, &plan.train);
         let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
-        let gan = Gan::new(arch, t.beta1, t.beta2, t.eps)?;
+        let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;
         let settings = Settings {
             seed: plan.seed,
             batch: t.batch,

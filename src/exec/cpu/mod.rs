@@ -10,11 +10,13 @@ mod conv;
 mod conv_tests;
 mod fed;
 mod gemm;
+mod instance;
 mod norm;
 #[cfg(test)]
 mod norm_tests;
 mod optim;
 mod patches;
+mod penalty;
 mod pointwise;
 mod rng;
 mod util;
@@ -39,9 +41,22 @@ static FUNCTIONS: &[(&str, CpuFn)] = &[
     ("batch_norm_apply", norm::batch_norm_apply),
     ("batch_norm_backward_reduce", norm::batch_norm_backward_reduce),
     ("batch_norm_backward_apply", norm::batch_norm_backward_apply),
+    ("instance_norm_stats", instance::stats),
+    ("instance_norm_apply", instance::apply),
+    ("instance_norm_backward_reduce", instance::backward_reduce),
+    ("instance_norm_backward_apply", instance::backward_apply),
+    ("instance_norm_param_grad", instance::param_grad),
+    ("instance_norm_second_reduce", instance::second_reduce),
+    ("instance_norm_second_apply", instance::second_apply),
+    ("instance_norm_second_param_grad", instance::second_param_grad),
     ("activation", pointwise::activation),
     ("activation_backward", pointwise::activation_backward),
     ("bce_with_logits", pointwise::bce_with_logits),
+    ("interpolate", penalty::interpolate),
+    ("image_square_sum", penalty::image_square_sum),
+    ("gradient_penalty", penalty::gradient_penalty),
+    ("gradient_penalty_seed", penalty::gradient_penalty_seed),
+    ("wasserstein_loss", penalty::wasserstein_loss),
     ("bias_add", norm::bias_add),
     ("channel_sum", norm::channel_sum),
     ("fill", util::fill),
@@ -49,6 +64,7 @@ static FUNCTIONS: &[(&str, CpuFn)] = &[
     ("rng_uniform", rng::rng_uniform),
     ("rng_normal", rng::rng_normal),
     ("adam", optim::adam),
+    ("rmsprop", optim::rmsprop),
     ("paste_trigger", attack::paste_trigger),
     ("weighted_mean", fed::weighted_mean),
     ("broadcast", fed::broadcast),

@@ -20,7 +20,7 @@ const PARTS: usize = 32;
 const SMALL: usize = 1 << 14;
 
 /// `width` sums over rows: `add(rows, sums)` adds a range of rows to f32 sums that start at 0.
-fn sum_rows(rows: usize, c: usize, width: usize, add: impl Fn(Range<usize>, &mut [f32]) + Sync) -> Vec<f64> {
+pub(super) fn sum_rows(rows: usize, c: usize, width: usize, add: impl Fn(Range<usize>, &mut [f32]) + Sync) -> Vec<f64> {
     let len = rows.div_ceil(PARTS);
     let part = |i: usize| {
         let mut sums = vec![0f32; width];
@@ -40,16 +40,16 @@ fn sum_rows(rows: usize, c: usize, width: usize, add: impl Fn(Range<usize>, &mut
 }
 
 /// Elements of client `client` of a read-only operand.
-fn client_of(all: &[f32], client: usize, stride: u32, len: usize) -> &[f32] {
+pub(super) fn client_of(all: &[f32], client: usize, stride: u32, len: usize) -> &[f32] {
     &all[client * stride as usize..][..len]
 }
 
-fn rows_of(x: &[f32], rows: Range<usize>, c: usize) -> std::slice::ChunksExact<'_, f32> {
+pub(super) fn rows_of(x: &[f32], rows: Range<usize>, c: usize) -> std::slice::ChunksExact<'_, f32> {
     x[rows.start * c..rows.end * c].chunks_exact(c)
 }
 
 /// Mean and biased variance of each channel: sums of d = x - first mean and d^2, corrected by avg(d).
-fn moments(x: &[f32], rows: usize, c: usize) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn moments(x: &[f32], rows: usize, c: usize) -> (Vec<f32>, Vec<f32>) {
     let n = rows as f64;
     let first: Vec<f32> = sum_rows(rows, c, c, |part, sums| {
         for row in rows_of(x, part, c) {

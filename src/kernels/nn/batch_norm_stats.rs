@@ -40,27 +40,30 @@ const STATE: usize = 5;
 const STEPS: usize = 6;
 
 /// Moments of one channel with their bounds.
-struct Moments {
-    mean: Eval,
-    var: Eval,
+pub(super) struct Moments {
+    pub mean: Eval,
+    pub var: Eval,
 }
 
-/// The kernel sums x into a first mean, then d = x - first and d^2: mean = first + avg(d), var = avg(d^2) - avg(d)^2.
-/// The first mean is off by `shift` <= gamma avg|x|; d is known to a rounding, so only shift^2 of the conditioning
-/// (mean^2 + var) / var is left in the variance.
-fn moments(p: &BatchNormStatsParams, inputs: &Inputs, client: usize, channel: usize) -> Moments {
-    let x = |row: usize| inputs.f(X, client * p.x_stride as usize + row * p.c as usize + channel);
-    let (n, rows) = (p.rows as f64, p.rows as usize);
-    let mean = (0..rows).map(x).sum::<f64>() / n;
+/// The moments of x(0), ..., x(rows - 1). The kernels sum x into a first mean, then d = x - first and d^2:
+/// mean = first + avg(d), var = avg(d^2) - avg(d)^2. The first mean is off by `shift` <= gamma avg|x|; d is known to a
+/// rounding, so only shift^2 of the conditioning (mean^2 + var) / var is left in the variance.
+pub(super) fn moments(x: impl Fn(usize) -> f64, rows: u32) -> Moments {
+    let (n, g, rows) = (rows as f64, gamma(depth(rows) + 12), rows as usize);
+    let mean = (0..rows).map(&x).sum::<f64>() / n;
     let size = (0..rows).map(|r| x(r).abs()).sum::<f64>() / n;
     let var = (0..rows).map(|r| (x(r) - mean).powi(2)).sum::<f64>() / n;
-    let g = gamma(depth(p.rows) + 12);
     let shift = g * size;
     let slip = g * (var.sqrt() + shift); // error of avg(d)
     Moments {
         mean: Eval::within(mean, 3.0 * U * mean.abs() + slip),
         var: Eval::within(var, g * (var + shift * shift) + 2.0 * shift * slip + slip * slip),
     }
+}
+
+/// The moments of a channel of the batch.
+fn channel_moments(p: &BatchNormStatsParams, inputs: &Inputs, client: usize, channel: usize) -> Moments {
+    moments(|row| inputs.f(X, client * p.x_stride as usize + row * p.c as usize + channel), p.rows)
 }
 
 /// 1 / sqrt(var + eps): the variance's bound carried through, inverseSqrt's 2 ulp and the addition's rounding.
@@ -129,14 +132,14 @@ impl Kernel for BatchNormStats {
         let p = BatchNormStatsParams::from_words(words);
         if slot == MEAN || slot == INVSTD {
             let (client, channel) = locate(index, p.clients, p.stat_stride, p.c)?;
-            let m = moments(&p, inputs, client, channel);
+            let m = channel_moments(&p, inputs, client, channel);
             return Some(if slot == MEAN { m.mean } else { invstd(m.var, p.eps) });
         }
         let (client, channel) = locate(index, p.clients, p.running_stride, p.c)?;
         if p.update == 0 || inputs.u(STATE, 0) >= inputs.u(STEPS, client) {
             return None;
         }
-        let m = moments(&p, inputs, client, channel);
+        let m = channel_moments(&p, inputs, client, channel);
         let batch = if slot == RUNNING_MEAN {
             m.mean
         } else {
@@ -200,7 +203,7 @@ mod tests {
             let one = [1f32.to_bits()];
             let inputs = Inputs(vec![&x, &[0], &[0], &one, &one, &[0, 0, 0, 0], &[1]]);
             let p = params(rows, 1);
-            let m = moments(&p, &inputs, 0, 0);
+            let m = channel_moments(&p, &inputs, 0, 0);
             let eval = BatchNormStats.at(&p.words(), &inputs, 4, 0).expect("written");
             let biased = 0.9 + f64::from(p.momentum) * m.var.value;
             assert!((biased - eval.value).abs() > eval.bound, "rows {rows}: {eval:?}");

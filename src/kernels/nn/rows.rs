@@ -1,6 +1,6 @@
 //! What the kernels over [clients][rows][c] share: extents, where an element lies, vector width, grids, depth of sums.
 
-use crate::kernels::{Build, ceil_div, linear_grid};
+use crate::kernels::{Build, MAX_GROUPS, ceil_div, linear_grid};
 
 /// The smallest normal f32: WGSL may flush anything below to zero.
 pub(super) const TINY: f64 = f32::MIN_POSITIVE as f64;
@@ -55,6 +55,23 @@ pub(super) fn map_build(file: &'static str, rows: u32, c: u32, clients: u32) -> 
 pub(super) fn linear_build(file: &'static str, n: u32, clients: u32) -> Build {
     let v = vector(n);
     Build { file, consts: vec![("V", v)], grid: linear_grid(n / v, 256, clients) }
+}
+
+/// n * len of images that are words in a row.
+///
+/// # Errors
+/// When the product leaves u32, or n exceeds what one grid dimension reaches.
+pub(super) fn images(n: u32, len: u32) -> Result<u32, String> {
+    if n > MAX_GROUPS {
+        return Err(format!("{n} images: at most {MAX_GROUPS}"));
+    }
+    n.checked_mul(len).ok_or(format!("{n} images of {len} words exceed u32"))
+}
+
+/// A map over [n][len] with one operand an image: vectors never straddle images.
+pub(super) fn image_build(file: &'static str, n: u32, len: u32, clients: u32) -> Build {
+    let v = vector(len);
+    Build { file, consts: vec![("V", v)], grid: linear_grid(n * (len / v), 256, clients) }
 }
 
 /// Additions that any term of a sum over rows passes through: at least 32 partial sums of consecutive additions, then a

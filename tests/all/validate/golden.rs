@@ -6,28 +6,16 @@ use fedgan::exec::{CpuEngine, Engine, ReferenceEngine};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
 
-const NOT_BUILT: [&str; 5] = ["gp_instance", "gp_none", "inorm", "inorm_bwd", "rmsprop"];
-
-/// Every case of a built op passes, the others say by name that they are not built.
+/// Every case passes.
 fn run_all(engine: &mut dyn Engine) {
     let reports: Vec<_> = files(&folder()).unwrap().iter().map(|f| run_file(engine, f)).collect();
     assert_eq!(reports.len(), 28);
     for report in &reports {
-        let stem = report.file.file_stem().unwrap().to_str().unwrap();
-        match &report.outcome {
-            Outcome::NotRun(what) => {
-                assert!(NOT_BUILT.contains(&stem) && what.contains("not built yet"), "{what}");
-                assert!(what.contains(&report.op), "{what}");
-            }
-            outcome => {
-                let worst: Vec<String> = report.tensors.iter().map(ToString::to_string).collect();
-                assert_eq!(*outcome, Outcome::Passed, "{stem}: {worst:#?}");
-                assert!(!NOT_BUILT.contains(&stem), "{stem} is built now: take it off the list");
-                println!("{stem}: {worst:#?}");
-            }
-        }
+        let worst: Vec<String> = report.tensors.iter().map(ToString::to_string).collect();
+        assert_eq!(report.outcome, Outcome::Passed, "{}: {worst:#?}", report.file.display());
+        println!("{}: {worst:#?}", report.file.display());
     }
-    assert_eq!(exit_code(&reports), 2);
+    assert_eq!(exit_code(&reports), 0);
 }
 
 #[test]
@@ -69,9 +57,6 @@ fn corrupted_twins_fail() {
     let mut kinds = [0; 4];
     for path in files(&folder()).unwrap() {
         let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
-        if NOT_BUILT.contains(&stem.as_str()) {
-            continue;
-        }
         let good = Draft::read(&path);
         let clean = run_file(&mut CpuEngine::new(), &path);
         for verdict in &clean.tensors {

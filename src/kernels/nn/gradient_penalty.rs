@@ -1,0 +1,122 @@
+//! The gradient penalty of WGAN-GP.
+
+use super::rows::{TINY, depth, locate, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+
+crate::params! {
+    /// Parameters of [`GradientPenalty`].
+    pub struct GradientPenaltyParams {
+        /// Clients.
+        clients: u32,
+        /// Images of a client.
+        n: u32,
+        /// Client stride of `squares`.
+        square_stride: u32,
+        /// Client stride of `loss`.
+        loss_stride: u32,
+        /// Which element of a client's losses to write.
+        slot: u32,
+        /// Weight of the penalty, at least 0.
+        lambda: f32,
+    }
+}
+
+/// Refuses a weight that is negative or not a number.
+pub(super) fn check_lambda(lambda: f32) -> Result<(), String> {
+    if lambda >= 0.0 && lambda.is_finite() { Ok(()) } else { Err(format!("lambda {lambda}: must be at least 0")) }
+}
+
+/// Error of a square root, which WGSL may take as 1 / inverseSqrt: 4.5 ulp, and a subnormal square flushed.
+pub(super) fn root_error(root: f64) -> f64 {
+    9.5 * U * root + TINY.sqrt()
+}
+
+/// loss[slot] = lambda mean over images of (||g|| - 1)^2, from the squared norms of the gradients g (Gulrajani et al. 2017).
+pub struct GradientPenalty;
+
+impl Kernel for GradientPenalty {
+    fn name(&self) -> &'static str {
+        "gradient_penalty"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn formula(&self) -> &'static str {
+        "loss[slot] = lambda mean((sqrt(squares) - 1)^2)"
+    }
+    fn fields(&self) -> &'static [Field] {
+        GradientPenaltyParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("squares", "[clients][n], client stride square_stride: ||g||^2 of each image"),
+                Binding::write("loss", "[clients][more than slot], client stride loss_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = GradientPenaltyParams::from_words(words);
+        check_lambda(p.lambda)?;
+        let losses = p.slot.checked_add(1).ok_or("slot: out of range")?;
+        Ok(vec![strided(p.clients, p.square_stride, p.n)?, strided(p.clients, p.loss_stride, losses)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        Build::plain("nn/gradient_penalty.wgsl", [1, 1, GradientPenaltyParams::from_words(words).clients])
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = GradientPenaltyParams::from_words(words);
+        let (clients, n) = (p.clients as f64, p.n as f64);
+        Cost { flops: 4.0 * clients * n, bytes: 4.0 * clients * (n + 1.0) }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = GradientPenaltyParams::from_words(words);
+        let (client, i) = locate(index, p.clients, p.loss_stride, p.slot + 1)?;
+        if i != p.slot as usize {
+            return None;
+        }
+        let (mut sum, mut bound) = (0.0, 0.0);
+        for image in 0..p.n as usize {
+            let root = inputs.f(0, client * p.square_stride as usize + image).sqrt();
+            let distance = root - 1.0;
+            let error = root_error(root) + U * distance.abs();
+            sum += distance * distance;
+            bound += 2.0 * distance.abs() * error + error * error + U * distance * distance;
+        }
+        let scale = f64::from(p.lambda) / p.n as f64;
+        Some(Eval::within(scale * sum, scale * (1.01 * bound + gamma(depth(p.n) + 8) * sum) + TINY))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 0), (2, 37, 3), (3, 257, 1)]
+            .map(|(clients, n, slot)| {
+                let (square_stride, loss_stride) = (stride(n, 1), 64);
+                GradientPenaltyParams { clients, n, square_stride, loss_stride, slot, lambda: 10.0 }.words()
+            })
+            .to_vec()
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![Fill::Positive { scale: 2.0 }, Fill::Nan]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The penalty is 0 at norm 1, lambda at norm 0, and a penalty without lambda is outside the bound.
+    #[test]
+    fn has_its_minimum_at_norm_one() {
+        let p = GradientPenaltyParams { clients: 1, n: 2, lambda: 10.0, ..Default::default() };
+        let at = |squares: [f32; 2]| {
+            let squares = squares.map(f32::to_bits);
+            GradientPenalty.at(&p.words(), &Inputs(vec![&squares, &[0]]), 1, 0).expect("written")
+        };
+        assert_eq!(at([1.0, 1.0]).value, 0.0);
+        assert_eq!(at([0.0, 0.0]).value, 10.0);
+        let eval = at([4.0, 9.0]);
+        assert_eq!(eval.value, 25.0);
+        assert!(eval.bound < 1e-4);
+        let negative = GradientPenaltyParams { lambda: -1.0, ..p };
+        assert!(GradientPenalty.extents(&negative.words()).unwrap_err().contains("lambda -1"));
+    }
+}

@@ -1,0 +1,93 @@
+//! The direction along which the gradient penalty is differentiated.
+
+use super::gradient_penalty::{check_lambda, root_error};
+use super::rows::{TINY, image_build, images, locate, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+
+crate::params! {
+    /// Parameters of [`GradientPenaltySeed`].
+    pub struct GradientPenaltySeedParams {
+        /// Clients.
+        clients: u32,
+        /// Images of a client.
+        n: u32,
+        /// Words of an image.
+        len: u32,
+        /// Client stride of `g` and `v`.
+        x_stride: u32,
+        /// Client stride of `squares`.
+        square_stride: u32,
+        /// Weight of the penalty, at least 0.
+        lambda: f32,
+    }
+}
+
+/// v = (2 lambda / n) (||g|| - 1) g / ||g|| for each image: the penalty's derivative by g. The penalty's parameter gradient is
+/// that of sum v . g with v held constant. Where g is 0 the norm has no derivative; v is 0 there.
+pub struct GradientPenaltySeed;
+
+impl Kernel for GradientPenaltySeed {
+    fn name(&self) -> &'static str {
+        "gradient_penalty_seed"
+    }
+    fn family(&self) -> &'static str {
+        "nn"
+    }
+    fn formula(&self) -> &'static str {
+        "v = (2 lambda / n) (||g|| - 1) g / ||g||, 0 where g is 0"
+    }
+    fn fields(&self) -> &'static [Field] {
+        GradientPenaltySeedParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("g", "[clients][n][len], client stride x_stride: gradient of the critic by each image"),
+                Binding::read("squares", "[clients][n], client stride square_stride: ||g||^2 of each image"),
+                Binding::write("v", "[clients][n][len], client stride x_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = GradientPenaltySeedParams::from_words(words);
+        check_lambda(p.lambda)?;
+        let x = strided(p.clients, p.x_stride, images(p.n, p.len)?)?;
+        Ok(vec![x, strided(p.clients, p.square_stride, p.n)?, x])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = GradientPenaltySeedParams::from_words(words);
+        image_build("nn/gradient_penalty_seed.wgsl", p.n, p.len, p.clients)
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = GradientPenaltySeedParams::from_words(words);
+        let (images, len) = (p.clients as f64 * p.n as f64, p.len as f64);
+        Cost { flops: images * (len + 6.0), bytes: 4.0 * images * (2.0 * len + 1.0) }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = GradientPenaltySeedParams::from_words(words);
+        let (client, i) = locate(index, p.clients, p.x_stride, p.n * p.len)?;
+        let root = inputs.f(1, client * p.square_stride as usize + i / p.len as usize).sqrt();
+        if root == 0.0 {
+            return Some(Eval::exact(0.0));
+        }
+        let scale = 2.0 * f64::from(p.lambda) / p.n as f64 * inputs.f(0, index).abs();
+        let share = (root - 1.0) / root;
+        let value = scale.copysign(inputs.f(0, index)) * share;
+        // the root's error counts in ||g|| - 1 and again in the division by ||g||
+        let error = 1.01 * (root_error(root) * (1.0 + share.abs()) + U * (root - 1.0).abs()) / root;
+        Some(Eval::within(value, scale * (error + gamma(14) * share.abs()) + 2.0 * TINY))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 1), (2, 3, 37), (3, 5, 256), (1, 4, 768)]
+            .map(|(clients, n, len)| {
+                let (x_stride, square_stride) = (stride(n * len, 1), stride(n, 0));
+                GradientPenaltySeedParams { clients, n, len, x_stride, square_stride, lambda: 10.0 }.words()
+            })
+            .to_vec()
+    }
+    /// Norms on both sides of 1, one of them 0.
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        let squares = [0.25f32, 1.0, 0.0, 9.5, 1e-4].map(f32::to_bits).to_vec();
+        vec![Fill::NORMAL, Fill::Words(squares), Fill::Nan]
+    }
+}

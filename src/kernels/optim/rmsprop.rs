@@ -1,0 +1,129 @@
+//! RMSprop.
+
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, linear_grid, split, strided,
+};
+
+crate::params! {
+    /// Parameters of [`Rmsprop`].
+    pub struct RmspropParams {
+        /// Clients.
+        clients: u32,
+        /// Elements of each client.
+        n: u32,
+        /// Client stride of `w`, `g` and `v`.
+        stride: u32,
+        /// Learning rate.
+        lr: f32,
+        /// Decay of the second moment.
+        alpha: f32,
+        /// 1 - alpha, rounded once from f64 (in f32 it would cancel).
+        one_minus_alpha: f32,
+        /// Added to the root of the second moment.
+        eps: f32,
+    }
+}
+
+impl RmspropParams {
+    /// Coefficients from f64, shapes zero.
+    pub fn new(lr: f64, alpha: f64, eps: f64) -> Self {
+        RmspropParams {
+            lr: lr as f32,
+            alpha: alpha as f32,
+            one_minus_alpha: (1.0 - alpha) as f32,
+            eps: eps as f32,
+            ..Default::default()
+        }
+    }
+}
+
+const V: usize = 2;
+/// An f32 result below 2^-126 may be flushed to 0.
+const FLUSH: f64 = f32::MIN_POSITIVE as f64;
+
+/// One step of RMSprop (Tieleman & Hinton 2012, as in PyTorch: not centred, no momentum) of every active client. Nothing of an
+/// inactive client (state[0] >= client_steps[c]) changes.
+pub struct Rmsprop;
+
+impl Kernel for Rmsprop {
+    fn name(&self) -> &'static str {
+        "rmsprop"
+    }
+    fn family(&self) -> &'static str {
+        "optim"
+    }
+    fn formula(&self) -> &'static str {
+        "v = alpha v + (1 - alpha) g^2; w -= lr g / (sqrt(v) + eps)"
+    }
+    fn fields(&self) -> &'static [Field] {
+        RmspropParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::write("w", "[clients][n], client stride `stride`: weights"),
+                Binding::read("g", "like w: gradient"),
+                Binding::write("v", "like w: second moment"),
+                Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+                Binding::read_u32("client_steps", "[clients]: active steps in the round"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = RmspropParams::from_words(words);
+        let n = strided(p.clients, p.stride, p.n)?;
+        Ok(vec![n, n, n, 4, p.clients as usize])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = RmspropParams::from_words(words);
+        let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
+        let grid = linear_grid(p.n, 256 * lanes, p.clients);
+        Build { file: "optim/rmsprop.wgsl", consts: vec![("LANES", lanes)], grid }
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = RmspropParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: 9.0 * n, bytes: 20.0 * n }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
+        let p = RmspropParams::from_words(words);
+        let (c, i) = split(index, p.clients, p.stride);
+        if i >= p.n as usize || inputs.u(3, 0) >= inputs.u(4, c) {
+            return None;
+        }
+        let [w, g, v] = [0, 1, 2].map(|slot| inputs.f(slot, index));
+        let (kept, new) = (p.alpha as f64 * v, p.one_minus_alpha as f64 * g * g);
+        let second = kept + new;
+        let second_error = gamma(3) * (kept + new) + 4.0 * FLUSH;
+        if slot == V {
+            return Some(Eval::within(second, second_error));
+        }
+        // v's bound through the root, then the root (4.5 ulp), a division (2.5 ulp) and the roundings of the rest
+        let root = second.sqrt();
+        let root_error = (second + second_error).sqrt() - (second - second_error).max(0.0).sqrt() + 10.0 * U * root;
+        let below = root + p.eps as f64;
+        let below_error = root_error + U * below + FLUSH;
+        let change = p.lr as f64 * g / below;
+        let change_error = (FLUSH + change.abs() * (below_error + 7.0 * U * below)) / (below - below_error);
+        let value = w - change;
+        Some(Eval::within(value, 1.01 * (change_error + U * value.abs())))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        let p = RmspropParams { clients: 1, n: 1, stride: 64, ..RmspropParams::new(2e-4, 0.99, 1e-8) };
+        vec![
+            p.words(),
+            RmspropParams { clients: 3, n: 1028, stride: 1088, ..p }.words(),
+            RmspropParams { clients: 3, n: 331, stride: 384, ..RmspropParams::new(1e-2, 0.9, 1e-3) }.words(),
+        ]
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![
+            Fill::Real { scale: 0.02, shift: 0.0 },
+            Fill::Real { scale: 0.1, shift: 0.0 },
+            Fill::Positive { scale: 0.01 },
+            Fill::Words(vec![2, 0, 19, 0]),
+            // The second client is done after two steps.
+            Fill::Words(vec![4, 2, 3]),
+        ]
+    }
+}
