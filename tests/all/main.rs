@@ -5,4 +5,5 @@ mod federation;
 mod golden;
 mod golden_support;
 mod layers;
+mod metrics;
 mod reflection;
