@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 pub mod devices;
+pub mod eval;
 pub mod kernels;
 pub mod run;
 pub mod sample;
@@ -23,6 +24,8 @@ struct Cli {
 enum Verb {
     /// Train a federation and leave a run directory with pictures, metrics and networks.
     Run(run::RunArgs),
+    /// Metrics of a finished run, or of a folder of generated images against a folder of real ones; trains nothing.
+    Eval(eval::EvalArgs),
     /// Adapters that can run the kernels: type, driver, limits, shader variants.
     Devices(devices::DevicesArgs),
     /// Images from an exported generator.
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
     };
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Eval(args) => eval::run(args).map(|()| 0),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Sample(args) => sample::run(args).map(|()| 0),
         Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),

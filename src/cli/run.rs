@@ -1,6 +1,6 @@
 //! `fedgan run`: an experiment from its file to its run directory.
 
-mod experiment;
+pub(super) mod experiment;
 
 use crate::config::{self, Overrides, Resolved};
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir};

@@ -48,7 +48,7 @@ pub fn run(args: SampleArgs) -> Result<()> {
     let given = args.latents.as_deref().map(|path| read_latents(path, architecture.latent as usize)).transpose()?;
     let (mut engine, reason) = crate::gpu::open(&args.device, GpuOptions::default())?;
     let engine = engine.as_mut();
-    let sampler = sampler(engine, architecture, &weights, &source, args.seed)?;
+    let sampler = sampler(engine, architecture, &weights, &source, (args.seed, Stream::SAMPLE))?;
     let n = args.n as usize;
     let latents = match given {
         Some(latents) => latents,
@@ -62,7 +62,7 @@ pub fn run(args: SampleArgs) -> Result<()> {
 }
 
 /// The F32 tensors of a file; PyTorch's integer counters are left out where `skip_counters`.
-fn named(path: &Path, skip_counters: bool) -> Result<NamedTensors> {
+pub(super) fn named(path: &Path, skip_counters: bool) -> Result<NamedTensors> {
     let file = checkpoint::load(path)?;
     let names = file.tensors.keys().filter(|name| !(skip_counters && name.ends_with("num_batches_tracked")));
     names.map(|name| Ok((name.clone(), file.f32_any(name)?))).collect()
@@ -85,19 +85,20 @@ fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
     }
 }
 
-fn sampler(
+/// A sampler over a generator read from `source`, whose latents come from (seed, stream).
+pub(super) fn sampler(
     engine: &mut dyn Engine,
     architecture: Architecture,
     weights: &NamedTensors,
     source: &str,
-    seed: u64,
+    (seed, stream): (u64, Stream),
 ) -> Result<Sampler> {
     let net = architecture.generator();
     let (weights, running) = import(&net, weights, source)?;
     let bank = NetworkBank::alloc(engine, &net, 1, false)?;
     crate::exec::write_f32(engine, bank.weights, &weights)?;
     crate::exec::write_f32(engine, bank.running, &running)?;
-    Sampler::new(engine, &net, &bank, seed, Stream::SAMPLE)
+    Sampler::new(engine, &net, &bank, seed, stream)
 }
 
 fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32], images: &[f32]) -> Result<()> {

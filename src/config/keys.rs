@@ -2,6 +2,7 @@
 //! derive from this list, so that every mistake of a file can be named at once, with its path.
 
 use super::Problems;
+use crate::metric::Metric;
 use toml::{Table, Value};
 
 /// What a key's value may be, before its range is checked.
@@ -21,6 +22,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A whole number, or a list of them.
     Integers,
+    /// A list of some of these strings.
+    Choices(&'static [&'static str]),
 }
 
 /// One key.
@@ -111,6 +114,11 @@ pub static KEYS: &[Key] = &[
     key("attack.start_round", Kind::Integer, "first round of the attack, from 0"),
     key("evaluation.every", Kind::Integer, "rounds between sample grids; 0: only at the start and the end"),
     key("evaluation.samples", Kind::Integer, "generated images for the distance, 2 to 65536"),
+    key(
+        "evaluation.metrics",
+        Kind::Choices(&Metric::NAMES),
+        "what evaluation rounds measure; absent: sliced-wasserstein, and leakage where a client is malicious",
+    ),
     key("evaluation.grid", Kind::Integer, "rows and columns of a sample grid, 1 to 32"),
 ];
 
@@ -124,6 +132,7 @@ impl Kind {
             Kind::Text => "a string".into(),
             Kind::Choice(names) => format!("one of \"{}\"", names.join("\", \"")),
             Kind::Integers => "a whole number or a list of whole numbers".into(),
+            Kind::Choices(names) => format!("a list of some of \"{}\"", names.join("\", \"")),
         }
     }
 
@@ -136,6 +145,9 @@ impl Kind {
             Kind::Flag => value.is_bool(),
             Kind::Text => value.is_str(),
             Kind::Choice(names) => value.as_str().is_some_and(|s| names.contains(&s)),
+            Kind::Choices(names) => {
+                value.as_array().is_some_and(|a| a.iter().all(|v| v.as_str().is_some_and(|s| names.contains(&s))))
+            }
             Kind::Integers => integer(value) || value.as_array().is_some_and(|a| a.iter().all(integer)),
         }
     }
@@ -189,7 +201,7 @@ pub fn markdown(defaults: &Table) -> String {
     let mut out = String::from("| key | default | meaning and range |\n|---|---|---|\n");
     for key in KEYS {
         let choices = match key.kind {
-            Kind::Choice(names) => format!(" (`{}`)", names.join("`, `")),
+            Kind::Choice(names) | Kind::Choices(names) => format!(" (`{}`)", names.join("`, `")),
             _ => String::new(),
         };
         let default = lookup(defaults, key.path).map_or("-".to_string(), |value| format!("`{value}`"));

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::exec::Descriptor;
 use crate::fed::Patch;
+use crate::metric::Metric;
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -55,6 +56,11 @@ impl Plan {
     /// True when a client is malicious.
     pub fn is_attacked(&self) -> bool {
         !self.attack.malicious.is_empty()
+    }
+
+    /// What evaluation rounds measure.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.evaluation.metrics(self.is_attacked())
     }
 
     /// The experiment as a file would say it with every key present.

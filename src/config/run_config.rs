@@ -4,6 +4,7 @@ use crate::data::DataConfig;
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::fed::{Aggregate, Local, Partition, Weights};
 use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
+use crate::metric::Metric;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Weight of the gradient penalty where none is given (Gulrajani et al. 2017).
@@ -209,8 +210,19 @@ pub struct EvaluationConfig {
     pub every: u32,
     /// Generated images for the distance.
     pub samples: u32,
+    /// What evaluation rounds measure; absent: see [`EvaluationConfig::metrics`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Vec<Metric>>,
     /// Rows and columns of a sample grid.
     pub grid: u32,
+}
+
+impl EvaluationConfig {
+    /// The metrics asked for; where none are named, the sliced Wasserstein distance, and leakage in an attacked run.
+    pub fn metrics(&self, attacked: bool) -> Vec<Metric> {
+        let default = || [Metric::SlicedWasserstein].into_iter().chain(attacked.then_some(Metric::Leakage)).collect();
+        self.metrics.clone().unwrap_or_else(default)
+    }
 }
 
 impl Default for RunConfig {
@@ -294,7 +306,7 @@ impl Default for AttackConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        EvaluationConfig { every: 10, samples: 256, grid: 8 }
+        EvaluationConfig { every: 10, samples: 256, metrics: None, grid: 8 }
     }
 }
 

@@ -33,7 +33,12 @@ fn built_in_experiments_are_the_defaults() {
 fn every_key_is_known_and_listed_once() {
     let all = load_text(
         "",
-        &["federation.clients_per_launch=2", "federation.partition=dirichlet", "federation.partition.alpha=0.5"],
+        &[
+            "evaluation.metrics=[\"fd\", \"leakage\"]",
+            "federation.clients_per_launch=2",
+            "federation.partition=dirichlet",
+            "federation.partition.alpha=0.5",
+        ],
     );
     let config = all.unwrap().to_config();
     let mut leaves = Vec::new();

@@ -32,6 +32,10 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         "from 2 to 65536",
     );
     problems.require((1..=32).contains(&evaluation.grid), "evaluation.grid", evaluation.grid, "from 1 to 32");
+    for metric in evaluation.metrics.iter().flatten().filter(|m| (evaluation.samples as usize) < m.least()) {
+        let allowed = format!("at least {} for the metric {}", metric.least(), metric.name());
+        problems.refuse("evaluation.samples", evaluation.samples, &allowed);
+    }
     let attack = attack(&config, problems);
     problems.is_empty().then_some(Plan {
         name: config.name,

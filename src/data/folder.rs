@@ -41,6 +41,17 @@ pub fn folder(path: &Path, size: usize, channels: usize, skip_bad: bool) -> Resu
     Ok((dataset, skipped))
 }
 
+/// Height or width, the smaller, of the first image that [`folder`] would read.
+///
+/// # Errors
+/// As [`folder`].
+pub fn first_side(path: &Path) -> Result<u32> {
+    let entries = class_entries(path, 0)?;
+    let first = entries.first().ok_or_else(|| Error::file(path, "no PNG or JPEG image in this folder"))?;
+    let (width, height) = image::image_dimensions(&first.path).map_err(|e| Error::file(&first.path, e))?;
+    Ok(width.min(height))
+}
+
 /// Images of the folder `path` that holds one sub-folder a client, each as [`folder`] takes it: class folders or images.
 /// Clients are numbered in sorted order. Returns the set, the names skipped and the client of each image.
 ///

@@ -15,7 +15,7 @@ pub use builtin::builtin;
 pub use config::{Clients, DataConfig, Loaded};
 pub use dataset::{Dataset, SIZES};
 pub use dermoscopy::dermoscopy;
-pub use folder::{client_folders, folder};
+pub use folder::{client_folders, first_side, folder};
 pub use npz::npz;
 pub(crate) use split::by_class;
 pub use split::{Split, holdout};

@@ -1,5 +1,27 @@
-//! Distances between generated and real images, on the host in f64.
+//! What generated images are worth beside real ones, on the host in f64 (network features in f32).
+//!
+//! Every value carries in its name what it must be read with: numbers of images, extractor, resize. A Frechet distance here
+//! is `fd_lite0`, not FID. [`Judge`] computes what an experiment asks for, with a real-against-real floor beside each.
 
+mod frechet;
+mod images;
+mod judge;
+mod kernel;
+mod leakage;
+mod lite0;
+mod neighbours;
+mod product;
+mod resize;
 mod sliced;
+mod ssim;
 
+pub use frechet::{Frechet, frechet};
+pub use images::ImageSet;
+pub use judge::{Judge, Metric, Value};
+pub use kernel::{Kid, SUBSETS, kid, squared_mmd};
+pub use leakage::Leakage;
+pub use lite0::{FEATURES, Features, Lite0};
+pub use neighbours::{NEIGHBOURS, Prdc, prdc};
+pub use resize::RESIZE;
 pub use sliced::{SlicedWasserstein, sliced_wasserstein};
+pub use ssim::{PAIRS, diversity, ms_ssim, scales};

@@ -4,6 +4,7 @@ mod catalogue;
 mod federation;
 mod layers;
 mod penalty;
+mod metrics;
 mod reflection;
 mod validate;
 mod regularised;

@@ -1,9 +1,9 @@
 //! Instance norm, forward and backward. Each image and channel is a channel of its own of the batch norm's bounds.
 
 use super::Case;
-use super::approx::Approx;
+use super::approx::{Approx, depth};
 use super::lab::{Computed, Lab, channels_last, channels_second};
-use super::norm::{by_channel, depth, invstd, moments};
+use super::norm::{by_channel, invstd, moments};
 use crate::Result;
 use crate::exec::Tensor;
 use crate::kernels::Params;

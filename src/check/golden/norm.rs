@@ -12,11 +12,6 @@ fn rows(shape: [usize; 4]) -> usize {
     shape[0] * shape[2] * shape[3]
 }
 
-/// Additions that a term of a sum over `rows` passes through: the kernels keep at least 32 partial sums, then a tree.
-pub(super) fn depth(rows: usize) -> usize {
-    rows.div_ceil(32) + 8
-}
-
 /// Values of each channel of an NCHW tensor.
 pub(super) fn by_channel(values: &[f64], [n, c, h, w]: [usize; 4]) -> Vec<Vec<f64>> {
     let plane = h * w;

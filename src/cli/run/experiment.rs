@@ -5,7 +5,7 @@ use crate::data::holdout;
 use crate::exec::{Engine, Purpose};
 use crate::fed::{ClientData, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
-use crate::metric::sliced_wasserstein;
+use crate::metric::{ImageSet, Judge, Metric, Value};
 use crate::model::{Architecture, Gan, NamedTensors, Sampler};
 use crate::report::metrics::TimingRecord;
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
@@ -14,14 +14,17 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Training and held-out images, and who holds which.
-pub(super) struct Images {
+pub(in crate::cli) struct Images {
     /// Names of images that were left out.
     pub skipped: Vec<String>,
+    /// Height, width and channels.
+    shape: (usize, usize),
     /// Training images, [n][size][size][channels].
     train: Vec<u8>,
     /// Held-out images (or the training images where none are held out) in [-1, 1].
     reference: Vec<f32>,
-    held_out: usize,
+    /// Number of images held out.
+    pub held_out: usize,
     total: usize,
     holdings: Vec<Vec<u32>>,
 }
@@ -44,7 +47,24 @@ impl Images {
         let reference = if split.held_out.is_empty() { train.clone() } else { pick(&split.held_out) };
         let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
         let (held_out, total) = (split.held_out.len(), set.len());
-        Ok(Images { skipped: loaded.skipped.clone(), train, reference, held_out, total, holdings })
+        Ok(Images {
+            skipped: loaded.skipped.clone(),
+            shape: (size, channels),
+            train,
+            reference,
+            held_out,
+            total,
+            holdings,
+        })
+    }
+
+    /// The plan's metrics (or `metrics`) against the reference images. The training images, which are clean here, calibrate
+    /// the search for the trigger.
+    pub fn judge(&self, plan: &Plan, metrics: &[Metric]) -> Result<Judge> {
+        let (size, channels) = self.shape;
+        let references = ImageSet::new(self.reference.clone(), size, channels);
+        let clean = metrics.contains(&Metric::Leakage).then(|| ImageSet::from_bytes(&self.train, size, channels));
+        Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed)
     }
 
     /// One line for the console.
@@ -72,10 +92,12 @@ pub(super) struct Experiment {
     reference: Vec<f32>,
     federation: Federation,
     sampler: Sampler,
-    judge: Sampler,
+    judged: Sampler,
+    judge: Judge,
     output: Option<Output>,
     records: Vec<RoundRecord>,
-    distances: Vec<f64>,
+    /// The values of the first and of the latest evaluation.
+    values: Option<(Vec<Value>, Vec<Value>)>,
 }
 
 struct Output {
@@ -99,20 +121,22 @@ impl Experiment {
             clients_per_launch: plan.federation.clients_per_launch,
             attack: plan.attack.clone(),
         };
+        let judge = images.judge(&plan, &plan.metrics())?;
         let data = ClientData { pixels: &images.train, holdings: images.holdings };
         let mut federation = Federation::new(engine, gan, settings, data)?;
         let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
         let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
-        let judge = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
+        let judged = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
         Ok(Experiment {
             plan,
             reference: images.reference,
             federation,
             sampler,
+            judged,
             judge,
             output: None,
             records: vec![],
-            distances: vec![],
+            values: None,
         })
     }
 
@@ -146,8 +170,7 @@ impl Experiment {
         let real = picture::grid(real, shown, size, channels, self.plan.evaluation.grid as usize)?;
         dir.write_bytes("real.png", &picture::encode_png(&real)?)?;
         self.grid(0)?;
-        let distance = self.distance()?;
-        self.distances.push(distance);
+        self.evaluate()?;
         Ok(())
     }
 
@@ -172,12 +195,18 @@ impl Experiment {
         Ok(())
     }
 
-    /// Sliced Wasserstein distance of the server's samples to the reference images.
-    fn distance(&mut self) -> Result<f64> {
+    /// The metrics of the server's samples against the reference images, with their floors.
+    fn evaluate(&mut self) -> Result<BTreeMap<String, f64>> {
         let (size, channels) = self.shape();
         let n = self.plan.evaluation.samples as usize;
-        let images = self.judge.seeded(self.federation.engine(), n, Purpose::Evaluation)?;
-        Ok(sliced_wasserstein(&images, &self.reference, size, channels, self.plan.seed).value)
+        let images = self.judged.seeded(self.federation.engine(), n, Purpose::Evaluation)?;
+        let values = self.judge.values(&ImageSet::new(images, size, channels))?;
+        let entries = values.iter().chain(self.judge.floors()).flat_map(Value::entries).collect();
+        self.values = Some(match self.values.take() {
+            Some((first, _)) => (first, values),
+            None => (values.clone(), values),
+        });
+        Ok(entries)
     }
 
     /// Runs a round and writes its records, and pictures where it is an evaluation round.
@@ -191,9 +220,7 @@ impl Experiment {
         let mut extra = BTreeMap::new();
         if evaluated {
             self.grid(done)?;
-            let distance = self.distance()?;
-            self.distances.push(distance);
-            extra.insert(format!("sliced_wasserstein_n{}", self.plan.evaluation.samples), distance);
+            extra.extend(self.evaluate()?);
         }
         let record = self.record(&report, extra);
         let images: u64 = report.clients.iter().map(|c| c.steps as u64 * self.plan.train.batch as u64).sum();
@@ -245,18 +272,26 @@ impl Experiment {
             self.save(&format!("discriminators/client-{client:03}.safetensors"), &discriminator)?;
         }
         self.beside_real()?;
-        let (first, last) = (self.distances[0], self.distances[self.distances.len() - 1]);
-        let (size, channels) = self.shape();
-        let references = self.reference.len() / (size * size * channels);
         let traffic = self.federation.engine().traffic();
         let scalars = traffic.bytes(Purpose::RoundScalars);
         let rounds = u64::from(self.plan.rounds) * u64::from(self.plan.federation.clients);
         Ok(format!(
-            "distance  sliced Wasserstein to {references} real images: {last:.4}, untrained {first:.4} ({:.0} %)\n\
-             traffic   {} bytes a client and round were read from the device",
-            100.0 * last / first,
+            "{}traffic   {} bytes a client and round were read from the device",
+            self.measured(),
             scalars / rounds.max(1)
         ))
+    }
+
+    /// The latest values beside those of the untrained generator, and the floors; a line each.
+    fn measured(&self) -> String {
+        let (first, last) = self.values.as_ref().map_or((&[][..], &[][..]), |(a, b)| (a.as_slice(), b.as_slice()));
+        let mut lines: Vec<String> = last
+            .iter()
+            .zip(first)
+            .map(|(last, first)| format!("measured  {} {:.4}, untrained {:.4}\n", last.name, last.value, first.value))
+            .collect();
+        lines.extend(self.judge.floors().iter().map(|f| format!("floor     {} {:.4}\n", f.name, f.value)));
+        lines.concat()
     }
 
     fn save(&mut self, name: &str, tensors: &NamedTensors) -> Result<()> {

@@ -1,0 +1,202 @@
+//! `fedgan eval`: metrics without training.
+
+use super::run::experiment::Images;
+use super::sample::{named, sampler};
+use crate::config::{self, Overrides};
+use crate::data::{SIZES, first_side, folder};
+use crate::exec::Purpose;
+use crate::gpu::GpuOptions;
+use crate::kernels::rng::Stream;
+use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
+use crate::model::infer_generator;
+use crate::report::run_dir::replace_file;
+use crate::{Error, Result};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `fedgan eval`.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// A run directory: its plan gives seed, samples and real images, its generator is sampled.
+    #[arg(required_unless_present_all = ["real", "fake"], conflicts_with_all = ["real", "fake"])]
+    pub run: Option<PathBuf>,
+    /// A folder of real images instead, with --fake.
+    #[arg(long, value_name = "DIR", requires = "fake")]
+    pub real: Option<PathBuf>,
+    /// The folder of generated images.
+    #[arg(long, value_name = "DIR", requires = "real")]
+    pub fake: Option<PathBuf>,
+    /// Both folders at this size: 16, 32, 64, 128 or 256 [default: the first generated image's, rounded down to one of these].
+    #[arg(long, value_name = "S", conflicts_with = "run")]
+    pub size: Option<usize>,
+    /// Metrics [default: all; leakage for runs only].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub metrics: Vec<Metric>,
+    /// Generated images of a run's evaluation [default: the plan's].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=65536), conflicts_with = "real")]
+    pub samples: Option<u32>,
+    /// Seed of subsets and halves; a run has its own [default: 1].
+    #[arg(long, value_name = "N", conflicts_with = "run")]
+    pub seed: Option<u64>,
+    /// Device that samples a run's generator: auto, gpu, cpu, reference, or part of an adapter's name [default: auto].
+    #[arg(long, value_name = "DEVICE", conflicts_with = "real")]
+    pub device: Option<String>,
+    /// Also write the values as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Answer {
+    version: &'static str,
+    real: String,
+    fake: String,
+    size: usize,
+    channels: usize,
+    values: Vec<Value>,
+    /// Real images against real ones.
+    floors: Vec<Value>,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
+pub fn run(args: EvalArgs) -> Result<()> {
+    let answer = match (&args.run, &args.real, &args.fake) {
+        (Some(dir), ..) => of_run(dir, &args)?,
+        (None, Some(real), Some(fake)) => of_folders(real, fake, &args)?,
+        _ => return Err(Error::input("expected a run directory, or --real DIR and --fake DIR")),
+    };
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&answer).map_err(|e| Error::internal(format!("values: {e}")))?;
+        replace_file(path, format!("{text}\n").as_bytes())?;
+    }
+    super::print(text(&answer))
+}
+
+/// The metrics asked for, or all that can be had.
+fn chosen(asked: &[Metric], trigger: bool) -> Vec<Metric> {
+    let all = Metric::ALL.into_iter().filter(|m| trigger || *m != Metric::Leakage);
+    if asked.is_empty() { all.collect() } else { asked.to_vec() }
+}
+
+fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
+    let plan = config::load(Some(&dir.join("plan.toml")), &Overrides::default())?;
+    let images = Images::load(&plan)?;
+    let judge = images.judge(&plan, &chosen(&args.metrics, true))?;
+    let path = dir.join("generator.safetensors");
+    let (weights, source) = (named(&path, true)?, path.display().to_string());
+    let architecture = infer_generator(&weights, &source)?;
+    let (size, channels) = (architecture.image_size as usize, architecture.channels as usize);
+    if (size, channels) != (plan.model.image_size as usize, plan.model.channels as usize) {
+        let what = format!("makes {size} x {size} x {channels} images, which is not what plan.toml says");
+        return Err(Error::file(&path, what));
+    }
+    let (mut engine, _) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
+    let engine = engine.as_mut();
+    let sampler = sampler(engine, architecture, &weights, &source, (plan.seed, Stream::EVALUATION))?;
+    let n = args.samples.unwrap_or(plan.evaluation.samples) as usize;
+    let fake = ImageSet::new(sampler.seeded(engine, n, Purpose::Evaluation)?, size, channels);
+    let real = match images.held_out {
+        0 => "training images (none are held out)".to_string(),
+        n => format!("{n} held-out images"),
+    };
+    answer(&judge, &fake, real, source)
+}
+
+fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
+    let size = match args.size {
+        Some(size) => size,
+        None => {
+            let side = first_side(fake)? as usize;
+            SIZES.into_iter().rev().find(|s| *s <= side).unwrap_or(SIZES[0])
+        }
+    };
+    let load = |path: &Path| -> Result<ImageSet> {
+        let (set, _) = folder(path, size, 3, false)?;
+        Ok(ImageSet::from_bytes(&set.pixels, size, 3))
+    };
+    let (references, images) = (load(real)?, load(fake)?);
+    let metrics = chosen(&args.metrics, false);
+    if metrics.contains(&Metric::Leakage) {
+        return Err(Error::input("--metrics leakage: folders say nothing of a trigger; evaluate a run directory"));
+    }
+    let judge = Judge::new(&metrics, references, None, args.seed.unwrap_or(1))?;
+    answer(&judge, &images, real.display().to_string(), fake.display().to_string())
+}
+
+fn answer(judge: &Judge, fake: &ImageSet, real: String, source: String) -> Result<Answer> {
+    let (values, floors) = (judge.values(fake)?, judge.floors().to_vec());
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(Answer { version, real, fake: source, size: fake.size, channels: fake.channels, values, floors })
+}
+
+fn text(answer: &Answer) -> String {
+    let Answer { real, fake, size, channels, .. } = answer;
+    let rows: Vec<&Value> = answer.values.iter().chain(&answer.floors).collect();
+    let width = rows.iter().map(|v| v.name.len()).max().unwrap_or(0);
+    let mut out = format!(
+        "{fake} against {real}, {size}x{size}x{channels}\nfeatures: EfficientNet-Lite0, resize {RESIZE}; floor_: halves of \
+         the real images; half_: as many images as the floor has\n\n"
+    );
+    for v in rows {
+        let std = v.std.map_or(String::new(), |s| format!(" +- {s:.6}"));
+        let note = v.note.as_ref().map_or(String::new(), |n| format!("  ({n})"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{:width$}  {:.6}{std}{note}", v.name, v.value);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: EvalArgs,
+    }
+
+    fn parse(line: &[&str]) -> Option<EvalArgs> {
+        Line::try_parse_from([&["eval"], line].concat()).ok().map(|l| l.args)
+    }
+
+    #[test]
+    fn takes_a_run_or_two_folders() {
+        assert!(parse(&["runs/a", "--metrics", "kid,fd"]).is_some_and(|a| a.metrics == [Metric::Kid, Metric::Fd]));
+        assert!(parse(&["--real", "a", "--fake", "b", "--size", "32"]).is_some());
+        for bad in [&[][..], &["--real", "a"], &["runs/a", "--real", "a", "--fake", "b"], &["runs/a", "--size", "32"]] {
+            assert!(parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn folders_are_measured_and_written() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for (folder, shade) in [("real", 40), ("fake", 150)] {
+            std::fs::create_dir(at(folder)).unwrap();
+            for i in 0..4u8 {
+                let image = image::GrayImage::from_fn(20, 20, |x, y| image::Luma([shade + i * 9 + (x * y % 7) as u8]));
+                image.save(at(folder).join(format!("{i}.png"))).unwrap();
+            }
+        }
+        let args = |metrics: &str| {
+            let (real, fake, json) = (at("real"), at("fake"), at("values.json"));
+            let path = |p: &PathBuf| p.display().to_string();
+            parse(&["--real", &path(&real), "--fake", &path(&fake), "--json", &path(&json), "--metrics", metrics])
+                .unwrap()
+        };
+        run(args("sliced-wasserstein,ms-ssim")).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(at("values.json")).unwrap()).unwrap();
+        assert_eq!((&json["size"], &json["values"][0]["name"]), (&16.into(), &"sliced_wasserstein_n4".into()));
+        assert!(json["values"][0]["value"].as_f64() > json["floors"][0]["value"].as_f64());
+        assert_eq!(run(args("leakage")).unwrap_err().exit_code(), 2);
+        assert_eq!(run(args("prdc")).unwrap_err().exit_code(), 2);
+    }
+}
