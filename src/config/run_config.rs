@@ -2,6 +2,7 @@
 
 use crate::data::DataConfig;
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
+use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{Aggregate, Local, Partition, Weights};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -27,6 +28,8 @@ pub struct RunConfig {
     pub data: DataSection,
     /// Malicious clients and their trigger.
     pub attack: AttackConfig,
+    /// Which clients lose weight.
+    pub detection: Detector,
     /// Sample grids and the distance to real images.
     pub evaluation: EvaluationConfig,
     /// What a finished run adds to its plan (version, adapter, driver); ignored when read.
@@ -127,6 +130,8 @@ pub struct AttackConfig {
     pub range: Range,
     /// First round of the attack.
     pub start_round: u32,
+    /// What malicious clients report of their losses.
+    pub report: LossReport,
 }
 
 /// Who is malicious.
@@ -163,6 +168,7 @@ impl Default for RunConfig {
             federation: FederationConfig::default(),
             data: DataSection::default(),
             attack: AttackConfig::default(),
+            detection: Detector::None,
             evaluation: EvaluationConfig::default(),
             resolved: None,
         }
@@ -211,6 +217,7 @@ impl Default for AttackConfig {
             opacity: 1.0,
             range: Range::Scaled,
             start_round: 0,
+            report: LossReport::True,
         }
     }
 }
