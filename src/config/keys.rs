@@ -113,12 +113,12 @@ pub static KEYS: &[Key] = &[
     key(
         "detection.memory",
         Kind::Number,
-        "isolation-forest: rounds that evidence is averaged over, at least 1; 5 where absent",
+        "isolation-forest: rounds that evidence is averaged over, at least 1; 12 where absent",
     ),
     key(
         "detection.margin",
         Kind::Number,
-        "isolation-forest: evidence that is suspect, in units of the spread; 1.6 where absent",
+        "isolation-forest: evidence (mean deviation in spreads, at most 2) that is suspect; 0.65 where absent",
     ),
     key(
         "detection.patience",
@@ -128,7 +128,7 @@ pub static KEYS: &[Key] = &[
     key(
         "detection.decay",
         Kind::Number,
-        "factor of a flagged client's weight, in (0, 1); 0.5 where absent, 0.9 to the power of its flags when published",
+        "factor of a flagged client's weight, in (0, 1); 0.3 where absent, 0.9 to the power of its flags when published",
     ),
     key(
         "detection.floor",

@@ -168,7 +168,7 @@ impl Default for RunConfig {
             federation: FederationConfig::default(),
             data: DataSection::default(),
             attack: AttackConfig::default(),
-            detection: Detector::None,
+            detection: Detector::None {},
             evaluation: EvaluationConfig::default(),
             resolved: None,
         }

@@ -53,7 +53,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
 fn detection(config: &RunConfig, problems: &mut Problems) {
     let unit = |v: f64| v > 0.0 && v < 1.0;
     let (kind, warmup) = match &config.detection {
-        Detector::None => return,
+        Detector::None {} => return,
         Detector::IsolationForestPublished(rule) => {
             problems.require(unit(rule.decay), "detection.decay", rule.decay, "above 0 and below 1");
             ("isolation-forest-published", rule.warmup)

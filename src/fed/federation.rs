@@ -92,7 +92,7 @@ impl Federation {
         if clients == 0 {
             return Err(Error::input("federation.clients 0: at least 1 client is needed"));
         }
-        if settings.detector != Detector::None && clients < MIN_CLIENTS {
+        if settings.detector.warmup().is_some() && clients < MIN_CLIENTS {
             return Err(Error::input(format!(
                 "detection among {clients} clients: at least {MIN_CLIENTS} are needed for one to stand out"
             )));

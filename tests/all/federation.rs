@@ -36,7 +36,7 @@ fn settings() -> Settings {
         clients_per_launch: None,
         attack: patch(vec![0]),
         report: LossReport::True,
-        detector: Detector::None,
+        detector: Detector::None {},
     }
 }
 

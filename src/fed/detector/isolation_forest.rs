@@ -1,9 +1,9 @@
 //! The corrected rule: evidence gathered over rounds, a margin that it must clear, weights that recover.
 //!
-//! Each feature of a client is compared with the median of the other clients in the same round; only the harmful side
-//! counts (an update that points away from the others', a larger update, a higher generator loss). The difference is
-//! averaged over rounds and measured in units of the clients' usual spread, itself averaged over rounds, so that neither
-//! one odd round nor the ever-present most isolated of four flags anybody.
+//! Each feature of a client is compared with the median of the other clients in the same round, in units of the clients'
+//! usual spread (averaged over rounds). An update that points away from the others', a larger update and a higher generator
+//! loss count for the suspicion, their opposites against it. A round's differences are cut, added, and averaged over
+//! rounds, so that neither one odd round nor the ever-present most isolated of four flags anybody.
 
 use super::{Observation, Verdict, forest, median, normalised};
 use crate::kernels::rng::HostRng;
@@ -27,9 +27,9 @@ pub struct IsolationForest {
     pub warmup: u32,
     /// What the rule looks at.
     pub features: Features,
-    /// Rounds over which a client's deviation is averaged (exponentially), at least 1.
+    /// Rounds over which a client's deviations are averaged (exponentially), at least 1.
     pub memory: f64,
-    /// Averaged deviation, in units of the spread, above which a client is suspect.
+    /// Evidence (a client's mean deviation in units of the spread, averaged over rounds; at most 2) above which a client is suspect.
     pub margin: f64,
     /// Suspect rounds in a row until a client is flagged, at least 1. A flag falls when the evidence is below half the
     /// margin.
@@ -45,10 +45,10 @@ impl Default for IsolationForest {
         IsolationForest {
             warmup: 10,
             features: Features::All,
-            memory: 5.0,
-            margin: 1.6,
+            memory: 12.0,
+            margin: 0.65,
             patience: 2,
-            decay: 0.5,
+            decay: 0.3,
             floor: 0.25,
         }
     }
@@ -59,8 +59,10 @@ const LEAST_SPREAD: [f64; FEATURES] = [0.02, 0.03, 0.03];
 const FEATURES: usize = 3;
 /// Rounds over which the spread is averaged.
 const SPREAD_MEMORY: f64 = 10.0;
-/// Deviations are cut here (in units of the spread), so that one wild round is forgotten in time.
-const CUT: f64 = 10.0;
+/// Deviations are cut here (in units of the spread), so that lasting ones count, not large ones.
+const CUT: f64 = 2.0;
+/// What each feature counts: honest clients' losses drift apart for longer than their updates do.
+const SHARES: [f64; FEATURES] = [1.0, 1.0, 0.5];
 /// Median absolute deviation to standard deviation, for normal values.
 const MAD: f64 = 1.4826;
 /// Trust below this is as good as none and would take long to recover from.
@@ -70,8 +72,8 @@ const LEAST_TRUST: f64 = 1e-6;
 #[derive(Clone, Debug)]
 pub(super) struct State {
     rule: IsolationForest,
-    deviations: Vec<[f64; FEATURES]>,
-    spreads: Option<[f64; FEATURES]>,
+    evidence: Vec<f64>,
+    spreads: [Option<f64>; FEATURES],
     suspect: Vec<u32>,
     flagged: Vec<bool>,
     trust: Vec<f64>,
@@ -81,8 +83,8 @@ impl State {
     pub fn new(rule: IsolationForest, clients: usize) -> Self {
         State {
             rule,
-            deviations: vec![[0.0; FEATURES]; clients],
-            spreads: None,
+            evidence: vec![0.0; clients],
+            spreads: [None; FEATURES],
             suspect: vec![0; clients],
             flagged: vec![false; clients],
             trust: vec![1.0; clients],
@@ -90,7 +92,8 @@ impl State {
     }
 
     pub fn judge(&mut self, round: u32, observed: &[Observation], base: &[f64], rng: &mut HostRng) -> Verdict {
-        let scores = self.evidence(observed);
+        self.gather(observed);
+        let scores = self.evidence.clone();
         if round > self.rule.warmup {
             self.flag(&scores, rng);
             self.weigh();
@@ -102,31 +105,29 @@ impl State {
         Verdict { flagged: self.flagged.clone(), scores, weights: normalised(&weights, base) }
     }
 
-    /// Updates spreads and deviations with a round; each client's largest averaged deviation in units of the spread.
-    fn evidence(&mut self, observed: &[Observation]) -> Vec<f64> {
+    /// Updates spreads and evidence with a round.
+    fn gather(&mut self, observed: &[Observation]) {
         let rows: Vec<[f64; FEATURES]> = observed.iter().map(features).collect();
         let used = if self.rule.features == Features::All { FEATURES } else { FEATURES - 1 };
-        let mut spreads = self.spreads.unwrap_or([f64::NAN; FEATURES]);
+        let mut sums = vec![0.0; rows.len()];
+        let shares: f64 = SHARES[..used].iter().sum();
         for k in 0..used {
             let differences: Vec<f64> = (0..rows.len()).map(|i| difference(&rows, i, k)).collect();
             let spread = MAD * median(differences.iter().map(|d| d.abs()).collect());
-            let old = spreads[k];
-            spreads[k] = match (old.is_finite(), spread.is_finite()) {
-                (true, true) => old + (spread - old) / SPREAD_MEMORY,
-                (false, _) => spread,
-                (true, false) => old,
-            };
-            let unit = LEAST_SPREAD[k] + if spreads[k].is_finite() { spreads[k] } else { 0.0 };
-            for (deviation, difference) in self.deviations.iter_mut().zip(differences) {
+            if spread.is_finite() {
+                let old = self.spreads[k].unwrap_or(spread);
+                self.spreads[k] = Some(old + (spread - old) / SPREAD_MEMORY);
+            }
+            let unit = LEAST_SPREAD[k] + self.spreads[k].unwrap_or(0.0);
+            for (sum, difference) in sums.iter_mut().zip(differences) {
                 // Nothing to compare leaves the memory to fade; what is not finite counts in full.
-                let new = if difference.is_nan() { 0.0 } else { difference.clamp(-CUT * unit, CUT * unit) };
-                deviation[k] += (new - deviation[k]) / self.rule.memory;
+                let deviation = if difference.is_nan() { 0.0 } else { (difference / unit).clamp(-CUT, CUT) };
+                *sum += SHARES[k] / shares * deviation;
             }
         }
-        self.spreads = Some(spreads);
-        let unit = |k: usize| LEAST_SPREAD[k] + if spreads[k].is_finite() { spreads[k] } else { 0.0 };
-        let largest = |d: &[f64; FEATURES]| (0..used).map(|k| d[k] / unit(k)).fold(0.0, f64::max);
-        self.deviations.iter().map(largest).collect()
+        for (evidence, sum) in self.evidence.iter_mut().zip(sums) {
+            *evidence += (sum - *evidence) / self.rule.memory;
+        }
     }
 
     /// Raises flags where isolated evidence has stayed above the margin, drops those that fell below half of it.

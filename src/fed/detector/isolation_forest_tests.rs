@@ -37,7 +37,8 @@ fn independent_noise_flags_nobody() {
     for n in [3, 4, 8, 20] {
         let verdicts = play(IsolationForest::default(), n, 200, |_, _| {});
         assert_eq!((0..n).map(|c| flags(&verdicts, c)).sum::<usize>(), 0, "n = {n}");
-        assert!(verdicts.iter().all(|v| v.weights == vec![1.0 / n as f64; n]));
+        let even = |v: &Verdict| v.weights.iter().all(|w| (w * n as f64 - 1.0).abs() < 1e-12);
+        assert!(verdicts.iter().all(even));
     }
 }
 
@@ -58,10 +59,11 @@ fn a_turned_update_is_suppressed_after_the_warm_up_and_recovers() {
         let verdicts = play(rule, n, 90, |round, o| {
             if round < 50 {
                 o[1].update_cosine -= 0.3;
+                o[1].update_norm *= 1.2;
             }
         });
         assert_eq!(flags(&verdicts[..11], 1), 0, "warm-up");
-        assert!(verdicts[18].weights[1] < 0.2 / n as f64 && verdicts[49].weights[1] < 0.2 / n as f64, "n = {n}");
+        assert!(verdicts[15].weights[1] < 0.2 / n as f64 && verdicts[49].weights[1] < 0.2 / n as f64, "n = {n}");
         assert!((verdicts[89].weights[1] - 1.0 / n as f64).abs() < 1e-9, "clean again, n = {n}: {:?}", verdicts[89]);
         let others: usize = (0..n).filter(|c| *c != 1).map(|c| flags(&verdicts, c)).sum();
         assert_eq!(others, 0, "n = {n}");
@@ -71,8 +73,8 @@ fn a_turned_update_is_suppressed_after_the_warm_up_and_recovers() {
 #[test]
 fn losses_count_only_with_all_features() {
     for (features, caught) in [(Features::All, true), (Features::Server, false)] {
-        let rule = IsolationForest { features, ..Default::default() };
-        let verdicts = play(rule, 4, 40, |_, o| o[3].loss_g *= 2.5);
+        let rule = IsolationForest { features, margin: 0.3, ..Default::default() };
+        let verdicts = play(rule, 4, 80, |_, o| o[3].loss_g *= 2.5);
         assert_eq!(flags(&verdicts, 3) > 20, caught, "{features:?}");
     }
 }

@@ -18,23 +18,28 @@ use serde::{Deserialize, Serialize};
 pub const MIN_CLIENTS: u32 = 3;
 
 /// The rule, chosen by `kind`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Detector {
     /// No detection: the weights stay as the settings give them.
-    #[default]
-    None,
+    None {},
     /// The published rule, with its flaws.
     IsolationForestPublished(Published),
     /// The corrected rule.
     IsolationForest(IsolationForest),
 }
 
+impl Default for Detector {
+    fn default() -> Self {
+        Detector::None {}
+    }
+}
+
 impl Detector {
     /// The last warm-up round, counted from 0: verdicts come after it. `None` without detection.
     pub fn warmup(&self) -> Option<u32> {
         match self {
-            Detector::None => None,
+            Detector::None {} => None,
             Detector::IsolationForestPublished(rule) => Some(rule.warmup),
             Detector::IsolationForest(rule) => Some(rule.warmup),
         }
@@ -116,7 +121,7 @@ impl Detection {
     /// `base` are the weights without detection; `seed` draws the trees.
     pub fn new(detector: &Detector, base: Vec<f64>, seed: u64) -> Self {
         let state = match detector {
-            Detector::None => State::None,
+            Detector::None {} => State::None,
             Detector::IsolationForestPublished(rule) => {
                 State::Published(published::State::new(rule.clone(), base.clone()))
             }
@@ -165,12 +170,12 @@ mod tests {
     #[test]
     fn parses_every_kind_and_refuses_strange_keys() {
         let parse = |text: &str| toml::from_str::<Detector>(text);
-        assert_eq!(parse("kind = 'none'").unwrap(), Detector::None);
+        assert_eq!(parse("kind = 'none'").unwrap(), Detector::None {});
         assert_eq!(parse("kind = 'isolation-forest-published'").unwrap().warmup(), Some(10));
         let text = "kind = 'isolation-forest'\nfeatures = 'server'\nwarmup = 4";
         let corrected = parse(text).unwrap();
         assert!(matches!(&corrected, Detector::IsolationForest(rule) if rule.features == Features::Server));
-        for detector in [Detector::None, corrected, parse("kind = 'isolation-forest-published'").unwrap()] {
+        for detector in [Detector::None {}, corrected, parse("kind = 'isolation-forest-published'").unwrap()] {
             assert_eq!(parse(&toml::to_string(&detector).unwrap()).unwrap(), detector);
         }
         for bad in ["kind = 'none'\nwarmup = 3", "kind = 'isolation-forest-published'\nfeatures = 'all'", "kind = 'x'"]
