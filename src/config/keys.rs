@@ -112,6 +112,47 @@ pub static KEYS: &[Key] = &[
         "trigger in [-1, 1], or in [0, 1] as in the public code",
     ),
     key("attack.start_round", Kind::Integer, "first round of the attack, from 0"),
+    key(
+        "attack.report",
+        Kind::Choice(&["true", "median"]),
+        "losses that malicious clients report to the detector: their own, or the honest clients' median",
+    ),
+    key(
+        "detection.kind",
+        Kind::Choice(&["none", "isolation-forest-published", "isolation-forest"]),
+        "which rule lowers the weights of suspicious clients; needs at least 3 clients",
+    ),
+    key("detection.warmup", Kind::Integer, "verdicts come in rounds after this one, from 0; 10 where absent"),
+    key(
+        "detection.features",
+        Kind::Choice(&["all", "server"]),
+        "isolation-forest: `all` adds the reported G loss to the update's norm and direction; `all` where absent",
+    ),
+    key(
+        "detection.memory",
+        Kind::Number,
+        "isolation-forest: rounds that evidence is averaged over, at least 1; 12 where absent",
+    ),
+    key(
+        "detection.margin",
+        Kind::Number,
+        "isolation-forest: evidence (mean deviation in spreads, at most 2) that is suspect; 0.65 where absent",
+    ),
+    key(
+        "detection.patience",
+        Kind::Integer,
+        "isolation-forest: suspect rounds until a flag, at least 1; 2 where absent",
+    ),
+    key(
+        "detection.decay",
+        Kind::Number,
+        "factor of a flagged client's weight, in (0, 1); 0.3 where absent, 0.9 to the power of its flags when published",
+    ),
+    key(
+        "detection.floor",
+        Kind::Number,
+        "isolation-forest: least share of its weight for a clean client, in (0, 1]; 0.25 where absent",
+    ),
     key("evaluation.every", Kind::Integer, "rounds between sample grids; 0: only at the start and the end"),
     key("evaluation.samples", Kind::Integer, "generated images for the distance, 2 to 65536"),
     key(
@@ -186,7 +227,16 @@ fn sift_table(prefix: &str, table: &mut Table, problems: &mut Problems) {
 pub fn nearest(path: &str) -> &'static str {
     let last = |p: &str| p.rsplit('.').next().unwrap_or_default().to_string();
     let mut candidates: Vec<&'static str> = KEYS.iter().map(|k| k.path).collect();
-    candidates.extend(["model", "train", "federation", "federation.partition", "data", "attack", "evaluation"]);
+    candidates.extend([
+        "model",
+        "train",
+        "federation",
+        "federation.partition",
+        "data",
+        "attack",
+        "detection",
+        "evaluation",
+    ]);
     let score = |known: &str| {
         let whole = strsim::normalized_damerau_levenshtein(path, known);
         let end = strsim::jaro_winkler(&last(path), &last(known));

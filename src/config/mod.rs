@@ -90,8 +90,14 @@ fn read(config: Option<&Path>) -> Result<(String, String)> {
     }
 }
 
-/// `partition = "iid"` becomes `partition = { kind = "iid" }`.
+/// `partition = "iid"` becomes `partition = { kind = "iid" }`, `attack.report = true` the string that it means (so does
+/// `--set attack.report=true`).
 fn expand(tree: &mut Table) {
+    if let Some(Value::Table(attack)) = tree.get_mut("attack")
+        && let Some(value @ Value::Boolean(true)) = attack.get_mut("report")
+    {
+        *value = Value::String("true".into());
+    }
     if let Some(Value::Table(federation)) = tree.get_mut("federation")
         && let Some(value @ Value::String(_)) = federation.get_mut("partition")
     {

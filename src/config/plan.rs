@@ -5,6 +5,7 @@ use super::{
 };
 use crate::exec::Descriptor;
 use crate::fed::Patch;
+use crate::fed::detector::{Detector, LossReport};
 use crate::metric::Metric;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -30,6 +31,10 @@ pub struct Plan {
     pub data: DataSection,
     /// The attack; honest when nobody is malicious.
     pub attack: Patch,
+    /// What malicious clients report of their losses.
+    pub report: LossReport,
+    /// Which clients lose weight.
+    pub detection: Detector,
     /// Sample grids and the distance to real images.
     pub evaluation: EvaluationConfig,
 }
@@ -85,7 +90,9 @@ impl Plan {
                 opacity: attack.opacity,
                 range: attack.range,
                 start_round: attack.start_round,
+                report: self.report,
             },
+            detection: self.detection.clone(),
             evaluation: self.evaluation.clone(),
             resolved: None,
         }

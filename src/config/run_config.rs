@@ -2,9 +2,10 @@
 
 use crate::data::DataConfig;
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
+use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{Aggregate, Local, Partition, Weights};
-use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
 use crate::metric::Metric;
+use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Weight of the gradient penalty where none is given (Gulrajani et al. 2017).
@@ -32,6 +33,8 @@ pub struct RunConfig {
     pub data: DataSection,
     /// Malicious clients and their trigger.
     pub attack: AttackConfig,
+    /// Which clients lose weight.
+    pub detection: Detector,
     /// Sample grids and the distance to real images.
     pub evaluation: EvaluationConfig,
     /// What a finished run adds to its plan (version, adapter, driver); ignored when read.
@@ -190,6 +193,8 @@ pub struct AttackConfig {
     pub range: Range,
     /// First round of the attack.
     pub start_round: u32,
+    /// What malicious clients report of their losses.
+    pub report: LossReport,
 }
 
 /// Who is malicious.
@@ -237,6 +242,7 @@ impl Default for RunConfig {
             federation: FederationConfig::default(),
             data: DataSection::default(),
             attack: AttackConfig::default(),
+            detection: Detector::None {},
             evaluation: EvaluationConfig::default(),
             resolved: None,
         }
@@ -300,6 +306,7 @@ impl Default for AttackConfig {
             opacity: 1.0,
             range: Range::Scaled,
             start_round: 0,
+            report: LossReport::True,
         }
     }
 }

@@ -38,6 +38,7 @@ fn every_key_is_known_and_listed_once() {
             "federation.clients_per_launch=2",
             "federation.partition=dirichlet",
             "federation.partition.alpha=0.5",
+            "detection.kind=isolation-forest",
         ],
     );
     let config = all.unwrap().to_config();
@@ -156,10 +157,41 @@ fn overrides_reach_every_table() {
 }
 
 #[test]
+fn detection_is_chosen_by_kind_and_checked() {
+    use crate::fed::detector::{Detector, Features, LossReport};
+    let plan = load_text("", &["detection.kind=isolation-forest", "detection.features=server"]).unwrap();
+    assert!(matches!(&plan.detection, Detector::IsolationForest(rule) if rule.features == Features::Server));
+    let published = load_text("", &["detection.kind=isolation-forest-published", "attack.report=true"]).unwrap();
+    assert_eq!((published.detection.warmup(), published.report), (Some(10), LossReport::True));
+    let text = "[attack]\nmalicious = 1\nreport = \"median\"";
+    assert_eq!(load_text(text, &[]).unwrap().report, LossReport::Median);
+    let kind = "detection.kind=isolation-forest";
+    for (set, expected) in [
+        (vec![kind, "federation.clients=2"], "detection.kind = \"isolation-forest\" with federation.clients = 2"),
+        (vec![kind, "detection.warmup=59"], "detection.warmup = 59: must be below rounds - 1 (59)"),
+        (vec![kind, "detection.memory=0.5"], "detection.memory = 0.5: must be at least 1"),
+        (vec![kind, "detection.margin=nan"], "detection.margin = NaN: must be above 0"),
+        (vec![kind, "detection.patience=0"], "detection.patience = 0: must be at least 1"),
+        (vec![kind, "detection.decay=1"], "detection.decay = 1: must be above 0 and below 1"),
+        (vec![kind, "detection.floor=0"], "detection.floor = 0: must be above 0"),
+        (vec!["detection.kind=forest"], "detection.kind = \"forest\": must be one of"),
+        (vec!["detection.warmup=3"], "detection: missing field `kind`"),
+        (vec!["attack.report=lie"], "attack.report = \"lie\": must be one of \"true\", \"median\""),
+    ] {
+        let message = refusal("", &set);
+        assert!(message.contains(expected), "{set:?}: {message}");
+    }
+}
+
+#[test]
 fn a_plan_reads_back_as_itself() {
     let descriptor = crate::exec::ReferenceEngine::new();
     let descriptor = crate::exec::Engine::descriptor(&descriptor);
-    for set in [vec![], vec!["attack.malicious=[3, 1]", "train.local_steps=3", "federation.partition=iid"]] {
+    for set in [
+        vec![],
+        vec!["detection.kind=isolation-forest", "attack.report=median"],
+        vec!["attack.malicious=[3, 1]", "train.local_steps=3", "federation.partition=iid"],
+    ] {
         let plan = load_text("", &set).unwrap();
         let text = plan.to_toml(&Resolved::new(descriptor, "asked for")).unwrap();
         assert!(text.contains("[resolved]") && text.contains("f64 reference"), "{text}");

@@ -3,6 +3,7 @@
 use super::{AttackConfig, LossKind, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
 use crate::fed::Local;
+use crate::fed::detector::{Detector, MIN_CLIENTS};
 use crate::fed::{Partition, Patch};
 use crate::model::{Norm, Objective};
 
@@ -37,6 +38,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         problems.refuse("evaluation.samples", evaluation.samples, &allowed);
     }
     let attack = attack(&config, problems);
+    detection(&config, problems);
     problems.is_empty().then_some(Plan {
         name: config.name,
         seed: config.seed,
@@ -47,8 +49,39 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         federation: config.federation,
         data: config.data,
         attack,
+        report: config.attack.report,
+        detection: config.detection,
         evaluation: config.evaluation,
     })
+}
+
+fn detection(config: &RunConfig, problems: &mut Problems) {
+    let unit = |v: f64| v > 0.0 && v < 1.0;
+    let (kind, warmup) = match &config.detection {
+        Detector::None {} => return,
+        Detector::IsolationForestPublished(rule) => {
+            problems.require(unit(rule.decay), "detection.decay", rule.decay, "above 0 and below 1");
+            ("isolation-forest-published", rule.warmup)
+        }
+        Detector::IsolationForest(rule) => {
+            let memory_ok = rule.memory.is_finite() && rule.memory >= 1.0;
+            problems.require(memory_ok, "detection.memory", rule.memory, "at least 1");
+            let margin_ok = rule.margin.is_finite() && rule.margin > 0.0;
+            problems.require(margin_ok, "detection.margin", rule.margin, "above 0");
+            problems.require(rule.patience >= 1, "detection.patience", rule.patience, "at least 1");
+            problems.require(unit(rule.decay), "detection.decay", rule.decay, "above 0 and below 1");
+            let floor_ok = rule.floor > 0.0 && rule.floor <= 1.0;
+            problems.require(floor_ok, "detection.floor", rule.floor, "above 0, at most 1");
+            ("isolation-forest", rule.warmup)
+        }
+    };
+    let late = format!("below rounds - 1 ({}), or there is never a verdict", config.rounds.saturating_sub(1));
+    problems.require(warmup < config.rounds.saturating_sub(1), "detection.warmup", warmup, &late);
+    let clients = config.federation.clients;
+    if clients < MIN_CLIENTS {
+        let found = format!("{kind:?} with federation.clients = {clients}");
+        problems.refuse("detection.kind", found, "none with fewer than 3 clients: among two, neither stands out");
+    }
 }
 
 fn quoted(text: &str) -> String {

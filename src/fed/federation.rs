@@ -1,5 +1,6 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and what is recorded over them.
 
+use super::detector::{Detection, Detector, LossReport, MIN_CLIENTS};
 use super::local::{self, Local, POISONED};
 use super::{Aggregate, Patch, Weights};
 use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32};
@@ -8,6 +9,7 @@ use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
 use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 use crate::kernels::rng::{HostRng, RngParams, Stream, rng_normal::RngNormal, rng_uniform::RngUniform, seed_words};
 use crate::kernels::util::copy::{Copy, CopyParams};
+use crate::kernels::util::difference_dot::{DifferenceDot, DifferenceDotParams};
 use crate::kernels::util::difference_norm::{DifferenceNorm, DifferenceNormParams};
 use crate::kernels::util::gather_batch::{GatherBatch, GatherBatchParams};
 use crate::model::{
@@ -35,6 +37,10 @@ pub struct Settings {
     pub clients_per_launch: Option<u32>,
     /// The attack; nobody malicious in an honest run.
     pub attack: Patch,
+    /// What malicious clients report of their losses.
+    pub report: LossReport,
+    /// Which clients lose weight.
+    pub detector: Detector,
 }
 
 /// The training images and who holds which.
@@ -52,10 +58,12 @@ pub(super) struct Chunk {
     pub first: u32,
     pub buffers: GanBuffers,
     pub order: Tensor,
-    pub norms: Tensor,
+    /// [clients][64]: squared norm of the generator's update, its inner product with the mean update.
+    pub moments: Tensor,
     pub send_g: Recording,
     pub send_d: Recording,
     pub step: Recording,
+    pub propose: Recording,
     pub report: Recording,
     pub aggregate: Recording,
 }
@@ -71,6 +79,9 @@ pub struct Federation {
     pub(super) server_g: NetworkBank,
     pub(super) server_d: NetworkBank,
     pub(super) mean_weights: Tensor,
+    /// The clients' weights in the last mean; at first those of the settings.
+    pub(super) weights: Vec<f64>,
+    pub(super) detection: Detection,
     pub(super) chunks: Vec<Chunk>,
     pub(super) round: u32,
 }
@@ -84,6 +95,11 @@ impl Federation {
         let clients = data.holdings.len() as u32;
         if clients == 0 {
             return Err(Error::input("federation.clients 0: at least 1 client is needed"));
+        }
+        if settings.detector.warmup().is_some() && clients < MIN_CLIENTS {
+            return Err(Error::input(format!(
+                "detection among {clients} clients: at least {MIN_CLIENTS} are needed for one to stand out"
+            )));
         }
         let counts = data.holdings.iter().enumerate();
         let critic_steps = gan.training.critic_steps();
@@ -99,6 +115,7 @@ impl Federation {
         let server_g = NetworkBank::alloc(e, &gan.g, 1, false)?;
         let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
         let mean_weights = e.alloc("client weights", align(clients as usize))?;
+        let proposal = e.alloc("G mean of last round's weights", gan.g.stride)?;
         let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
         let builder = ChunkBuilder {
             gan: &gan,
@@ -110,6 +127,7 @@ impl Federation {
             server_g,
             server_d,
             mean_weights,
+            proposal,
         };
         let mut chunks = Vec::new();
         let mut first = 0;
@@ -121,6 +139,9 @@ impl Federation {
         let poisoned = data.holdings.iter().enumerate();
         let poisoned = poisoned.map(|(c, h)| poisoned_images(&settings, c as u32, h)).collect();
         let holdings = data.holdings;
+        let counts: Vec<usize> = holdings.iter().map(Vec::len).collect();
+        let weights = settings.weights.of(&counts);
+        let detection = Detection::new(&settings.detector, weights.clone(), settings.seed);
         let mut federation = Federation {
             engine,
             gan,
@@ -131,6 +152,8 @@ impl Federation {
             server_g,
             server_d,
             mean_weights,
+            weights,
+            detection,
             chunks,
             round: 0,
         };
@@ -151,7 +174,8 @@ impl Federation {
             self.engine.run(&chunk.send_g, 1)?;
             self.engine.run(&chunk.send_d, 1)?;
         }
-        Ok(())
+        let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
+        write_f32(self.engine.as_mut(), self.mean_weights, &weights)
     }
 
     /// The engine, for samplers and traffic counts.
@@ -317,6 +341,7 @@ struct ChunkBuilder<'a> {
     server_g: NetworkBank,
     server_d: NetworkBank,
     mean_weights: Tensor,
+    proposal: Tensor,
 }
 
 impl ChunkBuilder<'_> {
@@ -326,20 +351,25 @@ impl ChunkBuilder<'_> {
         let rows = clients as usize;
         let order_stride = align(self.max_steps as usize * (gan.training.critic_steps() * batch) as usize);
         let order = engine.alloc("batch order", rows * order_stride)?;
-        let norms = engine.alloc("update norms", rows * align(1))?;
+        let moments = engine.alloc("update moments", rows * align(1))?;
         let step = self.record_step(engine, &buffers, first, order, order_stride as u32)?;
-        let (mut send_g, mut send_d, mut report, mut aggregate) =
-            (Recording::new(), Recording::new(), Recording::new(), Recording::new());
+        let [mut send_g, mut send_d, mut propose, mut report, mut aggregate] =
+            std::array::from_fn(|_| Recording::new());
         self.record_send(&mut send_g, &gan.g, &self.server_g, &buffers.g)?;
         self.record_send(&mut send_d, &gan.d, &self.server_d, &buffers.d)?;
         let stride = gan.g.stride as u32;
         let p = DifferenceNormParams { clients, n: stride, x_stride: stride, y_stride: align(1) as u32 };
-        report.launch(&DifferenceNorm, &p, &[buffers.g.weights, self.server_g.weights, norms], "G update norm")?;
+        report.launch(&DifferenceNorm, &p, &[buffers.g.weights, self.server_g.weights, moments], "G update norm")?;
+        let (x, y) = ((buffers.g.weights, gan.g.stride), self.proposal);
+        self.record_weighted(&mut propose, x, y, clients, first, "mean of G weights".into())?;
+        let p = DifferenceDotParams { clients, n: stride, x_stride: stride, y_stride: align(1) as u32, y_at: 1 };
+        let tensors = [buffers.g.weights, self.server_g.weights, self.proposal, moments];
+        report.launch(&DifferenceDot, &p, &tensors, "G update along the mean update")?;
         self.record_mean(&mut aggregate, &gan.g, &self.server_g, &buffers.g, first)?;
         if self.settings.aggregate == Aggregate::Both {
             self.record_mean(&mut aggregate, &gan.d, &self.server_d, &buffers.d, first)?;
         }
-        Ok(Chunk { first, buffers, order, norms, send_g, send_d, step, report, aggregate })
+        Ok(Chunk { first, buffers, order, moments, send_g, send_d, step, propose, report, aggregate })
     }
 
     /// A step of every client of the chunk: batch, trigger, latents, GAN step, counters.
@@ -512,16 +542,25 @@ impl ChunkBuilder<'_> {
             (clients.weights, server.weights, net.stride, "weights"),
             (clients.running, server.running, net.running_stride, "running statistics"),
         ] {
-            let p = WeightedMeanParams {
-                clients: clients.clients,
-                n: words as u32,
-                x_stride: words as u32,
-                first,
-                accumulate: u32::from(first > 0),
-            };
-            rec.launch(&WeightedMean, &p, &[x, self.mean_weights, y], format!("mean of {} {what}", net.name))?;
+            let label = format!("mean of {} {what}", net.name);
+            self.record_weighted(rec, (x, words), y, clients.clients, first, label)?;
         }
         Ok(())
+    }
+
+    /// y = the mean of rows of `x` (tensor, words a client) by the weights on the device; chunks after the first add.
+    fn record_weighted(
+        &self,
+        rec: &mut Recording,
+        (x, words): (Tensor, usize),
+        y: Tensor,
+        clients: u32,
+        first: u32,
+        label: String,
+    ) -> Result<()> {
+        let n = words as u32;
+        let p = WeightedMeanParams { clients, n, x_stride: n, first, accumulate: u32::from(first > 0) };
+        rec.launch(&WeightedMean, &p, &[x, self.mean_weights, y], label)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod attack;
+pub mod detector;
 mod federation;
 mod local;
 pub mod partition;
@@ -9,6 +10,7 @@ mod round;
 
 pub use aggregate::{Aggregate, Weights};
 pub use attack::Patch;
+pub use detector::Detector;
 pub use federation::{ClientData, Federation, Settings};
 pub use local::Local;
 pub use partition::Partition;

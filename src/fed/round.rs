@@ -18,8 +18,15 @@ pub struct ClientReport {
     pub last: [f64; 3],
     /// ||w_i - w||_2 of the generator's weights before aggregation.
     pub update_norm: f64,
+    /// Cosine between the client's update and the mean update of the others, by the weights of the last round; NaN where
+    /// one of the two is zero.
+    pub update_cosine: f64,
     /// Weight in the mean.
     pub weight: f64,
+    /// Whether the detector flagged the client.
+    pub flagged: bool,
+    /// The detector's score ([`super::detector::Verdict::scores`]); NaN without detection.
+    pub score: f64,
 }
 
 /// A finished round.
@@ -120,39 +127,94 @@ impl Federation {
         Ok(())
     }
 
-    /// The only reads of a round: loss statistics and update norms.
+    /// The only reads of a round: loss statistics, and norm and direction of the updates.
     fn report(&mut self) -> Result<Vec<ClientReport>> {
-        let mut reports = Vec::new();
+        // The mean needs every chunk before the first inner product with it.
+        for chunk in &self.chunks {
+            self.engine.run(&chunk.propose, 1)?;
+        }
+        let (mut reports, mut squares, mut dots) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in &self.chunks {
             self.engine.run(&chunk.report, 1)?;
             let stats = read_f32(self.engine.as_mut(), chunk.buffers.stats, Purpose::RoundScalars)?;
-            let norms = read_f32(self.engine.as_mut(), chunk.norms, Purpose::RoundScalars)?;
-            for (s, n) in stats.chunks(STAT_WORDS).zip(norms.chunks(align(1))) {
+            let moments = read_f32(self.engine.as_mut(), chunk.moments, Purpose::RoundScalars)?;
+            for (s, m) in stats.chunks(STAT_WORDS).zip(moments.chunks(align(1))) {
                 let count = s[3] as f64;
+                squares.push(m[0] as f64);
+                dots.push(m[1] as f64);
                 reports.push(ClientReport {
                     steps: s[3] as u32,
                     mean: [0, 1, 2].map(|i| if count > 0.0 { s[i] as f64 / count } else { 0.0 }),
                     last: [4, 5, 6].map(|i| s[i] as f64),
-                    update_norm: (n[0] as f64).sqrt(),
+                    update_norm: (m[0] as f64).sqrt(),
+                    update_cosine: f64::NAN,
                     weight: 0.0,
+                    flagged: false,
+                    score: f64::NAN,
                 });
             }
+        }
+        for (report, cosine) in reports.iter_mut().zip(cosines(&self.weights, &squares, &dots)) {
+            report.update_cosine = cosine;
         }
         Ok(reports)
     }
 
     /// The host decides the weights; the sums stay on the device. Chunks add in client order.
     fn aggregate(&mut self, reports: &mut [ClientReport]) -> Result<()> {
-        let counts: Vec<usize> = self.holdings.iter().map(Vec::len).collect();
-        let weights = self.settings.weights.of(&counts);
-        for (report, weight) in reports.iter_mut().zip(&weights) {
-            report.weight = *weight;
+        let active = self.round >= self.settings.attack.start_round;
+        let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
+        let observed = self.settings.report.observe(reports, malicious);
+        let verdict = self.detection.judge(self.round, &observed);
+        for (i, report) in reports.iter_mut().enumerate() {
+            report.weight = verdict.weights[i];
+            report.flagged = verdict.flagged[i];
+            report.score = verdict.scores[i];
         }
-        let weights: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
+        self.weights = verdict.weights;
+        let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
         write_f32(self.engine.as_mut(), self.mean_weights, &weights)?;
         for chunk in &self.chunks {
             self.engine.run(&chunk.aggregate, 1)?;
         }
         Ok(())
+    }
+}
+
+/// cos(u_i, m - w_i u_i) with the mean update m = sum_j w_j u_j, from `squares` ||u_i||^2 and `dots` u_i . m alone: the
+/// direction of each client against that of all others. NaN where a vector is zero (a single client) or not finite.
+fn cosines(weights: &[f64], squares: &[f64], dots: &[f64]) -> Vec<f64> {
+    // A client of weight 0 is no part of the mean, whatever it holds.
+    let terms = weights.iter().zip(dots).filter(|(w, _)| **w != 0.0);
+    let mean_square: f64 = terms.map(|(w, d)| w * d).sum();
+    let cosine = |((w, s), d): ((&f64, &f64), &f64)| {
+        let others = mean_square - 2.0 * w * d + w * w * s;
+        let value = (d - w * s) / (s * others).sqrt();
+        // Below this the rest is the rounding of the sums.
+        if others > 1e-6 * mean_square { value.clamp(-1.0, 1.0) } else { f64::NAN }
+    };
+    weights.iter().zip(squares).zip(dots).map(cosine).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cosines_are_those_against_the_others() {
+        let updates = [[1.0, 0.0, 2.0], [-1.0, 1.0, 0.0], [0.5, 3.0, 1.0]];
+        let weights = [0.5, 0.25, 0.25];
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+        let mean: Vec<f64> = (0..3).map(|k| (0..3).map(|i| weights[i] * updates[i][k]).sum()).collect();
+        let squares: Vec<f64> = updates.iter().map(|u| dot(u, u)).collect();
+        let dots: Vec<f64> = updates.iter().map(|u| dot(u, &mean)).collect();
+        for (i, cosine) in cosines(&weights, &squares, &dots).into_iter().enumerate() {
+            let others: Vec<f64> = (0..3).map(|k| mean[k] - weights[i] * updates[i][k]).collect();
+            let expected = dot(&updates[i], &others) / (squares[i] * dot(&others, &others)).sqrt();
+            assert!((cosine - expected).abs() < 1e-12, "{i}: {cosine} {expected}");
+        }
+        assert!(cosines(&[1.0], &[4.0], &[4.0])[0].is_nan(), "nobody to compare with");
+        let suppressed = cosines(&[0.5, 0.5, 0.0], &[1.0, 1.0, f64::NAN], &[0.5, 0.5, f64::NAN]);
+        assert!(suppressed[0].abs() < 1e-12 && suppressed[2].is_nan(), "{suppressed:?}");
     }
 }

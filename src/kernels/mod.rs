@@ -68,6 +68,7 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
     &util::gather_batch::GatherBatch,
     &util::reduce_sum::ReduceSum,
     &util::difference_norm::DifferenceNorm,
+    &util::difference_dot::DifferenceDot,
     &util::step_advance::StepAdvance,
 ];
 

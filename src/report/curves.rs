@@ -352,6 +352,9 @@ mod tests {
             last_loss_d_real: loss_d,
             last_loss_d_fake: loss_d,
             update_norm: None,
+            update_cosine: None,
+            flagged: false,
+            score: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine};
 use fedgan::fed::attack::{Pattern, Place, Range, Trigger};
+use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
 use fedgan::fed::{Aggregate, ClientData, Federation, Local, Patch, RoundReport, Settings, Weights};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
@@ -34,6 +35,8 @@ pub fn settings() -> Settings {
         weights: Weights::Equal,
         clients_per_launch: None,
         attack: patch(vec![0]),
+        report: LossReport::True,
+        detector: Detector::None {},
     }
 }
 
@@ -218,4 +221,45 @@ fn batches_larger_than_the_data_are_refused() {
     let error = Federation::new(cpu(), gan, settings(), data).err().expect("3 images cannot fill a batch of 4");
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("train.batch 4: client 0 holds 3 images"), "{error}");
+}
+
+/// The corrected rule on a real federation: weights stay a mean, chunks change nothing, and the server's probe of the
+/// update's direction is read with the other scalars.
+#[test]
+fn detection_runs_in_chunks_and_reads_few_scalars() {
+    let rule = IsolationForest { warmup: 0, memory: 1.0, margin: 0.01, patience: 1, ..Default::default() };
+    let outcome = |chunk| {
+        let s = Settings {
+            clients_per_launch: Some(chunk),
+            detector: Detector::IsolationForest(rule.clone()),
+            report: LossReport::Median,
+            ..settings()
+        };
+        let mut f = build(Box::new(CpuEngine::new()), s, shared(4));
+        let reports: Vec<RoundReport> = (0..3).map(|_| f.run_round().unwrap()).collect();
+        assert!(f.engine().traffic().bytes(Purpose::RoundScalars) < 3 * 4 * 1024);
+        (reports, f.export_generator().unwrap())
+    };
+    let (whole, chunks) = (outcome(4), outcome(1));
+    assert_eq!(whole, chunks);
+    let clients = |round: usize| &whole.0[round].clients;
+    assert!(clients(0).iter().all(|c| !c.flagged && c.weight == 0.25), "{:?}", clients(0));
+    for round in 1..3 {
+        let flagged: Vec<_> = clients(round).iter().filter(|c| c.flagged).collect();
+        assert_eq!(flagged.len(), 1, "a margin of nothing flags one of four: {:?}", clients(round));
+        assert!(clients(round).iter().all(|c| c.flagged == (c.weight < 0.25)));
+        assert!((clients(round).iter().map(|c| c.weight).sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(clients(round).iter().all(|c| c.update_cosine.abs() <= 1.0));
+    }
+}
+
+#[test]
+fn detection_needs_three_clients() {
+    let detector = Detector::IsolationForest(IsolationForest::default());
+    let gan = Gan::new(Architecture { image_size: 16, channels: 1, width: 4, latent: 6 }, 0.5, 0.999, 1e-8).unwrap();
+    let pixels = vec![0; IMAGES * 256];
+    let data = ClientData { pixels: &pixels, holdings: shared(2) };
+    let engine = Box::new(CpuEngine::new());
+    let refused = Federation::new(engine, gan, Settings { detector, ..settings() }, data).err().unwrap();
+    assert!(refused.exit_code() == 2 && refused.to_string().contains("at least 3"), "{refused}");
 }

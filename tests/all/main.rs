@@ -3,8 +3,8 @@
 mod catalogue;
 mod federation;
 mod layers;
-mod penalty;
 mod metrics;
+mod penalty;
 mod reflection;
-mod validate;
 mod regularised;
+mod validate;

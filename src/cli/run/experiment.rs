@@ -3,6 +3,7 @@
 use crate::config::Plan;
 use crate::data::holdout;
 use crate::exec::{Engine, Purpose};
+use crate::fed::detector::Rates;
 use crate::fed::{ClientData, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
 use crate::metric::{ImageSet, Judge, Metric, Value};
@@ -120,6 +121,8 @@ impl Experiment {
             weights: plan.federation.weights,
             clients_per_launch: plan.federation.clients_per_launch,
             attack: plan.attack.clone(),
+            report: plan.report,
+            detector: plan.detection.clone(),
         };
         let judge = images.judge(&plan, &plan.metrics())?;
         let data = ClientData { pixels: &images.train, holdings: images.holdings };
@@ -251,6 +254,9 @@ impl Experiment {
                 last_loss_d_real: c.last[0],
                 last_loss_d_fake: c.last[1],
                 update_norm: Some(c.update_norm),
+                update_cosine: Some(c.update_cosine).filter(|c| c.is_finite()),
+                flagged: c.flagged,
+                score: Some(c.score).filter(|s| s.is_finite()),
             })
             .collect();
         RoundRecord { round: report.round as usize, clients, extra }
@@ -275,8 +281,12 @@ impl Experiment {
         let traffic = self.federation.engine().traffic();
         let scalars = traffic.bytes(Purpose::RoundScalars);
         let rounds = u64::from(self.plan.rounds) * u64::from(self.plan.federation.clients);
+        let detection = self.plan.detection.warmup().map_or(String::new(), |warmup| {
+            let rates = Rates::of(&self.records, warmup, self.plan.attack.start_round);
+            format!("\ndetector  {}", rates.describe())
+        });
         Ok(format!(
-            "{}traffic   {} bytes a client and round were read from the device",
+            "{}traffic   {} bytes a client and round were read from the device{detection}",
             self.measured(),
             scalars / rounds.max(1)
         ))

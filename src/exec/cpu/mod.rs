@@ -72,6 +72,7 @@ static FUNCTIONS: &[(&str, CpuFn)] = &[
     ("gather_batch", util::gather_batch),
     ("reduce_sum", util::reduce_sum),
     ("difference_norm", util::difference_norm),
+    ("difference_dot", util::difference_dot),
     ("step_advance", util::step_advance),
 ];
 

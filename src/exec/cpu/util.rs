@@ -3,8 +3,8 @@
 use super::Args;
 use crate::kernels::Params;
 use crate::kernels::util::{
-    copy::CopyParams, difference_norm::DifferenceNormParams, fill::FillParams, gather_batch::GatherBatchParams,
-    reduce_sum::ReduceSumParams, step_advance::StepAdvanceParams,
+    copy::CopyParams, difference_dot::DifferenceDotParams, difference_norm::DifferenceNormParams, fill::FillParams,
+    gather_batch::GatherBatchParams, reduce_sum::ReduceSumParams, step_advance::StepAdvanceParams,
 };
 use rayon::prelude::*;
 
@@ -80,6 +80,17 @@ pub fn difference_norm(words: &[u32], args: &Args) {
     args.rows_mut(2, p.clients, p.y_stride, 1).into_par_iter().enumerate().for_each(|(c, y)| {
         let x = &x[c * p.x_stride as usize..][..p.n as usize];
         y[0] = lane_sum(x.len(), |i| (x[i] - reference[i]) * (x[i] - reference[i]));
+    });
+}
+
+/// y[c, y_at] = sum of (x[c, i] - reference[i]) (mean[i] - reference[i]).
+pub fn difference_dot(words: &[u32], args: &Args) {
+    let p = DifferenceDotParams::from_words(words);
+    let (x, reference, mean) = (args.f(0), args.f(1), args.f(2));
+    let rows = args.rows_mut(3, p.clients, p.y_stride, p.y_at + 1);
+    rows.into_par_iter().enumerate().for_each(|(c, y)| {
+        let x = &x[c * p.x_stride as usize..][..p.n as usize];
+        y[p.y_at as usize] = lane_sum(x.len(), |i| (x[i] - reference[i]) * (mean[i] - reference[i]));
     });
 }
 

@@ -1,5 +1,6 @@
 //! Moving words: fill, copy, batches from bytes, reductions, the step counter.
 pub mod copy;
+pub mod difference_dot;
 pub mod difference_norm;
 pub mod fill;
 pub mod gather_batch;

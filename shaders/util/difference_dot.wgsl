@@ -1,0 +1,47 @@
+// difference_dot: y[c, y_at] = sum over i of (x[c, i] - reference[i]) (mean[i] - reference[i])
+//
+// x          [clients][n], client stride x_stride
+// reference  [n], the same for all clients
+// mean       [n], the same for all clients
+// y          [clients][y_at + 1], client stride y_stride; only element y_at of a client is written
+// grid       z: client
+// owner      one workgroup sums one client: lane l takes elements l, l + 256, ... in order, then a tree halves 256 lanes;
+//            a fixed order, so results repeat bit for bit
+
+const THREADS: u32 = 256;
+
+struct Params {
+    clients: u32,
+    n: u32,
+    x_stride: u32,
+    y_stride: u32,
+    y_at: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> reference: array<f32>;
+@group(0) @binding(3) var<storage, read> mean: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+var<workgroup> partial: array<f32, THREADS>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let base = group.z * p.x_stride;
+    var sum = 0.0;
+    for (var i = lane; i < p.n; i += THREADS) {
+        sum += (x[base + i] - reference[i]) * (mean[i] - reference[i]);
+    }
+    partial[lane] = sum;
+    workgroupBarrier();
+    for (var width = THREADS / 2u; width > 0u; width /= 2u) {
+        if (lane < width) {
+            partial[lane] += partial[lane + width];
+        }
+        workgroupBarrier();
+    }
+    if (lane == 0u) {
+        y[group.z * p.y_stride + p.y_at] = partial[0];
+    }
+}

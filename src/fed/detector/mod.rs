@@ -1,0 +1,212 @@
+//! Global malicious detection: after every round the server judges its clients from the round's scalars and changes their
+//! weights in the mean.
+
+pub mod forest;
+mod isolation_forest;
+mod published;
+pub mod rates;
+
+pub use isolation_forest::{Features, IsolationForest};
+pub use published::Published;
+pub use rates::Rates;
+
+use super::ClientReport;
+use crate::kernels::rng::{HostRng, Stream};
+use serde::{Deserialize, Serialize};
+
+/// Fewest clients among which one can stand out.
+pub const MIN_CLIENTS: u32 = 3;
+
+/// The rule, chosen by `kind`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Detector {
+    /// No detection: the weights stay as the settings give them.
+    None {},
+    /// The published rule, with its flaws.
+    IsolationForestPublished(Published),
+    /// The corrected rule.
+    IsolationForest(IsolationForest),
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Detector::None {}
+    }
+}
+
+impl Detector {
+    /// The last warm-up round, counted from 0: verdicts come after it. `None` without detection.
+    pub fn warmup(&self) -> Option<u32> {
+        match self {
+            Detector::None {} => None,
+            Detector::IsolationForestPublished(rule) => Some(rule.warmup),
+            Detector::IsolationForest(rule) => Some(rule.warmup),
+        }
+    }
+}
+
+/// What the server is told of a client, or sees of its update, in a round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation {
+    /// Generator loss, mean over the round, as the client reports it.
+    pub loss_g: f64,
+    /// Generator loss of the last batch, as the client reports it.
+    pub last_loss_g: f64,
+    /// Norm of the generator's update, seen by the server.
+    pub update_norm: f64,
+    /// Cosine between the client's update and the others' mean, seen by the server; NaN where there is none.
+    pub update_cosine: f64,
+}
+
+/// What malicious clients report of their losses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossReport {
+    /// Their losses as they are.
+    #[default]
+    True,
+    /// The median of the honest clients' losses: the best lie where losses are compared.
+    Median,
+}
+
+impl LossReport {
+    /// What reaches the detector: `reports` with the losses of `malicious` clients as they report them.
+    pub fn observe(self, reports: &[ClientReport], malicious: &[u32]) -> Vec<Observation> {
+        let lies = |i: usize| self == LossReport::Median && malicious.contains(&(i as u32));
+        let honest = |value: fn(&ClientReport) -> f64| {
+            let told = reports.iter().enumerate().filter(|(i, _)| !lies(*i));
+            median(told.map(|(_, r)| value(r)).collect())
+        };
+        let (loss_g, last) = (honest(|r| r.mean[2]), honest(|r| r.last[2]));
+        let told = |i: usize, own: f64, lie: f64| if lies(i) && lie.is_finite() { lie } else { own };
+        let observation = |(i, r): (usize, &ClientReport)| Observation {
+            loss_g: told(i, r.mean[2], loss_g),
+            last_loss_g: told(i, r.last[2], last),
+            update_norm: r.update_norm,
+            update_cosine: r.update_cosine,
+        };
+        reports.iter().enumerate().map(observation).collect()
+    }
+}
+
+/// The verdicts of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Flagged clients; nobody during the warm-up.
+    pub flagged: Vec<bool>,
+    /// Published rule: the forest's score, flagged below -0.5; NaN during the warm-up. Corrected rule: the evidence in
+    /// units of the honest spread. NaN without detection.
+    pub scores: Vec<f64>,
+    /// Weights in the mean, summing to one.
+    pub weights: Vec<f64>,
+}
+
+/// A rule with its memory over the rounds of a run.
+#[derive(Clone, Debug)]
+pub struct Detection {
+    seed: u64,
+    base: Vec<f64>,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    None,
+    Published(published::State),
+    Corrected(isolation_forest::State),
+}
+
+impl Detection {
+    /// `base` are the weights without detection; `seed` draws the trees.
+    pub fn new(detector: &Detector, base: Vec<f64>, seed: u64) -> Self {
+        let state = match detector {
+            Detector::None {} => State::None,
+            Detector::IsolationForestPublished(rule) => {
+                State::Published(published::State::new(rule.clone(), base.clone()))
+            }
+            Detector::IsolationForest(rule) => State::Corrected(isolation_forest::State::new(rule.clone(), base.len())),
+        };
+        Detection { seed, base, state }
+    }
+
+    /// Judges round `round` (from 0), whose observations must come in order of rounds.
+    pub fn judge(&mut self, round: u32, observed: &[Observation]) -> Verdict {
+        let mut rng = HostRng::new(self.seed, Stream::DETECTOR, 0, round);
+        match &mut self.state {
+            State::None => Verdict {
+                flagged: vec![false; self.base.len()],
+                scores: vec![f64::NAN; self.base.len()],
+                weights: self.base.clone(),
+            },
+            State::Published(state) => state.judge(round, observed, &mut rng),
+            State::Corrected(state) => state.judge(round, observed, &self.base, &mut rng),
+        }
+    }
+}
+
+/// Divides by the sum; where nothing is left, `fallback`.
+fn normalised(weights: &[f64], fallback: &[f64]) -> Vec<f64> {
+    let sum: f64 = weights.iter().sum();
+    if sum > 0.0 && sum.is_finite() { weights.iter().map(|w| w / sum).collect() } else { fallback.to_vec() }
+}
+
+/// Median of the finite values; NaN where there are none.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.retain(|v| v.is_finite());
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    match n {
+        0 => f64::NAN,
+        _ if n % 2 == 1 => values[n / 2],
+        _ => (values[n / 2 - 1] + values[n / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_every_kind_and_refuses_strange_keys() {
+        let parse = |text: &str| toml::from_str::<Detector>(text);
+        assert_eq!(parse("kind = 'none'").unwrap(), Detector::None {});
+        assert_eq!(parse("kind = 'isolation-forest-published'").unwrap().warmup(), Some(10));
+        let text = "kind = 'isolation-forest'\nfeatures = 'server'\nwarmup = 4";
+        let corrected = parse(text).unwrap();
+        assert!(matches!(&corrected, Detector::IsolationForest(rule) if rule.features == Features::Server));
+        for detector in [Detector::None {}, corrected, parse("kind = 'isolation-forest-published'").unwrap()] {
+            assert_eq!(parse(&toml::to_string(&detector).unwrap()).unwrap(), detector);
+        }
+        for bad in ["kind = 'none'\nwarmup = 3", "kind = 'isolation-forest-published'\nfeatures = 'all'", "kind = 'x'"]
+        {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn liars_report_the_honest_median() {
+        let report = |loss: f64| ClientReport {
+            steps: 1,
+            mean: [0.0, 0.0, loss],
+            last: [0.0, 0.0, 10.0 * loss],
+            update_norm: loss,
+            update_cosine: 0.5,
+            weight: 0.25,
+            flagged: false,
+            score: f64::NAN,
+        };
+        let reports = [9.0, 1.0, 2.0, 4.0].map(report);
+        let losses = |how: LossReport| -> Vec<f64> { how.observe(&reports, &[0]).iter().map(|o| o.loss_g).collect() };
+        assert_eq!(losses(LossReport::True), [9.0, 1.0, 2.0, 4.0]);
+        assert_eq!(losses(LossReport::Median), [2.0, 1.0, 2.0, 4.0]);
+        let seen = LossReport::Median.observe(&reports, &[0])[0];
+        assert_eq!((seen.last_loss_g, seen.update_norm), (20.0, 9.0), "the update is seen, not told");
+    }
+
+    #[test]
+    fn medians_skip_what_is_not_finite() {
+        assert_eq!(median(vec![3.0, f64::NAN, 1.0]), 2.0);
+        assert!(median(vec![f64::INFINITY]).is_nan());
+    }
+}

@@ -1,0 +1,114 @@
+//! The published rule: an isolation forest on the last batch's generator losses; weights only ever fall.
+
+use super::{Observation, Verdict, forest, normalised};
+use crate::kernels::rng::HostRng;
+use serde::{Deserialize, Serialize};
+
+/// `isolation-forest-published`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Published {
+    /// Verdicts come in rounds after this one, counted from 0.
+    pub warmup: u32,
+    /// A client's weight falls by this factor to the power of its flags so far.
+    pub decay: f64,
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Published { warmup: 10, decay: 0.9 }
+    }
+}
+
+/// Flags so far and the weights they left.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    rule: Published,
+    flags: Vec<u32>,
+    weights: Vec<f64>,
+}
+
+impl State {
+    pub fn new(rule: Published, base: Vec<f64>) -> Self {
+        State { rule, flags: vec![0; base.len()], weights: base }
+    }
+
+    /// Flags every client whose score is below -0.5; acts when fewer than floor(n / 2) are flagged.
+    pub fn judge(&mut self, round: u32, observed: &[Observation], rng: &mut HostRng) -> Verdict {
+        let n = observed.len();
+        let mut scores = vec![f64::NAN; n];
+        let mut flagged = vec![false; n];
+        if round > self.rule.warmup {
+            // The published code would stop at a loss that is not finite; here its client is as isolated as can be.
+            let finite: Vec<usize> = (0..n).filter(|i| observed[*i].last_loss_g.is_finite()).collect();
+            let points: Vec<Vec<f32>> =
+                finite.iter().map(|i| vec![0.0, observed[*i].last_loss_g.abs() as f32]).collect();
+            scores.fill(-1.0);
+            for (i, score) in finite.iter().zip(forest::scores(&points, rng)) {
+                scores[*i] = score;
+            }
+            flagged = scores.iter().map(|s| *s < forest::THRESHOLD).collect();
+            self.act(&flagged);
+        }
+        Verdict { flagged, scores, weights: self.weights.clone() }
+    }
+
+    fn act(&mut self, flagged: &[bool]) {
+        let count = flagged.iter().filter(|f| **f).count();
+        if count >= flagged.len() / 2 {
+            return;
+        }
+        for (i, _) in flagged.iter().enumerate().filter(|(_, f)| **f) {
+            self.flags[i] += 1;
+            self.weights[i] *= self.rule.decay.powf(f64::from(self.flags[i]));
+        }
+        self.weights = normalised(&self.weights, &self.weights);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::rng::Stream;
+
+    #[test]
+    fn weights_follow_the_published_sequence() {
+        let mut state = State::new(Published::default(), vec![0.25; 4]);
+        let mut after = vec![state.weights[0]];
+        for _ in 0..10 {
+            state.act(&[true, false, false, false]);
+            after.push(state.weights[0]);
+            assert!((state.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        }
+        for (flags, weight, digit) in
+            [(1, 0.231, 5e-4), (2, 0.195, 5e-4), (3, 0.150, 5e-4), (5, 0.064, 5e-4), (10, 0.0010, 5e-5)]
+        {
+            assert!((after[flags] - weight).abs() <= digit, "{flags} flags: {}", after[flags]);
+        }
+    }
+
+    #[test]
+    fn half_of_the_clients_flagged_is_no_verdict() {
+        let mut state = State::new(Published::default(), vec![0.25; 4]);
+        state.act(&[true, true, false, false]);
+        assert_eq!((state.weights.as_slice(), state.flags.as_slice()), ([0.25; 4].as_slice(), [0; 4].as_slice()));
+    }
+
+    fn losses(values: [f64; 4]) -> Vec<Observation> {
+        values.map(|v| Observation { loss_g: 1.0, last_loss_g: v, update_norm: 1.0, update_cosine: 0.5 }).to_vec()
+    }
+
+    #[test]
+    fn an_outlier_is_flagged_after_the_warm_up() {
+        let mut state = State::new(Published::default(), vec![0.25; 4]);
+        for round in 0..13 {
+            let mut rng = HostRng::new(1, Stream::DETECTOR, 0, round);
+            let verdict = state.judge(round, &losses([2.0, 2.1, 9.0, 2.05]), &mut rng);
+            assert_eq!(verdict.flagged[2], round > 10, "round {round}: {verdict:?}");
+            assert_eq!(verdict.scores[2].is_nan(), round <= 10);
+        }
+        let mut rng = HostRng::new(1, Stream::DETECTOR, 0, 13);
+        let verdict = state.judge(13, &losses([2.0, f64::NAN, 2.0, 2.0]), &mut rng);
+        assert_eq!(verdict.flagged, [false, true, false, false], "a diverged client");
+    }
+}

@@ -1,0 +1,92 @@
+//! How far every client's difference from a reference points along one direction.
+
+use super::reduce_sum::sum_depth;
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+
+crate::params! {
+    /// Parameters of [`DifferenceDot`].
+    pub struct DifferenceDotParams {
+        /// Clients.
+        clients: u32,
+        /// Elements of each client.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+        /// Element of a client's row of `y` that takes the sum.
+        y_at: u32,
+    }
+}
+
+/// y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i]) (the inner product of a client's update with the mean
+/// update), one workgroup a client, in a fixed order. Other elements of `y` keep their values.
+pub struct DifferenceDot;
+
+impl Kernel for DifferenceDot {
+    fn name(&self) -> &'static str {
+        "difference_dot"
+    }
+    fn family(&self) -> &'static str {
+        "util"
+    }
+    fn formula(&self) -> &'static str {
+        "y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i])"
+    }
+    fn fields(&self) -> &'static [Field] {
+        DifferenceDotParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][n], client stride x_stride"),
+                Binding::read("reference", "[n], the same for all clients"),
+                Binding::read("mean", "[n], the same for all clients"),
+                Binding::write("y", "[clients][y_at + 1], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = DifferenceDotParams::from_words(words);
+        let y = strided(p.clients, p.y_stride, p.y_at.saturating_add(1))?;
+        Ok(vec![strided(p.clients, p.x_stride, p.n)?, p.n as usize, p.n as usize, y])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = DifferenceDotParams::from_words(words);
+        Build::plain("util/difference_dot.wgsl", [1, 1, p.clients])
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = DifferenceDotParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: 4.0 * n, bytes: 4.0 * n + 8.0 * p.n as f64 + 4.0 * p.clients as f64 }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = DifferenceDotParams::from_words(words);
+        let (c, i) = split(index, p.clients, p.y_stride);
+        if i != p.y_at as usize {
+            return None;
+        }
+        let (mut value, mut magnitude) = (0.0, 0.0);
+        for j in 0..p.n as usize {
+            let reference = inputs.f(1, j);
+            let term = (inputs.f(0, c * p.x_stride as usize + j) - reference) * (inputs.f(2, j) - reference);
+            value += term;
+            magnitude += term.abs();
+        }
+        // Two differences and their product round once each, then the term goes through the additions.
+        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * magnitude))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [(1, 1, 64, 64, 0), (3, 10_007, 10_048, 64, 1), (2, 255, 256, 128, 3)]
+            .map(|(clients, n, x_stride, y_stride, y_at)| {
+                DifferenceDotParams { clients, n, x_stride, y_stride, y_at }.words()
+            })
+            .to_vec()
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![Fill::NORMAL, Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}
