@@ -73,7 +73,7 @@ mod tests {
     fn both_orders_of_the_right_operand() {
         let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, 2.0, 1.0, 0.0, 3.0]);
         assert_eq!(product([2, 2, 3], &a, &b, Right::Plain), [5.0, 11.0, 14.0, 23.0]);
-        assert_eq!(product([2, 2, 3], &a, &b, Right::Transposed), [7.0, 11.0, 16.0, 22.0]);
+        assert_eq!(product([2, 2, 3], &a, &b, Right::Transposed), [7.0, 10.0, 16.0, 22.0]);
         assert_eq!(product([1, 1, 0], &[0f32; 0], &[], Right::Plain), [0.0]);
     }
 }
