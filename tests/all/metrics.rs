@@ -56,17 +56,27 @@ fn lite0_agrees_with_the_original_network() {
     let bytes = std::fs::read(fixture("lite0_reference.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let images = file.tensor("images_u8_nhwc").unwrap();
-    let words = file.tensor("features").unwrap().data().as_chunks::<4>().0;
-    let expected: Vec<f64> = words.iter().map(|w| f64::from(f32::from_le_bytes(*w))).collect();
+    let features = |name: &str| -> Vec<f64> {
+        let words = file.tensor(name).unwrap().data().as_chunks::<4>().0;
+        words.iter().map(|w| f64::from(f32::from_le_bytes(*w))).collect()
+    };
+    let (half, original) = (features("features_half"), features("features"));
     let network = Lite0::embedded().unwrap();
     let images = images.data().chunks_exact(224 * 224 * 3);
-    assert_eq!(images.len(), 4);
-    for (i, (image, expected)) in images.zip(expected.chunks_exact(1280)).enumerate() {
+    assert_eq!((images.len(), half.len(), original.len()), (4, 4 * 1280, 4 * 1280));
+    for (i, image) in images.enumerate() {
         let planes: Vec<f32> = (0..3).flat_map(|c| image.iter().skip(c).step_by(3).map(|b| f32::from(*b))).collect();
         let got = network.forward(&planes);
-        let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
-        let error = norm(&mut got.iter().zip(expected).map(|(a, b)| f64::from(*a) - b));
-        let relative = error / norm(&mut expected.iter().copied());
-        assert!(relative < 1e-3, "image {i}: relative error {relative}");
+        let relative = |expected: &[f64]| {
+            let squares: f64 = got.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
+            (squares / expected.iter().map(|v| v * v).sum::<f64>()).sqrt()
+        };
+        let row = i * 1280..(i + 1) * 1280;
+        // The same weights in ONNX Runtime: what is left is f32 rounding.
+        let same = relative(&half[row.clone()]);
+        assert!(same < 1e-4, "image {i}: relative error {same} with the same weights");
+        // The original's f32 weights: rounding them to half precision moves the features of these images by 0.3 to 0.7 %.
+        let rounded = relative(&original[row]);
+        assert!(rounded < 1e-2, "image {i}: relative error {rounded} against the unrounded weights");
     }
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes fixtures.safetensors (feature sets, images and what NumPy and SciPy make of them) and lite0_reference.safetensors.
 
-usage: make_fixtures.py [LITE0_REFERENCE_IO]
+usage: make_fixtures.py [LITE0_REFERENCE_IO LITE0_ONNX]
 
 Needs numpy, scipy and safetensors. LITE0_REFERENCE_IO: a file of images_u8_nhwc [n, 224, 224, 3] and features [n, 1280] from
-the original network; its classifier's output is left out.
+the original network in f32. LITE0_ONNX: that network; ONNX Runtime computes `features_half` with its weights rounded to half
+precision, as the program carries them (needs onnx and onnxruntime too).
 """
 import pathlib
 import sys
@@ -82,6 +83,20 @@ def ms_ssim(a, b):
     return np.mean([one(a[..., c], b[..., c]) for c in range(a.shape[2])])
 
 
+def half_features(path, images):
+    import onnx
+    import onnxruntime
+
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.ndim in (1, 4):
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16).astype(np.float32), tensor.name))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    x = ((images.astype(np.float32) - 127) / 128).transpose(0, 3, 1, 2).copy()
+    return session.run(["features"], {session.get_inputs()[0].name: x})[0]
+
+
 def main():
     rng = np.random.default_rng(20)
     mix = rng.normal(size=(8, 8))
@@ -103,14 +118,18 @@ def main():
     a = np.tanh(smooth[0])
     b = np.clip(a + 0.3 * np.tanh(smooth[1]) + 0.05 * noise[1], -1, 1)
     a, b = a.astype(np.float32), b.astype(np.float32)
-    out["ssim.a"], out["ssim.b"] = a.astype(np.float64), b.astype(np.float64)
-    out["ssim.value"] = np.array([ms_ssim(out["ssim.a"], out["ssim.b"])])
+    out["ssim.a"], out["ssim.b"] = a, b
+    out["ssim.value"] = np.array([ms_ssim(a.astype(np.float64), b.astype(np.float64))])
     save_file(out, HERE / "fixtures.safetensors")
     for name in ["full.fd", "few.fd", "full.mmd2", "few.mmd2", "full.prdc", "few.prdc", "ssim.value"]:
         print(name, out[name])
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 2:
         io = load_file(sys.argv[1])
-        save_file({k: io[k] for k in ["images_u8_nhwc", "features"]}, HERE / "lite0_reference.safetensors")
+        lite0 = {k: io[k] for k in ["images_u8_nhwc", "features"]}
+        lite0["features_half"] = half_features(sys.argv[2], io["images_u8_nhwc"])
+        for mine, original in zip(lite0["features_half"], io["features"]):
+            print("rounding of the weights:", np.linalg.norm(mine - original) / np.linalg.norm(original))
+        save_file(lite0, HERE / "lite0_reference.safetensors")
 
 
 main()
