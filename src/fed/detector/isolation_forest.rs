@@ -132,7 +132,8 @@ impl State {
 
     /// Raises flags where isolated evidence has stayed above the margin, drops those that fell below half of it.
     fn flag(&mut self, scores: &[f64], rng: &mut HostRng) {
-        let points: Vec<Vec<f32>> = scores.iter().map(|s| vec![*s as f32]).collect();
+        // Isolated on the harmful side: how far the exemplary ones stand apart is no matter.
+        let points: Vec<Vec<f32>> = scores.iter().map(|s| vec![s.max(0.0) as f32]).collect();
         let isolation = forest::scores(&points, rng);
         for i in 0..scores.len() {
             let suspect = scores[i] > self.rule.margin && isolation[i] < forest::THRESHOLD;
