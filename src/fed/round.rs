@@ -7,8 +7,9 @@ use crate::exec::{Purpose, align, read_f32, write_f32};
 use crate::kernels::optim::adam::adam_table;
 use crate::model::STAT_WORDS;
 
-/// What the server learns of a client in a round: a few scalars.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What the server learns of a client in a round: a few scalars. Reports are equal when their bits are: a NaN (no
+/// detection, a zero update) equals itself, as repeatability needs.
+#[derive(Clone, Copy, Debug)]
 pub struct ClientReport {
     /// Steps taken.
     pub steps: u32,
@@ -27,6 +28,21 @@ pub struct ClientReport {
     pub flagged: bool,
     /// The detector's score ([`super::detector::Verdict::scores`]); NaN without detection.
     pub score: f64,
+}
+
+impl ClientReport {
+    fn bits(&self) -> ([u64; 10], u32, bool) {
+        let [a, b, c] = self.mean;
+        let [d, e, f] = self.last;
+        let all = [a, b, c, d, e, f, self.update_norm, self.update_cosine, self.weight, self.score];
+        (all.map(f64::to_bits), self.steps, self.flagged)
+    }
+}
+
+impl PartialEq for ClientReport {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
 }
 
 /// A finished round.

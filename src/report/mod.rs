@@ -9,6 +9,7 @@ pub mod curves;
 pub mod metrics;
 pub mod picture;
 pub mod progress;
+pub mod rates;
 pub mod run_dir;
 
 mod font;

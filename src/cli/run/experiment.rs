@@ -3,12 +3,12 @@
 use crate::config::Plan;
 use crate::data::holdout;
 use crate::exec::{Engine, Purpose};
-use crate::fed::detector::Rates;
 use crate::fed::{ClientData, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
 use crate::metric::{ImageSet, Judge, Metric, Value};
 use crate::model::{Architecture, Gan, NamedTensors, Sampler};
 use crate::report::metrics::TimingRecord;
+use crate::report::rates::Rates;
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
 use crate::{Error, Result};
 use std::collections::BTreeMap;

@@ -4,11 +4,9 @@
 pub mod forest;
 mod isolation_forest;
 mod published;
-pub mod rates;
 
 pub use isolation_forest::{Features, IsolationForest};
 pub use published::Published;
-pub use rates::Rates;
 
 use super::ClientReport;
 use crate::kernels::rng::{HostRng, Stream};

@@ -1,6 +1,6 @@
 //! What a detector did over a run: rates of false and true flags, rounds until the malicious clients are suppressed.
 
-use crate::report::RoundRecord;
+use super::RoundRecord;
 
 /// A weight below this share of 1 / clients is suppressed.
 pub const SUPPRESSED: f64 = 0.2;
