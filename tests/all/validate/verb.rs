@@ -58,7 +58,7 @@ fn golden_folders_and_the_report() {
     let folder = tempfile::tempdir().unwrap();
     bad.write_to(&folder.path().join("bad.safetensors"));
     std::fs::copy(&one, folder.path().join("good.safetensors")).unwrap();
-    std::fs::copy(golden.join("rmsprop.safetensors"), folder.path().join("later.safetensors")).unwrap();
+    Draft::read(&one).meta("op", "layer_norm").write_to(&folder.path().join("unknown.safetensors"));
     let (code, out, _) = fedgan(&["--device", "cpu", "--golden", folder.path().to_str().unwrap()]);
     assert!(code == 1 && out.contains("golden: 1 passed, 1 failed, 1 not run"), "{out}");
     assert!(out.contains("worst [3]"), "{out}");
