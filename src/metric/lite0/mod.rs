@@ -142,7 +142,7 @@ impl Lite0 {
         x.values.chunks_exact(area).map(|plane| plane.iter().sum::<f32>() / area as f32).collect()
     }
 
-    /// Features of a set: images are rounded to bytes, resized to 224 pixels ([`super::resize`]); grey becomes RGB.
+    /// Features of a set: images are rounded to bytes, resized to 224 pixels (`lite0::resize`); grey becomes RGB.
     pub fn features(&self, set: &ImageSet) -> Features {
         let rows: Vec<Vec<f32>> = (0..set.len())
             .into_par_iter()
