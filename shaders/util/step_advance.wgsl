@@ -1,8 +1,9 @@
 // step_advance: books the step's losses of every active client, then advances the step counter
 //
-// losses        [clients][>= 3], client stride loss_stride
+// losses        [clients][>= 4], client stride loss_stride: three losses, gradient penalty
 // client_steps  [clients]: client c is active while step < client_steps[c]
-// stats         [clients][8], client stride stat_stride: 0..2 sums of losses, 3 number of steps, 4..6 last losses, 7 free
+// stats         [clients][8], client stride stat_stride: 0..2 sums of losses, 3 number of steps, 4..6 last losses,
+//               7 sum of penalties
 // state         [4]: step in the round, round, steps in all, free
 // grid          one workgroup, so that every lane has read the step before lane 0 advances it
 // owner         lane l books clients l, l + 64, ...
@@ -34,6 +35,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
                 stats[stat_row + 4u + k] = loss;
             }
             stats[stat_row + 3u] += 1.0;
+            stats[stat_row + 7u] += losses[loss_row + 3u];
         }
     }
     storageBarrier();

@@ -113,6 +113,11 @@ pub static KEYS: &[Key] = &[
     ),
     key("attack.start_round", Kind::Integer, "first round of the attack, from 0"),
     key(
+        "attack.scale",
+        Kind::Number,
+        "factor of the update that malicious clients send, above 0; 1 as it is, `clients` replaces the model",
+    ),
+    key(
         "attack.report",
         Kind::Choice(&["true", "median"]),
         "losses that malicious clients report to the detector: their own, or the honest clients' median",
@@ -126,18 +131,14 @@ pub static KEYS: &[Key] = &[
     key(
         "detection.features",
         Kind::Choice(&["all", "server"]),
-        "isolation-forest: `all` adds the reported G loss to the update's norm and direction; `all` where absent",
+        "isolation-forest: `all` adds the reported G loss to what the server sees of the generators; `server` where absent",
     ),
     key(
         "detection.memory",
         Kind::Number,
-        "isolation-forest: rounds that evidence is averaged over, at least 1; 12 where absent",
+        "isolation-forest: rounds that evidence is averaged over, at least 1; 8 where absent",
     ),
-    key(
-        "detection.margin",
-        Kind::Number,
-        "isolation-forest: evidence (mean deviation in spreads, at most 2) that is suspect; 0.65 where absent",
-    ),
+    key("detection.margin", Kind::Number, "isolation-forest: evidence (at most 2) that is suspect; 0.7 where absent"),
     key(
         "detection.patience",
         Kind::Integer,

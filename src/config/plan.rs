@@ -90,6 +90,7 @@ impl Plan {
                 opacity: attack.opacity,
                 range: attack.range,
                 start_round: attack.start_round,
+                scale: attack.scale,
                 report: self.report,
             },
             detection: self.detection.clone(),

@@ -193,6 +193,8 @@ pub struct AttackConfig {
     pub range: Range,
     /// First round of the attack.
     pub start_round: u32,
+    /// Factor of the malicious clients' updates.
+    pub scale: f64,
     /// What malicious clients report of their losses.
     pub report: LossReport,
 }
@@ -306,6 +308,7 @@ impl Default for AttackConfig {
             opacity: 1.0,
             range: Range::Scaled,
             start_round: 0,
+            scale: 1.0,
             report: LossReport::True,
         }
     }

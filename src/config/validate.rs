@@ -166,6 +166,8 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
     let unit = 0.0..=1.0;
     problems.require(unit.contains(&attack.fraction), "attack.fraction", attack.fraction, "in [0, 1]");
     problems.require(unit.contains(&attack.opacity), "attack.opacity", attack.opacity, "in [0, 1]");
+    let scale = attack.scale;
+    problems.require(scale.is_finite() && scale > 0.0, "attack.scale", scale, "above 0");
     problems.require(attack.side != Some(0), "attack.side", 0, "at least 1");
     let patch = Patch {
         malicious: malicious(attack, config.federation.clients, problems),
@@ -177,6 +179,7 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
         opacity: attack.opacity,
         range: attack.range,
         start_round: attack.start_round,
+        scale: attack.scale,
     };
     if !patch.fits(size) {
         let found = format!("{} with attack.margin = {}", patch.side, patch.margin);

@@ -73,6 +73,9 @@ pub struct Patch {
     pub range: Range,
     /// First round, counted from 0, in which the attack is active.
     pub start_round: u32,
+    /// What malicious clients multiply their update with before they send it (model replacement, Bagdasaryan et al. 2020);
+    /// 1 sends it as it is.
+    pub scale: f64,
 }
 
 impl Patch {
@@ -165,6 +168,7 @@ mod tests {
             opacity: 1.0,
             range: Range::Scaled,
             start_round: 0,
+            scale: 1.0,
         }
     }
 

@@ -2,10 +2,12 @@
 
 pub mod aggregate;
 pub mod attack;
+mod chunk;
 pub mod detector;
 mod federation;
 mod local;
 pub mod partition;
+mod probe;
 mod round;
 
 pub use aggregate::{Aggregate, Weights};

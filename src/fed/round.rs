@@ -2,6 +2,7 @@
 
 use super::Aggregate;
 use super::federation::{Federation, order_row};
+use super::probe::PEAK_AT;
 use crate::Result;
 use crate::exec::{Purpose, align, read_f32, write_f32};
 use crate::kernels::optim::adam::adam_table;
@@ -15,6 +16,8 @@ pub struct ClientReport {
     pub steps: u32,
     /// Mean losses over the round: D on real, D on fake, G.
     pub mean: [f64; 3],
+    /// Mean gradient penalty over the round (of each step's last critic step), lambda included; 0 without one.
+    pub penalty: f64,
     /// Losses of the last batch.
     pub last: [f64; 3],
     /// ||w_i - w||_2 of the generator's weights before aggregation.
@@ -22,6 +25,9 @@ pub struct ClientReport {
     /// Cosine between the client's update and the mean update of the others, by the weights of the last round; NaN where
     /// one of the two is zero.
     pub update_cosine: f64,
+    /// Largest averaged deviation of the client's mean image from the clients' median in the server's probe, in units of
+    /// pixels in [-1, 1]; NaN without a probe.
+    pub probe_deviation: f64,
     /// Weight in the mean.
     pub weight: f64,
     /// Whether the detector flagged the client.
@@ -31,10 +37,12 @@ pub struct ClientReport {
 }
 
 impl ClientReport {
-    fn bits(&self) -> ([u64; 10], u32, bool) {
+    fn bits(&self) -> ([u64; 12], u32, bool) {
         let [a, b, c] = self.mean;
         let [d, e, f] = self.last;
-        let all = [a, b, c, d, e, f, self.update_norm, self.update_cosine, self.weight, self.score];
+        let seen = [self.penalty, self.update_norm, self.update_cosine, self.probe_deviation];
+        let [p, n, u, v] = seen;
+        let all = [a, b, c, d, e, f, p, n, u, v, self.weight, self.score];
         (all.map(f64::to_bits), self.steps, self.flagged)
     }
 }
@@ -143,8 +151,17 @@ impl Federation {
         Ok(())
     }
 
-    /// The only reads of a round: loss statistics, and norm and direction of the updates.
+    /// The only reads of a round: loss statistics, norm and direction of the updates, the outcome of the server's probe.
     fn report(&mut self) -> Result<Vec<ClientReport>> {
+        if self.round >= self.settings.attack.start_round {
+            for chunk in &self.chunks {
+                self.engine.run(&chunk.scale, 1)?;
+            }
+        }
+        for chunk in &self.chunks {
+            self.engine.run(&chunk.probe, 1)?;
+        }
+        self.engine.run(&self.deviate, 1)?;
         // The mean needs every chunk before the first inner product with it.
         for chunk in &self.chunks {
             self.engine.run(&chunk.propose, 1)?;
@@ -152,6 +169,7 @@ impl Federation {
         let (mut reports, mut squares, mut dots) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in &self.chunks {
             self.engine.run(&chunk.report, 1)?;
+            self.engine.run(&chunk.peaks, 1)?;
             let stats = read_f32(self.engine.as_mut(), chunk.buffers.stats, Purpose::RoundScalars)?;
             let moments = read_f32(self.engine.as_mut(), chunk.moments, Purpose::RoundScalars)?;
             for (s, m) in stats.chunks(STAT_WORDS).zip(moments.chunks(align(1))) {
@@ -161,9 +179,11 @@ impl Federation {
                 reports.push(ClientReport {
                     steps: s[3] as u32,
                     mean: [0, 1, 2].map(|i| if count > 0.0 { s[i] as f64 / count } else { 0.0 }),
+                    penalty: if count > 0.0 { s[7] as f64 / count } else { 0.0 },
                     last: [4, 5, 6].map(|i| s[i] as f64),
                     update_norm: (m[0] as f64).sqrt(),
                     update_cosine: f64::NAN,
+                    probe_deviation: if self.probe.is_some() { m[PEAK_AT as usize] as f64 } else { f64::NAN },
                     weight: 0.0,
                     flagged: false,
                     score: f64::NAN,

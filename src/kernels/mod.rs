@@ -62,13 +62,17 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
     &optim::adam::Adam,
     &optim::rmsprop::Rmsprop,
     &attack::paste_trigger::PasteTrigger,
+    &attack::scale_update::ScaleUpdate,
     &fed::weighted_mean::WeightedMean,
     &fed::broadcast::Broadcast,
+    &fed::batch_mean::BatchMean,
+    &fed::median_deviation::MedianDeviation,
     &util::copy::Copy,
     &util::gather_batch::GatherBatch,
     &util::reduce_sum::ReduceSum,
     &util::difference_norm::DifferenceNorm,
     &util::difference_dot::DifferenceDot,
+    &util::max_abs::MaxAbs,
     &util::step_advance::StepAdvance,
 ];
 

@@ -153,6 +153,7 @@ mod tests {
             opacity,
             range: Range::Scaled,
             start_round: 0,
+            scale: 1.0,
         }
     }
 

@@ -9,7 +9,8 @@ use crate::kernels::optim::rmsprop::{Rmsprop, RmspropParams};
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
 use crate::{Error, Result};
 
-/// Client stride of the loss statistics: sums of [`Loss`] in 0..3, active steps in 3, last losses in 4..7, then padding.
+/// Client stride of the loss statistics: sums of the losses in 0..3, active steps in 3, last
+/// losses in 4..7, the sum of [`Loss::Penalty`] in 7, then padding.
 pub const STAT_WORDS: usize = crate::exec::ALIGN;
 
 /// Position of a loss in the loss and statistics rows.
@@ -21,7 +22,7 @@ pub enum Loss {
     DFake = 1,
     /// Non-saturating loss of G: BCE of D on generated images, target 1; under WGAN-GP -mean D(fake).
     G = 2,
-    /// The gradient penalty; in the loss row only.
+    /// The gradient penalty of the last critic step.
     Penalty = 3,
 }
 
@@ -172,7 +173,7 @@ pub struct GanBuffers {
     pub scratch: Scratch,
     /// Delta of the logits, [clients][batch].
     pub dlogits: Tensor,
-    /// The step's losses, [clients][3], client stride 64.
+    /// The step's losses, [clients][4], client stride 64.
     pub losses: Tensor,
     /// Loss statistics of the round, [clients][STAT_WORDS].
     pub stats: Tensor,

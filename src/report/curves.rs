@@ -353,6 +353,8 @@ mod tests {
             last_loss_d_fake: loss_d,
             update_norm: None,
             update_cosine: None,
+            penalty: None,
+            probe_deviation: None,
             flagged: false,
             score: None,
         }

@@ -47,6 +47,12 @@ pub struct ClientRecord {
     /// Cosine between the client's generator update and that of the others; `None` where there is none.
     #[serde(default)]
     pub update_cosine: Option<f64>,
+    /// Gradient penalty, lambda included, mean over the steps of the round; `None` where there is none.
+    #[serde(default)]
+    pub penalty: Option<f64>,
+    /// Largest lasting deviation of the client's mean image in the server's probe, pixels in [-1, 1]; `None` without a probe.
+    #[serde(default)]
+    pub probe_deviation: Option<f64>,
     /// Whether the detector flagged the client; `false` without detection and during the warm-up.
     #[serde(default)]
     pub flagged: bool,
@@ -142,7 +148,7 @@ impl Log {
 
 /// The header of `metrics.csv`; its columns are the fields of [`ClientRecord`] after the round.
 pub const CSV_HEADER: &str = "round,client,malicious,weight,loss_g,loss_d_real,loss_d_fake,\
-last_loss_g,last_loss_d_real,last_loss_d_fake,update_norm,update_cosine,flagged,score";
+last_loss_g,last_loss_d_real,last_loss_d_fake,update_norm,update_cosine,penalty,probe_deviation,flagged,score";
 
 /// Writes the metric files of a run, complete after every round.
 pub struct MetricsWriter {
@@ -211,6 +217,8 @@ fn csv_rows(record: &RoundRecord) -> String {
             c.last_loss_d_fake,
             c.update_norm.unwrap_or(f64::NAN),
             c.update_cosine.unwrap_or(f64::NAN),
+            c.penalty.unwrap_or(f64::NAN),
+            c.probe_deviation.unwrap_or(f64::NAN),
         ];
         let (values, score) = (values.map(number).join(","), number(c.score.unwrap_or(f64::NAN)));
         format!("{},{},{},{values},{},{score}\n", record.round, c.client, c.malicious, c.flagged)
@@ -245,6 +253,8 @@ mod tests {
             last_loss_d_fake: 2.0,
             update_norm: None,
             update_cosine: None,
+            penalty: None,
+            probe_deviation: None,
             flagged: client == 0,
             score: None,
         }
@@ -275,9 +285,9 @@ mod tests {
             line,
             "{\"round\":1,\"clients\":[\
              {\"client\":0,\"malicious\":true,\"weight\":0.25,\"loss_g\":1.5,\"loss_d_real\":0.1,\"loss_d_fake\":0.3,\
-             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null,\"update_cosine\":null,\"flagged\":true,\"score\":null},\
+             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null,\"update_cosine\":null,\"penalty\":null,\"probe_deviation\":null,\"flagged\":true,\"score\":null},\
              {\"client\":1,\"malicious\":false,\"weight\":0.25,\"loss_g\":null,\"loss_d_real\":0.1,\"loss_d_fake\":0.3,\
-             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null,\"update_cosine\":null,\"flagged\":false,\"score\":null}\
+             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null,\"update_cosine\":null,\"penalty\":null,\"probe_deviation\":null,\"flagged\":false,\"score\":null}\
              ],\"extra\":{}}"
         );
     }
@@ -307,8 +317,8 @@ mod tests {
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[0], CSV_HEADER);
-        assert_eq!(lines[1], "1,0,true,0.25,1.5,0.1,0.3,0.10000000149011612,1e-7,2.0,,,true,");
-        assert_eq!(lines[2], "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,,,false,");
+        assert_eq!(lines[1], "1,0,true,0.25,1.5,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,true,");
+        assert_eq!(lines[2], "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,false,");
         assert!(lines.iter().all(|line| line.split(',').count() == CSV_HEADER.split(',').count()));
         let evaluation = std::fs::read_to_string(run.file("evaluation.csv")).unwrap();
         assert_eq!(evaluation, "round,metric,value\n2,\"a,b \"\"c\"\"\",\n2,swd,0.5\n");

@@ -103,6 +103,8 @@ mod tests {
             last_loss_d_fake: 1.0,
             update_norm: None,
             update_cosine: None,
+            penalty: None,
+            probe_deviation: None,
             flagged: flagged[client],
             score: None,
         };

@@ -22,6 +22,7 @@ fn patch(malicious: Vec<u32>) -> Patch {
         opacity: 1.0,
         range: Range::Scaled,
         start_round: 0,
+        scale: 1.0,
     }
 }
 
@@ -211,6 +212,59 @@ fn the_attack_changes_the_malicious_client_alone_until_aggregation() {
     assert!(honest[0] != attacked[0]);
     assert!(honest[1] == attacked[1]);
     assert!(honest == later, "the attack starts in round 1 only");
+}
+
+/// Scaled updates (model replacement): what the server receives of the malicious client is w + 3 u, of the others w + u.
+#[test]
+fn malicious_clients_scale_their_updates() {
+    for engine in [cpu, || gpu(Class::Direct)] {
+        let run = |scale: f64, start_round| {
+            let attack = Patch { scale, start_round, ..patch(vec![1]) };
+            let mut f = build(engine(), Settings { attack, ..settings() }, shared(3));
+            let before = f.export_generator().unwrap();
+            let report = f.run_round().unwrap();
+            let clients = [0, 1].map(|c| f.export_client_generator(c).unwrap());
+            (before, report, clients, f.export_generator().unwrap())
+        };
+        let (before, plain, [honest, malicious], mean) = run(1.0, 0);
+        let (_, scaled, [same, enlarged], moved) = run(3.0, 0);
+        assert!(honest == same, "an honest client's update is left alone, bit for bit");
+        let ratio = scaled.clients[1].update_norm / plain.clients[1].update_norm;
+        assert!((ratio - 3.0).abs() < 1e-4, "{ratio}");
+        assert_eq!(scaled.clients[0].update_norm, plain.clients[0].update_norm);
+        for (tensor, (_, start)) in before.iter().filter(|(t, _)| !t.contains("running")) {
+            let step =
+                |end: &NamedTensors| -> Vec<f32> { end[tensor].1.iter().zip(start).map(|(e, s)| e - s).collect() };
+            let three: Vec<f32> = step(&malicious).iter().map(|u| 3.0 * u).collect();
+            assert!(relative_l2(&step(&enlarged), &three) < 1e-3, "{tensor}");
+            // The mean of three clients moves by 2/3 of the malicious update.
+            let expected: Vec<f32> = step(&mean).iter().zip(step(&malicious)).map(|(m, u)| m + 2.0 / 3.0 * u).collect();
+            assert!(relative_l2(&step(&moved), &expected) < 1e-3, "{tensor}");
+        }
+        let late = run(3.0, 1);
+        assert_eq!(late.1.clients[1].update_norm, run(1.0, 1).1.clients[1].update_norm, "not before the attack starts");
+    }
+}
+
+/// The outcome of the server's probe agrees between engines; it reads no more than other rounds do.
+#[test]
+fn the_probe_agrees_with_the_reference() {
+    let run = |engine: Box<dyn Engine>| {
+        let detector = Detector::IsolationForest(IsolationForest::default());
+        let mut f = build(engine, Settings { detector, ..settings() }, shared(3));
+        let report = f.run_round().unwrap();
+        assert!(f.engine().traffic().bytes(Purpose::RoundScalars) <= 3 * 512);
+        report.clients.iter().map(|c| c.probe_deviation).collect::<Vec<f64>>()
+    };
+    let want = run(Box::new(ReferenceEngine::new()));
+    assert!(want.iter().all(|d| *d > 1e-7), "{want:?}");
+    for (name, got) in [("cpu", run(cpu())), ("tiled", run(gpu(Class::Tiled))), ("direct", run(gpu(Class::Direct)))] {
+        for (g, w) in got.iter().zip(&want) {
+            assert!((g - w).abs() <= 0.02 * w, "{name}: {got:?} against {want:?}");
+        }
+    }
+    let without = build(cpu(), settings(), shared(3)).run_round().unwrap();
+    assert!(without.clients.iter().all(|c| c.probe_deviation.is_nan()), "no probe without a rule that asks for it");
 }
 
 #[test]

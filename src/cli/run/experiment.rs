@@ -255,6 +255,8 @@ impl Experiment {
                 last_loss_d_fake: c.last[1],
                 update_norm: Some(c.update_norm),
                 update_cosine: Some(c.update_cosine).filter(|c| c.is_finite()),
+                penalty: Some(c.penalty).filter(|_| self.plan.train.loss == crate::config::LossKind::WganGp),
+                probe_deviation: Some(c.probe_deviation).filter(|d| d.is_finite()),
                 flagged: c.flagged,
                 score: Some(c.score).filter(|s| s.is_finite()),
             })

@@ -2,7 +2,7 @@
 
 use super::Args;
 use crate::kernels::Params;
-use crate::kernels::attack::paste_trigger::PasteTriggerParams;
+use crate::kernels::attack::{paste_trigger::PasteTriggerParams, scale_update::ScaleUpdateParams};
 use rayon::prelude::*;
 
 /// x = (1 - a) x + a t in the window of poisoned images.
@@ -26,4 +26,15 @@ pub fn paste_trigger(words: &[u32], args: &Args) {
             }
         }
     });
+}
+
+/// w = reference + scale (w - reference) where the client's scale is not 1.
+pub fn scale_update(words: &[u32], args: &Args) {
+    let p = ScaleUpdateParams::from_words(words);
+    let (reference, scales) = (args.f(1), args.f(2));
+    args.rows_mut(0, p.clients, p.stride, p.n)
+        .into_par_iter()
+        .zip(scales)
+        .filter(|(_, s)| **s != 1.0)
+        .for_each(|(w, scale)| w.iter_mut().zip(reference).for_each(|(w, from)| *w = from + scale * (*w - from)));
 }

@@ -192,12 +192,12 @@ fn an_opaque_trigger_is_copied_bit_for_bit_and_must_fit() {
 #[test]
 fn losses_are_booked_and_the_step_advances() {
     let p = StepAdvanceParams { clients: 2, loss_stride: 64, stat_stride: 64 };
-    let mut losses = vec![0.0; 67];
-    losses[..3].copy_from_slice(&[1.0, 2.0, 3.0]);
+    let mut losses = vec![0.0; 68];
+    losses[..4].copy_from_slice(&[1.0, 2.0, 3.0, 0.25]);
     let stats = bits(&[0.5; 72]);
     let before = [bits(&losses), vec![2, 1], stats.clone(), vec![1, 4, 9, 77]];
     let after = launch(&StepAdvance, &p.words(), &before);
     assert_eq!(after[3], [2, 4, 10, 77]);
-    assert_eq!(after[2][..8], bits(&[1.5, 2.5, 3.5, 1.5, 1.0, 2.0, 3.0, 0.5]));
+    assert_eq!(after[2][..8], bits(&[1.5, 2.5, 3.5, 1.5, 1.0, 2.0, 3.0, 0.75]));
     assert_eq!(after[2][8..], stats[8..]);
 }

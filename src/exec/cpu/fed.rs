@@ -2,7 +2,10 @@
 
 use super::Args;
 use crate::kernels::Params;
-use crate::kernels::fed::{broadcast::BroadcastParams, weighted_mean::WeightedMeanParams};
+use crate::kernels::fed::{
+    batch_mean::BatchMeanParams, broadcast::BroadcastParams, median_deviation::MedianDeviationParams,
+    weighted_mean::WeightedMeanParams,
+};
 use rayon::prelude::*;
 
 const CHUNK: usize = 8192;
@@ -31,4 +34,43 @@ pub fn broadcast(words: &[u32], args: &Args) {
     let p = BroadcastParams::from_words(words);
     let x = &args.u(0)[..p.n as usize];
     args.rows_mut_u32(1, p.clients, p.y_stride, p.n).into_par_iter().for_each(|y| y.copy_from_slice(x));
+}
+
+/// y[c] = [y[c] +] scale sum_b x[c, b], every element in the order of the batch.
+pub fn batch_mean(words: &[u32], args: &Args) {
+    let p = BatchMeanParams::from_words(words);
+    let (x, n) = (args.f(0), p.n as usize);
+    args.rows_mut(1, p.clients, p.y_stride, p.n).into_par_iter().enumerate().for_each(|(c, y)| {
+        let mut sums = vec![0.0f32; n];
+        for image in x[c * p.x_stride as usize..][..p.batch as usize * n].chunks_exact(n) {
+            sums.iter_mut().zip(image).for_each(|(sum, x)| *sum += x);
+        }
+        for (y, sum) in y.iter_mut().zip(sums) {
+            *y = if p.accumulate == 1 { *y } else { 0.0 } + p.scale * sum;
+        }
+    });
+}
+
+/// y[c] += rate (x[c] - median - y[c]), NaN as 0.
+pub fn median_deviation(words: &[u32], args: &Args) {
+    let p = MedianDeviationParams::from_words(words);
+    let (x, clients) = (args.f(0), p.clients as usize);
+    let value = |c: usize, i: usize| {
+        let v = x[c * p.x_stride as usize + i];
+        if v.is_nan() { 0.0 } else { v }
+    };
+    let medians: Vec<f32> = (0..p.n as usize)
+        .into_par_iter()
+        .map_init(Vec::new, |sorted, i| {
+            sorted.clear();
+            sorted.extend((0..clients).map(|c| value(c, i)));
+            sorted.sort_unstable_by(f32::total_cmp);
+            0.5 * (sorted[(clients - 1) / 2] + sorted[clients / 2])
+        })
+        .collect();
+    args.rows_mut(1, p.clients, p.y_stride, p.n).into_par_iter().enumerate().for_each(|(c, y)| {
+        for (i, (y, median)) in y.iter_mut().zip(&medians).enumerate() {
+            *y += p.rate * (value(c, i) - median - *y);
+        }
+    });
 }

@@ -4,7 +4,8 @@ use super::Args;
 use crate::kernels::Params;
 use crate::kernels::util::{
     copy::CopyParams, difference_dot::DifferenceDotParams, difference_norm::DifferenceNormParams, fill::FillParams,
-    gather_batch::GatherBatchParams, reduce_sum::ReduceSumParams, step_advance::StepAdvanceParams,
+    gather_batch::GatherBatchParams, max_abs::MaxAbsParams, reduce_sum::ReduceSumParams,
+    step_advance::StepAdvanceParams,
 };
 use rayon::prelude::*;
 
@@ -94,6 +95,16 @@ pub fn difference_dot(words: &[u32], args: &Args) {
     });
 }
 
+/// y[c, y_at] = max |x[c, i]|.
+pub fn max_abs(words: &[u32], args: &Args) {
+    let p = MaxAbsParams::from_words(words);
+    let x = args.f(0);
+    args.rows_mut(1, p.clients, p.y_stride, p.y_at + 1).into_par_iter().enumerate().for_each(|(c, y)| {
+        let x = &x[c * p.x_stride as usize..][..p.n as usize];
+        y[p.y_at as usize] = x.iter().fold(0.0, |largest, x| x.abs().max(largest));
+    });
+}
+
 /// Books the losses of active clients, then advances the step.
 pub fn step_advance(words: &[u32], args: &Args) {
     let p = StepAdvanceParams::from_words(words);
@@ -106,6 +117,7 @@ pub fn step_advance(words: &[u32], args: &Args) {
                 stats[4 + k] = *loss;
             }
             stats[3] += 1.0;
+            stats[7] += losses[c * p.loss_stride as usize + 3];
         }
     }
     state[0] = state[0].wrapping_add(1);

@@ -1,9 +1,10 @@
 //! The corrected rule: evidence gathered over rounds, a margin that it must clear, weights that recover.
 //!
-//! Each feature of a client is compared with the median of the other clients in the same round, in units of the clients'
-//! usual spread (averaged over rounds). An update that points away from the others', a larger update and a higher generator
-//! loss count for the suspicion, their opposites against it. A round's differences are cut, added, and averaged over
-//! rounds, so that neither one odd round nor the ever-present most isolated of four flags anybody.
+//! Its main feature is the server's probe (see `fed/probe.rs`): how far the mean image of a client's generator departs, round
+//! after round at the same place, from the median of all clients' mean images, against the same number of the other clients.
+//! Beside it counts an update that points away from the others', and, where losses are believed, a higher generator loss. What
+//! a round shows is cut, added, and averaged over rounds, so that neither one odd round nor the ever-present most isolated of
+//! four flags anybody.
 
 use super::{Observation, Verdict, forest, median, normalised};
 use crate::kernels::rng::HostRng;
@@ -13,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Features {
-    /// Direction and norm of the update, and the reported generator loss.
+    /// What the server sees, and the reported generator loss.
     All,
-    /// Direction and norm of the update: what no client can misreport.
+    /// The probe of the generators and the direction of the updates: what no client can misreport.
     Server,
 }
 
@@ -27,12 +28,12 @@ pub struct IsolationForest {
     pub warmup: u32,
     /// What the rule looks at.
     pub features: Features,
-    /// Rounds over which a client's deviations are averaged (exponentially), at least 1.
+    /// Rounds over which evidence is averaged (exponentially), at least 1.
     pub memory: f64,
-    /// Evidence (a client's mean deviation in units of the spread, averaged over rounds; at most 2) above which a client is suspect.
+    /// Evidence (see [`super::Verdict::scores`]; at most 2, with the loss 2.3) above which a client is suspect.
     pub margin: f64,
-    /// Suspect rounds in a row until a client is flagged, at least 1. A flag falls when the evidence is below half the
-    /// margin.
+    /// Suspect rounds in a row until a client is flagged, at least 1. A flag falls when the evidence is below 0.7 of the
+    /// margin, one that has stood for 20 rounds only below a quarter of it.
     pub patience: u32,
     /// Factor of a client's weight in each flagged round; its inverse in each clean one.
     pub decay: f64,
@@ -44,9 +45,9 @@ impl Default for IsolationForest {
     fn default() -> Self {
         IsolationForest {
             warmup: 10,
-            features: Features::All,
-            memory: 12.0,
-            margin: 0.65,
+            features: Features::Server,
+            memory: 8.0,
+            margin: 0.7,
             patience: 2,
             decay: 0.3,
             floor: 0.25,
@@ -54,15 +55,25 @@ impl Default for IsolationForest {
     }
 }
 
-/// Spreads below these are noise: of the cosine, ln norm and asinh loss.
-const LEAST_SPREAD: [f64; FEATURES] = [0.02, 0.03, 0.03];
-const FEATURES: usize = 3;
+/// Features compared in units of the clients' spread: direction, loss.
+const SPREAD_FEATURES: usize = 2;
+/// Spreads below these are noise: of the cosine, of the asinh of the loss.
+const LEAST_SPREAD: [f64; SPREAD_FEATURES] = [0.02, 0.03];
 /// Rounds over which the spread is averaged.
 const SPREAD_MEMORY: f64 = 10.0;
-/// Deviations are cut here (in units of the spread), so that lasting ones count, not large ones.
+/// Each feature of a round is cut here (spreads, octaves of the probe), so that lasting ones count, not large ones.
 const CUT: f64 = 2.0;
-/// What each feature counts: honest clients' losses drift apart for longer than their updates do.
-const SHARES: [f64; FEATURES] = [1.0, 1.0, 0.5];
+/// What direction and loss count beside the probe's 1: honest clients' losses drift apart, and cosines fade as training goes on.
+const SHARES: [f64; SPREAD_FEATURES] = [0.5, 0.25];
+/// Evidence is in units of probe and direction together; the loss comes on top.
+const UNIT: f64 = 1.5;
+/// A flag falls below this share of the margin,
+const HOLD: f64 = 0.7;
+/// one that has stood for so many rounds in a row
+const CONFIRMED: u32 = 20;
+/// below this share: a suppressed attacker moves the others less, and departs less from them, than one that takes part, while
+/// an honest client's odd phase seldom lasts so long.
+const CONFIRMED_HOLD: f64 = 0.25;
 /// Median absolute deviation to standard deviation, for normal values.
 const MAD: f64 = 1.4826;
 /// Trust below this is as good as none and would take long to recover from.
@@ -73,8 +84,10 @@ const LEAST_TRUST: f64 = 1e-6;
 pub(super) struct State {
     rule: IsolationForest,
     evidence: Vec<f64>,
-    spreads: [Option<f64>; FEATURES],
+    spreads: [Option<f64>; SPREAD_FEATURES],
     suspect: Vec<u32>,
+    /// Rounds in a row with the flag.
+    standing: Vec<u32>,
     flagged: Vec<bool>,
     trust: Vec<f64>,
 }
@@ -84,8 +97,9 @@ impl State {
         State {
             rule,
             evidence: vec![0.0; clients],
-            spreads: [None; FEATURES],
+            spreads: [None; SPREAD_FEATURES],
             suspect: vec![0; clients],
+            standing: vec![0; clients],
             flagged: vec![false; clients],
             trust: vec![1.0; clients],
         }
@@ -107,10 +121,10 @@ impl State {
 
     /// Updates spreads and evidence with a round.
     fn gather(&mut self, observed: &[Observation]) {
-        let rows: Vec<[f64; FEATURES]> = observed.iter().map(features).collect();
-        let used = if self.rule.features == Features::All { FEATURES } else { FEATURES - 1 };
-        let mut sums = vec![0.0; rows.len()];
-        let shares: f64 = SHARES[..used].iter().sum();
+        let peaks: Vec<f64> = observed.iter().map(|o| o.probe_deviation).collect();
+        let mut sums: Vec<f64> = (0..observed.len()).map(|i| octaves(&peaks, i)).collect();
+        let rows: Vec<[f64; SPREAD_FEATURES]> = observed.iter().map(features).collect();
+        let used = if self.rule.features == Features::All { SPREAD_FEATURES } else { SPREAD_FEATURES - 1 };
         for k in 0..used {
             let differences: Vec<f64> = (0..rows.len()).map(|i| difference(&rows, i, k)).collect();
             let spread = MAD * median(differences.iter().map(|d| d.abs()).collect());
@@ -122,11 +136,11 @@ impl State {
             for (sum, difference) in sums.iter_mut().zip(differences) {
                 // Nothing to compare leaves the memory to fade; what is not finite counts in full.
                 let deviation = if difference.is_nan() { 0.0 } else { (difference / unit).clamp(-CUT, CUT) };
-                *sum += SHARES[k] / shares * deviation;
+                *sum += SHARES[k] * deviation;
             }
         }
         for (evidence, sum) in self.evidence.iter_mut().zip(sums) {
-            *evidence += (sum - *evidence) / self.rule.memory;
+            *evidence += (sum / UNIT - *evidence) / self.rule.memory;
         }
     }
 
@@ -138,7 +152,8 @@ impl State {
         for i in 0..scores.len() {
             let suspect = scores[i] > self.rule.margin && isolation[i] < forest::THRESHOLD;
             self.suspect[i] = if suspect { self.suspect[i] + 1 } else { 0 };
-            let stays = self.flagged[i] && scores[i] > self.rule.margin / 2.0;
+            let hold = if self.standing[i] >= CONFIRMED { CONFIRMED_HOLD } else { HOLD };
+            let stays = self.flagged[i] && scores[i] > hold * self.rule.margin;
             self.flagged[i] = stays || self.suspect[i] >= self.rule.patience;
         }
         // The median is the honest clients' only while they are more than half.
@@ -147,6 +162,9 @@ impl State {
         ranked.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         for i in ranked.into_iter().skip(most) {
             self.flagged[i] = false;
+        }
+        for (standing, flagged) in self.standing.iter_mut().zip(&self.flagged) {
+            *standing = if *flagged { *standing + 1 } else { 0 };
         }
     }
 
@@ -161,15 +179,22 @@ impl State {
     }
 }
 
-/// Larger is worse: 1 - cosine, ln norm, asinh loss (a logarithm that takes a critic's losses of any sign). NaN where there
-/// is nothing to compare, infinite where the client diverged.
-fn features(o: &Observation) -> [f64; FEATURES] {
-    let or_worst = |v: f64| if v.is_finite() { v } else { f64::INFINITY };
-    [1.0 - o.update_cosine, or_worst(o.update_norm).max(1e-12).ln(), or_worst(o.loss_g).asinh()]
+/// log2 of client `i`'s value against the median of the others', cut; 0 where there is nothing to compare (a client that
+/// diverged has no weight anyway).
+fn octaves(values: &[f64], i: usize) -> f64 {
+    let others = values.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, v)| *v).collect();
+    let octaves = (values[i] / median(others)).log2();
+    if octaves.is_nan() { 0.0 } else { octaves.clamp(-CUT, CUT) }
+}
+
+/// Larger is worse: 1 - cosine, asinh loss (a logarithm that takes a critic's losses of any sign). NaN where there is nothing to
+/// compare, infinite where the client diverged.
+fn features(o: &Observation) -> [f64; SPREAD_FEATURES] {
+    [1.0 - o.update_cosine, if o.loss_g.is_finite() { o.loss_g.asinh() } else { f64::INFINITY }]
 }
 
 /// Feature `k` of client `i` against the median of the others.
-fn difference(rows: &[[f64; FEATURES]], i: usize, k: usize) -> f64 {
+fn difference(rows: &[[f64; SPREAD_FEATURES]], i: usize, k: usize) -> f64 {
     let others = rows.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, r)| r[k]).collect();
     rows[i][k] - median(others)
 }

@@ -9,6 +9,7 @@ fn honest(rng: &mut HostRng, n: usize, round: u32) -> Vec<Observation> {
         last_loss_g: course * (0.2 * rng.normal()).exp(),
         update_norm: 0.4 * (0.05 * rng.normal()).exp(),
         update_cosine: 0.5 + 0.03 * rng.normal(),
+        probe_deviation: 0.02 * (0.25 * rng.normal()).exp(),
     };
     (0..n).map(one).collect()
 }
@@ -47,19 +48,19 @@ fn one_wild_round_flags_nobody() {
     let verdicts = play(IsolationForest::default(), 4, 60, |round, o| {
         if round == 30 {
             o[2].loss_g *= 1.5;
+            o[2].probe_deviation *= 9.0;
         }
     });
     assert_eq!(flags(&verdicts, 2), 0);
 }
 
 #[test]
-fn a_turned_update_is_suppressed_after_the_warm_up_and_recovers() {
+fn a_client_that_departs_is_suppressed_after_the_warm_up_and_recovers() {
     for n in [3, 4, 8, 20] {
-        let rule = IsolationForest { features: Features::Server, ..Default::default() };
-        let verdicts = play(rule, n, 90, |round, o| {
+        let verdicts = play(IsolationForest::default(), n, 90, |round, o| {
             if round < 50 {
                 o[1].update_cosine -= 0.3;
-                o[1].update_norm *= 1.2;
+                o[1].probe_deviation *= 2.0;
             }
         });
         assert_eq!(flags(&verdicts[..11], 1), 0, "warm-up");
@@ -73,7 +74,7 @@ fn a_turned_update_is_suppressed_after_the_warm_up_and_recovers() {
 #[test]
 fn losses_count_only_with_all_features() {
     for (features, caught) in [(Features::All, true), (Features::Server, false)] {
-        let rule = IsolationForest { features, margin: 0.3, ..Default::default() };
+        let rule = IsolationForest { features, margin: 0.25, ..Default::default() };
         let verdicts = play(rule, 4, 80, |_, o| o[3].loss_g *= 2.5);
         assert_eq!(flags(&verdicts, 3) > 20, caught, "{features:?}");
     }
@@ -83,7 +84,7 @@ fn losses_count_only_with_all_features() {
 fn the_harmless_side_never_counts() {
     let verdicts = play(IsolationForest::default(), 4, 60, |_, o| {
         o[0].loss_g /= 3.0;
-        o[0].update_norm /= 2.0;
+        o[0].probe_deviation /= 4.0;
         o[0].update_cosine += 0.3;
     });
     assert_eq!(flags(&verdicts, 0), 0);
@@ -93,7 +94,8 @@ fn the_harmless_side_never_counts() {
 fn never_half_of_the_clients() {
     let verdicts = play(IsolationForest::default(), 4, 60, |_, o| {
         o[0].update_cosine -= 0.4;
-        o[1].loss_g *= 9.0;
+        o[0].probe_deviation *= 4.0;
+        o[1].probe_deviation *= 9.0;
     });
     assert!(verdicts.iter().all(|v| v.flagged.iter().filter(|f| **f).count() <= 1));
 }
@@ -104,6 +106,7 @@ fn an_update_that_is_not_finite_has_no_weight_at_once() {
         if round == 1 {
             o.iter_mut().for_each(|o| o.update_cosine = f64::NAN);
             o[0].update_norm = f64::NAN;
+            o[0].probe_deviation = f64::NAN;
         }
     });
     assert_eq!((verdicts[1].weights[0], verdicts[2].weights[0]), (0.0, 0.25));
@@ -118,4 +121,16 @@ fn critic_losses_around_zero_are_no_outliers() {
         }
     });
     assert_eq!((0..4).map(|c| flags(&verdicts, c)).sum::<usize>(), 0);
+}
+
+#[test]
+fn a_flag_that_has_stood_long_outlives_weaker_evidence() {
+    let weaker_after = |strong: u32| {
+        let verdicts = play(IsolationForest::default(), 4, 120, |round, o| {
+            o[1].probe_deviation *= if round < strong { 4.0 } else { 1.5 };
+        });
+        flags(&verdicts[80..], 1)
+    };
+    assert!(weaker_after(60) >= 35, "{}", weaker_after(60));
+    assert_eq!(weaker_after(10), 0);
 }

@@ -34,6 +34,11 @@ impl Default for Detector {
 }
 
 impl Detector {
+    /// True when the rule needs the server's probe of the clients' generators.
+    pub fn probes(&self) -> bool {
+        matches!(self, Detector::IsolationForest(_))
+    }
+
     /// The last warm-up round, counted from 0: verdicts come after it. `None` without detection.
     pub fn warmup(&self) -> Option<u32> {
         match self {
@@ -55,6 +60,8 @@ pub struct Observation {
     pub update_norm: f64,
     /// Cosine between the client's update and the others' mean, seen by the server; NaN where there is none.
     pub update_cosine: f64,
+    /// Largest lasting deviation in the server's probe; NaN without one.
+    pub probe_deviation: f64,
 }
 
 /// What malicious clients report of their losses.
@@ -83,6 +90,7 @@ impl LossReport {
             last_loss_g: told(i, r.last[2], last),
             update_norm: r.update_norm,
             update_cosine: r.update_cosine,
+            probe_deviation: r.probe_deviation,
         };
         reports.iter().enumerate().map(observation).collect()
     }
@@ -93,8 +101,8 @@ impl LossReport {
 pub struct Verdict {
     /// Flagged clients; nobody during the warm-up.
     pub flagged: Vec<bool>,
-    /// Published rule: the forest's score, flagged below -0.5; NaN during the warm-up. Corrected rule: the evidence in
-    /// units of the honest spread. NaN without detection.
+    /// Published rule: the forest's score, flagged below -0.5; NaN during the warm-up. Corrected rule: the evidence, where
+    /// 2/3 is one octave of the probe or two spreads of the direction in every round. NaN without detection.
     pub scores: Vec<f64>,
     /// Weights in the mean, summing to one.
     pub weights: Vec<f64>,
@@ -187,9 +195,11 @@ mod tests {
         let report = |loss: f64| ClientReport {
             steps: 1,
             mean: [0.0, 0.0, loss],
+            penalty: 0.0,
             last: [0.0, 0.0, 10.0 * loss],
             update_norm: loss,
             update_cosine: 0.5,
+            probe_deviation: f64::NAN,
             weight: 0.25,
             flagged: false,
             score: f64::NAN,

@@ -95,7 +95,14 @@ mod tests {
     }
 
     fn losses(values: [f64; 4]) -> Vec<Observation> {
-        values.map(|v| Observation { loss_g: 1.0, last_loss_g: v, update_norm: 1.0, update_cosine: 0.5 }).to_vec()
+        let one = |v| Observation {
+            loss_g: 1.0,
+            last_loss_g: v,
+            update_norm: 1.0,
+            update_cosine: 0.5,
+            probe_deviation: f64::NAN,
+        };
+        values.map(one).to_vec()
     }
 
     #[test]

@@ -4,5 +4,6 @@ pub mod difference_dot;
 pub mod difference_norm;
 pub mod fill;
 pub mod gather_batch;
+pub mod max_abs;
 pub mod reduce_sum;
 pub mod step_advance;

@@ -14,7 +14,7 @@ crate::params! {
     }
 }
 
-/// For every active client (state[0] < client_steps[c]) adds the step's three losses to `stats` and counts the step; then
+/// For every active client (state[0] < client_steps[c]) adds the step's three losses and its penalty to `stats` and counts the step; then
 /// state[0] += 1 (step in the round) and state[2] += 1 (steps in all).
 pub struct StepAdvance;
 
@@ -34,11 +34,11 @@ impl Kernel for StepAdvance {
     fn bindings(&self) -> &'static [Binding] {
         const {
             &[
-                Binding::read("losses", "[clients][>= 3], client stride loss_stride"),
+                Binding::read("losses", "[clients][>= 4], client stride loss_stride: three losses, gradient penalty"),
                 Binding::read_u32("client_steps", "[clients]: active steps in the round"),
                 Binding::write(
                     "stats",
-                    "[clients][8], client stride stat_stride: 3 sums, number of steps, 3 last losses, free",
+                    "[clients][8], client stride stat_stride: 3 sums, number of steps, 3 last losses, sum of penalties",
                 ),
                 Binding::write_u32("state", "[4]: step in the round, round, steps in all, free"),
             ]
@@ -46,14 +46,14 @@ impl Kernel for StepAdvance {
     }
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
         let p = StepAdvanceParams::from_words(words);
-        Ok(vec![strided(p.clients, p.loss_stride, 3)?, p.clients as usize, strided(p.clients, p.stat_stride, 8)?, 4])
+        Ok(vec![strided(p.clients, p.loss_stride, 4)?, p.clients as usize, strided(p.clients, p.stat_stride, 8)?, 4])
     }
     fn build(&self, _words: &[u32], _class: Class) -> Build {
         Build::plain("util/step_advance.wgsl", [1, 1, 1])
     }
     fn cost(&self, words: &[u32]) -> Cost {
         let p = StepAdvanceParams::from_words(words);
-        Cost { flops: 4.0 * p.clients as f64, bytes: 72.0 * p.clients as f64 }
+        Cost { flops: 5.0 * p.clients as f64, bytes: 76.0 * p.clients as f64 }
     }
     fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         let p = StepAdvanceParams::from_words(words);
@@ -70,6 +70,7 @@ impl Kernel for StepAdvance {
             0..3 => loss(i),
             3 => 1.0,
             4..7 => return Some(Eval::exact(loss(i - 4))),
+            7 => loss(3),
             _ => return None,
         };
         let before = inputs.f(2, index);

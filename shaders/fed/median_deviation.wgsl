@@ -1,0 +1,58 @@
+// median_deviation: y[c, i] += rate * (x[c, i] - median over all clients of x[., i] - y[c, i])
+//
+// x      [clients][n], client stride x_stride; NaN counts as 0, so that one client's fault spoils nobody's median
+// y      [clients][n], client stride y_stride
+// grid   x: n / 64 workgroups (capped, the loop strides)
+// owner  one invocation takes one element of every client: the two middle values by their ranks (ties in client order; the
+//        same value twice where clients are odd in number), then the step of every client
+
+struct Params {
+    clients: u32,
+    n: u32,
+    x_stride: u32,
+    y_stride: u32,
+    rate: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+// By its bits: a driver may assume that arithmetic never sees a NaN.
+fn value(c: u32, i: u32) -> f32 {
+    let v = x[c * p.x_stride + i];
+    if ((bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u) {
+        return 0.0;
+    }
+    return v;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    for (var i = id.x; i < p.n; i += groups.x * 64u) {
+        var low = 0.0;
+        var high = 0.0;
+        for (var c = 0u; c < p.clients; c++) {
+            let own = value(c, i);
+            var rank = 0u;
+            for (var d = 0u; d < p.clients; d++) {
+                let other = value(d, i);
+                if (other < own || (other == own && d < c)) {
+                    rank++;
+                }
+            }
+            if (rank == (p.clients - 1u) / 2u) {
+                low = own;
+            }
+            if (rank == p.clients / 2u) {
+                high = own;
+            }
+        }
+        let median = 0.5 * (low + high);
+        for (var c = 0u; c < p.clients; c++) {
+            let at = c * p.y_stride + i;
+            let before = y[at];
+            y[at] = before + p.rate * (value(c, i) - median - before);
+        }
+    }
+}

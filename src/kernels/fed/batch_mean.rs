@@ -1,0 +1,103 @@
+//! The mean over a batch.
+
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, product, split, strided,
+};
+
+crate::params! {
+    /// Parameters of [`BatchMean`].
+    pub struct BatchMeanParams {
+        /// Clients.
+        clients: u32,
+        /// Images of a client.
+        batch: u32,
+        /// Elements of an image.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+        /// 1 adds to what `y` holds, 0 starts from 0.
+        accumulate: u32,
+        /// Factor of the sum: 1 / images for a mean.
+        scale: f32,
+    }
+}
+
+/// y[c, i] = (accumulate ? y[c, i] : 0) + scale sum_b x[c, b, i]: every client's mean image, of several batches where it
+/// accumulates.
+pub struct BatchMean;
+
+impl Kernel for BatchMean {
+    fn name(&self) -> &'static str {
+        "batch_mean"
+    }
+    fn family(&self) -> &'static str {
+        "fed"
+    }
+    fn formula(&self) -> &'static str {
+        "y[c, i] = [y[c, i] +] scale sum_b x[c, b, i]"
+    }
+    fn fields(&self) -> &'static [Field] {
+        BatchMeanParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][batch][n], client stride x_stride"),
+                Binding::write("y", "[clients][n], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = BatchMeanParams::from_words(words);
+        if p.accumulate > 1 {
+            return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
+        }
+        let images = product("x", &[p.batch, p.n])?;
+        Ok(vec![strided(p.clients, p.x_stride, images)?, strided(p.clients, p.y_stride, p.n)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = BatchMeanParams::from_words(words);
+        Build::plain("fed/batch_mean.wgsl", linear_grid(p.n, 256, p.clients))
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = BatchMeanParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: (p.batch as f64 + 1.0) * n, bytes: 4.0 * n * (p.batch as f64 + 1.0) }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = BatchMeanParams::from_words(words);
+        let (c, i) = split(index, p.clients, p.y_stride);
+        if i >= p.n as usize {
+            return None;
+        }
+        let (mut sum, mut magnitude) = (0.0, 0.0);
+        for b in 0..p.batch as usize {
+            let x = inputs.f(0, c * p.x_stride as usize + b * p.n as usize + i);
+            sum += x;
+            magnitude += x.abs();
+        }
+        let before = if p.accumulate == 1 { inputs.f(1, index) } else { 0.0 };
+        let scale = p.scale as f64;
+        let bound = gamma(p.batch as usize + 2) * (magnitude * scale.abs() + before.abs());
+        Some(Eval::within(before + scale * sum, bound))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        let p = BatchMeanParams { clients: 1, batch: 1, n: 1, x_stride: 64, y_stride: 64, accumulate: 0, scale: 1.0 };
+        vec![
+            p.words(),
+            BatchMeanParams { clients: 3, batch: 32, n: 257, x_stride: 8256, y_stride: 320, scale: 0.03125, ..p }
+                .words(),
+            BatchMeanParams { clients: 2, batch: 7, n: 300, x_stride: 2112, y_stride: 384, accumulate: 1, scale: 0.25 }
+                .words(),
+        ]
+    }
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let p = BatchMeanParams::from_words(words);
+        vec![Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}

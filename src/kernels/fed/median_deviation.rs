@@ -1,0 +1,96 @@
+//! How far every client lies from the clients' median, averaged over launches.
+
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, split, strided,
+};
+
+crate::params! {
+    /// Parameters of [`MedianDeviation`].
+    pub struct MedianDeviationParams {
+        /// Clients.
+        clients: u32,
+        /// Elements of each client.
+        n: u32,
+        /// Client stride of `x`.
+        x_stride: u32,
+        /// Client stride of `y`.
+        y_stride: u32,
+        /// Share of the newest deviation in the average, in (0, 1].
+        rate: f32,
+    }
+}
+
+/// y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i]): the exponential average of each client's deviation from the
+/// median over all clients (the mean of the two middle values where they are even in number). A NaN counts as 0.
+pub struct MedianDeviation;
+
+impl Kernel for MedianDeviation {
+    fn name(&self) -> &'static str {
+        "median_deviation"
+    }
+    fn family(&self) -> &'static str {
+        "fed"
+    }
+    fn formula(&self) -> &'static str {
+        "y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i])"
+    }
+    fn fields(&self) -> &'static [Field] {
+        MedianDeviationParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const {
+            &[
+                Binding::read("x", "[clients][n], client stride x_stride"),
+                Binding::write("y", "[clients][n], client stride y_stride"),
+            ]
+        }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = MedianDeviationParams::from_words(words);
+        if !(p.rate > 0.0 && p.rate <= 1.0) {
+            return Err(format!("rate {}: must be in (0, 1]", p.rate));
+        }
+        Ok(vec![strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = MedianDeviationParams::from_words(words);
+        Build::plain("fed/median_deviation.wgsl", linear_grid(p.n, 64, 1))
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = MedianDeviationParams::from_words(words);
+        let n = p.clients as f64 * p.n as f64;
+        Cost { flops: n * (p.clients as f64 + 4.0), bytes: 12.0 * n }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = MedianDeviationParams::from_words(words);
+        let (c, i) = split(index, p.clients, p.y_stride);
+        if i >= p.n as usize {
+            return None;
+        }
+        let value = |c: usize| Some(inputs.f(0, c * p.x_stride as usize + i)).filter(|v| !v.is_nan()).unwrap_or(0.0);
+        let mut sorted: Vec<f64> = (0..p.clients as usize).map(value).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+        let (own, before, rate) = (value(c), inputs.f(1, index), p.rate as f64);
+        let magnitude = before.abs() + rate * (own.abs() + 0.5 * (low.abs() + high.abs()) + before.abs());
+        Some(Eval::within(before + rate * (own - 0.5 * (low + high) - before), gamma(5) * magnitude))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        let p = MedianDeviationParams { clients: 1, n: 1, x_stride: 64, y_stride: 64, rate: 0.5 };
+        vec![
+            p.words(),
+            MedianDeviationParams { clients: 4, n: 513, x_stride: 576, y_stride: 640, ..p }.words(),
+            MedianDeviationParams { clients: 7, n: 193, x_stride: 256, y_stride: 256, rate: 0.125 }.words(),
+            MedianDeviationParams { clients: 20, n: 65, x_stride: 128, y_stride: 128, rate: 1.0 }.words(),
+        ]
+    }
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let p = MedianDeviationParams::from_words(words);
+        // Ties between clients, and a NaN, where there are several.
+        let tied = [0.5f32, -1.0, f32::NAN, 2.0, 0.5, -0.25, 1.5].map(f32::to_bits).to_vec();
+        vec![if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]
+    }
+    fn exact_on_integers(&self) -> bool {
+        true
+    }
+}
