@@ -2,14 +2,17 @@
 
 use super::run::experiment::Images;
 use super::sample::{named, sampler};
-use crate::config::{self, Overrides};
+use crate::config::{self, Overrides, Plan};
 use crate::data::{SIZES, first_side, folder};
 use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
 use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
 use crate::model::infer_generator;
+use crate::report::metrics::read_jsonl;
+use crate::report::rates::Rates;
 use crate::report::run_dir::replace_file;
+use crate::report::summary::DetectorSummary;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -58,6 +61,12 @@ struct Answer {
     values: Vec<Value>,
     /// Real images against real ones.
     floors: Vec<Value>,
+    /// What the run's detector did, where it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detector: Option<DetectorSummary>,
+    /// The same in words.
+    #[serde(skip)]
+    detected: Option<String>,
 }
 
 /// Measures and prints.
@@ -104,7 +113,16 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
         0 => "training images (none are held out)".to_string(),
         n => format!("{n} held-out images"),
     };
-    answer(&judge, &fake, real, source)
+    let rates = rates(dir, &plan)?;
+    let answer = answer(&judge, &fake, real, source)?;
+    Ok(Answer { detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
+}
+
+/// What the detector did over the run, from its `metrics.jsonl`; `None` for a run without detection.
+fn rates(dir: &Path, plan: &Plan) -> Result<Option<Rates>> {
+    let Some(warmup) = plan.detection.warmup() else { return Ok(None) };
+    let records = read_jsonl(&dir.join("metrics.jsonl"))?;
+    Ok(Some(Rates::of(&records, warmup, plan.attack.start_round)))
 }
 
 fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
@@ -131,7 +149,8 @@ fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
 fn answer(judge: &Judge, fake: &ImageSet, real: String, source: String) -> Result<Answer> {
     let (values, floors) = (judge.values(fake)?, judge.floors().to_vec());
     let version = env!("CARGO_PKG_VERSION");
-    Ok(Answer { version, real, fake: source, size: fake.size, channels: fake.channels, values, floors })
+    let (size, channels) = (fake.size, fake.channels);
+    Ok(Answer { version, real, fake: source, size, channels, values, floors, detector: None, detected: None })
 }
 
 fn text(answer: &Answer) -> String {
@@ -147,6 +166,9 @@ fn text(answer: &Answer) -> String {
         let note = v.note.as_ref().map_or(String::new(), |n| format!("  ({n})"));
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{:width$}  {:.6}{std}{note}", v.name, v.value);
+    }
+    if let Some(detected) = &answer.detected {
+        let _ = writeln!(out, "detector  {detected}");
     }
     out
 }
@@ -198,5 +220,36 @@ mod tests {
         assert!(json["values"][0]["value"].as_f64() > json["floors"][0]["value"].as_f64());
         assert_eq!(run(args("leakage")).unwrap_err().exit_code(), 2);
         assert_eq!(run(args("prdc")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_run_with_detection_tells_its_rates() {
+        use crate::cli::run::Prepared;
+        use crate::report::{ProgressMode, RunDir};
+        let temp = tempfile::tempdir().unwrap();
+        let set = |kind: &str| {
+            let text = format!(
+                "rounds=2;model={{ image_size = 16, width = 2, latent = 4 }};train={{ batch = 8, local_steps = 1 }};\
+                 evaluation={{ samples = 4, grid = 2, metrics = [\"leakage\"] }};data={{ kind = \"dermoscopy\", n = 40 }};attack.malicious=1;{kind}"
+            );
+            Overrides {
+                set: text.split(';').map(String::from).collect(),
+                device: Some("cpu".into()),
+                ..Default::default()
+            }
+        };
+        let published = "detection={ kind = \"isolation-forest-published\", warmup = 0 }";
+        for (name, kind) in [("with", published), ("without", "detection.kind=none")] {
+            let plan = config::load(None, &set(kind)).unwrap();
+            let dir = RunDir::create(Some(&temp.path().join(name)), temp.path(), "x").unwrap();
+            let done = Prepared::new(plan, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+            let args = parse(&[dir.path().to_str().unwrap(), "--metrics", "leakage", "--device", "cpu"]).unwrap();
+            let answer = of_run(dir.path(), &args).unwrap();
+            assert_eq!(answer.detector, done.summary.detector);
+            assert_eq!(
+                (answer.detector.is_some(), text(&answer).contains("\ndetector  ")),
+                (name == "with", name == "with")
+            );
+        }
     }
 }

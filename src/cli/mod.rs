@@ -5,6 +5,7 @@ pub mod eval;
 pub mod kernels;
 pub mod run;
 pub mod sample;
+pub mod sweep;
 pub mod validate;
 
 use crate::{Error, Result};
@@ -24,6 +25,8 @@ struct Cli {
 enum Verb {
     /// Train a federation and leave a run directory with pictures, metrics and networks.
     Run(run::RunArgs),
+    /// Train a grid of experiments over keys and seeds; finished cells are kept.
+    Sweep(sweep::SweepArgs),
     /// Metrics of a finished run, or of a folder of generated images against a folder of real ones; trains nothing.
     Eval(eval::EvalArgs),
     /// Adapters that can run the kernels: type, driver, limits, shader variants.
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     };
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Sweep(args) => sweep::run(args).map(|()| 0),
         Verb::Eval(args) => eval::run(args).map(|()| 0),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Sample(args) => sample::run(args).map(|()| 0),

@@ -2,8 +2,9 @@
 
 pub(super) mod experiment;
 
-use crate::config::{self, Overrides, Resolved};
-use crate::report::{Progress, ProgressMode, RoundProgress, RunDir};
+use crate::config::{self, Overrides, Plan, Resolved};
+use crate::report::progress::duration;
+use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary};
 use crate::{Error, Result};
 use experiment::{Experiment, Images};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::Instant;
 /// Arguments of `fedgan run`.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// Experiment file (TOML); `attacked` is built in too [default: the built-in honest experiment].
+    /// Experiment file (TOML), or a built-in one: `default`, `attacked`, `paper`, `paper-64`, `paper-32` [default: `default`].
     pub config: Option<PathBuf>,
     /// Run directory; must not exist [default: runs/NAME-NNN, the first free].
     #[arg(long, value_name = "DIR")]
@@ -44,47 +45,100 @@ pub fn run(args: RunArgs) -> Result<u8> {
     if let Some(out) = args.out.as_deref().filter(|o| o.exists()) {
         return Err(Error::file(out, "exists already; --out must name a new directory"));
     }
-    let say = |text: String| {
+    let say = |text: &str| {
         if !args.quiet {
             eprintln!("{text}");
         }
     };
-    let images = Images::load(&plan)?;
-    for skipped in &images.skipped {
-        eprintln!("warning: {skipped}: cannot be read, left out");
-    }
-    say(images.describe(&plan));
-    let (engine, reason) = crate::gpu::open(&plan.device, crate::gpu::GpuOptions::default())?;
-    say(format!("device    {reason}"));
-    let resolved = Resolved::new(engine.descriptor(), &reason);
-    let mut experiment = Experiment::new(plan, images, engine)?;
-    let dir = RunDir::create(args.out.as_deref(), Path::new("runs"), &experiment.plan().name)?;
-    say(format!("directory {}", dir.path().display()));
-    say(experiment.describe());
-    dir.write_text("plan.toml", &experiment.plan().to_toml(&resolved)?)?;
-    experiment.begin(&dir)?;
+    let prepared = Prepared::new(plan, &say)?;
+    let dir = RunDir::create(args.out.as_deref(), Path::new("runs"), &prepared.plan().name)?;
+    say(&format!("directory {}", dir.path().display()));
+    say(&prepared.describe());
     let mode = if args.quiet { ProgressMode::Quiet } else { ProgressMode::Auto };
-    let mut progress = Progress::new(experiment.plan().rounds as usize, mode);
-    let started = Instant::now();
-    for round in 0..experiment.plan().rounds {
-        let done = experiment.round()?;
-        for client in &done.diverged {
-            progress
-                .remark(&format!("round {}: client {client} diverged: a loss or its update is not finite", round + 1));
-        }
-        progress.round(&RoundProgress {
-            done: round as usize + 1,
-            loss_g: done.loss_g,
-            loss_d: done.loss_d,
-            images_per_second: done.images_per_second,
-        });
-    }
-    progress.finish();
-    let summary = experiment.end()?;
+    let Finished { summary, outcome } = prepared.train(&dir, mode)?;
     if !args.quiet {
-        let time = crate::report::progress::duration(started.elapsed().as_secs_f64());
-        let (rounds, picture) = (experiment.plan().rounds, dir.file("samples.png"));
-        super::print(format!("{summary}\ntime      {time} for {rounds} rounds\nlook at   {}\n", picture.display()))?;
+        let time = duration(summary.timing.seconds);
+        let (rounds, picture) = (summary.rounds, dir.file("samples.png"));
+        super::print(format!("{outcome}\ntime      {time} for {rounds} rounds\nlook at   {}\n", picture.display()))?;
     }
     Ok(0)
 }
+
+/// A run with its images loaded and its device open; nothing is written yet.
+pub(super) struct Prepared {
+    experiment: Experiment,
+    resolved: Resolved,
+}
+
+/// A run that is over.
+pub(super) struct Finished {
+    /// As written to the run's directory.
+    pub summary: Summary,
+    /// Lines for the console.
+    pub outcome: String,
+}
+
+impl Prepared {
+    /// Loads images and opens the device; `say` hears a line on each.
+    ///
+    /// # Errors
+    /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
+    pub fn new(plan: Plan, say: &dyn Fn(&str)) -> Result<Prepared> {
+        let images = Images::load(&plan)?;
+        for skipped in &images.skipped {
+            eprintln!("warning: {skipped}: cannot be read, left out");
+        }
+        say(&images.describe(&plan));
+        let (engine, reason) = crate::gpu::open(&plan.device, crate::gpu::GpuOptions::default())?;
+        say(&format!("device    {reason}"));
+        let resolved = Resolved::new(engine.descriptor(), &reason);
+        Ok(Prepared { experiment: Experiment::new(plan, images, engine)?, resolved })
+    }
+
+    /// What runs.
+    pub fn plan(&self) -> &Plan {
+        self.experiment.plan()
+    }
+
+    /// One line for the console.
+    pub fn describe(&self) -> String {
+        self.experiment.describe()
+    }
+
+    /// Why this device was taken.
+    pub fn reason(&self) -> &str {
+        &self.resolved.reason
+    }
+
+    /// Trains all rounds and leaves everything in `dir`, the summary last.
+    ///
+    /// # Errors
+    /// A device that fails, a file that cannot be written.
+    pub fn train(self, dir: &RunDir, mode: ProgressMode) -> Result<Finished> {
+        let Prepared { mut experiment, resolved } = self;
+        dir.write_text("plan.toml", &experiment.plan().to_toml(&resolved)?)?;
+        experiment.begin(dir)?;
+        let rounds = experiment.plan().rounds;
+        let mut progress = Progress::new(rounds as usize, mode);
+        let started = Instant::now();
+        for round in 0..rounds {
+            let done = experiment.round()?;
+            for client in &done.diverged {
+                let what = "diverged: a loss or its update is not finite";
+                progress.remark(&format!("round {}: client {client} {what}", round + 1));
+            }
+            progress.round(&RoundProgress {
+                done: round as usize + 1,
+                loss_g: done.loss_g,
+                loss_d: done.loss_d,
+                images_per_second: done.images_per_second,
+            });
+        }
+        progress.finish();
+        let summary = experiment.end(&resolved, started.elapsed().as_secs_f64())?;
+        Ok(Finished { summary, outcome: experiment.outcome() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::fed::detector::{Detector, LossReport};
 use crate::metric::Metric;
 use crate::{Error, Result};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An experiment whose every value is present and within its range.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,28 @@ impl Plan {
         }
     }
 
+    /// The keys in which `self` and `now` differ, each with both values: "train.lr = 0.1, now 0.2".
+    ///
+    /// # Errors
+    /// When a value has no TOML form.
+    pub fn differences(&self, now: &Plan) -> Result<Vec<String>> {
+        let leaves = |plan: &Plan| -> Result<BTreeMap<String, String>> {
+            let tree =
+                toml::Table::try_from(plan.to_config()).map_err(|e| Error::internal(format!("plan as TOML: {e}")))?;
+            let mut leaves = BTreeMap::new();
+            collect("", &tree, &mut leaves);
+            Ok(leaves)
+        };
+        let (was, now) = (leaves(self)?, leaves(now)?);
+        let absent = "absent".to_string();
+        let keys: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+        let pairs = keys.into_iter().map(|key| (key, was.get(key), now.get(key))).filter(|(_, was, now)| was != now);
+        let line = |(key, was, now): (&String, Option<&String>, Option<&String>)| {
+            format!("{key} = {}, now {}", was.unwrap_or(&absent), now.unwrap_or(&absent))
+        };
+        Ok(pairs.map(line).collect())
+    }
+
     /// The plan as TOML with a `[resolved]` section; `fedgan run` accepts it again and runs the same experiment.
     ///
     /// # Errors
@@ -108,5 +131,17 @@ impl Plan {
         let mut config = self.to_config();
         config.resolved = Some(toml::Table::try_from(resolved).map_err(fail)?);
         toml::to_string(&config).map_err(fail)
+    }
+}
+
+/// Every value of `table` by its dotted path.
+fn collect(prefix: &str, table: &toml::Table, leaves: &mut BTreeMap<String, String>) {
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => collect(&format!("{prefix}{name}."), inner, leaves),
+            _ => {
+                leaves.insert(format!("{prefix}{name}"), value.to_string());
+            }
+        }
     }
 }

@@ -31,6 +31,11 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// The lines.
+    pub fn lines(&self) -> &[String] {
+        &self.0
+    }
+
     /// All lines as one input error about `origin`.
     pub fn into_error(self, origin: &str) -> Error {
         match self.0.as_slice() {

@@ -7,18 +7,60 @@ use toml::{Table, Value};
 const EXCLUSIVE: [(&str, &str); 2] =
     [("train.local_epochs", "train.local_steps"), ("attack.trigger.image", "attack.trigger.pattern")];
 
-/// Sets `assignment` (`key.path=value`) in `tree`. The value is read as TOML, and as a plain string where it is none.
+/// The path and the value of `--set key.path=value`. The value is read as TOML, and as a plain string where it is none.
 ///
 /// # Errors
-/// When there is no `=`, an empty path segment, or the path runs through a value that is not a table.
-pub fn set(tree: &mut Table, assignment: &str) -> Result<()> {
-    let fail = |what: &str| Error::input(format!("--set {assignment}: {what}"));
-    let (path, text) = assignment.split_once('=').ok_or_else(|| fail("expected KEY=VALUE, such as train.lr=0.0002"))?;
-    let path = path.trim();
+/// When there is no `=`.
+pub fn split(assignment: &str) -> Result<(String, Value)> {
+    let (path, text) =
+        assignment.split_once('=').ok_or_else(|| refused(assignment, "expected KEY=VALUE, such as train.lr=0.0002"))?;
+    Ok((path.trim().to_string(), parse(text.trim())))
+}
+
+/// The error about a `--set`.
+pub fn refused(assignment: &str, what: &str) -> Error {
+    Error::input(format!("--set {assignment}: {what}"))
+}
+
+/// Sets the key at the dotted `path` in `tree`. A table with a `kind` (or an empty one) replaces what stood there, so that
+/// nothing is left of another kind; other tables are merged key by key.
+///
+/// # Errors
+/// The reason: an empty path segment, or a path that runs through a value that is not a table.
+pub fn assign(tree: &mut Table, path: &str, value: Value) -> Result<(), String> {
     let segments: Vec<&str> = path.split('.').collect();
     if segments.iter().any(|s| s.is_empty()) {
-        return Err(fail("expected a key path such as train.lr"));
+        return Err("expected a key path such as train.lr".into());
     }
+    match value {
+        Value::Table(table) if !replaces(&table) => {
+            table.into_iter().try_for_each(|(key, value)| assign(tree, &format!("{path}.{key}"), value))
+        }
+        value => insert(tree, &segments, path, value),
+    }
+}
+
+/// True for a table that stands for all of its keys.
+pub fn replaces(table: &Table) -> bool {
+    table.is_empty() || table.contains_key("kind")
+}
+
+/// True when setting one path changes what the other one set.
+pub fn overlap(a: &str, b: &str) -> bool {
+    a == b || inside(a, b) || inside(b, a) || exclude(a, b)
+}
+
+/// True when `inner` is a key of the table at `outer`, at any depth.
+pub fn inside(outer: &str, inner: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// True for two keys of which a file may hold one.
+pub fn exclude(a: &str, b: &str) -> bool {
+    EXCLUSIVE.iter().any(|&(x, y)| (a, b) == (x, y) || (a, b) == (y, x))
+}
+
+fn insert(tree: &mut Table, segments: &[&str], path: &str, value: Value) -> Result<(), String> {
     for (a, b) in EXCLUSIVE {
         match path {
             p if p == a => remove(tree, b),
@@ -26,15 +68,15 @@ pub fn set(tree: &mut Table, assignment: &str) -> Result<()> {
             _ => {}
         }
     }
-    let (last, tables) = segments.split_last().ok_or_else(|| fail("expected a key path"))?;
+    let (last, tables) = segments.split_last().ok_or("expected a key path")?;
     let mut at = tree;
     for segment in tables {
         at = match at.entry(*segment).or_insert_with(|| Value::Table(Table::new())) {
             Value::Table(table) => table,
-            _ => return Err(fail(&format!("`{segment}` is a value, not a table"))),
+            _ => return Err(format!("`{segment}` is a value, not a table")),
         };
     }
-    at.insert(last.to_string(), parse(text.trim()));
+    at.insert(last.to_string(), value);
     Ok(())
 }
 
@@ -62,6 +104,11 @@ fn parse(text: &str) -> Value {
 mod tests {
     use super::*;
 
+    fn set(tree: &mut Table, assignment: &str) -> Result<()> {
+        let (path, value) = split(assignment)?;
+        assign(tree, &path, value).map_err(|what| refused(assignment, &what))
+    }
+
     fn after(start: &str, assignment: &str) -> String {
         let mut tree: Table = start.parse().unwrap();
         set(&mut tree, assignment).unwrap();
@@ -81,6 +128,24 @@ mod tests {
     #[test]
     fn exclusive_keys_replace_each_other() {
         assert_eq!(after("[train]\nlocal_epochs = 1", "train.local_steps=4"), "[train]\nlocal_steps = 4\n");
+    }
+
+    #[test]
+    fn tables_with_a_kind_replace_and_others_are_merged() {
+        let start = "[detection]\nkind = \"isolation-forest\"\nwarmup = 3\n\n[train]\nbatch = 4\nlocal_epochs = 1\n";
+        let replaced = after(start, "detection={ kind = \"none\" }");
+        assert!(replaced.contains("[detection]\nkind = \"none\"\n") && !replaced.contains("warmup"), "{replaced}");
+        let merged = after(start, "train={ lr = 0.5, local_steps = 2 }");
+        assert!(merged.contains("batch = 4") && merged.contains("lr = 0.5"), "{merged}");
+        assert!(merged.contains("local_steps = 2") && !merged.contains("local_epochs"), "{merged}");
+    }
+
+    #[test]
+    fn paths_overlap_when_one_undoes_the_other() {
+        for (a, b) in [("a", "a"), ("a", "a.b"), ("train.local_epochs", "train.local_steps")] {
+            assert!(overlap(a, b) && overlap(b, a), "{a} {b}");
+        }
+        assert!(!overlap("train.lr", "train.lr2") && !overlap("train.lr", "train.batch"));
     }
 
     #[test]

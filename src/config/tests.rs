@@ -30,6 +30,37 @@ fn built_in_experiments_are_the_defaults() {
 }
 
 #[test]
+fn built_in_experiments_load_and_the_papers_are_its_recipe() {
+    use crate::model::Training;
+    for (name, _) in BUILTIN {
+        let folder = Overrides { set: vec!["data={ kind = \"folder\", path = \"x\" }".into()], ..Default::default() };
+        assert_eq!(load(Some(Path::new(name)), &folder).unwrap().name, name);
+    }
+    for (name, size, width, side, margin) in
+        [("paper", 256, 64, 16, 5), ("paper-64", 64, 64, 4, 1), ("paper-32", 32, 32, 2, 1)]
+    {
+        let plan = load(Some(Path::new(name)), &Overrides::default()).unwrap();
+        let (m, t, a) = (&plan.model, &plan.train, &plan.attack);
+        assert_eq!((m.image_size, m.channels, m.width, m.latent), (size, 3, width, 100), "{name}");
+        assert_eq!((t.batch, t.lr, t.beta1, t.beta2, t.training()), (32, 2e-4, 0.9, 0.999, Training::default()));
+        assert_eq!((plan.seed, plan.rounds, plan.federation.clients, t.local()), (999, 200, 4, Local::Epochs(1)));
+        assert_eq!((a.malicious.as_slice(), a.side, a.margin), ([0].as_slice(), side, margin), "{name}");
+        assert_eq!((&plan.federation.partition, plan.federation.aggregate), (&Partition::Shared, Aggregate::Generator));
+    }
+}
+
+#[test]
+fn plans_name_the_keys_in_which_they_differ() {
+    let a = load_text("", &[]).unwrap();
+    let b = load_text("", &["train.lr=0.5", "detection.kind=isolation-forest-published"]).unwrap();
+    assert!(a.differences(&a).unwrap().is_empty());
+    let lines = a.differences(&b).unwrap();
+    assert!(lines.contains(&"train.lr = 0.0002, now 0.5".to_string()), "{lines:?}");
+    assert!(lines.contains(&"detection.warmup = absent, now 10".to_string()), "{lines:?}");
+    assert!(lines.iter().all(|l| l.starts_with("train.lr") || l.starts_with("detection.")), "{lines:?}");
+}
+
+#[test]
 fn every_key_is_known_and_listed_once() {
     let all = load_text(
         "",

@@ -1,7 +1,7 @@
 //! What a run leaves behind and what it says while it goes: the run directory, metrics as JSON lines and CSV, sample
 //! grids and loss curves as PNG, networks as safetensors, and the progress display.
 //!
-//! Everything but `timing.jsonl` and the progress display is a pure function of the run's results, so that two runs with
+//! Everything but `timing.jsonl`, the `timing` of `summary.json` and the progress display is a pure function of the run's results, so that two runs with
 //! the same seed on the same engine leave byte-identical files.
 
 pub mod checkpoint;
@@ -10,7 +10,9 @@ pub mod metrics;
 pub mod picture;
 pub mod progress;
 pub mod rates;
+pub mod results;
 pub mod run_dir;
+pub mod summary;
 
 mod font;
 
@@ -18,3 +20,4 @@ pub use checkpoint::{TensorData, TensorFile};
 pub use metrics::{ClientRecord, MetricsWriter, RoundRecord};
 pub use progress::{Progress, ProgressMode, RoundProgress};
 pub use run_dir::RunDir;
+pub use summary::Summary;

@@ -17,6 +17,8 @@ pub enum ProgressMode {
     Auto,
     /// Plain lines.
     Plain,
+    /// A bar that vanishes at the end if stderr is a terminal, nothing otherwise: for one run among many.
+    Passing,
     /// Nothing.
     Quiet,
 }
@@ -43,7 +45,12 @@ pub struct Progress {
 
 enum Display {
     Bar(ProgressBar),
-    Lines { out: Box<dyn Write + Send>, last: Option<(usize, Duration)> },
+    /// Removed at the end.
+    PassingBar(ProgressBar),
+    Lines {
+        out: Box<dyn Write + Send>,
+        last: Option<(usize, Duration)>,
+    },
     Quiet,
 }
 
@@ -54,6 +61,8 @@ impl Progress {
         let display = match mode {
             ProgressMode::Quiet => Display::Quiet,
             ProgressMode::Plain => lines(),
+            ProgressMode::Passing if std::io::stderr().is_terminal() => Display::PassingBar(bar(total)),
+            ProgressMode::Passing => Display::Quiet,
             // A terminal may still be one that cannot move its cursor; the bar then hides itself.
             ProgressMode::Auto if std::io::stderr().is_terminal() => {
                 let bar = bar(total);
@@ -77,7 +86,7 @@ impl Progress {
 
     fn round_at(&mut self, round: &RoundProgress, elapsed: Duration) {
         match &mut self.display {
-            Display::Bar(bar) => {
+            Display::Bar(bar) | Display::PassingBar(bar) => {
                 bar.set_position(round.done as u64);
                 bar.set_message(losses(round));
             }
@@ -94,16 +103,18 @@ impl Progress {
     /// Shows a remark ("grid written to ...") above the bar or as a line of its own.
     pub fn remark(&mut self, text: &str) {
         match &mut self.display {
-            Display::Bar(bar) => bar.println(text),
+            Display::Bar(bar) | Display::PassingBar(bar) => bar.println(text),
             Display::Lines { out, .. } => say(out, text),
             Display::Quiet => {}
         }
     }
 
-    /// Ends the display, leaving the bar as it stands.
+    /// Ends the display, leaving the bar as it stands unless it is a passing one.
     pub fn finish(self) {
-        if let Display::Bar(bar) = &self.display {
-            bar.abandon();
+        match &self.display {
+            Display::Bar(bar) => bar.abandon(),
+            Display::PassingBar(bar) => bar.finish_and_clear(),
+            Display::Lines { .. } | Display::Quiet => {}
         }
     }
 }

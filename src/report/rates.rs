@@ -17,12 +17,14 @@ pub struct Rates {
     pub suppressed_after: Vec<(usize, Option<usize>)>,
     /// Smallest weight of an honest client at the end; NaN without one.
     pub least_honest_weight: f64,
+    /// Weight of all malicious clients together at the end; NaN without one.
+    pub malicious_weight: f64,
 }
 
 impl Rates {
     /// Of the rounds after `warmup` (counted from 0); clients are malicious from `start_round` on.
     pub fn of(records: &[RoundRecord], warmup: u32, start_round: u32) -> Rates {
-        let mut rates = Rates { least_honest_weight: f64::NAN, ..Default::default() };
+        let mut rates = Rates { least_honest_weight: f64::NAN, malicious_weight: f64::NAN, ..Default::default() };
         let judged: Vec<&RoundRecord> = records.iter().filter(|r| r.round > warmup as usize).collect();
         for record in &judged {
             let attacked = record.round >= start_round as usize;
@@ -37,6 +39,8 @@ impl Rates {
         let Some(last) = judged.last() else { return rates };
         let honest = last.clients.iter().filter(|c| !c.malicious);
         rates.least_honest_weight = honest.map(|c| c.weight).fold(f64::NAN, f64::min);
+        let malicious = || last.clients.iter().filter(|c| c.malicious);
+        rates.malicious_weight = if malicious().count() > 0 { malicious().map(|c| c.weight).sum() } else { f64::NAN };
         let active: Vec<&RoundRecord> = judged.iter().copied().filter(|r| r.round >= start_round as usize).collect();
         for (index, client) in last.clients.iter().enumerate().filter(|(_, c)| c.malicious) {
             let below = |r: &&&RoundRecord| r.clients[index].weight < SUPPRESSED / r.clients.len() as f64;
@@ -44,6 +48,13 @@ impl Rates {
             rates.suppressed_after.push((client.client, (tail > 0).then_some(active.len() - tail)));
         }
         rates
+    }
+
+    /// Rounds from the first verdict with the attack on until every malicious client's weight is below 0.2 / clients and
+    /// stays there to the end; `None` when it does not come to that, or nobody is malicious.
+    pub fn suppression(&self) -> Option<usize> {
+        let all: Option<Vec<usize>> = self.suppressed_after.iter().map(|(_, after)| *after).collect();
+        all?.into_iter().max()
     }
 
     /// Lines for the console.
@@ -59,6 +70,12 @@ impl Rates {
             parts.push(match after {
                 Some(rounds) => format!("client {client} suppressed after {rounds} rounds"),
                 None => format!("client {client} not suppressed"),
+            });
+        }
+        if self.suppressed_after.len() > 1 {
+            parts.push(match self.suppression() {
+                Some(rounds) => format!("all malicious clients suppressed after {rounds} rounds"),
+                None => "not all malicious clients suppressed".into(),
             });
         }
         parts.retain(|p| !p.is_empty());
@@ -124,7 +141,8 @@ mod tests {
         let rates = Rates::of(&records, 0, 0);
         assert_eq!((rates.false_flags, rates.true_flags), ((1, 8), (3, 4)));
         assert_eq!(rates.suppressed_after, [(0, Some(2))]);
-        assert_eq!(rates.least_honest_weight, 0.495);
+        assert_eq!((rates.least_honest_weight, rates.malicious_weight), (0.495, 0.01));
+        assert_eq!(rates.suppression(), Some(2));
         let late = Rates::of(&records, 0, 3);
         assert_eq!((late.false_flags, late.true_flags, late.suppressed_after[0].1), ((1, 8), (2, 2), Some(0)));
         assert_eq!(Rates::of(&records[..3], 0, 0).suppressed_after, [(0, None)]);
@@ -132,6 +150,23 @@ mod tests {
         assert!(text.starts_with("1 of 8 honest client-rounds flagged (2.2 to 47.1 %)"), "{text}");
         assert!(text.ends_with("client 0 suppressed after 2 rounds"), "{text}");
         assert_eq!(Rates::of(&records[..1], 0, 0).describe(), "no round after the warm-up");
+    }
+
+    /// All malicious clients must be down, and the last one counts.
+    #[test]
+    fn suppression_waits_for_every_malicious_client() {
+        let of = |after: &[Option<usize>]| Rates {
+            suppressed_after: after.iter().copied().enumerate().collect(),
+            ..Rates::default()
+        };
+        assert_eq!(of(&[Some(2), Some(5)]).suppression(), Some(5));
+        assert_eq!(of(&[Some(2), None]).suppression(), None);
+        assert_eq!(of(&[]).suppression(), None);
+        assert!(of(&[Some(2), Some(5)]).describe().ends_with("; all malicious clients suppressed after 5 rounds"));
+        assert!(of(&[Some(2), None]).describe().ends_with("; not all malicious clients suppressed"));
+        let honest = record(1, 0.3, [false; 3]);
+        let clients = honest.clients[1..].to_vec();
+        assert!(Rates::of(&[RoundRecord { clients, ..honest }], 0, 0).malicious_weight.is_nan());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The parts of a run: images dealt to clients, the federation, what is written on the way.
 
-use crate::config::Plan;
-use crate::data::holdout;
+use crate::config::{Plan, Resolved};
+use crate::data::{DataConfig, holdout};
 use crate::exec::{Engine, Purpose};
 use crate::fed::{ClientData, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
@@ -9,6 +9,7 @@ use crate::metric::{ImageSet, Judge, Metric, Value};
 use crate::model::{Architecture, Gan, NamedTensors, Sampler};
 use crate::report::metrics::TimingRecord;
 use crate::report::rates::Rates;
+use crate::report::summary::{self, Summary, Timing};
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub(in crate::cli) struct Images {
 impl Images {
     /// Loads, splits and deals the plan's images.
     pub fn load(plan: &Plan) -> Result<Images> {
+        data_exists(plan)?;
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         let loaded = plan.data.source.load(size, channels)?;
         let set = &loaded.dataset;
@@ -79,8 +81,27 @@ impl Images {
     }
 }
 
+/// Refuses a plan whose images are not there, before anything is loaded.
+///
+/// # Errors
+/// Names `data.path`.
+pub(in crate::cli) fn data_exists(plan: &Plan) -> Result<()> {
+    let (path, what) = match &plan.data.source {
+        DataConfig::Folder { path, .. } => (path, "folder of images"),
+        DataConfig::Npz { path } => (path, "file"),
+        DataConfig::Builtin {} | DataConfig::Dermoscopy { .. } => return Ok(()),
+    };
+    match path.exists() {
+        true => Ok(()),
+        false => Err(Error::input(format!(
+            "data.path = {path:?}: no such {what}; set it in the experiment file or with --set data.path=PATH (relative \
+             paths start at the working directory)"
+        ))),
+    }
+}
+
 /// What a round tells the console.
-pub(super) struct Done {
+pub(in crate::cli) struct Done {
     pub loss_g: f64,
     pub loss_d: f64,
     pub images_per_second: f64,
@@ -88,7 +109,7 @@ pub(super) struct Done {
 }
 
 /// A run in progress.
-pub(super) struct Experiment {
+pub(in crate::cli) struct Experiment {
     plan: Plan,
     reference: Vec<f32>,
     federation: Federation,
@@ -99,6 +120,8 @@ pub(super) struct Experiment {
     records: Vec<RoundRecord>,
     /// The values of the first and of the latest evaluation.
     values: Option<(Vec<Value>, Vec<Value>)>,
+    /// Client-rounds in which a loss or the update was not finite.
+    diverged: u64,
 }
 
 struct Output {
@@ -140,6 +163,7 @@ impl Experiment {
             output: None,
             records: vec![],
             values: None,
+            diverged: 0,
         })
     }
 
@@ -233,6 +257,7 @@ impl Experiment {
         output.metrics.round(&record)?;
         output.metrics.timing(&timing)?;
         let (loss_g, loss_d) = record.mean_losses();
+        self.diverged += report.diverged().len() as u64;
         self.records.push(record);
         if evaluated {
             self.curves()?;
@@ -271,8 +296,8 @@ impl Experiment {
         Ok(())
     }
 
-    /// Writes the networks and the last picture; returns the summary.
-    pub fn end(&mut self) -> Result<String> {
+    /// Writes the networks, the last picture and, after all else, the summary; `seconds` is the time of the rounds.
+    pub fn end(&mut self, resolved: &Resolved, seconds: f64) -> Result<Summary> {
         let generator = self.federation.export_generator()?;
         self.save("generator.safetensors", &generator)?;
         for client in 0..self.federation.clients() {
@@ -280,18 +305,46 @@ impl Experiment {
             self.save(&format!("discriminators/client-{client:03}.safetensors"), &discriminator)?;
         }
         self.beside_real()?;
+        let summary = self.summary(resolved, seconds);
+        self.output()?.dir.write_text(summary::FILE, &summary.to_json()?)?;
+        Ok(summary)
+    }
+
+    fn summary(&self, resolved: &Resolved, seconds: f64) -> Summary {
+        let entries = |values: &[Value]| values.iter().flat_map(Value::entries).collect();
+        let (first, last) = self.values.as_ref().map_or((&[][..], &[][..]), |(a, b)| (a.as_slice(), b.as_slice()));
+        Summary {
+            name: self.plan.name.clone(),
+            seed: self.plan.seed,
+            rounds: self.plan.rounds,
+            version: resolved.version.clone(),
+            device: resolved.device.clone(),
+            reason: resolved.reason.clone(),
+            diverged: self.diverged,
+            metrics: entries(last),
+            untrained: entries(first),
+            floors: entries(self.judge.floors()),
+            detector: self.rates().as_ref().map(Into::into),
+            timing: Timing { seconds },
+        }
+    }
+
+    fn rates(&self) -> Option<Rates> {
+        let warmup = self.plan.detection.warmup()?;
+        Some(Rates::of(&self.records, warmup, self.plan.attack.start_round))
+    }
+
+    /// The outcome for the console.
+    pub fn outcome(&mut self) -> String {
         let traffic = self.federation.engine().traffic();
         let scalars = traffic.bytes(Purpose::RoundScalars);
         let rounds = u64::from(self.plan.rounds) * u64::from(self.plan.federation.clients);
-        let detection = self.plan.detection.warmup().map_or(String::new(), |warmup| {
-            let rates = Rates::of(&self.records, warmup, self.plan.attack.start_round);
-            format!("\ndetector  {}", rates.describe())
-        });
-        Ok(format!(
+        let detection = self.rates().map_or(String::new(), |rates| format!("\ndetector  {}", rates.describe()));
+        format!(
             "{}traffic   {} bytes a client and round were read from the device{detection}",
             self.measured(),
             scalars / rounds.max(1)
-        ))
+        )
     }
 
     /// The latest values beside those of the untrained generator, and the floors; a line each.

@@ -1,0 +1,92 @@
+use super::*;
+use std::collections::BTreeMap;
+
+fn tiny(set: &[&str]) -> Plan {
+    let base = [
+        "model.image_size=16",
+        "model.width=2",
+        "model.latent=4",
+        "train.batch=8",
+        "train.local_steps=1",
+        "rounds=2",
+        "evaluation.samples=4",
+        "evaluation.grid=2",
+        "evaluation.metrics=[\"leakage\"]",
+        "data={ kind = \"dermoscopy\", n = 40 }",
+    ];
+    let set = base.iter().chain(set).map(|s| s.to_string()).collect();
+    config::load(None, &Overrides { set, device: Some("cpu".into()), ..Default::default() }).unwrap()
+}
+
+/// Every file of a run directory by its name, what never repeats left out.
+fn files(dir: &Path, below: &str, out: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            files(&path, &format!("{name}/"), out);
+        } else if name == "summary.json" {
+            let mut summary: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            assert!(summary["timing"]["seconds"].take().as_f64().unwrap() > 0.0);
+            out.insert(name, summary.to_string().into_bytes());
+        } else if name != "timing.jsonl" {
+            out.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
+    let temp = tempfile::tempdir().unwrap();
+    let detection = ["federation.clients=3", "attack.malicious=1", "rounds=3"];
+    let rule = ["detection.kind=isolation-forest-published", "detection.warmup=0"];
+    let plan = tiny(&[&detection[..], &rule[..]].concat());
+    let run = |name: &str| {
+        let dir = RunDir::create(Some(&temp.path().join(name)), temp.path(), "x").unwrap();
+        let prepared = Prepared::new(plan.clone(), &|_| ()).unwrap();
+        let finished = prepared.train(&dir, ProgressMode::Quiet).unwrap();
+        (dir, finished)
+    };
+    let ((a, first), (b, _)) = (run("a"), run("b"));
+    let all = |dir: &RunDir| {
+        let mut out = BTreeMap::new();
+        files(dir.path(), "", &mut out);
+        out
+    };
+    let (left, right) = (all(&a), all(&b));
+    assert_eq!(left.keys().collect::<Vec<_>>(), right.keys().collect::<Vec<_>>());
+    for (name, bytes) in &left {
+        assert!(bytes == &right[name], "{name} differs");
+    }
+    let summary = Summary::read(a.path()).unwrap();
+    assert_eq!(summary, first.summary);
+    let records = crate::report::metrics::read_jsonl(&a.file("metrics.jsonl")).unwrap();
+    let mut of_the_end = summary.metrics.clone();
+    of_the_end.extend(summary.floors.clone());
+    assert_eq!(of_the_end, records.last().unwrap().extra);
+    let detector = summary.detector.unwrap();
+    assert_eq!((detector.honest_rounds, detector.malicious_rounds), (4, 2), "two rounds after the warm-up");
+    let last: f64 = records.last().unwrap().clients[0].weight;
+    assert_eq!(detector.malicious_weight_last, last);
+    assert!(first.outcome.contains("detector  "), "{}", first.outcome);
+    assert_eq!((summary.rounds, summary.device.engine.as_str(), summary.diverged), (3, "cpu", 0));
+    assert!(summary.untrained.keys().eq(summary.metrics.keys()));
+}
+
+#[test]
+fn a_run_without_detection_says_nothing_of_a_detector() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(None, temp.path(), "x").unwrap();
+    let finished = Prepared::new(tiny(&["federation.clients=1"]), &|_| ()).unwrap().train(&dir, ProgressMode::Quiet);
+    assert!(finished.unwrap().summary.detector.is_none());
+}
+
+#[test]
+fn missing_images_name_the_key() {
+    for kind in ["folder", "npz"] {
+        let data = format!("data={{ kind = \"{kind}\", path = \"path/to/images\" }}");
+        let error = Prepared::new(tiny(&[&data]), &|_| ()).err().unwrap();
+        assert!(error.to_string().starts_with("data.path = \"path/to/images\": no such "), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}

@@ -1,0 +1,207 @@
+//! `fedgan sweep`: a grid of experiments over config keys and seeds, one run directory each and one table of all.
+
+mod store;
+
+use super::run::experiment::data_exists;
+use super::run::{Finished, Prepared};
+use crate::config::Sweep;
+use crate::config::sweep::Cell;
+use crate::report::progress::duration;
+use crate::report::results::{self, Row, short};
+use crate::report::{ProgressMode, Summary};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use store::{State, Store};
+
+/// Arguments of `fedgan sweep`.
+#[derive(Debug, clap::Args)]
+pub struct SweepArgs {
+    /// Sweep file (TOML), or a built-in one: `ten-cells`.
+    pub sweep: PathBuf,
+    /// The sweep's directory; finished cells in it are kept [default: sweeps/NAME].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Sets a key in all cells, such as rounds=5, where no axis sets it; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// auto, gpu, cpu, reference, or part of an adapter's name; overrides the base's.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Run only cells whose directory name (CELL-sSEED) contains this.
+    #[arg(long, value_name = "SUBSTRING")]
+    pub only: Option<String>,
+    /// List the cells and what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print errors only.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Runs what is missing of the grid.
+///
+/// # Errors
+/// Bad input (every mistake of the file, every invalid cell, every finished cell that is not what the sweep asks for)
+/// before anything is written; device and file errors of a cell later, naming it.
+pub fn run(args: SweepArgs) -> Result<()> {
+    let mut sweep = Sweep::read(&args.sweep)?;
+    sweep.override_with(&args.set, args.device.as_deref())?;
+    let cells = sweep.cells()?;
+    let selected = select(&cells, args.only.as_deref())?;
+    let path = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(&sweep.name));
+    let store = Store::look(&path, &sweep)?;
+    let states = store.states(&cells)?;
+    if args.dry_run {
+        return super::print(listing(&sweep, &path, &cells, &selected, &states));
+    }
+    for &i in selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))) {
+        data_exists(&cells[i].plan).map_err(|error| within(&cells[i], error))?;
+    }
+    let store = store.open(&sweep)?;
+    // Another sweep may have worked here until the lock was taken.
+    let states = store.states(&cells)?;
+    let rows = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet }.run(&selected, states)?;
+    if !args.quiet {
+        let results = path.join(store::RESULTS);
+        super::print(format!("{}results   {}\n", results::table(&rows), results.display()))?;
+    }
+    Ok(())
+}
+
+/// Indices of the cells whose directory contains `only`.
+fn select(cells: &[Cell], only: Option<&str>) -> Result<Vec<usize>> {
+    let matches = |i: &usize| only.is_none_or(|only| cells[*i].directory().contains(only));
+    let selected: Vec<usize> = (0..cells.len()).filter(matches).collect();
+    if selected.is_empty() {
+        let names: Vec<String> = cells.iter().map(Cell::directory).collect();
+        let only = only.unwrap_or_default();
+        return Err(Error::input(format!(
+            "--only {only:?}: is part of no cell's name; there are {}",
+            names.join(", ")
+        )));
+    }
+    Ok(selected)
+}
+
+/// What a dry run prints.
+fn listing(sweep: &Sweep, path: &Path, cells: &[Cell], selected: &[usize], states: &[State]) -> String {
+    let kept = selected.iter().filter(|&&i| matches!(states[i], State::Finished(_))).count();
+    let (name, base, all) = (&sweep.name, &sweep.base, selected.len());
+    let mut out = format!(
+        "sweep {name}, base {base}: {all} of {} runs selected, {kept} finished, {} to run; directory {}\n",
+        cells.len(),
+        all - kept,
+        path.display()
+    );
+    let width = selected.iter().map(|&i| cells[i].directory().len()).max().unwrap_or(0);
+    for &i in selected {
+        let what = match &states[i] {
+            State::Finished(_) => "kept".to_string(),
+            State::LeftOver => {
+                format!("{} rounds, from the start (an unfinished run is removed)", cells[i].plan.rounds)
+            }
+            State::Missing => format!("{} rounds", cells[i].plan.rounds),
+        };
+        out.push_str(&format!("{:width$}  {what}\n", cells[i].directory()));
+    }
+    out
+}
+
+/// A sweep on its way.
+struct Grid<'a> {
+    sweep: &'a Sweep,
+    cells: &'a [Cell],
+    store: &'a Store,
+    quiet: bool,
+}
+
+impl Grid<'_> {
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Runs the selected cells that are not finished; all finished ones of the grid, in its order.
+    fn run(&self, selected: &[usize], states: Vec<State>) -> Result<Vec<Row>> {
+        let todo = selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))).count();
+        let strangers = self.store.strangers(self.cells)?;
+        if !strangers.is_empty() {
+            self.say(&format!("note: not of this grid, left as they are: {}", strangers.join(", ")));
+        }
+        let left_over: Vec<bool> = states.iter().map(|s| matches!(s, State::LeftOver)).collect();
+        let mut done: Vec<Option<Summary>> = states.into_iter().map(State::summary).collect();
+        self.store.write_results(self.sweep, &self.rows(&done))?;
+        let (started, mut trained) = (Instant::now(), 0);
+        for (position, &i) in selected.iter().enumerate() {
+            let cell = &self.cells[i];
+            let head = format!("[{}/{}] {}", position + 1, selected.len(), cell.directory());
+            if let Some(summary) = &done[i] {
+                self.say(&format!("{head}  kept{}", values(summary)));
+                continue;
+            }
+            if left_over[i] {
+                self.say(&format!("{head}  an unfinished run is removed, the cell starts again"));
+            }
+            let summary = self.train(cell, trained == 0).map_err(|error| within(cell, error))?;
+            trained += 1;
+            let (time, line) = (duration(summary.timing.seconds), values(&summary));
+            done[i] = Some(summary);
+            self.store.write_results(self.sweep, &self.rows(&done))?;
+            let left = started.elapsed().as_secs_f64() / trained as f64 * (todo - trained) as f64;
+            let eta = if trained < todo { format!("  (eta {})", duration(left)) } else { String::new() };
+            self.say(&format!("{head}  {time}{line}{eta}"));
+        }
+        Ok(self.rows(&done))
+    }
+
+    fn train(&self, cell: &Cell, first: bool) -> Result<Summary> {
+        let prepared = Prepared::new(cell.plan.clone(), &|_| ())?;
+        if first {
+            self.say(&format!("device    {}", prepared.reason()));
+        }
+        let dir = self.store.begin(cell)?;
+        let mode = if self.quiet { ProgressMode::Quiet } else { ProgressMode::Passing };
+        let Finished { summary, .. } = prepared.train(&dir, mode)?;
+        self.store.finish(cell)?;
+        Ok(summary)
+    }
+
+    fn rows(&self, done: &[Option<Summary>]) -> Vec<Row> {
+        let finished = self.cells.iter().zip(done).filter_map(|(cell, done)| Some((cell, done.clone()?)));
+        finished
+            .map(|(cell, summary)| Row {
+                cell: cell.name.clone(),
+                labels: cell.labels.clone(),
+                seed: cell.seed,
+                summary,
+            })
+            .collect()
+    }
+}
+
+/// The headline values as they follow on a line.
+fn values(summary: &Summary) -> String {
+    let mut text: String =
+        summary.headline().iter().map(|(name, value)| format!("  {name} {}", short(*value))).collect();
+    if summary.diverged > 0 {
+        text.push_str(&format!("  {} client-rounds diverged", summary.diverged));
+    }
+    text
+}
+
+/// The error with the cell's name before it.
+fn within(cell: &Cell, error: Error) -> Error {
+    let name = |what: String| format!("cell {}: {what}", cell.directory());
+    match error {
+        Error::Input(what) => Error::Input(name(what)),
+        Error::Verdict(what) => Error::Verdict(name(what)),
+        Error::Device(what) => Error::Device(name(what)),
+        Error::Output(what) => Error::Output(name(what)),
+        Error::Internal(what) => Error::Internal(name(what)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

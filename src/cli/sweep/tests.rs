@@ -1,0 +1,266 @@
+use super::*;
+use crate::config::Draft;
+use std::collections::BTreeMap;
+use std::fs;
+
+const GRID: &str = r#"
+name = "tiny"
+base = "base.toml"
+seeds = [2, 1]
+[[axis]]
+name = "attack"
+[[axis.value]]
+name = "honest"
+[[axis.value]]
+name = "attacked"
+set = { "attack.malicious" = [0], "evaluation.metrics" = ["leakage"] }
+"#;
+
+const BASE: &str = r#"
+rounds = 2
+device = "cpu"
+model = { image_size = 16, width = 2, latent = 4 }
+train = { batch = 8, local_steps = 1 }
+federation = { clients = 3 }
+data = { kind = "dermoscopy", n = 40 }
+detection = { kind = "isolation-forest-published", warmup = 0 }
+evaluation = { samples = 4, grid = 2, metrics = ["ms-ssim"] }
+"#;
+
+/// A folder with the sweep and its base; the sweep's directory is "out" in it.
+struct Fixture(tempfile::TempDir);
+
+impl Fixture {
+    fn new() -> Fixture {
+        let fixture = Fixture(tempfile::tempdir().unwrap());
+        fixture.write("s.toml", GRID);
+        fixture.write("base.toml", BASE);
+        fixture
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.at(name), text).unwrap();
+    }
+
+    fn args(&self, set: &[&str]) -> SweepArgs {
+        SweepArgs {
+            sweep: self.at("s.toml"),
+            out: Some(self.at("out")),
+            set: set.iter().map(|s| s.to_string()).collect(),
+            device: None,
+            only: None,
+            dry_run: false,
+            quiet: true,
+        }
+    }
+
+    fn only(&self, only: &str) -> SweepArgs {
+        SweepArgs { only: Some(only.into()), ..self.args(&[]) }
+    }
+
+    fn results(&self) -> Vec<Vec<String>> {
+        let text = fs::read_to_string(self.at("out/results.csv")).unwrap();
+        // The one cell with a comma in it, in quotes.
+        let text = text.replace("\"cpu/built-in CPU engine (f32, GEMM)\"", "cpu");
+        text.lines().map(|line| line.split(',').map(String::from).collect()).collect()
+    }
+
+    fn refused(&self, args: SweepArgs) -> String {
+        let error = run(args).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        error.to_string()
+    }
+}
+
+/// Names and bytes of all files below, the lock and the results left out.
+fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            out.extend(snapshot(&path))
+        } else {
+            out.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    out
+}
+
+fn names(dir: PathBuf) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_grid_is_run_kept_and_extended() {
+    let fixture = Fixture::new();
+    run(fixture.only("-s1")).unwrap();
+    assert_eq!(names(fixture.at("out/cells")), ["attacked-s1", "honest-s1"]);
+    let kept = snapshot(&fixture.at("out/cells"));
+    assert!(kept.keys().all(|path| !path.ends_with(".fedgan-unfinished")), "{:?}", kept.keys());
+    run(fixture.args(&[])).unwrap();
+    assert_eq!(names(fixture.at("out/cells")), ["attacked-s1", "attacked-s2", "honest-s1", "honest-s2"]);
+    let after = snapshot(&fixture.at("out/cells"));
+    for (path, bytes) in &kept {
+        assert!(after[path] == *bytes, "{} was written again", path.display());
+    }
+
+    let lines = fixture.results();
+    assert_eq!(lines[0][..6], ["cell", "attack", "seed", "rounds", "seconds", "device"]);
+    let firsts: Vec<String> = lines[1..].iter().map(|l| format!("{} {} {}", l[0], l[1], l[2])).collect();
+    assert_eq!(firsts, ["honest honest 2", "honest honest 1", "attacked attacked 2", "attacked attacked 1"]);
+    let column =
+        |name: &str| lines[0].iter().position(|c| c == name).unwrap_or_else(|| panic!("{name}: {:?}", lines[0]));
+    assert_eq!((lines[1][column("leakage_n4")].as_str(), lines[1][column("malicious_rounds")].as_str()), ("", "0"));
+    assert_eq!((lines[3][column("malicious_rounds")].as_str(), lines[3][column("honest_rounds")].as_str()), ("1", "2"));
+    assert!(lines[3][column("leakage_n4")].parse::<f64>().is_ok());
+    for (line, cell) in lines[1..].iter().zip(["honest-s2", "honest-s1", "attacked-s2", "attacked-s1"]) {
+        let summary = Summary::read(&fixture.at("out/cells").join(cell)).unwrap();
+        for (name, value) in &summary.metrics {
+            assert_eq!(line[column(name)].parse::<f64>().unwrap(), *value, "{cell}: {name}");
+        }
+        assert_eq!(line.len(), lines[0].len());
+    }
+
+    // One more seed and one more value add; the rest stays.
+    let text = GRID.replace("[2, 1]", "[1, 3]") + "[[axis.value]]\nname = 'late'\nset = { 'attack.malicious' = [1] }\n";
+    fixture.write("s.toml", &text);
+    run(fixture.only("late-s3")).unwrap();
+    assert!(fixture.at("out/cells/honest-s2").exists(), "a cell that left the grid stays");
+    let cells: Vec<String> = fixture.results()[1..].iter().map(|l| format!("{}-s{}", l[0], l[2])).collect();
+    assert_eq!(cells, ["honest-s1", "attacked-s1", "late-s3"]);
+    let last = snapshot(&fixture.at("out/cells"));
+    assert!(after.iter().all(|(path, bytes)| last[path] == *bytes));
+}
+
+#[test]
+fn a_cell_is_the_run_that_its_plan_describes() {
+    let fixture = Fixture::new();
+    run(fixture.only("attacked-s2")).unwrap();
+    let plan = Draft::read(Some(&fixture.at("out/cells/attacked-s2/plan.toml"))).unwrap().plan().unwrap();
+    let dir = crate::report::RunDir::create(Some(&fixture.at("alone")), Path::new(""), "x").unwrap();
+    Prepared::new(plan, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+    for name in ["plan.toml", "metrics.jsonl", "generator.safetensors", "samples.png"] {
+        let read = |folder: &str| fs::read(fixture.at(folder).join(name)).unwrap();
+        assert!(read("out/cells/attacked-s2") == read("alone"), "{name}");
+    }
+    assert_eq!(names(fixture.at("out/cells/attacked-s2")), names(fixture.at("alone")));
+}
+
+#[test]
+fn a_changed_plan_is_refused_with_its_keys() {
+    let fixture = Fixture::new();
+    run(fixture.only("s1")).unwrap();
+    let before = snapshot(&fixture.at("out"));
+    let message = fixture.refused(fixture.args(&["train.lr=0.5", "train.local_epochs=1"]));
+    for expected in [
+        "2 problems",
+        "honest-s1: was run with another plan: train.local_epochs = absent, now 1; train.local_steps = 1, now absent; \
+         train.lr = 0.0002, now 0.5",
+        "attacked-s1: was run with another plan",
+    ] {
+        assert!(message.contains(expected), "{expected}\nis missing in\n{message}");
+    }
+    assert_eq!(snapshot(&fixture.at("out")), before);
+    run(fixture.only("s1")).unwrap();
+}
+
+#[test]
+fn unfinished_cells_start_again_and_foreign_directories_stay() {
+    let fixture = Fixture::new();
+    let cells = fixture.at("out/cells");
+    run(fixture.only("honest-s1")).unwrap();
+    let part = cells.join("honest-s2.part");
+    fs::create_dir(&part).unwrap();
+    fs::write(part.join("mine.txt"), "mine").unwrap();
+    let message = fixture.refused(fixture.only("honest"));
+    assert!(message.contains("honest-s2.part exists and was not made by a sweep"), "{message}");
+    assert_eq!(names(part.clone()), ["mine.txt"]);
+
+    fs::remove_dir_all(&part).unwrap();
+    fs::create_dir(&part).unwrap();
+    fs::write(part.join(".fedgan-unfinished"), "").unwrap();
+    fs::write(part.join("metrics.jsonl"), "half a li").unwrap();
+    run(fixture.only("honest")).unwrap();
+    assert_eq!(names(cells.clone()), ["honest-s1", "honest-s2"]);
+    assert_eq!(crate::report::metrics::read_jsonl(&cells.join("honest-s2/metrics.jsonl")).unwrap().len(), 2);
+
+    fs::create_dir(cells.join("attacked-s1")).unwrap();
+    let message = fixture.refused(fixture.args(&[]));
+    assert!(message.contains("attacked-s1 exists and is no finished run"), "{message}");
+}
+
+#[test]
+fn a_failing_cell_is_named_and_leaves_what_is_recognised() {
+    let fixture = Fixture::new();
+    // More images a step than a client has shows only when the images are dealt.
+    let message = fixture.refused(fixture.args(&["train.batch=50"]));
+    assert!(message.starts_with("cell honest-s2: "), "{message}");
+    let message = fixture.refused(fixture.args(&["data={ kind = \"folder\", path = \"no/such\" }"]));
+    assert!(message.starts_with("cell honest-s2: data.path = \"no/such\": no such folder"), "{message}");
+    run(fixture.only("honest-s1")).unwrap();
+}
+
+#[test]
+fn other_directories_and_running_sweeps_are_refused() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.at("out")).unwrap();
+    fs::write(fixture.at("out/thesis.txt"), "precious").unwrap();
+    let message = fixture.refused(fixture.args(&[]));
+    assert!(message.contains("holds \"thesis.txt\" but no sweep.toml"), "{message}");
+    fs::remove_file(fixture.at("out/thesis.txt")).unwrap();
+
+    let sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
+    let held = Store::look(&fixture.at("out"), &sweep).unwrap().open(&sweep).unwrap();
+    let message = fixture.refused(fixture.only("honest-s1"));
+    assert!(message.contains("another sweep is running in this directory"), "{message}");
+    drop(held);
+    run(fixture.only("honest-s1")).unwrap();
+
+    fixture.write("s.toml", &GRID.replace("tiny", "other"));
+    let message = fixture.refused(fixture.args(&[]));
+    assert!(message.contains("sweep.toml: belongs to the sweep `tiny`, not to `other`"), "{message}");
+    fixture.write("s.toml", &GRID.replace("\"attack\"", "\"threat\""));
+    assert!(fixture.refused(fixture.args(&[])).contains("has the axes [\"attack\"]"));
+    let file = SweepArgs { out: Some(fixture.at("base.toml")), ..fixture.args(&[]) };
+    assert!(fixture.refused(file).contains("is no directory"));
+}
+
+#[test]
+fn invalid_cells_and_selections_are_refused_before_anything_is_written() {
+    let fixture = Fixture::new();
+    fixture.write("s.toml", &GRID.replace("[0], ", "[7], "));
+    let message = fixture.refused(fixture.args(&[]));
+    assert!(message.contains("attacked: attack.malicious = [7]: must be client ids"), "{message}");
+    fixture.write("s.toml", GRID);
+    let message = fixture.refused(fixture.only("nobody"));
+    assert!(message.contains("--only \"nobody\": is part of no cell's name; there are honest-s2, "), "{message}");
+    assert!(!fixture.at("out").exists());
+}
+
+#[test]
+fn a_dry_run_lists_and_writes_nothing() {
+    let fixture = Fixture::new();
+    run(SweepArgs { dry_run: true, ..fixture.args(&[]) }).unwrap();
+    assert!(!fixture.at("out").exists());
+    run(fixture.only("honest-s1")).unwrap();
+    let before = snapshot(&fixture.at("out"));
+    run(SweepArgs { dry_run: true, ..fixture.args(&[]) }).unwrap();
+    assert_eq!(snapshot(&fixture.at("out")), before);
+    let sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
+    let cells = sweep.cells().unwrap();
+    let path = fixture.at("out");
+    let states = Store::look(&path, &sweep).unwrap().states(&cells).unwrap();
+    let text = listing(&sweep, Path::new("out"), &cells, &[0, 1, 2, 3], &states);
+    assert_eq!(
+        text,
+        "sweep tiny, base base.toml: 4 of 4 runs selected, 1 finished, 3 to run; directory out\n\
+         honest-s2    2 rounds\nhonest-s1    kept\nattacked-s2  2 rounds\nattacked-s1  2 rounds\n"
+    );
+}

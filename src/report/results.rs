@@ -1,0 +1,201 @@
+//! The results of a sweep: `results.csv`, one line a finished run, and a table for the console.
+
+use super::Summary;
+use super::metrics::{number, quoted};
+use super::summary::DetectorSummary;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A finished run of a sweep.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The cell's name.
+    pub cell: String,
+    /// Its value's name on every axis.
+    pub labels: Vec<String>,
+    /// The seed.
+    pub seed: u64,
+    /// What it came to.
+    pub summary: Summary,
+}
+
+/// `results.csv` of `rows`, in their order: cell, a column an axis, seed, rounds, seconds, device, then every metric and
+/// floor that any run has (empty where a run has none), the detector's columns (empty without detection), and client-rounds
+/// that diverged.
+pub fn csv(axes: &[String], rows: &[Row]) -> String {
+    let names = |of: fn(&Summary) -> &BTreeMap<String, f64>| -> BTreeSet<&String> {
+        rows.iter().flat_map(|row| of(&row.summary).keys()).collect()
+    };
+    let (metrics, floors) = (names(|s| &s.metrics), names(|s| &s.floors));
+    let mut header: Vec<String> = vec!["cell".into()];
+    header.extend(axes.iter().cloned());
+    header.extend(["seed", "rounds", "seconds", "device"].map(String::from));
+    header.extend(metrics.iter().chain(&floors).map(|name| name.to_string()));
+    header.extend(DETECTOR.map(|(name, _)| name.to_string()));
+    header.push("diverged".into());
+    let mut lines = vec![header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",")];
+    for Row { cell, labels, seed, summary } in rows {
+        let mut cells = vec![quoted(cell)];
+        cells.extend(labels.iter().map(|label| quoted(label)));
+        let device = format!("{}/{}", summary.device.engine, summary.device.adapter);
+        cells.extend([seed.to_string(), summary.rounds.to_string(), number(summary.timing.seconds), quoted(&device)]);
+        let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).map_or(String::new(), |v| number(*v));
+        cells.extend(metrics.iter().map(|name| value(&summary.metrics, name)));
+        cells.extend(floors.iter().map(|name| value(&summary.floors, name)));
+        cells.extend(DETECTOR.map(|(_, cell)| summary.detector.as_ref().map_or(String::new(), cell)));
+        cells.push(summary.diverged.to_string());
+        lines.push(cells.join(","));
+    }
+    lines.join("\n") + "\n"
+}
+
+type Column = (&'static str, fn(&DetectorSummary) -> String);
+
+const DETECTOR: [Column; 6] = [
+    ("false_flags", |d| d.false_flags.to_string()),
+    ("honest_rounds", |d| d.honest_rounds.to_string()),
+    ("true_flags", |d| d.true_flags.to_string()),
+    ("malicious_rounds", |d| d.malicious_rounds.to_string()),
+    ("suppressed_after", |d| d.suppressed_after.map_or(String::new(), |rounds| rounds.to_string())),
+    ("malicious_weight_last", |d| number(d.malicious_weight_last)),
+];
+
+/// A line a cell: number of runs, mean (and standard deviation, from two runs on) of the headline values, flags.
+pub fn table(rows: &[Row]) -> String {
+    let mut cells: Vec<&str> = Vec::new();
+    for row in rows {
+        if !cells.contains(&row.cell.as_str()) {
+            cells.push(&row.cell);
+        }
+    }
+    let mut shorts: Vec<&str> = Vec::new();
+    for (short, _) in rows.iter().flat_map(|row| row.summary.headline()) {
+        if !shorts.contains(&short) {
+            shorts.push(short);
+        }
+    }
+    let detected = rows.iter().any(|row| row.summary.detector.is_some());
+    let mut header: Vec<String> = ["cell", "runs"].iter().chain(&shorts).map(|s| s.to_string()).collect();
+    if detected {
+        header.extend(["false flags", "true flags", "suppressed"].map(String::from));
+    }
+    let mut lines = vec![header];
+    for cell in cells {
+        let of_cell: Vec<&Row> = rows.iter().filter(|row| row.cell == cell).collect();
+        let mut line = vec![cell.to_string(), of_cell.len().to_string()];
+        for short in &shorts {
+            let headlines = of_cell.iter().flat_map(|row| row.summary.headline());
+            line.push(spread(&headlines.filter(|(s, _)| s == short).map(|(_, v)| v).collect::<Vec<_>>()));
+        }
+        if detected {
+            line.extend(flags(&of_cell));
+        }
+        lines.push(line);
+    }
+    aligned(&lines)
+}
+
+/// Flags of all runs of a cell, and how many of the attacked ones were suppressed.
+fn flags(rows: &[&Row]) -> [String; 3] {
+    let found: Vec<&DetectorSummary> = rows.iter().filter_map(|row| row.summary.detector.as_ref()).collect();
+    let share = |part: u64, all: u64| if all == 0 { "-".to_string() } else { format!("{part}/{all}") };
+    let sum = |of: fn(&DetectorSummary) -> u64| found.iter().map(|d| of(d)).sum();
+    let attacked = found.iter().filter(|d| d.malicious_rounds > 0);
+    let suppressed = attacked.clone().filter(|d| d.suppressed_after.is_some()).count() as u64;
+    [
+        share(sum(|d| d.false_flags), sum(|d| d.honest_rounds)),
+        share(sum(|d| d.true_flags), sum(|d| d.malicious_rounds)),
+        share(suppressed, attacked.count() as u64),
+    ]
+}
+
+/// Mean and sample standard deviation; "-" for none.
+fn spread(values: &[f64]) -> String {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    match values.len() {
+        0 => "-".into(),
+        1 => short(mean),
+        _ => {
+            let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
+            format!("{} +- {}", short(mean), short(variance.sqrt()))
+        }
+    }
+}
+
+/// A number in about four digits.
+pub fn short(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| lines.iter().filter_map(|l| l.get(c)).map(|t| t.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |cells: &Vec<String>| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, &w)| format!("{cell:w$}")).collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    lines.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::summary::tests::example;
+
+    fn rows() -> Vec<Row> {
+        let row = |cell: &str, label: &str, seed, summary| Row {
+            cell: cell.into(),
+            labels: vec![label.into(), "a,b".into()],
+            seed,
+            summary,
+        };
+        let mut second = example();
+        second.metrics.insert("fd_lite0_n8".into(), 118.25);
+        let mut bare = Summary { detector: None, ..example() };
+        bare.metrics.remove("leakage_n8");
+        bare.metrics.insert("kid_lite0_n8".into(), f64::NAN);
+        vec![row("one", "x", 1, example()), row("one", "x", 2, second), row("two", "y", 1, bare)]
+    }
+
+    #[test]
+    fn csv_is_the_union_of_columns() {
+        let text = csv(&["first".into(), "second".into()], &rows());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            "cell,first,second,seed,rounds,seconds,device,fd_lite0_n8,fd_lite0_n8_std,kid_lite0_n8,leakage_correlation_n8,\
+             leakage_n8,sliced_wasserstein_n8,floor_fd_lite0,false_flags,honest_rounds,true_flags,malicious_rounds,\
+             suppressed_after,malicious_weight_last,diverged"
+        );
+        let device = &example().device;
+        let device = format!("{}/{}", device.engine, device.adapter);
+        assert_eq!(
+            lines[1],
+            format!("one,x,\"a,b\",1,3,41.25,{device},116.25,3.0,,0.5,0.125,0.0811,50.0,1,6,2,2,1,0.01,0")
+        );
+        assert_eq!(lines[3], format!("two,y,\"a,b\",1,3,41.25,{device},116.25,3.0,,0.5,,0.0811,50.0,,,,,,,0"));
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn the_table_averages_the_runs_of_a_cell() {
+        let text = table(&rows());
+        let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split("  ").filter(|c| !c.is_empty()).collect()).collect();
+        let trimmed = |line: &Vec<&str>| line.iter().map(|c| c.trim().to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            trimmed(&lines[0]),
+            ["cell", "runs", "fd", "sw", "leakage", "kid", "false flags", "true flags", "suppressed"]
+        );
+        assert_eq!(
+            trimmed(&lines[1]),
+            ["one", "2", "117.2 +- 1.41", "0.0811 +- 0.0000", "0.1250 +- 0.0000", "-", "2/12", "4/4", "2/2"]
+        );
+        assert_eq!(trimmed(&lines[2])[..2], ["two", "1"]);
+        assert_eq!(trimmed(&lines[2])[6..], ["-", "-", "-"]);
+    }
+}

@@ -1,0 +1,200 @@
+//! `summary.json`: what a run came to, in one object. It is written last, so that a directory with it is a finished run.
+
+use super::metrics::{null_is_nan, null_values_are_nan};
+use super::rates::Rates;
+use crate::exec::Descriptor;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The name of the file in a run directory.
+pub const FILE: &str = "summary.json";
+
+/// The outcome of a run. All but `timing` is the same for the same plan, device and version; `null` is a number that is
+/// not finite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The experiment's name.
+    pub name: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Rounds trained.
+    pub rounds: u32,
+    /// The program's version.
+    pub version: String,
+    /// What trained.
+    pub device: Descriptor,
+    /// Why this device was taken.
+    pub reason: String,
+    /// Client-rounds in which a loss or the update was not finite.
+    pub diverged: u64,
+    /// Values of the last evaluation by name.
+    #[serde(deserialize_with = "null_values_are_nan")]
+    pub metrics: BTreeMap<String, f64>,
+    /// The same values of the untrained generator.
+    #[serde(deserialize_with = "null_values_are_nan")]
+    pub untrained: BTreeMap<String, f64>,
+    /// Real images against real ones.
+    #[serde(deserialize_with = "null_values_are_nan")]
+    pub floors: BTreeMap<String, f64>,
+    /// What the detector did; absent without detection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<DetectorSummary>,
+    /// Never the same twice.
+    pub timing: Timing,
+}
+
+/// Wall time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Seconds of all rounds with their evaluations, without loading and the untrained evaluation.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub seconds: f64,
+}
+
+/// [`Rates`] as they are written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DetectorSummary {
+    /// Flagged honest client-rounds after the warm-up.
+    pub false_flags: u64,
+    /// All honest client-rounds after the warm-up.
+    pub honest_rounds: u64,
+    /// Flagged malicious client-rounds after the warm-up, with the attack on.
+    pub true_flags: u64,
+    /// All malicious client-rounds after the warm-up, with the attack on.
+    pub malicious_rounds: u64,
+    /// [`Rates::suppression`].
+    pub suppressed_after: Option<usize>,
+    /// Weight of all malicious clients together at the end; not finite without one.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub malicious_weight_last: f64,
+    /// Smallest weight of an honest client at the end; not finite without one.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub least_honest_weight_last: f64,
+}
+
+impl From<&Rates> for DetectorSummary {
+    fn from(rates: &Rates) -> Self {
+        DetectorSummary {
+            false_flags: rates.false_flags.0,
+            honest_rounds: rates.false_flags.1,
+            true_flags: rates.true_flags.0,
+            malicious_rounds: rates.true_flags.1,
+            suppressed_after: rates.suppression(),
+            malicious_weight_last: rates.malicious_weight,
+            least_honest_weight_last: rates.least_honest_weight,
+        }
+    }
+}
+
+impl Summary {
+    /// The file's text.
+    ///
+    /// # Errors
+    /// When a value has no JSON form.
+    pub fn to_json(&self) -> Result<String> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::internal(format!("summary: {e}")))?;
+        Ok(text + "\n")
+    }
+
+    /// Reads the summary of a run directory.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the file: missing (an unfinished run), or no summary.
+    pub fn read(directory: &Path) -> Result<Summary> {
+        let path = directory.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, format!("cannot read: {e}")))?;
+        serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("not the summary of a run: {e}")))
+    }
+
+    /// The values that a line has room for, by short names: distances, leakage, diversity.
+    pub fn headline(&self) -> Vec<(&'static str, f64)> {
+        const SHORT: [(&str, &str); 5] = [
+            ("fd_", "fd"),
+            ("kid_", "kid"),
+            ("sliced_wasserstein_n", "sw"),
+            ("ms_ssim_", "ms-ssim"),
+            ("leakage_n", "leakage"),
+        ];
+        let value = |prefix: &str| {
+            let own = |name: &&String| name.starts_with(prefix) && !name.ends_with("_std");
+            self.metrics.keys().find(own).map(|name| self.metrics[name])
+        };
+        SHORT.iter().filter_map(|(prefix, short)| Some((*short, value(prefix)?))).collect()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A summary with every part.
+    pub(crate) fn example() -> Summary {
+        let values = |pairs: &[(&str, f64)]| pairs.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+        Summary {
+            name: "x".into(),
+            seed: u64::MAX >> 1,
+            rounds: 3,
+            version: "0.1.0".into(),
+            device: crate::exec::Engine::descriptor(&crate::exec::ReferenceEngine::new()).clone(),
+            reason: "asked for".into(),
+            diverged: 0,
+            metrics: values(&[
+                ("fd_lite0_n8", 116.25),
+                ("fd_lite0_n8_std", 3.0),
+                ("leakage_n8", 0.125),
+                ("leakage_correlation_n8", 0.5),
+                ("sliced_wasserstein_n8", 0.0811),
+            ]),
+            untrained: values(&[("fd_lite0_n8", 400.0)]),
+            floors: values(&[("floor_fd_lite0", 50.0)]),
+            detector: Some(DetectorSummary {
+                false_flags: 1,
+                honest_rounds: 6,
+                true_flags: 2,
+                malicious_rounds: 2,
+                suppressed_after: Some(1),
+                malicious_weight_last: 0.01,
+                least_honest_weight_last: 0.3,
+            }),
+            timing: Timing { seconds: 41.25 },
+        }
+    }
+
+    #[test]
+    fn reads_back_as_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let summary = example();
+        std::fs::write(dir.path().join(FILE), summary.to_json().unwrap()).unwrap();
+        assert_eq!(Summary::read(dir.path()).unwrap(), summary);
+        let bare = Summary { detector: None, ..summary };
+        assert!(!bare.to_json().unwrap().contains("detector"));
+        std::fs::write(dir.path().join(FILE), bare.to_json().unwrap()).unwrap();
+        assert_eq!(Summary::read(dir.path()).unwrap(), bare);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_null() {
+        let mut summary = example();
+        summary.metrics.insert("sliced_wasserstein_n8".into(), f64::NAN);
+        let text = summary.to_json().unwrap();
+        assert!(text.contains("\"sliced_wasserstein_n8\": null"), "{text}");
+        let back: Summary = serde_json::from_str(&text).unwrap();
+        assert!(back.metrics["sliced_wasserstein_n8"].is_nan());
+    }
+
+    #[test]
+    fn missing_and_broken_files_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = Summary::read(dir.path()).unwrap_err();
+        assert!(missing.to_string().contains("summary.json: cannot read") && missing.exit_code() == 2);
+        std::fs::write(dir.path().join(FILE), "{}").unwrap();
+        assert!(Summary::read(dir.path()).unwrap_err().to_string().contains("not the summary of a run"));
+    }
+
+    #[test]
+    fn a_line_has_the_values_without_their_spread() {
+        assert_eq!(example().headline(), [("fd", 116.25), ("sw", 0.0811), ("leakage", 0.125)]);
+    }
+}
