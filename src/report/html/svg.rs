@@ -240,7 +240,11 @@ impl Ticks {
     fn of((low, high): (f64, f64), most: usize, whole: bool) -> Ticks {
         let size = low.abs().max(high.abs());
         // A span of no width, or one below what f64 can tell apart, gets one of its own.
-        let width = if high - low > 1e-9 * size { high - low } else { (0.1 * size).max(1e-3) };
+        let width = match high - low {
+            width if width > 1e-9 * size => width,
+            _ if size > 0.0 => 0.1 * size,
+            _ => 1.0,
+        };
         let raw = width / most as f64;
         let power = 10f64.powf(raw.log10().floor());
         let factor = [1.0, 2.0, 5.0].into_iter().find(|f| f * power >= raw * 0.999).unwrap_or(10.0);

@@ -32,12 +32,14 @@ pub struct Floor {
     pub note: String,
 }
 
-/// The floor that belongs to a metric, where the runs have one.
+/// The floor that belongs to a metric, where the runs have one; of the finished runs, as the metric's mean, unless there is none.
 pub fn floor(cell: &Cell, name: &Name) -> Option<Floor> {
-    let (full, word, note) = cell.runs.iter().filter_map(|r| r.last_evaluation()).find_map(|(_, values)| {
+    let finished: Vec<&Run> = cell.finished().collect();
+    let runs = if finished.is_empty() { &cell.runs } else { &finished };
+    let (full, word, note) = runs.iter().filter_map(|r| r.last_evaluation()).find_map(|(_, values)| {
         values.keys().find_map(|key| name.floor(key).map(|(word, note)| (key.clone(), word, note)))
     })?;
-    let values: Vec<f64> = cell.runs.iter().filter_map(|r| value(r, &full)).collect();
+    let values: Vec<f64> = runs.iter().filter_map(|r| value(r, &full)).collect();
     Some(Floor { value: Estimate::of(&values)?.mean, word, note })
 }
 
@@ -205,7 +207,11 @@ fn rounds(run: &Run) -> String {
 
 fn time(run: &Run) -> String {
     let seconds: f64 = run.timing.iter().map(|t| t.seconds).filter(|s| s.is_finite()).sum();
-    if run.timing.is_empty() { "\u{2013}".into() } else { crate::report::progress::duration(seconds) }
+    match seconds {
+        _ if run.timing.is_empty() => "\u{2013}".into(),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s => crate::report::progress::duration(s),
+    }
 }
 
 /// A table that scrolls inside itself where the page is narrow.
