@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod eval;
 pub mod kernels;
+pub mod report;
 pub mod run;
 pub mod sample;
 pub mod sweep;
@@ -29,6 +30,8 @@ enum Verb {
     Sweep(sweep::SweepArgs),
     /// Metrics of a finished run, or of a folder of generated images against a folder of real ones; trains nothing.
     Eval(eval::EvalArgs),
+    /// One HTML page from run and sweep directories: tables with intervals over seeds, pictures, curves.
+    Report(report::ReportArgs),
     /// Adapters that can run the kernels: type, driver, limits, shader variants.
     Devices(devices::DevicesArgs),
     /// Images from an exported generator.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Sweep(args) => sweep::run(args).map(|()| 0),
         Verb::Eval(args) => eval::run(args).map(|()| 0),
+        Verb::Report(args) => report::run(args).map(|()| 0),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Sample(args) => sample::run(args).map(|()| 0),
         Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),

@@ -124,11 +124,16 @@ pub(super) fn null_values_are_nan<'de, D: Deserializer<'de>>(
 /// [`Error::Input`] naming the file and the line.
 pub fn read_jsonl(path: &Path) -> Result<Vec<RoundRecord>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
-    let parse = |(index, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|e| Error::file(path, format!("line {}: not a round record: {e}", index + 1)))
-    };
-    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(index, line)| parse_line(path, index, line)).collect()
+}
+
+/// One line of a `metrics.jsonl`; `index` counts from 0.
+///
+/// # Errors
+/// [`Error::Input`] naming the file and the line.
+pub fn parse_line(path: &Path, index: usize, line: &str) -> Result<RoundRecord> {
+    serde_json::from_str(line).map_err(|e| Error::file(path, format!("line {}: not a round record: {e}", index + 1)))
 }
 
 /// A log file that grows by whole lines.

@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod curves;
+pub mod html;
 pub mod metrics;
 pub mod picture;
 pub mod progress;

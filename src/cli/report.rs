@@ -1,0 +1,150 @@
+//! `fedgan report`: one page from run and sweep directories.
+
+use crate::config::RunConfig;
+use crate::report::html::{self, MARKER, PlanFacts};
+use crate::report::run_dir::replace_file;
+use crate::{Error, Result};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use toml::Table;
+
+/// Arguments of `fedgan report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// Run directories and sweep directories.
+    #[arg(required = true, value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// The page; an older report is replaced, another file only with --force.
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+    /// Cell that the others are compared with, by its label [default: the first].
+    #[arg(long, value_name = "CELL")]
+    pub reference: Option<String>,
+    /// Replace the output file whatever it is.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Writes the page.
+///
+/// # Errors
+/// A directory that is neither run nor sweep, a plan or metrics that cannot be read, an output file that is no report, a
+/// failed write.
+pub fn run(args: ReportArgs) -> Result<()> {
+    check_out(&args.out, args.force)?;
+    let inputs = html::load(&args.dirs, &facts)?;
+    let page = html::render(&inputs, args.reference.as_deref())?;
+    for remark in &page.remarks {
+        eprintln!("remark: {remark}");
+    }
+    replace_file(&args.out, page.html.as_bytes())?;
+    let size = page.html.len() as f64 / 1e6;
+    super::print(format!("report    {}, {size:.1} MB\nlook at   {}\n", page.summary, args.out.display()))
+}
+
+/// Refuses to replace what is no report.
+fn check_out(out: &Path, force: bool) -> Result<()> {
+    if out.is_dir() {
+        return Err(Error::file(out, "is a directory; --out takes a file"));
+    }
+    if let Some(parent) = out.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
+        return Err(Error::file(parent, "no such directory (--out)"));
+    }
+    // A dangling link exists too: renaming would replace it.
+    if force || std::fs::symlink_metadata(out).is_err() {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    let read = std::fs::File::open(out).and_then(|file| file.take(1024).read_to_end(&mut start));
+    if read.is_ok() && start.windows(MARKER.len()).any(|w| w == MARKER.as_bytes()) {
+        return Ok(());
+    }
+    Err(Error::file(out, "exists and is no fedgan report; choose another --out, or replace it with --force"))
+}
+
+/// A plan without checks against the machine: its trigger or images need not be there any more.
+fn facts(path: &Path) -> Result<PlanFacts> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    let config: RunConfig = toml::from_str(&text).map_err(|e| Error::file(path, format!("not a plan: {e}")))?;
+    let table = Table::try_from(&config).map_err(|e| Error::internal(format!("plan as a table: {e}")))?;
+    let (keys, resolved) = PlanFacts::split(table);
+    Ok(PlanFacts {
+        name: config.name,
+        seed: config.seed,
+        rounds: config.rounds as usize,
+        clients: config.federation.clients as usize,
+        warmup: config.detection.warmup(),
+        start_round: config.attack.start_round,
+        keys,
+        resolved,
+        text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, Resolved, load};
+    use crate::exec::Descriptor;
+    use std::fs;
+
+    /// A run directory as `fedgan run` leaves it when it is stopped before its first round.
+    fn begun(dir: &Path) {
+        let word = |w: &str| w.to_string();
+        let device = Descriptor {
+            engine: word("cpu"),
+            adapter: word("f32, 2 threads"),
+            backend: word("-"),
+            device_type: word("Cpu"),
+            driver: word("-"),
+            variant: word("-"),
+        };
+        let set = ["attack.malicious=[1]", "detection.kind=isolation-forest"].map(String::from).to_vec();
+        let plan = load(None, &Overrides { set, seed: Some(9), ..Default::default() }).unwrap();
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("plan.toml"), plan.to_toml(&Resolved::new(&device, "test")).unwrap()).unwrap();
+        fs::write(dir.join("metrics.jsonl"), "").unwrap();
+    }
+
+    fn args(dir: &Path, out: &Path, force: bool) -> ReportArgs {
+        ReportArgs { dirs: vec![dir.into()], out: out.into(), reference: None, force }
+    }
+
+    #[test]
+    fn plans_of_runs_are_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("run");
+        begun(&dir);
+        let facts = facts(&dir.join("plan.toml")).unwrap();
+        assert_eq!((facts.seed, facts.rounds, facts.clients, facts.warmup), (9, 60, 4, Some(10)));
+        assert_eq!((facts.keys["attack.malicious"].as_str(), facts.engine().as_str()), ("[1]", "cpu: f32, 2 threads"));
+        assert!(facts.keys.keys().all(|k| !k.starts_with("resolved") && k != "seed"));
+        fs::write(dir.join("plan.toml"), "seed = 'x'").unwrap();
+        let out = temp.path().join("r.html");
+        let error = run(args(&dir, &out, false)).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("plan.toml: not a plan"), "{error}");
+        assert!(!out.exists());
+    }
+
+    #[test]
+    fn only_reports_are_replaced() {
+        let temp = tempfile::tempdir().unwrap();
+        let (dir, out) = (temp.path().join("run"), temp.path().join("r.html"));
+        begun(&dir);
+        run(args(&dir, &out, false)).unwrap();
+        let first = fs::read(&out).unwrap();
+        run(args(&dir, &out, false)).unwrap();
+        assert_eq!(fs::read(&out).unwrap(), first, "a report is replaced by the same bytes");
+        fs::write(&out, "mine").unwrap();
+        let error = run(args(&dir, &out, false)).unwrap_err();
+        assert!(
+            error.exit_code() == 2 && error.to_string().contains("r.html: exists and is no fedgan report"),
+            "{error}"
+        );
+        assert_eq!(fs::read(&out).unwrap(), b"mine");
+        run(args(&dir, &out, true)).unwrap();
+        assert_eq!(fs::read(&out).unwrap(), first);
+        assert_eq!(run(args(&dir, temp.path(), true)).unwrap_err().exit_code(), 2);
+        assert_eq!(run(args(&dir, &temp.path().join("no/r.html"), true)).unwrap_err().exit_code(), 2);
+    }
+}

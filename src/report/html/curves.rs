@@ -1,0 +1,222 @@
+//! The charts over rounds: losses and weights of each cell, distances of all cells.
+
+use super::cells::Cell;
+use super::load::Run;
+use super::names::Name;
+use super::svg::{Chart, Level, Line, Style, join, plain_swatch, swatch};
+use super::table::{columns, floor};
+use super::text::escape;
+use crate::report::rates::SUPPRESSED;
+use crate::report::{ClientRecord, RoundRecord};
+use std::collections::BTreeSet;
+
+/// Colours by meaning: G and honest clients, D and malicious ones.
+const FIRST: usize = 0;
+const SECOND: usize = 1;
+
+/// A chart with its caption.
+struct Figure {
+    caption: String,
+    chart: Chart,
+}
+
+/// Mean, least and greatest of the finite values at each x.
+fn spread(x_values: impl Iterator<Item = (f64, Vec<f64>)>, style: Style) -> Line {
+    let mut line = Line { style, ..Default::default() };
+    for (x, values) in x_values {
+        let finite: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+        let mean = finite.iter().sum::<f64>() / finite.len() as f64;
+        line.points.push((x, mean));
+        if finite.len() > 1 {
+            let end = |pick: fn(f64, f64) -> f64| finite.iter().copied().fold(f64::NAN, pick);
+            line.band.push((x, end(f64::min), end(f64::max)));
+        }
+    }
+    line
+}
+
+/// A line over rounds: what `pick` takes of each run's round, of all runs of the cell.
+fn over_rounds(cell: &Cell, style: Style, pick: impl Fn(&RoundRecord) -> Vec<f64>) -> Line {
+    let last = cell.runs.iter().map(|r| r.done()).max().unwrap_or(0);
+    let at = |round: usize| cell.runs.iter().filter_map(|r| r.records.get(round)).flat_map(&pick).collect();
+    spread((0..last).map(|round| ((round + 1) as f64, at(round))), style)
+}
+
+fn losses(cell: &Cell) -> Figure {
+    let style = |colour, dashed| Style { colour, dashed, mark: None };
+    let lines = vec![
+        over_rounds(cell, style(FIRST, false), |r| vec![r.mean_losses().0]),
+        over_rounds(cell, style(SECOND, true), |r| vec![r.mean_losses().1]),
+    ];
+    let title = format!("generator and discriminator loss per round, {}", cell.label);
+    Figure { caption: cell.label.clone(), chart: Chart { title, y_label: "loss".into(), lines, ..Default::default() } }
+}
+
+fn weights(cell: &Cell) -> Figure {
+    let style = |colour, dashed| Style { colour, dashed, mark: None };
+    let of = |malicious: bool| {
+        move |r: &RoundRecord| {
+            let clients = r.clients.iter().filter(|c: &&ClientRecord| c.malicious == malicious);
+            clients.map(|c| c.weight).collect::<Vec<f64>>()
+        }
+    };
+    let mut lines = vec![over_rounds(cell, style(FIRST, false), of(false))];
+    let plan = &cell.first().plan;
+    if cell.runs.iter().flat_map(|r| r.records.first()).flat_map(|r| &r.clients).any(|c| c.malicious) {
+        lines.push(over_rounds(cell, style(SECOND, true), of(true)));
+    }
+    let limit = SUPPRESSED / plan.clients.max(1) as f64;
+    let levels = plan.warmup.map(|_| Level { y: limit, colour: None }).into_iter().collect();
+    let title = format!("weights of honest and malicious clients per round, {}", cell.label);
+    // Verdicts come after round `warmup`, counted from 0: after warmup + 1 rounds.
+    let upright = plan.warmup.map(|w| f64::from(w) + 1.0);
+    let chart = Chart { title, y_label: "weight".into(), lines, levels, upright, ..Default::default() };
+    Figure { caption: cell.label.clone(), chart }
+}
+
+/// Charts to be compared share their axes: all of them in x, those of one `group` in y.
+fn share(figures: &mut [Figure], groups: &[String], from_zero: bool) {
+    let x = figures.iter().map(|f| f.chart.x_span()).fold(None, join);
+    let span = |group: &String| {
+        let members = figures.iter().zip(groups).filter(|(_, g)| *g == group);
+        let y = members.map(|(f, _)| f.chart.y_span()).fold(None, join);
+        if from_zero { join(y, Some((0.0, 0.0))) } else { y }
+    };
+    let spans: Vec<_> = groups.iter().map(span).collect();
+    for (figure, y) in figures.iter_mut().zip(spans) {
+        (figure.chart.x, figure.chart.y) = (x, y);
+    }
+}
+
+/// Look of a cell's line in charts of all cells.
+fn style(cell: usize) -> Style {
+    Style { colour: cell, mark: Some(cell), dashed: false }
+}
+
+/// One metric over evaluation rounds, a line a cell.
+fn distance(cells: &[Cell], name: &Name) -> Figure {
+    let mut floors: Vec<(usize, f64)> = Vec::new();
+    let mut lines = Vec::new();
+    for (index, cell) in cells.iter().enumerate() {
+        let of_run = |run: &&Run| {
+            let value = |(i, r): (usize, &RoundRecord)| Some((i + 1, *r.extra.get(&name.full)?));
+            run.records.iter().enumerate().filter_map(value).collect::<Vec<(usize, f64)>>()
+        };
+        let values: Vec<(usize, f64)> = cell.runs.iter().flat_map(of_run).collect();
+        let rounds: BTreeSet<usize> = values.iter().map(|v| v.0).collect();
+        let at = |round: usize| values.iter().filter(|v| v.0 == round).map(|v| v.1).collect();
+        lines.push(spread(rounds.iter().map(|r| (*r as f64, at(*r))), style(index)));
+        floors.extend(floor(cell, name).filter(|_| !rounds.is_empty()).map(|f| (index, f.value)));
+    }
+    // Cells of the same images have the same floor, which then is nobody's.
+    let one = floors.iter().all(|f| f.1 == floors[0].1);
+    let level = |(index, y): &(usize, f64)| Level { y: *y, colour: Some(*index).filter(|_| !one) };
+    let levels = floors.iter().take(if one { 1 } else { floors.len() }).map(level).collect();
+    let (detail, short) = (name.detail(), name.short());
+    let caption = if detail.is_empty() { short.clone() } else { format!("{short} ({detail})") };
+    let chart = Chart {
+        title: format!("{caption} over evaluation rounds"),
+        y_label: short,
+        lines,
+        levels,
+        ..Default::default()
+    };
+    Figure { caption, chart }
+}
+
+fn grid(figures: &[Figure], unfinished: &[bool]) -> String {
+    let mut out = String::from("<div class=\"charts\">\n");
+    for (i, figure) in figures.iter().enumerate() {
+        let tag =
+            if unfinished.get(i) == Some(&true) { " <span class=\"tag warn\">unfinished runs</span>" } else { "" };
+        let svg = figure.chart.svg();
+        let inside = if svg.is_empty() { "<p>No round yet.</p>".to_string() } else { svg };
+        out += &format!("<figure><figcaption>{}{tag}</figcaption>{inside}</figure>\n", escape(&figure.caption));
+    }
+    out + "</div>\n"
+}
+
+fn legend(items: &[(String, &str)]) -> String {
+    let item = |(swatch, text): &(String, &str)| format!("<li>{swatch} {}</li>", escape(text));
+    format!("<ul class=\"legend\">{}</ul>\n", items.iter().map(item).collect::<String>())
+}
+
+fn solid(colour: usize) -> String {
+    swatch(Style { colour, mark: None, dashed: false })
+}
+
+fn broken(colour: usize) -> String {
+    swatch(Style { colour, mark: None, dashed: true })
+}
+
+/// All curves.
+pub fn section(cells: &[Cell]) -> String {
+    let unfinished: Vec<bool> = cells.iter().map(|c| c.runs.iter().any(|r| !r.is_finished())).collect();
+    let kinds: Vec<String> =
+        cells.iter().map(|c| c.first().plan.keys.get("train.loss").cloned().unwrap_or_default()).collect();
+    let all = vec![String::new(); cells.len()];
+    let mut loss: Vec<Figure> = cells.iter().map(losses).collect();
+    share(&mut loss, &kinds, false);
+    let mut weight: Vec<Figure> = cells.iter().map(weights).collect();
+    share(&mut weight, &all, true);
+    let names = columns(cells.iter().flat_map(|c| c.runs.iter().copied()));
+    let distances: Vec<Figure> = names.iter().map(|n| distance(cells, n)).collect();
+    let labels: Vec<(String, &str)> =
+        cells.iter().enumerate().map(|(i, c)| (swatch(style(i)), c.label.as_str())).collect();
+    let floor = [(plain_swatch("level"), "floor: real images against real ones (or the threshold), mean over seeds")];
+    let distances = if distances.is_empty() {
+        "<p>No run has an evaluation.</p>".to_string()
+    } else {
+        legend(&[&labels[..], &floor].concat()) + &grid(&distances, &[])
+    };
+    format!(
+        "<h3>Losses</h3>\n<p>Mean over clients and seeds; bands are the least and greatest mean of a seed. Charts of the same \
+         loss share their axes.</p>\n{}{}<h3>Weights</h3>\n<p>Mean, least and greatest over clients and seeds.</p>\n{}{}\
+         <h3>Metrics over evaluation rounds</h3>\n<p>Mean over seeds; bands are the least and greatest seed.</p>\n{distances}",
+        legend(&[(solid(FIRST), "generator"), (broken(SECOND), "discriminator, mean of its real and fake half")]),
+        grid(&loss, &unfinished),
+        legend(&[
+            (solid(FIRST), "honest clients"),
+            (broken(SECOND), "malicious clients"),
+            (plain_swatch("level"), "limit of suppression, 0.2 / clients"),
+            (plain_swatch("upright"), "end of the warm-up"),
+        ]),
+        grid(&weight, &unfinished),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cells::group;
+    use super::super::fixture::{Fixture, plan};
+    use super::super::load::load;
+    use super::*;
+
+    #[test]
+    fn lines_are_means_and_bands_extremes() {
+        let values = [(1.0, vec![1.0, 3.0, f64::NAN]), (2.0, vec![4.0]), (3.0, vec![])];
+        let line = spread(values.into_iter(), Style::default());
+        assert_eq!(line.points[..2], [(1.0, 2.0), (2.0, 4.0)]);
+        assert!(line.points[2].1.is_nan());
+        assert_eq!(line.band, [(1.0, 1.0, 3.0)]);
+    }
+
+    #[test]
+    fn charts_hold_what_the_runs_measured() {
+        let f = Fixture::new();
+        let watched = "[attack]\nmalicious = [0]\n[detection]\nkind = \"isolation-forest\"\nwarmup = 1\n";
+        [("a", 1, ""), ("b", 2, ""), ("c", 1, watched)].iter().for_each(|(n, s, m)| f.run(n, *s, m, 4));
+        let inputs = load(&["a", "b", "c"].map(|n| f.path(n)), &plan).unwrap();
+        let cells = group(&inputs, &mut Vec::new());
+        let loss = losses(&cells[0]).chart;
+        assert_eq!(loss.lines[0].points, [1.0, 2.0, 3.0, 4.0].map(|x| (x, 2.0)));
+        assert_eq!(loss.lines[1].points[0], (1.0, 0.375));
+        let weight = weights(&cells[1]).chart;
+        assert_eq!((weight.lines[1].points[3], weight.upright), ((4.0, 0.01), Some(2.0)));
+        assert_eq!(weights(&cells[0]).chart.lines.len(), 1, "nobody is malicious");
+        let names = columns(inputs.runs.iter());
+        let kid = distance(&cells, &names[0]).chart;
+        assert_eq!((kid.lines[0].points[0], kid.lines[0].band[0]), ((4.0, 0.1875), (4.0, 0.125, 0.25)));
+        assert_eq!(kid.levels, [Level { y: 0.0625, colour: None }], "one floor for all");
+    }
+}

@@ -1,0 +1,309 @@
+//! Run directories and sweep directories as they lie on disk.
+
+use super::plan::PlanFacts;
+use crate::report::RoundRecord;
+use crate::report::metrics::{TimingRecord, parse_line};
+use crate::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The first bytes of every PNG file.
+const PNG: [u8; 8] = [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A];
+
+/// Reads a `plan.toml`; errors name the file.
+pub type ReadPlan<'a> = &'a dyn Fn(&Path) -> Result<PlanFacts>;
+
+/// A sample grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// Rounds done when it was made.
+    pub round: usize,
+    /// A PNG file.
+    pub png: Vec<u8>,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The directory as it was given.
+    pub dir: PathBuf,
+    /// Its experiment.
+    pub plan: PlanFacts,
+    /// Its rounds in order, without gaps, each with all clients.
+    pub records: Vec<RoundRecord>,
+    /// Wall times, where there are any.
+    pub timing: Vec<TimingRecord>,
+    /// Real images, as PNG.
+    pub real: Option<Vec<u8>>,
+    /// The latest sample grid.
+    pub grid: Option<Grid>,
+    /// Sweep directory and name of the cell within, for a sweep's run.
+    pub cell: Option<(PathBuf, String)>,
+}
+
+impl Run {
+    /// Rounds done.
+    pub fn done(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether all rounds of the plan were run.
+    pub fn is_finished(&self) -> bool {
+        self.done() >= self.plan.rounds
+    }
+
+    /// The latest values of evaluation rounds, and the rounds done by then.
+    pub fn last_evaluation(&self) -> Option<(usize, &BTreeMap<String, f64>)> {
+        let at = self.records.iter().rposition(|r| !r.extra.is_empty())?;
+        Some((at + 1, &self.records[at].extra))
+    }
+}
+
+/// Everything that a page is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// In the order of the command line; a sweep's by directory name.
+    pub runs: Vec<Run>,
+    /// What a reader must know of them: left out, unfinished, missing.
+    pub remarks: Vec<String>,
+}
+
+/// Reads run and sweep directories.
+///
+/// # Errors
+/// [`Error::Input`] naming the directory or file: neither a run nor a sweep, a plan or metrics that cannot be read.
+pub fn load(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
+    let mut inputs = Inputs::default();
+    let mut seen = BTreeSet::new();
+    for dir in dirs {
+        if !dir.is_dir() {
+            let what = if dir.exists() { "not a directory" } else { "no such directory" };
+            return Err(Error::file(dir, what));
+        }
+        let found =
+            if dir.join("plan.toml").is_file() { vec![(dir.clone(), None)] } else { sweep(dir, &mut inputs.remarks)? };
+        for (path, cell) in found {
+            // The same run given twice would count as two seeds.
+            if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+                inputs.remarks.push(format!("{}: given twice, counted once", path.display()));
+                continue;
+            }
+            let run = read(&path, cell, plan, &mut inputs.remarks)?;
+            inputs.runs.push(run);
+        }
+    }
+    Ok(inputs)
+}
+
+/// A run directory with its sweep and cell.
+type Found = (PathBuf, Option<(PathBuf, String)>);
+
+/// The run directories of a sweep, by name.
+fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
+    let cells = dir.join("cells");
+    if !cells.is_dir() {
+        let what = "neither a run directory (it has no plan.toml) nor a sweep directory (it has no cells/)";
+        return Err(Error::file(dir, what));
+    }
+    let entries = fs::read_dir(&cells).map_err(|e| Error::file(&cells, format!("cannot read: {e}")))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| Error::file(&cells, format!("cannot read: {e}")))?.path();
+        if path.is_dir() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.ends_with(".part") {
+            remarks.push(format!("{}: an unfinished run of the sweep, left out", path.display()));
+        } else {
+            found.push((path, Some((dir.to_path_buf(), cell_name(&name).to_string()))));
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::file(&cells, "no finished run in this sweep"));
+    }
+    Ok(found)
+}
+
+/// `CELL` of `CELL-sSEED`.
+fn cell_name(directory: &str) -> &str {
+    match directory.rsplit_once("-s") {
+        Some((cell, seed)) if !cell.is_empty() && !seed.is_empty() && seed.bytes().all(|b| b.is_ascii_digit()) => cell,
+        _ => directory,
+    }
+}
+
+fn read(dir: &Path, cell: Option<(PathBuf, String)>, plan: ReadPlan, remarks: &mut Vec<String>) -> Result<Run> {
+    let facts = plan(&dir.join("plan.toml"))?;
+    let records = records(&dir.join("metrics.jsonl"), &facts, remarks)?;
+    let mut remark = |what: String| remarks.push(format!("{}: {what}", dir.display()));
+    if records.len() < facts.rounds {
+        let (done, rounds) = (records.len(), facts.rounds);
+        remark(format!("unfinished, {done} of {rounds} rounds: in curves, pictures and values of runs, in no mean"));
+    }
+    let real = picture(&dir.join("real.png"), remarks);
+    let grid = last_grid(dir, records.len(), remarks);
+    let timing = timing(&dir.join("timing.jsonl"), remarks);
+    Ok(Run { dir: dir.to_path_buf(), plan: facts, records, timing, real, grid, cell })
+}
+
+/// The rounds of a run. A last line without its end is what a killed run leaves; any other broken line is an error.
+fn records(path: &Path, plan: &PlanFacts, remarks: &mut Vec<String>) -> Result<Vec<RoundRecord>> {
+    let text = fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    let lines: Vec<&str> = text.lines().collect();
+    let mut records: Vec<RoundRecord> = Vec::with_capacity(lines.len());
+    for (index, line) in lines.iter().enumerate() {
+        let record = match parse_line(path, index, line) {
+            Err(_) if index + 1 == lines.len() && !text.ends_with('\n') => {
+                remarks.push(format!("{}: line {} is torn, left out", path.display(), index + 1));
+                break;
+            }
+            record => record?,
+        };
+        check(&record, records.last(), plan)
+            .map_err(|what| Error::file(path, format!("line {}: {what}", index + 1)))?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// A round must follow the one before and hold the plan's clients, or sums over rounds would be over different things.
+fn check(record: &RoundRecord, before: Option<&RoundRecord>, plan: &PlanFacts) -> Result<(), String> {
+    let expected = before.map_or(0, |b| b.round + 1);
+    if record.round != expected {
+        return Err(format!("round {}, expected {expected}", record.round));
+    }
+    let order = record.clients.iter().enumerate().all(|(i, c)| c.client == i);
+    if record.clients.len() != plan.clients || !order {
+        return Err(format!("{} clients, expected {} in order (plan.toml)", record.clients.len(), plan.clients));
+    }
+    Ok(())
+}
+
+/// A PNG file, or a remark why not.
+fn picture(path: &Path, remarks: &mut Vec<String>) -> Option<Vec<u8>> {
+    let what = match fs::read(path) {
+        Ok(bytes) if bytes.len() > 24 && bytes.starts_with(&PNG) => return Some(bytes),
+        Ok(_) => "not a PNG picture".to_string(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => "this picture is missing".to_string(),
+        Err(e) => format!("cannot read: {e}"),
+    };
+    remarks.push(format!("{}: {what}", path.display()));
+    None
+}
+
+/// The grid of the latest round at or before `done`.
+fn last_grid(dir: &Path, done: usize, remarks: &mut Vec<String>) -> Option<Grid> {
+    let folder = dir.join("grids");
+    let round = |name: &str| name.strip_prefix("round-")?.strip_suffix(".png")?.parse::<usize>().ok();
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let found = entries.filter_map(|e| Some((round(e.file_name().to_str()?)?, e.path())));
+    let Some((round, path)) = found.filter(|(round, _)| *round <= done).max() else {
+        remarks.push(format!("{}: no sample grid (round-NNNN.png)", folder.display()));
+        return None;
+    };
+    Some(Grid { round, png: picture(&path, remarks)? })
+}
+
+/// Wall times are an extra: a broken file is remarked upon, not an error.
+fn timing(path: &Path, remarks: &mut Vec<String>) -> Vec<TimingRecord> {
+    let Ok(text) = fs::read_to_string(path) else { return Vec::new() };
+    let parsed: Result<Vec<TimingRecord>, _> = text.lines().map(serde_json::from_str).collect();
+    parsed.unwrap_or_else(|e| {
+        remarks.push(format!("{}: wall times left out: {e}", path.display()));
+        Vec::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, plan};
+    use super::*;
+
+    fn refusal(fixture: &Fixture, name: &str) -> String {
+        let error = load(&[fixture.path(name)], &plan).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    }
+
+    #[test]
+    fn what_is_no_run_is_refused_by_name() {
+        let f = Fixture::new();
+        assert!(refusal(&f, "nowhere").ends_with("nowhere: no such directory"));
+        fs::create_dir(f.path("empty")).unwrap();
+        assert!(refusal(&f, "empty").contains("empty: neither a run directory"));
+        fs::create_dir_all(f.path("sweep/cells/a-s1.part")).unwrap();
+        assert!(refusal(&f, "sweep").contains("no finished run"));
+        fs::write(f.path("file"), "").unwrap();
+        assert!(refusal(&f, "file").ends_with("file: not a directory"));
+        f.run("run", 1, "", 3);
+        fs::remove_file(f.path("run/metrics.jsonl")).unwrap();
+        assert!(refusal(&f, "run").contains("metrics.jsonl: cannot read"));
+        fs::write(f.path("run/plan.toml"), "seed = [").unwrap();
+        assert!(refusal(&f, "run").contains("plan.toml"));
+    }
+
+    #[test]
+    fn broken_metrics_are_refused_a_torn_end_is_not() {
+        let f = Fixture::new();
+        f.run("run", 1, "", 3);
+        let path = f.path("run/metrics.jsonl");
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        fs::write(&path, format!("{}\n{}\n{}", lines[0], lines[1], &lines[2][..40])).unwrap();
+        let inputs = load(&[f.path("run")], &plan).unwrap();
+        assert!((inputs.runs[0].done(), inputs.runs[0].is_finished()) == (2, false));
+        assert!(inputs.remarks[0].contains("line 3 is torn") && inputs.remarks[1].contains("2 of 3 rounds"));
+        for (bad, what) in [
+            (format!("{}\n{}\n{}\n", lines[0], &lines[1][..40], lines[2]), "line 2: not a round record"),
+            (format!("{}\n{}\n", lines[0], lines[2]), "line 2: round 2, expected 1"),
+            (
+                format!("{}\n", lines[0].replace("\"client\":1", "\"client\":7")),
+                "line 1: 3 clients, expected 3 in order",
+            ),
+        ] {
+            fs::write(&path, bad).unwrap();
+            let text = refusal(&f, "run");
+            assert!(text.contains("metrics.jsonl") && text.contains(what), "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_pictures_and_times_are_remarked_upon() {
+        let f = Fixture::new();
+        f.run("run", 1, "", 3);
+        fs::write(f.path("run/real.png"), "text").unwrap();
+        fs::remove_file(f.path("run/grids/round-0003.png")).unwrap();
+        fs::write(f.path("run/timing.jsonl"), "{").unwrap();
+        let inputs = load(&[f.path("run")], &plan).unwrap();
+        let run = &inputs.runs[0];
+        assert!(run.real.is_none() && run.grid.is_none() && run.timing.is_empty());
+        let has = |what: &str| inputs.remarks.iter().any(|r| r.contains(what));
+        assert!(
+            has("real.png: not a PNG") && has("grids: no sample grid") && has("timing.jsonl"),
+            "{:?}",
+            inputs.remarks
+        );
+    }
+
+    #[test]
+    fn sweeps_name_their_cells() {
+        let f = Fixture::new();
+        for (name, seed) in [("sweep/cells/a-s1-s10", 10), ("sweep/cells/b-s2", 2)] {
+            f.run(name, seed, "", 2);
+        }
+        fs::create_dir(f.path("sweep/cells/b-s3.part")).unwrap();
+        let inputs = load(&[f.path("sweep"), f.path("sweep/cells/b-s2")], &plan).unwrap();
+        let cells: Vec<&str> = inputs.runs.iter().filter_map(|r| Some(r.cell.as_ref()?.1.as_str())).collect();
+        assert_eq!(cells, ["a-s1", "b"]);
+        assert!(inputs.remarks[0].contains("b-s3.part: an unfinished run"), "{:?}", inputs.remarks);
+        assert!(inputs.remarks[1].contains("given twice"), "{:?}", inputs.remarks);
+        assert_eq!(cell_name("x-s"), "x-s");
+        assert_eq!(cell_name("-s1"), "-s1");
+    }
+}

@@ -1,0 +1,63 @@
+//! One self-contained HTML page from run and sweep directories: no script, nothing fetched, the same bytes for the same
+//! directories.
+//!
+//! `load` reads directories, `cells` puts runs together that differ in their seed only, `table`, `detector`, `pictures`
+//! and `curves` make the sections, `page` the page.
+
+pub mod bootstrap;
+pub mod cells;
+mod curves;
+mod detector;
+pub mod load;
+pub mod names;
+mod page;
+mod pictures;
+pub mod plan;
+pub mod svg;
+pub mod table;
+pub mod text;
+
+#[cfg(test)]
+mod fixture;
+
+pub use load::{Inputs, load};
+pub use plan::PlanFacts;
+
+use crate::{Error, Result};
+
+/// Stands in the head of every page; a file with it may be replaced by a newer one.
+pub const MARKER: &str = "<!-- made by fedgan report: a newer report may replace this file -->";
+
+/// A finished page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The file.
+    pub html: String,
+    /// What was put together: `3 runs in 2 cells`.
+    pub summary: String,
+    /// What stands in the page's remarks.
+    pub remarks: Vec<String>,
+}
+
+/// Makes the page; `reference` names the cell that the others are compared with (the first where absent).
+///
+/// # Errors
+/// [`Error::Input`] where `reference` is no cell (naming those there are), or there is no run.
+pub fn render(inputs: &Inputs, reference: Option<&str>) -> Result<Page> {
+    let mut remarks = inputs.remarks.clone();
+    let cells = cells::group(inputs, &mut remarks);
+    if cells.is_empty() {
+        return Err(Error::input("no run directory given"));
+    }
+    let reference = match reference {
+        None => 0,
+        Some(name) => cells.iter().position(|c| c.label == name).ok_or_else(|| {
+            let labels: Vec<String> = cells.iter().map(|c| format!("\"{}\"", c.label)).collect();
+            Error::input(format!("--reference {name:?}: no such cell; there are {}", labels.join("; ")))
+        })?,
+    };
+    Ok(Page { html: page::page(&cells, reference, &remarks), summary: table::counts(&cells), remarks })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The page, from head to foot.
+
+use super::bootstrap::RESAMPLES;
+use super::cells::{Cell, differing};
+use super::load::Run;
+use super::table::scroll;
+use super::text::{count, escape};
+use super::{MARKER, curves, detector, pictures, table};
+use std::collections::BTreeSet;
+
+const STYLE: &str = include_str!("page.css");
+/// Nothing may be fetched, whatever a browser makes of the page.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+/// Sections: anchor, title.
+const SECTIONS: [(&str, &str); 6] = [
+    ("results", "Results"),
+    ("differences", "Differences"),
+    ("detector", "Detector"),
+    ("samples", "Samples"),
+    ("curves", "Curves"),
+    ("plans", "Plans"),
+];
+
+/// The whole page; `reference` is the cell that others are compared with.
+pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
+    let bodies = [
+        results(cells),
+        differences(cells, reference),
+        detector::table(cells),
+        format!(
+            "<p>The server's generator after the last round, from latents that are the same all through a run; first seed of \
+             each cell.</p>\n{}",
+            pictures::section(cells)
+        ),
+        curves::section(cells),
+        plans(cells),
+    ];
+    let mut out = format!(
+        "<!DOCTYPE html>\n{MARKER}\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n{}<main>\n",
+        escape(&title(cells)),
+        head(cells, remarks)
+    );
+    for ((id, title), body) in SECTIONS.iter().zip(bodies) {
+        out += &format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n");
+    }
+    out + "</main>\n<footer>Nothing here is fit for clinical use.</footer>\n</body>\n</html>\n"
+}
+
+fn title(cells: &[Cell]) -> String {
+    let names: BTreeSet<&str> = runs(cells).map(|r| r.plan.name.as_str()).collect();
+    let shown: Vec<&str> = names.iter().copied().take(3).collect();
+    let more = if names.len() > 3 { ", ..." } else { "" };
+    format!("fedgan report: {}{more}", shown.join(", "))
+}
+
+fn runs<'a>(cells: &'a [Cell<'a>]) -> impl Iterator<Item = &'a Run> {
+    cells.iter().flat_map(|c| c.runs.iter().copied())
+}
+
+fn head(cells: &[Cell], remarks: &[String]) -> String {
+    let all = |of: &dyn Fn(&Run) -> String| runs(cells).map(of).collect::<BTreeSet<_>>();
+    let list = |items: BTreeSet<String>| items.iter().map(|i| escape(i)).collect::<Vec<_>>().join("<br>");
+    let labels: String = cells.iter().map(|c| format!("<li>{}</li>", escape(&c.label))).collect();
+    let seeds: BTreeSet<u64> = runs(cells).map(|r| r.plan.seed).collect();
+    let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let unfinished = runs(cells).filter(|r| !r.is_finished()).count();
+    let unfinished = if unfinished > 0 { format!(", {unfinished} of them unfinished") } else { String::new() };
+    let facts = [
+        ("compared", format!("<ul>{labels}</ul>")),
+        ("runs", format!("{}{unfinished}", table::counts(cells))),
+        ("seeds", seeds),
+        ("rounds", list(all(&|r| r.plan.rounds.to_string()))),
+        ("ran on", list(all(&|r| r.plan.engine()))),
+        ("images", list(all(&|r| r.plan.data()))),
+        ("run by fedgan", list(all(&|r| r.plan.version().to_string()))),
+        ("report by fedgan", env!("CARGO_PKG_VERSION").to_string()),
+    ];
+    let facts: String = facts.iter().map(|(k, v)| format!("<dt>{k}</dt><dd>{v}</dd>\n")).collect();
+    let links: String = SECTIONS.iter().map(|(id, t)| format!("<li><a href=\"#{id}\">{t}</a></li>")).collect();
+    let remarks = match remarks {
+        [] => String::new(),
+        some => {
+            let items: String = some.iter().map(|r| format!("<li>{}</li>", escape(r))).collect();
+            format!("<aside class=\"remarks\"><h2>{}</h2><ul>{items}</ul></aside>\n", count(some.len(), "remark"))
+        }
+    };
+    format!(
+        "<header>\n<h1>{}</h1>\n<dl class=\"facts\">\n{facts}</dl>\n{remarks}<nav aria-label=\"Sections\"><ul>{links}</ul></nav>\n</header>\n",
+        escape(&title(cells))
+    )
+}
+
+fn results(cells: &[Cell]) -> String {
+    format!(
+        "<p>Last evaluation of finished runs: mean over seeds and 95&#160;% percentile bootstrap interval ({RESAMPLES} resamples of \
+         seeds, fixed seed of its own). \u{2020}: over 2 to 4 seeds, where such an interval is too narrow. Below the line, real \
+         images against real ones, where the metric has that; it is comparable at equal numbers of images (n generated or real, \
+         r real), so \"at\" says where they are others. A cell is shaded when it is better than all others, with 5 seeds or more \
+         in each and intervals apart.</p>\n{}<details><summary>Values of each run</summary>\n<p>\u{b1}: spread over the \
+         metric's own subsets of images, not over seeds.</p>\n{}</details>\n",
+        table::main(cells),
+        table::runs(cells)
+    )
+}
+
+fn differences(cells: &[Cell], reference: usize) -> String {
+    format!(
+        "<p>Each cell minus <strong>{}</strong>, seed by seed over the seeds of finished runs that both have; mean and interval as \
+         above. Shaded: 5 seeds or more, and the interval does not hold 0.</p>\n{}",
+        escape(&cells[reference].label),
+        table::differences(cells, reference)
+    )
+}
+
+fn plans(cells: &[Cell]) -> String {
+    let plans: Vec<_> = cells.iter().map(|c| &c.first().plan.keys).collect();
+    let keys = differing(&plans);
+    let mut out = if keys.is_empty() {
+        "<p>The cells do not differ in any key of their plans.</p>\n".to_string()
+    } else {
+        let head: String =
+            keys.iter().map(|k| format!("<th scope=\"col\" class=\"value\">{}</th>", escape(k))).collect();
+        let row = |cell: &Cell| {
+            let value = |k| cell.first().plan.keys.get(k).map_or("\u{2013}".into(), |v| escape(v));
+            let values: String = keys.iter().map(|k| format!("<td class=\"value\">{}</td>", value(k))).collect();
+            format!("<tr><th scope=\"row\">{}</th>{values}</tr>\n", escape(&cell.label))
+        };
+        let rows: String = cells.iter().map(row).collect();
+        let head = format!("<tr><th scope=\"col\">cell</th>{head}</tr>");
+        format!("<p>Keys in which the cells differ; \u{2013}: absent.</p>\n{}", scroll(&head, &rows))
+    };
+    for cell in cells {
+        let first = cell.first();
+        let from = escape(&first.dir.join("plan.toml").display().to_string());
+        out += &format!("<details><summary>Plan of {}, seed {}</summary>", escape(&cell.label), first.plan.seed);
+        out += &format!("<p><code>{from}</code></p><pre>{}</pre></details>\n", escape(&first.plan.text));
+    }
+    out
+}

@@ -1,0 +1,131 @@
+use super::fixture::{Fixture, plan};
+use super::*;
+
+const ATTACKED: &str = "[attack]\nmalicious = [0]\n";
+
+/// Two cells of two seeds.
+fn four(f: &Fixture) -> Vec<std::path::PathBuf> {
+    let runs = [("a", 1, ""), ("b", 2, ""), ("c", 1, ATTACKED), ("d", 2, ATTACKED)];
+    runs.iter().for_each(|(name, seed, more)| f.run(name, *seed, more, 3));
+    runs.iter().map(|(name, ..)| f.path(name)).collect()
+}
+
+fn made(dirs: &[std::path::PathBuf], reference: Option<&str>) -> Page {
+    render(&load(dirs, &plan).unwrap(), reference).unwrap()
+}
+
+#[test]
+fn the_same_directories_give_the_same_bytes() {
+    let f = Fixture::new();
+    let dirs = four(&f);
+    let page = made(&dirs, None);
+    assert_eq!(page, made(&dirs, None));
+    assert_eq!((page.summary.as_str(), page.remarks.len()), ("4 runs in 2 cells", 0));
+}
+
+#[test]
+fn nothing_is_fetched_and_nothing_runs() {
+    let f = Fixture::new();
+    let html = made(&four(&f), None).html;
+    let sources: Vec<&str> = html.split("src=\"").skip(1).collect();
+    assert_eq!(sources.len(), 5, "four grids, and the real images once");
+    assert!(sources.iter().all(|s| s.starts_with("data:image/png;base64,")));
+    assert!(html.split("href=\"").skip(1).all(|link| link.starts_with('#')));
+    for word in ["<script", "http://", "https://", "url(", "@import", "<link", "<iframe"] {
+        assert!(!html.contains(word), "{word}");
+    }
+    assert!(html.find(MARKER).unwrap() < 100);
+}
+
+#[test]
+fn elements_are_closed() {
+    let f = Fixture::new();
+    let html = made(&four(&f), None).html;
+    let body = &html[html.find("<body>").unwrap()..];
+    let mut open = vec!["html"];
+    for tag in body.split('<').skip(1) {
+        let name = tag.split([' ', '>', '\n', '/']).next().unwrap();
+        if let Some(closed) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), closed.split('>').next(), "{tag}");
+        } else if !tag.split('>').next().unwrap().ends_with('/') && !["br", "img"].contains(&name) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn means_intervals_and_differences_are_those_of_the_runs() {
+    let f = Fixture::new();
+    let html = made(&four(&f), None).html;
+    // KID is seed / 8, and 0.5 more in the attacked cell.
+    assert!(html.contains("<span class=\"mean\">0.1875</span><span class=\"ci\">[0.1250, 0.2500]\u{2020}</span>"));
+    assert!(html.contains("<span class=\"mean\">0.6875</span>"));
+    assert!(html.contains("floor 0.06250 at n3, r3"));
+    assert!(html.contains("<span class=\"mean\">+0.5000</span><span class=\"ci\">[+0.5000, +0.5000]\u{2020}</span>"));
+    let back = made(&four(&Fixture::new()), Some("attack.malicious=[0]")).html;
+    assert!(back.contains("<span class=\"mean\">\u{2212}0.5000</span>"));
+    assert!(!html.contains("class=\"best\""), "two seeds separate nothing");
+}
+
+#[test]
+fn five_seeds_apart_are_shaded() {
+    let f = Fixture::new();
+    let mut dirs = Vec::new();
+    for seed in 1..=5 {
+        // Means of KID are 0.375 and 0.875, each within less than 0.2.
+        for (name, more) in [("h", ""), ("m", ATTACKED)] {
+            f.run(&format!("{name}{seed}"), seed, more, 3);
+            dirs.push(f.path(&format!("{name}{seed}")));
+        }
+    }
+    let html = made(&dirs, None).html;
+    assert_eq!(html.matches("class=\"best\"").count(), 2, "the honest cell, and its difference");
+}
+
+#[test]
+fn one_seed_has_no_interval() {
+    let f = Fixture::new();
+    f.run("a", 1, "", 3);
+    let html = made(&[f.path("a")], None).html;
+    assert!(html.contains("1 seed, no interval") && html.contains("Nothing to compare"));
+}
+
+#[test]
+fn an_unfinished_run_is_shown_and_in_no_mean() {
+    let f = Fixture::new();
+    let dirs = four(&f);
+    // The plans of a and b must agree for them to be one cell.
+    for name in ["a", "b"] {
+        let file = f.path(&format!("{name}/plan.toml"));
+        let text = std::fs::read_to_string(&file).unwrap().replace("rounds = 3", "rounds = 4");
+        std::fs::write(&file, text).unwrap();
+    }
+    let page = made(&dirs, None);
+    assert!(page.html.contains("+2 unfinished") && page.html.contains("3 of 4 rounds"));
+    assert_eq!(page.remarks.len(), 2);
+    assert!(!page.html.contains("<span class=\"mean\">0.1875</span>"));
+}
+
+#[test]
+fn text_of_files_stays_text() {
+    let f = Fixture::new();
+    f.run("<b>&\"x\"", 1, "[data]\nkind = \"folder\"\npath = \"<script>alert('1')</script>\"\n", 3);
+    f.run("z", 1, "[data]\nkind = \"</pre><i>\"\n", 3);
+    let metrics = f.path("z/metrics.jsonl");
+    let text = std::fs::read_to_string(&metrics).unwrap().replace("kid_lite0_x_n8_r6\"", "<img src=x onerror=y>\"");
+    std::fs::write(&metrics, text).unwrap();
+    let html = made(&[f.path("<b>&\"x\""), f.path("z")], None).html;
+    for raw in ["<script", "<i>", "<b>", "<img src=x"] {
+        assert!(!html.contains(raw), "{raw}");
+    }
+    assert!(html.contains("&lt;script&gt;alert(&#39;1&#39;)") && html.contains("&lt;img src=x onerror=y&gt;"));
+}
+
+#[test]
+fn an_unknown_reference_names_the_cells() {
+    let f = Fixture::new();
+    let error = render(&load(&four(&f), &plan).unwrap(), Some("x")).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("\"attack.malicious=[]\"; \"attack.malicious=[0]\""), "{error}");
+}
