@@ -59,6 +59,8 @@ fn record(round: usize, seed: u64, attacked: bool, evaluated: bool) -> RoundReco
             last_loss_d_fake: 0.25,
             update_norm: None,
             update_cosine: None,
+            penalty: None,
+            probe_deviation: None,
             flagged: bad && round >= 2,
             score: None,
         }
