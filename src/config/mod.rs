@@ -33,7 +33,11 @@ pub static BUILTIN: [(&str, &str); 5] = [
 ];
 
 /// The sweeps that the binary carries, by name.
-pub static SWEEPS: [(&str, &str); 1] = [("ten-cells", include_str!("../../assets/experiments/ten-cells.toml"))];
+pub static SWEEPS: [(&str, &str); 3] = [
+    ("ten-cells", include_str!("../../assets/experiments/ten-cells.toml")),
+    ("ten-cells-small", include_str!("../../assets/experiments/ten-cells-small.toml")),
+    ("strong-attack", include_str!("../../assets/experiments/strong-attack.toml")),
+];
 
 /// What the command line says over the file.
 #[derive(Clone, Debug, Default)]

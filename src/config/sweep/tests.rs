@@ -261,7 +261,13 @@ fn a_base_file_lies_beside_the_sweep() {
 
 #[test]
 fn the_built_in_ten_cells_are_the_papers_grid() {
-    let mut sweep = Sweep::read(Path::new("ten-cells")).unwrap();
+    for name in ["ten-cells", "ten-cells-small"] {
+        papers_grid(name);
+    }
+}
+
+fn papers_grid(name: &str) {
+    let mut sweep = Sweep::read(Path::new(name)).unwrap();
     sweep.override_with(&["data={ kind = \"builtin\" }".to_string()], Some("cpu")).unwrap();
     let cells = sweep.cells().unwrap();
     assert_eq!(cells.len(), 30);
@@ -273,4 +279,17 @@ fn the_built_in_ten_cells_are_the_papers_grid() {
     assert_eq!((both.plan.attack.malicious.as_slice(), both.plan.train.lambda), ([0].as_slice(), Some(10.0)));
     let published = cells.iter().filter(|c| matches!(c.plan.detection, Detector::IsolationForestPublished(_)));
     assert_eq!(published.count(), 6);
+}
+
+#[test]
+fn the_built_in_search_pairs_every_changed_training_with_its_honest_run() {
+    let mut sweep = Sweep::read(Path::new("strong-attack")).unwrap();
+    sweep.override_with(&["data={ kind = \"builtin\" }".to_string()], Some("cpu")).unwrap();
+    let cells = sweep.cells().unwrap();
+    let honest: Vec<_> = cells.iter().filter(|c| !c.plan.is_attacked()).map(|c| &c.plan).collect();
+    for attacked in cells.iter().filter(|c| c.plan.is_attacked()).map(|c| &c.plan) {
+        let same =
+            |h: &&&Plan| (&h.train, &h.federation, h.seed) == (&attacked.train, &attacked.federation, attacked.seed);
+        assert_eq!(honest.iter().filter(same).count(), 1, "{:?}", attacked.train);
+    }
 }
