@@ -1,6 +1,7 @@
 // median_deviation: y[c, i] += rate * (x[c, i] - median over all clients of x[., i] - y[c, i])
 //
-// x      [clients][n], client stride x_stride; NaN counts as 0, so that one client's fault spoils nobody's median
+// x      [clients][n], client stride x_stride; NaN counts as 0, so that one client's fault spoils nobody's median, and leaves
+//        that client's y as it is
 // y      [clients][n], client stride y_stride
 // grid   x: n / 64 workgroups (capped, the loop strides)
 // owner  one invocation takes one element of every client: the two middle values by their ranks (ties in client order; the
@@ -19,9 +20,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 // By its bits: a driver may assume that arithmetic never sees a NaN.
+fn missing(v: f32) -> bool {
+    return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn value(c: u32, i: u32) -> f32 {
     let v = x[c * p.x_stride + i];
-    if ((bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u) {
+    if (missing(v)) {
         return 0.0;
     }
     return v;
@@ -50,9 +55,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
         let median = 0.5 * (low + high);
         for (var c = 0u; c < p.clients; c++) {
-            let at = c * p.y_stride + i;
-            let before = y[at];
-            y[at] = before + p.rate * (value(c, i) - median - before);
+            let own = x[c * p.x_stride + i];
+            if (!missing(own)) {
+                let at = c * p.y_stride + i;
+                let before = y[at];
+                y[at] = before + p.rate * (own - median - before);
+            }
         }
     }
 }

@@ -104,6 +104,7 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
         let what = format!("makes {size} x {size} x {channels} images, which is not what plan.toml says");
         return Err(Error::file(&path, what));
     }
+    let rates = rates(dir, &plan)?;
     let (mut engine, _) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
     let engine = engine.as_mut();
     let sampler = sampler(engine, architecture, &weights, &source, (plan.seed, Stream::EVALUATION))?;
@@ -113,15 +114,20 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
         0 => "training images (none are held out)".to_string(),
         n => format!("{n} held-out images"),
     };
-    let rates = rates(dir, &plan)?;
     let answer = answer(&judge, &fake, real, source)?;
     Ok(Answer { detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
 }
 
-/// What the detector did over the run, from its `metrics.jsonl`; `None` for a run without detection.
+/// What the detector did over the run, from its `metrics.jsonl`; `None` for a run without detection, and, with a warning, where
+/// that file is missing: plan and generator are enough for the rest.
 fn rates(dir: &Path, plan: &Plan) -> Result<Option<Rates>> {
     let Some(warmup) = plan.detection.warmup() else { return Ok(None) };
-    let records = read_jsonl(&dir.join("metrics.jsonl"))?;
+    let path = dir.join("metrics.jsonl");
+    if !path.exists() {
+        eprintln!("warning: {}: missing, so there are no rates of the detector", path.display());
+        return Ok(None);
+    }
+    let records = read_jsonl(&path)?;
     Ok(Some(Rates::of(&records, warmup, plan.attack.start_round)))
 }
 

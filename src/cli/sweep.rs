@@ -43,7 +43,8 @@ pub struct SweepArgs {
 ///
 /// # Errors
 /// Bad input (every mistake of the file, every invalid cell, every finished cell that is not what the sweep asks for)
-/// before anything is written; device and file errors of a cell later, naming it.
+/// before anything is written; device and file errors of a cell later, naming it. A cell whose data turns out not to do (too
+/// few images for its batch, say) is left out, and all such cells are named at the end.
 pub fn run(args: SweepArgs) -> Result<()> {
     let mut sweep = Sweep::read(&args.sweep)?;
     sweep.override_with(&args.set, args.device.as_deref())?;
@@ -61,12 +62,13 @@ pub fn run(args: SweepArgs) -> Result<()> {
     let store = store.open(&sweep)?;
     // Another sweep may have worked here until the lock was taken.
     let states = store.states(&cells)?;
-    let rows = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet }.run(&selected, states)?;
+    let (rows, failed) =
+        Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet }.run(&selected, states)?;
     if !args.quiet {
         let results = path.join(store::RESULTS);
         super::print(format!("{}results   {}\n", results::table(&rows), results.display()))?;
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(Error::input(failed.join("\n"))) }
 }
 
 /// Indices of the cells whose directory contains `only`.
@@ -123,8 +125,9 @@ impl Grid<'_> {
         }
     }
 
-    /// Runs the selected cells that are not finished; all finished ones of the grid, in its order.
-    fn run(&self, selected: &[usize], states: Vec<State>) -> Result<Vec<Row>> {
+    /// Runs the selected cells that are not finished; all finished ones of the grid, in its order, and what was wrong with
+    /// the input of others.
+    fn run(&self, selected: &[usize], states: Vec<State>) -> Result<(Vec<Row>, Vec<String>)> {
         let todo = selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))).count();
         let strangers = self.store.strangers(self.cells)?;
         if !strangers.is_empty() {
@@ -133,7 +136,7 @@ impl Grid<'_> {
         let left_over: Vec<bool> = states.iter().map(|s| matches!(s, State::LeftOver)).collect();
         let mut done: Vec<Option<Summary>> = states.into_iter().map(State::summary).collect();
         self.store.write_results(self.sweep, &self.rows(&done))?;
-        let (started, mut trained) = (Instant::now(), 0);
+        let (started, mut trained, mut failed) = (Instant::now(), 0, Vec::new());
         for (position, &i) in selected.iter().enumerate() {
             let cell = &self.cells[i];
             let head = format!("[{}/{}] {}", position + 1, selected.len(), cell.directory());
@@ -144,16 +147,24 @@ impl Grid<'_> {
             if left_over[i] {
                 self.say(&format!("{head}  an unfinished run is removed, the cell starts again"));
             }
-            let summary = self.train(cell, trained == 0).map_err(|error| within(cell, error))?;
+            let summary = match self.train(cell, trained == 0).map_err(|error| within(cell, error)) {
+                Ok(summary) => summary,
+                Err(Error::Input(what)) => {
+                    self.say(&format!("{head}  left out: {what}"));
+                    failed.push(what);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             trained += 1;
             let (time, line) = (duration(summary.timing.seconds), values(&summary));
             done[i] = Some(summary);
             self.store.write_results(self.sweep, &self.rows(&done))?;
-            let left = started.elapsed().as_secs_f64() / trained as f64 * (todo - trained) as f64;
-            let eta = if trained < todo { format!("  (eta {})", duration(left)) } else { String::new() };
+            let left = started.elapsed().as_secs_f64() / trained as f64 * (todo - trained - failed.len()) as f64;
+            let eta = if trained + failed.len() < todo { format!("  (eta {})", duration(left)) } else { String::new() };
             self.say(&format!("{head}  {time}{line}{eta}"));
         }
-        Ok(self.rows(&done))
+        Ok((self.rows(&done), failed))
     }
 
     fn train(&self, cell: &Cell, first: bool) -> Result<Summary> {

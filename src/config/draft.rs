@@ -25,7 +25,8 @@ impl Draft {
         match std::fs::read_to_string(path) {
             Ok(text) => Draft::parse(path.display().to_string(), &text),
             Err(error) => {
-                let absent = error.kind() == std::io::ErrorKind::NotFound;
+                // A folder of images may have the name of a built-in experiment.
+                let absent = error.kind() == std::io::ErrorKind::NotFound || path.is_dir();
                 let builtin = path.to_str().filter(|_| absent).map(Draft::builtin).transpose()?.flatten();
                 builtin.ok_or_else(|| Error::file(path, error))
             }

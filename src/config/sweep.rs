@@ -13,12 +13,13 @@ use toml::{Table, Value};
 pub const MOST_RUNS: usize = 10_000;
 
 /// Columns of `results.csv` that are no axes; no axis may be named so.
-pub const RESERVED: [&str; 12] = [
+pub const RESERVED: [&str; 13] = [
     "cell",
     "seed",
     "rounds",
     "seconds",
     "device",
+    "version",
     "false_flags",
     "honest_rounds",
     "true_flags",
@@ -42,7 +43,12 @@ pub struct Sweep {
     /// The axes, the first one outermost.
     pub axes: Vec<Axis>,
     draft: Draft,
+    /// The base where it is a file, from the root: the sweep as it is kept lies elsewhere than the sweep's own file.
+    base_file: Option<PathBuf>,
 }
+
+/// The first line of a sweep as it is kept in its directory.
+pub const KEPT: &str = "# Kept by `fedgan sweep` and replaced by it: keep your own file elsewhere.\n";
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,7 +196,7 @@ impl Sweep {
         plan.ok_or(problems)
     }
 
-    /// The sweep as a file says it, axes in the long form, with what [`Sweep::override_with`] added.
+    /// The sweep as a file says it after [`KEPT`], axes in the long form, with what [`Sweep::override_with`] added.
     pub fn to_toml(&self) -> String {
         let set = |assignments: &[Assignment]| -> Value {
             Value::Table(assignments.iter().map(|a| (a.path.clone(), a.value.clone())).collect())
@@ -208,14 +214,15 @@ impl Sweep {
             ]))
         };
         let seeds = self.seeds.iter().map(|s| Value::Integer(*s as i64)).collect();
+        let base = self.base_file.as_ref().map_or(self.base.clone(), |path| path.display().to_string());
         let mut table = Table::from_iter([
             ("name".to_string(), Value::String(self.name.clone())),
-            ("base".to_string(), Value::String(self.base.clone())),
+            ("base".to_string(), Value::String(base)),
             ("seeds".to_string(), Value::Array(seeds)),
             ("set".to_string(), set(&self.set)),
         ]);
         table.insert("axis".into(), Value::Array(self.axes.iter().map(axis).collect()));
-        table.to_string()
+        format!("{KEPT}{table}")
     }
 
     /// Whether `stored`, an earlier [`Sweep::to_toml`], has the name and the axes of this sweep, so that its runs may stand
@@ -224,6 +231,9 @@ impl Sweep {
     /// # Errors
     /// What differs, as half a sentence.
     pub fn continues(&self, stored: &str) -> Result<(), String> {
+        if !stored.starts_with(KEPT) {
+            return Err("is not the file of a sweep's directory but somebody's own".into());
+        }
         let table: Table = stored.parse().map_err(|e: toml::de::Error| format!("is no TOML: {}", e.message()))?;
         let name = table.get("name").and_then(Value::as_str).unwrap_or_default();
         if name != self.name {
@@ -290,10 +300,15 @@ impl Reasons {
     }
 }
 
+/// The file beside the sweep's that its base names, if there is one.
+fn base_file(name: &str, folder: Option<&Path>) -> Option<PathBuf> {
+    let path = folder?.join(name);
+    if path.is_file() { Some(std::fs::canonicalize(&path).unwrap_or(path)) } else { None }
+}
+
 /// The base experiment: a file beside the sweep's, else a built-in one.
 fn base(name: &str, folder: Option<&Path>) -> Result<Draft> {
-    let path = folder.map(|folder| folder.join(name)).filter(|path| path.exists());
-    if let Some(path) = path {
+    if let Some(path) = folder.map(|folder| folder.join(name)).filter(|path| path.is_file()) {
         return Draft::read(Some(&path));
     }
     Draft::builtin(name)?.ok_or_else(|| {

@@ -167,7 +167,8 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
     problems.require(unit.contains(&attack.fraction), "attack.fraction", attack.fraction, "in [0, 1]");
     problems.require(unit.contains(&attack.opacity), "attack.opacity", attack.opacity, "in [0, 1]");
     let scale = attack.scale;
-    problems.require(scale.is_finite() && scale > 0.0, "attack.scale", scale, "above 0");
+    let sent = scale as f32;
+    problems.require(sent.is_finite() && sent > 0.0, "attack.scale", scale, "above 0, and a number that f32 holds");
     problems.require(attack.side != Some(0), "attack.side", 0, "at least 1");
     let patch = Patch {
         malicious: malicious(attack, config.federation.clients, problems),

@@ -56,6 +56,7 @@ pub(super) fn chunk_size(
         sides(&gan.d).unwrap_or(0) as usize,
         align(max_steps as usize * batches * settings.batch as usize),
         batches * sides_of_images,
+        batches * Activations::stride([1, 1, gan.arch.latent], settings.batch) as usize,
     ];
     let largest = candidates.into_iter().max().unwrap_or(1);
     let fit = (engine.max_binding_words() / largest).min(u32::MAX as usize) as u32;

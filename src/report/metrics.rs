@@ -42,7 +42,7 @@ pub struct ClientRecord {
     /// Discriminator loss on generated images of the last step.
     #[serde(deserialize_with = "null_is_nan")]
     pub last_loss_d_fake: f64,
-    /// L2 norm of the client's update of the aggregated networks; `None` where it was not measured.
+    /// L2 norm of the client's update of the generator; `None` where it was not measured.
     pub update_norm: Option<f64>,
     /// Cosine between the client's generator update and that of the others; `None` where there is none.
     #[serde(default)]
@@ -71,7 +71,7 @@ impl ClientRecord {
 /// One round of the federation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundRecord {
-    /// Number of the round, from 1 (0 stands for "before the first round").
+    /// Number of the round, from 0. Pictures and the console count finished rounds: `round-0030.png` belongs to round 29.
     pub round: usize,
     /// The clients that took part, in order of their index.
     pub clients: Vec<ClientRecord>,
@@ -125,7 +125,17 @@ pub(super) fn null_values_are_nan<'de, D: Deserializer<'de>>(
 pub fn read_jsonl(path: &Path) -> Result<Vec<RoundRecord>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(index, line)| parse_line(path, index, line)).collect()
+    let records: Vec<RoundRecord> = lines.map(|(index, line)| parse_line(path, index, line)).collect::<Result<_>>()?;
+    let clients = records.first().map_or(0, |r| r.clients.len());
+    let odd = |r: &&RoundRecord| r.clients.len() != clients || r.clients.iter().enumerate().any(|(i, c)| c.client != i);
+    match records.iter().find(odd) {
+        Some(r) => {
+            let what =
+                format!("round {}: {} clients, expected 0 to {} in order", r.round, r.clients.len(), clients - 1);
+            Err(Error::file(path, what))
+        }
+        None => Ok(records),
+    }
 }
 
 /// One line of a `metrics.jsonl`; `index` counts from 0.
@@ -271,7 +281,7 @@ mod tests {
         let extra = BTreeMap::from([("swd".to_string(), 0.5), ("a,b \"c\"".to_string(), f64::INFINITY)]);
         vec![
             RoundRecord { round: 1, clients: vec![client(0, 1.5), client(1, f64::NAN)], extra: BTreeMap::new() },
-            RoundRecord { round: 2, clients: vec![client(0, 1.0 / 3.0)], extra },
+            RoundRecord { round: 2, clients: vec![client(0, 1.0 / 3.0), client(1, 0.5)], extra },
         ]
     }
 
@@ -322,7 +332,7 @@ mod tests {
         let run = write(temp.path(), 1.0);
         let csv = std::fs::read_to_string(run.file("metrics.csv")).unwrap();
         let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.len(), 5);
         assert_eq!(lines[0], CSV_HEADER);
         assert_eq!(lines[1], "1,0,true,0.25,1.5,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,true,");
         assert_eq!(lines[2], "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,false,");
@@ -354,6 +364,17 @@ mod tests {
         assert_eq!(back[1].clients, records()[1].clients);
         assert_eq!(back[1].extra["swd"], 0.5);
         assert!(MetricsWriter::create(&run).is_err(), "a second writer must not append to the first one's files");
+    }
+
+    #[test]
+    fn rounds_of_different_clients_are_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("metrics.jsonl");
+        let fewer = RoundRecord { clients: vec![client(0, 1.0)], ..records().remove(1) };
+        let lines = [&records()[0], &fewer].map(|r| r.to_json().unwrap());
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let error = read_jsonl(&path).unwrap_err().to_string();
+        assert!(error.contains("round 2: 1 clients, expected 0 to 1"), "{error}");
     }
 
     #[test]

@@ -43,7 +43,8 @@ impl Rates {
         rates.malicious_weight = if malicious().count() > 0 { malicious().map(|c| c.weight).sum() } else { f64::NAN };
         let active: Vec<&RoundRecord> = judged.iter().copied().filter(|r| r.round >= start_round as usize).collect();
         for (index, client) in last.clients.iter().enumerate().filter(|(_, c)| c.malicious) {
-            let below = |r: &&&RoundRecord| r.clients[index].weight < SUPPRESSED / r.clients.len() as f64;
+            let share = |r: &RoundRecord| r.clients.get(index).map_or(f64::NAN, |c| c.weight * r.clients.len() as f64);
+            let below = |r: &&&RoundRecord| share(r) < SUPPRESSED;
             let tail = active.iter().rev().take_while(below).count();
             rates.suppressed_after.push((client.client, (tail > 0).then_some(active.len() - tail)));
         }

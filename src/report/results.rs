@@ -18,7 +18,7 @@ pub struct Row {
     pub summary: Summary,
 }
 
-/// `results.csv` of `rows`, in their order: cell, a column an axis, seed, rounds, seconds, device, then every metric and
+/// `results.csv` of `rows`, in their order: cell, a column an axis, seed, rounds, seconds, device, the program's version, then every metric and
 /// floor that any run has (empty where a run has none), the detector's columns (empty without detection), and client-rounds
 /// that diverged.
 pub fn csv(axes: &[String], rows: &[Row]) -> String {
@@ -28,7 +28,7 @@ pub fn csv(axes: &[String], rows: &[Row]) -> String {
     let (metrics, floors) = (names(|s| &s.metrics), names(|s| &s.floors));
     let mut header: Vec<String> = vec!["cell".into()];
     header.extend(axes.iter().cloned());
-    header.extend(["seed", "rounds", "seconds", "device"].map(String::from));
+    header.extend(["seed", "rounds", "seconds", "device", "version"].map(String::from));
     header.extend(metrics.iter().chain(&floors).map(|name| name.to_string()));
     header.extend(DETECTOR.map(|(name, _)| name.to_string()));
     header.push("diverged".into());
@@ -38,6 +38,7 @@ pub fn csv(axes: &[String], rows: &[Row]) -> String {
         cells.extend(labels.iter().map(|label| quoted(label)));
         let device = format!("{}/{}", summary.device.engine, summary.device.adapter);
         cells.extend([seed.to_string(), summary.rounds.to_string(), number(summary.timing.seconds), quoted(&device)]);
+        cells.push(quoted(&summary.version));
         let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).map_or(String::new(), |v| number(*v));
         cells.extend(metrics.iter().map(|name| value(&summary.metrics, name)));
         cells.extend(floors.iter().map(|name| value(&summary.floors, name)));
@@ -168,12 +169,12 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[0],
-            "cell,first,second,seed,rounds,seconds,device,fd_lite0_n8,fd_lite0_n8_std,kid_lite0_n8,leakage_correlation_n8,\
+            "cell,first,second,seed,rounds,seconds,device,version,fd_lite0_n8,fd_lite0_n8_std,kid_lite0_n8,leakage_correlation_n8,\
              leakage_n8,sliced_wasserstein_n8,floor_fd_lite0,false_flags,honest_rounds,true_flags,malicious_rounds,\
              suppressed_after,malicious_weight_last,diverged"
         );
         let device = &example().device;
-        let device = format!("{}/{}", device.engine, device.adapter);
+        let device = format!("{}/{},{}", device.engine, device.adapter, example().version);
         assert_eq!(
             lines[1],
             format!("one,x,\"a,b\",1,3,41.25,{device},116.25,3.0,,0.5,0.125,0.0811,50.0,1,6,2,2,1,0.01,0")

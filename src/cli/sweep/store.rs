@@ -79,6 +79,13 @@ impl Store {
         check_kin(&self.path, sweep)?;
         let cells = self.path.join("cells");
         fs::create_dir_all(&cells).map_err(|e| Error::output(&cells, e))?;
+        for name in entries(&cells)? {
+            // Left where a sweep was killed between a cell's renaming and the marker's removal.
+            let (dir, marker) = (cells.join(&name), cells.join(&name).join(MARKER));
+            if !name.ends_with(".part") && dir.join(summary::FILE).exists() && marker.exists() {
+                fs::remove_file(&marker).map_err(|e| Error::output(&marker, e))?;
+            }
+        }
         replace_file(&self.path.join(SWEEP), sweep.to_toml().as_bytes())?;
         Ok(Store { _lock: Some(lock), ..self })
     }
@@ -133,7 +140,15 @@ impl Store {
         let part = self.part(cell);
         match self.state(cell)? {
             Ok(State::Missing) => {}
-            Ok(State::LeftOver) => fs::remove_dir_all(&part).map_err(|e| Error::output(&part, e))?,
+            Ok(State::LeftOver) => {
+                // Out of the way first: a removal that is itself interrupted leaves nothing that looks like a run.
+                let gone = self.path.join("cells").join(format!(".{}.removed", cell.directory()));
+                if gone.exists() {
+                    fs::remove_dir_all(&gone).map_err(|e| Error::output(&gone, e))?;
+                }
+                fs::rename(&part, &gone).map_err(|e| Error::output(&part, e))?;
+                fs::remove_dir_all(&gone).map_err(|e| Error::output(&gone, e))?;
+            }
             Ok(State::Finished(_)) => return Err(Error::file(&self.cell(cell), "was finished meanwhile")),
             Err(what) => return Err(Error::input(what)),
         }
@@ -234,5 +249,7 @@ fn entries(path: &Path) -> Result<Vec<String>> {
 
 fn is_empty(path: &Path) -> Result<bool> {
     let bad = |e: std::io::Error| Error::file(path, format!("cannot read this directory: {e}"));
-    Ok(fs::read_dir(path).map_err(bad)?.next().is_none())
+    let mut names = fs::read_dir(path).map_err(bad)?;
+    // The marker itself may have been on its way.
+    Ok(names.all(|entry| entry.is_ok_and(|e| e.file_name().to_string_lossy().starts_with(MARKER))))
 }

@@ -264,3 +264,34 @@ fn a_dry_run_lists_and_writes_nothing() {
          honest-s2    2 rounds\nhonest-s1    kept\nattacked-s2  2 rounds\nattacked-s1  2 rounds\n"
     );
 }
+
+#[test]
+fn a_cell_whose_data_will_not_do_is_left_out_and_named() {
+    let fixture = Fixture::new();
+    fixture.write("s.toml", &format!("{GRID}\n[[axis]]\nkey = \"train.batch\"\nvalues = [4096, 8]\n"));
+    let message = fixture.refused(fixture.only("honest"));
+    assert!(message.contains("cell honest-4096-s2: ") && message.contains("cell honest-4096-s1: "), "{message}");
+    assert!(message.contains("train.batch 4096: client 0 holds"), "{message}");
+    let cells = names(fixture.at("out/cells"));
+    assert!(["honest-8-s1", "honest-8-s2"].iter().all(|name| cells.iter().any(|c| c == name)), "{cells:?}");
+}
+
+#[test]
+fn a_users_own_file_is_never_replaced() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.at("out")).unwrap();
+    fs::copy(fixture.at("base.toml"), fixture.at("out/base.toml")).unwrap();
+    fixture.write("out/sweep.toml", GRID);
+    let message = fixture.refused(SweepArgs { sweep: fixture.at("out/sweep.toml"), ..fixture.args(&[]) });
+    assert!(message.contains("sweep.toml: is not the file of a sweep's directory"), "{message}");
+    assert_eq!(fs::read_to_string(fixture.at("out/sweep.toml")).unwrap(), GRID);
+}
+
+#[test]
+fn the_kept_sweep_runs_again() {
+    let fixture = Fixture::new();
+    run(fixture.only("honest-s1")).unwrap();
+    let again = SweepArgs { sweep: fixture.at("out/sweep.toml"), ..fixture.only("honest") };
+    run(again).unwrap();
+    assert_eq!(names(fixture.at("out/cells")), ["honest-s1", "honest-s2"]);
+}

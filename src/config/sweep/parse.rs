@@ -1,6 +1,6 @@
 //! A sweep's TOML to a [`Sweep`]: unknown keys are refused, all mistakes are collected with their paths.
 
-use super::{Assignment, Axis, AxisValue, MOST_RUNS, RESERVED, Sweep, base, cell_name, product};
+use super::{Assignment, Axis, AxisValue, MOST_RUNS, RESERVED, Sweep, base, base_file, cell_name, product};
 use crate::config::{Problems, keys, set};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -39,7 +39,8 @@ pub(super) fn sweep(table: &Table, folder: Option<&Path>, problems: &mut Problem
     let set = assigned(table, "", problems);
     let axes = axes(table, problems);
     cross_check(&axes, seeds.len(), problems);
-    Some(Sweep { name: name?, base: base_name?, seeds, set, axes, draft: draft? })
+    let base_file = base_name.as_deref().and_then(|name| base_file(name, folder));
+    Some(Sweep { name: name?, base: base_name?, seeds, set, axes, draft: draft?, base_file })
 }
 
 /// Refuses keys other than `allowed`.

@@ -241,7 +241,9 @@ fn what_is_stored_reads_back_and_is_told_from_other_sweeps() {
     assert!(other.continues(&stored).unwrap_err().contains("the sweep `grid`, not to `other`"));
     let axes = parse(&GRID.replace("\"attack\"", "\"a\"")).unwrap();
     assert!(axes.continues(&stored).unwrap_err().contains("has the axes [\"attack\", \"train.lr\"]"));
-    assert!(sweep.continues("name = =").is_err());
+    assert!(sweep.continues(&format!("{KEPT}name = =")).is_err());
+    let own = stored.strip_prefix(KEPT).unwrap();
+    assert!(sweep.continues(own).unwrap_err().contains("somebody's own"));
 }
 
 #[test]

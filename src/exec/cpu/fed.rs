@@ -51,7 +51,7 @@ pub fn batch_mean(words: &[u32], args: &Args) {
     });
 }
 
-/// y[c] += rate (x[c] - median - y[c]), NaN as 0.
+/// y[c] += rate (x[c] - median - y[c]); NaN as 0 in the median, and no step where x[c] is one.
 pub fn median_deviation(words: &[u32], args: &Args) {
     let p = MedianDeviationParams::from_words(words);
     let (x, clients) = (args.f(0), p.clients as usize);
@@ -70,7 +70,10 @@ pub fn median_deviation(words: &[u32], args: &Args) {
         .collect();
     args.rows_mut(1, p.clients, p.y_stride, p.n).into_par_iter().enumerate().for_each(|(c, y)| {
         for (i, (y, median)) in y.iter_mut().zip(&medians).enumerate() {
-            *y += p.rate * (value(c, i) - median - *y);
+            let own = x[c * p.x_stride as usize + i];
+            if !own.is_nan() {
+                *y += p.rate * (own - median - *y);
+            }
         }
     });
 }

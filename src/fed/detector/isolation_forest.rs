@@ -144,7 +144,7 @@ impl State {
         }
     }
 
-    /// Raises flags where isolated evidence has stayed above the margin, drops those that fell below half of it.
+    /// Raises flags where isolated evidence has stayed above the margin, drops those that fell below its share of [`HOLD`] or [`CONFIRMED_HOLD`].
     fn flag(&mut self, scores: &[f64], rng: &mut HostRng) {
         // Isolated on the harmful side: how far the exemplary ones stand apart is no matter.
         let points: Vec<Vec<f32>> = scores.iter().map(|s| vec![s.max(0.0) as f32]).collect();

@@ -21,7 +21,8 @@ crate::params! {
 }
 
 /// y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i]): the exponential average of each client's deviation from the
-/// median over all clients (the mean of the two middle values where they are even in number). A NaN counts as 0.
+/// median over all clients (the mean of the two middle values where they are even in number). A NaN counts as 0 in
+/// the median and leaves its own y as it is.
 pub struct MedianDeviation;
 
 impl Kernel for MedianDeviation {
@@ -67,11 +68,15 @@ impl Kernel for MedianDeviation {
         if i >= p.n as usize {
             return None;
         }
+        let own = inputs.f(0, c * p.x_stride as usize + i);
+        if own.is_nan() {
+            return None;
+        }
         let value = |c: usize| Some(inputs.f(0, c * p.x_stride as usize + i)).filter(|v| !v.is_nan()).unwrap_or(0.0);
         let mut sorted: Vec<f64> = (0..p.clients as usize).map(value).collect();
         sorted.sort_by(f64::total_cmp);
         let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-        let (own, before, rate) = (value(c), inputs.f(1, index), p.rate as f64);
+        let (before, rate) = (inputs.f(1, index), p.rate as f64);
         let magnitude = before.abs() + rate * (own.abs() + 0.5 * (low.abs() + high.abs()) + before.abs());
         Some(Eval::within(before + rate * (own - 0.5 * (low + high) - before), gamma(5) * magnitude))
     }
