@@ -17,7 +17,7 @@ use store::{State, Store};
 /// Arguments of `fedgan sweep`.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
-    /// Sweep file (TOML), or a built-in one: `ten-cells`, `ten-cells-small`, `strong-attack`.
+    /// Sweep file (TOML), or a built-in one: `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`.
     pub sweep: PathBuf,
     /// The sweep's directory; finished cells in it are kept [default: sweeps/NAME].
     #[arg(long, value_name = "DIR")]

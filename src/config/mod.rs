@@ -33,9 +33,10 @@ pub static BUILTIN: [(&str, &str); 5] = [
 ];
 
 /// The sweeps that the binary carries, by name.
-pub static SWEEPS: [(&str, &str); 3] = [
+pub static SWEEPS: [(&str, &str); 4] = [
     ("ten-cells", include_str!("../../assets/experiments/ten-cells.toml")),
     ("ten-cells-small", include_str!("../../assets/experiments/ten-cells-small.toml")),
+    ("detection", include_str!("../../assets/experiments/detection.toml")),
     ("strong-attack", include_str!("../../assets/experiments/strong-attack.toml")),
 ];
 

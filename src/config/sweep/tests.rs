@@ -295,3 +295,12 @@ fn the_built_in_search_pairs_every_changed_training_with_its_honest_run() {
         assert_eq!(honest.iter().filter(same).count(), 1, "{:?}", attacked.train);
     }
 }
+
+#[test]
+fn the_built_in_detection_sweep_has_a_hundred_rounds_after_the_warm_up() {
+    let cells = Sweep::read(Path::new("detection")).unwrap().cells().unwrap();
+    assert_eq!(cells.len(), 30);
+    for plan in cells.iter().map(|c| &c.plan) {
+        assert_eq!(plan.detection.warmup().map(|w| plan.rounds - w - 1), Some(100));
+    }
+}
