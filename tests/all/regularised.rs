@@ -38,6 +38,8 @@ fn differs_little(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
             for (g, w) in got.iter().zip(want) {
                 assert!((g - w).abs() <= 1e-4 * w.abs() + 1e-6, "{name}: loss {g} against {w}");
             }
+            let [want, got] = [&want_report, &got_report].map(|r| r.clients[client as usize].penalty);
+            assert!(want > 0.0 && (got - want).abs() <= 1e-4 * want, "{name}: penalty {got} against {want}");
         }
     }
 }
