@@ -3,7 +3,7 @@
 use super::cells::Cell;
 use super::load::Run;
 use super::names::Name;
-use super::svg::{Chart, Level, Line, Style, join, plain_swatch, shown, swatch};
+use super::svg::{COLOURS, Chart, Level, Line, Style, join, plain_swatch, shown, swatch};
 use super::table::{columns, floor};
 use super::text::{count, escape};
 use crate::report::rates::SUPPRESSED;
@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 /// Colours by meaning: G and honest clients, D and malicious ones.
 const FIRST: usize = 0;
 const SECOND: usize = 1;
+/// Bands of more cells than this in one chart hide each other.
+const MOST_BANDS: usize = 4;
 
 /// A chart with its caption.
 struct Figure {
@@ -124,9 +126,9 @@ fn share(figures: &mut [Figure], groups: &[String], from_zero: bool) {
     }
 }
 
-/// Look of a cell's line in charts of all cells.
+/// Look of a cell's line in charts of all cells; where colours come again, lines are broken.
 fn style(cell: usize) -> Style {
-    Style { colour: cell, mark: Some(cell), dashed: false }
+    Style { colour: cell, mark: Some(cell), dashed: (cell / COLOURS) % 2 == 1 }
 }
 
 /// One metric over evaluation rounds, a line a cell.
@@ -143,6 +145,9 @@ fn distance(cells: &[Cell], name: &Name) -> Figure {
         let at = |round: usize| values.iter().filter(|v| v.0 == round).map(|v| v.1).collect();
         lines.push(spread(rounds.iter().map(|r| (*r as f64, at(*r))), style(index)));
         floors.extend(floor(cell, name).filter(|_| !rounds.is_empty()).map(|f| (index, f.value)));
+    }
+    if cells.len() > MOST_BANDS {
+        lines.iter_mut().for_each(|s| s.line.band.clear());
     }
     // Cells of the same images have the same floor, which then is nobody's.
     let one = floors.iter().all(|f| f.1 == floors[0].1);
@@ -193,6 +198,10 @@ pub fn section(cells: &[Cell]) -> String {
     let mut labels: Vec<(String, String)> = cells.iter().enumerate().map(label).collect();
     let floor = "floor: real images against real ones (or the threshold), mean over seeds";
     labels.push((plain_swatch("level"), floor.into()));
+    let bands = match cells.len() > MOST_BANDS {
+        true => format!("; no bands, which of more than {MOST_BANDS} cells would hide each other"),
+        false => "; bands are the least and greatest seed".into(),
+    };
     let distances = if distances.is_empty() {
         "<p>No run has an evaluation.</p>".to_string()
     } else {
@@ -201,7 +210,7 @@ pub fn section(cells: &[Cell]) -> String {
     format!(
         "<h3>Losses</h3>\n<p>Mean over clients and seeds; bands are the least and greatest mean of a seed. Charts of the same \
          loss share their axes.</p>\n{}{}<h3>Weights</h3>\n<p>Mean, least and greatest over clients and seeds.</p>\n{}{}\
-         <h3>Metrics over evaluation rounds</h3>\n<p>Mean over seeds; bands are the least and greatest seed.</p>\n{distances}",
+         <h3>Metrics over evaluation rounds</h3>\n<p>Mean over seeds{bands}.</p>\n{distances}",
         legend(&[(solid(FIRST), "generator"), (broken(SECOND), "discriminator, mean of its real and fake half")]),
         grid(&loss),
         legend(&[
@@ -269,5 +278,24 @@ mod tests {
         let (html, all) = tags(&inputs);
         assert!(html.contains(">1 value left out: not finite, or huge<") && !html.contains("unfinished"), "{html}");
         assert!(!all.contains("unfinished"), "{all}");
+    }
+    #[test]
+    fn many_cells_have_lines_that_differ_and_no_bands() {
+        let looks: Vec<Style> = (0..10).map(style).collect();
+        let alike = |(i, a): (usize, &Style)| {
+            looks[..i].iter().any(|b| (a.colour % COLOURS, a.dashed) == (b.colour % COLOURS, b.dashed))
+        };
+        assert!(!looks.iter().enumerate().any(alike));
+        let f = Fixture::new();
+        for cell in 0..5u64 {
+            (1..3).for_each(|seed| f.run(&format!("{cell}{seed}"), seed, &format!("[train]\nlr = {cell}\n"), 4));
+        }
+        let dirs: Vec<_> = (0..5).flat_map(|c| [1, 2].map(|s| f.path(&format!("{c}{s}")))).collect();
+        let inputs = load(&dirs, &plan).unwrap();
+        let cells = group(&inputs, &mut Vec::new());
+        let name = &columns(inputs.runs.iter())[0];
+        let bands = |n: usize| distance(&cells[..n], name).chart.lines.iter().map(|l| l.band.len()).sum::<usize>();
+        assert_eq!((bands(4), bands(5)), (4, 0));
+        assert!(section(&cells).contains("no bands") && !section(&cells[..4]).contains("no bands"));
     }
 }

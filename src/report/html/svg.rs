@@ -9,8 +9,10 @@ const RIGHT: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
 /// Width of a character of the tick labels.
 const CHARACTER: f64 = 6.8;
-/// Colours of the style sheet (Okabe-Ito without yellow): c0 to c6.
-pub const COLOURS: usize = 7;
+/// Colours of the style sheet (Okabe-Ito without yellow, and one blue): c0 to c5.
+pub const COLOURS: usize = 6;
+/// Characters of a vertical label that fit beside the axis.
+const LABEL: usize = 32;
 /// Values beyond this come from divergence and have no place on a readable axis.
 const LARGEST: f64 = 1e30;
 /// A span below this is none: steps of it would be subnormal or 0.
@@ -169,7 +171,7 @@ impl Frame {
         let (middle, height) = ((self.left + right) / 2.0, (TOP + foot) / 2.0);
         out += &format!("<path class=\"axis\" d=\"M{:.1} {foot:.1}H{right:.1}\"/>\n", self.left);
         out += &format!("<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">rounds</text>\n", SIZE.1 - 8.0);
-        let y_label = escape(y_label);
+        let y_label = escape(&cut(y_label, LABEL));
         out + &format!(
             "<text transform=\"translate(14 {height:.1}) rotate(-90)\" text-anchor=\"middle\">{y_label}</text>\n"
         )
@@ -200,6 +202,14 @@ impl Frame {
         }
         let (colour, dashed) = (line.style.colour % COLOURS, if line.style.dashed { " dashed" } else { "" });
         format!("<path class=\"line c{colour}{dashed}\" d=\"{d}\"/>\n<path class=\"mark c{colour}\" d=\"{marks}\"/>\n")
+    }
+}
+
+/// At most `most` characters, with an ellipsis where there are more.
+fn cut(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most - 1).chain(['\u{2026}']).collect(),
+        false => text.into(),
     }
 }
 
@@ -356,6 +366,7 @@ mod tests {
         let d = svg.split("class=\"line c0\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!((d.matches('M').count(), d.matches('L').count()), (2, 1), "{d}");
         assert_eq!(Chart::default().svg(), "");
+        assert_eq!([cut("KID, half", 9), cut("KID, half", 8)], ["KID, half", "KID, ha\u{2026}"]);
     }
 
     #[test]
