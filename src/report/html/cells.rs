@@ -25,20 +25,21 @@ impl<'a> Cell<'a> {
     }
 }
 
+type Plan = BTreeMap<String, String>;
+
+/// What the runs of a cell have in common: the plan and, in a sweep, its directory and the cell's name.
 #[derive(PartialEq)]
-enum Key<'a> {
-    Sweep(&'a Path, &'a str),
-    Plan(&'a BTreeMap<String, String>),
+struct Key<'a> {
+    sweep: Option<(&'a Path, &'a str)>,
+    plan: &'a Plan,
 }
 
 fn key(run: &Run) -> Key<'_> {
-    match &run.cell {
-        Some((sweep, name)) => Key::Sweep(sweep, name),
-        None => Key::Plan(&run.plan.keys),
-    }
+    Key { sweep: run.cell.as_ref().map(|(sweep, name)| (sweep.as_path(), name.as_str())), plan: &run.plan.keys }
 }
 
-/// Puts runs into cells, in the order of their first runs; remarks on seeds that come twice.
+/// Puts runs into cells, in the order of their first runs; remarks on seeds that come twice and on cells of a sweep whose
+/// runs have different plans.
 pub fn group<'a>(inputs: &'a Inputs, remarks: &mut Vec<String>) -> Vec<Cell<'a>> {
     let mut groups: Vec<(Key, Vec<&Run>)> = Vec::new();
     for run in &inputs.runs {
@@ -48,7 +49,9 @@ pub fn group<'a>(inputs: &'a Inputs, remarks: &mut Vec<String>) -> Vec<Cell<'a>>
             None => groups.push((key, vec![run])),
         }
     }
-    let labels = labels(&groups);
+    let keys: Vec<&Key> = groups.iter().map(|(key, _)| key).collect();
+    let names: Vec<&str> = groups.iter().map(|(_, runs)| runs[0].plan.name.as_str()).collect();
+    let labels = labels(&keys, &names, remarks);
     let cell = |((_, mut runs), label): ((Key, Vec<&'a Run>), String)| {
         // Of equal seeds the finished run comes first.
         runs.sort_by_key(|r| (r.plan.seed, !r.is_finished()));
@@ -71,59 +74,61 @@ fn once(runs: &mut Vec<&Run>, label: &str, remarks: &mut Vec<String>) {
     });
 }
 
-fn labels(groups: &[(Key, Vec<&Run>)]) -> Vec<String> {
-    let loose: Vec<&BTreeMap<String, String>> =
-        groups.iter().filter(|(k, _)| matches!(k, Key::Plan(_))).map(|(_, runs)| &runs[0].plan.keys).collect();
-    let mut keys = differing(&loose);
-    shorten(&mut keys, &loose);
-    let mut taken = BTreeSet::new();
-    let mut labels = Vec::new();
-    for (key, runs) in groups {
-        let label = match key {
-            Key::Sweep(_, name) => name.to_string(),
-            Key::Plan(_) if loose.len() == 1 => runs[0].plan.name.clone(),
-            Key::Plan(plan) => of_keys(&keys, plan),
+/// A label for every key; `names` are those of their experiments.
+fn labels(keys: &[&Key], names: &[&str], remarks: &mut Vec<String>) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for (i, key) in keys.iter().enumerate() {
+        let kin: Vec<&Plan> = keys.iter().filter(|k| k.sweep == key.sweep).map(|k| k.plan).collect();
+        let telling = shortened(differing(&kin), &kin);
+        let mut label = match key.sweep {
+            Some((_, name)) if kin.len() == 1 => name.to_string(),
+            Some((_, name)) => format!("{name}, {}", of_keys(&telling, key.plan)),
+            None if kin.len() == 1 => names[i].to_string(),
+            None => of_keys(&telling, key.plan),
         };
-        let label = match key {
-            Key::Sweep(sweep, name) if taken.contains(&label) => {
-                format!("{}/{name}", sweep.file_name().unwrap_or_default().to_string_lossy())
+        if let Some((sweep, name)) = key.sweep {
+            if kin.len() > 1 && keys[..i].iter().all(|k| k.sweep != key.sweep) {
+                let (dir, n, telling) = (sweep.display(), kin.len(), telling.join(", "));
+                remarks.push(format!("{dir}: runs of \"{name}\" have {n} different plans ({telling}), a cell each"));
             }
-            _ => label,
-        };
+            if labels.contains(&label) {
+                label = format!("{}/{label}", sweep.file_name().unwrap_or_default().to_string_lossy());
+            }
+        }
         let unique = (1..).map(|i| if i == 1 { label.clone() } else { format!("{label} ({i})") });
-        let label = unique.into_iter().find(|l| !taken.contains(l)).unwrap_or(label);
-        taken.insert(label.clone());
+        let label = unique.into_iter().find(|l| !labels.contains(l)).unwrap_or(label);
         labels.push(label);
     }
     labels
 }
 
 /// `attack.malicious=[0], train.lr=0.1`; keys that the plan does not have are left out, unless none would be left.
-fn of_keys(keys: &[String], plan: &BTreeMap<String, String>) -> String {
+fn of_keys(keys: &[String], plan: &Plan) -> String {
     let present: Vec<String> = keys.iter().filter_map(|k| Some(format!("{k}={}", plan.get(k)?))).collect();
     if present.is_empty() { format!("no {}", keys.join(", ")) } else { present.join(", ") }
 }
 
 /// The keys whose values (or absence) are not the same everywhere, sorted.
-pub fn differing(plans: &[&BTreeMap<String, String>]) -> Vec<String> {
+pub fn differing(plans: &[&Plan]) -> Vec<String> {
     let all: BTreeSet<&String> = plans.iter().flat_map(|p| p.keys()).collect();
     let differs = |key: &&String| plans.iter().any(|p| p.get(*key) != plans[0].get(*key));
     all.into_iter().filter(differs).cloned().collect()
 }
 
 /// Drops keys that some plans do not have (such as those of a detector) where the others tell the cells apart as well.
-fn shorten(keys: &mut Vec<String>, plans: &[&BTreeMap<String, String>]) {
+fn shortened(mut keys: Vec<String>, plans: &[&Plan]) -> Vec<String> {
     let kinds = |keys: &[String]| {
-        let values = |p: &&BTreeMap<String, String>| keys.iter().map(|k| p.get(k).cloned()).collect::<Vec<_>>();
+        let values = |p: &&Plan| keys.iter().map(|k| p.get(k).cloned()).collect::<Vec<_>>();
         plans.iter().map(values).collect::<BTreeSet<_>>().len()
     };
-    let all = kinds(keys);
+    let all = kinds(&keys);
     for key in keys.clone() {
         let rest: Vec<String> = keys.iter().filter(|k| **k != key).cloned().collect();
         if plans.iter().any(|p| !p.contains_key(&key)) && kinds(&rest) == all {
-            *keys = rest;
+            keys = rest;
         }
     }
+    keys
 }
 
 #[cfg(test)]
@@ -138,7 +143,8 @@ mod tests {
     fn grouped(runs: &[(&str, u64, &str)]) -> (Vec<(String, Vec<u64>)>, Vec<String>) {
         let f = Fixture::new();
         runs.iter().for_each(|(name, seed, more)| f.run(name, *seed, more, 2));
-        let dirs: Vec<_> = runs.iter().map(|(name, ..)| f.path(name.split("/cells/").next().unwrap())).collect();
+        let mut dirs: Vec<_> = runs.iter().map(|(name, ..)| f.path(name.split("/cells/").next().unwrap())).collect();
+        dirs.dedup();
         let inputs = load(&dirs, &plan).unwrap();
         let mut remarks = Vec::new();
         let cells = group(&inputs, &mut remarks);
@@ -179,6 +185,19 @@ mod tests {
         let (cells, _) = grouped(&[("one/cells/x-s1", 1, ""), ("two/cells/x-s1", 1, ""), ("run", 5, "")]);
         let labels: Vec<&str> = cells.iter().map(|c| c.0.as_str()).collect();
         assert_eq!(labels, ["x", "two/x", "test"]);
+    }
+
+    /// A sweep whose `[set]` was changed and run again for other seeds.
+    #[test]
+    fn changed_plans_of_one_cell_keep_apart() {
+        let later = "[train]\nlr = 0.1\n";
+        let runs =
+            [("s/cells/x-s1", 1, ""), ("s/cells/x-s2", 2, later), ("s/cells/x-s3", 3, ""), ("s/cells/y-s1", 1, "")];
+        let (cells, remarks) = grouped(&runs);
+        let expected = [("x, no train.lr", vec![1, 3]), ("x, train.lr=0.1", vec![2]), ("y", vec![1])];
+        assert_eq!(cells, expected.map(|(l, s)| (l.to_string(), s)));
+        let told: Vec<&String> = remarks.iter().filter(|r| r.contains("2 different plans (train.lr)")).collect();
+        assert!(told.len() == 1 && told[0].contains("runs of \"x\""), "{remarks:?}");
     }
 
     #[test]

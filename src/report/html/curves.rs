@@ -3,9 +3,9 @@
 use super::cells::Cell;
 use super::load::Run;
 use super::names::Name;
-use super::svg::{Chart, Level, Line, Style, join, plain_swatch, swatch};
+use super::svg::{COLOURS, Chart, Level, Line, Style, join, plain_swatch, shown, swatch};
 use super::table::{columns, floor};
-use super::text::escape;
+use super::text::{count, escape};
 use crate::report::rates::SUPPRESSED;
 use crate::report::{ClientRecord, RoundRecord};
 use std::collections::BTreeSet;
@@ -13,18 +13,51 @@ use std::collections::BTreeSet;
 /// Colours by meaning: G and honest clients, D and malicious ones.
 const FIRST: usize = 0;
 const SECOND: usize = 1;
+/// Bands of more cells than this in one chart hide each other.
+const MOST_BANDS: usize = 4;
 
 /// A chart with its caption.
 struct Figure {
     caption: String,
     chart: Chart,
+    /// Whether it shows runs that are not finished.
+    unfinished: bool,
+    /// Values without a place on an axis.
+    left_out: usize,
 }
 
-/// Mean, least and greatest of the finite values at each x.
-fn spread(x_values: impl Iterator<Item = (f64, Vec<f64>)>, style: Style) -> Line {
-    let mut line = Line { style, ..Default::default() };
+impl Figure {
+    fn new(caption: &str, chart: Chart, spreads: Vec<Spread>, unfinished: bool) -> Figure {
+        let left_out = spreads.iter().map(|s| s.left_out).sum();
+        let lines = spreads.into_iter().map(|s| s.line).collect();
+        Figure { caption: caption.into(), chart: Chart { lines, ..chart }, unfinished, left_out }
+    }
+
+    fn html(&self) -> String {
+        let tag = |text: &str| format!(" <span class=\"tag warn\">{text}</span>");
+        let unfinished = if self.unfinished { tag("unfinished runs") } else { String::new() };
+        let left_out = match self.left_out {
+            0 => String::new(),
+            n => tag(&format!("{} left out: not finite, or huge", count(n, "value"))),
+        };
+        let svg = self.chart.svg();
+        let inside = if svg.is_empty() { "<p>Nothing to draw.</p>".to_string() } else { svg };
+        format!("<figure><figcaption>{}{unfinished}{left_out}</figcaption>{inside}</figure>\n", escape(&self.caption))
+    }
+}
+
+/// A line, and how many values it leaves out.
+struct Spread {
+    line: Line,
+    left_out: usize,
+}
+
+/// Mean, least and greatest of the values at each x that can be shown.
+fn spread(x_values: impl Iterator<Item = (f64, Vec<f64>)>, style: Style) -> Spread {
+    let (mut line, mut left_out) = (Line { style, ..Default::default() }, 0);
     for (x, values) in x_values {
-        let finite: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+        let finite: Vec<f64> = values.iter().copied().filter(|v| shown(*v)).collect();
+        left_out += values.len() - finite.len();
         let mean = finite.iter().sum::<f64>() / finite.len() as f64;
         line.points.push((x, mean));
         if finite.len() > 1 {
@@ -32,11 +65,15 @@ fn spread(x_values: impl Iterator<Item = (f64, Vec<f64>)>, style: Style) -> Line
             line.band.push((x, end(f64::min), end(f64::max)));
         }
     }
-    line
+    Spread { line, left_out }
+}
+
+fn is_unfinished(cell: &Cell) -> bool {
+    cell.runs.iter().any(|r| !r.is_finished())
 }
 
 /// A line over rounds: what `pick` takes of each run's round, of all runs of the cell.
-fn over_rounds(cell: &Cell, style: Style, pick: impl Fn(&RoundRecord) -> Vec<f64>) -> Line {
+fn over_rounds(cell: &Cell, style: Style, pick: impl Fn(&RoundRecord) -> Vec<f64>) -> Spread {
     let last = cell.runs.iter().map(|r| r.done()).max().unwrap_or(0);
     let at = |round: usize| cell.runs.iter().filter_map(|r| r.records.get(round)).flat_map(&pick).collect();
     spread((0..last).map(|round| ((round + 1) as f64, at(round))), style)
@@ -49,7 +86,8 @@ fn losses(cell: &Cell) -> Figure {
         over_rounds(cell, style(SECOND, true), |r| vec![r.mean_losses().1]),
     ];
     let title = format!("generator and discriminator loss per round, {}", cell.label);
-    Figure { caption: cell.label.clone(), chart: Chart { title, y_label: "loss".into(), lines, ..Default::default() } }
+    let chart = Chart { title, y_label: "loss".into(), ..Default::default() };
+    Figure::new(&cell.label, chart, lines, is_unfinished(cell))
 }
 
 fn weights(cell: &Cell) -> Figure {
@@ -70,8 +108,8 @@ fn weights(cell: &Cell) -> Figure {
     let title = format!("weights of honest and malicious clients per round, {}", cell.label);
     // Verdicts come after round `warmup`, counted from 0: after warmup + 1 rounds.
     let upright = plan.warmup.map(|w| f64::from(w) + 1.0);
-    let chart = Chart { title, y_label: "weight".into(), lines, levels, upright, ..Default::default() };
-    Figure { caption: cell.label.clone(), chart }
+    let chart = Chart { title, y_label: "weight".into(), levels, upright, ..Default::default() };
+    Figure::new(&cell.label, chart, lines, is_unfinished(cell))
 }
 
 /// Charts to be compared share their axes: all of them in x, those of one `group` in y.
@@ -88,9 +126,9 @@ fn share(figures: &mut [Figure], groups: &[String], from_zero: bool) {
     }
 }
 
-/// Look of a cell's line in charts of all cells.
+/// Look of a cell's line in charts of all cells; where colours come again, lines are broken.
 fn style(cell: usize) -> Style {
-    Style { colour: cell, mark: Some(cell), dashed: false }
+    Style { colour: cell, mark: Some(cell), dashed: (cell / COLOURS) % 2 == 1 }
 }
 
 /// One metric over evaluation rounds, a line a cell.
@@ -108,36 +146,29 @@ fn distance(cells: &[Cell], name: &Name) -> Figure {
         lines.push(spread(rounds.iter().map(|r| (*r as f64, at(*r))), style(index)));
         floors.extend(floor(cell, name).filter(|_| !rounds.is_empty()).map(|f| (index, f.value)));
     }
+    if cells.len() > MOST_BANDS {
+        lines.iter_mut().for_each(|s| s.line.band.clear());
+    }
     // Cells of the same images have the same floor, which then is nobody's.
     let one = floors.iter().all(|f| f.1 == floors[0].1);
     let level = |(index, y): &(usize, f64)| Level { y: *y, colour: Some(*index).filter(|_| !one) };
     let levels = floors.iter().take(if one { 1 } else { floors.len() }).map(level).collect();
     let (detail, short) = (name.detail(), name.short());
     let caption = if detail.is_empty() { short.clone() } else { format!("{short} ({detail})") };
-    let chart = Chart {
-        title: format!("{caption} over evaluation rounds"),
-        y_label: short,
-        lines,
-        levels,
-        ..Default::default()
-    };
-    Figure { caption, chart }
+    let chart =
+        Chart { title: format!("{caption} over evaluation rounds"), y_label: short, levels, ..Default::default() };
+    let has = |run: &&Run| run.records.iter().any(|r| r.extra.contains_key(&name.full));
+    let unfinished = cells.iter().flat_map(|c| &c.runs).any(|run| !run.is_finished() && has(run));
+    Figure::new(&caption, chart, lines, unfinished)
 }
 
-fn grid(figures: &[Figure], unfinished: &[bool]) -> String {
-    let mut out = String::from("<div class=\"charts\">\n");
-    for (i, figure) in figures.iter().enumerate() {
-        let tag =
-            if unfinished.get(i) == Some(&true) { " <span class=\"tag warn\">unfinished runs</span>" } else { "" };
-        let svg = figure.chart.svg();
-        let inside = if svg.is_empty() { "<p>No round yet.</p>".to_string() } else { svg };
-        out += &format!("<figure><figcaption>{}{tag}</figcaption>{inside}</figure>\n", escape(&figure.caption));
-    }
-    out + "</div>\n"
+fn grid(figures: &[Figure]) -> String {
+    let figures: String = figures.iter().map(Figure::html).collect();
+    format!("<div class=\"charts\">\n{figures}</div>\n")
 }
 
-fn legend(items: &[(String, &str)]) -> String {
-    let item = |(swatch, text): &(String, &str)| format!("<li>{swatch} {}</li>", escape(text));
+fn legend<T: AsRef<str>>(items: &[(String, T)]) -> String {
+    let item = |(swatch, text): &(String, T)| format!("<li>{swatch} {}</li>", escape(text.as_ref()));
     format!("<ul class=\"legend\">{}</ul>\n", items.iter().map(item).collect::<String>())
 }
 
@@ -151,7 +182,6 @@ fn broken(colour: usize) -> String {
 
 /// All curves.
 pub fn section(cells: &[Cell]) -> String {
-    let unfinished: Vec<bool> = cells.iter().map(|c| c.runs.iter().any(|r| !r.is_finished())).collect();
     let kinds: Vec<String> =
         cells.iter().map(|c| c.first().plan.keys.get("train.loss").cloned().unwrap_or_default()).collect();
     let all = vec![String::new(); cells.len()];
@@ -161,27 +191,35 @@ pub fn section(cells: &[Cell]) -> String {
     share(&mut weight, &all, true);
     let names = columns(cells.iter().flat_map(|c| c.runs.iter().copied()));
     let distances: Vec<Figure> = names.iter().map(|n| distance(cells, n)).collect();
-    let labels: Vec<(String, &str)> =
-        cells.iter().enumerate().map(|(i, c)| (swatch(style(i)), c.label.as_str())).collect();
-    let floor = [(plain_swatch("level"), "floor: real images against real ones (or the threshold), mean over seeds")];
+    let label = |(i, c): (usize, &Cell)| {
+        let unfinished = if is_unfinished(c) { " (with unfinished runs)" } else { "" };
+        (swatch(style(i)), format!("{}{unfinished}", c.label))
+    };
+    let mut labels: Vec<(String, String)> = cells.iter().enumerate().map(label).collect();
+    let floor = "floor: real images against real ones (or the threshold), mean over seeds";
+    labels.push((plain_swatch("level"), floor.into()));
+    let bands = match cells.len() > MOST_BANDS {
+        true => format!("; no bands, which of more than {MOST_BANDS} cells would hide each other"),
+        false => "; bands are the least and greatest seed".into(),
+    };
     let distances = if distances.is_empty() {
         "<p>No run has an evaluation.</p>".to_string()
     } else {
-        legend(&[&labels[..], &floor].concat()) + &grid(&distances, &[])
+        legend(&labels) + &grid(&distances)
     };
     format!(
         "<h3>Losses</h3>\n<p>Mean over clients and seeds; bands are the least and greatest mean of a seed. Charts of the same \
          loss share their axes.</p>\n{}{}<h3>Weights</h3>\n<p>Mean, least and greatest over clients and seeds.</p>\n{}{}\
-         <h3>Metrics over evaluation rounds</h3>\n<p>Mean over seeds; bands are the least and greatest seed.</p>\n{distances}",
+         <h3>Metrics over evaluation rounds</h3>\n<p>Mean over seeds{bands}.</p>\n{distances}",
         legend(&[(solid(FIRST), "generator"), (broken(SECOND), "discriminator, mean of its real and fake half")]),
-        grid(&loss, &unfinished),
+        grid(&loss),
         legend(&[
             (solid(FIRST), "honest clients"),
             (broken(SECOND), "malicious clients"),
             (plain_swatch("level"), "limit of suppression, 0.2 / clients"),
             (plain_swatch("upright"), "end of the warm-up"),
         ]),
-        grid(&weight, &unfinished),
+        grid(&weight),
     )
 }
 
@@ -195,7 +233,8 @@ mod tests {
     #[test]
     fn lines_are_means_and_bands_extremes() {
         let values = [(1.0, vec![1.0, 3.0, f64::NAN]), (2.0, vec![4.0]), (3.0, vec![])];
-        let line = spread(values.into_iter(), Style::default());
+        let Spread { line, left_out } = spread(values.into_iter(), Style::default());
+        assert_eq!(left_out, 1);
         assert_eq!(line.points[..2], [(1.0, 2.0), (2.0, 4.0)]);
         assert!(line.points[2].1.is_nan());
         assert_eq!(line.band, [(1.0, 1.0, 3.0)]);
@@ -218,5 +257,45 @@ mod tests {
         let kid = distance(&cells, &names[0]).chart;
         assert_eq!((kid.lines[0].points[0], kid.lines[0].band[0]), ((4.0, 0.1875), (4.0, 0.125, 0.25)));
         assert_eq!(kid.levels, [Level { y: 0.0625, colour: None }], "one floor for all");
+    }
+    #[test]
+    fn charts_of_metrics_tell_of_unfinished_runs_and_missing_values() {
+        let f = Fixture::new();
+        f.run("a", 1, "", 4);
+        f.run("b", 2, "", 4);
+        std::fs::remove_file(f.path("b/summary.json")).unwrap();
+        let mut inputs = load(&["a", "b"].map(|n| f.path(n)), &plan).unwrap();
+        let tags = |inputs: &super::super::Inputs| {
+            let cells = group(inputs, &mut Vec::new());
+            let name = &columns(inputs.runs.iter())[0];
+            (distance(&cells, name).html(), section(&cells))
+        };
+        let (html, all) = tags(&inputs);
+        assert!(html.contains(">unfinished runs<") && !html.contains("left out"), "{html}");
+        assert!(all.contains("test (with unfinished runs)"), "{all}");
+        inputs.runs[1].saved = true;
+        inputs.runs[1].records[3].extra.iter_mut().for_each(|(_, v)| *v = f64::NAN);
+        let (html, all) = tags(&inputs);
+        assert!(html.contains(">1 value left out: not finite, or huge<") && !html.contains("unfinished"), "{html}");
+        assert!(!all.contains("unfinished"), "{all}");
+    }
+    #[test]
+    fn many_cells_have_lines_that_differ_and_no_bands() {
+        let looks: Vec<Style> = (0..10).map(style).collect();
+        let alike = |(i, a): (usize, &Style)| {
+            looks[..i].iter().any(|b| (a.colour % COLOURS, a.dashed) == (b.colour % COLOURS, b.dashed))
+        };
+        assert!(!looks.iter().enumerate().any(alike));
+        let f = Fixture::new();
+        for cell in 0..5u64 {
+            (1..3).for_each(|seed| f.run(&format!("{cell}{seed}"), seed, &format!("[train]\nlr = {cell}\n"), 4));
+        }
+        let dirs: Vec<_> = (0..5).flat_map(|c| [1, 2].map(|s| f.path(&format!("{c}{s}")))).collect();
+        let inputs = load(&dirs, &plan).unwrap();
+        let cells = group(&inputs, &mut Vec::new());
+        let name = &columns(inputs.runs.iter())[0];
+        let bands = |n: usize| distance(&cells[..n], name).chart.lines.iter().map(|l| l.band.len()).sum::<usize>();
+        assert_eq!((bands(4), bands(5)), (4, 0));
+        assert!(section(&cells).contains("no bands") && !section(&cells[..4]).contains("no bands"));
     }
 }

@@ -6,7 +6,7 @@ use super::table::scroll;
 use super::text::escape;
 use crate::report::rates::{Rates, SUPPRESSED, wilson};
 
-/// Suppression later than this many rounds after the warm-up is not counted.
+/// Seeds are counted that come to suppression within this many rounds; the rounds are listed whatever they are.
 pub const WITHIN: usize = 15;
 
 /// A run's rates; `None` without a detector.
@@ -26,17 +26,12 @@ fn rate((k, n): (u64, u64)) -> String {
     }
 }
 
-/// Rounds until the last malicious client of a run is suppressed; `None` when one is not.
-fn suppressed(rates: &Rates) -> Option<usize> {
-    rates.suppressed_after.iter().map(|(_, after)| *after).collect::<Option<Vec<_>>>()?.into_iter().max()
-}
-
 fn row(cell: &Cell) -> String {
     let all: Vec<(u64, Rates)> = cell.finished().filter_map(|r| Some((r.plan.seed, rates(r)?))).collect();
     let sum =
         |pick: fn(&Rates) -> (u64, u64)| all.iter().map(|(_, r)| pick(r)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     let attacked: Vec<&(u64, Rates)> = all.iter().filter(|(_, r)| !r.suppressed_after.is_empty()).collect();
-    let after: Vec<(u64, Option<usize>)> = attacked.iter().map(|(seed, r)| (*seed, suppressed(r))).collect();
+    let after: Vec<(u64, Option<usize>)> = attacked.iter().map(|(seed, r)| (*seed, r.suppression())).collect();
     let (seeds, rounds) = if after.is_empty() {
         ("\u{2013}".into(), "\u{2013}".into())
     } else {
@@ -61,13 +56,14 @@ pub fn table(cells: &[Cell]) -> String {
     if watched.is_empty() {
         return "<p>No cell has a detector.</p>".into();
     }
+    let suppressed = format!("seeds suppressed within {WITHIN} rounds");
     let heads = [
         "cell",
         "seeds",
         "honest client-rounds flagged",
         "malicious client-rounds flagged",
-        "seeds suppressed",
-        "rounds to suppression (seed: rounds)",
+        &suppressed,
+        "rounds to suppression, however many (seed: rounds)",
         "least honest weight at the end",
     ];
     let head: String = heads.iter().map(|h| format!("<th scope=\"col\">{h}</th>")).collect();
@@ -76,8 +72,9 @@ pub fn table(cells: &[Cell]) -> String {
         "<p>Over the rounds with verdicts (after the warm-up) of finished runs; malicious client-rounds from the first round of \
          the attack on. Brackets are Wilson 95&#160;% intervals in per cent. They take client-rounds as independent, which \
          flags of successive rounds are not: the intervals of client-rounds are too narrow. A seed is suppressed when the weight \
-         of every malicious client falls below {SUPPRESSED} / clients after at most {WITHIN} rounds with verdicts and stays \
-         there to the end.</p>\n{}",
+         of every malicious client falls below {SUPPRESSED} / clients and stays there to the end; rounds to it are counted from \
+         the first verdict with the attack on. Seeds that come to it within {WITHIN} rounds are counted here; the console and \
+         results.csv have the rounds alone.</p>\n{}",
         scroll(&format!("<tr>{head}</tr>"), &rows)
     )
 }
@@ -101,17 +98,20 @@ mod tests {
         let html = table(&cells);
         // Rounds 1 to 5 give verdicts; flagged and suppressed from round 2 on, that is after one.
         assert!(html.contains("0 of 20") && html.contains("8 of 10") && html.contains("2 of 2"), "{html}");
+        assert!(html.contains("<th scope=\"col\">seeds suppressed within 15 rounds</th>"), "{html}");
         assert!(html.contains("1: 1, 2: 1") && html.matches("<tr>").count() == 2, "{html}");
         assert_eq!(table(&cells[1..]), "<p>No cell has a detector.</p>");
     }
 
     #[test]
-    fn one_client_at_large_is_no_suppression() {
-        let rates = |after: &[Option<usize>]| Rates {
-            suppressed_after: after.iter().copied().enumerate().collect(),
-            ..Default::default()
-        };
-        assert_eq!(suppressed(&rates(&[Some(3), Some(9)])), Some(9));
-        assert_eq!(suppressed(&rates(&[Some(3), None])), None);
+    fn late_suppression_is_listed_and_not_counted() {
+        let f = Fixture::new();
+        let watched = "[attack]\nmalicious = [0]\n[detection]\nkind = \"isolation-forest\"\nwarmup = 0\n";
+        f.run("a", 1, watched, 20);
+        let mut inputs = load(&[f.path("a")], &plan).unwrap();
+        inputs.runs[0].records[16].clients[0].weight = 0.3;
+        let html = table(&group(&inputs, &mut Vec::new()));
+        // Rounds 1 to 16 go by before it stays down.
+        assert!(html.contains("0 of 1") && html.contains("1: 16"), "{html}");
     }
 }

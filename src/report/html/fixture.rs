@@ -33,6 +33,7 @@ impl Fixture {
         std::fs::write(dir.join("metrics.jsonl"), lines.join("\n") + "\n").unwrap();
         let timing = "{\"round\":0,\"seconds\":2.0,\"images_per_second\":50.0}\n";
         std::fs::write(dir.join("timing.jsonl"), timing).unwrap();
+        std::fs::write(dir.join("summary.json"), "{}").unwrap();
         std::fs::write(dir.join("real.png"), png(1)).unwrap();
         std::fs::write(dir.join(format!("grids/round-{rounds:04}.png")), png(seed as u8 + 1)).unwrap();
     }

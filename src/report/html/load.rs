@@ -1,5 +1,6 @@
 //! Run directories and sweep directories as they lie on disk.
 
+use super::order;
 use super::plan::PlanFacts;
 use crate::report::RoundRecord;
 use crate::report::metrics::{TimingRecord, parse_line};
@@ -38,6 +39,8 @@ pub struct Run {
     pub real: Option<Vec<u8>>,
     /// The latest sample grid.
     pub grid: Option<Grid>,
+    /// Whether the run came to writing its networks or its summary, which it does after the last round.
+    pub saved: bool,
     /// Sweep directory and name of the cell within, for a sweep's run.
     pub cell: Option<(PathBuf, String)>,
 }
@@ -48,9 +51,9 @@ impl Run {
         self.records.len()
     }
 
-    /// Whether all rounds of the plan were run.
+    /// Whether all rounds of the plan were run and the results written.
     pub fn is_finished(&self) -> bool {
-        self.done() >= self.plan.rounds
+        self.done() >= self.plan.rounds && self.saved
     }
 
     /// The latest values of evaluation rounds, and the rounds done by then.
@@ -63,7 +66,7 @@ impl Run {
 /// Everything that a page is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// In the order of the command line; a sweep's by directory name.
+    /// In the order of the command line; a sweep's cells as in its `results.csv`, the others after them by directory name.
     pub runs: Vec<Run>,
     /// What a reader must know of them: left out, unfinished, missing.
     pub remarks: Vec<String>,
@@ -99,7 +102,7 @@ pub fn load(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
 /// A run directory with its sweep and cell.
 type Found = (PathBuf, Option<(PathBuf, String)>);
 
-/// The run directories of a sweep, by name.
+/// The run directories of a sweep, in the order of the grid where `results.csv` tells it, else by name.
 fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
     let cells = dir.join("cells");
     if !cells.is_dir() {
@@ -115,6 +118,13 @@ fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
         }
     }
     paths.sort();
+    let order = order::cells(&dir.join("results.csv"), remarks);
+    let place = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        order.iter().position(|cell| cell == cell_name(&name)).unwrap_or(order.len())
+    };
+    // Stable: seeds of a cell, and cells that the table does not have, stay by name.
+    paths.sort_by_cached_key(place);
     let mut found = Vec::new();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -146,10 +156,14 @@ fn read(dir: &Path, cell: Option<(PathBuf, String)>, plan: ReadPlan, remarks: &m
         let (done, rounds) = (records.len(), facts.rounds);
         remark(format!("unfinished, {done} of {rounds} rounds: in curves, pictures and values of runs, in no mean"));
     }
+    let saved = ["summary.json", "generator.safetensors"].iter().any(|file| dir.join(file).is_file());
+    if records.len() >= facts.rounds && !saved {
+        remark("unfinished, neither summary.json nor generator.safetensors was written: in no mean".into());
+    }
     let real = picture(&dir.join("real.png"), remarks);
     let grid = last_grid(dir, records.len(), remarks);
     let timing = timing(&dir.join("timing.jsonl"), remarks);
-    Ok(Run { dir: dir.to_path_buf(), plan: facts, records, timing, real, grid, cell })
+    Ok(Run { dir: dir.to_path_buf(), plan: facts, records, timing, real, grid, saved, cell })
 }
 
 /// The rounds of a run. A last line without its end is what a killed run leaves; any other broken line is an error.
@@ -292,6 +306,22 @@ mod tests {
     }
 
     #[test]
+    fn a_run_without_results_is_unfinished() {
+        let f = Fixture::new();
+        f.run("run", 1, "", 3);
+        let finished = |remarks: usize| {
+            let inputs = load(&[f.path("run")], &plan).unwrap();
+            assert_eq!(inputs.remarks.len(), remarks, "{:?}", inputs.remarks);
+            inputs.runs[0].is_finished()
+        };
+        assert!(finished(0));
+        fs::rename(f.path("run/summary.json"), f.path("run/generator.safetensors")).unwrap();
+        assert!(finished(0), "the networks alone will do");
+        fs::remove_file(f.path("run/generator.safetensors")).unwrap();
+        assert!(!finished(1));
+    }
+
+    #[test]
     fn sweeps_name_their_cells() {
         let f = Fixture::new();
         for (name, seed) in [("sweep/cells/a-s1-s10", 10), ("sweep/cells/b-s2", 2)] {
@@ -303,6 +333,20 @@ mod tests {
         assert_eq!(cells, ["a-s1", "b"]);
         assert!(inputs.remarks[0].contains("b-s3.part: an unfinished run"), "{:?}", inputs.remarks);
         assert!(inputs.remarks[1].contains("given twice"), "{:?}", inputs.remarks);
+        let names = |inputs: &Inputs| -> Vec<String> {
+            inputs.runs.iter().map(|r| r.dir.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(names(&inputs), ["a-s1-s10", "b-s2"]);
+        f.run("sweep/cells/c-s2", 2, "", 2);
+        f.run("sweep/cells/c-s1", 1, "", 2);
+        let table = f.path("sweep/results.csv");
+        fs::write(&table, "cell,seed\nc,1\nb,2\nc,2\n").unwrap();
+        let ordered = load(&[f.path("sweep")], &plan).unwrap();
+        assert_eq!(names(&ordered), ["c-s1", "c-s2", "b-s2", "a-s1-s10"], "cells without a line come last");
+        fs::write(&table, [0xFF, b'c']).unwrap();
+        let unordered = load(&[f.path("sweep")], &plan).unwrap();
+        assert_eq!(names(&unordered), ["a-s1-s10", "b-s2", "c-s1", "c-s2"]);
+        assert!(unordered.remarks.iter().any(|r| r.contains("results.csv: ")), "{:?}", unordered.remarks);
         assert_eq!(cell_name("x-s"), "x-s");
         assert_eq!(cell_name("-s1"), "-s1");
     }

@@ -1,7 +1,7 @@
 //! One self-contained HTML page from run and sweep directories: no script, nothing fetched, the same bytes for the same
 //! directories.
 //!
-//! `load` reads directories, `cells` puts runs together that differ in their seed only, `table`, `detector`, `pictures`
+//! `load` reads directories, `order` reads the order of a sweep's cells, `cells` puts runs together that differ in their seed only, `table`, `detector`, `pictures`
 //! and `curves` make the sections, `page` the page.
 
 pub mod bootstrap;
@@ -10,6 +10,7 @@ mod curves;
 mod detector;
 pub mod load;
 pub mod names;
+mod order;
 mod page;
 mod pictures;
 pub mod plan;

@@ -1,6 +1,6 @@
 //! The page, from head to foot.
 
-use super::bootstrap::RESAMPLES;
+use super::bootstrap::{FEW, RESAMPLES};
 use super::cells::{Cell, differing};
 use super::load::Run;
 use super::table::scroll;
@@ -97,10 +97,12 @@ fn head(cells: &[Cell], remarks: &[String]) -> String {
 fn results(cells: &[Cell]) -> String {
     format!(
         "<p>Last evaluation of finished runs: mean over seeds and 95&#160;% percentile bootstrap interval ({RESAMPLES} resamples of \
-         seeds, fixed seed of its own). \u{2020}: over 2 to 4 seeds, where such an interval is too narrow. Below the line, real \
+         seeds, fixed seed of its own). \u{2020}: over fewer than {FEW} seeds. Percentile intervals over few seeds are too narrow: \
+         of normal data they hold the true mean in about 84&#160;% of cases at 5 seeds and 90&#160;% at 10. Below the line, real \
          images against real ones, where the metric has that; it is comparable at equal numbers of images (n generated or real, \
-         r real), so \"at\" says where they are others. A cell is shaded when it is better than all others, with 5 seeds or more \
-         in each and intervals apart.</p>\n{}<details><summary>Values of each run</summary>\n<p>\u{b1}: spread over the \
+         r real), so \"at\" says where they are others. A cell is shaded when it is better than all others, with {FEW} seeds or \
+         more in each, all of them finite, and intervals apart. This page shows many comparisons, and nothing is corrected for \
+         their number: some will look different by chance.</p>\n{}<details><summary>Values of each run</summary>\n<p>\u{b1}: spread over the \
          metric's own subsets of images, not over seeds.</p>\n{}</details>\n",
         table::main(cells),
         table::runs(cells)
@@ -110,7 +112,8 @@ fn results(cells: &[Cell]) -> String {
 fn differences(cells: &[Cell], reference: usize) -> String {
     format!(
         "<p>Each cell minus <strong>{}</strong>, seed by seed over the seeds of finished runs that both have; mean and interval as \
-         above. Shaded: 5 seeds or more, and the interval does not hold 0.</p>\n{}",
+         above. Shaded: {FEW} seeds or more, all of them finite, and the interval does not hold 0; of 20 differences that are none, one or \
+         two are shaded by chance.</p>\n{}",
         escape(&cells[reference].label),
         table::differences(cells, reference)
     )

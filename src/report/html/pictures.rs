@@ -27,10 +27,11 @@ fn sample(cell: &Cell, run: &Run, caption: &str) -> String {
         Some(grid) => {
             let round = grid.round;
             let alt = format!("Generated images of {}, seed {seed}, after {round} rounds", cell.label);
-            let late = if run.is_finished() && round == run.done() {
-                String::new()
-            } else {
-                format!(" <span class=\"tag warn\">{round} of {} rounds</span>", run.plan.rounds)
+            let rounds = run.plan.rounds;
+            let late = match round == run.done() && round >= rounds {
+                true if run.is_finished() => String::new(),
+                true => " <span class=\"tag warn\">unfinished</span>".into(),
+                false => format!(" <span class=\"tag warn\">{round} of {rounds} rounds</span>"),
             };
             figure(&grid.png, &alt, &format!("{caption}{late}"))
         }

@@ -9,10 +9,14 @@ const RIGHT: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
 /// Width of a character of the tick labels.
 const CHARACTER: f64 = 6.8;
-/// Colours of the style sheet (Okabe-Ito without yellow): c0 to c6.
-pub const COLOURS: usize = 7;
+/// Colours of the style sheet (Okabe-Ito without yellow, and one blue): c0 to c5.
+pub const COLOURS: usize = 6;
+/// Characters of a vertical label that fit beside the axis.
+const LABEL: usize = 32;
 /// Values beyond this come from divergence and have no place on a readable axis.
 const LARGEST: f64 = 1e30;
+/// A span below this is none: steps of it would be subnormal or 0.
+const SMALLEST: f64 = 1e-300;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -64,7 +68,8 @@ pub struct Chart {
     pub y: Option<(f64, f64)>,
 }
 
-fn shown(v: f64) -> bool {
+/// Whether a value has a place on an axis.
+pub fn shown(v: f64) -> bool {
     v.abs() < LARGEST
 }
 
@@ -166,7 +171,7 @@ impl Frame {
         let (middle, height) = ((self.left + right) / 2.0, (TOP + foot) / 2.0);
         out += &format!("<path class=\"axis\" d=\"M{:.1} {foot:.1}H{right:.1}\"/>\n", self.left);
         out += &format!("<text x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">rounds</text>\n", SIZE.1 - 8.0);
-        let y_label = escape(y_label);
+        let y_label = escape(&cut(y_label, LABEL));
         out + &format!(
             "<text transform=\"translate(14 {height:.1}) rotate(-90)\" text-anchor=\"middle\">{y_label}</text>\n"
         )
@@ -197,6 +202,14 @@ impl Frame {
         }
         let (colour, dashed) = (line.style.colour % COLOURS, if line.style.dashed { " dashed" } else { "" });
         format!("<path class=\"line c{colour}{dashed}\" d=\"{d}\"/>\n<path class=\"mark c{colour}\" d=\"{marks}\"/>\n")
+    }
+}
+
+/// At most `most` characters, with an ellipsis where there are more.
+fn cut(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most - 1).chain(['\u{2026}']).collect(),
+        false => text.into(),
     }
 }
 
@@ -238,11 +251,12 @@ struct Ticks {
 impl Ticks {
     /// At most about `most`, the outer ones enclosing the span; `whole`: no fractions.
     fn of((low, high): (f64, f64), most: usize, whole: bool) -> Ticks {
+        let (low, high) = if shown(low) && shown(high) { (low, high) } else { (0.0, 0.0) };
         let size = low.abs().max(high.abs());
         // A span of no width, or one below what f64 can tell apart, gets one of its own.
         let width = match high - low {
-            width if width > 1e-9 * size => width,
-            _ if size > 0.0 => 0.1 * size,
+            width if width >= SMALLEST && width > 1e-9 * size => width,
+            _ if size >= SMALLEST => 0.1 * size,
             _ => 1.0,
         };
         let raw = width / most as f64;
@@ -268,13 +282,14 @@ impl Ticks {
         (self.first..=self.last).map(|i| i as f64 * self.step).collect()
     }
 
-    /// With as many decimals as the step needs.
+    /// With as many digits as the step needs, so that no two are the same.
     fn labels(&self) -> Vec<String> {
-        let decimals = (-self.step.log10().floor()).max(0.0) as usize;
-        let text = |v: &f64| match self.high().abs().max(self.low().abs()) {
-            size if decimals > 5 || size >= 1e6 => format!("{v:.1e}"),
-            _ => format!("{v:.decimals$}"),
-        };
+        let size = self.high().abs().max(self.low().abs());
+        let place = self.step.log10().floor();
+        let decimals = (-place).max(0.0) as usize;
+        let digits = (size.log10().floor() - place).clamp(1.0, 16.0) as usize;
+        let plain = (1e-4..1e6).contains(&size);
+        let text = |v: &f64| if plain { format!("{v:.decimals$}") } else { format!("{v:.digits$e}") };
         self.values().iter().map(|v| text(v).replace('-', "\u{2212}")).collect()
     }
 }
@@ -292,11 +307,52 @@ mod tests {
         assert_eq!(Ticks::of((-0.3, 0.3), 5, false).labels()[0], "\u{2212}0.4");
         let flat = Ticks::of((0.25, 0.25), 5, false);
         assert!(flat.low() <= 0.25 && flat.high() >= 0.25 && flat.values().len() <= 8, "{flat:?}");
-        for span in [(0.0, 0.0), (1e20, 1e20), (-1e29, 1e29), (1e-12, 2e-12), (5.0, 5.0 + 1e-15)] {
-            let ticks = Ticks::of(span, 5, false);
-            let (n, width) = (ticks.values().len(), ticks.high() - ticks.low());
-            assert!((2..=8).contains(&n) && width > 0.0, "{span:?}: {ticks:?}");
+    }
+
+    #[test]
+    fn any_span_has_ticks_that_differ() {
+        let tiny = f64::from_bits(1);
+        for span in [
+            (0.0, 0.0),
+            (1e20, 1e20),
+            (-1e29, 1e29),
+            (1e-12, 2e-12),
+            (5.0, 5.0 + 1e-15),
+            (5.0, 5.0 + 1e-7),
+            (1e6, 1e6 + 10.0),
+            (123_456_789.0, 123_456_790.0),
+            (1e29, 1.000_001e29),
+            (0.0, tiny),
+            (tiny, 2.0 * tiny),
+            (-1e-308, 1e-308),
+            (1e-301, 1e-301),
+            (2e-300, 3e-300),
+            (0.0, f64::INFINITY),
+            (f64::NAN, 1.0),
+            (f64::MIN, f64::MAX),
+        ] {
+            for whole in [false, true] {
+                let ticks = Ticks::of(span, 5, whole);
+                let (n, width, mut labels) = (ticks.values().len(), ticks.high() - ticks.low(), ticks.labels());
+                assert!((2..=8).contains(&n) && width > 0.0, "{span:?}: {ticks:?}");
+                labels.dedup();
+                assert_eq!(labels.len(), n, "{span:?}: {labels:?}");
+                if shown(span.0) && shown(span.1) {
+                    // Up to the rounding of the outer ticks.
+                    let near = 1e-5 * ticks.step;
+                    assert!(ticks.low() <= span.0 + near && span.1 <= ticks.high() + near, "{span:?}: {ticks:?}");
+                }
+            }
         }
+        assert_eq!(Ticks::of((1e6, 1e6 + 10.0), 5, false).labels()[..2], ["1.000000e6", "1.000002e6"]);
+        assert_eq!(Ticks::of((1e6, 2e6), 5, false).labels()[1], "1.2e6");
+    }
+
+    #[test]
+    fn subnormal_values_are_drawn() {
+        let line = Line { points: vec![(1.0, 0.0), (2.0, f64::from_bits(1))], ..Default::default() };
+        let svg = Chart { lines: vec![line], ..Default::default() }.svg();
+        assert!(svg.contains("class=\"line") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 
     #[test]
@@ -310,6 +366,7 @@ mod tests {
         let d = svg.split("class=\"line c0\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!((d.matches('M').count(), d.matches('L').count()), (2, 1), "{d}");
         assert_eq!(Chart::default().svg(), "");
+        assert_eq!([cut("KID, half", 9), cut("KID, half", 8)], ["KID, half", "KID, ha\u{2026}"]);
     }
 
     #[test]

@@ -17,19 +17,66 @@ fn value(run: &Run, name: &str) -> Option<f64> {
     run.last_evaluation()?.1.get(name).copied()
 }
 
-/// Of the finished runs of a cell.
-fn over_seeds(cell: &Cell, name: &str) -> Option<Estimate> {
-    Estimate::of(&cell.finished().filter_map(|r| value(r, name)).collect::<Vec<_>>())
+/// What the seeds of a cell, or the pairs of seeds of two, have of a metric.
+struct Values {
+    /// Over the finite ones.
+    estimate: Option<Estimate>,
+    /// Number of seeds, and of those without the metric.
+    seeds: usize,
+    absent: usize,
+}
+
+impl Values {
+    fn of(values: &[Option<f64>]) -> Values {
+        let present: Vec<f64> = values.iter().flatten().copied().collect();
+        Values { estimate: Estimate::of(&present), seeds: values.len(), absent: values.len() - present.len() }
+    }
+
+    /// Of the finished runs of a cell.
+    fn of_cell(cell: &Cell, name: &str) -> Values {
+        Values::of(&cell.finished().map(|r| value(r, name)).collect::<Vec<_>>())
+    }
+
+    /// Whether no seed has the metric, finite or not.
+    fn is_absent(&self) -> bool {
+        self.absent == self.seeds
+    }
+
+    /// The estimate where no seed is missing from it: what is left after leaving out the failures is no fair comparison.
+    fn whole(&self) -> Option<&Estimate> {
+        self.estimate.as_ref().filter(|e| e.n == self.seeds)
+    }
+
+    /// How many seeds the estimate leaves out.
+    fn left_out(&self) -> String {
+        let finite = self.estimate.map_or(0, |e| e.n);
+        let not_finite = self.seeds - self.absent - finite;
+        let note = |n: usize, what: &str| match n {
+            0 => String::new(),
+            n => format!("<span class=\"note\">{what} in {n} of {}</span>", self.seeds),
+        };
+        note(not_finite, "not finite") + &note(self.absent, "absent")
+    }
+
+    /// The inside of a table cell; `signed` for differences.
+    fn html(&self, signed: bool) -> String {
+        if self.is_absent() {
+            return "\u{2013}".into();
+        }
+        self.estimate.map_or(String::new(), |e| estimate(&e, signed)) + &self.left_out()
+    }
 }
 
 /// Real images against real ones: mean over the cell's seeds, its word and note.
 pub struct Floor {
-    /// Mean over seeds (each has its own split of the real images).
+    /// Mean over seeds (each has its own split of the real images); NaN where none is finite.
     pub value: f64,
     /// `floor`, `threshold` or `real images`.
     pub word: &'static str,
     /// Numbers of images, where they are not the metric's.
     pub note: String,
+    /// How many seeds the mean leaves out, as HTML.
+    left_out: String,
 }
 
 /// The floor that belongs to a metric, where the runs have one; of the finished runs, as the metric's mean, unless there is none.
@@ -39,8 +86,9 @@ pub fn floor(cell: &Cell, name: &Name) -> Option<Floor> {
     let (full, word, note) = runs.iter().filter_map(|r| r.last_evaluation()).find_map(|(_, values)| {
         values.keys().find_map(|key| name.floor(key).map(|(word, note)| (key.clone(), word, note)))
     })?;
-    let values: Vec<f64> = runs.iter().filter_map(|r| value(r, &full)).collect();
-    Some(Floor { value: Estimate::of(&values)?.mean, word, note })
+    let values = Values::of(&runs.iter().map(|r| value(r, &full)).collect::<Vec<_>>());
+    let left_out = values.left_out();
+    Some(Floor { value: values.estimate.map_or(f64::NAN, |e| e.mean), word, note, left_out })
 }
 
 fn heads(names: &[Name]) -> String {
@@ -71,12 +119,8 @@ fn seeds(cell: &Cell) -> String {
     text
 }
 
-/// An estimate as the inside of a table cell; `signed` for differences.
-fn estimate(e: &Estimate, signed: bool, seeds: usize) -> String {
+fn estimate(e: &Estimate, signed: bool) -> String {
     let plus = |value: f64, text: String| if signed && value > 0.0 { format!("+{text}") } else { text };
-    // A metric that was not finite in some run says over how many seeds it stands.
-    let fewer =
-        if e.n < seeds { format!("<span class=\"note\">{} of {seeds} finite</span>", e.n) } else { String::new() };
     match e.interval {
         None => {
             let mean = plus(e.mean, number(e.mean));
@@ -86,23 +130,24 @@ fn estimate(e: &Estimate, signed: bool, seeds: usize) -> String {
             let [mean, l, h] = numbers([e.mean, low, high]);
             let (mean, l, h) = (plus(e.mean, mean), plus(low, l), plus(high, h));
             let few = if e.is_few() { "\u{2020}" } else { "" };
-            format!("<span class=\"mean\">{mean}</span><span class=\"ci\">[{l}, {h}]{few}</span>{fewer}")
+            format!("<span class=\"mean\">{mean}</span><span class=\"ci\">[{l}, {h}]{few}</span>")
         }
     }
 }
 
-/// Index of the cell that is better than every other, intervals apart; none with a single value.
-fn best(name: &Name, estimates: &[Option<Estimate>]) -> Option<usize> {
-    let present: Vec<(usize, &Estimate)> =
-        estimates.iter().enumerate().filter_map(|(i, e)| Some((i, e.as_ref()?))).collect();
+/// Index of the cell that is better than every other, intervals apart and every seed of all finite; none with a single value.
+fn best(name: &Name, values: &[Values]) -> Option<usize> {
+    let present: Vec<(usize, &Values)> = values.iter().enumerate().filter(|(_, v)| !v.is_absent()).collect();
+    let whole = present.iter().map(|(i, v)| Some((*i, v.whole()?))).collect::<Option<Vec<_>>>()?;
     let better = |a: f64, b: f64| match name.better() {
         Better::Lower => a < b,
         Better::Higher => a > b,
         Better::Neither => false,
     };
-    let wins =
-        |(i, e): &(usize, &Estimate)| present.iter().all(|(j, o)| i == j || (better(e.mean, o.mean) && e.is_apart(o)));
-    present.iter().find(|p| present.len() > 1 && wins(p)).map(|(i, _)| *i)
+    let wins = |(i, e): &(usize, &Estimate)| {
+        whole.iter().all(|(j, other)| i == j || (better(e.mean, other.mean) && e.is_apart(other)))
+    };
+    whole.iter().find(|p| whole.len() > 1 && wins(p)).map(|(i, _)| *i)
 }
 
 /// A row a cell, a column a metric of the last evaluation.
@@ -111,18 +156,17 @@ pub fn main(cells: &[Cell]) -> String {
     if names.is_empty() {
         return "<p>No finished run has an evaluation.</p>".into();
     }
-    let of_name = |n: &Name| cells.iter().map(|c| over_seeds(c, &n.full)).collect::<Vec<_>>();
-    let all: Vec<Vec<Option<Estimate>>> = names.iter().map(of_name).collect();
+    let of_name = |n: &Name| cells.iter().map(|c| Values::of_cell(c, &n.full)).collect::<Vec<_>>();
+    let all: Vec<Vec<Values>> = names.iter().map(of_name).collect();
     let bests: Vec<Option<usize>> = names.iter().zip(&all).map(|(n, e)| best(n, e)).collect();
     let mut rows = String::new();
     for (i, cell) in cells.iter().enumerate() {
         rows += &format!("<tr><th scope=\"row\">{}</th><td>{}</td>", escape(&cell.label), seeds(cell));
         for (column, name) in names.iter().enumerate() {
             let class = if bests[column] == Some(i) { " class=\"best\"" } else { "" };
-            let inside = all[column][i].map_or("\u{2013}".into(), |e| {
-                let seeds = cell.finished().count();
-                estimate(&e, false, seeds) + &floor(cell, name).map_or(String::new(), |f| floor_line(&f))
-            });
+            let values = &all[column][i];
+            let floor = floor(cell, name).filter(|_| !values.is_absent());
+            let inside = values.html(false) + &floor.map_or(String::new(), |f| floor_line(&f));
             rows += &format!("<td{class} title=\"{}\">{inside}</td>", escape(&name.full));
         }
         rows += "</tr>\n";
@@ -133,7 +177,7 @@ pub fn main(cells: &[Cell]) -> String {
 
 fn floor_line(floor: &Floor) -> String {
     let note = if floor.note.is_empty() { String::new() } else { format!(" at {}", escape(&floor.note)) };
-    format!("<span class=\"floor\">{} {}{note}</span>", floor.word, number(floor.value))
+    format!("<span class=\"floor\">{} {}{note}</span>{}", floor.word, number(floor.value), floor.left_out)
 }
 
 fn legend(names: &[Name]) -> String {
@@ -163,12 +207,10 @@ pub fn differences(cells: &[Cell], reference: usize) -> String {
         rows += &format!("<tr><th scope=\"row\">{}</th><td>{}</td>", escape(&cell.label), pairs.len());
         for name in &names {
             let difference = |(a, b): &(&Run, &Run)| Some(value(a, &name.full)? - value(b, &name.full)?);
-            let values: Vec<f64> = pairs.iter().filter_map(difference).collect();
-            let e = Estimate::of(&values);
-            let apart = e.is_some_and(|e| !e.is_few() && e.interval.is_some_and(|(l, h)| l > 0.0 || h < 0.0));
-            let class = if apart { " class=\"best\"" } else { "" };
-            let inside = e.map_or("\u{2013}".into(), |e| estimate(&e, true, pairs.len()));
-            rows += &format!("<td{class} title=\"{}\">{inside}</td>", escape(&name.full));
+            let values = Values::of(&pairs.iter().map(difference).collect::<Vec<_>>());
+            let excludes_0 = |e: &Estimate| !e.is_few() && e.interval.is_some_and(|(l, h)| l > 0.0 || h < 0.0);
+            let class = if values.whole().is_some_and(excludes_0) { " class=\"best\"" } else { "" };
+            rows += &format!("<td{class} title=\"{}\">{}</td>", escape(&name.full), values.html(true));
         }
         rows += "</tr>\n";
     }
@@ -225,4 +267,38 @@ pub fn scroll(head: &str, rows: &str) -> String {
 pub fn counts(cells: &[Cell]) -> String {
     let runs = cells.iter().map(|c| c.runs.len()).sum();
     format!("{} in {}", count(runs, "run"), count(cells.len(), "cell"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(values: &[f64]) -> Values {
+        Values::of(&values.iter().map(|v| Some(*v)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn seeds_that_are_left_out_are_told() {
+        let some = values(&[0.5, f64::NAN, f64::INFINITY]).html(false);
+        assert!(some.contains("0.5000") && some.contains(">not finite in 2 of 3<"), "{some}");
+        assert_eq!(values(&[f64::NAN; 4]).html(true), "<span class=\"note\">not finite in 4 of 4</span>");
+        let absent = Values::of(&[Some(1.0), Some(2.0), None]).html(false);
+        assert!(absent.contains("absent in 1 of 3") && !absent.contains("not finite"), "{absent}");
+        assert_eq!(Values::of(&[None, None]).html(false), "\u{2013}");
+        assert!(!values(&[1.0, 2.0]).html(false).contains("note"));
+    }
+
+    #[test]
+    fn only_cells_whose_seeds_are_all_finite_are_shaded() {
+        let kid = Name::of("kid_x").unwrap();
+        let low: Vec<f64> = (0..10).map(|i| 0.01 * f64::from(i)).collect();
+        let high: Vec<f64> = low.iter().map(|v| v + 1.0).collect();
+        let with_nan = |v: &[f64]| values(&[v, &[f64::NAN]].concat());
+        assert_eq!(best(&kid, &[values(&high), values(&low)]), Some(1));
+        assert_eq!(best(&kid, &[values(&high), with_nan(&low)]), None);
+        assert_eq!(best(&kid, &[with_nan(&high), values(&low)]), None);
+        assert_eq!(best(&kid, &[values(&[f64::NAN; 10]), values(&low), values(&high)]), None, "a cell that diverged");
+        assert_eq!(best(&kid, &[Values::of(&[None]), values(&low), values(&high)]), Some(1), "a metric that it lacks");
+        assert_eq!(best(&kid, &[values(&high[1..]), values(&low)]), None, "nine seeds are few");
+    }
 }

@@ -69,11 +69,11 @@ fn means_intervals_and_differences_are_those_of_the_runs() {
 }
 
 #[test]
-fn five_seeds_apart_are_shaded() {
+fn ten_seeds_apart_are_shaded() {
     let f = Fixture::new();
     let mut dirs = Vec::new();
-    for seed in 1..=5 {
-        // Means of KID are 0.375 and 0.875, each within less than 0.2.
+    for seed in 1..=10 {
+        // Means of KID are 0.6875 and 1.1875, each within less than 0.25.
         for (name, more) in [("h", ""), ("m", ATTACKED)] {
             f.run(&format!("{name}{seed}"), seed, more, 3);
             dirs.push(f.path(&format!("{name}{seed}")));
@@ -81,6 +81,13 @@ fn five_seeds_apart_are_shaded() {
     }
     let html = made(&dirs, None).html;
     assert_eq!(html.matches("class=\"best\"").count(), 2, "the honest cell, and its difference");
+    assert_eq!(made(&dirs[..18], None).html.matches("class=\"best\"").count(), 0, "nine seeds are few");
+    let metrics = f.path("h3/metrics.jsonl");
+    let text = std::fs::read_to_string(&metrics).unwrap();
+    std::fs::write(&metrics, text.replace("\"kid_lite0_x_n8_r6\":0.375", "\"kid_lite0_x_n8_r6\":null")).unwrap();
+    let html = made(&dirs, None).html;
+    assert_eq!(html.matches("not finite in 1 of 10").count(), 2, "in the cell and in the difference");
+    assert!(!html.contains("class=\"best\""), "a run that failed may be the worst");
 }
 
 #[test]

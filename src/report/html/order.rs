@@ -1,0 +1,80 @@
+//! The order of a sweep's cells, as its `results.csv` has it: that of the grid, which directory names do not show.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Names of the cells in the order of their first lines; none where the file is missing, or cannot be read (with a remark).
+pub fn cells(path: &Path, remarks: &mut Vec<String>) -> Vec<String> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(e) => return unordered(path, &format!("cannot read: {e}"), remarks),
+    };
+    match column(&text, "cell") {
+        Some(names) => names.into_iter().fold(Vec::new(), |mut order, name| {
+            if !order.contains(&name) {
+                order.push(name);
+            }
+            order
+        }),
+        None => unordered(path, "not a table with a column `cell`", remarks),
+    }
+}
+
+fn unordered(path: &Path, what: &str, remarks: &mut Vec<String>) -> Vec<String> {
+    remarks.push(format!("{}: {what}; cells are in the order of their directories", path.display()));
+    Vec::new()
+}
+
+/// A column of a CSV table, without its head; `None` where there is none, a line is too short or a quote stays open.
+fn column(text: &str, name: &str) -> Option<Vec<String>> {
+    let mut lines = lines(text)?.into_iter();
+    let at = lines.next()?.iter().position(|head| head == name)?;
+    lines.map(|line| line.into_iter().nth(at)).collect()
+}
+
+/// The cells of every line (RFC 4180); `None` where a quote stays open.
+fn lines(text: &str) -> Option<Vec<Vec<String>>> {
+    let (mut lines, mut line, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if quoted && rest.peek() == Some(&'"') => cell.extend(rest.next()),
+            '"' => quoted = !quoted,
+            ',' if !quoted => line.push(std::mem::take(&mut cell)),
+            '\r' if !quoted && rest.peek() == Some(&'\n') => {}
+            '\n' if !quoted => {
+                line.push(std::mem::take(&mut cell));
+                lines.push(std::mem::take(&mut line));
+            }
+            c => cell.push(c),
+        }
+    }
+    if !line.is_empty() || !cell.is_empty() {
+        line.push(cell);
+        lines.push(line);
+    }
+    (!quoted).then_some(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_come_in_the_order_of_their_first_lines() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("results.csv");
+        let mut remarks = Vec::new();
+        assert!(cells(&path, &mut remarks).is_empty() && remarks.is_empty(), "a missing table is no fault");
+        fs::write(&path, "seed,cell,device\r\n1,none,\"a, \"\"b\"\"\nc\"\r\n1,all,x\r\n2,none,x").unwrap();
+        assert_eq!(cells(&path, &mut remarks), ["none", "all"]);
+        assert!(remarks.is_empty());
+        for bad in ["", "seed\n1\n", "seed,cell\n1\n", "cell\n\"x\n"] {
+            fs::write(&path, bad).unwrap();
+            assert!(cells(&path, &mut remarks).is_empty(), "{bad:?}");
+            assert!(remarks.pop().is_some_and(|r| r.contains("results.csv: not a table")), "{bad:?}");
+        }
+    }
+}
