@@ -69,10 +69,16 @@ impl Kernel for Product {
 }
 
 /// The reference engine, with every download passed through `fault(count of earlier downloads, words)`.
-struct Faulty<F> {
+pub(super) struct Faulty<F> {
     inner: ReferenceEngine,
     fault: F,
     reads: usize,
+}
+
+impl<F: FnMut(usize, &mut [u32])> Faulty<F> {
+    pub(super) fn new(fault: F) -> Self {
+        Faulty { inner: ReferenceEngine::new(), fault, reads: 0 }
+    }
 }
 
 impl<F: FnMut(usize, &mut [u32])> Engine for Faulty<F> {
@@ -109,7 +115,7 @@ impl<F: FnMut(usize, &mut [u32])> Engine for Faulty<F> {
 const Y: usize = 64;
 
 fn check(fault: impl FnMut(usize, &mut [u32])) -> CaseResult {
-    let mut engine = Faulty { inner: ReferenceEngine::new(), fault, reads: 0 };
+    let mut engine = Faulty::new(fault);
     check_case(&mut engine, &Repro::cases(&Product)[0], Options::default()).unwrap()
 }
 
@@ -188,8 +194,20 @@ fn stray_writes_fail() {
     };
     assert_eq!(offset(failure(1, |y| y[Y - 1] = 0)), -1);
     assert_eq!(offset(failure(1, |y| y[Y + 133] = 0)), 133);
+    // The first word behind x, as a kernel that copies one element too many would leave it behind y.
+    assert_eq!(offset(failure(1, |y| y[Y + 133] = super::run::guard_word(0, Y))), 133);
     let gap = failure(1, |y| y[Y + 5] = 0);
     assert!(matches!(gap, Failure::Changed { index: 5, .. }), "{gap}");
+}
+
+#[test]
+fn an_infinite_bound_allows_equality_only() {
+    use super::run::distance;
+    let inf = f64::INFINITY;
+    assert_eq!(distance(inf, inf, inf), (0.0, 0.0));
+    for got in [1.0, -inf, f64::NAN] {
+        assert!(distance(got, inf, inf).1 > 100.0, "{got}");
+    }
 }
 
 #[test]

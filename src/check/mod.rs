@@ -8,13 +8,16 @@
 
 pub mod fill;
 pub mod golden;
+pub mod mutant;
 pub mod repro;
 pub mod run;
 pub mod suite;
 
 #[cfg(test)]
 mod faulty;
+#[cfg(test)]
+mod wrong_results;
 
 pub use fill::Pass;
 pub use repro::{Repro, params_by_name};
-pub use run::{CaseResult, Checker, Failure, Options, Verdict, Worst, check_case};
+pub use run::{CaseResult, Checker, Failure, Options, Prepared, Verdict, Worst, check_case};

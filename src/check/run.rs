@@ -7,7 +7,7 @@ use crate::kernels::{Access, Elem, Eval, Inputs, Kernel};
 use crate::{Error, Result};
 
 /// Guard words before and after every operand.
-const GUARD: usize = ALIGN;
+pub(super) const GUARD: usize = ALIGN;
 
 /// What to run for a case.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +138,42 @@ impl CaseResult {
     }
 }
 
+/// A case with its inputs and what the reference makes of them.
+pub struct Prepared {
+    repro: Repro,
+    repeat: bool,
+    pub(super) trials: Vec<Trial>,
+}
+
+/// One pass of a case.
+pub(super) struct Trial {
+    pub(super) pass: Pass,
+    pub(super) inputs: Vec<Vec<u32>>,
+    pub(super) expected: Expected,
+}
+
+impl Prepared {
+    /// Draws the inputs and evaluates the reference: exact integers first where the row promises them.
+    ///
+    /// # Errors
+    /// When the parameters are refused.
+    pub fn new(repro: &Repro, options: Options) -> Result<Self> {
+        let exact = options.exact && repro.kernel.exact_on_integers();
+        let passes = [Pass::Exact, Pass::Rounding].into_iter().filter(|p| exact || *p == Pass::Rounding);
+        let trial = |pass| {
+            let inputs = operands(repro.kernel, &repro.params, pass, repro.seed)?;
+            let expected = reference(repro, &inputs)?;
+            Ok(Trial { pass, inputs, expected })
+        };
+        Ok(Prepared { repro: repro.clone(), repeat: options.repeat, trials: passes.map(trial).collect::<Result<_>>()? })
+    }
+
+    /// The case.
+    pub fn repro(&self) -> &Repro {
+        &self.repro
+    }
+}
+
 /// Judges cases on one engine; its buffers are reused from case to case.
 pub struct Checker<'e> {
     /// The engine under test.
@@ -167,6 +203,12 @@ impl<'e> Checker<'e> {
     /// # Errors
     /// When the parameters are refused. What the device refuses is a verdict.
     pub fn case(&mut self, repro: &Repro, options: Options) -> Result<CaseResult> {
+        Ok(self.prepared(&Prepared::new(repro, options)?))
+    }
+
+    /// [`Checker::case`] with inputs and reference results made before: one preparation serves many engines.
+    pub fn prepared(&mut self, case: &Prepared) -> CaseResult {
+        let repro = &case.repro;
         let mut result = CaseResult {
             kernel: repro.kernel.name().into(),
             repro: repro.to_string(),
@@ -175,20 +217,17 @@ impl<'e> Checker<'e> {
             percent: 0.0,
             verdict: Verdict::Pass,
         };
-        let exact = options.exact && repro.kernel.exact_on_integers();
-        for pass in [Pass::Exact, Pass::Rounding].into_iter().filter(|p| exact || *p == Pass::Rounding) {
-            let inputs = operands(repro.kernel, &repro.params, pass, repro.seed)?;
-            let expected = reference(repro, &inputs)?;
-            let failure = match self.execute(repro, &inputs, options.repeat) {
+        for Trial { pass, inputs, expected } in &case.trials {
+            let failure = match self.execute(repro, inputs, case.repeat) {
                 Err(error) => Some(Failure::Engine(error.to_string())),
-                Ok(runs) => judge(repro, &inputs, &expected, &runs, pass, &mut result),
+                Ok(runs) => judge(repro, inputs, expected, &runs, *pass, &mut result),
             };
             if let Some(failure) = failure {
                 result.verdict = Verdict::Fail(failure);
                 break;
             }
         }
-        Ok(result)
+        result
     }
 
     /// Uploads, launches and downloads; twice if `repeat`.
@@ -202,8 +241,8 @@ impl<'e> Checker<'e> {
         recording.launch_words(repro.kernel, repro.params.clone(), &args, repro.to_string())?;
         let mut runs = Vec::new();
         for _ in 0..1 + repeat as usize {
-            for (tensor, words) in whole.iter().zip(inputs) {
-                self.engine.write(*tensor, &banded(words))?;
+            for (slot, (tensor, words)) in whole.iter().zip(inputs).enumerate() {
+                self.engine.write(*tensor, &banded(slot, words))?;
             }
             self.engine.run(&recording, 1)?;
             self.engine.finish()?;
@@ -223,7 +262,7 @@ pub fn check_case(engine: &mut dyn Engine, repro: &Repro, options: Options) -> R
 }
 
 /// What the reference says of each binding; nothing of read-only ones.
-type Expected = Vec<Vec<Option<Eval>>>;
+pub(super) type Expected = Vec<Vec<Option<Eval>>>;
 
 /// The reference's results. Parameters that pass the shape rule may still not fit the case's tables (a step beyond a
 /// table's row): the naive reference then reads outside its operands, and the device is not tried.
@@ -241,8 +280,14 @@ fn reference(repro: &Repro, inputs: &[Vec<u32>]) -> Result<Expected> {
 /// All operands with their guard bands after one run.
 type Banded = Vec<Vec<u32>>;
 
-fn banded(words: &[u32]) -> Vec<u32> {
-    let guard = |from: usize| (from..from + GUARD).map(nan_word);
+/// Word `at` of the two guard bands of operand `slot`. No two operands have one in common: a word copied from an input's
+/// band into an output's is a stray write like any other.
+pub(super) fn guard_word(slot: usize, at: usize) -> u32 {
+    nan_word(2 * GUARD * (slot + 1) + at)
+}
+
+fn banded(slot: usize, words: &[u32]) -> Vec<u32> {
+    let guard = |from: usize| (from..from + GUARD).map(move |at| guard_word(slot, at));
     guard(0).chain(words.iter().copied()).chain(guard(GUARD)).collect()
 }
 
@@ -331,13 +376,13 @@ fn compare(
 }
 
 /// |got - expected| and the per cent of `bound` it uses. NaN where one is expected, or the same infinity, is no error;
-/// any other NaN is one that no bound allows.
+/// any other NaN is one that no bound allows. An infinite bound, as of an infinite value, allows nothing but equality.
 pub fn distance(got: f64, expected: f64, bound: f64) -> (f64, f64) {
     if got == expected || (got.is_nan() && expected.is_nan()) {
         return (0.0, 0.0);
     }
     let err = (got - expected).abs();
-    if err <= bound { (err, 100.0 * err / bound) } else { (err, over(100.0 * err / bound)) }
+    if err <= bound && bound.is_finite() { (err, 100.0 * err / bound) } else { (err, over(100.0 * err / bound)) }
 }
 
 /// A percentage of a missed bound: above 100 whatever the arithmetic says (NaN, 0/0, rounding to 100).
@@ -348,7 +393,7 @@ fn over(percent: f64) -> f64 {
 fn stray_write(kernel: &dyn Kernel, before: &[Vec<u32>], after: &Banded) -> Option<Failure> {
     for (slot, binding) in kernel.bindings().iter().enumerate() {
         let len = before[slot].len();
-        let sent = banded(&before[slot]);
+        let sent = banded(slot, &before[slot]);
         let stray = (0..GUARD).chain(GUARD + len..len + 2 * GUARD).find(|i| sent[*i] != after[slot][*i]);
         if let Some(at) = stray {
             return Some(Failure::Guard { binding: binding.name.into(), offset: at as i64 - GUARD as i64 });

@@ -25,13 +25,17 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
 /// # Errors
 /// Names the line that cannot be assembled.
 pub fn assemble(text: &str, consts: &[(&str, u32)], unroll: bool) -> Result<String, String> {
-    let text = include(text)?;
+    let text = with_includes(text)?;
     let (text, values) = set_consts(&text, consts)?;
     let text = choose(&text, &values)?;
     if unroll { expand(&text, &values) } else { Ok(text) }
 }
 
-fn include(text: &str) -> Result<String, String> {
+/// `text` with the files named by its `//#include` lines pasted in.
+///
+/// # Errors
+/// Names a file that does not exist.
+pub fn with_includes(text: &str) -> Result<String, String> {
     let mut out = String::new();
     for line in text.lines() {
         match line.trim().strip_prefix("//#include ") {

@@ -4,6 +4,7 @@ mod catalogue;
 mod federation;
 mod layers;
 mod metrics;
+mod mutants;
 mod penalty;
 mod reflection;
 mod regularised;

@@ -91,8 +91,10 @@ impl Kernel for MedianDeviation {
     }
     fn fills(&self, words: &[u32]) -> Vec<Fill> {
         let p = MedianDeviationParams::from_words(words);
-        // Ties between clients, and a NaN, where there are several.
-        let tied = [0.5f32, -1.0, f32::NAN, 2.0, 0.5, -0.25, 1.5].map(f32::to_bits).to_vec();
+        // Where there are several: ties between clients, also with the 0 that a NaN counts as, which decides the median; an
+        // infinity, and the NaN nearest to it.
+        let missing = f32::from_bits(0x7f80_0001);
+        let tied = [0.0, -1.0, missing, 2.0, 0.5, -0.25, f32::INFINITY].map(f32::to_bits).to_vec();
         vec![if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]
     }
     fn exact_on_integers(&self) -> bool {

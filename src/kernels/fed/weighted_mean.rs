@@ -85,14 +85,23 @@ impl Kernel for WeightedMean {
             WeightedMeanParams { clients: 4, n: 2052, x_stride: 2112, ..p }.words(),
             WeightedMeanParams { clients: 3, n: 517, x_stride: 576, first: 2, accumulate: 1 }.words(),
             WeightedMeanParams { clients: 20, n: 64, x_stride: 64, accumulate: 1, ..p }.words(),
+            // The client without weight holds NaN, and one weight too many would be read from the guard band.
+            WeightedMeanParams { clients: 5, n: 70, x_stride: 128, first: 2, accumulate: 0 }.words(),
         ]
     }
     fn fills(&self, words: &[u32]) -> Vec<Fill> {
         let p = WeightedMeanParams::from_words(words);
-        let weights = [0.25f32, 0.5, 0.125, 0.0, 0.75].map(f32::to_bits).to_vec();
-        vec![Fill::NORMAL, Fill::Words(weights), if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+        let weights = [1.0f32, 0.5, 0.125, 0.0, 0.75].map(f32::to_bits).to_vec();
+        let x = if p.clients == 5 { Fill::Words(unread_client(&p, 1)) } else { Fill::NORMAL };
+        vec![x, Fill::Words(weights), if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
     }
     fn exact_on_integers(&self) -> bool {
         true
     }
+}
+
+/// Small integers, with NaN in the row of client `unread`.
+fn unread_client(p: &WeightedMeanParams, unread: u32) -> Vec<u32> {
+    let value = |i: u32| if i / p.x_stride == unread { f32::NAN } else { (i % 7) as f32 - 3.0 };
+    (0..p.clients * p.x_stride).map(|i| value(i).to_bits()).collect()
 }

@@ -218,6 +218,8 @@ pub(super) fn cases() -> Vec<ConvParams> {
         conv(2, 1, 10, 10, 1, 3, 7, 2, 6),
         conv(1, 2, 12, 9, 6, 4, 6, 1, 3),
         conv(1, 4, 6, 6, 64, 96, 2, 2, 0),
+        // More channels on the large side than a workgroup owns.
+        conv(1, 1, 5, 6, 68, 7, 3, 1, 1),
     ];
     for p in &mut list {
         if p.clients > 1 {

@@ -66,12 +66,20 @@ impl Kernel for MaxAbs {
         Some(Eval::exact((row..row + p.n as usize).map(|j| inputs.f(0, j).abs()).fold(0.0, f64::max)))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
-        [(1, 1, 64, 64, 0), (3, 10_007, 10_048, 64, 2), (2, 255, 256, 128, 3)]
+        [(1, 1, 64, 64, 0), (3, 10_007, 10_048, 64, 2), (2, 255, 256, 128, 3), (2, 129, 192, 64, 1)]
             .map(|(clients, n, x_stride, y_stride, y_at)| MaxAbsParams { clients, n, x_stride, y_stride, y_at }.words())
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::NORMAL, Fill::Nan]
+    /// Two cases grow along the row: the last element decides, and what follows it would.
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        let p = MaxAbsParams::from_words(words);
+        let grows = (0..p.x_stride as i32).map(|i| if i % 2 == 0 { -i - 1 } else { i + 1 });
+        let x = if [129, 255].contains(&p.n) {
+            Fill::Words(grows.map(|v| (v as f32).to_bits()).collect())
+        } else {
+            Fill::NORMAL
+        };
+        vec![x, Fill::Nan]
     }
     fn exact_on_integers(&self) -> bool {
         true

@@ -1,0 +1,363 @@
+//! Mutants that no case can tell from the original, each with the reason.
+
+use super::{Mutant, Operator};
+
+/// Why a mutant survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It computes the same, or something inside the row's bound, on every device.
+    Same,
+    /// It has a data race between lanes, which a software adapter hides: it runs the lanes of a workgroup in order from
+    /// barrier to barrier. Another device may kill it.
+    LaneRace,
+    /// It has a data race between workgroups: it survives where they happen to run in order.
+    GroupRace,
+}
+
+/// A mutant that the cases need not kill.
+#[derive(Clone, Copy, Debug)]
+pub struct Equivalent {
+    /// The shaders' paths under `shaders/`.
+    pub files: &'static [&'static str],
+    /// The fault.
+    pub operator: Operator,
+    /// The change, as [`Mutant::change`] has it.
+    pub change: &'static str,
+    /// The kind of reason.
+    pub why: Why,
+    /// The reason.
+    pub reason: &'static str,
+}
+
+/// The entry for `mutant` in [`EQUIVALENT`].
+pub(super) fn find(file: &str, mutant: &Mutant) -> Option<&'static Equivalent> {
+    let mut list = EQUIVALENT.iter();
+    list.find(|e| e.files.contains(&file) && e.operator == mutant.operator && e.change == mutant.change)
+}
+
+/// Reductions by a tree over one value a lane, `if (...)` with brackets.
+const TREES_A: &[&str] =
+    &["util/reduce_sum.wgsl", "util/difference_norm.wgsl", "util/difference_dot.wgsl", "util/max_abs.wgsl"];
+/// The same without brackets.
+const TREES_B: &[&str] =
+    &["nn/bce_with_logits.wgsl", "nn/image_square_sum.wgsl", "nn/gradient_penalty.wgsl", "nn/wasserstein_loss.wgsl"];
+/// Reductions by channel.
+const CHANNEL_TREES: &[&str] = &[
+    "nn/batch_norm_stats.wgsl",
+    "nn/instance_norm_stats.wgsl",
+    "nn/batch_norm_backward_reduce.wgsl",
+    "nn/instance_norm_backward_reduce.wgsl",
+    "nn/instance_norm_second_reduce.wgsl",
+    "nn/channel_sum.wgsl",
+];
+const REDUCES: &[&str] = &[
+    "nn/batch_norm_backward_reduce.wgsl",
+    "nn/instance_norm_backward_reduce.wgsl",
+    "nn/instance_norm_second_reduce.wgsl",
+    "nn/channel_sum.wgsl",
+];
+
+const TREE: &str =
+    "lanes from `width` on change places that lower lanes read in the same step; in lane order they come later";
+const ONE_VALUE: &str = "all lanes that store store the same sum in the same place";
+const BEYOND: &str = "lanes beyond the last channel sum what is not stored";
+const NOT_STORED: &str = "what lies beyond the last pixel, channel or column is computed but not stored";
+const DROPPED: &str = "the address of a load whose value `select` drops";
+
+/// All known ones. The tests fail when an entry is no longer a survivor, but for races that the device decides.
+pub static EQUIVALENT: &[Equivalent] = &[
+    Equivalent {
+        files: TREES_A,
+        operator: Operator::GuardDropped,
+        change: "if (lane < width) { => if true {",
+        why: Why::LaneRace,
+        reason: TREE,
+    },
+    Equivalent {
+        files: TREES_A,
+        operator: Operator::Border,
+        change: "if (lane < width) { => if (lane <= width) {",
+        why: Why::LaneRace,
+        reason: TREE,
+    },
+    Equivalent {
+        files: TREES_A,
+        operator: Operator::GuardDropped,
+        change: "if (lane == 0u) { => if true {",
+        why: Why::Same,
+        reason: ONE_VALUE,
+    },
+    Equivalent {
+        files: TREES_A,
+        operator: Operator::GuardNegated,
+        change: "if (lane == 0u) { => if !((lane == 0u)) {",
+        why: Why::Same,
+        reason: ONE_VALUE,
+    },
+    Equivalent {
+        files: TREES_A,
+        operator: Operator::Constant,
+        change: "if (lane == 0u) { => if (lane == (0u + 1u)) {",
+        why: Why::Same,
+        reason: ONE_VALUE,
+    },
+    Equivalent {
+        files: TREES_B,
+        operator: Operator::GuardDropped,
+        change: "if lane < width { => if true {",
+        why: Why::LaneRace,
+        reason: TREE,
+    },
+    Equivalent {
+        files: TREES_B,
+        operator: Operator::Border,
+        change: "if lane < width { => if lane <= width {",
+        why: Why::LaneRace,
+        reason: TREE,
+    },
+    Equivalent {
+        files: TREES_B,
+        operator: Operator::GuardDropped,
+        change: "if lane == 0u { => if true {",
+        why: Why::Same,
+        reason: ONE_VALUE,
+    },
+    Equivalent {
+        files: TREES_B,
+        operator: Operator::GuardNegated,
+        change: "if lane == 0u { => if !(lane == 0u) {",
+        why: Why::Same,
+        reason: ONE_VALUE,
+    },
+    Equivalent {
+        files: TREES_B,
+        operator: Operator::Constant,
+        change: "if lane == 0u { => if lane == (0u + 1u) {",
+        why: Why::Same,
+        reason: ONE_VALUE,
+    },
+    Equivalent {
+        files: CHANNEL_TREES,
+        operator: Operator::GuardDropped,
+        change: "if lane < width { => if true {",
+        why: Why::LaneRace,
+        reason: TREE,
+    },
+    Equivalent {
+        files: CHANNEL_TREES,
+        operator: Operator::Border,
+        change: "if lane < width { => if lane <= width {",
+        why: Why::LaneRace,
+        reason: TREE,
+    },
+    Equivalent {
+        files: REDUCES,
+        operator: Operator::GuardDropped,
+        change: "if channel < vectors { => if true {",
+        why: Why::Same,
+        reason: BEYOND,
+    },
+    Equivalent {
+        files: REDUCES,
+        operator: Operator::Border,
+        change: "if channel < vectors { => if channel <= vectors {",
+        why: Why::Same,
+        reason: BEYOND,
+    },
+    Equivalent {
+        files: &["nn/conv2d_direct.wgsl"],
+        operator: Operator::Sign,
+        change: "let a = weights[weight_base + (min(m0 + i, p.co - 1u) * taps + tap) * cl + c]; => let a = weights[weight_base + (min(m0 + i, p.co + 1u) * taps + tap) * cl + c];",
+        why: Why::Same,
+        reason: NOT_STORED,
+    },
+    Equivalent {
+        files: &["nn/conv2d_direct.wgsl"],
+        operator: Operator::Border,
+        change: "if first >= pixels { return; } => if first > pixels { return; }",
+        why: Why::Same,
+        reason: "the first group past the end stores nothing",
+    },
+    Equivalent {
+        files: &["nn/conv2d_direct.wgsl"],
+        operator: Operator::Constant,
+        change: "at[j] = select(0u, ((row[j] + y) * p.w + x) * cl, inside[j]) + large_base; => at[j] = select((0u + 1u), ((row[j] + y) * p.w + x) * cl, inside[j]) + large_base;",
+        why: Why::Same,
+        reason: DROPPED,
+    },
+    Equivalent {
+        files: &["nn/conv2d_tiled.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var i = 0u; i < 4u; i++) { => for (var i = 0u; i <= 4u; i++) {",
+        why: Why::GroupRace,
+        reason: "the fifth store goes to the place of the next lane or workgroup, which overwrites it later",
+    },
+    Equivalent {
+        files: &["nn/conv2d_tiled.wgsl"],
+        operator: Operator::Border,
+        change: "top[r] = select(0x40000000u, q / p.ow % p.oh * p.stride - p.pad, q < pixels); => top[r] = select(0x40000000u, q / p.ow % p.oh * p.stride - p.pad, q <= pixels);",
+        why: Why::Same,
+        reason: NOT_STORED,
+    },
+    Equivalent {
+        files: &["nn/conv_transpose2d_direct.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var j = 0u; j < TN; j++) { => for (var j = 0u; j <= TN; j++) { #2",
+        why: Why::Same,
+        reason: "the index past the end is clamped to the last place, which is computed again from the same values",
+    },
+    Equivalent {
+        files: &["nn/conv_transpose2d_direct.wgsl"],
+        operator: Operator::Border,
+        change: "if first >= pixels { return; } => if first > pixels { return; }",
+        why: Why::Same,
+        reason: "the first group past the end stores nothing",
+    },
+    Equivalent {
+        files: &["nn/conv_transpose2d_tiled.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var i = 0u; i < 4u; i++) { => for (var i = 0u; i <= 4u; i++) {",
+        why: Why::GroupRace,
+        reason: "the fifth store goes to the place of the next lane or workgroup, which overwrites it later",
+    },
+    Equivalent {
+        files: &["nn/conv_transpose2d_tiled.wgsl"],
+        operator: Operator::Border,
+        change: "oy0[r] = select(0x40000000u, q / cols % rows + (py + p.pad - ky0) / s, q < pixels); => oy0[r] = select(0x40000000u, q / cols % rows + (py + p.pad - ky0) / s, q <= pixels);",
+        why: Why::Same,
+        reason: NOT_STORED,
+    },
+    Equivalent {
+        files: &["nn/conv_transpose2d_tiled.wgsl"],
+        operator: Operator::Constant,
+        change: "oy0[r] = select(0x40000000u, q / cols % rows + (py + p.pad - ky0) / s, q < pixels); => oy0[r] = select((0x40000000u + 1u), q / cols % rows + (py + p.pad - ky0) / s, q < pixels);",
+        why: Why::Same,
+        reason: "still a window that no tap meets",
+    },
+    Equivalent {
+        files: &["nn/conv2d_weight_grad_direct.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var j = 0u; j < TN; j++) { => for (var j = 0u; j <= TN; j++) { #2",
+        why: Why::Same,
+        reason: "the index past the end is clamped to the last place, which is computed again from the same values",
+    },
+    Equivalent {
+        files: &["nn/conv2d_weight_grad_direct.wgsl"],
+        operator: Operator::Border,
+        change: "if first >= columns { return; } => if first > columns { return; }",
+        why: Why::Same,
+        reason: "the first group past the end stores nothing",
+    },
+    Equivalent {
+        files: &["nn/conv2d_weight_grad_tiled.wgsl"],
+        operator: Operator::Border,
+        change: "ky[r] = select(0x40000000u, column / p.ci / p.k - p.pad, column < columns); => ky[r] = select(0x40000000u, column / p.ci / p.k - p.pad, column <= columns);",
+        why: Why::Same,
+        reason: NOT_STORED,
+    },
+    Equivalent {
+        files: &["nn/conv2d_weight_grad_tiled.wgsl"],
+        operator: Operator::Constant,
+        change: "b[r] = select(0.0, large[large_base + select(0u, ((image + y) * p.w + x) * p.ci + channel[r], inside)], inside); => b[r] = select(0.0, large[large_base + select((0u + 1u), ((image + y) * p.w + x) * p.ci + channel[r], inside)], inside);",
+        why: Why::Same,
+        reason: DROPPED,
+    },
+    Equivalent {
+        files: &["nn/batch_norm_stats.wgsl"],
+        operator: Operator::Sign,
+        change: "let v = max(part1[lane] / n - shift * shift, E(0.0)); => let v = max(part1[lane] / n + shift * shift, E(0.0));",
+        why: Why::Same,
+        reason: "shift is the first mean's rounding error; its square is inside the bound, which takes any order of sums",
+    },
+    Equivalent {
+        files: &["nn/batch_norm_stats.wgsl"],
+        operator: Operator::Constant,
+        change: "let end = select(0u, p.rows, channel < vectors); // lanes beyond the last channel sum nothing => let end = select((0u + 1u), p.rows, channel < vectors); // lanes beyond the last channel sum nothing",
+        why: Why::Same,
+        reason: BEYOND,
+    },
+    Equivalent {
+        files: &["nn/instance_norm_stats.wgsl"],
+        operator: Operator::Constant,
+        change: "let end = select(0u, p.rows, channel < vectors); // lanes beyond the last channel sum nothing => let end = select((0u + 1u), p.rows, channel < vectors); // lanes beyond the last channel sum nothing",
+        why: Why::Same,
+        reason: BEYOND,
+    },
+    Equivalent {
+        files: &["nn/activation.wgsl"],
+        operator: Operator::Border,
+        change: "let t = select((1.0 - e) / (1.0 + e), a + a * (z * q), a < E(0.5)); => let t = select((1.0 - e) / (1.0 + e), a + a * (z * q), a <= E(0.5));",
+        why: Why::Same,
+        reason: "both forms hold at 1/2, within the bound",
+    },
+    Equivalent {
+        files: &["nn/activation.wgsl"],
+        operator: Operator::Border,
+        change: "return select(E(1.0), e, v < E(0.0)) / (1.0 + e); => return select(E(1.0), e, v <= E(0.0)) / (1.0 + e);",
+        why: Why::Same,
+        reason: "at 0 both arms are 1",
+    },
+    Equivalent {
+        files: &["nn/activation.wgsl"],
+        operator: Operator::Constant,
+        change: "let a = min(abs(v), E(15.0)); => let a = min(abs(v), E((15.0 * 1.01)));",
+        why: Why::Same,
+        reason: "tanh is 1 in f32 from 9.02 on",
+    },
+    Equivalent {
+        files: &["nn/bce_with_logits.wgsl"],
+        operator: Operator::Border,
+        change: "let above = v > 0.0; => let above = v >= 0.0;",
+        why: Why::Same,
+        reason: "at 0 both arms are 1/2 - label, and |x| is 0",
+    },
+    Equivalent {
+        files: &["nn/gradient_penalty.wgsl"],
+        operator: Operator::SwapOperands,
+        change: "let distance = sqrt(squares[tile.z * p.square_stride + i]) - 1.0; => let distance = ((1.0) - (sqrt(squares[tile.z * p.square_stride + i])));",
+        why: Why::Same,
+        reason: "it is squared",
+    },
+    Equivalent {
+        files: &["nn/gradient_penalty_seed.wgsl"],
+        operator: Operator::Constant,
+        change: "let norm = sqrt(max(square, 1.17549435e-38)); // no division by 0 in the arm that select drops => let norm = sqrt(max(square, (1.17549435e-38 * 1.01))); // no division by 0 in the arm that select drops",
+        why: Why::Same,
+        reason: "only squares in a hundredth of the range above the smallest normal differ, by half a hundredth",
+    },
+    Equivalent {
+        files: &["rng/rng_normal.wgsl"],
+        operator: Operator::Border,
+        change: "let radius = select(0.0, sqrt(l), l > 0.0); => let radius = select(0.0, sqrt(l), l >= 0.0);",
+        why: Why::Same,
+        reason: "sqrt(0) is 0 where it is correctly rounded; l is 0 once in 2^24 draws",
+    },
+    Equivalent {
+        files: &["rng/rng_normal.wgsl"],
+        operator: Operator::Constant,
+        change: "let series = 1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0)))); => let series = 1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * ((1.0 * 1.01) / 9.0))));",
+        why: Why::Same,
+        reason: "the last term of a series, q^4 / 9 with q <= 0.0296: a hundredth of it is below 2^-29",
+    },
+    Equivalent {
+        files: &["fed/weighted_mean.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var c = 0u; c < p.clients; c++) { => for (var c = 0u; c <= p.clients; c++) {",
+        why: Why::Same,
+        reason: "the weight read too much lies outside its operand: 0, or a NaN, which an ordered `!=` takes for 0",
+    },
+    Equivalent {
+        files: &["util/difference_norm.wgsl"],
+        operator: Operator::SwapOperands,
+        change: "let difference = x[base + i] - reference[i]; => let difference = ((reference[i]) - (x[base + i]));",
+        why: Why::Same,
+        reason: "it is squared",
+    },
+    Equivalent {
+        files: &["util/step_advance.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var c = lane; c < p.clients; c += THREADS) { => for (var c = lane; c <= p.clients; c += THREADS) {",
+        why: Why::Same,
+        reason: "the client too many lies outside the operands, and what it writes is dropped",
+    },
+];
