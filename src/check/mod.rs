@@ -12,6 +12,7 @@ pub mod mutant;
 pub mod repro;
 pub mod run;
 pub mod suite;
+pub mod watch;
 
 #[cfg(test)]
 mod faulty;

@@ -312,7 +312,8 @@ fn judge(
             }
             continue;
         }
-        let compared = compare(kernel, slot, &before[slot], after, &expected[slot], pass == Pass::Exact);
+        let expected = expected[slot].iter().copied().enumerate();
+        let compared = compare(kernel, slot, &before[slot], after, expected, pass == Pass::Exact);
         result.elements += compared.elements;
         if let Some(worst) = compared.worst {
             if !(worst.percent <= 100.0) && wrong.is_none() {
@@ -332,25 +333,27 @@ fn judge(
 }
 
 /// What [`compare`] finds.
-struct Compared {
-    elements: usize,
-    worst: Option<Worst>,
-    changed: Option<usize>,
+pub(super) struct Compared {
+    pub elements: usize,
+    pub worst: Option<Worst>,
+    /// The first element that changed although the launch must not write it.
+    pub changed: Option<usize>,
 }
 
-/// One read-write binding against the reference. `exact` demands equality with the value rounded to f32.
-fn compare(
+/// Elements of one read-write binding against what the reference says of them. `exact` demands equality with the value
+/// rounded to f32.
+pub(super) fn compare(
     kernel: &dyn Kernel,
     slot: usize,
     before: &[u32],
     after: &[u32],
-    expected: &[Option<Eval>],
+    expected: impl IntoIterator<Item = (usize, Option<Eval>)>,
     exact: bool,
 ) -> Compared {
     let binding = &kernel.bindings()[slot];
     let mut found = Compared { elements: 0, worst: None, changed: None };
     let mut rank = -1.0;
-    for (index, eval) in expected.iter().enumerate() {
+    for (index, eval) in expected {
         let Some(eval) = eval else {
             if before[index] != after[index] && found.changed.is_none() {
                 found.changed = Some(index);

@@ -248,7 +248,7 @@ mod tests {
         for (name, kind) in [("with", published), ("without", "detection.kind=none")] {
             let plan = config::load(None, &set(kind)).unwrap();
             let dir = RunDir::create(Some(&temp.path().join(name)), temp.path(), "x").unwrap();
-            let done = Prepared::new(plan, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+            let done = Prepared::new(plan, 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
             let args = parse(&[dir.path().to_str().unwrap(), "--metrics", "leakage", "--device", "cpu"]).unwrap();
             let answer = of_run(dir.path(), &args).unwrap();
             assert_eq!(answer.detector, done.summary.detector);

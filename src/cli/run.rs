@@ -2,12 +2,15 @@
 
 pub(super) mod experiment;
 
+use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
 use crate::config::{self, Overrides, Plan, Resolved};
+use crate::exec::Engine;
 use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary};
 use crate::{Error, Result};
 use experiment::{Experiment, Images};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// Arguments of `fedgan run`.
@@ -30,6 +33,9 @@ pub struct RunArgs {
     /// Leave out images that cannot be read instead of stopping.
     #[arg(long)]
     pub skip_bad: bool,
+    /// One launch in N steps, drawn at random, is verified against the reference on another thread; 0: none.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_EVERY)]
+    pub verify_every: u32,
     /// Print errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -50,7 +56,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
             eprintln!("{text}");
         }
     };
-    let prepared = Prepared::new(plan, &say)?;
+    let prepared = Prepared::new(plan, args.verify_every, &say)?;
     let dir = RunDir::create(args.out.as_deref(), Path::new("runs"), &prepared.plan().name)?;
     say(&format!("directory {}", dir.path().display()));
     say(&prepared.describe());
@@ -79,11 +85,12 @@ pub(super) struct Finished {
 }
 
 impl Prepared {
-    /// Loads images and opens the device; `say` hears a line on each.
+    /// Loads images and opens the device, of whose launches one in `verify_every` steps is verified (0: none); `say` hears
+    /// a line on each.
     ///
     /// # Errors
     /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
-    pub fn new(plan: Plan, say: &dyn Fn(&str)) -> Result<Prepared> {
+    pub fn new(plan: Plan, verify_every: u32, say: &dyn Fn(&str)) -> Result<Prepared> {
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
             eprintln!("warning: {skipped}: cannot be read, left out");
@@ -92,7 +99,8 @@ impl Prepared {
         let (engine, reason) = crate::gpu::open(&plan.device, crate::gpu::GpuOptions::default())?;
         say(&format!("device    {reason}"));
         let resolved = Resolved::new(engine.descriptor(), &reason);
-        Ok(Prepared { experiment: Experiment::new(plan, images, engine)?, resolved })
+        let (engine, checked) = verified(engine, verify_every, plan.seed);
+        Ok(Prepared { experiment: Experiment::new(plan, images, engine, checked)?, resolved })
     }
 
     /// What runs.
@@ -138,6 +146,16 @@ impl Prepared {
         let summary = experiment.end(&resolved, started.elapsed().as_secs_f64())?;
         Ok(Finished { summary, outcome: experiment.outcome() })
     }
+}
+
+/// The engine with a watch on it, and what that finds. The reference is what it would be held against: it stays alone.
+fn verified(engine: Box<dyn Engine>, every: u32, seed: u64) -> (Box<dyn Engine>, Option<Arc<Mutex<Checked>>>) {
+    if every == 0 || engine.descriptor().engine == "reference" {
+        return (engine, None);
+    }
+    let watched = Verifying::new(engine, every, seed);
+    let found = watched.found();
+    (Box::new(watched), Some(found))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod store;
 
 use super::run::experiment::data_exists;
 use super::run::{Finished, Prepared};
+use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
 use crate::report::progress::duration;
@@ -168,7 +169,7 @@ impl Grid<'_> {
     }
 
     fn train(&self, cell: &Cell, first: bool) -> Result<Summary> {
-        let prepared = Prepared::new(cell.plan.clone(), &|_| ())?;
+        let prepared = Prepared::new(cell.plan.clone(), DEFAULT_EVERY, &|_| ())?;
         if first {
             self.say(&format!("device    {}", prepared.reason()));
         }

@@ -1,6 +1,7 @@
 //! `fedgan validate`: kernels on a device against the reference, golden cases, edited shaders.
 
 mod table;
+mod whole_run;
 
 use crate::check::golden::{self, CaseReport};
 use crate::check::suite::{self, Row};
@@ -28,9 +29,28 @@ pub struct ValidateArgs {
     /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// Experiment (a file or a built-in one) to run with every launch held against the reference, fed the device's inputs.
+    #[arg(long, value_name = "CONFIG", conflicts_with_all = ["targets", "golden"])]
+    pub run: Option<PathBuf>,
+    /// Rounds of --run.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "run", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Output elements that --run compares of each launch, drawn at random [default: all].
+    #[arg(long, value_name = "N", requires = "run", value_parser = elements)]
+    pub elements: Option<usize>,
+    /// Overrides a key of --run's experiment, such as model.width=8; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "run")]
+    pub set: Vec<String>,
     /// Write the whole report to this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+fn elements(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..) => Ok(n),
+        _ => Err(format!("`{text}`: a whole number of at least 1")),
+    }
 }
 
 /// One engine to check: all there is on `cpu` and `reference`, one for each class of shader variants on a GPU.
@@ -57,6 +77,8 @@ struct Report {
     shader: Option<PathBuf>,
     kernels: Vec<Row>,
     golden: Vec<Golden>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<whole_run::WholeRun>,
     passed: bool,
 }
 
@@ -74,6 +96,13 @@ struct Golden {
 /// Unknown kernels, parameters, devices, shader names; missing files; a report that cannot be written.
 pub fn run(args: ValidateArgs) -> Result<u8> {
     let replacement = args.shader.as_deref().map(read_shader).transpose()?;
+    if let Some(config) = &args.run {
+        let (kernels, run, device, reason) = whole_run::run(&args, config, replacement)?;
+        super::print(format!("device: {reason}\n{}{run}", table::text(&kernels, &[])))?;
+        let passed = run.failure.is_none();
+        write_report(&args, Report::new(&args, device, reason, kernels, Vec::new(), Some(run), passed))?;
+        return Ok(if passed { 0 } else { 1 });
+    }
     let groups = select(&args, replacement.as_ref())?;
     let golden_files = args.golden.as_deref().map(golden::files).transpose()?.unwrap_or_default();
     let (mut subjects, reason) = subjects(&args, replacement)?;
@@ -85,14 +114,38 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     let reports: Vec<CaseReport> = golden.iter().map(|g| g.case.clone()).collect();
     let code = if kernels.iter().all(Row::passed) { golden::exit_code(&reports) } else { 1 };
     super::print(table::text(&kernels, &golden))?;
-    if let Some(path) = &args.json {
-        let version = env!("CARGO_PKG_VERSION");
-        let report =
-            Report { version, device, reason, shader: args.shader.clone(), kernels, golden, passed: code == 0 };
-        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-        std::fs::write(path, text + "\n").map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
-    }
+    write_report(&args, Report::new(&args, device, reason, kernels, golden, None, code == 0))?;
     Ok(code)
+}
+
+impl Report {
+    fn new(
+        args: &ValidateArgs,
+        device: Descriptor,
+        reason: String,
+        kernels: Vec<Row>,
+        golden: Vec<Golden>,
+        run: Option<whole_run::WholeRun>,
+        passed: bool,
+    ) -> Self {
+        Report {
+            version: env!("CARGO_PKG_VERSION"),
+            device,
+            reason,
+            shader: args.shader.clone(),
+            kernels,
+            golden,
+            run,
+            passed,
+        }
+    }
+}
+
+/// `--json`.
+fn write_report(args: &ValidateArgs, report: Report) -> Result<()> {
+    let Some(path) = &args.json else { return Ok(()) };
+    let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+    std::fs::write(path, text + "\n").map_err(|e| Error::file(path, format!("cannot be written: {e}")))
 }
 
 /// Reads the file and finds the shader of the same name.

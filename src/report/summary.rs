@@ -2,6 +2,7 @@
 
 use super::metrics::{null_is_nan, null_values_are_nan};
 use super::rates::Rates;
+use crate::check::watch::Checked;
 use crate::exec::Descriptor;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct Summary {
     /// What the detector did; absent without detection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector: Option<DetectorSummary>,
+    /// What `--verify-every` found of the run's launches; absent without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Checked>,
     /// Never the same twice.
     pub timing: Timing,
 }
@@ -158,6 +162,7 @@ pub(crate) mod tests {
                 malicious_weight_last: 0.01,
                 least_honest_weight_last: 0.3,
             }),
+            verified: Some(Checked { launches: 3, elements: 768, percent: 12.5, label: "D".into(), too_large: 0 }),
             timing: Timing { seconds: 41.25 },
         }
     }
@@ -168,7 +173,7 @@ pub(crate) mod tests {
         let summary = example();
         std::fs::write(dir.path().join(FILE), summary.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), summary);
-        let bare = Summary { detector: None, ..summary };
+        let bare = Summary { detector: None, verified: None, ..summary };
         assert!(!bare.to_json().unwrap().contains("detector"));
         std::fs::write(dir.path().join(FILE), bare.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), bare);

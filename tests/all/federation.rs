@@ -1,5 +1,6 @@
 //! Whole rounds: engines against the reference, chunks against none, seeds, what is read back.
 
+use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine};
 use fedgan::fed::attack::{Pattern, Place, Range, Trigger};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
@@ -41,12 +42,20 @@ pub fn settings() -> Settings {
     }
 }
 
-fn build(engine: Box<dyn Engine>, settings: Settings, holdings: Vec<Vec<u32>>) -> Federation {
+pub fn build(engine: Box<dyn Engine>, settings: Settings, holdings: Vec<Vec<u32>>) -> Federation {
+    try_build(engine, settings, holdings).unwrap()
+}
+
+pub fn try_build(engine: Box<dyn Engine>, settings: Settings, holdings: Vec<Vec<u32>>) -> Result<Federation> {
     let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
-    build_gan(engine, Gan::new(arch, 0.5, 0.999, 1e-8).unwrap(), settings, holdings)
+    try_build_gan(engine, Gan::new(arch, 0.5, 0.999, 1e-8).unwrap(), settings, holdings)
 }
 
 pub fn build_gan(engine: Box<dyn Engine>, gan: Gan, settings: Settings, holdings: Vec<Vec<u32>>) -> Federation {
+    try_build_gan(engine, gan, settings, holdings).unwrap()
+}
+
+fn try_build_gan(engine: Box<dyn Engine>, gan: Gan, settings: Settings, holdings: Vec<Vec<u32>>) -> Result<Federation> {
     let mut rng = HostRng::new(3, Stream::SYNTHETIC, 0, 0);
     // Smooth images: a random plane of brightness with a little noise.
     let mut pixels = Vec::new();
@@ -61,7 +70,7 @@ pub fn build_gan(engine: Box<dyn Engine>, gan: Gan, settings: Settings, holdings
             }
         }
     }
-    Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings }).unwrap()
+    Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings })
 }
 
 pub fn shared(clients: usize) -> Vec<Vec<u32>> {

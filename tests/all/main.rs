@@ -9,3 +9,4 @@ mod penalty;
 mod reflection;
 mod regularised;
 mod validate;
+mod watch;

@@ -1,5 +1,6 @@
 //! The parts of a run: images dealt to clients, the federation, what is written on the way.
 
+use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
 use crate::data::{DataConfig, holdout};
 use crate::exec::{Engine, Purpose};
@@ -13,6 +14,7 @@ use crate::report::summary::{self, Summary, Timing};
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Training and held-out images, and who holds which.
@@ -122,6 +124,8 @@ pub(in crate::cli) struct Experiment {
     values: Option<(Vec<Value>, Vec<Value>)>,
     /// Client-rounds in which a loss or the update was not finite.
     diverged: u64,
+    /// What the watch on the engine has found, where there is one.
+    checked: Option<Arc<Mutex<Checked>>>,
 }
 
 struct Output {
@@ -131,7 +135,12 @@ struct Output {
 
 impl Experiment {
     /// Builds networks, clients and samplers on the engine.
-    pub fn new(plan: Plan, images: Images, engine: Box<dyn Engine>) -> Result<Self> {
+    pub fn new(
+        plan: Plan,
+        images: Images,
+        engine: Box<dyn Engine>,
+        checked: Option<Arc<Mutex<Checked>>>,
+    ) -> Result<Self> {
         let (m, t) = (&plan.model, &plan.train);
         let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
         let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;
@@ -164,6 +173,7 @@ impl Experiment {
             records: vec![],
             values: None,
             diverged: 0,
+            checked,
         })
     }
 
@@ -236,6 +246,17 @@ impl Experiment {
         Ok(entries)
     }
 
+    /// A round of the federation alone: nothing is measured or written.
+    pub fn bare_round(&mut self) -> Result<()> {
+        self.federation.run_round().map(|_| ())
+    }
+
+    /// Draws as many images as a grid shows, and leaves it at that.
+    pub fn bare_sample(&mut self) -> Result<()> {
+        let shown = self.shown();
+        self.sampler.seeded(self.federation.engine(), shown, Purpose::Check).map(|_| ())
+    }
+
     /// Runs a round and writes its records, and pictures where it is an evaluation round.
     pub fn round(&mut self) -> Result<Done> {
         let started = Instant::now();
@@ -305,6 +326,8 @@ impl Experiment {
             self.save(&format!("discriminators/client-{client:03}.safetensors"), &discriminator)?;
         }
         self.beside_real()?;
+        // The last verification's verdict.
+        self.federation.engine().finish()?;
         let summary = self.summary(resolved, seconds);
         self.output()?.dir.write_text(summary::FILE, &summary.to_json()?)?;
         Ok(summary)
@@ -325,8 +348,13 @@ impl Experiment {
             untrained: entries(first),
             floors: entries(self.judge.floors()),
             detector: self.rates().as_ref().map(Into::into),
+            verified: self.verified(),
             timing: Timing { seconds },
         }
+    }
+
+    fn verified(&self) -> Option<Checked> {
+        self.checked.as_ref().map(|c| c.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     fn rates(&self) -> Option<Rates> {
@@ -340,8 +368,9 @@ impl Experiment {
         let scalars = traffic.bytes(Purpose::RoundScalars);
         let rounds = u64::from(self.plan.rounds) * u64::from(self.plan.federation.clients);
         let detection = self.rates().map_or(String::new(), |rates| format!("\ndetector  {}", rates.describe()));
+        let verified = self.verified().map_or(String::new(), |checked| format!("\nverified  {checked}"));
         format!(
-            "{}traffic   {} bytes a client and round were read from the device{detection}",
+            "{}traffic   {} bytes a client and round were read from the device{detection}{verified}",
             self.measured(),
             scalars / rounds.max(1)
         )

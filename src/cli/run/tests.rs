@@ -43,7 +43,7 @@ fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
     let plan = tiny(&[&detection[..], &rule[..]].concat());
     let run = |name: &str| {
         let dir = RunDir::create(Some(&temp.path().join(name)), temp.path(), "x").unwrap();
-        let prepared = Prepared::new(plan.clone(), &|_| ()).unwrap();
+        let prepared = Prepared::new(plan.clone(), 7, &|_| ()).unwrap();
         let finished = prepared.train(&dir, ProgressMode::Quiet).unwrap();
         (dir, finished)
     };
@@ -77,7 +77,7 @@ fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
 fn a_run_without_detection_says_nothing_of_a_detector() {
     let temp = tempfile::tempdir().unwrap();
     let dir = RunDir::create(None, temp.path(), "x").unwrap();
-    let finished = Prepared::new(tiny(&["federation.clients=1"]), &|_| ()).unwrap().train(&dir, ProgressMode::Quiet);
+    let finished = Prepared::new(tiny(&["federation.clients=1"]), 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet);
     assert!(finished.unwrap().summary.detector.is_none());
 }
 
@@ -85,7 +85,7 @@ fn a_run_without_detection_says_nothing_of_a_detector() {
 fn missing_images_name_the_key() {
     for kind in ["folder", "npz"] {
         let data = format!("data={{ kind = \"{kind}\", path = \"path/to/images\" }}");
-        let error = Prepared::new(tiny(&[&data]), &|_| ()).err().unwrap();
+        let error = Prepared::new(tiny(&[&data]), 7, &|_| ()).err().unwrap();
         assert!(error.to_string().starts_with("data.path = \"path/to/images\": no such "), "{error}");
         assert_eq!(error.exit_code(), 2);
     }

@@ -145,7 +145,7 @@ fn a_cell_is_the_run_that_its_plan_describes() {
     run(fixture.only("attacked-s2")).unwrap();
     let plan = Draft::read(Some(&fixture.at("out/cells/attacked-s2/plan.toml"))).unwrap().plan().unwrap();
     let dir = crate::report::RunDir::create(Some(&fixture.at("alone")), Path::new(""), "x").unwrap();
-    Prepared::new(plan, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+    Prepared::new(plan, 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
     for name in ["plan.toml", "metrics.jsonl", "generator.safetensors", "samples.png"] {
         let read = |folder: &str| fs::read(fixture.at(folder).join(name)).unwrap();
         assert!(read("out/cells/attacked-s2") == read("alone"), "{name}");

@@ -104,3 +104,48 @@ fn edited_shaders() {
     let (code, out, err) = fedgan(&["--shader", &direct]);
     assert!(code == 0 && out.contains("direct") && !out.contains("tiled"), "{out}{err}");
 }
+
+/// A real run launch by launch: passes on the cpu engine, and fails in the right launch with a wrong shader.
+#[test]
+fn whole_runs() {
+    let tiny = ["model.image_size=16", "model.width=4", "model.latent=8", "train.batch=8", "train.local_steps=1"];
+    let tiny: Vec<&str> = tiny.iter().flat_map(|set| ["--set", set]).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report.json");
+    let report = report.to_str().unwrap();
+    let run = |more: &[&str]| fedgan(&[&["--run", "attacked", "--json", report], &tiny[..], more].concat());
+    let json = || -> serde_json::Value { serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap() };
+
+    let (code, out, err) = run(&["--device", "cpu", "--rounds", "2"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("conv_transpose2d") && out.contains("launches of 2 rounds are within"), "{out}");
+    assert!(err.contains("round 2 of 2: "), "{err}");
+    assert_eq!((&json()["run"]["passed_rounds"], &json()["passed"]), (&2.into(), &true.into()));
+    let whole = json()["kernels"][0]["elements"].as_u64().unwrap();
+    let (code, out, _) = run(&["--device", "cpu", "--elements", "10"]);
+    assert_eq!(code, 0, "{out}");
+    let sampled = json()["kernels"][0]["elements"].as_u64().unwrap();
+    assert!(sampled < whole / 10, "{sampled} of {whole}");
+
+    let wrong = dir.path().join("paste_trigger.wgsl");
+    let text = shader::source("attack/paste_trigger.wgsl").unwrap();
+    let edited = text.replace("p.opacity", "0.99 * p.opacity");
+    assert_ne!(text, edited);
+    std::fs::write(&wrong, edited).unwrap();
+    let (code, out, err) = run(&["--device", "gpu", "--shader", wrong.to_str().unwrap()]);
+    assert_eq!(code, 1, "{out}{err}");
+    let parts = ["run `attacked` FAILED", "round 1: launch ", "kernel `paste_trigger`", "fedgan validate 'paste_trigger:"];
+    assert!(parts.iter().all(|part| out.contains(part)), "{out}");
+    assert!(json()["run"]["failure"].as_str().unwrap().contains("paste_trigger"));
+
+    for (args, needle) in [
+        (vec!["--run", "nowhere.toml"], "nowhere.toml"),
+        (vec!["--run", "default", "--rounds", "0"], "0"),
+        (vec!["--rounds", "3"], "--run"),
+        (vec!["--set", "rounds=1"], "--run"),
+        (vec!["--run", "default", "conv2d"], "cannot be used with"),
+    ] {
+        let (code, _, err) = fedgan(&args);
+        assert!(code == 2 && err.contains(needle), "{args:?}: {err}");
+    }
+}

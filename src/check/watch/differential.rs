@@ -1,0 +1,263 @@
+//! Every launch of a run on the device and by the reference, both fed the device's inputs.
+
+use super::{Elements, judge, place};
+use crate::check::run::{Failure, Worst};
+use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use crate::kernels::Access;
+use crate::{Error, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What one kernel's launches were found to be.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Launches judged.
+    pub launches: usize,
+    /// Elements compared.
+    pub elements: usize,
+    /// The element that uses most of its bound.
+    pub worst: Option<Worst>,
+    /// The label of its launch.
+    pub label: String,
+    /// Wall time of launch and reference.
+    pub seconds: f64,
+}
+
+/// How far a differential run is: told before each launch.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Launches judged before this one.
+    pub done: usize,
+    /// The launch's label.
+    pub label: String,
+}
+
+/// What a differential run has found so far.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// By kernel.
+    pub kernels: BTreeMap<&'static str, Found>,
+    /// Launches judged.
+    pub launches: usize,
+    /// Why the run stopped.
+    pub failure: Option<String>,
+}
+
+type Tell = Box<dyn Fn(&Progress)>;
+
+/// An engine around an engine that runs recordings launch by launch and holds every output against the reference, evaluated
+/// on what the device had before the launch. The first output outside its bound ends the run. A copy of every buffer is
+/// kept on the host, and compared with the device after every execution: whatever changed without being an output is found.
+pub struct Differential {
+    inner: Box<dyn Engine>,
+    elements: Option<usize>,
+    /// All of every buffer, and what it holds; nothing where it must be read first.
+    buffers: Vec<(Tensor, String, Option<Vec<u32>>)>,
+    /// Recordings of one launch each, by the id of the recording they come from.
+    single: HashMap<u64, Vec<Recording>>,
+    log: Arc<Mutex<Log>>,
+    tell: Tell,
+}
+
+impl Differential {
+    /// Watches `inner`; compares `elements` of a launch (`None`: all). `tell` is called before each launch.
+    pub fn new(inner: Box<dyn Engine>, elements: Option<usize>, tell: Tell) -> Self {
+        Differential { inner, elements, buffers: Vec::new(), single: HashMap::new(), log: Arc::default(), tell }
+    }
+
+    /// What was found, also after the engine has been given away.
+    pub fn log(&self) -> Arc<Mutex<Log>> {
+        self.log.clone()
+    }
+
+    fn found(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Makes sure that the host's copy of a buffer is there.
+    fn load(&mut self, buffer: usize) -> Result<()> {
+        let (tensor, _, copy) = &mut self.buffers[buffer];
+        if copy.is_none() {
+            *copy = Some(self.inner.read(*tensor, Purpose::Check)?);
+        }
+        Ok(())
+    }
+
+    fn view(&self, tensor: Tensor) -> &[u32] {
+        let copy = self.buffers[tensor.buffer.0 as usize].2.as_deref().unwrap_or(&[]);
+        &copy[tensor.offset..tensor.offset + tensor.words]
+    }
+
+    fn launch(&mut self, recording: &Recording, at: usize) -> Result<()> {
+        let started = std::time::Instant::now();
+        let launch = &recording.launches()[at];
+        let done = self.found().launches;
+        (self.tell)(&Progress { done, label: launch.label.clone() });
+        for tensor in &launch.args {
+            self.load(tensor.buffer.0 as usize)?;
+        }
+        self.inner.run(&self.single[&recording.id()][at], 1)?;
+        let after: Vec<Vec<u32>> =
+            launch.args.iter().map(|t| self.inner.read(*t, Purpose::Check)).collect::<Result<_>>()?;
+        let which = match self.elements {
+            None => Elements::All,
+            Some(count) => Elements::Sample { count, seed: done as u64 },
+        };
+        let before: Vec<&[u32]> = launch.args.iter().map(|t| self.view(*t)).collect();
+        let views: Vec<&[u32]> = after.iter().map(Vec::as_slice).collect();
+        let mut judged = judge(launch, &before, &views, which)?;
+        judged.failure = judged.failure.or_else(|| read_only(launch, &before, &views));
+        for (tensor, words) in launch.args.iter().zip(&after) {
+            if let Some(copy) = &mut self.buffers[tensor.buffer.0 as usize].2 {
+                copy[tensor.offset..tensor.offset + tensor.words].copy_from_slice(words);
+            }
+        }
+        let mut log = self.found();
+        log.launches += 1;
+        let row = log.kernels.entry(launch.kernel.name()).or_default();
+        row.launches += 1;
+        row.elements += judged.elements;
+        row.seconds += started.elapsed().as_secs_f64();
+        if let Some(worst) = judged.worst
+            && row.worst.as_ref().is_none_or(|w| !(worst.percent <= w.percent))
+        {
+            row.worst = Some(worst);
+            row.label.clone_from(&launch.label);
+        }
+        match judged.failure {
+            None => Ok(()),
+            Some(failure) => {
+                let what = describe(recording, at, &failure);
+                log.failure = Some(what.clone());
+                Err(Error::Verdict(what))
+            }
+        }
+    }
+
+    /// Every buffer that the recording touches against the host's copy.
+    fn untouched(&mut self, recording: &Recording) -> Result<()> {
+        let mut touched: Vec<usize> =
+            recording.launches().iter().flat_map(|l| &l.args).map(|t| t.buffer.0 as usize).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for buffer in touched {
+            let (tensor, label, copy) = &self.buffers[buffer];
+            let Some(copy) = copy else { continue };
+            let now = self.inner.read(*tensor, Purpose::Check)?;
+            if let Some(word) = now.iter().zip(copy).position(|(a, b)| a != b) {
+                let what = format!(
+                    "word {word} of buffer `{label}` changed from {:#010x} to {:#010x} while {} launches ran, and no launch \
+                     that may write it did (the first is `{}`)",
+                    copy[word],
+                    now[word],
+                    recording.launches().len(),
+                    recording.launches().first().map_or("", |l| &l.label)
+                );
+                self.found().failure = Some(what.clone());
+                return Err(Error::Verdict(what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first read-only operand that changed.
+fn read_only(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Option<Failure> {
+    let read = launch.kernel.bindings().iter().enumerate().filter(|(_, b)| b.access == Access::Read);
+    read.into_iter().find_map(|(slot, binding)| {
+        let index = before[slot].iter().zip(after[slot]).position(|(a, b)| a != b)?;
+        Some(Failure::ReadOnly { binding: binding.name.into(), index })
+    })
+}
+
+/// The launch, its place in the recording, the element and its place in the tensor, and how to try the kernel alone.
+pub(super) fn describe(recording: &Recording, at: usize, failure: &Failure) -> String {
+    let launch = &recording.launches()[at];
+    let of = recording.launches().len();
+    format!("launch {} of {of}, {}", at + 1, describe_launch(launch, failure))
+}
+
+pub(super) fn describe_launch(launch: &Launch, failure: &Failure) -> String {
+    let Launch { kernel, params, label, .. } = launch;
+    let whole = match failure {
+        Failure::Wrong(Worst { binding, index, .. })
+        | Failure::Changed { binding, index }
+        | Failure::ReadOnly { binding, index } => {
+            format!("\n  which is {}", place(*kernel, params, binding, *index))
+        }
+        _ => String::new(),
+    };
+    let repro = crate::check::Repro { kernel: *kernel, params: params.clone(), seed: 0 };
+    format!(
+        "`{label}`, kernel `{}`:\n  {failure}{whole}\n  the same shape with drawn inputs: fedgan validate '{repro}'",
+        kernel.name()
+    )
+}
+
+impl Engine for Differential {
+    fn descriptor(&self) -> &Descriptor {
+        self.inner.descriptor()
+    }
+
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+        let tensor = self.inner.alloc(label, words)?;
+        let at = tensor.buffer.0 as usize;
+        if at != self.buffers.len() {
+            return Err(Error::internal(format!("buffer {at} of `{label}` is not the next one")));
+        }
+        self.buffers.push((tensor, label.to_string(), None));
+        Ok(tensor)
+    }
+
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+        self.inner.write(to, words)?;
+        if let Some(copy) = &mut self.buffers[to.buffer.0 as usize].2 {
+            copy[to.offset..to.offset + words.len()].copy_from_slice(words);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.inner.read(from, purpose)
+    }
+
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        if !self.single.contains_key(&recording.id()) {
+            let single = recording.launches().iter().map(|l| {
+                let mut one = Recording::new();
+                one.launch_words(l.kernel, l.params.clone(), &l.args, l.label.clone()).map(|()| one)
+            });
+            let single = single.collect::<Result<_>>()?;
+            self.single.insert(recording.id(), single);
+        }
+        for _ in 0..times {
+            for at in 0..recording.launches().len() {
+                self.launch(recording, at)?;
+            }
+            self.untouched(recording)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.inner.finish()
+    }
+
+    fn traffic(&self) -> &Traffic {
+        self.inner.traffic()
+    }
+
+    fn max_binding_words(&self) -> usize {
+        self.inner.max_binding_words()
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.inner.allocated_bytes()
+    }
+
+    fn forget(&mut self, recording: &Recording) {
+        for single in self.single.remove(&recording.id()).unwrap_or_default() {
+            self.inner.forget(&single);
+        }
+    }
+}

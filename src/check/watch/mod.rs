@@ -1,0 +1,138 @@
+//! Launches of a real run against the reference, with the run's own operands: [`Differential`] judges every launch,
+//! [`Verifying`] one at random now and then. Both are engines around an engine, so whatever runs on an engine can be watched.
+
+mod differential;
+mod verifying;
+
+pub use differential::{Differential, Found, Log, Progress};
+pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, Verifying};
+
+use super::fill::Random;
+use super::run::{Failure, Worst, compare};
+use crate::exec::Launch;
+use crate::kernels::{Access, Eval, Inputs, Kernel};
+use crate::{Error, Result};
+
+/// Which elements of a launch's outputs are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elements {
+    /// All of them.
+    All,
+    /// At most `count`, shared among the outputs, drawn from `seed`.
+    Sample {
+        /// Elements a launch.
+        count: usize,
+        /// Draws them.
+        seed: u64,
+    },
+}
+
+/// What a launch's outputs were found to be.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judged {
+    /// Elements compared.
+    pub elements: usize,
+    /// The one that uses most of its bound.
+    pub worst: Option<Worst>,
+    /// The first element outside its bound, or changed although the launch must not write it.
+    pub failure: Option<Failure>,
+}
+
+/// Judges a launch by its operands before it and its read-write ones after it (read-only slots of `after` are not looked at).
+///
+/// # Errors
+/// When the reference itself reads outside the operands, which is a broken promise of whoever recorded the launch.
+pub(crate) fn judge(launch: &Launch, before: &[&[u32]], after: &[&[u32]], which: Elements) -> Result<Judged> {
+    let kernel = launch.kernel;
+    let extents = kernel.extents(&launch.params).map_err(Error::internal)?;
+    let inputs = Inputs(before.to_vec());
+    let outputs = kernel.bindings().iter().filter(|b| b.access == Access::ReadWrite).count();
+    let mut judged = Judged::default();
+    for (slot, binding) in kernel.bindings().iter().enumerate() {
+        if binding.access == Access::Read {
+            continue;
+        }
+        let expected = guarded(launch, || expected(launch, &inputs, slot, extents[slot], which, outputs))?;
+        let unwritten: Vec<usize> = expected.iter().filter(|(_, e)| e.is_none()).map(|(i, _)| *i).collect();
+        let compared = compare(kernel, slot, before[slot], after[slot], expected, false);
+        judged.elements += compared.elements;
+        let changed = unwritten
+            .into_iter()
+            .chain(extents[slot]..before[slot].len())
+            .filter(|i| before[slot][*i] != after[slot][*i])
+            .find(|i| !written_beside(launch, &inputs, &extents, slot, *i));
+        if let Some(worst) = compared.worst {
+            if !(worst.percent <= 100.0) && judged.failure.is_none() {
+                judged.failure = Some(Failure::Wrong(worst.clone()));
+            }
+            if judged.worst.as_ref().is_none_or(|w| !(worst.percent <= w.percent)) {
+                judged.worst = Some(worst);
+            }
+        }
+        if let (None, Some(index)) = (&judged.failure, changed) {
+            judged.failure = Some(Failure::Changed { binding: binding.name.into(), index });
+        }
+    }
+    Ok(judged)
+}
+
+/// True when another output of the launch writes the word that element `index` of output `slot` is: outputs of several
+/// clients may lie in each other's gaps, as running means and variances do.
+fn written_beside(launch: &Launch, inputs: &Inputs, extents: &[usize], slot: usize, index: usize) -> bool {
+    let (own, word) = (launch.args[slot], launch.args[slot].offset + index);
+    let bindings = launch.kernel.bindings().iter().enumerate();
+    bindings.filter(|(other, b)| *other != slot && b.access == Access::ReadWrite).any(|(other, _)| {
+        let tensor = launch.args[other];
+        let at = word.checked_sub(tensor.offset).filter(|at| tensor.buffer == own.buffer && *at < extents[other]);
+        at.is_some_and(|at| launch.kernel.at(&launch.params, inputs, other, at).is_some())
+    })
+}
+
+/// What the reference says of the elements to compare.
+fn expected(
+    launch: &Launch,
+    inputs: &Inputs,
+    slot: usize,
+    extent: usize,
+    which: Elements,
+    outputs: usize,
+) -> Vec<(usize, Option<Eval>)> {
+    let (kernel, params) = (launch.kernel, &launch.params);
+    match which {
+        Elements::All => kernel.whole(params, inputs, slot, extent).into_iter().enumerate().collect(),
+        Elements::Sample { count, seed } => {
+            let count = count.div_ceil(outputs.max(1));
+            let mut random = Random::new(seed, kernel.name(), params, slot);
+            let indices: Vec<usize> = match extent <= count {
+                true => (0..extent).collect(),
+                // Extents stay below 2^30 words.
+                false => (0..count).map(|_| random.below(extent as u32) as usize).collect(),
+            };
+            indices.into_iter().map(|i| (i, kernel.at(params, inputs, slot, i))).collect()
+        }
+    }
+}
+
+fn guarded<T>(launch: &Launch, evaluate: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(evaluate)).map_err(|_| {
+        Error::internal(format!(
+            "{}: kernel `{}`: the reference reads outside the operands",
+            launch.label,
+            launch.kernel.name()
+        ))
+    })
+}
+
+/// Where element `index` of a binding lies: its client, where the binding's layout names a client stride, and the layout.
+pub(crate) fn place(kernel: &dyn Kernel, params: &[u32], binding: &str, index: usize) -> String {
+    let layout = kernel.bindings().iter().find(|b| b.name == binding).map_or("", |b| b.doc);
+    let name = |text: &'static str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+    let stride = layout.split_once("client stride ").and_then(|(_, rest)| name(rest));
+    let field = |name: &str| kernel.fields().iter().position(|f| f.name == name).map(|at| params[at] as usize);
+    match (field("clients"), stride.and_then(field)) {
+        (Some(clients), Some(stride)) if clients > 1 && stride > 0 => {
+            format!("client {}, element {} of {layout}", index / stride, index % stride)
+        }
+        _ => format!("element {index} of {layout}"),
+    }
+}

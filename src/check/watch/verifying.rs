@@ -1,0 +1,270 @@
+//! Now and then a random launch of a run, checked on another thread while the run goes on.
+
+use super::differential::describe_launch;
+use super::{Elements, Judged, judge};
+use crate::check::fill::Random;
+use crate::check::run::Worst;
+use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use crate::kernels::util::copy::CopyParams;
+use crate::kernels::{Access, Params, find};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+/// Executions from one verification to the next where nothing else is asked for.
+pub const DEFAULT_EVERY: u32 = 100;
+/// Output elements compared of a verified launch.
+pub const SAMPLED: usize = 256;
+/// A launch whose operands take more than this is not snapshotted: 256 MiB.
+const LARGEST: usize = 64 << 20;
+
+/// What verification has found so far.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Checked {
+    /// Launches verified.
+    pub launches: u64,
+    /// Output elements compared.
+    pub elements: u64,
+    /// Per cent of the bound that the worst element uses.
+    pub percent: f64,
+    /// The launch of that element.
+    pub label: String,
+    /// Launches drawn whose operands are too large for a snapshot.
+    pub too_large: u64,
+}
+
+impl std::fmt::Display for Checked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.launches {
+            0 => write!(f, "no launch was drawn")?,
+            n => write!(
+                f,
+                "{n} launches at random, {} elements against the reference; the worst uses {:.1} % of its bound ({})",
+                self.elements, self.percent, self.label
+            )?,
+        }
+        match self.too_large {
+            0 => Ok(()),
+            n => write!(f, "; {n} more were too large for a snapshot"),
+        }
+    }
+}
+
+/// A check under way.
+type Check = JoinHandle<Result<(Judged, Launch)>>;
+
+/// An engine around an engine. Of every `every` executions of recordings (training steps, and the few others of a round)
+/// one is drawn, and one of its launches: its operands are copied on the device before and after it, read back once the
+/// execution is done, and [`SAMPLED`] output elements are compared with the reference on another thread. Results of the
+/// run do not change. A failure ends the run at its next execution, or at [`Engine::finish`].
+pub struct Verifying {
+    inner: Box<dyn Engine>,
+    every: u32,
+    random: Random,
+    /// Executions so far in this window, and the one that is drawn.
+    at: u32,
+    drawn: u32,
+    /// Snapshot buffers by slot: operands before the launch, then after.
+    scratch: HashMap<usize, Tensor>,
+    check: Option<Check>,
+    found: Arc<Mutex<Checked>>,
+}
+
+impl Verifying {
+    /// Watches `inner`, one execution in `every` (at least 1), drawn from `seed`.
+    pub fn new(inner: Box<dyn Engine>, every: u32, seed: u64) -> Self {
+        let every = every.max(1);
+        let mut random = Random::new(seed, "verify", &[], 0);
+        let drawn = random.below(every);
+        Verifying { inner, every, random, at: 0, drawn, scratch: HashMap::new(), check: None, found: Arc::default() }
+    }
+
+    /// What was found, also after the engine has been given away.
+    pub fn found(&self) -> Arc<Mutex<Checked>> {
+        self.found.clone()
+    }
+
+    fn checked(&self) -> MutexGuard<'_, Checked> {
+        self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes the result of the check under way: waits for it, or leaves it alone where it is not done.
+    fn settle(&mut self, wait: bool) -> Result<()> {
+        if !self.check.as_ref().is_some_and(|check| wait || check.is_finished()) {
+            return Ok(());
+        }
+        let Some(check) = self.check.take() else { return Ok(()) };
+        let (judged, launch) = check.join().map_err(|_| Error::internal("the verifying thread panicked"))??;
+        let mut found = self.checked();
+        found.launches += 1;
+        found.elements += judged.elements as u64;
+        if let Some(worst) = &judged.worst
+            && (found.label.is_empty() || !(worst.percent <= found.percent))
+        {
+            let Worst { percent, .. } = worst;
+            found.percent = *percent;
+            found.label.clone_from(&launch.label);
+        }
+        match judged.failure {
+            None => Ok(()),
+            Some(failure) => Err(Error::Verdict(format!(
+                "verification: the device and the reference disagree in launch {}",
+                describe_launch(&launch, &failure)
+            ))),
+        }
+    }
+
+    /// Counts an execution; true where it is the one to verify.
+    fn due(&mut self) -> bool {
+        let due = self.at == self.drawn;
+        self.at += 1;
+        if self.at == self.every {
+            self.at = 0;
+            self.drawn = self.random.below(self.every);
+        }
+        due
+    }
+
+    /// How many of the next `times` executions pass before the one to verify.
+    fn plain(&mut self, times: u32) -> u32 {
+        let mut plain = 0;
+        while plain < times && !self.due() {
+            plain += 1;
+        }
+        plain
+    }
+
+    fn scratch(&mut self, slot: usize, words: usize) -> Result<Tensor> {
+        if self.scratch.get(&slot).is_none_or(|t| t.words < words) {
+            let tensor = self.inner.alloc(&format!("verification snapshot {slot}"), words.next_power_of_two())?;
+            self.scratch.insert(slot, tensor);
+        }
+        Ok(self.scratch[&slot].slice(0, words))
+    }
+
+    /// Executes the recording with snapshots around one of its launches, and starts the check.
+    fn verify(&mut self, recording: &Recording) -> Result<()> {
+        let launches = recording.launches();
+        if launches.is_empty() {
+            return self.inner.run(recording, 1);
+        }
+        let chosen = self.random.below(launches.len() as u32) as usize;
+        let launch = &launches[chosen];
+        if launch.args.iter().map(|t| t.words).sum::<usize>() > LARGEST {
+            self.checked().too_large += 1;
+            return self.inner.run(recording, 1);
+        }
+        let slots = launch.args.len();
+        let mut snapshots = Vec::with_capacity(slots);
+        for (slot, arg) in launch.args.iter().enumerate() {
+            snapshots.push((*arg, self.scratch(2 * slot, arg.words)?, "before"));
+        }
+        let bindings = launch.kernel.bindings();
+        let mut outputs = Vec::new();
+        for (slot, arg) in
+            launch.args.iter().enumerate().filter(|(slot, _)| bindings[*slot].access == Access::ReadWrite)
+        {
+            outputs.push((*arg, self.scratch(2 * slot + 1, arg.words)?, "after"));
+        }
+        let mut watched = Recording::new();
+        let add = |watched: &mut Recording, l: &Launch| {
+            watched.launch_words(l.kernel, l.params.clone(), &l.args, l.label.clone())
+        };
+        for (at, l) in launches.iter().enumerate() {
+            if at == chosen {
+                snapshot(&mut watched, &snapshots, &l.label)?;
+            }
+            add(&mut watched, l)?;
+            if at == chosen {
+                snapshot(&mut watched, &outputs, &l.label)?;
+            }
+        }
+        self.inner.run(&watched, 1)?;
+        let before = snapshots.iter().map(|s| self.inner.read(s.1, Purpose::Check)).collect::<Result<Vec<_>>>()?;
+        let mut written = outputs.iter().map(|s| self.inner.read(s.1, Purpose::Check)).collect::<Result<Vec<_>>>()?;
+        self.inner.forget(&watched);
+        // The one before must be done first: one thread at a time.
+        self.settle(true)?;
+        let after: Vec<Vec<u32>> = bindings
+            .iter()
+            .map(|b| if b.access == Access::ReadWrite { written.remove(0) } else { Vec::new() })
+            .collect();
+        let (launch, seed) = (launch.clone(), self.random.bits());
+        self.check = Some(std::thread::spawn(move || {
+            let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
+            let after: Vec<&[u32]> = after.iter().map(Vec::as_slice).collect();
+            let judged = judge(&launch, &before, &after, Elements::Sample { count: SAMPLED, seed })?;
+            Ok((judged, launch))
+        }));
+        Ok(())
+    }
+}
+
+/// Records copies of operands to their snapshots.
+fn snapshot(recording: &mut Recording, pairs: &[(Tensor, Tensor, &str)], label: &str) -> Result<()> {
+    let copy = find("copy").ok_or_else(|| Error::internal("no kernel `copy`"))?;
+    for (from, to, when) in pairs {
+        let n = u32::try_from(from.words).map_err(|_| Error::internal("a snapshot beyond u32"))?;
+        let params = CopyParams { clients: 1, n, x_stride: n, y_stride: n };
+        recording.launch_words(copy, params.words(), &[*from, *to], format!("{label}: snapshot {when}"))?;
+    }
+    Ok(())
+}
+
+impl Engine for Verifying {
+    fn descriptor(&self) -> &Descriptor {
+        self.inner.descriptor()
+    }
+
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+        self.inner.alloc(label, words)
+    }
+
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+        self.inner.write(to, words)
+    }
+
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.inner.read(from, purpose)
+    }
+
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        let mut left = times;
+        while left > 0 {
+            self.settle(false)?;
+            let plain = self.plain(left);
+            if plain > 0 {
+                self.inner.run(recording, plain)?;
+            }
+            left -= plain;
+            if left > 0 {
+                self.verify(recording)?;
+                left -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the check under way as well.
+    fn finish(&mut self) -> Result<()> {
+        self.settle(true)?;
+        self.inner.finish()
+    }
+
+    fn traffic(&self) -> &Traffic {
+        self.inner.traffic()
+    }
+
+    fn max_binding_words(&self) -> usize {
+        self.inner.max_binding_words()
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.inner.allocated_bytes()
+    }
+
+    fn forget(&mut self, recording: &Recording) {
+        self.inner.forget(recording);
+    }
+}

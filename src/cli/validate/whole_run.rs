@@ -1,0 +1,121 @@
+//! `fedgan validate --run`: a real run, launch by launch, against the reference.
+
+use super::{Replacement, ValidateArgs, progress};
+use crate::check::suite::Row;
+use crate::check::watch::{Differential, Log};
+use crate::cli::run::experiment::{Experiment, Images};
+use crate::config::{self, Overrides, Plan};
+use crate::exec::Descriptor;
+use crate::gpu::{GpuOptions, open};
+use crate::metric::Metric;
+use crate::report::progress::duration;
+use crate::{Error, Result};
+use std::time::Instant;
+
+/// What the run came to, as `--json` writes it beside the kernels' rows.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct WholeRun {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Rounds asked for.
+    pub rounds: u32,
+    /// Rounds that passed.
+    pub passed_rounds: u32,
+    /// Launches judged.
+    pub launches: usize,
+    /// The first launch that left its bound.
+    pub failure: Option<String>,
+}
+
+/// A row a kernel, the run itself, what ran it and why.
+pub(super) type Outcome = (Vec<Row>, WholeRun, Descriptor, String);
+
+/// Trains `--rounds` rounds of the experiment with every launch judged, and draws one batch of samples.
+///
+/// # Errors
+/// A bad experiment, missing images, a device that fails. A launch outside its bound is an outcome, not an error.
+pub(super) fn run(args: &ValidateArgs, config: &std::path::Path, shader: Option<Replacement>) -> Result<Outcome> {
+    let overrides = Overrides { set: args.set.clone(), device: args.device.clone(), ..Overrides::default() };
+    let mut plan = config::load(Some(config), &overrides)?;
+    plan.rounds = args.rounds;
+    // Metrics are host work and none of the launches'.
+    plan.evaluation.metrics = Some(vec![Metric::SlicedWasserstein]);
+    let images = Images::load(&plan)?;
+    let sources = shader.into_iter().map(|(file, text)| (file.to_string(), text)).collect();
+    let (engine, reason) = open(&plan.device, GpuOptions { sources, ..GpuOptions::default() })?;
+    let descriptor = engine.descriptor().clone();
+    let bar = progress(0);
+    let told = bar.clone();
+    let watched = Differential::new(
+        engine,
+        args.elements,
+        Box::new(move |p| {
+            told.set_position(p.done as u64);
+            told.set_message(p.label.clone());
+        }),
+    );
+    let log = watched.log();
+    let mut passed = 0;
+    let started = Instant::now();
+    let outcome = train(plan.clone(), images, watched, |round| {
+        passed = round;
+        let launches = log.lock().map_or(0, |log| log.launches);
+        bar.suspend(|| {
+            eprintln!(
+                "round {round} of {}: {launches} launches passed, {}",
+                plan.rounds,
+                duration(started.elapsed().as_secs_f64())
+            );
+        });
+    });
+    bar.finish_and_clear();
+    let log = log.lock().map_err(|_| Error::internal("the log of the launches is lost"))?.clone();
+    match outcome {
+        Err(error) if log.failure.is_none() => return Err(error),
+        _ => {}
+    }
+    let rows = rows(&log, &descriptor.variant);
+    let failure = log.failure.map(|what| format!("round {}: {what}", passed + 1));
+    let whole =
+        WholeRun { experiment: plan.name, rounds: plan.rounds, passed_rounds: passed, launches: log.launches, failure };
+    Ok((rows, whole, descriptor, reason))
+}
+
+fn train(plan: Plan, images: Images, engine: Differential, mut passed: impl FnMut(u32)) -> Result<()> {
+    let rounds = plan.rounds;
+    let mut experiment = Experiment::new(plan, images, Box::new(engine), None)?;
+    for round in 0..rounds {
+        experiment.bare_round()?;
+        passed(round + 1);
+    }
+    experiment.bare_sample()
+}
+
+/// A row a kernel; the case that the worst element belongs to is its launch's label.
+fn rows(log: &Log, variant: &str) -> Vec<Row> {
+    let row = |(name, found): (&&'static str, &crate::check::watch::Found)| Row {
+        kernel: (*name).into(),
+        variant: variant.into(),
+        cases: found.launches,
+        elements: found.elements,
+        percent: found.worst.as_ref().map_or(0.0, |w| w.percent),
+        worst: found.worst.clone(),
+        worst_case: found.label.clone(),
+        failed: Vec::new(),
+        seconds: found.seconds,
+    };
+    log.kernels.iter().map(row).collect()
+}
+
+impl std::fmt::Display for WholeRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let WholeRun { experiment, rounds, passed_rounds, launches, failure } = self;
+        match failure {
+            None => writeln!(f, "run `{experiment}`: {launches} launches of {rounds} rounds are within their bounds"),
+            Some(what) => writeln!(
+                f,
+                "run `{experiment}` FAILED after {launches} launches and {passed_rounds} whole rounds\n{what}"
+            ),
+        }
+    }
+}
