@@ -141,4 +141,6 @@ impl Prepared {
 }
 
 #[cfg(test)]
+mod streams_tests;
+#[cfg(test)]
 mod tests;

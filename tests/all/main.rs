@@ -9,4 +9,5 @@ mod penalty;
 mod portable;
 mod reflection;
 mod regularised;
+mod rng;
 mod validate;
