@@ -9,6 +9,7 @@
 pub mod fill;
 pub mod golden;
 pub mod mutant;
+pub mod portable;
 pub mod repro;
 pub mod run;
 pub mod suite;

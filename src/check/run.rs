@@ -231,7 +231,7 @@ impl<'e> Checker<'e> {
     }
 
     /// Uploads, launches and downloads; twice if `repeat`.
-    fn execute(&mut self, repro: &Repro, inputs: &[Vec<u32>], repeat: bool) -> Result<Vec<Banded>> {
+    pub(super) fn execute(&mut self, repro: &Repro, inputs: &[Vec<u32>], repeat: bool) -> Result<Vec<Banded>> {
         let mut whole: Vec<Tensor> = Vec::new();
         for (slot, words) in inputs.iter().enumerate() {
             whole.push(self.buffer(slot, words.len() + 2 * GUARD)?);
@@ -278,7 +278,7 @@ fn reference(repro: &Repro, inputs: &[Vec<u32>]) -> Result<Expected> {
 }
 
 /// All operands with their guard bands after one run.
-type Banded = Vec<Vec<u32>>;
+pub(super) type Banded = Vec<Vec<u32>>;
 
 /// Word `at` of the two guard bands of operand `slot`. No two operands have one in common: a word copied from an input's
 /// band into an output's is a stray write like any other.

@@ -159,4 +159,6 @@ fn verified(engine: Box<dyn Engine>, every: u32, seed: u64) -> (Box<dyn Engine>,
 }
 
 #[cfg(test)]
+mod streams_tests;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! `fedgan validate`: kernels on a device against the reference, golden cases, edited shaders.
 
+mod portable;
 mod table;
 mod whole_run;
 
@@ -26,7 +27,12 @@ pub struct ValidateArgs {
     /// WGSL file to check in the place of the kernel shader of the same name, e.g. my/conv2d_direct.wgsl; needs a GPU device.
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader: gpu].
+    /// Instead: the forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal and
+    /// DX12 and through wgpu's validation without a driver; every case with WebGPU's default limits, with and without run-time
+    /// checks and with loops as loops, which must give equal bits.
+    #[arg(long, conflicts_with_all = ["golden", "shader"])]
+    pub portable: bool,
+    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader or --portable: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Experiment (a file or a built-in one) to run with every launch held against the reference, fed the device's inputs.
@@ -95,6 +101,9 @@ struct Golden {
 /// # Errors
 /// Unknown kernels, parameters, devices, shader names; missing files; a report that cannot be written.
 pub fn run(args: ValidateArgs) -> Result<u8> {
+    if args.portable {
+        return portable::run(&args);
+    }
     let replacement = args.shader.as_deref().map(read_shader).transpose()?;
     if let Some(config) = &args.run {
         let (kernels, run, device, reason) = whole_run::run(&args, config, replacement)?;

@@ -80,7 +80,7 @@ pub struct AdapterFacts {
 }
 
 impl AdapterFacts {
-    fn new(adapter: &wgpu::Adapter) -> Self {
+    pub(super) fn new(adapter: &wgpu::Adapter) -> Self {
         let info = adapter.get_info();
         let limits = adapter.limits();
         let kind = match info.device_type {
@@ -120,6 +120,13 @@ impl AdapterFacts {
     /// The shader variants that this adapter gets by default.
     pub fn class(&self) -> Class {
         default_class(self.kind)
+    }
+
+    /// True when shaders keep naga's run-time checks by default: on software adapters, where a stray index would reach
+    /// this process's memory. Hardware runs without, as clamped indices cost up to 1.6 times; launches are
+    /// checked against the rows' extents when they are recorded, and tests hold both forms to the same bits.
+    pub fn checked(&self) -> bool {
+        self.kind == Kind::Cpu
     }
 
     /// True when the adapter may be chosen.

@@ -1,7 +1,7 @@
 //! The GPU engine: buffers, prepared recordings, submission.
 
 use super::pipelines::{Pipeline, Pipelines};
-use super::{Device, GpuOptions, Kind, select};
+use super::{Device, GpuOptions, select};
 use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
 use crate::kernels::Class;
 use crate::{Error, Result};
@@ -48,7 +48,7 @@ impl GpuEngine {
         options.check()?;
         let facts = device.facts();
         let class = options.class.unwrap_or(facts.class());
-        let checked = options.checked.unwrap_or(facts.kind == Kind::Cpu);
+        let checked = options.checked.unwrap_or(facts.checked());
         let descriptor = Descriptor {
             engine: "gpu".into(),
             adapter: facts.name.clone(),

@@ -6,6 +6,7 @@
 mod adapter;
 mod device;
 mod engine;
+mod noop;
 mod pipelines;
 pub mod select;
 
@@ -27,7 +28,7 @@ pub struct GpuOptions {
     /// Ask for WebGPU's default limits and no optional feature, whatever the adapter offers.
     pub default_limits: bool,
     /// Keep naga's run-time checks (index clamping, loop bounds, integer division) and the zeroing of workgroup memory;
-    /// `None`: on software adapters only.
+    /// `None`: on software adapters only ([`AdapterFacts::checked`]).
     pub checked: Option<bool>,
     /// Replacement text by shader path, e.g. `nn/conv2d_direct.wgsl`. Replaced shaders always run checked.
     pub sources: BTreeMap<String, String>,

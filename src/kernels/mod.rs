@@ -11,6 +11,7 @@ mod naga_tests;
 mod params;
 pub mod reflect;
 pub mod shader;
+pub mod writers;
 
 pub mod attack;
 pub mod fed;

@@ -1,6 +1,7 @@
 //! What naga says about a shader, held against its catalogue row; and translations to the other shader languages.
 //! No device is needed: tests run this over every row, `validate --shader` before an edited file reaches a device.
 
+use super::writers::Form;
 use super::{Access, Class, Elem, Kernel, Scalar, shader};
 use naga::{AddressSpace, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 
@@ -14,12 +15,12 @@ pub const MAX_STORAGE_BUFFERS: usize = 8;
 /// A parsed and validated WGSL module.
 #[derive(Debug)]
 pub struct Shader {
-    module: naga::Module,
-    info: naga::valid::ModuleInfo,
+    pub(super) module: naga::Module,
+    pub(super) info: naga::valid::ModuleInfo,
 }
 
 /// A language that [`Shader::translate`] writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Language {
     /// The assembled WGSL itself.
     Wgsl,
@@ -29,6 +30,18 @@ pub enum Language {
     Msl,
     /// HLSL, shader model 5.1 (DX12).
     Hlsl,
+}
+
+impl Language {
+    /// The language's usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Wgsl => "WGSL",
+            Language::Spirv => "SPIR-V",
+            Language::Msl => "MSL",
+            Language::Hlsl => "HLSL",
+        }
+    }
 }
 
 impl std::str::FromStr for Language {
@@ -185,77 +198,16 @@ impl Shader {
         }
     }
 
-    /// The module in another language, without the run-time checks that only software adapters keep; text as UTF-8, SPIR-V as little-endian words. `wgsl` is the text it was parsed
-    /// from, handed back for [`Language::Wgsl`].
+    /// The module in another language, without the run-time checks that only software adapters keep ([`Form::shown`]); text as
+    /// UTF-8, SPIR-V as little-endian words. `wgsl` is the text it was parsed from, handed back for [`Language::Wgsl`].
     ///
     /// # Errors
     /// When naga's writer for that language refuses the module.
     pub fn translate(&self, wgsl: &str, language: Language) -> Result<Vec<u8>, String> {
         match language {
             Language::Wgsl => Ok(wgsl.as_bytes().to_vec()),
-            Language::Spirv => self.spirv(),
-            Language::Msl => self.msl().map(String::into_bytes),
-            Language::Hlsl => self.hlsl().map(String::into_bytes),
+            _ => self.write(Form::shown(language)),
         }
-    }
-
-    fn spirv(&self) -> Result<Vec<u8>, String> {
-        use naga::back::spv;
-        let options = spv::Options {
-            lang_version: (1, 3),
-            flags: spv::WriterFlags::DEBUG,
-            force_loop_bounding: false,
-            emit_int_div_checks: false,
-            zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-            ..Default::default()
-        };
-        let entry = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
-        let words =
-            spv::write_vec(&self.module, &self.info, &options, Some(&entry)).map_err(|e| format!("SPIR-V: {e}"))?;
-        Ok(words.iter().flat_map(|w| w.to_le_bytes()).collect())
-    }
-
-    fn msl(&self) -> Result<String, String> {
-        use naga::back::msl;
-        // Buffers in the order of their bindings; the lengths that runtime-sized arrays need come last.
-        let buffers: Vec<_> = self.module.global_variables.iter().filter_map(|(_, g)| g.binding).collect();
-        let resources = buffers.iter().map(|binding| {
-            let buffer = Some(binding.binding as u8);
-            (*binding, msl::BindTarget { buffer, mutable: true, ..Default::default() })
-        });
-        let entry = msl::EntryPointResources {
-            resources: resources.collect(),
-            sizes_buffer: Some(buffers.len() as u8),
-            ..Default::default()
-        };
-        let options = msl::Options {
-            lang_version: (2, 0),
-            per_entry_point_map: [("main".to_string(), entry)].into_iter().collect(),
-            fake_missing_bindings: false,
-            force_loop_bounding: false,
-            emit_int_div_checks: false,
-            zero_initialize_workgroup_memory: false,
-            ..Default::default()
-        };
-        msl::write_string(&self.module, &self.info, &options, &msl::PipelineOptions::default())
-            .map(|(text, _)| text)
-            .map_err(|e| format!("MSL: {e}"))
-    }
-
-    fn hlsl(&self) -> Result<String, String> {
-        use naga::back::hlsl;
-        let options = hlsl::Options {
-            restrict_indexing: false,
-            force_loop_bounding: false,
-            zero_initialize_workgroup_memory: false,
-            ..Default::default()
-        };
-        let pipeline = hlsl::PipelineOptions::default();
-        let mut text = String::new();
-        hlsl::Writer::new(&mut text, &options, &pipeline)
-            .write(&self.module, &self.info, None)
-            .map_err(|e| format!("HLSL: {e}"))?;
-        Ok(text)
     }
 }
 

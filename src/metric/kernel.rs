@@ -74,6 +74,25 @@ pub fn squared_mmd(x: &Features, y: &Features) -> f64 {
 mod tests {
     use super::*;
 
+    /// Halves for floors, KID's subsets and MS-SSIM's pairs are drawn from one stream: by clients of their own.
+    #[test]
+    fn metrics_share_no_random_block() {
+        use crate::kernels::rng::witness::watch;
+        use crate::metric::images::halves;
+        use std::collections::BTreeSet;
+        let seed = 0x0051_7ea7_5eed_0100;
+        let (x, y) = (normal(6, 0, 0.0), normal(9, 1, 0.0));
+        let images = crate::metric::ImageSet::new(vec![0.5; 3 * 121], 11, 1);
+        let uses = [
+            watch(seed, || halves(40, seed)).1,
+            watch(seed, || kid(&x, &y, seed).unwrap()).1,
+            watch(seed, || crate::metric::diversity(&images, seed)).1,
+        ];
+        let all: Vec<_> = uses.concat();
+        assert!(uses.iter().all(|u| u.len() >= 10), "{:?}", uses.map(|u| u.len()));
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+    }
+
     fn normal(n: usize, client: u32, shift: f64) -> Features {
         let mut rng = HostRng::new(2, Stream::CHECK, client, 0);
         Features::new((0..n * 6).map(|_| rng.normal() + shift).collect(), 6)

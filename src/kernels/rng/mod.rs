@@ -7,6 +7,8 @@ pub mod rng_bits;
 pub mod rng_normal;
 pub mod rng_uniform;
 pub mod threefry;
+#[cfg(test)]
+pub(crate) mod witness;
 
 pub use params::RngParams;
 pub use threefry::{HostRng, Stream, seed_words, threefry4x32};

@@ -8,6 +8,8 @@ const HOST: u32 = 1;
 
 /// The Threefry-4x32 block function with 20 rounds.
 pub fn threefry4x32(key: [u32; 4], counter: [u32; 4]) -> [u32; 4] {
+    #[cfg(test)]
+    super::witness::saw(key, counter);
     let schedule = [key[0], key[1], key[2], key[3], PARITY ^ key[0] ^ key[1] ^ key[2] ^ key[3]];
     let mut x: [u32; 4] = std::array::from_fn(|i| counter[i].wrapping_add(key[i]));
     for round in 0..20 {
@@ -165,6 +167,32 @@ mod tests {
         for (counter, key, want) in vectors {
             assert_eq!(threefry4x32(key, counter), want);
         }
+    }
+
+    /// Streams are word 2 of the key: those that are named, and those of the parameter tensors, are all different.
+    #[test]
+    fn streams_are_told_apart() {
+        let named: Vec<u32> = [
+            Stream::LATENT_D,
+            Stream::LATENT_G,
+            Stream::ORDER,
+            Stream::POISON,
+            Stream::SAMPLE,
+            Stream::INTERPOLATION,
+            Stream::PARTITION,
+            Stream::SYNTHETIC,
+            Stream::DETECTOR,
+            Stream::EVALUATION,
+            Stream::RESAMPLE,
+            Stream::CHECK,
+            Stream::PROBE,
+        ]
+        .map(|s| s.0)
+        .into();
+        let ends = [(0, 0), (0, (1 << 15) - 1), (1, 0), (1, (1 << 15) - 1)].map(|(n, t)| Stream::init(n, t).0);
+        assert!(ends.is_sorted_by(|a, b| a < b) && named.iter().all(|s| *s < ends[0]));
+        let distinct: std::collections::BTreeSet<_> = named.iter().collect();
+        assert_eq!(distinct.len(), named.len());
     }
 
     #[test]

@@ -1,0 +1,192 @@
+//! Portability, forced: the same cases in the forms in which other devices would run them.
+//!
+//! A test machine offers more than WebGPU promises and hides what would fail elsewhere. Here every case runs once more with the
+//! default limits, with and without run-time checks, and with its loops as loops, and must give the same bits; every shader goes
+//! through the writers of all backends ([`texts`]) and through wgpu's validation without any driver ([`noop`]).
+
+pub mod texts;
+
+use super::Checker;
+use super::fill::{Pass, operands};
+use super::repro::Repro;
+use super::run::GUARD;
+use crate::Result;
+use crate::exec::Engine;
+use crate::gpu::{Adapter, Device, GpuEngine, GpuOptions};
+use crate::kernels::{Access, Class, Elem};
+
+/// What one form of the cases or shaders gave.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Row {
+    /// The form, e.g. `default limits, no feature (tiled)`.
+    pub what: String,
+    /// What is counted: `cases`, `texts` or `modules`.
+    pub unit: &'static str,
+    /// How many were checked.
+    pub checked: usize,
+    /// How many of them failed.
+    pub failed: usize,
+    /// The first failure: which case or shader, where, what was found and what is right.
+    pub first: Option<String>,
+    /// Why nothing was checked (a tool or an adapter that is not there). This is no failure.
+    pub not_run: Option<String>,
+}
+
+impl Row {
+    /// A row in which nothing was checked yet.
+    pub fn new(what: impl Into<String>, unit: &'static str) -> Self {
+        Row { what: what.into(), unit, checked: 0, failed: 0, first: None, not_run: None }
+    }
+
+    /// A row in which nothing can be checked.
+    pub fn not_run(what: impl Into<String>, unit: &'static str, why: impl Into<String>) -> Self {
+        Row { not_run: Some(why.into()), ..Row::new(what, unit) }
+    }
+
+    /// True unless something failed, or nothing was checked without a reason.
+    pub fn passed(&self) -> bool {
+        self.failed == 0 && (self.checked > 0 || self.not_run.is_some())
+    }
+
+    /// Counts one check.
+    pub fn add(&mut self, failure: Option<String>) {
+        self.checked += 1;
+        if let Some(failure) = failure {
+            self.failed += 1;
+            self.first.get_or_insert(failure);
+        }
+    }
+}
+
+/// An engine with the name of its form.
+pub type Form = (String, Box<dyn Engine>);
+
+/// How the engine on an adapter could be set up otherwise, beside its own choice.
+fn others(adapter: &Adapter) -> [(&'static str, GpuOptions); 3] {
+    let own = GpuOptions::default;
+    let checks = !adapter.facts.checked();
+    [
+        ("default limits, no feature", GpuOptions { default_limits: true, ..own() }),
+        (if checks { "with run-time checks" } else { "without run-time checks" }, {
+            GpuOptions { checked: Some(checks), ..own() }
+        }),
+        ("loops not expanded", GpuOptions { unroll: false, ..own() }),
+    ]
+}
+
+/// Every case in every other form on `adapter`, both classes of variants; cases that both classes build alike run once.
+/// `tick` is called with the form's name after each case.
+///
+/// # Errors
+/// Parameters that are refused. What the device refuses is a failed row.
+pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str)) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for class in Class::ALL {
+        let cases = super::suite::differing(repros, class);
+        if cases.is_empty() {
+            continue;
+        }
+        let open = |options: GpuOptions| -> Result<Box<dyn Engine>> {
+            let device = Device::open(adapter, options.default_limits)?;
+            Ok(Box::new(GpuEngine::new(device, GpuOptions { class: Some(class), ..options })?))
+        };
+        let mut normal = open(GpuOptions::default())?;
+        let mut forms: Vec<Form> = Vec::new();
+        for (what, options) in others(adapter) {
+            let what = format!("{what} ({})", class.name());
+            match open(options) {
+                Ok(engine) => forms.push((what, engine)),
+                Err(error) => {
+                    let mut row = Row::new(what, "cases");
+                    row.add(Some(error.to_string()));
+                    rows.push(row);
+                }
+            }
+        }
+        rows.extend(compare(normal.as_mut(), &mut forms, &cases, || tick(class.name()))?);
+    }
+    Ok(rows)
+}
+
+/// Runs every case on `normal` and on each of `forms`, from the same inputs: every word of every operand and of its guard bands
+/// must be the same. A case that changes nothing proves nothing and fails. One row a form.
+///
+/// # Errors
+/// Parameters that are refused.
+pub fn compare(
+    normal: &mut dyn Engine,
+    forms: &mut [Form],
+    repros: &[Repro],
+    mut tick: impl FnMut(),
+) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = forms.iter().map(|(what, _)| Row::new(what.as_str(), "cases")).collect();
+    let mut normal = Checker::new(normal);
+    let mut others: Vec<Checker> = forms.iter_mut().map(|(_, engine)| Checker::new(engine.as_mut())).collect();
+    for repro in repros {
+        let inputs = operands(repro.kernel, &repro.params, Pass::Rounding, repro.seed)?;
+        let expected = match outputs(&mut normal, repro, &inputs) {
+            Err(error) => Err(format!("{repro}: in its normal form: {error}")),
+            Ok(words) if !wrote(repro, &inputs, &words) => Err(format!("{repro}: the launch changes nothing")),
+            Ok(words) => Ok(words),
+        };
+        for (row, other) in rows.iter_mut().zip(&mut others) {
+            row.add(match &expected {
+                Err(why) => Some(why.clone()),
+                Ok(expected) => match outputs(other, repro, &inputs) {
+                    Err(error) => Some(format!("{repro}: {error}")),
+                    Ok(got) => difference(repro, &got, expected),
+                },
+            });
+        }
+        tick();
+    }
+    Ok(rows)
+}
+
+/// All operands with their guard bands after one launch.
+fn outputs(checker: &mut Checker, repro: &Repro, inputs: &[Vec<u32>]) -> Result<Vec<Vec<u32>>> {
+    Ok(checker.execute(repro, inputs, false)?.remove(0))
+}
+
+fn wrote(repro: &Repro, inputs: &[Vec<u32>], after: &[Vec<u32>]) -> bool {
+    let bindings = repro.kernel.bindings().iter().zip(inputs.iter().zip(after));
+    bindings
+        .into_iter()
+        .any(|(b, (before, after))| b.access == Access::ReadWrite && after[GUARD..GUARD + before.len()] != before[..])
+}
+
+/// The first word that differs, as text.
+fn difference(repro: &Repro, got: &[Vec<u32>], expected: &[Vec<u32>]) -> Option<String> {
+    for (binding, (got, expected)) in repro.kernel.bindings().iter().zip(got.iter().zip(expected)) {
+        let Some(at) = got.iter().zip(expected).position(|(a, b)| a != b) else { continue };
+        let word = |w: u32| match binding.elem {
+            Elem::F32 => format!("{:?} ({w:#010x})", f32::from_bits(w)),
+            Elem::U32 => w.to_string(),
+        };
+        let (name, index) = (binding.name, at as i64 - GUARD as i64);
+        return Some(format!("{repro}: {name}[{index}] is {}, normally {}", word(got[at]), word(expected[at])));
+    }
+    None
+}
+
+/// Every case in both classes through wgpu's own validation on its noop backend, with WebGPU's default limits: shader module,
+/// layouts, pipeline, bind group and dispatch. No driver is needed, and no result is computed.
+///
+/// # Errors
+/// Parameters that are refused; a noop device that cannot be made.
+pub fn noop(repros: &[Repro], options: &GpuOptions, mut tick: impl FnMut()) -> Result<Row> {
+    let device = Device::noop()?;
+    let mut row = Row::new("wgpu validation, default limits, no driver", "cases");
+    for class in Class::ALL {
+        let options = GpuOptions { class: Some(class), ..options.clone() };
+        let mut engine = GpuEngine::new(device.clone(), options)?;
+        let mut checker = Checker::new(&mut engine);
+        for repro in super::suite::differing(repros, class) {
+            let inputs = operands(repro.kernel, &repro.params, Pass::Rounding, repro.seed)?;
+            let error = outputs(&mut checker, &repro, &inputs).err();
+            row.add(error.map(|error| format!("{repro} ({}): {error}", class.name())));
+            tick();
+        }
+    }
+    Ok(row)
+}

@@ -1,0 +1,259 @@
+//! Shader texts through the writers of all backends, and through other programs that read shaders.
+
+use super::Row;
+use crate::check::Repro;
+use crate::kernels::reflect::{Language, Shader};
+use crate::kernels::writers::Form;
+use crate::kernels::{Class, Kernel, shader};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// One assembled shader.
+#[derive(Debug)]
+pub struct Text {
+    /// Which kernel, file and form.
+    pub name: String,
+    /// The WGSL.
+    pub wgsl: String,
+    /// The row that it must agree with.
+    kernel: &'static dyn Kernel,
+    /// As naga reads it, or what naga says against it.
+    shader: std::result::Result<Shader, String>,
+}
+
+impl Text {
+    /// Parses `wgsl`, a shader of `kernel`.
+    pub fn new(name: impl Into<String>, kernel: &'static dyn Kernel, wgsl: impl Into<String>) -> Self {
+        let wgsl = wgsl.into();
+        Text { name: name.into(), kernel, shader: Shader::parse(&wgsl), wgsl }
+    }
+
+    fn write(&self, form: Form) -> std::result::Result<Vec<u8>, String> {
+        let shader = self.shader.as_ref().map_err(String::clone)?;
+        shader.write(form)
+    }
+
+    fn failure(&self, what: impl std::fmt::Display) -> String {
+        format!("{}: {}", self.name, what.to_string().trim())
+    }
+}
+
+/// Every distinct text that `repros` run, in both classes, expanded and as loops.
+///
+/// # Errors
+/// A shader that cannot be assembled (a bug).
+pub fn of(repros: &[Repro]) -> Result<Vec<Text>> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut texts = Vec::new();
+    for repro in repros {
+        for class in Class::ALL {
+            let build = repro.kernel.build(&repro.params, class);
+            for (form, unroll) in [("expanded", true), ("loops", false)] {
+                let fail = |what: String| Error::internal(format!("{}: {what}", build.file));
+                let source = shader::source(build.file).ok_or_else(|| fail("no such shader file".into()))?;
+                let wgsl = shader::assemble(source, &build.consts, unroll).map_err(fail)?;
+                if seen.insert((build.file, wgsl.clone())) {
+                    texts.push((format!("{} {:?} ({form})", build.file, build.consts), repro.kernel, wgsl));
+                }
+            }
+        }
+    }
+    Ok(texts.into_par_iter().map(|(name, kernel, wgsl)| Text::new(name, kernel, wgsl)).collect())
+}
+
+/// Every text against its row's declaration and WebGPU's least limits: bindings, parameters, threads, and workgroup memory, which
+/// wgpu 30 does not hold against the limit.
+pub fn declarations(texts: &[Text]) -> Row {
+    let mut row = Row::new("declarations and least limits", "texts");
+    for text in texts {
+        let found = match &text.shader {
+            Err(what) => Some(what.clone()),
+            Ok(shader) => Some(shader.disagreements(text.kernel).join("; ")).filter(|found| !found.is_empty()),
+        };
+        row.add(found.map(|what| text.failure(what)));
+    }
+    row
+}
+
+/// One row a form: every text must be written.
+pub fn writers(texts: &[Text]) -> Vec<Row> {
+    let row = |form: Form| {
+        let mut row = Row::new(format!("naga writes {form}"), "texts");
+        let failures: Vec<Option<String>> = texts
+            .par_iter()
+            .map(|text| match text.write(form) {
+                Ok(bytes) if bytes.is_empty() => Some(text.failure("nothing was written")),
+                Ok(_) => None,
+                Err(what) => Some(text.failure(what)),
+            })
+            .collect();
+        failures.into_iter().for_each(|failure| row.add(failure));
+        row
+    };
+    Form::ALL.into_iter().map(row).collect()
+}
+
+/// The first line of what `program VERSION_FLAG` prints; `None` where it is not on the PATH.
+fn version(program: &str, flag: &str) -> Option<String> {
+    let output = Command::new(program).arg(flag).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_string())
+}
+
+/// Khronos' `spirv-val` on the SPIR-V of every text in every form, each for the Vulkan version that reads it.
+pub fn spirv_val(texts: &[Text]) -> Row {
+    spirv_val_by("spirv-val", texts)
+}
+
+fn spirv_val_by(program: &str, texts: &[Text]) -> Row {
+    let Some(version) = version(program, "--version") else {
+        return Row::not_run("spirv-val", "modules", format!("`{program}` is not on the PATH (Debian: spirv-tools)"));
+    };
+    let mut row = Row::new(format!("spirv-val ({})", version.split(" unknown").next().unwrap_or("-")), "modules");
+    let jobs: Vec<(&Text, Form)> = texts
+        .iter()
+        .flat_map(|text| Form::ALL.into_iter().filter(|f| f.language == Language::Spirv).map(move |f| (text, f)))
+        .collect();
+    let failures: Vec<Option<String>> = jobs
+        .par_iter()
+        .map(|(text, form)| {
+            let found = text.write(*form).and_then(|module| validate(program, &module, form.spirv_environment()));
+            found.err().map(|what| text.failure(format!("{form}: {what}")))
+        })
+        .collect();
+    failures.into_iter().for_each(|failure| row.add(failure));
+    row
+}
+
+/// spirv-val on one module, given through a pipe.
+fn validate(program: &str, module: &[u8], environment: &str) -> std::result::Result<(), String> {
+    let start = || -> std::io::Result<std::process::Output> {
+        let mut child = Command::new(program)
+            .args(["--target-env", environment, "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        // It reads all before it says anything; one that ends early says why on its own.
+        let _ = child.stdin.take().map(|mut pipe| pipe.write_all(module));
+        child.wait_with_output()
+    };
+    let output = start().map_err(|e| format!("{program}: {e}"))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err([said(&output.stderr), said(&output.stdout)].join(" ").trim().to_string()),
+    }
+}
+
+/// Google's `tint` (the WGSL reader of Chromium) on every text.
+///
+/// # Errors
+/// When no temporary folder can be written.
+pub fn tint(texts: &[Text]) -> Result<Row> {
+    tint_by("tint", texts)
+}
+
+fn tint_by(program: &str, texts: &[Text]) -> Result<Row> {
+    if version(program, "--help").is_none() {
+        return Ok(Row::not_run("tint", "texts", format!("`{program}` is not on the PATH")));
+    }
+    let failed = |e: std::io::Error| Error::file(&std::env::temp_dir(), format!("no temporary folder: {e}"));
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let mut row = Row::new("tint reads the WGSL", "texts");
+    let failures: Vec<Option<String>> = texts
+        .par_iter()
+        .enumerate()
+        .map(|(i, text)| {
+            let path = folder.path().join(format!("{i}.wgsl"));
+            let found =
+                std::fs::write(&path, &text.wgsl).map_err(|e| e.to_string()).and_then(|()| read(program, &path));
+            found.err().map(|what| text.failure(what))
+        })
+        .collect();
+    failures.into_iter().for_each(|failure| row.add(failure));
+    Ok(row)
+}
+
+/// WGSL out of WGSL: the one format that every build of tint can write.
+fn read(program: &str, path: &Path) -> std::result::Result<(), String> {
+    let output = Command::new(program).args(["--format", "wgsl"]).arg(path).output().map_err(|e| e.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::kernels::util::fill::Fill;
+
+    const GOOD: &str = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+        @compute @workgroup_size(1) fn main() { y[0] = 1u; }";
+
+    /// One good text between two bad ones: unreadable, and with a binding that no layout has.
+    fn mixed() -> Vec<Text> {
+        let bad = GOOD.replace("@group(0)", "@group(1)");
+        let text = |name: &str, wgsl: &str| Text::new(name, &Fill, wgsl);
+        vec![text("good", GOOD), text("unreadable", "fn main( {"), text("homeless", &bad)]
+    }
+
+    #[test]
+    fn a_text_that_a_writer_refuses_is_named() {
+        let rows = writers(&mixed());
+        assert_eq!(rows.len(), Form::ALL.len());
+        for row in &rows {
+            assert_eq!((row.checked, row.failed, row.passed()), (3, 2, false), "{row:?}");
+            assert!(row.first.as_ref().is_some_and(|f| f.starts_with("unreadable: error")), "{row:?}");
+        }
+        let rows = writers(&mixed()[2..]);
+        assert!(
+            rows[0].first.as_ref().is_some_and(|f| f.starts_with("homeless: SPIR-V 1.0 with checks: ")),
+            "{rows:?}"
+        );
+        assert!(writers(&mixed()[..1]).iter().all(Row::passed));
+        assert!(!writers(&[])[0].passed(), "nothing checked is no pass");
+    }
+
+    #[test]
+    fn declarations_and_limits_are_checked() {
+        let fill = shader::source("util/fill.wgsl").unwrap();
+        let memory = "var<workgroup> big: array<vec4<f32>, 1025>;\n@compute";
+        let texts = [fill.to_string(), fill.replace("@compute", memory), fill.replace("n: u32,", "m: u32, n: u32,")];
+        let texts = texts.map(|text| Text::new("fill", &Fill, text));
+        let row = declarations(&texts);
+        assert_eq!((row.checked, row.failed), (3, 2), "{row:?}");
+        assert!(row.first.is_some_and(|f| f.contains("16400 bytes of workgroup memory")));
+        assert!(declarations(&texts[..1]).passed());
+    }
+
+    /// Where spirv-val is installed it must refuse a broken module; where it is not the row says so.
+    #[test]
+    fn spirv_val_is_run_or_said_to_be_missing() {
+        let row = spirv_val_by("spirv-val-that-is-nowhere", &mixed());
+        assert!(row.passed() && row.checked == 0, "{row:?}");
+        assert!(row.not_run.is_some_and(|why| why.contains("not on the PATH")));
+        let row = spirv_val(&mixed());
+        if let Some(why) = &row.not_run {
+            return eprintln!("spirv-val: {why}");
+        }
+        assert_eq!((row.checked, row.failed), (12, 8), "{row:?}");
+        let mut module = mixed()[0].write(Form::shown(Language::Spirv)).unwrap();
+        assert_eq!(validate("spirv-val", &module, "vulkan1.1"), Ok(()));
+        // Cut after the header and the first instruction: no entry point, no memory model.
+        module.truncate(28);
+        assert!(validate("spirv-val", &module, "vulkan1.1").is_err());
+    }
+
+    #[test]
+    fn tint_is_run_or_said_to_be_missing() {
+        let row = tint_by("tint-that-is-nowhere", &mixed()).unwrap();
+        assert!(row.passed() && row.not_run.is_some(), "{row:?}");
+        let row = tint(&mixed()).unwrap();
+        match &row.not_run {
+            Some(why) => eprintln!("tint: {why}"),
+            None => assert_eq!((row.checked, row.failed), (3, 1), "{row:?}"),
+        }
+    }
+}

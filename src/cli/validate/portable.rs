@@ -1,0 +1,120 @@
+//! `fedgan validate --portable`: the forms in which other devices would run the kernels.
+
+use super::{ValidateArgs, progress, select};
+use crate::check::portable::{Row, noop, on_adapter, texts};
+use crate::check::{Repro, suite};
+use crate::gpu::{Adapter, GpuOptions, Target, choose};
+use crate::kernels::Class;
+use crate::{Error, Result};
+use std::fmt::Write as _;
+
+/// The report, as `--json` writes it.
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    version: &'static str,
+    device: &'a str,
+    portable: &'a [Row],
+    passed: bool,
+}
+
+/// Runs the forms that need no adapter, then those on the chosen one; the exit code is 1 if one failed.
+///
+/// # Errors
+/// Unknown kernels, parameters, devices; a report that cannot be written.
+pub(super) fn run(args: &ValidateArgs) -> Result<u8> {
+    let repros = select(args, None)?.concat();
+    let (adapter, reason) = adapter(args)?;
+    crate::cli::print(format!("device: {reason}\n"))?;
+    let rows = rows(&repros, adapter.as_ref(), &reason)?;
+    let passed = rows.iter().all(Row::passed);
+    crate::cli::print(table(&rows))?;
+    if let Some(path) = &args.json {
+        let report = Report { version: env!("CARGO_PKG_VERSION"), device: &reason, portable: &rows, passed };
+        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+        std::fs::write(path, text + "\n").map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
+    }
+    Ok(u8::from(!passed))
+}
+
+/// The adapter and its name, or none and why. A device that was asked for by name must be there.
+fn adapter(args: &ValidateArgs) -> Result<(Option<Adapter>, String)> {
+    match (choose(args.device.as_deref().unwrap_or("gpu")), &args.device) {
+        (Ok(choice), _) => Ok(match choice.target {
+            Target::Gpu(adapter) => (Some(adapter), choice.reason),
+            _ => (None, choice.reason),
+        }),
+        (Err(why), None) => Ok((None, why.to_string())),
+        (Err(why), Some(_)) => Err(why),
+    }
+}
+
+fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec<Row>> {
+    let each = Class::ALL.map(|class| suite::differing(repros, class).len()).iter().sum::<usize>() as u64;
+    let bar = progress(if adapter.is_some() { 2 * each } else { each });
+    let texts = texts::of(repros)?;
+    bar.set_message("shader writers");
+    let mut rows = vec![texts::declarations(&texts)];
+    rows.extend(texts::writers(&texts));
+    bar.set_message("spirv-val");
+    rows.push(texts::spirv_val(&texts));
+    bar.set_message("tint");
+    rows.push(texts::tint(&texts)?);
+    bar.set_message("wgpu validation");
+    rows.push(noop(repros, &GpuOptions::default(), || bar.inc(1))?);
+    match adapter {
+        Some(adapter) => rows.extend(on_adapter(adapter, repros, |class| {
+            bar.set_message(class.to_string());
+            bar.inc(1);
+        })?),
+        None => rows.push(Row::not_run("the cases in other forms, bit for bit", "cases", reason)),
+    }
+    bar.finish_and_clear();
+    Ok(rows)
+}
+
+fn table(rows: &[Row]) -> String {
+    let what = rows.iter().map(|r| r.what.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    let _ = writeln!(out, "{:what$}  {:>14}  verdict", "form", "checked");
+    for row in rows {
+        let verdict = match (&row.not_run, row.failed) {
+            (Some(why), _) => format!("not run: {why}"),
+            (None, 0) if row.checked > 0 => "pass".to_string(),
+            (None, 0) => "FAIL (nothing was checked)".to_string(),
+            (None, failed) => format!("FAIL ({failed} of {})", row.checked),
+        };
+        let _ = writeln!(out, "{:what$}  {:>6} {:7}  {verdict}", row.what, row.checked, row.unit);
+    }
+    for row in rows.iter().filter(|r| !r.passed()) {
+        let _ = writeln!(out, "\n{}:\n  {}", row.what, row.first.as_deref().unwrap_or("no case or shader"));
+    }
+    let count = |f: fn(&&Row) -> bool| rows.iter().filter(f).count();
+    let (failed, not_run) = (count(|r| !r.passed()), count(|r| r.not_run.is_some()));
+    let _ = writeln!(out, "portable: {} passed, {failed} failed, {not_run} not run", rows.len() - failed - not_run);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_failures_and_what_was_not_run() {
+        let mut good = Row::new("default limits", "cases");
+        good.add(None);
+        let mut bad = Row::new("loops", "cases");
+        bad.add(None);
+        bad.add(Some("fill: y[3] is 1, normally 2".into()));
+        let rows = [good, bad, Row::not_run("tint", "texts", "not here"), Row::new("empty", "texts")];
+        let text = table(&rows);
+        for part in [
+            "FAIL (1 of 2)",
+            "y[3] is 1, normally 2",
+            "not run: not here",
+            "nothing was checked",
+            "portable: 1 passed, 2 failed, 1 not run",
+        ] {
+            assert!(text.contains(part), "{part} not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! A device without a driver: wgpu's noop backend.
+
+use super::{Adapter, AdapterFacts, Device};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+impl Device {
+    /// A device on which wgpu validates everything with WebGPU's default limits and nothing is computed: buffers can be
+    /// written, copied and read, dispatches do nothing. It is never listed among the adapters.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when wgpu refuses (a bug).
+    pub fn noop() -> Result<Arc<Device>> {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::NOOP;
+        descriptor.backend_options.noop = wgpu::NoopBackendOptions::enabled();
+        let instance = wgpu::Instance::new(descriptor);
+        let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::NOOP));
+        let handle = adapters.into_iter().next().ok_or_else(|| Error::device("wgpu offers no noop adapter"))?;
+        let adapter = Adapter { facts: AdapterFacts::new(&handle), handle };
+        Device::request(&adapter, true).map(Arc::new)
+    }
+}

@@ -1,0 +1,171 @@
+//! The kernels in the forms in which other devices would run them, and that each of these checks can fail.
+
+use fedgan::check::portable::{Form, Row, compare, noop, on_adapter, texts};
+use fedgan::check::{Repro, suite};
+use fedgan::gpu::{Choice, Device, GpuEngine, GpuOptions, Target, choose};
+use fedgan::kernels::{CATALOGUE, Class, shader};
+use std::process::Command;
+
+fn all() -> Vec<Repro> {
+    CATALOGUE.iter().flat_map(|kernel| Repro::cases(*kernel)).collect()
+}
+
+fn print(row: &Row) {
+    println!(
+        "{}: {} {}, {} failed{}",
+        row.what,
+        row.checked,
+        row.unit,
+        row.failed,
+        match &row.not_run {
+            Some(why) => format!(", not run: {why}"),
+            None => String::new(),
+        }
+    );
+}
+
+fn assert_passed(rows: &[Row]) {
+    rows.iter().for_each(print);
+    let failures: Vec<String> =
+        rows.iter().filter(|r| !r.passed()).map(|r| format!("{}: {:?}", r.what, r.first)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What unchecked shaders on hardware rest on, too: with checks, without, with loops as loops and with WebGPU's default
+/// limits, every case gives the same bits.
+#[test]
+fn every_form_gives_the_same_bits_in_every_case() {
+    let adapter = match choose("gpu") {
+        Ok(Choice { target: Target::Gpu(adapter), .. }) => adapter,
+        other => panic!("tests need a Vulkan adapter: run scripts/test --install-driver: {other:?}"),
+    };
+    let rows = on_adapter(&adapter, &all(), |_| {}).unwrap();
+    assert_eq!(rows.len(), 6);
+    let cases = |class| suite::differing(&all(), class).len();
+    assert!(cases(Class::Direct) > 20);
+    for row in &rows {
+        let class = if row.what.contains("tiled") { Class::Tiled } else { Class::Direct };
+        assert_eq!(row.checked, cases(class), "{row:?}");
+    }
+    assert_passed(&rows);
+}
+
+#[test]
+fn every_backend_can_have_every_shader() {
+    let texts = texts::of(&all()).unwrap();
+    assert!(texts.len() > CATALOGUE.len());
+    let mut rows = vec![texts::declarations(&texts)];
+    rows.extend(texts::writers(&texts));
+    rows.push(texts::spirv_val(&texts));
+    rows.push(texts::tint(&texts).unwrap());
+    assert_passed(&rows);
+}
+
+#[test]
+fn wgpu_accepts_every_case_without_a_driver() {
+    let repros = all();
+    let row = noop(&repros, &GpuOptions::default(), || {}).unwrap();
+    assert_eq!(row.checked, Class::ALL.map(|class| suite::differing(&repros, class).len()).iter().sum::<usize>());
+    assert_passed(&[row]);
+}
+
+/// `file` with each first string replaced by the second, as options of an engine.
+fn edited(file: &str, edits: &[(&str, &str)]) -> GpuOptions {
+    let mut text = shader::source(file).unwrap().to_string();
+    for (from, to) in edits {
+        assert!(text.contains(from), "the test must edit something");
+        text = text.replacen(from, to, 1);
+    }
+    GpuOptions { sources: [(file.to_string(), text)].into(), ..Default::default() }
+}
+
+#[test]
+fn what_a_layout_or_a_limit_forbids_is_reported_without_a_driver() {
+    for (name, file, edits, said) in [
+        ("fill", "util/fill.wgsl", vec![("@binding(1)", "@binding(9)")], "binding"),
+        ("fill", "util/fill.wgsl", vec![("@workgroup_size(256)", "@workgroup_size(512)")], "512"),
+        // The layout follows the row, which says that the kernel only reads x.
+        ("copy", "util/copy.wgsl", vec![("var<storage, read>", "var<storage, read_write>")], "copy"),
+    ] {
+        let repros = Repro::select(name).unwrap();
+        let row = noop(&repros, &edited(file, &edits), || {}).unwrap();
+        assert_eq!((row.failed, row.checked), (repros.len(), repros.len()), "{edits:?}: {row:?}");
+        let first = row.first.unwrap_or_default();
+        assert!(first.contains(said) && first.starts_with(name), "{edits:?}: {first}");
+    }
+}
+
+fn engine(options: GpuOptions) -> GpuEngine {
+    GpuEngine::open("gpu", options).expect("tests need a Vulkan adapter: run scripts/test --install-driver")
+}
+
+#[test]
+fn a_form_that_differs_in_one_bit_is_reported() {
+    let fill = Repro::select("fill").unwrap();
+    let next = "bitcast<f32>(bitcast<u32>(p.value) + 1u);";
+    let forms = |options| -> Vec<Form> { vec![("edited".to_string(), Box::new(engine(options)))] };
+    let mut normal = engine(GpuOptions::default());
+    let mut same = forms(GpuOptions::default());
+    assert!(compare(&mut normal, &mut same, &fill, || {}).unwrap()[0].passed());
+    let mut other = forms(edited("util/fill.wgsl", &[("p.value;", next)]));
+    let row = compare(&mut normal, &mut other, &fill, || {}).unwrap().remove(0);
+    assert_eq!((row.checked, row.failed), (fill.len(), fill.len()));
+    let first = row.first.unwrap();
+    assert!(first.contains("y[0] is ") && first.contains(", normally "), "{first}");
+    // A form that does not compile fails by name, and an engine that does nothing proves nothing.
+    let mut broken = forms(edited("util/fill.wgsl", &[("p.value;", "p.valve;")]));
+    let row = compare(&mut normal, &mut broken, &fill, || {}).unwrap().remove(0);
+    assert!(row.failed == fill.len() && row.first.unwrap().contains("valve"));
+    let mut idle = GpuEngine::new(Device::noop().unwrap(), GpuOptions::default()).unwrap();
+    let mut idle_too =
+        GpuEngine::new(Device::noop().unwrap(), GpuOptions::default()).map(|e| vec![("idle".into(), Box::new(e) as _)]);
+    let row = compare(&mut idle, idle_too.as_mut().unwrap(), &fill, || {}).unwrap().remove(0);
+    assert!(!row.passed() && row.first.unwrap().contains("changes nothing"));
+}
+
+fn fedgan(args: &[&str], path: Option<&std::path::Path>) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
+    command.arg("validate").arg("--portable").args(args);
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
+    let out = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+#[test]
+fn the_verb_reports_every_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report.json");
+    let (code, out, err) = fedgan(&["fill", "--json", report.to_str().unwrap()], None);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("default limits, no feature (tiled)") && out.contains(" 0 failed"), "{out}");
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    assert_eq!(json["passed"], true);
+    assert!(json["portable"].as_array().unwrap().len() >= 18);
+    // Tools that are not there are said to be missing, and so is an adapter.
+    let (code, out, _) = fedgan(&["--device", "cpu", "fill"], Some(dir.path()));
+    assert_eq!(code, 0, "{out}");
+    for part in ["not run: `spirv-val`", "not run: `tint`", "not run: the built-in cpu engine", ", 3 not run"] {
+        assert!(out.contains(part), "{part} not in\n{out}");
+    }
+    for args in [&["--golden", "x"][..], &["convolve"], &["--device", "no such adapter"]] {
+        assert_eq!(fedgan(args, None).0, 2, "{args:?}");
+    }
+}
+
+/// A validator that refuses everything.
+#[cfg(unix)]
+#[test]
+fn a_refused_module_is_exit_code_1() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let tool = dir.path().join("spirv-val");
+    let script = "#!/bin/sh\n[ \"$1\" = --version ] && echo v0 && exit 0\nread -r _\necho no such module >&2\nexit 1\n";
+    std::fs::write(&tool, script).unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, out, err) = fedgan(&["--device", "cpu", "fill"], Some(dir.path()));
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("spirv-val (v0)") && out.contains("no such module") && out.contains("1 failed"), "{out}");
+}
