@@ -35,7 +35,7 @@ fn drawn(set: &[&str]) -> Vec<Block> {
     let plan = config::load(None, &overrides).unwrap();
     let temp = tempfile::tempdir().unwrap();
     let dir = RunDir::create(Some(&temp.path().join("run")), temp.path(), "x").unwrap();
-    let run = || Prepared::new(plan, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+    let run = || Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
     watch(SEED, run).1
 }
 

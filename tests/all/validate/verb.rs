@@ -134,7 +134,8 @@ fn whole_runs() {
     std::fs::write(&wrong, edited).unwrap();
     let (code, out, err) = run(&["--device", "gpu", "--shader", wrong.to_str().unwrap()]);
     assert_eq!(code, 1, "{out}{err}");
-    let parts = ["run `attacked` FAILED", "round 1: launch ", "kernel `paste_trigger`", "fedgan validate 'paste_trigger:"];
+    let parts =
+        ["run `attacked` FAILED", "round 1: launch ", "kernel `paste_trigger`", "fedgan validate 'paste_trigger:"];
     assert!(parts.iter().all(|part| out.contains(part)), "{out}");
     assert!(json()["run"]["failure"].as_str().unwrap().contains("paste_trigger"));
 
