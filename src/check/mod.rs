@@ -8,6 +8,7 @@
 
 pub mod fill;
 pub mod golden;
+mod health;
 pub mod mutant;
 pub mod portable;
 pub mod repro;
@@ -21,5 +22,6 @@ mod faulty;
 mod wrong_results;
 
 pub use fill::Pass;
+pub use health::Health;
 pub use repro::{Repro, params_by_name};
 pub use run::{CaseResult, Checker, Failure, Options, Prepared, Verdict, Worst, check_case};

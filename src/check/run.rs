@@ -2,6 +2,7 @@
 
 use super::Repro;
 use super::fill::{Pass, nan_word, operands};
+use super::health::Health;
 use crate::exec::{ALIGN, Engine, Purpose, Recording, Tensor};
 use crate::kernels::{Access, Elem, Eval, Inputs, Kernel};
 use crate::{Error, Result};
@@ -127,6 +128,9 @@ pub struct CaseResult {
     pub worst: Option<Worst>,
     /// Per cent of the bound that it uses.
     pub percent: f64,
+    /// [`Health`] of the elements that may round.
+    #[serde(skip)]
+    pub health: Health,
     /// The verdict.
     pub verdict: Verdict,
 }
@@ -215,6 +219,7 @@ impl<'e> Checker<'e> {
             elements: 0,
             worst: None,
             percent: 0.0,
+            health: Health::default(),
             verdict: Verdict::Pass,
         };
         for Trial { pass, inputs, expected } in &case.trials {
@@ -315,6 +320,9 @@ fn judge(
         let expected = expected[slot].iter().copied().enumerate();
         let compared = compare(kernel, slot, &before[slot], after, expected, pass == Pass::Exact);
         result.elements += compared.elements;
+        if pass == Pass::Rounding {
+            result.health.merge(compared.health);
+        }
         if let Some(worst) = compared.worst {
             if !(worst.percent <= 100.0) && wrong.is_none() {
                 wrong = Some(worst.clone());
@@ -336,6 +344,7 @@ fn judge(
 pub(super) struct Compared {
     pub elements: usize,
     pub worst: Option<Worst>,
+    pub health: Health,
     /// The first element that changed although the launch must not write it.
     pub changed: Option<usize>,
 }
@@ -351,7 +360,7 @@ pub(super) fn compare(
     exact: bool,
 ) -> Compared {
     let binding = &kernel.bindings()[slot];
-    let mut found = Compared { elements: 0, worst: None, changed: None };
+    let mut found = Compared { elements: 0, worst: None, health: Health::default(), changed: None };
     let mut rank = -1.0;
     for (index, eval) in expected {
         let Some(eval) = eval else {
@@ -369,6 +378,9 @@ pub(super) fn compare(
             Elem::F32 => (f32::from_bits(after[index]) as f64, eval.value, eval.bound),
         };
         let (err, percent) = distance(got, value, bound);
+        if bound > 0.0 {
+            found.health.add(percent / 100.0, eval.roundings());
+        }
         if percent > rank {
             rank = percent;
             let binding = binding.name.to_string();

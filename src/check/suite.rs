@@ -17,7 +17,9 @@ pub struct Row {
     pub elements: usize,
     /// Per cent of the bound that the worst element of all cases uses.
     pub percent: f64,
-    /// That element.
+    /// The least healthy case's statistical [`Health`](super::Health); `None` where every element had to be exact.
+    pub health: Option<f64>,
+    /// The element that uses most of its bound.
     pub worst: Option<Worst>,
     /// The case it belongs to, as `fedgan validate` parses it back.
     pub worst_case: String,
@@ -46,6 +48,7 @@ pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: imp
         cases: 0,
         elements: 0,
         percent: 0.0,
+        health: None,
         worst: None,
         worst_case: String::new(),
         failed: Vec::new(),
@@ -56,6 +59,7 @@ pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: imp
         tick();
         row.cases += 1;
         row.elements += result.elements;
+        row.health = worse(row.health, result.health.value());
         if let Some(worst) = &result.worst
             && (row.worst.is_none() || !(result.percent <= row.percent))
         {
@@ -73,6 +77,14 @@ pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: imp
     }
     row.seconds = start.elapsed().as_secs_f64();
     Ok(row)
+}
+
+/// The larger of two; NaN is larger than anything.
+pub fn worse(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if a.is_nan() || a >= b { a } else { b }),
+        (a, b) => a.or(b),
+    }
 }
 
 /// Repros grouped by kernel, in order of first appearance.

@@ -108,16 +108,28 @@ pub struct Eval {
     pub value: f64,
     /// The largest |device - value| allowed; 0 demands equality with `value` rounded to f32.
     pub bound: f64,
+    /// Roundings on the way to the element as the bound counts them: the n of gamma(n), for sums. By chance they add up to
+    /// about sqrt(n) of them.
+    roundings: std::num::NonZeroU32,
 }
 
 impl Eval {
     /// A value that must be met bit for bit.
-    pub fn exact(value: f64) -> Self {
-        Eval { value, bound: 0.0 }
+    pub const fn exact(value: f64) -> Self {
+        Eval::within(value, 0.0)
     }
-    /// A value with an absolute bound.
-    pub fn within(value: f64, bound: f64) -> Self {
-        Eval { value, bound }
+    /// A value with an absolute bound, that of a single rounding.
+    pub const fn within(value: f64, bound: f64) -> Self {
+        Eval { value, bound, roundings: std::num::NonZeroU32::MIN }
+    }
+    /// The same with a bound that counts `roundings`.
+    pub fn over(self, roundings: usize) -> Self {
+        let roundings = u32::try_from(roundings).ok().and_then(std::num::NonZeroU32::new);
+        Eval { roundings: roundings.unwrap_or(std::num::NonZeroU32::MIN), ..self }
+    }
+    /// What [`Eval::over`] was told, else 1.
+    pub fn roundings(&self) -> u32 {
+        self.roundings.get()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Elements, judge, place};
 use crate::check::run::{Failure, Worst};
+use crate::check::suite::worse;
 use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
 use crate::kernels::Access;
 use crate::{Error, Result};
@@ -19,6 +20,8 @@ pub struct Found {
     pub worst: Option<Worst>,
     /// The label of its launch.
     pub label: String,
+    /// The least healthy launch's [`Health`](crate::check::Health).
+    pub health: Option<f64>,
     /// Wall time of launch and reference.
     pub seconds: f64,
 }
@@ -117,6 +120,7 @@ impl Differential {
         let row = log.kernels.entry(launch.kernel.name()).or_default();
         row.launches += 1;
         row.elements += judged.elements;
+        row.health = worse(row.health, judged.health.value());
         row.seconds += started.elapsed().as_secs_f64();
         if let Some(worst) = judged.worst
             && row.worst.as_ref().is_none_or(|w| !(worst.percent <= w.percent))

@@ -8,6 +8,7 @@ pub use differential::{Differential, Found, Log, Progress};
 pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, Verifying};
 
 use super::fill::Random;
+use super::health::Health;
 use super::run::{Failure, Worst, compare};
 use crate::exec::Launch;
 use crate::kernels::{Access, Eval, Inputs, Kernel};
@@ -34,6 +35,7 @@ pub(crate) struct Judged {
     pub elements: usize,
     /// The one that uses most of its bound.
     pub worst: Option<Worst>,
+    pub health: Health,
     /// The first element outside its bound, or changed although the launch must not write it.
     pub failure: Option<Failure>,
 }
@@ -56,6 +58,7 @@ pub(crate) fn judge(launch: &Launch, before: &[&[u32]], after: &[&[u32]], which:
         let unwritten: Vec<usize> = expected.iter().filter(|(_, e)| e.is_none()).map(|(i, _)| *i).collect();
         let compared = compare(kernel, slot, before[slot], after[slot], expected, false);
         judged.elements += compared.elements;
+        judged.health.merge(compared.health);
         let changed = unwritten
             .into_iter()
             .chain(extents[slot]..before[slot].len())

@@ -26,19 +26,19 @@ fn kernels(out: &mut String, rows: &[Row]) {
     let worst = |row: &Row| row.worst.as_ref().map_or("-".into(), |w| format!("{}[{}]", w.binding, w.index));
     let wide = |f: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(f).max().unwrap_or(0).max(least);
     let (name, element) = (wide(&|r| r.kernel.len(), 6), wide(&|r| worst(r).len(), 13));
-    let head = ("kernel", "variant", "cases", "worst element", "% of bound");
-    let _ =
-        writeln!(out, "{:name$}  {:7}  {:>5}  {:element$}  {:>10}  verdict", head.0, head.1, head.2, head.3, head.4);
+    let (a, b, c, d, e) = ("kernel", "variant", "cases", "worst element", "% of bound");
+    let _ = writeln!(out, "{a:name$}  {b:7}  {c:>5}  {d:element$}  {e:>10}  health       s  verdict");
     for row in rows {
         let verdict = match row.failed.len() {
             0 => "pass".to_string(),
             n => format!("FAIL ({n} of {})", row.cases),
         };
         let (at, percent) = (worst(row), percent(row.percent));
+        let health = row.health.map_or("-".into(), |h| format!("{h:.2}"));
         let _ = writeln!(
             out,
-            "{:name$}  {:7}  {:>5}  {at:element$}  {percent:>10}  {verdict}",
-            row.kernel, row.variant, row.cases
+            "{:name$}  {:7}  {:>5}  {at:element$}  {percent:>10}  {health:>6}  {:>6.2}  {verdict}",
+            row.kernel, row.variant, row.cases, row.seconds
         );
     }
     for row in rows.iter().filter(|r| !r.passed()) {

@@ -99,6 +99,7 @@ fn rows(log: &Log, variant: &str) -> Vec<Row> {
         cases: found.launches,
         elements: found.elements,
         percent: found.worst.as_ref().map_or(0.0, |w| w.percent),
+        health: found.health,
         worst: found.worst.clone(),
         worst_case: found.label.clone(),
         failed: Vec::new(),

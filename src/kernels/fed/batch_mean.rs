@@ -81,7 +81,7 @@ impl Kernel for BatchMean {
         let before = if p.accumulate == 1 { inputs.f(1, index) } else { 0.0 };
         let scale = p.scale as f64;
         let bound = gamma(p.batch as usize + 2) * (magnitude * scale.abs() + before.abs());
-        Some(Eval::within(before + scale * sum, bound))
+        Some(Eval::within(before + scale * sum, bound).over(p.batch as usize + 2))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let p = BatchMeanParams { clients: 1, batch: 1, n: 1, x_stride: 64, y_stride: 64, accumulate: 0, scale: 1.0 };

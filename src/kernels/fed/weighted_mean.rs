@@ -76,7 +76,7 @@ impl Kernel for WeightedMean {
                 magnitude += term.abs();
             }
         }
-        Some(Eval::within(value, gamma(p.clients as usize + 1) * magnitude))
+        Some(Eval::within(value, gamma(p.clients as usize + 1) * magnitude).over(p.clients as usize + 1))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let p = WeightedMeanParams { clients: 1, n: 1, x_stride: 64, first: 0, accumulate: 0 };

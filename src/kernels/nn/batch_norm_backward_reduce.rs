@@ -43,6 +43,7 @@ fn sum(p: &BatchNormBackwardReduceParams, inputs: &Inputs, client: usize, channe
         scale += (inputs.f(0, at) * factor).abs();
     }
     Eval::within(value, gamma(depth(p.rows) + if which == 1 { 4 } else { 0 }) * scale + p.rows as f64 * TINY)
+        .over(depth(p.rows))
 }
 
 impl Kernel for BatchNormBackwardReduce {

@@ -49,15 +49,15 @@ pub(super) struct Moments {
 /// mean = first + avg(d), var = avg(d^2) - avg(d)^2. The first mean is off by `shift` <= gamma avg|x|; d is known to a
 /// rounding, so only shift^2 of the conditioning (mean^2 + var) / var is left in the variance.
 pub(super) fn moments(x: impl Fn(usize) -> f64, rows: u32) -> Moments {
-    let (n, g, rows) = (rows as f64, gamma(depth(rows) + 12), rows as usize);
+    let (n, g, count, rows) = (rows as f64, gamma(depth(rows) + 12), rows, rows as usize);
     let mean = (0..rows).map(&x).sum::<f64>() / n;
     let size = (0..rows).map(|r| x(r).abs()).sum::<f64>() / n;
     let var = (0..rows).map(|r| (x(r) - mean).powi(2)).sum::<f64>() / n;
     let shift = g * size;
     let slip = g * (var.sqrt() + shift); // error of avg(d)
     Moments {
-        mean: Eval::within(mean, 3.0 * U * mean.abs() + slip),
-        var: Eval::within(var, g * (var + shift * shift) + 2.0 * shift * slip + slip * slip),
+        mean: Eval::within(mean, 3.0 * U * mean.abs() + slip).over(depth(count)),
+        var: Eval::within(var, g * (var + shift * shift) + 2.0 * shift * slip + slip * slip).over(depth(count)),
     }
 }
 

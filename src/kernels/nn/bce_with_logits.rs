@@ -120,7 +120,7 @@ impl Kernel for BceWithLogits {
             value += one.value;
             bound += one.bound;
         }
-        Some(Eval::within(value / n, bound / n + gamma(depth(p.n) + 6) * value / n + TINY))
+        Some(Eval::within(value / n, bound / n + gamma(depth(p.n) + 6) * value / n + TINY).over(depth(p.n) + 6))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 0, 1.0), (2, 37, 3, 0.0), (3, 257, 1, 1.0), (2, 1000, 0, 0.3), (4, 64, 2, 0.9), (2, 5, 1, 0.2)]

@@ -71,7 +71,7 @@ impl Kernel for ChannelSum {
             scale += x.abs();
         }
         let value = if p.accumulate == 1 { inputs.f(1, index) + sum } else { sum };
-        Some(Eval::within(value, gamma(depth(p.rows)) * scale + 2.0 * U * value.abs()))
+        Some(Eval::within(value, gamma(depth(p.rows)) * scale + 2.0 * U * value.abs()).over(depth(p.rows)))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1, 0), (2, 33, 5, 1), (3, 257, 3, 0), (1, 64, 8, 1), (4, 37, 32, 0), (2, 17, 101, 1), (1, 1024, 20, 0)]

@@ -195,7 +195,7 @@ impl Sum {
     /// |error| <= gamma(K + 1) sum|terms| for K products summed in any order, plus the rounding of the reference itself.
     pub(super) fn eval(&self) -> crate::kernels::Eval {
         let bound = gamma(self.terms + 1) * self.scale + U * self.value.abs() + f64::from(f32::MIN_POSITIVE);
-        crate::kernels::Eval::within(self.value, bound)
+        crate::kernels::Eval::within(self.value, bound).over(self.terms + 1)
     }
 }
 

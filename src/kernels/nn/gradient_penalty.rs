@@ -84,7 +84,9 @@ impl Kernel for GradientPenalty {
             bound += 2.0 * distance.abs() * error + error * error + U * distance * distance;
         }
         let scale = f64::from(p.lambda) / p.n as f64;
-        Some(Eval::within(scale * sum, scale * (1.01 * bound + gamma(depth(p.n) + 8) * sum) + TINY))
+        Some(
+            Eval::within(scale * sum, scale * (1.01 * bound + gamma(depth(p.n) + 8) * sum) + TINY).over(depth(p.n) + 8),
+        )
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 0), (2, 37, 3), (3, 257, 1)]

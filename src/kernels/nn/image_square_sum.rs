@@ -62,7 +62,7 @@ impl Kernel for ImageSquareSum {
         let (client, image) = locate(index, p.clients, p.y_stride, p.n)?;
         let first = client * p.x_stride as usize + image * p.len as usize;
         let value = (0..p.len as usize).map(|i| inputs.f(0, first + i).powi(2)).sum::<f64>();
-        Some(Eval::within(value, gamma(depth(p.len) + 2) * value + p.len as f64 * TINY))
+        Some(Eval::within(value, gamma(depth(p.len) + 2) * value + p.len as f64 * TINY).over(depth(p.len) + 2))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1), (2, 3, 37), (3, 5, 256), (1, 4, 3 * 1024)]

@@ -54,7 +54,10 @@ impl Kernel for InstanceNormBackwardReduce {
             value += term;
             scale += term.abs();
         }
-        Some(Eval::within(value, gamma(depth(p.rows) + if which == 1 { 4 } else { 0 }) * scale + p.rows as f64 * TINY))
+        Some(
+            Eval::within(value, gamma(depth(p.rows) + if which == 1 { 4 } else { 0 }) * scale + p.rows as f64 * TINY)
+                .over(depth(p.rows)),
+        )
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [instance::cases(2, 0, false), instance::cases(place::ALL, place::DELTA, false)].concat()

@@ -47,7 +47,7 @@ impl Kernel for InstanceNormParamGrad {
         let place = p.place + u32::from(slot == DGAMMA);
         let terms = (0..p.n as usize).map(|image| p.moment(inputs, 0, At { image, ..at }, place));
         let (sum, scale) = terms.fold((0.0, 0.0), |(sum, scale), term| (sum + term, scale + term.abs()));
-        Some(instance::added(&p, inputs.f(slot, index), sum, gamma(p.n as usize) * scale))
+        Some(instance::added(&p, inputs.f(slot, index), sum, gamma(p.n as usize) * scale).over(p.n as usize))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [instance::cases(2, 0, true), instance::cases(place::ALL, place::DELTA, true)].concat()

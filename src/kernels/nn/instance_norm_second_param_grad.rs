@@ -53,7 +53,7 @@ impl Kernel for InstanceNormSecondParamGrad {
             scale += invstd.abs() * (moment(place::CROSS).abs() + product.abs());
         }
         let bound = gamma(p.n as usize + 10) * scale + p.n as f64 * TINY;
-        Some(instance::added(&p, inputs.f(slot, index), sum, bound))
+        Some(instance::added(&p, inputs.f(slot, index), sum, bound).over(p.n as usize + 10))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         instance::cases(place::ALL, 0, true)

@@ -53,7 +53,7 @@ impl Kernel for InstanceNormSecondReduce {
             scale += (u.abs() + avg_u.abs()) * (t.abs() + avg_t.abs());
         }
         // a division of 2.5 ulp and a subtraction in each factor, and their product
-        Some(Eval::within(value, gamma(depth(p.rows) + 14) * scale + p.rows as f64 * TINY))
+        Some(Eval::within(value, gamma(depth(p.rows) + 14) * scale + p.rows as f64 * TINY).over(depth(p.rows) + 14))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         instance::cases(place::ALL, 0, false)

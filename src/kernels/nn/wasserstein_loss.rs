@@ -84,7 +84,7 @@ impl Kernel for WassersteinLoss {
         let x = |i: usize| inputs.f(0, client * p.x_stride as usize + i);
         let sum: f64 = (0..p.n as usize).map(x).sum();
         let size: f64 = (0..p.n as usize).map(|i| x(i).abs()).sum();
-        Some(Eval::within(scale * sum / n, gamma(depth(p.n) + 8) * scale.abs() * size / n + TINY))
+        Some(Eval::within(scale * sum / n, gamma(depth(p.n) + 8) * scale.abs() * size / n + TINY).over(depth(p.n) + 8))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 0, 1.0), (2, 37, 2, -1.0), (3, 257, 1, 1.0)]

@@ -74,7 +74,7 @@ impl Kernel for DifferenceDot {
             magnitude += term.abs();
         }
         // Two differences and their product round once each, then the term goes through the additions.
-        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * magnitude))
+        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * magnitude).over(sum_depth(p.n) + 3))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 64, 64, 0), (3, 10_007, 10_048, 64, 1), (2, 255, 256, 128, 3)]

@@ -66,7 +66,7 @@ impl Kernel for DifferenceNorm {
             .map(|difference| difference * difference)
             .sum::<f64>();
         // The difference counts twice in its square, the square rounds once; all terms are positive.
-        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * value))
+        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * value).over(sum_depth(p.n) + 3))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 64, 64), (3, 10_007, 10_048, 64), (2, 255, 256, 128)]

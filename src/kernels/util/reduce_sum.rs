@@ -76,7 +76,7 @@ impl Kernel for ReduceSum {
             value += term;
             magnitude += term.abs();
         }
-        Some(Eval::within(value, gamma(sum_depth(p.n) + p.mode as usize) * magnitude))
+        Some(Eval::within(value, gamma(sum_depth(p.n) + p.mode as usize) * magnitude).over(sum_depth(p.n)))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let p = ReduceSumParams { clients: 1, n: 1, x_stride: 64, y_stride: 64, mode: 0 };
