@@ -9,6 +9,7 @@
 pub mod fill;
 pub mod golden;
 pub mod mutant;
+pub mod random;
 pub mod repro;
 pub mod run;
 pub mod suite;
@@ -18,6 +19,6 @@ mod faulty;
 #[cfg(test)]
 mod wrong_results;
 
-pub use fill::Pass;
+pub use fill::{Pass, Style};
 pub use repro::{Repro, params_by_name};
 pub use run::{CaseResult, Checker, Failure, Options, Prepared, Verdict, Worst, check_case};

@@ -1,5 +1,6 @@
 //! `fedgan validate`: kernels on a device against the reference, golden cases, edited shaders.
 
+mod random;
 mod table;
 
 use crate::check::golden::{self, CaseReport};
@@ -25,6 +26,12 @@ pub struct ValidateArgs {
     /// WGSL file to check in the place of the kernel shader of the same name, e.g. my/conv2d_direct.wgsl; needs a GPU device.
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
+    /// N problems a kernel, drawn at random in the place of the catalogue's cases; a failing one is made small.
+    #[arg(long, value_name = "N")]
+    pub random: Option<u32>,
+    /// Seed of the random problems [default: 1]: the same seed gives the same problems.
+    #[arg(long, value_name = "SEED", requires = "random")]
+    pub seed: Option<u64>,
     /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -57,6 +64,8 @@ struct Report {
     shader: Option<PathBuf>,
     kernels: Vec<Row>,
     golden: Vec<Golden>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    random: Option<random::Report>,
     passed: bool,
 }
 
@@ -74,21 +83,25 @@ struct Golden {
 /// Unknown kernels, parameters, devices, shader names; missing files; a report that cannot be written.
 pub fn run(args: ValidateArgs) -> Result<u8> {
     let replacement = args.shader.as_deref().map(read_shader).transpose()?;
-    let groups = select(&args, replacement.as_ref())?;
+    let mut groups = select(&args, replacement.as_ref())?;
+    let mut random = random::Report::draw(&args, &mut groups)?;
     let golden_files = args.golden.as_deref().map(golden::files).transpose()?.unwrap_or_default();
     let (mut subjects, reason) = subjects(&args, replacement)?;
     let device = subjects[0].engine.descriptor().clone();
     super::print(format!("device: {reason}\n"))?;
 
     let kernels = check_kernels(&mut subjects, &groups)?;
+    if let Some(random) = &mut random {
+        random.shrink(&mut subjects, &kernels)?;
+    }
     let golden = check_golden(&mut subjects, &golden_files);
     let reports: Vec<CaseReport> = golden.iter().map(|g| g.case.clone()).collect();
     let code = if kernels.iter().all(Row::passed) { golden::exit_code(&reports) } else { 1 };
-    super::print(table::text(&kernels, &golden))?;
+    super::print(table::text(&kernels, &golden) + &random.as_ref().map(random::Report::text).unwrap_or_default())?;
     if let Some(path) = &args.json {
         let version = env!("CARGO_PKG_VERSION");
-        let report =
-            Report { version, device, reason, shader: args.shader.clone(), kernels, golden, passed: code == 0 };
+        let (shader, passed) = (args.shader.clone(), code == 0);
+        let report = Report { version, device, reason, shader, kernels, golden, random, passed };
         let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
         std::fs::write(path, text + "\n").map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
     }

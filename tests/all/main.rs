@@ -6,6 +6,7 @@ mod layers;
 mod metrics;
 mod mutants;
 mod penalty;
+mod random;
 mod reflection;
 mod regularised;
 mod validate;

@@ -34,6 +34,35 @@ fn kernels_and_repros() {
 }
 
 #[test]
+fn random_problems() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("report.json");
+    let report = path.to_str().unwrap();
+    let run = |seed: &str| {
+        let args = ["--device", "cpu", "--random", "4", "--seed", seed, "split_sum", "fill", "--json", report];
+        let (code, out, err) = fedgan(&args);
+        assert_eq!(code, 0, "{out}{err}");
+        assert!(out.contains("8 cases") && out.contains(&format!("random: 8 problems of seed {seed}")), "{out}");
+        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        (json["random"].to_string(), json["kernels"][0]["worst_case"].to_string())
+    };
+    let first = run("7");
+    assert!(first.0.contains("\"seed\":7") && first.0.contains("\"shrunk\":[]"), "{first:?}");
+    assert_eq!(first, run("7"));
+    assert_ne!(first.1, run("8").1);
+    for (args, needle) in [
+        (vec!["--random", "0"], "at least one"),
+        (vec!["--random", "2", "fill:clients=2,n=5,y_stride=128,value=-2.5"], "is a single problem"),
+        (vec!["--random", "2", "convolve"], "there are: conv2d"),
+        (vec!["--random", "2", "--golden", "tests/golden"], "draws nothing"),
+        (vec!["--seed", "2"], "--random"),
+    ] {
+        let (code, out, err) = fedgan(&[&["--device", "cpu"], &args[..]].concat());
+        assert!(code == 2 && err.contains(needle), "{args:?}: {out}{err}");
+    }
+}
+
+#[test]
 fn golden_folders_and_the_report() {
     let dir = tempfile::tempdir().unwrap();
     let report = dir.path().join("report.json");
@@ -92,6 +121,16 @@ fn edited_shaders() {
     let wrong = write("fill.wgsl", &fill.replace("= p.value", "= p.value * 1.01"));
     let (code, out, _) = fedgan(&["--shader", &wrong]);
     assert!(code == 1 && out.contains("repeat with: fedgan validate 'fill:clients=1"), "{out}");
+    let report = dir.path().join("report.json");
+    let (code, out, _) = fedgan(&["--shader", &wrong, "--random", "3", "--json", report.to_str().unwrap()]);
+    assert!(code == 1 && out.contains("made small in") && out.contains("  drawn: fill:clients="), "{out}");
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
+    let small = &json["random"]["shrunk"][0];
+    let line = small["result"]["repro"].as_str().unwrap();
+    assert!(line.starts_with("fill:clients=1,n=1,y_stride=0,value="), "{small}");
+    assert!(small["original"].as_str().unwrap().len() >= line.len() && out.contains(line), "{small}");
+    let (code, out, _) = fedgan(&["--shader", &wrong, line]);
+    assert!(code == 1 && out.contains("FAIL (1 of 1)"), "{out}");
     let stray = write("fill.wgsl", &fill.replace("i < p.n;", "i <= p.n;"));
     let (code, out, _) = fedgan(&["--shader", &stray]);
     assert!(code == 1 && out.contains("FAIL"), "{out}");
