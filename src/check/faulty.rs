@@ -3,19 +3,19 @@
 use super::{CaseResult, Failure, Options, Repro, Verdict, check_case};
 use crate::Result;
 use crate::exec::{Descriptor, Engine, Purpose, Recording, ReferenceEngine, Tensor, Traffic};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`Product`].
     pub struct ProductParams {
         /// Rows of y.
-        rows: u32,
+        rows: u32 in Count,
         /// Columns of y.
-        cols: u32,
+        cols: u32 in Count,
         /// Terms of each element.
-        k: u32,
+        k: u32 in Count,
         /// Words from row to row of y.
-        stride: u32,
+        stride: u32 in Stride,
     }
 }
 
@@ -50,7 +50,7 @@ impl Kernel for Product {
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = ProductParams::from_words(words);
-        let (row, col) = (index / p.stride as usize, index % p.stride as usize);
+        let (row, col) = split(index, p.rows, p.stride);
         let terms: Vec<f64> = (0..p.k as usize)
             .map(|i| inputs.f(0, row * p.k as usize + i) * inputs.f(1, i * p.cols as usize + col % p.cols as usize))
             .collect();
@@ -63,7 +63,7 @@ impl Kernel for Product {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::NORMAL, Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

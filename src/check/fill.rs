@@ -12,6 +12,61 @@ pub enum Pass {
     Rounding,
 }
 
+/// What a random problem does to the [`Fill::Real`] and [`Fill::Positive`] of its row; constants stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// As the row says.
+    #[default]
+    Plain,
+    /// Times 2^-12 in the rounding pass.
+    Small,
+    /// Times 2^12 in the rounding pass.
+    Large,
+    /// Seven of eight reals are 0, in both passes.
+    Sparse,
+}
+
+impl Style {
+    /// All of them, the simplest first.
+    pub const ALL: [Style; 4] = [Style::Plain, Style::Small, Style::Large, Style::Sparse];
+
+    /// The name in a repro.
+    pub fn name(self) -> &'static str {
+        match self {
+            Style::Plain => "plain",
+            Style::Small => "small",
+            Style::Large => "large",
+            Style::Sparse => "sparse",
+        }
+    }
+
+    fn factor(self) -> f64 {
+        match self {
+            Style::Small => 1.0 / 4096.0,
+            Style::Large => 4096.0,
+            Style::Plain | Style::Sparse => 1.0,
+        }
+    }
+
+    /// Scaled, but for constants.
+    fn of(self, fill: &Fill) -> Fill {
+        let factor = self.factor();
+        match fill {
+            Fill::Real { scale, shift } if *scale != 0.0 => Fill::Real { scale: scale * factor, shift: shift * factor },
+            Fill::Positive { scale } => Fill::Positive { scale: scale * factor },
+            other => other.clone(),
+        }
+    }
+
+    /// Sets most of a sparse operand to 0.
+    fn thin(self, fill: &Fill, words: &mut [u32], random: &mut Random) {
+        let real = matches!(fill, Fill::Real { scale, .. } if *scale != 0.0);
+        if self == Style::Sparse && real {
+            words.iter_mut().for_each(|word| *word *= u32::from(random.below(8) == 0));
+        }
+    }
+}
+
 /// Word `i` of a guard band or of an output before the launch: a quiet NaN whose payload is its position, so that
 /// an untouched word, a stray write and a shifted copy are told apart.
 pub const fn nan_word(i: usize) -> u32 {
@@ -79,7 +134,7 @@ pub fn words(fill: &Fill, len: usize, pass: Pass, random: &mut Random) -> Vec<u3
 ///
 /// # Errors
 /// When the row's shape rule refuses the parameters, or its fills do not match its bindings.
-pub fn operands(kernel: &dyn Kernel, params: &[u32], pass: Pass, seed: u64) -> Result<Vec<Vec<u32>>> {
+pub fn operands(kernel: &dyn Kernel, params: &[u32], pass: Pass, seed: u64, style: Style) -> Result<Vec<Vec<u32>>> {
     let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
     let fills = kernel.fills(params);
     if fills.len() != extents.len() || fills.len() != kernel.bindings().len() {
@@ -88,7 +143,12 @@ pub fn operands(kernel: &dyn Kernel, params: &[u32], pass: Pass, seed: u64) -> R
     }
     let slots = fills.iter().zip(&extents).enumerate();
     Ok(slots
-        .map(|(slot, (fill, len))| words(fill, *len, pass, &mut Random::new(seed, kernel.name(), params, slot)))
+        .map(|(slot, (fill, len))| {
+            let mut random = Random::new(seed, kernel.name(), params, slot);
+            let mut operand = words(&style.of(fill), *len, pass, &mut random);
+            style.thin(fill, &mut operand, &mut random);
+            operand
+        })
         .collect())
 }
 
@@ -123,6 +183,34 @@ mod tests {
         assert_eq!(x, values(&fill, Pass::Rounding, 3));
         assert_ne!(x, values(&fill, Pass::Rounding, 4));
         assert!(values(&Fill::Positive { scale: 0.1 }, Pass::Rounding, 3).iter().all(|v| *v > 0.0));
+    }
+
+    #[test]
+    fn styles_scale_and_thin_what_is_drawn() {
+        let contents = |style, pass| {
+            let params = [1, 500, 512, 512, 0, 0]; // activation: one client, 500 elements
+            let kernel = crate::kernels::find("activation").unwrap();
+            let mut slots = operands(kernel, &params, pass, 3, style).unwrap();
+            let x: Vec<f32> = slots.swap_remove(0).into_iter().map(f32::from_bits).collect();
+            x
+        };
+        let plain = contents(Style::Plain, Pass::Rounding);
+        for (style, factor) in [(Style::Small, 1.0 / 4096.0), (Style::Large, 4096.0)] {
+            let scaled: Vec<f32> = plain.iter().map(|x| x * factor).collect();
+            assert_eq!(contents(style, Pass::Rounding), scaled);
+            assert_eq!(contents(style, Pass::Exact), contents(Style::Plain, Pass::Exact));
+        }
+        for pass in [Pass::Exact, Pass::Rounding] {
+            let (sparse, full) = (contents(Style::Sparse, pass), contents(Style::Plain, pass));
+            let kept = sparse.iter().filter(|x| **x != 0.0).count();
+            assert!((20..120).contains(&kept), "{kept} of 500");
+            assert!(sparse.iter().zip(&full).all(|(s, f)| *s == 0.0 || s == f));
+        }
+        assert!(
+            Style::ALL
+                .iter()
+                .all(|s| s.of(&Fill::Real { scale: 0.0, shift: 2.0 }) == Fill::Real { scale: 0.0, shift: 2.0 })
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod golden;
 mod health;
 pub mod mutant;
 pub mod portable;
+pub mod random;
 pub mod repro;
 pub mod run;
 pub mod suite;
@@ -21,7 +22,7 @@ mod faulty;
 #[cfg(test)]
 mod wrong_results;
 
-pub use fill::Pass;
+pub use fill::{Pass, Style};
 pub use health::Health;
 pub use repro::{Repro, params_by_name};
 pub use run::{CaseResult, Checker, Failure, Options, Prepared, Verdict, Worst, check_case};

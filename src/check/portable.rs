@@ -123,7 +123,7 @@ pub fn compare(
     let mut normal = Checker::new(normal);
     let mut others: Vec<Checker> = forms.iter_mut().map(|(_, engine)| Checker::new(engine.as_mut())).collect();
     for repro in repros {
-        let inputs = operands(repro.kernel, &repro.params, Pass::Rounding, repro.seed)?;
+        let inputs = operands(repro.kernel, &repro.params, Pass::Rounding, repro.seed, repro.style)?;
         let expected = match outputs(&mut normal, repro, &inputs) {
             Err(error) => Err(format!("{repro}: in its normal form: {error}")),
             Ok(words) if !wrote(repro, &inputs, &words) => Err(format!("{repro}: the launch changes nothing")),
@@ -182,7 +182,7 @@ pub fn noop(repros: &[Repro], options: &GpuOptions, mut tick: impl FnMut()) -> R
         let mut engine = GpuEngine::new(device.clone(), options)?;
         let mut checker = Checker::new(&mut engine);
         for repro in super::suite::differing(repros, class) {
-            let inputs = operands(repro.kernel, &repro.params, Pass::Rounding, repro.seed)?;
+            let inputs = operands(repro.kernel, &repro.params, Pass::Rounding, repro.seed, repro.style)?;
             let error = outputs(&mut checker, &repro, &inputs).err();
             row.add(error.map(|error| format!("{repro} ({}): {error}", class.name())));
             tick();

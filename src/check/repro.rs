@@ -1,9 +1,11 @@
 //! A case as one line: `conv2d:clients=2,n=3,...`, or a kernel's name alone for all its cases.
 
+use super::fill::Style;
 use crate::kernels::{self, Kernel, Scalar};
 use crate::{Error, Result};
 
-/// One problem: a kernel, its parameter words and the seed of its inputs.
+/// One problem: a kernel, its parameter words, and what its inputs are drawn by. Nothing else decides its operands, guard
+/// bands and passes, so the line repeats it exactly.
 #[derive(Clone, Debug)]
 pub struct Repro {
     /// The catalogue row.
@@ -12,6 +14,8 @@ pub struct Repro {
     pub params: Vec<u32>,
     /// Seed of the inputs; printed as `@SEED` unless 0.
     pub seed: u64,
+    /// What is done to the row's fills; printed as `+STYLE` behind the seed unless plain.
+    pub style: Style,
 }
 
 impl std::fmt::Display for Repro {
@@ -24,7 +28,10 @@ impl std::fmt::Display for Repro {
                 Scalar::f32 => write!(f, "{comma}{}={:?}", field.name, f32::from_bits(*word))?,
             }
         }
-        if self.seed == 0 { Ok(()) } else { write!(f, "@{}", self.seed) }
+        if self.seed != 0 || self.style != Style::Plain {
+            write!(f, "@{}", self.seed)?;
+        }
+        if self.style == Style::Plain { Ok(()) } else { write!(f, "+{}", self.style.name()) }
     }
 }
 
@@ -37,11 +44,9 @@ impl Repro {
     pub fn parse(text: &str) -> Result<Repro> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         let kernel = kernel(name)?;
-        let (list, seed) = match rest.split_once('@') {
-            None => (rest, 0),
-            Some((list, seed)) => {
-                (list, seed.parse().map_err(|_| Error::input(format!("{text}: seed `{seed}` is not a whole number")))?)
-            }
+        let (list, (seed, style)) = match rest.split_once('@') {
+            None => (rest, (0, Style::Plain)),
+            Some((list, inputs)) => (list, inputs_by(text, inputs)?),
         };
         let mut pairs = Vec::new();
         for item in list.split(',').filter(|item| !item.trim().is_empty()) {
@@ -55,7 +60,7 @@ impl Repro {
             Scalar::f32 => value.parse().ok().map(f32::to_bits),
         })?;
         kernel.extents(&params).map_err(|what| Error::input(format!("{text}: {what}")))?;
-        Ok(Repro { kernel, params, seed })
+        Ok(Repro { kernel, params, seed, style })
     }
 
     /// The problems that `text` names: one for a repro, all cases for a kernel's name.
@@ -71,8 +76,19 @@ impl Repro {
 
     /// All catalogue cases of a row.
     pub fn cases(kernel: &'static dyn Kernel) -> Vec<Repro> {
-        kernel.cases().into_iter().map(|params| Repro { kernel, params, seed: 0 }).collect()
+        kernel.cases().into_iter().map(|params| Repro { kernel, params, seed: 0, style: Style::Plain }).collect()
     }
+}
+
+/// What is behind the `@`: `SEED` or `SEED+STYLE`.
+fn inputs_by(text: &str, inputs: &str) -> Result<(u64, Style)> {
+    let (seed, style) = inputs.split_once('+').unwrap_or((inputs, Style::Plain.name()));
+    let seed = seed.parse().map_err(|_| Error::input(format!("{text}: seed `{seed}` is not a whole number")))?;
+    let Some(style) = Style::ALL.into_iter().find(|s| s.name() == style) else {
+        let names = Style::ALL.map(Style::name).join(", ");
+        return Err(Error::input(format!("{text}: no fill style `{style}`; there are: {names}")));
+    };
+    Ok((seed, style))
 }
 
 /// The catalogue row of that name.
@@ -136,10 +152,11 @@ mod tests {
     #[test]
     fn every_case_prints_and_parses_back() {
         for kernel in kernels::CATALOGUE {
-            for mut repro in Repro::cases(*kernel) {
-                repro.seed = 41;
+            for (i, mut repro) in Repro::cases(*kernel).into_iter().enumerate() {
+                (repro.seed, repro.style) = (41 * (i as u64 % 2), Style::ALL[i % 4]);
                 let back = Repro::parse(&repro.to_string()).unwrap();
-                assert_eq!((back.params, back.seed, back.kernel.name()), (repro.params, 41, kernel.name()));
+                let inputs = |r: &Repro| (r.params.clone(), r.seed, r.style);
+                assert_eq!((inputs(&back), back.kernel.name()), (inputs(&repro), kernel.name()));
             }
         }
     }
@@ -166,7 +183,7 @@ mod tests {
                     accepted += 1;
                     for class in kernels::Class::ALL {
                         let grid = kernel.build(&words, class).grid;
-                        let repro = Repro { kernel: *kernel, params: words.clone(), seed: 0 };
+                        let repro = Repro { kernel: *kernel, params: words.clone(), seed: 0, style: Style::Plain };
                         assert!(grid.iter().all(|g| (1..=65535).contains(g)), "{repro}: grid {grid:?}");
                     }
                 }
@@ -186,6 +203,7 @@ mod tests {
             ("fill:clients,n=5,y_stride=64,value=1", "not NAME=VALUE"),
             ("fill:clients=2,n=5,y_stride=63,value=1", "multiple of 64"),
             ("fill:clients=1,n=5,y_stride=64,value=1@x", "seed"),
+            ("fill:clients=1,n=5,y_stride=64,value=1@3+odd", "plain, small, large, sparse"),
         ] {
             let error = Repro::parse(text).unwrap_err();
             assert!(error.to_string().contains(needle), "{text}: {error}");

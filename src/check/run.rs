@@ -162,10 +162,10 @@ impl Prepared {
     /// # Errors
     /// When the parameters are refused.
     pub fn new(repro: &Repro, options: Options) -> Result<Self> {
-        let exact = options.exact && repro.kernel.exact_on_integers();
+        let exact = options.exact && repro.kernel.exact_on_integers(&repro.params);
         let passes = [Pass::Exact, Pass::Rounding].into_iter().filter(|p| exact || *p == Pass::Rounding);
         let trial = |pass| {
-            let inputs = operands(repro.kernel, &repro.params, pass, repro.seed)?;
+            let inputs = operands(repro.kernel, &repro.params, pass, repro.seed, repro.style)?;
             let expected = reference(repro, &inputs)?;
             Ok(Trial { pass, inputs, expected })
         };
@@ -223,7 +223,10 @@ impl<'e> Checker<'e> {
             verdict: Verdict::Pass,
         };
         for Trial { pass, inputs, expected } in &case.trials {
-            let failure = match self.execute(repro, inputs, case.repeat) {
+            // A kernel of an engine that panics is one that fails.
+            let run = std::panic::AssertUnwindSafe(|| self.execute(repro, inputs, case.repeat));
+            let run = std::panic::catch_unwind(run).unwrap_or_else(|_| Err(Error::internal("the engine panicked")));
+            let failure = match run {
                 Err(error) => Some(Failure::Engine(error.to_string())),
                 Ok(runs) => judge(repro, inputs, expected, &runs, *pass, &mut result),
             };

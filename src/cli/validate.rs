@@ -1,40 +1,59 @@
-//! `fedgan validate`: kernels on a device against the reference, golden cases, edited shaders.
+//! `fedgan validate`: is a driver, a GPU or a shader right? Kernels against the reference, golden cases, random problems, the forms
+//! for other devices, broken shaders, whole runs; each a section of one report.
 
+mod compare;
+mod engines;
+mod mutants;
 mod portable;
+mod random;
+mod report;
 mod table;
 mod whole_run;
 
+use crate::check::Repro;
 use crate::check::golden::{self, CaseReport};
 use crate::check::suite::{self, Row};
-use crate::check::{Checker, Repro};
-use crate::exec::{Descriptor, Engine};
-use crate::gpu::{GpuOptions, Target, choose, open};
+use crate::gpu::{Choice, Target, choose};
 use crate::kernels::{CATALOGUE, Class, shader};
 use crate::{Error, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use engines::{check_golden, check_kernels, progress, subjects};
+use mutants::Mutants;
+use report::Report;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Arguments of `fedgan validate`.
 #[derive(Debug, Default, clap::Args)]
 pub struct ValidateArgs {
     /// Kernels (`conv2d`) or single problems (`conv2d:clients=2,n=3,...`, as printed for a failure); none: every kernel,
-    /// unless --golden is given.
+    /// unless another check is asked for.
     #[arg(value_name = "KERNEL|REPRO")]
     pub targets: Vec<String>,
+    /// Every check but golden cases: all kernels, 3 random problems each, the forms for other devices, broken shaders, and two
+    /// short rounds of an attacked and defended run.
+    #[arg(long, conflicts_with_all = ["targets", "shader", "random", "portable", "mutants", "run"])]
+    pub all: bool,
     /// Golden case or folder of them (*.safetensors): results of another framework, see docs/golden-format.md.
     #[arg(long, value_name = "PATH")]
     pub golden: Option<PathBuf>,
     /// WGSL file to check in the place of the kernel shader of the same name, e.g. my/conv2d_direct.wgsl; needs a GPU device.
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
-    /// Instead: the forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal and
+    /// N problems a kernel, drawn at random in the place of the catalogue's cases; a failing one is made small.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub random: Option<u32>,
+    /// Seed of the random problems: the same seed gives the same problems.
+    #[arg(long, value_name = "SEED", default_value_t = random::SEED, requires = "random")]
+    pub seed: u64,
+    /// The forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal and
     /// DX12 and through wgpu's validation without a driver; every case with WebGPU's default limits, with and without run-time
     /// checks and with loops as loops, which must give equal bits.
     #[arg(long, conflicts_with_all = ["golden", "shader"])]
     pub portable: bool,
-    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader or --portable: gpu].
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
+    /// Break every shader on purpose, up to N times a kind of fault [default: 2], and demand that its kernel's cases notice.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = mutants::SAMPLE,
+          conflicts_with_all = ["golden", "shader"], value_parser = clap::value_parser!(u32).range(1..))]
+    pub mutants: Option<u32>,
     /// Experiment (a file or a built-in one) to run with every launch held against the reference, fed the device's inputs.
     #[arg(long, value_name = "CONFIG", conflicts_with_all = ["targets", "golden"])]
     pub run: Option<PathBuf>,
@@ -47,9 +66,18 @@ pub struct ValidateArgs {
     /// Overrides a key of --run's experiment, such as model.width=8; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "run")]
     pub set: Vec<String>,
-    /// Write the whole report to this file.
+    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader, --portable or --mutants: gpu].
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Write the whole report to this file, for programs and for --compare.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the whole report to this file, for people.
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Instead: two reports side by side, as two people's --json wrote them.
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], exclusive = true)]
+    pub compare: Vec<PathBuf>,
 }
 
 fn elements(text: &str) -> std::result::Result<usize, String> {
@@ -59,34 +87,22 @@ fn elements(text: &str) -> std::result::Result<usize, String> {
     }
 }
 
-/// One engine to check: all there is on `cpu` and `reference`, one for each class of shader variants on a GPU.
-struct Subject {
-    engine: Box<dyn Engine>,
-    class: Option<Class>,
-}
+impl ValidateArgs {
+    /// The device that is asked for, or the default of what is to be checked.
+    fn request(&self) -> &str {
+        let gpu = self.shader.is_some() || self.portable || self.mutants.is_some();
+        self.device.as_deref().unwrap_or(if gpu { "gpu" } else { "auto" })
+    }
 
-impl Subject {
-    fn variant(&self) -> &'static str {
-        self.class.map_or("-", Class::name)
+    /// Whether the catalogue's cases (or the targets) run: when they are named, or when nothing else is.
+    fn cases(&self) -> bool {
+        let others = self.random.is_some() || self.portable || self.mutants.is_some() || self.run.is_some();
+        self.all || !others && (self.golden.is_none() || !self.targets.is_empty() || self.shader.is_some())
     }
 }
 
 /// The replaced shader: its path under `shaders/` and its text.
 type Replacement = (&'static str, String);
-
-/// The report, as `--json` writes it.
-#[derive(serde::Serialize)]
-struct Report {
-    version: &'static str,
-    device: Descriptor,
-    reason: String,
-    shader: Option<PathBuf>,
-    kernels: Vec<Row>,
-    golden: Vec<Golden>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<whole_run::WholeRun>,
-    passed: bool,
-}
 
 /// A golden case's report with the variant it ran in.
 #[derive(serde::Serialize)]
@@ -101,60 +117,81 @@ struct Golden {
 /// # Errors
 /// Unknown kernels, parameters, devices, shader names; missing files; a report that cannot be written.
 pub fn run(args: ValidateArgs) -> Result<u8> {
-    if args.portable {
-        return portable::run(&args);
+    if !args.compare.is_empty() {
+        let (text, same) = compare::compare(&args.compare)?;
+        super::print(text)?;
+        return Ok(u8::from(!same));
     }
+    let started = Instant::now();
     let replacement = args.shader.as_deref().map(read_shader).transpose()?;
-    if let Some(config) = &args.run {
-        let (kernels, run, device, reason) = whole_run::run(&args, config, replacement)?;
-        super::print(format!("device: {reason}\n{}{run}", table::text(&kernels, &[])))?;
-        let passed = run.failure.is_none();
-        write_report(&args, Report::new(&args, device, reason, kernels, Vec::new(), Some(run), passed))?;
-        return Ok(if passed { 0 } else { 1 });
-    }
-    let groups = select(&args, replacement.as_ref())?;
-    let golden_files = args.golden.as_deref().map(golden::files).transpose()?.unwrap_or_default();
-    let (mut subjects, reason) = subjects(&args, replacement)?;
-    let device = subjects[0].engine.descriptor().clone();
+    let (adapter, reason) = match choose(args.request()) {
+        Ok(Choice { target: Target::Gpu(adapter), reason }) => (Some(adapter.facts), reason),
+        Ok(Choice { reason, .. }) => (None, reason),
+        // The writers of --portable need no adapter.
+        Err(why) if args.portable && args.device.is_none() => (None, why.to_string()),
+        Err(why) => return Err(why),
+    };
+    let mut report = Report { adapter, ..Report::new(reason.clone(), args.shader.clone()) };
     super::print(format!("device: {reason}\n"))?;
-
-    let kernels = check_kernels(&mut subjects, &groups)?;
-    let golden = check_golden(&mut subjects, &golden_files);
-    let reports: Vec<CaseReport> = golden.iter().map(|g| g.case.clone()).collect();
-    let code = if kernels.iter().all(Row::passed) { golden::exit_code(&reports) } else { 1 };
-    super::print(table::text(&kernels, &golden))?;
-    write_report(&args, Report::new(&args, device, reason, kernels, golden, None, code == 0))?;
+    let mut code = 0;
+    // Once something is wrong (1), what could not be run (2) matters less.
+    let mut worst = |section: u8| code = if code == 1 || section == 1 { 1 } else { code.max(section) };
+    if args.cases() || args.random.is_some() || args.golden.is_some() || args.all {
+        worst(on_engines(&args, replacement.clone(), &mut report)?);
+    }
+    if args.portable || args.all {
+        report.portable = portable::rows_of(&args)?;
+        super::print(portable::table(&report.portable))?;
+        worst(u8::from(!report.portable.iter().all(crate::check::portable::Row::passed)));
+    }
+    if args.mutants.is_some() || args.all && report.adapter.is_some() {
+        let mutants = Mutants::run(&args)?;
+        super::print(mutants.text())?;
+        worst(u8::from(!mutants.passed()));
+        report.mutants = Some(mutants);
+    }
+    if args.run.is_some() || args.all {
+        let (run, device) = whole_run::run(&args, replacement)?;
+        super::print(format!("{}{run}", table::text(&run.kernels, &[])))?;
+        worst(u8::from(run.failure.is_some()));
+        report.device.get_or_insert(device);
+        report.run = Some(run);
+    }
+    report.passed = code == 0;
+    report.seconds = started.elapsed().as_secs_f64();
+    report.write(args.json.as_deref(), args.markdown.as_deref())?;
+    if args.all {
+        let verdict = if report.passed { "all checks passed" } else { "checks FAILED: see above" };
+        super::print(format!("{verdict}, {:.0} s\n", report.seconds))?;
+    }
     Ok(code)
 }
 
-impl Report {
-    fn new(
-        args: &ValidateArgs,
-        device: Descriptor,
-        reason: String,
-        kernels: Vec<Row>,
-        golden: Vec<Golden>,
-        run: Option<whole_run::WholeRun>,
-        passed: bool,
-    ) -> Self {
-        Report {
-            version: env!("CARGO_PKG_VERSION"),
-            device,
-            reason,
-            shader: args.shader.clone(),
-            kernels,
-            golden,
-            run,
-            passed,
-        }
+/// Cases, random problems and golden cases: what needs no adapter.
+fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mut Report) -> Result<u8> {
+    let groups = select(args, replacement.as_ref())?;
+    let drawn = random::Report::draw(args, &groups)?;
+    let golden_files = args.golden.as_deref().map(golden::files).transpose()?.unwrap_or_default();
+    let (mut subjects, reason) = subjects(args, replacement)?;
+    report.reason = reason;
+    report.device = Some(subjects[0].engine.descriptor().clone());
+    let mut passed = true;
+    if args.cases() {
+        report.kernels = check_kernels(&mut subjects, &groups)?;
+        passed &= report.kernels.iter().all(Row::passed);
+        super::print(table::text(&report.kernels, &[]))?;
     }
-}
-
-/// `--json`.
-fn write_report(args: &ValidateArgs, report: Report) -> Result<()> {
-    let Some(path) = &args.json else { return Ok(()) };
-    let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-    std::fs::write(path, text + "\n").map_err(|e| Error::file(path, format!("cannot be written: {e}")))
+    if let Some((mut random, problems)) = drawn {
+        random.kernels = check_kernels(&mut subjects, &problems)?;
+        random.shrink(&mut subjects)?;
+        passed &= random.kernels.iter().all(Row::passed);
+        super::print(table::text(&random.kernels, &[]) + &random.text())?;
+        report.random = Some(random);
+    }
+    report.golden = check_golden(&mut subjects, &golden_files);
+    let reports: Vec<CaseReport> = report.golden.iter().map(|g| g.case.clone()).collect();
+    super::print(table::text(&[], &report.golden))?;
+    Ok(if passed { golden::exit_code(&reports) } else { 1 })
 }
 
 /// Reads the file and finds the shader of the same name.
@@ -179,104 +216,12 @@ fn select(args: &ValidateArgs, replacement: Option<&Replacement>) -> Result<Vec<
     for target in &args.targets {
         repros.extend(Repro::select(target)?);
     }
-    if args.targets.is_empty() && (args.golden.is_none() || replacement.is_some()) {
+    let named = replacement.is_some() || args.random.is_some() || args.all;
+    if args.targets.is_empty() && (args.golden.is_none() || named) {
         repros.extend(CATALOGUE.iter().flat_map(|kernel| Repro::cases(*kernel)));
         if let Some((file, _)) = replacement {
             repros.retain(|r| Class::ALL.iter().any(|class| r.kernel.build(&r.params, *class).file == *file));
         }
     }
     Ok(suite::by_kernel(repros))
-}
-
-/// Opens the engines: both classes of variants on a GPU, or with a replaced shader those that use it.
-fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) -> Result<(Vec<Subject>, String)> {
-    let request = args.device.as_deref().unwrap_or(if replacement.is_some() { "gpu" } else { "auto" });
-    let choice = choose(request)?;
-    if !matches!(choice.target, Target::Gpu(_)) {
-        if replacement.is_some() {
-            return Err(Error::input(format!(
-                "--shader needs a GPU device, and --device {request} is {}; `fedgan devices` lists adapters",
-                choice.reason
-            )));
-        }
-        let (engine, reason) = open(request, GpuOptions::default())?;
-        return Ok((vec![Subject { engine, class: None }], reason));
-    }
-    let uses = |class: Class| match &replacement {
-        None => true,
-        Some((file, _)) => CATALOGUE.iter().any(|k| k.cases().iter().any(|words| k.build(words, class).file == *file)),
-    };
-    let mut list = Vec::new();
-    for class in Class::ALL.into_iter().filter(|class| uses(*class)) {
-        let sources = replacement.iter().map(|(file, text)| (file.to_string(), text.clone())).collect();
-        let options = GpuOptions { class: Some(class), sources, ..GpuOptions::default() };
-        let (engine, _) = open(request, options)?;
-        // `auto` falls back to the cpu engine when the adapter refuses to open.
-        let class = (engine.descriptor().engine == "gpu").then_some(class);
-        list.push(Subject { engine, class });
-        if class.is_none() {
-            break;
-        }
-    }
-    if list.is_empty() {
-        return Err(Error::internal("no kernel is built from that shader"));
-    }
-    Ok((list, choice.reason))
-}
-
-/// Every group on every subject; cases that both classes build alike run once.
-fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<Row>> {
-    let total: usize = groups.iter().map(Vec::len).sum::<usize>() * subjects.len();
-    let bar = progress(total as u64);
-    let mut rows = Vec::new();
-    let several = subjects.len() > 1;
-    for (at, subject) in subjects.iter_mut().enumerate() {
-        let variant = subject.variant();
-        let class = subject.class;
-        let mut checker = Checker::new(subject.engine.as_mut());
-        for group in groups {
-            let cases = match class {
-                Some(class) if at > 0 => suite::differing(group, class),
-                _ => group.clone(),
-            };
-            if cases.is_empty() {
-                continue;
-            }
-            let alike = several && suite::differing(group, Class::Direct).is_empty();
-            bar.set_message(format!("{} {variant}", group[0].kernel.name()));
-            let row = suite::run(&mut checker, &cases, if alike { "-" } else { variant }, || bar.inc(1))?;
-            rows.push(row);
-        }
-    }
-    bar.finish_and_clear();
-    // Rows of one kernel beside each other, in the catalogue's order of appearance.
-    let order = |row: &Row| groups.iter().position(|g| g[0].kernel.name() == row.kernel);
-    rows.sort_by_key(order);
-    Ok(rows)
-}
-
-/// Every file on every subject; what cannot be run is reported once.
-fn check_golden(subjects: &mut [Subject], files: &[PathBuf]) -> Vec<Golden> {
-    let bar = progress((files.len() * subjects.len()) as u64);
-    let mut reports: Vec<Golden> = Vec::new();
-    for file in files {
-        for subject in subjects.iter_mut() {
-            bar.set_message(file.display().to_string());
-            let case = golden::run_file(subject.engine.as_mut(), file);
-            bar.inc(1);
-            let not_run = matches!(case.outcome, golden::Outcome::NotRun(_));
-            reports.push(Golden { variant: if not_run { "-" } else { subject.variant() }, case });
-            if not_run {
-                break;
-            }
-        }
-    }
-    bar.finish_and_clear();
-    reports
-}
-
-/// A line on a terminal, nothing elsewhere.
-fn progress(total: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {msg}");
-    ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

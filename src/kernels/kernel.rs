@@ -221,8 +221,8 @@ pub trait Kernel: Sync {
     fn cases(&self) -> Vec<Vec<u32>>;
     /// How a case fills each binding.
     fn fills(&self, words: &[u32]) -> Vec<Fill>;
-    /// True when small-integer inputs must give bit-equal results in any order of summation.
-    fn exact_on_integers(&self) -> bool {
+    /// True when small-integer inputs must give bit-equal results in any order of summation, with these parameters.
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         false
     }
 }
@@ -231,6 +231,11 @@ impl std::fmt::Debug for dyn Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// True of a factor with at most eight bits, in steps of 2^-6: its product with an integer below 2^16 is exact in f32.
+pub fn few_bits(factor: f32) -> bool {
+    factor.abs() <= 4.0 && (factor * 64.0).fract() == 0.0
 }
 
 /// ceil(a / b).

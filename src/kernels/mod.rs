@@ -22,10 +22,10 @@ pub mod util;
 
 pub use bound::{U, gamma};
 pub use kernel::{
-    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits,
+    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, few_bits, grid_fits,
     linear_grid, product, split, strided,
 };
-pub use params::{Field, Params, Scalar};
+pub use params::{Draw, Field, Params, Scalar};
 
 /// Every kernel, in the order of the table in `shaders/README.md`.
 pub static CATALOGUE: &[&dyn Kernel] = &[

@@ -7,6 +7,7 @@ mod metrics;
 mod mutants;
 mod penalty;
 mod portable;
+mod random;
 mod reflection;
 mod regularised;
 mod rng;

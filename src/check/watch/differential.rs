@@ -1,11 +1,13 @@
 //! Every launch of a run on the device and by the reference, both fed the device's inputs.
 
 use super::{Elements, judge, place};
+use crate::check::Style;
 use crate::check::run::{Failure, Worst};
 use crate::check::suite::worse;
 use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
 use crate::kernels::Access;
 use crate::{Error, Result};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -191,7 +193,7 @@ pub(super) fn describe_launch(launch: &Launch, failure: &Failure) -> String {
         }
         _ => String::new(),
     };
-    let repro = crate::check::Repro { kernel: *kernel, params: params.clone(), seed: 0 };
+    let repro = crate::check::Repro { kernel: *kernel, params: params.clone(), seed: 0, style: Style::default() };
     format!(
         "`{label}`, kernel `{}`:\n  {failure}{whole}\n  the same shape with drawn inputs: fedgan validate '{repro}'",
         kernel.name()
@@ -226,13 +228,12 @@ impl Engine for Differential {
     }
 
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
-        if !self.single.contains_key(&recording.id()) {
+        if let Entry::Vacant(entry) = self.single.entry(recording.id()) {
             let single = recording.launches().iter().map(|l| {
                 let mut one = Recording::new();
                 one.launch_words(l.kernel, l.params.clone(), &l.args, l.label.clone()).map(|()| one)
             });
-            let single = single.collect::<Result<_>>()?;
-            self.single.insert(recording.id(), single);
+            entry.insert(single.collect::<Result<_>>()?);
         }
         for _ in 0..times {
             for at in 0..recording.launches().len() {

@@ -1,39 +1,21 @@
 //! `fedgan validate --portable`: the forms in which other devices would run the kernels.
 
 use super::{ValidateArgs, progress, select};
+use crate::Result;
 use crate::check::portable::{Row, noop, on_adapter, texts};
 use crate::check::{Repro, suite};
 use crate::gpu::{Adapter, GpuOptions, Target, choose};
 use crate::kernels::Class;
-use crate::{Error, Result};
 use std::fmt::Write as _;
 
-/// The report, as `--json` writes it.
-#[derive(serde::Serialize)]
-struct Report<'a> {
-    version: &'static str,
-    device: &'a str,
-    portable: &'a [Row],
-    passed: bool,
-}
-
-/// Runs the forms that need no adapter, then those on the chosen one; the exit code is 1 if one failed.
+/// The forms that need no adapter, then those on the chosen one.
 ///
 /// # Errors
-/// Unknown kernels, parameters, devices; a report that cannot be written.
-pub(super) fn run(args: &ValidateArgs) -> Result<u8> {
+/// Unknown kernels, parameters, devices.
+pub(super) fn rows_of(args: &ValidateArgs) -> Result<Vec<Row>> {
     let repros = select(args, None)?.concat();
     let (adapter, reason) = adapter(args)?;
-    crate::cli::print(format!("device: {reason}\n"))?;
-    let rows = rows(&repros, adapter.as_ref(), &reason)?;
-    let passed = rows.iter().all(Row::passed);
-    crate::cli::print(table(&rows))?;
-    if let Some(path) = &args.json {
-        let report = Report { version: env!("CARGO_PKG_VERSION"), device: &reason, portable: &rows, passed };
-        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-        std::fs::write(path, text + "\n").map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
-    }
-    Ok(u8::from(!passed))
+    rows(&repros, adapter.as_ref(), &reason)
 }
 
 /// The adapter and its name, or none and why. A device that was asked for by name must be there.
@@ -72,7 +54,7 @@ fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec
     Ok(rows)
 }
 
-fn table(rows: &[Row]) -> String {
+pub(super) fn table(rows: &[Row]) -> String {
     let what = rows.iter().map(|r| r.what.len()).max().unwrap_or(0);
     let mut out = String::new();
     let _ = writeln!(out, "{:what$}  {:>14}  verdict", "form", "checked");

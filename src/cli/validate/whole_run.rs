@@ -10,6 +10,7 @@ use crate::gpu::{GpuOptions, open};
 use crate::metric::Metric;
 use crate::report::progress::duration;
 use crate::{Error, Result};
+use std::path::Path;
 use std::time::Instant;
 
 /// What the run came to, as `--json` writes it beside the kernels' rows.
@@ -23,26 +24,33 @@ pub(super) struct WholeRun {
     pub passed_rounds: u32,
     /// Launches judged.
     pub launches: usize,
+    /// A row a kernel; cases are launches.
+    pub kernels: Vec<Row>,
     /// The first launch that left its bound.
     pub failure: Option<String>,
 }
 
-/// A row a kernel, the run itself, what ran it and why.
-pub(super) type Outcome = (Vec<Row>, WholeRun, Descriptor, String);
+/// What `--all` runs: short rounds in which nearly every kernel takes part.
+const OF_ALL: (&str, u32, [&str; 3]) =
+    ("attacked", 2, ["train.local_steps=3", "detection.kind=isolation-forest", "attack.scale=2"]);
 
-/// Trains `--rounds` rounds of the experiment with every launch judged, and draws one batch of samples.
+/// Trains `--rounds` rounds of the experiment with every launch judged, and draws one batch of samples; says what ran it, too.
 ///
 /// # Errors
 /// A bad experiment, missing images, a device that fails. A launch outside its bound is an outcome, not an error.
-pub(super) fn run(args: &ValidateArgs, config: &std::path::Path, shader: Option<Replacement>) -> Result<Outcome> {
-    let overrides = Overrides { set: args.set.clone(), device: args.device.clone(), ..Overrides::default() };
-    let mut plan = config::load(Some(config), &overrides)?;
-    plan.rounds = args.rounds;
+pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(WholeRun, Descriptor)> {
+    let (config, rounds, set) = match &args.run {
+        Some(config) => (config.as_path(), args.rounds, args.set.clone()),
+        None => (Path::new(OF_ALL.0), OF_ALL.1, OF_ALL.2.map(String::from).to_vec()),
+    };
+    let device = args.device.clone().or_else(|| args.shader.as_ref().map(|_| "gpu".into()));
+    let mut plan = config::load(Some(config), &Overrides { set, device, ..Overrides::default() })?;
+    plan.rounds = rounds;
     // Metrics are host work and none of the launches'.
     plan.evaluation.metrics = Some(vec![Metric::SlicedWasserstein]);
     let images = Images::load(&plan)?;
     let sources = shader.into_iter().map(|(file, text)| (file.to_string(), text)).collect();
-    let (engine, reason) = open(&plan.device, GpuOptions { sources, ..GpuOptions::default() })?;
+    let (engine, _) = open(&plan.device, GpuOptions { sources, ..GpuOptions::default() })?;
     let descriptor = engine.descriptor().clone();
     let bar = progress(0);
     let told = bar.clone();
@@ -74,11 +82,16 @@ pub(super) fn run(args: &ValidateArgs, config: &std::path::Path, shader: Option<
         Err(error) if log.failure.is_none() => return Err(error),
         _ => {}
     }
-    let rows = rows(&log, &descriptor.variant);
-    let failure = log.failure.map(|what| format!("round {}: {what}", passed + 1));
-    let whole =
-        WholeRun { experiment: plan.name, rounds: plan.rounds, passed_rounds: passed, launches: log.launches, failure };
-    Ok((rows, whole, descriptor, reason))
+    let kernels = rows(&log, &descriptor.variant);
+    let whole = WholeRun {
+        experiment: plan.name,
+        rounds: plan.rounds,
+        passed_rounds: passed,
+        launches: log.launches,
+        kernels,
+        failure: log.failure.map(|what| format!("round {}: {what}", passed + 1)),
+    };
+    Ok((whole, descriptor))
 }
 
 fn train(plan: Plan, images: Images, engine: Differential, mut passed: impl FnMut(u32)) -> Result<()> {
@@ -110,7 +123,7 @@ fn rows(log: &Log, variant: &str) -> Vec<Row> {
 
 impl std::fmt::Display for WholeRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let WholeRun { experiment, rounds, passed_rounds, launches, failure } = self;
+        let WholeRun { experiment, rounds, passed_rounds, launches, failure, .. } = self;
         match failure {
             None => writeln!(f, "run `{experiment}`: {launches} launches of {rounds} rounds are within their bounds"),
             Some(what) => writeln!(

@@ -8,29 +8,29 @@ crate::params! {
     /// Parameters of [`PasteTrigger`].
     pub struct PasteTriggerParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of each client.
-        batch: u32,
+        batch: u32 in Count,
         /// Image height.
-        h: u32,
+        h: u32 in Count,
         /// Image width.
-        w: u32,
+        w: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Trigger height.
-        th: u32,
+        th: u32 in Between(|w| [1, w[2]]),
         /// Trigger width.
-        tw: u32,
+        tw: u32 in Between(|w| [1, w[3]]),
         /// Row of the trigger's first pixel.
-        top: u32,
+        top: u32 in Between(|w| [0, w[2] - w[5]]),
         /// Column of the trigger's first pixel.
-        left: u32,
+        left: u32 in Between(|w| [0, w[3] - w[6]]),
         /// Client stride of `order`.
-        order_stride: u32,
+        order_stride: u32 in StrideFrom(|w| w[1].saturating_mul(3)),
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Share a of the trigger, 0..=1; 1 copies it.
-        opacity: f32,
+        opacity: f32 in Real(0.0, 1.0),
     }
 }
 

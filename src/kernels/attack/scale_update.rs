@@ -8,11 +8,11 @@ crate::params! {
     /// Parameters of [`ScaleUpdate`].
     pub struct ScaleUpdateParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `w`.
-        stride: u32,
+        stride: u32 in Stride,
     }
 }
 
@@ -75,7 +75,7 @@ impl Kernel for ScaleUpdate {
         let scales = [4.0f32, 1.0, -1.5, 0.0, 10.0].map(f32::to_bits).to_vec();
         vec![Fill::NORMAL, Fill::NORMAL, Fill::Words(scales)]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

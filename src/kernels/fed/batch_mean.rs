@@ -1,26 +1,27 @@
 //! The mean over a batch.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, product, split, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, few_bits, gamma, linear_grid, product,
+    split, strided,
 };
 
 crate::params! {
     /// Parameters of [`BatchMean`].
     pub struct BatchMeanParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of a client.
-        batch: u32,
+        batch: u32 in Count,
         /// Elements of an image.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// 1 adds to what `y` holds, 0 starts from 0.
-        accumulate: u32,
+        accumulate: u32 in Range(0, 1),
         /// Factor of the sum: 1 / images for a mean.
-        scale: f32,
+        scale: f32 in Real(-1.0, 1.0),
     }
 }
 
@@ -91,13 +92,16 @@ impl Kernel for BatchMean {
                 .words(),
             BatchMeanParams { clients: 2, batch: 7, n: 300, x_stride: 2112, y_stride: 384, accumulate: 1, scale: 0.25 }
                 .words(),
+            // A mean over 63 images rounds, whatever the images are.
+            BatchMeanParams { clients: 2, batch: 63, n: 3, x_stride: 256, accumulate: 1, scale: 1.0 / 63.0, ..p }
+                .words(),
         ]
     }
     fn fills(&self, words: &[u32]) -> Vec<Fill> {
         let p = BatchMeanParams::from_words(words);
         vec![Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self) -> bool {
-        true
+    fn exact_on_integers(&self, words: &[u32]) -> bool {
+        few_bits(BatchMeanParams::from_words(words).scale)
     }
 }

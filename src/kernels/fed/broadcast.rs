@@ -8,11 +8,11 @@ crate::params! {
     /// Parameters of [`Broadcast`].
     pub struct BroadcastParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
     }
 }
 
@@ -63,7 +63,7 @@ impl Kernel for Broadcast {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::Below(u32::MAX), Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

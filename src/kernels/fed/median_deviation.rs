@@ -1,22 +1,23 @@
 //! How far every client lies from the clients' median, averaged over launches.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, split, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, few_bits, gamma, linear_grid, split,
+    strided,
 };
 
 crate::params! {
     /// Parameters of [`MedianDeviation`].
     pub struct MedianDeviationParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// Share of the newest deviation in the average, in (0, 1].
-        rate: f32,
+        rate: f32 in Positive(0.01, 1.0),
     }
 }
 
@@ -87,6 +88,8 @@ impl Kernel for MedianDeviation {
             MedianDeviationParams { clients: 4, n: 513, x_stride: 576, y_stride: 640, ..p }.words(),
             MedianDeviationParams { clients: 7, n: 193, x_stride: 256, y_stride: 256, rate: 0.125 }.words(),
             MedianDeviationParams { clients: 20, n: 65, x_stride: 128, y_stride: 128, rate: 1.0 }.words(),
+            // A rate of many bits rounds, whatever the values are.
+            MedianDeviationParams { clients: 2, n: 5, rate: 0.3, ..p }.words(),
         ]
     }
     fn fills(&self, words: &[u32]) -> Vec<Fill> {
@@ -97,7 +100,7 @@ impl Kernel for MedianDeviation {
         let tied = [0.0, -1.0, missing, 2.0, 0.5, -0.25, f32::INFINITY].map(f32::to_bits).to_vec();
         vec![if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]
     }
-    fn exact_on_integers(&self) -> bool {
-        true
+    fn exact_on_integers(&self, words: &[u32]) -> bool {
+        few_bits(MedianDeviationParams::from_words(words).rate)
     }
 }

@@ -8,15 +8,15 @@ crate::params! {
     /// Parameters of [`WeightedMean`].
     pub struct WeightedMeanParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client c has weight `weights[first + c]`.
-        first: u32,
+        first: u32 in Range(0, 70),
         /// 1 adds to what `y` holds, 0 starts from 0.
-        accumulate: u32,
+        accumulate: u32 in Range(0, 1),
     }
 }
 
@@ -95,7 +95,7 @@ impl Kernel for WeightedMean {
         let x = if p.clients == 5 { Fill::Words(unread_client(&p, 1)) } else { Fill::NORMAL };
         vec![x, Fill::Words(weights), if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

@@ -28,17 +28,17 @@ crate::params! {
     /// Parameters of [`Activation`].
     pub struct ActivationParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of a client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// Which function: see [`kind`].
-        kind: u32,
+        kind: u32 in Range(kind::RELU, kind::SIGMOID),
         /// Slope of leaky ReLU below 0.
-        slope: f32,
+        slope: f32 in Real(-1.0, 1.0),
     }
 }
 

@@ -8,19 +8,19 @@ crate::params! {
     /// Parameters of [`ActivationBackward`].
     pub struct ActivationBackwardParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of a client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `s`.
-        s_stride: u32,
+        s_stride: u32 in Stride,
         /// Client stride of `dy`.
-        dy_stride: u32,
+        dy_stride: u32 in Stride,
         /// Client stride of `dx`.
-        dx_stride: u32,
+        dx_stride: u32 in Stride,
         /// Which function: see [`kind`].
-        kind: u32,
+        kind: u32 in Range(kind::RELU, kind::SIGMOID),
         /// Slope of leaky ReLU below 0.
-        slope: f32,
+        slope: f32 in Real(-1.0, 1.0),
     }
 }
 

@@ -7,17 +7,17 @@ crate::params! {
     /// Parameters of [`BatchNormApply`].
     pub struct BatchNormApplyParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Rows of a client: images times pixels.
-        rows: u32,
+        rows: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of `x` and `y`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `mean` and `invstd`.
-        stat_stride: u32,
+        stat_stride: u32 in Stride,
         /// Client stride of `gamma` and `beta`.
-        param_stride: u32,
+        param_stride: u32 in Stride,
     }
 }
 

@@ -7,19 +7,19 @@ crate::params! {
     /// Parameters of [`BatchNormBackwardApply`].
     pub struct BatchNormBackwardApplyParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Rows of a client: images times pixels.
-        rows: u32,
+        rows: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of `dy`, `x` and `dx`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `mean` and `invstd`.
-        stat_stride: u32,
+        stat_stride: u32 in Stride,
         /// Client stride of `gamma`.
-        param_stride: u32,
+        param_stride: u32 in Stride,
         /// Client stride of `sums`.
-        sums_stride: u32,
+        sums_stride: u32 in Stride,
     }
 }
 

@@ -7,21 +7,21 @@ crate::params! {
     /// Parameters of [`BatchNormBackwardReduce`].
     pub struct BatchNormBackwardReduceParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Rows of a client: images times pixels.
-        rows: u32,
+        rows: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of `dy` and `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `mean` and `invstd`.
-        stat_stride: u32,
+        stat_stride: u32 in Stride,
         /// Client stride of `sums`.
-        sums_stride: u32,
+        sums_stride: u32 in Stride,
         /// Client stride of `dgamma` and `dbeta`.
-        grad_stride: u32,
+        grad_stride: u32 in Stride,
         /// What happens to `dgamma` and `dbeta`: 0 overwrite, 1 add, 2 leave alone.
-        mode: u32,
+        mode: u32 in Range(0, 2),
     }
 }
 
@@ -145,7 +145,7 @@ impl Kernel for BatchNormBackwardReduce {
         ]
     }
     /// Integer dy, x, mean and invstd: every term and partial sum is an integer far below 2^24.
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

@@ -8,15 +8,15 @@ crate::params! {
     /// Parameters of [`BatchNormRunning`].
     pub struct BatchNormRunningParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of `running_mean` and `running_var`.
-        running_stride: u32,
+        running_stride: u32 in Stride,
         /// Client stride of `mean` and `invstd`.
-        stat_stride: u32,
+        stat_stride: u32 in Stride,
         /// Added to the variance, above 0.
-        eps: f32,
+        eps: f32 in Positive(1e-8, 0.1),
     }
 }
 

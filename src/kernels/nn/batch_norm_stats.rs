@@ -7,23 +7,23 @@ crate::params! {
     /// Parameters of [`BatchNormStats`].
     pub struct BatchNormStatsParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Rows of a client: images times pixels.
-        rows: u32,
+        rows: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `mean` and `invstd`.
-        stat_stride: u32,
+        stat_stride: u32 in Stride,
         /// Client stride of `running_mean` and `running_var`.
-        running_stride: u32,
+        running_stride: u32 in Stride,
         /// Added to the variance, above 0.
-        eps: f32,
+        eps: f32 in Positive(1e-8, 0.1),
         /// Weight of the batch in the running statistics, 0 to 1.
-        momentum: f32,
+        momentum: f32 in Real(0.0, 1.0),
         /// 1: update the running statistics of active clients; 0: leave them alone.
-        update: u32,
+        update: u32 in Range(0, 1),
     }
 }
 

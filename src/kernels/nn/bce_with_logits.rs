@@ -2,7 +2,9 @@
 
 use super::activation::exp_error;
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, Scalar, gamma, strided};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Draw, Eval, Field, Fill, Inputs, Kernel, Params, Scalar, gamma, strided,
+};
 
 /// Parameters of [`BceWithLogits`].
 ///
@@ -28,13 +30,13 @@ pub struct BceParams {
 
 impl Params for BceParams {
     const FIELDS: &'static [Field] = &[
-        Field { name: "clients", ty: Scalar::u32 },
-        Field { name: "n", ty: Scalar::u32 },
-        Field { name: "x_stride", ty: Scalar::u32 },
-        Field { name: "dx_stride", ty: Scalar::u32 },
-        Field { name: "loss_stride", ty: Scalar::u32 },
-        Field { name: "slot", ty: Scalar::u32 },
-        Field { name: "label", ty: Scalar::f32 },
+        Field { name: "clients", ty: Scalar::u32, draw: Draw::Count },
+        Field { name: "n", ty: Scalar::u32, draw: Draw::Count },
+        Field { name: "x_stride", ty: Scalar::u32, draw: Draw::Stride },
+        Field { name: "dx_stride", ty: Scalar::u32, draw: Draw::Stride },
+        Field { name: "loss_stride", ty: Scalar::u32, draw: Draw::Stride },
+        Field { name: "slot", ty: Scalar::u32, draw: Draw::Range(0, 70) },
+        Field { name: "label", ty: Scalar::f32, draw: Draw::Real(0.0, 1.0) },
     ];
 }
 

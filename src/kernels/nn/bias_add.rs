@@ -7,15 +7,15 @@ crate::params! {
     /// Parameters of [`BiasAdd`].
     pub struct BiasAddParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Rows of a client: images times pixels.
-        rows: u32,
+        rows: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// Client stride of `b`.
-        b_stride: u32,
+        b_stride: u32 in Stride,
     }
 }
 
@@ -74,7 +74,7 @@ impl Kernel for BiasAdd {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::NORMAL, Fill::NORMAL]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

@@ -7,17 +7,17 @@ crate::params! {
     /// Parameters of [`ChannelSum`].
     pub struct ChannelSumParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Rows of a client: images times pixels.
-        rows: u32,
+        rows: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// 1 adds to what is there, 0 overwrites.
-        accumulate: u32,
+        accumulate: u32 in Range(0, 1),
     }
 }
 
@@ -85,7 +85,7 @@ impl Kernel for ChannelSum {
         let accumulate = ChannelSumParams::from_words(words).accumulate == 1;
         vec![Fill::NORMAL, if accumulate { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

@@ -4,37 +4,37 @@ crate::params! {
     /// Geometry of a convolution and of its two gradients; strides are client strides in words.
     pub struct ConvParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of each client.
-        n: u32,
+        n: u32 in Count,
         /// Height of the large side.
-        h: u32,
+        h: u32 in Count,
         /// Width of the large side.
-        w: u32,
+        w: u32 in Count,
         /// Channels of the large side.
-        ci: u32,
+        ci: u32 in Count,
         /// Height of the small side.
-        oh: u32,
+        oh: u32 in Follows(|w| ConvParams::fitted(w, 2)),
         /// Width of the small side.
-        ow: u32,
+        ow: u32 in Follows(|w| ConvParams::fitted(w, 3)),
         /// Channels of the small side.
-        co: u32,
+        co: u32 in Count,
         /// Kernel side, 1..=7.
-        k: u32,
+        k: u32 in Range(1, 7),
         /// Stride, 1 or 2.
-        stride: u32,
+        stride: u32 in Range(1, 2),
         /// Padding, below k.
-        pad: u32,
+        pad: u32 in Between(|w| [0, w[8] - 1]),
         /// Client stride of the large side.
-        large_stride: u32,
+        large_stride: u32 in Stride,
         /// Client stride of the weights (or their gradient).
-        weight_stride: u32,
+        weight_stride: u32 in Stride,
         /// Client stride of the small side.
-        small_stride: u32,
+        small_stride: u32 in Stride,
         /// Weight gradient only: parts of the sum over pixels (1: straight into the gradient; more: partial sums).
-        splits: u32,
+        splits: u32 in Range(1, 5),
         /// Weight gradient only, with one split: 1 adds to what is there.
-        accumulate: u32,
+        accumulate: u32 in Range(0, 1),
     }
 }
 
@@ -70,6 +70,12 @@ impl ConvParams {
     /// The side of the large map of a transposed convolution: (side - 1) stride - 2 pad + k.
     pub fn large_side(side: u32, k: u32, stride: u32, pad: u32) -> Option<u32> {
         side.checked_sub(1)?.checked_mul(stride)?.checked_add(k)?.checked_sub(2 * pad).filter(|s| *s > 0)
+    }
+
+    /// The small side that belongs to the large side in word `side`; 0, which the rule refuses, where the kernel does not fit.
+    fn fitted(words: &[u32], side: usize) -> u32 {
+        let p = Self::from_words(words);
+        Self::small_side(words[side], p.k, p.stride, p.pad).unwrap_or(0)
     }
 
     /// Geometry with client strides rounded up to the bank's alignment, one split, no accumulation.

@@ -24,7 +24,7 @@ impl Kernel for ConvTranspose2d {
     fn cost(&self, words: &[u32]) -> Cost {
         ConvParams::from_words(words).cost()
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
     fn bindings(&self) -> &'static [Binding] {

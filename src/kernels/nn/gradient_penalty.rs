@@ -7,17 +7,17 @@ crate::params! {
     /// Parameters of [`GradientPenalty`].
     pub struct GradientPenaltyParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of a client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `squares`.
-        square_stride: u32,
+        square_stride: u32 in Stride,
         /// Client stride of `loss`.
-        loss_stride: u32,
+        loss_stride: u32 in Stride,
         /// Which element of a client's losses to write.
-        slot: u32,
+        slot: u32 in Range(0, 70),
         /// Weight of the penalty, at least 0.
-        lambda: f32,
+        lambda: f32 in Real(0.0, 100.0),
     }
 }
 

@@ -8,17 +8,17 @@ crate::params! {
     /// Parameters of [`GradientPenaltySeed`].
     pub struct GradientPenaltySeedParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of a client.
-        n: u32,
+        n: u32 in Count,
         /// Words of an image.
-        len: u32,
+        len: u32 in Count,
         /// Client stride of `g` and `v`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `squares`.
-        square_stride: u32,
+        square_stride: u32 in Stride,
         /// Weight of the penalty, at least 0.
-        lambda: f32,
+        lambda: f32 in Real(0.0, 100.0),
     }
 }
 

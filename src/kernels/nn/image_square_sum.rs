@@ -7,15 +7,15 @@ crate::params! {
     /// Parameters of [`ImageSquareSum`].
     pub struct ImageSquareSumParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of a client.
-        n: u32,
+        n: u32 in Count,
         /// Words of an image.
-        len: u32,
+        len: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
     }
 }
 
@@ -75,7 +75,7 @@ impl Kernel for ImageSquareSum {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

@@ -11,29 +11,29 @@ crate::params! {
     /// Parameters of the instance norm rows; strides are client strides in words.
     pub struct InstanceParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of a client.
-        n: u32,
+        n: u32 in Count,
         /// Pixels of an image.
-        rows: u32,
+        rows: u32 in Count,
         /// Channels.
-        c: u32,
+        c: u32 in Count,
         /// Client stride of [n][rows][c] tensors.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `stats`.
-        stat_stride: u32,
+        stat_stride: u32 in Stride,
         /// Client stride of gamma, beta and their gradients.
-        param_stride: u32,
+        param_stride: u32 in Stride,
         /// Client stride of `moments`.
-        moment_stride: u32,
+        moment_stride: u32 in Stride,
         /// Sums of each image and channel in `moments`: 2, or 5 where a second derivative follows.
-        places: u32,
+        places: u32 in OneOf(&[2, place::ALL]),
         /// The first of the two sums that this launch writes or reads, see [`place`].
-        place: u32,
+        place: u32 in OneOf(&[place::TANGENT, place::DELTA]),
         /// Added to the variance, above 0.
-        eps: f32,
+        eps: f32 in Positive(1e-8, 0.1),
         /// 1 adds to what is there, 0 overwrites.
-        accumulate: u32,
+        accumulate: u32 in Range(0, 1),
     }
 }
 

@@ -68,7 +68,7 @@ impl Kernel for InstanceNormBackwardReduce {
         vec![Fill::NORMAL, x, stats, Fill::Nan]
     }
     /// Integer operands: every term and partial sum is an integer far below 2^24.
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

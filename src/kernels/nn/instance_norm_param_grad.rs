@@ -57,7 +57,7 @@ impl Kernel for InstanceNormParamGrad {
         vec![instance::moments_fill(&p), instance::before(p.accumulate), instance::before(p.accumulate)]
     }
     /// Integer operands: every term and partial sum is an integer far below 2^24.
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

@@ -7,15 +7,15 @@ crate::params! {
     /// Parameters of [`Interpolate`].
     pub struct InterpolateParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of a client.
-        n: u32,
+        n: u32 in Count,
         /// Words of an image.
-        len: u32,
+        len: u32 in Count,
         /// Client stride of `x`, `z` and `y`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `a`.
-        a_stride: u32,
+        a_stride: u32 in Stride,
     }
 }
 
@@ -78,7 +78,7 @@ impl Kernel for Interpolate {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::NORMAL, Fill::NORMAL, Fill::Real { scale: 1.0, shift: 0.5 }, Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

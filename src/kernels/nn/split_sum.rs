@@ -8,17 +8,17 @@ crate::params! {
     /// Parameters of [`SplitSum`].
     pub struct SplitSumParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Parts of each sum.
-        splits: u32,
+        splits: u32 in Count,
         /// Elements of each client's result.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// 1 adds to what is in `y`.
-        accumulate: u32,
+        accumulate: u32 in Range(0, 1),
     }
 }
 
@@ -92,7 +92,7 @@ impl Kernel for SplitSum {
         let p = SplitSumParams::from_words(words);
         vec![Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

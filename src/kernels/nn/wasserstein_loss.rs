@@ -7,19 +7,19 @@ crate::params! {
     /// Parameters of [`WassersteinLoss`].
     pub struct WassersteinLossParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Logits of a client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `dx`.
-        dx_stride: u32,
+        dx_stride: u32 in Stride,
         /// Client stride of `loss`.
-        loss_stride: u32,
+        loss_stride: u32 in Stride,
         /// Which element of a client's losses to write.
-        slot: u32,
+        slot: u32 in Range(0, 70),
         /// 1 or -1: the sign of the term in the loss.
-        scale: f32,
+        scale: f32 in Real(-2.0, 2.0),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Adam.
 
+use super::one_minus;
 use crate::kernels::{
     Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, linear_grid, split, strided,
 };
@@ -8,23 +9,23 @@ crate::params! {
     /// Parameters of [`Adam`].
     pub struct AdamParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `w`, `g`, `m` and `v`.
-        stride: u32,
+        stride: u32 in Stride,
         /// Client stride of `table`.
-        table_stride: u32,
+        table_stride: u32 in StrideFrom(|_| 6),
         /// Decay of the first moment.
-        beta1: f32,
+        beta1: f32 in Real(0.0, 0.95),
         /// Decay of the second moment.
-        beta2: f32,
+        beta2: f32 in Real(0.0, 0.9999),
         /// Added to the root of the second moment.
-        eps: f32,
+        eps: f32 in Positive(1e-8, 0.1),
         /// 1 - beta1, rounded once from f64 (in f32 it would cancel).
-        one_minus_beta1: f32,
+        one_minus_beta1: f32 in Follows(|w| one_minus(w[4])),
         /// 1 - beta2, rounded once from f64.
-        one_minus_beta2: f32,
+        one_minus_beta2: f32 in Follows(|w| one_minus(w[5])),
     }
 }
 

@@ -1,5 +1,6 @@
 //! RMSprop.
 
+use super::one_minus;
 use crate::kernels::{
     Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, linear_grid, split, strided,
 };
@@ -8,19 +9,19 @@ crate::params! {
     /// Parameters of [`Rmsprop`].
     pub struct RmspropParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `w`, `g` and `v`.
-        stride: u32,
+        stride: u32 in Stride,
         /// Learning rate.
-        lr: f32,
+        lr: f32 in Positive(1e-5, 0.1),
         /// Decay of the second moment.
-        alpha: f32,
+        alpha: f32 in Real(0.0, 0.9999),
         /// 1 - alpha, rounded once from f64 (in f32 it would cancel).
-        one_minus_alpha: f32,
+        one_minus_alpha: f32 in Follows(|w| one_minus(w[4])),
         /// Added to the root of the second moment.
-        eps: f32,
+        eps: f32 in Positive(1e-8, 0.1),
     }
 }
 

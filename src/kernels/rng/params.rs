@@ -7,23 +7,23 @@ crate::params! {
     /// Parameters of `rng_bits`, `rng_uniform` and `rng_normal`.
     pub struct RngParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Numbers of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// Client 0's number in the plan (chunks of clients start above 0).
-        client_base: u32,
+        client_base: u32 in Any,
         /// Low word of the seed.
-        seed_lo: u32,
+        seed_lo: u32 in Any,
         /// High word of the seed.
-        seed_hi: u32,
+        seed_hi: u32 in Any,
         /// What the numbers are for: a [`super::Stream`]'s number.
-        stream: u32,
+        stream: u32 in Any,
         /// rng_uniform: low end; rng_normal: mean.
-        a: f32,
+        a: f32 in Real(-2.0, 2.0),
         /// rng_uniform: high end; rng_normal: standard deviation.
-        b: f32,
+        b: f32 in Real(-2.0, 2.0),
     }
 }
 

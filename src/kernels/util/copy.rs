@@ -8,13 +8,13 @@ crate::params! {
     /// Parameters of [`struct@Copy`].
     pub struct CopyParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Words of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
     }
 }
 
@@ -70,7 +70,7 @@ impl Kernel for Copy {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::Below(u32::MAX), Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

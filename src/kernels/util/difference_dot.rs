@@ -7,15 +7,15 @@ crate::params! {
     /// Parameters of [`DifferenceDot`].
     pub struct DifferenceDotParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// Element of a client's row of `y` that takes the sum.
-        y_at: u32,
+        y_at: u32 in Range(0, 70),
     }
 }
 
@@ -86,7 +86,7 @@ impl Kernel for DifferenceDot {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::NORMAL, Fill::NORMAL, Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

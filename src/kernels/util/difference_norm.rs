@@ -7,13 +7,13 @@ crate::params! {
     /// Parameters of [`DifferenceNorm`].
     pub struct DifferenceNormParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
     }
 }
 
@@ -76,7 +76,7 @@ impl Kernel for DifferenceNorm {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::NORMAL, Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

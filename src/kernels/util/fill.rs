@@ -8,13 +8,13 @@ crate::params! {
     /// Parameters of [`Fill`].
     pub struct FillParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Words of each client to fill.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// The value.
-        value: f32,
+        value: f32 in Real(-4.0, 4.0),
     }
 }
 

@@ -8,15 +8,15 @@ crate::params! {
     /// Parameters of [`GatherBatch`].
     pub struct GatherBatchParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Images of each client and step.
-        batch: u32,
+        batch: u32 in Count,
         /// Elements (bytes) of an image, a multiple of 4.
-        image: u32,
+        image: u32 in Multiple(4),
         /// Client stride of `order`.
-        order_stride: u32,
+        order_stride: u32 in StrideFrom(|w| w[1].saturating_mul(3)),
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
     }
 }
 

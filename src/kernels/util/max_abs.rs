@@ -6,15 +6,15 @@ crate::params! {
     /// Parameters of [`MaxAbs`].
     pub struct MaxAbsParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// Element of a client's row of `y` that takes the maximum.
-        y_at: u32,
+        y_at: u32 in Range(0, 70),
     }
 }
 
@@ -81,7 +81,7 @@ impl Kernel for MaxAbs {
         };
         vec![x, Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

@@ -6,15 +6,15 @@ crate::params! {
     /// Parameters of [`ReduceSum`].
     pub struct ReduceSumParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Elements of each client.
-        n: u32,
+        n: u32 in Count,
         /// Client stride of `x`.
-        x_stride: u32,
+        x_stride: u32 in Stride,
         /// Client stride of `y`.
-        y_stride: u32,
+        y_stride: u32 in Stride,
         /// 0: sum, 1: sum of squares.
-        mode: u32,
+        mode: u32 in Range(0, 1),
     }
 }
 
@@ -90,7 +90,7 @@ impl Kernel for ReduceSum {
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         vec![Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

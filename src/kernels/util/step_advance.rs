@@ -6,11 +6,11 @@ crate::params! {
     /// Parameters of [`StepAdvance`].
     pub struct StepAdvanceParams {
         /// Clients.
-        clients: u32,
+        clients: u32 in Count,
         /// Client stride of `losses`.
-        loss_stride: u32,
+        loss_stride: u32 in Stride,
         /// Client stride of `stats`.
-        stat_stride: u32,
+        stat_stride: u32 in Stride,
     }
 }
 
@@ -85,7 +85,7 @@ impl Kernel for StepAdvance {
         let state = Fill::Words(vec![3, 1, 20, 0]);
         vec![Fill::NORMAL, Fill::Words(vec![4, 3, 7, 0, 5]), Fill::NORMAL, state]
     }
-    fn exact_on_integers(&self) -> bool {
+    fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
 }

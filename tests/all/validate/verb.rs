@@ -34,6 +34,35 @@ fn kernels_and_repros() {
 }
 
 #[test]
+fn random_problems() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("report.json");
+    let report = path.to_str().unwrap();
+    let run = |seed: &str| {
+        let args = ["--device", "cpu", "--random", "4", "--seed", seed, "split_sum", "fill", "--json", report];
+        let (code, out, err) = fedgan(&args);
+        assert_eq!(code, 0, "{out}{err}");
+        assert!(out.contains("8 cases") && out.contains(&format!("random: 8 problems of seed {seed}")), "{out}");
+        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let worst = json["random"]["kernels"].as_array().unwrap().iter().map(|k| k["worst_case"].to_string());
+        (json["random"]["seed"].to_string(), json["random"]["shrunk"].to_string(), worst.collect::<Vec<_>>())
+    };
+    let first = run("7");
+    assert!(first.0 == "7" && first.1 == "[]" && first.2.len() == 2, "{first:?}");
+    assert_eq!(first, run("7"));
+    assert_ne!(first.2, run("8").2);
+    for (args, needle) in [
+        (vec!["--random", "0"], "0"),
+        (vec!["--random", "2", "fill:clients=2,n=5,y_stride=128,value=-2.5"], "is a single problem"),
+        (vec!["--random", "2", "convolve"], "there are: conv2d"),
+        (vec!["--seed", "2"], "--random"),
+    ] {
+        let (code, out, err) = fedgan(&[&["--device", "cpu"], &args[..]].concat());
+        assert!(code == 2 && err.contains(needle), "{args:?}: {out}{err}");
+    }
+}
+
+#[test]
 fn golden_folders_and_the_report() {
     let dir = tempfile::tempdir().unwrap();
     let report = dir.path().join("report.json");
@@ -92,6 +121,16 @@ fn edited_shaders() {
     let wrong = write("fill.wgsl", &fill.replace("= p.value", "= p.value * 1.01"));
     let (code, out, _) = fedgan(&["--shader", &wrong]);
     assert!(code == 1 && out.contains("repeat with: fedgan validate 'fill:clients=1"), "{out}");
+    let report = dir.path().join("report.json");
+    let (code, out, _) = fedgan(&["--shader", &wrong, "--random", "3", "--json", report.to_str().unwrap()]);
+    assert!(code == 1 && out.contains("made small in") && out.contains("  drawn: fill:clients="), "{out}");
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
+    let small = &json["random"]["shrunk"][0];
+    let line = small["result"]["repro"].as_str().unwrap();
+    assert!(line.starts_with("fill:clients=1,n=1,y_stride=0,value="), "{small}");
+    assert!(small["original"].as_str().unwrap().len() >= line.len() && out.contains(line), "{small}");
+    let (code, out, _) = fedgan(&["--shader", &wrong, line]);
+    assert!(code == 1 && out.contains("FAIL (1 of 1)"), "{out}");
     let stray = write("fill.wgsl", &fill.replace("i < p.n;", "i <= p.n;"));
     let (code, out, _) = fedgan(&["--shader", &stray]);
     assert!(code == 1 && out.contains("FAIL"), "{out}");
@@ -121,10 +160,10 @@ fn whole_runs() {
     assert!(out.contains("conv_transpose2d") && out.contains("launches of 2 rounds are within"), "{out}");
     assert!(err.contains("round 2 of 2: "), "{err}");
     assert_eq!((&json()["run"]["passed_rounds"], &json()["passed"]), (&2.into(), &true.into()));
-    let whole = json()["kernels"][0]["elements"].as_u64().unwrap();
+    let whole = json()["run"]["kernels"][0]["elements"].as_u64().unwrap();
     let (code, out, _) = run(&["--device", "cpu", "--elements", "10"]);
     assert_eq!(code, 0, "{out}");
-    let sampled = json()["kernels"][0]["elements"].as_u64().unwrap();
+    let sampled = json()["run"]["kernels"][0]["elements"].as_u64().unwrap();
     assert!(sampled < whole / 10, "{sampled} of {whole}");
 
     let wrong = dir.path().join("paste_trigger.wgsl");
@@ -149,4 +188,59 @@ fn whole_runs() {
         let (code, _, err) = fedgan(&args);
         assert!(code == 2 && err.contains(needle), "{args:?}: {err}");
     }
+}
+
+/// Reports for people, for programs, and two of them side by side.
+#[test]
+fn reports() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let (a, b, page) = (path("a.json"), path("b.json"), path("a.md"));
+    let args = [
+        "--device",
+        "gpu",
+        "fill",
+        "conv2d:clients=1,n=2,h=4,w=4,ci=1,oh=4,ow=4,co=1,k=1,stride=1,pad=0,large_stride=64,weight_stride=64,small_stride=64,splits=1,accumulate=0",
+    ];
+    let (code, out, err) = fedgan(&[&args[..], &["--json", &a, "--markdown", &page]].concat());
+    assert!(code == 0 && out.contains("health"), "{out}{err}");
+    let text = std::fs::read_to_string(&page).unwrap();
+    for part in
+        ["# fedgan validate: ", ": passed", "| driver |", "| max_buffer_size |", "| fill | - | 3 |", "| conv2d |"]
+    {
+        assert!(text.contains(part), "{part} not in\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&a).unwrap()).unwrap();
+    assert!(json["adapter"]["limits"]["max_buffer_size"].as_u64().unwrap() > 0);
+    assert!(json["kernels"][0]["health"].is_null(), "a fill must be exact");
+    assert!(json["kernels"][1]["health"].as_f64().unwrap() > 0.0);
+
+    let (code, out, err) = fedgan(&["--compare", &a, &a]);
+    assert!(code == 0 && out.contains("both passed") && out.contains("pass / pass"), "{out}{err}");
+    let wrong = path("fill.wgsl");
+    std::fs::write(&wrong, shader::source("util/fill.wgsl").unwrap().replace("= p.value", "= p.value * 1.01")).unwrap();
+    assert_eq!(fedgan(&["--shader", &wrong, "--json", &b]).0, 1);
+    let (code, out, _) = fedgan(&["--compare", &a, &b]);
+    assert!(code == 1 && out.contains("pass / FAIL") && out.contains("not both passed"), "{out}");
+    let (code, out, _) = fedgan(&["--compare", &b, &b]);
+    assert!(code == 1 && out.contains("FAIL / FAIL"), "{out}");
+    std::fs::write(&b, "{}").unwrap();
+    for (files, needle) in
+        [([&a, &b], "no key `format`"), ([&a, &page], "not JSON"), ([&path("none"), &a], "cannot be read")]
+    {
+        let (code, _, err) = fedgan(&["--compare", files[0], files[1]]);
+        assert!(code == 2 && err.contains(needle), "{err}");
+    }
+}
+
+/// Broken shaders, by the verb.
+#[test]
+fn mutants() {
+    let (code, out, err) = fedgan(&["--mutants=1", "fill", "max_abs"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("swap-operands") || out.contains("loop-short"), "{out}");
+    assert!(out.contains("0 are not: 100.0 % killed"), "{out}");
+    let (code, _, err) = fedgan(&["--mutants", "--device", "cpu"]);
+    assert!(code == 2 && err.contains("breaks GPU shaders"), "{err}");
+    assert_eq!(fedgan(&["--mutants=0"]).0, 2);
 }

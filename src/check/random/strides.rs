@@ -1,0 +1,76 @@
+//! The parameters that follow from the drawn ones: derived words and client strides.
+
+use crate::kernels::{Draw, Kernel};
+
+/// What client strides are multiples of, in words.
+const UNIT: u32 = 64;
+
+/// Sets what follows from the drawn words: dependent ranges are clamped, derived words computed, client strides made the
+/// least that the row takes plus `extra[field]` units.
+///
+/// # Errors
+/// What the row's shape rule says.
+pub(super) fn settle(kernel: &dyn Kernel, words: &mut [u32], extra: &[u32]) -> Result<(), String> {
+    let fields = kernel.fields();
+    for (at, field) in fields.iter().enumerate() {
+        if let Draw::Between(range) = field.draw {
+            let [low, high] = range(words);
+            words[at] = words[at].clamp(low, high);
+        }
+    }
+    for (at, field) in fields.iter().enumerate() {
+        if let Draw::Follows(rule) = field.draw {
+            words[at] = rule(words);
+        }
+    }
+    let strides: Vec<usize> = (0..fields.len()).filter(|at| fields[*at].draw.is_stride()).collect();
+    widest(kernel, words, &strides)?;
+    for at in &strides {
+        words[*at] = least(kernel, words, *at);
+    }
+    for at in strides {
+        words[at] += UNIT * extra[at];
+    }
+    kernel.extents(words).map(drop)
+}
+
+/// The units by which each stride exceeds the least one.
+pub(super) fn extra(kernel: &dyn Kernel, words: &[u32]) -> Vec<u32> {
+    let mut settled = words.to_vec();
+    let none = vec![0; words.len()];
+    if settle(kernel, &mut settled, &none).is_err() {
+        return none;
+    }
+    words.iter().zip(&settled).map(|(have, least)| have.saturating_sub(*least) / UNIT).collect()
+}
+
+/// Sets all strides to the largest power of two that the row takes: what it then refuses, no stride would mend.
+fn widest(kernel: &dyn Kernel, words: &mut [u32], strides: &[usize]) -> Result<(), String> {
+    let mut refusal = Ok(());
+    for bit in (UNIT.trailing_zeros()..30).rev() {
+        strides.iter().for_each(|at| words[*at] = 1 << bit);
+        match kernel.extents(words) {
+            Ok(_) => return Ok(()),
+            Err(what) => refusal = Err(what),
+        }
+    }
+    refusal
+}
+
+/// The least stride of field `at` that the row takes, the other strides being wide.
+fn least(kernel: &dyn Kernel, words: &[u32], at: usize) -> u32 {
+    let mut words = words.to_vec();
+    let (mut low, mut high) = (0, words[at] / UNIT);
+    while low < high {
+        let middle = (low + high) / 2;
+        words[at] = middle * UNIT;
+        match kernel.extents(&words) {
+            Ok(_) => high = middle,
+            Err(_) => low = middle + 1,
+        }
+    }
+    match kernel.fields()[at].draw {
+        Draw::StrideFrom(rule) => (high * UNIT).max(rule(&words).next_multiple_of(UNIT)),
+        _ => high * UNIT,
+    }
+}

@@ -1,0 +1,118 @@
+//! The engines that `fedgan validate` checks, and what runs on all of them.
+
+use super::{Golden, Replacement, ValidateArgs};
+use crate::Error;
+use crate::Result;
+use crate::check::golden::{self};
+use crate::check::suite::{self, Row};
+use crate::check::{Checker, Repro};
+use crate::exec::Engine;
+use crate::gpu::{GpuOptions, Target, choose, open};
+use crate::kernels::{CATALOGUE, Class};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+
+/// One engine to check: all there is on `cpu` and `reference`, one for each class of shader variants on a GPU.
+pub(super) struct Subject {
+    pub engine: Box<dyn Engine>,
+    pub class: Option<Class>,
+}
+
+impl Subject {
+    pub(super) fn variant(&self) -> &'static str {
+        self.class.map_or("-", Class::name)
+    }
+}
+
+/// Opens the engines: both classes of variants on a GPU, or with a replaced shader those that use it.
+pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) -> Result<(Vec<Subject>, String)> {
+    let request = args.request();
+    let choice = choose(request)?;
+    if !matches!(choice.target, Target::Gpu(_)) {
+        if replacement.is_some() {
+            return Err(Error::input(format!(
+                "--shader needs a GPU device, and --device {request} is {}; `fedgan devices` lists adapters",
+                choice.reason
+            )));
+        }
+        let (engine, reason) = open(request, GpuOptions::default())?;
+        return Ok((vec![Subject { engine, class: None }], reason));
+    }
+    let uses = |class: Class| match &replacement {
+        None => true,
+        Some((file, _)) => CATALOGUE.iter().any(|k| k.cases().iter().any(|words| k.build(words, class).file == *file)),
+    };
+    let mut list = Vec::new();
+    for class in Class::ALL.into_iter().filter(|class| uses(*class)) {
+        let sources = replacement.iter().map(|(file, text)| (file.to_string(), text.clone())).collect();
+        let options = GpuOptions { class: Some(class), sources, ..GpuOptions::default() };
+        let (engine, _) = open(request, options)?;
+        // `auto` falls back to the cpu engine when the adapter refuses to open.
+        let class = (engine.descriptor().engine == "gpu").then_some(class);
+        list.push(Subject { engine, class });
+        if class.is_none() {
+            break;
+        }
+    }
+    if list.is_empty() {
+        return Err(Error::internal("no kernel is built from that shader"));
+    }
+    Ok((list, choice.reason))
+}
+
+/// Every group on every subject; cases that both classes build alike run once.
+pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<Row>> {
+    let total: usize = groups.iter().map(Vec::len).sum::<usize>() * subjects.len();
+    let bar = progress(total as u64);
+    let mut rows = Vec::new();
+    let several = subjects.len() > 1;
+    for (at, subject) in subjects.iter_mut().enumerate() {
+        let variant = subject.variant();
+        let class = subject.class;
+        let mut checker = Checker::new(subject.engine.as_mut());
+        for group in groups {
+            let cases = match class {
+                Some(class) if at > 0 => suite::differing(group, class),
+                _ => group.clone(),
+            };
+            if cases.is_empty() {
+                continue;
+            }
+            let alike = several && suite::differing(group, Class::Direct).is_empty();
+            bar.set_message(format!("{} {variant}", group[0].kernel.name()));
+            let row = suite::run(&mut checker, &cases, if alike { "-" } else { variant }, || bar.inc(1))?;
+            rows.push(row);
+        }
+    }
+    bar.finish_and_clear();
+    // Rows of one kernel beside each other, in the catalogue's order of appearance.
+    let order = |row: &Row| groups.iter().position(|g| g[0].kernel.name() == row.kernel);
+    rows.sort_by_key(order);
+    Ok(rows)
+}
+
+/// Every file on every subject; what cannot be run is reported once.
+pub(super) fn check_golden(subjects: &mut [Subject], files: &[PathBuf]) -> Vec<Golden> {
+    let bar = progress((files.len() * subjects.len()) as u64);
+    let mut reports: Vec<Golden> = Vec::new();
+    for file in files {
+        for subject in subjects.iter_mut() {
+            bar.set_message(file.display().to_string());
+            let case = golden::run_file(subject.engine.as_mut(), file);
+            bar.inc(1);
+            let not_run = matches!(case.outcome, golden::Outcome::NotRun(_));
+            reports.push(Golden { variant: if not_run { "-" } else { subject.variant() }, case });
+            if not_run {
+                break;
+            }
+        }
+    }
+    bar.finish_and_clear();
+    reports
+}
+
+/// A line on a terminal, nothing elsewhere.
+pub(super) fn progress(total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {msg}");
+    ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,118 @@
+//! `fedgan validate --mutants`: every shader broken on purpose, which its kernel's cases must notice.
+
+use super::{ValidateArgs, progress, select};
+use crate::check::mutant::{self, Operator};
+use crate::gpu::{Choice, Device, Target, choose};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Mutants an operator and shader where `--mutants` says no number.
+pub(super) const SAMPLE: &str = "2";
+
+/// What the broken shaders came to.
+#[derive(Debug, Default, serde::Serialize)]
+pub(super) struct Mutants {
+    /// Mutants an operator and shader at most.
+    pub sample: usize,
+    /// Mutants run.
+    pub run: usize,
+    /// Mutants that a case failed.
+    pub killed: usize,
+    /// Survivors whose equivalence is listed with its reason.
+    pub equivalent: usize,
+    /// Run and killed, by operator.
+    pub operators: BTreeMap<String, (usize, usize)>,
+    /// Run and killed, by shader.
+    pub shaders: BTreeMap<&'static str, (usize, usize)>,
+    /// Survivors without a reason, as `SHADER: OPERATOR: LINE => LINE`.
+    pub survivors: Vec<String>,
+    /// Mutants that are listed as equivalent and were killed.
+    pub stale: Vec<String>,
+}
+
+impl Mutants {
+    /// True when something was run and everything was killed or is listed.
+    pub(super) fn passed(&self) -> bool {
+        self.run > 0 && self.survivors.is_empty() && self.stale.is_empty()
+    }
+
+    /// 100 killed / (run - equivalent): 100 where nothing else survived.
+    pub(super) fn kill_rate(&self) -> f64 {
+        100.0 * self.killed as f64 / (self.run - self.equivalent).max(1) as f64
+    }
+
+    /// Mutants of the selected kernels' shaders on a GPU adapter.
+    ///
+    /// # Errors
+    /// Unknown kernels; a device that is no GPU; an unchanged shader that fails its own cases.
+    pub(super) fn run(args: &ValidateArgs) -> Result<Mutants> {
+        let sample = args.mutants.unwrap_or(2) as usize;
+        let request = args.request();
+        let adapter = match choose(request)? {
+            Choice { target: Target::Gpu(adapter), .. } => adapter,
+            Choice { reason, .. } => {
+                return Err(Error::input(format!(
+                    "--mutants breaks GPU shaders, and --device {request} is {reason}; `fedgan devices` lists adapters"
+                )));
+            }
+        };
+        let device = Device::open(&adapter, false)?;
+        let names: Vec<&str> = select(args, None)?.iter().map(|group| group[0].kernel.name()).collect();
+        let shaders: Vec<_> =
+            mutant::shaders().into_iter().filter(|(kernel, _)| names.contains(&kernel.name())).collect();
+        let bar = progress(shaders.len() as u64);
+        let mut found = Mutants { sample, ..Mutants::default() };
+        for (kernel, file) in shaders {
+            bar.set_message(format!("mutants of {file}"));
+            found.add(mutant::run(&device, kernel, file, sample)?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(found)
+    }
+
+    fn add(&mut self, row: mutant::Row) {
+        let shader = self.shaders.entry(row.file).or_default();
+        for (operator, (run, killed)) in &row.counts {
+            let by_operator = self.operators.entry(Operator::name(*operator)).or_default();
+            for sum in [&mut *by_operator, &mut *shader] {
+                *sum = (sum.0 + run, sum.1 + killed);
+            }
+            self.run += run;
+            self.killed += killed;
+        }
+        self.equivalent += row.counts.values().map(|(run, killed)| run - killed).sum::<usize>() - row.survivors.len();
+        let name = |m: &mutant::Mutant| format!("{}: {}: {}", row.file, m.operator.name(), m.change);
+        self.survivors.extend(row.survivors.iter().map(name));
+        self.stale.extend(row.stale.iter().map(name));
+    }
+
+    /// A line an operator, the survivors and the sum.
+    pub(super) fn text(&self) -> String {
+        let mut out = String::new();
+        let _ = writeln!(out, "{:14}  {:>5}  {:>6}", "mutants", "run", "killed");
+        for (operator, (run, killed)) in &self.operators {
+            let _ = writeln!(out, "{operator:14}  {run:>5}  {killed:>6}");
+        }
+        for survivor in &self.survivors {
+            let _ = writeln!(out, "SURVIVED {survivor}");
+        }
+        for stale in &self.stale {
+            let _ = writeln!(out, "KILLED though listed as equivalent: {stale}");
+        }
+        let _ = writeln!(out, "{}", self.verdict());
+        out
+    }
+
+    /// One sentence.
+    pub(super) fn verdict(&self) -> String {
+        let Mutants { run, killed, equivalent, survivors, .. } = self;
+        format!(
+            "mutants: {killed} of {run} killed, {equivalent} survivors are equivalent (src/check/mutant/equivalent.rs says \
+             why), {} are not: {:.1} % killed",
+            survivors.len(),
+            self.kill_rate()
+        )
+    }
+}

@@ -1,0 +1,99 @@
+//! `--random N`: problems drawn at random, and failing ones made small.
+
+use super::ValidateArgs;
+use super::engines::Subject;
+use crate::check::random::{Limits, Shrunk, Tally, problem, shrink};
+use crate::check::suite::Row;
+use crate::check::{Checker, Repro, Verdict};
+use crate::{Error, Result};
+use std::fmt::Write as _;
+
+/// Seed where none is given, so that runs repeat.
+pub(super) const SEED: u64 = 1;
+
+/// Problems a kernel of `--all`.
+const OF_ALL: u32 = 3;
+
+/// Failing problems of a row that are made small, and problems tried for each.
+const SHRUNK: usize = 3;
+const ATTEMPTS: usize = 300;
+
+/// What was drawn, and the failing problems made small.
+#[derive(serde::Serialize)]
+pub(super) struct Report {
+    seed: u64,
+    #[serde(flatten)]
+    tally: Tally,
+    /// A row a kernel and variant.
+    pub(super) kernels: Vec<Row>,
+    shrunk: Vec<Small>,
+}
+
+/// A failing problem with the variant that it failed in.
+#[derive(serde::Serialize)]
+struct Small {
+    variant: String,
+    #[serde(flatten)]
+    problem: Shrunk,
+}
+
+impl Report {
+    /// With `--random` or `--all`: that many problems of each group's kernel, in groups again.
+    ///
+    /// # Errors
+    /// A single problem as a target, or a row that cannot be drawn.
+    pub(super) fn draw(args: &ValidateArgs, groups: &[Vec<Repro>]) -> Result<Option<(Report, Vec<Vec<Repro>>)>> {
+        let Some(number) = args.random.or(args.all.then_some(OF_ALL)) else { return Ok(None) };
+        if let Some(single) = args.targets.iter().find(|target| target.contains(':')) {
+            return Err(Error::input(format!(
+                "--random draws problems of whole kernels, and {single} is a single problem"
+            )));
+        }
+        let mut report = Report { seed: args.seed, tally: Tally::default(), kernels: vec![], shrunk: vec![] };
+        let mut problems = Vec::new();
+        for group in groups {
+            let kernel = group[0].kernel;
+            let mut draw = |index| problem(kernel, report.seed, index, &Limits::default(), &mut report.tally);
+            problems.push((0..number).map(&mut draw).collect::<Result<_>>()?);
+        }
+        Ok(Some((report, problems)))
+    }
+
+    /// Makes the first failing problems of each row small, each on the subject that failed.
+    ///
+    /// # Errors
+    /// When a problem cannot be prepared a second time.
+    pub(super) fn shrink(&mut self, subjects: &mut [Subject]) -> Result<()> {
+        for row in &self.kernels {
+            let at = subjects.iter().position(|s| s.variant() == row.variant).unwrap_or(0);
+            let mut checker = Checker::new(subjects[at].engine.as_mut());
+            for failed in row.failed.iter().take(SHRUNK) {
+                let repro = Repro::parse(&failed.repro)?;
+                if let Some(problem) = shrink(&mut checker, &repro, ATTEMPTS)? {
+                    self.shrunk.push(Small { variant: row.variant.clone(), problem });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Summary lines and the small problems.
+    pub(super) fn text(&self) -> String {
+        let Tally { problems, refused, too_large } = self.tally;
+        let mut out = format!(
+            "random: {problems} problems of seed {}; drawn again: {refused} refused by a shape rule, ",
+            self.seed
+        );
+        // `write!` to a `String` cannot fail.
+        let _ = writeln!(out, "{too_large} too large");
+        for Small { variant, problem: Shrunk { original, result, attempts } } in &self.shrunk {
+            let _ = writeln!(out, "\n{} ({variant}), made small in {attempts} attempts:", result.kernel);
+            let _ = writeln!(out, "  drawn: {original}");
+            if let Verdict::Fail(what) = &result.verdict {
+                let _ = writeln!(out, "  small: {what}");
+            }
+            let _ = writeln!(out, "  repeat with: fedgan validate '{}'", result.repro);
+        }
+        out
+    }
+}
