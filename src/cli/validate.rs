@@ -26,8 +26,8 @@ pub struct ValidateArgs {
     /// WGSL file to check in the place of the kernel shader of the same name, e.g. my/conv2d_direct.wgsl; needs a GPU device.
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
-    /// Instead: the forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal and
-    /// DX12 and through wgpu's validation without a driver; every case with WebGPU's default limits, with and without run-time
+    /// Instead: the forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal,
+    /// DX12 and OpenGL and through wgpu's validation without a driver; every case with WebGPU's default limits, with and without run-time
     /// checks and with loops as loops, which must give equal bits.
     #[arg(long, conflicts_with_all = ["golden", "shader"])]
     pub portable: bool,
