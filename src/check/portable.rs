@@ -4,6 +4,7 @@
 //! default limits, with and without run-time checks, and with its loops as loops, and must give the same bits; every shader goes
 //! through the writers of all backends ([`texts`]) and through wgpu's validation without any driver ([`noop`]).
 
+mod strides;
 pub mod texts;
 
 use super::Checker;

@@ -16,7 +16,7 @@ pub struct KernelsArgs {
     /// Print the shader of this kernel, assembled and expanded as it runs.
     #[arg(long, value_name = "KERNEL")]
     pub show: Option<String>,
-    /// Language: wgsl, spirv (binary), msl, hlsl.
+    /// Language: wgsl, spirv (binary), msl, hlsl, glsl.
     #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "show")]
     pub language: Language,
     /// Shader variant: tiled (real GPUs) or direct (software adapters).

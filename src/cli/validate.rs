@@ -45,8 +45,8 @@ pub struct ValidateArgs {
     /// Seed of the random problems: the same seed gives the same problems.
     #[arg(long, value_name = "SEED", default_value_t = random::SEED, requires = "random")]
     pub seed: u64,
-    /// The forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal and
-    /// DX12 and through wgpu's validation without a driver; every case with WebGPU's default limits, with and without run-time
+    /// The forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal,
+    /// DX12 and OpenGL and through wgpu's validation without a driver; every case with WebGPU's default limits, with and without run-time
     /// checks and with loops as loops, which must give equal bits.
     #[arg(long, conflicts_with_all = ["golden", "shader"])]
     pub portable: bool,

@@ -30,6 +30,8 @@ pub enum Language {
     Msl,
     /// HLSL, shader model 5.1 (DX12).
     Hlsl,
+    /// GLSL ES 3.10 (OpenGL).
+    Glsl,
 }
 
 impl Language {
@@ -40,6 +42,7 @@ impl Language {
             Language::Spirv => "SPIR-V",
             Language::Msl => "MSL",
             Language::Hlsl => "HLSL",
+            Language::Glsl => "GLSL ES",
         }
     }
 }
@@ -53,7 +56,8 @@ impl std::str::FromStr for Language {
             "spirv" => Ok(Language::Spirv),
             "msl" => Ok(Language::Msl),
             "hlsl" => Ok(Language::Hlsl),
-            _ => Err("allowed: wgsl, spirv, msl, hlsl".into()),
+            "glsl" => Ok(Language::Glsl),
+            _ => Err("allowed: wgsl, spirv, msl, hlsl, glsl".into()),
         }
     }
 }
@@ -103,6 +107,20 @@ impl Shader {
         }
         self.check_params(kernel, &mut found);
         self.check_bindings(kernel, &mut found);
+        found
+    }
+
+    /// Local variables of which an element is written whose index is only known at run time. GPUs keep such variables in memory
+    /// instead of registers, and FXC refuses many of them (X3500); expanded shaders have none.
+    pub fn indexed_registers(&self) -> Vec<String> {
+        let functions = self.module.functions.iter().map(|(_, f)| f);
+        let functions = functions.chain(self.module.entry_points.iter().map(|e| &e.function));
+        let mut found = Vec::new();
+        for function in functions {
+            indexed_stores(&function.body, function, &mut found);
+        }
+        found.sort();
+        found.dedup();
         found
     }
 
@@ -211,6 +229,38 @@ impl Shader {
     }
 }
 
+/// Names of the variables of [`Shader::indexed_registers`] that `block` writes.
+fn indexed_stores(block: &naga::Block, function: &naga::Function, found: &mut Vec<String>) {
+    use naga::{Expression, Statement};
+    for statement in block.iter() {
+        match statement {
+            Statement::Block(inner) => indexed_stores(inner, function, found),
+            Statement::If { accept, reject, .. } => {
+                indexed_stores(accept, function, found);
+                indexed_stores(reject, function, found);
+            }
+            Statement::Switch { cases, .. } => cases.iter().for_each(|c| indexed_stores(&c.body, function, found)),
+            Statement::Loop { body, continuing, .. } => {
+                indexed_stores(body, function, found);
+                indexed_stores(continuing, function, found);
+            }
+            Statement::Store { pointer, .. } => {
+                let (mut at, mut dynamic) = (*pointer, false);
+                while let Expression::Access { base, .. } | Expression::AccessIndex { base, .. } =
+                    function.expressions[at]
+                {
+                    dynamic |= matches!(function.expressions[at], Expression::Access { .. });
+                    at = base;
+                }
+                if let (true, Expression::LocalVariable(local)) = (dynamic, &function.expressions[at]) {
+                    found.push(function.local_variables[*local].name.clone().unwrap_or_default());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// One distinct shader text that a kernel's cases run: file and constants, with the classes that use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
@@ -284,6 +334,22 @@ mod tests {
     }
 
     #[test]
+    fn finds_registers_with_an_index_known_at_run_time() {
+        let text = |store: &str| {
+            format!(
+                "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
+                @compute @workgroup_size(1) fn main() {{
+                    var acc: array<vec4<u32>, 4>; var v: vec4<u32>; for (var i = 0u; i < y[3]; i++) {{ {store} }}
+                    y[0] = acc[2][y[1] & 3u] + v.x; }}"
+            )
+        };
+        let found = |store: &str| Shader::parse(&text(store)).unwrap().indexed_registers();
+        assert_eq!(found("acc[1][2] = i; acc[3u] = vec4<u32>(i); v.y = 1u; y[i] = 2u;"), Vec::<String>::new());
+        assert_eq!(found("acc[i & 3u][1] = 7u;"), ["acc"]);
+        assert_eq!(found("if (i > 2u) { v[i & 3u] = 7u; acc[i & 1u] = v; }"), ["acc", "v"]);
+    }
+
+    #[test]
     fn translates_to_every_language() {
         let text = shader::source("util/fill.wgsl").unwrap();
         let shader = Shader::parse(text).unwrap();
@@ -293,6 +359,7 @@ mod tests {
         assert_eq!(text_of(Language::Wgsl), text);
         assert!(text_of(Language::Msl).contains("[[buffer(1)]]"));
         assert!(text_of(Language::Hlsl).contains("numthreads(256, 1, 1)"));
+        assert!(text_of(Language::Glsl).contains("local_size_x = 256"));
     }
 
     #[test]

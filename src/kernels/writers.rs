@@ -7,7 +7,8 @@ use naga::{AddressSpace, ResourceBinding, ShaderStage, StorageAccess};
 /// The run-time checks that a writer adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Checks {
-    /// Clamped indices, bounded loops, guarded integer divisions, workgroup memory zeroed by the shader.
+    /// Clamped indices, bounded loops, guarded integer divisions, workgroup memory zeroed by the shader. The writer for GLSL
+    /// only has the last.
     All,
     /// The same on a device that clamps buffer accesses and zeroes workgroup memory itself (SPIR-V only).
     Device,
@@ -18,9 +19,9 @@ pub enum Checks {
 /// One way to write a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Form {
-    /// SPIR-V, MSL or HLSL; [`Language::Wgsl`] writes nothing.
+    /// SPIR-V, MSL, HLSL or GLSL; [`Language::Wgsl`] writes nothing.
     pub language: Language,
-    /// Version of SPIR-V and MSL, shader model of HLSL.
+    /// Version of SPIR-V, MSL and GLSL ES, shader model of HLSL.
     pub version: (u8, u8),
     /// Run-time checks.
     pub checks: Checks,
@@ -31,9 +32,9 @@ const fn form(language: Language, version: (u8, u8), checks: Checks) -> Form {
 }
 
 impl Form {
-    /// What wgpu asks of the writers: SPIR-V for Vulkan 1.0, 1.1 and 1.3, old and new Metal, and HLSL for FXC (shader model
-    /// 5.1) and DXC.
-    pub const ALL: [Form; 12] = [
+    /// What wgpu asks of the writers: SPIR-V for Vulkan 1.0, 1.1 and 1.3, old and new Metal, HLSL for FXC (shader model 5.1) and
+    /// DXC, and the oldest GLSL with compute shaders.
+    pub const ALL: [Form; 14] = [
         form(Language::Spirv, (1, 0), Checks::All),
         form(Language::Spirv, (1, 3), Checks::Device),
         form(Language::Spirv, (1, 3), Checks::None),
@@ -46,6 +47,8 @@ impl Form {
         form(Language::Hlsl, (5, 1), Checks::None),
         form(Language::Hlsl, (6, 0), Checks::All),
         form(Language::Hlsl, (6, 0), Checks::None),
+        form(Language::Glsl, (3, 10), Checks::All),
+        form(Language::Glsl, (3, 10), Checks::None),
     ];
 
     /// The form that `fedgan kernels --show` prints: the oldest common version, without checks.
@@ -53,6 +56,7 @@ impl Form {
         match language {
             Language::Hlsl => form(language, (5, 1), Checks::None),
             Language::Msl => form(language, (2, 0), Checks::None),
+            Language::Glsl => form(language, (3, 10), Checks::None),
             Language::Spirv | Language::Wgsl => form(language, (1, 3), Checks::None),
         }
     }
@@ -104,6 +108,7 @@ impl Shader {
             Language::Spirv => self.spirv(form),
             Language::Msl => self.msl(form).map(String::into_bytes),
             Language::Hlsl => self.hlsl(form).map(String::into_bytes),
+            Language::Glsl => self.glsl(form).map(String::into_bytes),
         }
         .map_err(|what| format!("{form}: {what}"))
     }
@@ -206,6 +211,31 @@ impl Shader {
             .map_err(|e| e.to_string())?;
         info.entry_point_names.into_iter().find_map(Result::err).map_or(Ok(text), |e| Err(e.to_string()))
     }
+
+    fn glsl(&self, form: Form) -> Result<String, String> {
+        use naga::back::glsl;
+        let binding = |(binding, ..): &(ResourceBinding, AddressSpace, bool)| (*binding, binding.binding as u8);
+        let layout = self.layout();
+        // naga leaves a binding that the map lacks without a number instead of refusing it.
+        let bound = self.module.global_variables.iter().filter(|(_, g)| g.binding.is_some()).count();
+        if bound != layout.len() {
+            return Err(format!("{} bindings without a place", bound - layout.len()));
+        }
+        let options = glsl::Options {
+            version: glsl::Version::new_gles(u16::from(form.version.0) * 100 + u16::from(form.version.1)),
+            writer_flags: glsl::WriterFlags::empty(),
+            binding_map: layout.iter().map(binding).collect(),
+            zero_initialize_workgroup_memory: form.checked(),
+        };
+        let entry_point = "main".to_string();
+        let pipeline = glsl::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point, multiview: None };
+        let mut text = String::new();
+        let policies = BoundsCheckPolicies::default();
+        glsl::Writer::new(&mut text, &self.module, &self.info, &options, &pipeline, policies)
+            .and_then(|mut writer| writer.write())
+            .map_err(|e| e.to_string())?;
+        Ok(text)
+    }
 }
 
 #[cfg(test)]
@@ -227,9 +257,10 @@ mod tests {
         for form in Form::ALL {
             let bytes = shader.write(form).unwrap();
             assert!(!bytes.is_empty(), "{form}");
-            // Metal 2.0 and 3.2, and the shader models, may read alike; checks may not.
+            // Metal 2.0 and 3.2, and the shader models, may read alike; checks may not. GLSL has none but zeroed memory.
             let new = seen.insert(bytes);
-            assert!(new || form.version != Form::shown(form.language).version, "{form} is written twice");
+            let own = form.version == Form::shown(form.language).version && form.language != Language::Glsl;
+            assert!(new || !own, "{form} is written twice");
         }
         let msl = |checks| text_of(&shader, form(Language::Msl, (2, 0), checks));
         assert!(msl(Checks::All).contains("loop_bound") && !msl(Checks::None).contains("loop_bound"));

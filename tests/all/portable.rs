@@ -123,6 +123,33 @@ fn a_form_that_differs_in_one_bit_is_reported() {
     assert!(!row.passed() && row.first.unwrap().contains("changes nothing"));
 }
 
+/// Nothing else of a whole round depends on what a device offers beyond WebGPU's defaults, nor on its run-time checks.
+#[test]
+fn whole_rounds_have_the_same_bits_in_every_form() {
+    use crate::federation::{build_gan, outcome, settings, shared};
+    use fedgan::model::{Architecture, Gan};
+    let run = |options| {
+        let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
+        let gan = Gan::new(arch, 0.5, 0.999, 1e-8).unwrap();
+        let (g, d, reports) = outcome(build_gan(Box::new(engine(options)), gan, settings(), shared(3)), 2);
+        (g, d, reports.into_iter().map(|r| format!("{:?}", r.clients)).collect::<Vec<_>>())
+    };
+    for class in Class::ALL {
+        let own = || GpuOptions { class: Some(class), ..GpuOptions::default() };
+        let normal = run(own());
+        assert!(normal.0.values().any(|(_, values)| values.iter().any(|v| *v != 0.0)));
+        for options in [
+            GpuOptions { default_limits: true, ..own() },
+            GpuOptions { checked: Some(false), ..own() },
+            GpuOptions { checked: Some(true), ..own() },
+            GpuOptions { unroll: false, ..own() },
+        ] {
+            let what = format!("{options:?}");
+            assert!(run(options) == normal, "{what}");
+        }
+    }
+}
+
 fn fedgan(args: &[&str], path: Option<&std::path::Path>) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
     command.arg("validate").arg("--portable").args(args);

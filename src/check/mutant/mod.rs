@@ -207,7 +207,7 @@ pub struct Row {
     pub file: &'static str,
     /// Mutants run and killed, by operator.
     pub counts: BTreeMap<Operator, (usize, usize)>,
-    /// Mutants that [`EQUIVALENT`] lists: survivors, and those whose race the device lost.
+    /// Mutants that [`EQUIVALENT`] lists: survivors, and those that the device decides and killed.
     pub listed: Vec<Mutant>,
     /// Survivors that it does not list.
     pub survivors: Vec<Mutant>,
