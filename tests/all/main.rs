@@ -1,7 +1,9 @@
 //! Integration tests, one binary: what holds over the whole catalogue and the whole source tree.
 
+mod adjoint;
 mod catalogue;
 mod federation;
+mod gradients;
 mod layers;
 mod metrics;
 mod mutants;
@@ -9,4 +11,5 @@ mod penalty;
 mod random;
 mod reflection;
 mod regularised;
+mod step_gradients;
 mod validate;
