@@ -3,9 +3,10 @@
 // x      [clients][n], client stride x_stride; NaN counts as 0, so that one client's fault spoils nobody's median, and leaves
 //        that client's y as it is
 // y      [clients][n], client stride y_stride
-// grid   x: n / 64 workgroups (capped, the loop strides)
-// owner  one invocation takes one element of every client: the two middle values by their ranks (ties in client order; the
-//        same value twice where clients are odd in number), then the step of every client
+// grid   x: n workgroups (capped, the loop strides)
+// owner  one workgroup takes one element of every client, its lanes share the clients: the two middle values by their ranks
+//        (ties in client order; the same value twice where clients are odd in number), then the step of every client.
+//        One lane alone would count clients^2 times, and llvmpipe ends an invocation's loops after 65535 turns in all
 
 struct Params {
     clients: u32,
@@ -18,6 +19,10 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+// The two middle values; of each rank there is one client.
+var<workgroup> low: f32;
+var<workgroup> high: f32;
 
 // By its bits: a driver may assume that arithmetic never sees a NaN.
 fn missing(v: f32) -> bool {
@@ -33,11 +38,13 @@ fn value(c: u32, i: u32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    for (var i = id.x; i < p.n; i += groups.x * 64u) {
-        var low = 0.0;
-        var high = 0.0;
-        for (var c = 0u; c < p.clients; c++) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    for (var i = group.x; i < p.n; i += groups.x) {
+        for (var c = lane; c < p.clients; c += 64u) {
             let own = value(c, i);
             var rank = 0u;
             for (var d = 0u; d < p.clients; d++) {
@@ -53,8 +60,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                 high = own;
             }
         }
+        workgroupBarrier();
         let median = 0.5 * (low + high);
-        for (var c = 0u; c < p.clients; c++) {
+        for (var c = lane; c < p.clients; c += 64u) {
             let own = x[c * p.x_stride + i];
             if (!missing(own)) {
                 let at = c * p.y_stride + i;
@@ -62,5 +70,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
                 y[at] = before + p.rate * (own - median - before);
             }
         }
+        // The next element's middle values wait for the last reader.
+        workgroupBarrier();
     }
 }

@@ -1,7 +1,9 @@
 //! Integration tests, one binary: what holds over the whole catalogue and the whole source tree.
 
+mod adjoint;
 mod catalogue;
 mod federation;
+mod gradients;
 mod layers;
 mod metrics;
 mod mutants;
@@ -11,5 +13,6 @@ mod random;
 mod reflection;
 mod regularised;
 mod rng;
+mod step_gradients;
 mod validate;
 mod watch;

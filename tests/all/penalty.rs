@@ -7,13 +7,13 @@ use fedgan::model::{
     Activations, Architecture, LayerKind, Network, NetworkBank, Norm, Pass, Penalty, PenaltyBuffers, Scratch,
 };
 
-const LAMBDA: f64 = 10.0;
-const BATCH: usize = 2;
+pub(super) const LAMBDA: f64 = 10.0;
+pub(super) const BATCH: usize = 2;
 
 /// A critic over one image in f64: the inputs of every layer, then the gradient of its output by the image.
-struct Host<'a> {
-    net: &'a Network,
-    weights: &'a [f64],
+pub(super) struct Host<'a> {
+    pub(super) net: &'a Network,
+    pub(super) weights: &'a [f64],
 }
 
 impl Host<'_> {
@@ -95,7 +95,7 @@ impl Host<'_> {
         d
     }
 
-    fn penalty(&self, images: &[f64]) -> f64 {
+    pub(super) fn penalty(&self, images: &[f64]) -> f64 {
         let one = |image: &[f64]| {
             let norm = self.gradient(image).iter().map(|g| g * g).sum::<f64>().sqrt();
             LAMBDA * (norm - 1.0).powi(2) / BATCH as f64

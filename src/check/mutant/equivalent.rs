@@ -363,4 +363,11 @@ pub static EQUIVALENT: &[Equivalent] = &[
         why: Why::Outside,
         reason: "the client too many lies outside the operands, and what it writes is dropped",
     },
+    Equivalent {
+        files: &["fed/median_deviation.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var c = lane; c < p.clients; c += 64u) { => for (var c = lane; c <= p.clients; c += 64u) { #2",
+        why: Why::Same,
+        reason: "the client too many lies outside the operands, and what it writes is dropped",
+    },
 ];

@@ -1,8 +1,8 @@
 //! The mean over a batch.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, few_bits, gamma, linear_grid, product,
-    split, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, few_bits, gamma, linear_grid,
+    product, split, strided,
 };
 
 crate::params! {
@@ -54,6 +54,10 @@ impl Kernel for BatchMean {
         let p = BatchMeanParams::from_words(words);
         if p.accumulate > 1 {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
+        }
+        if p.batch > MAX_GROUPS {
+            // One invocation adds them all, and a software driver ends its loop soon after.
+            return Err(format!("{} images: at most {MAX_GROUPS}", p.batch));
         }
         let images = product("x", &[p.batch, p.n])?;
         Ok(vec![strided(p.clients, p.x_stride, images)?, strided(p.clients, p.y_stride, p.n)?])

@@ -56,7 +56,7 @@ impl Kernel for MedianDeviation {
     }
     fn build(&self, words: &[u32], _class: Class) -> Build {
         let p = MedianDeviationParams::from_words(words);
-        Build::plain("fed/median_deviation.wgsl", linear_grid(p.n, 64, 1))
+        Build::plain("fed/median_deviation.wgsl", linear_grid(p.n, 1, 1))
     }
     fn cost(&self, words: &[u32]) -> Cost {
         let p = MedianDeviationParams::from_words(words);
@@ -88,6 +88,10 @@ impl Kernel for MedianDeviation {
             MedianDeviationParams { clients: 4, n: 513, x_stride: 576, y_stride: 640, ..p }.words(),
             MedianDeviationParams { clients: 7, n: 193, x_stride: 256, y_stride: 256, rate: 0.125 }.words(),
             MedianDeviationParams { clients: 20, n: 65, x_stride: 128, y_stride: 128, rate: 1.0 }.words(),
+            // More clients than a software driver lets one invocation compare with each other.
+            MedianDeviationParams { clients: 261, n: 3, ..p }.words(),
+            // More elements than workgroups: the loop's second turn.
+            MedianDeviationParams { clients: 12, n: 4099, x_stride: 4160, y_stride: 4160, ..p }.words(),
             // A rate of many bits rounds, whatever the values are.
             MedianDeviationParams { clients: 2, n: 5, rate: 0.3, ..p }.words(),
         ]

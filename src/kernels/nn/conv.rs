@@ -142,11 +142,26 @@ impl ConvParams {
         ])
     }
 
-    /// The parts of the pixel sum: enough 64 x 64 tiles to fill a large GPU, at least 64 pixels each. Depends on the
-    /// per-client shape and the plan's total clients, never on the chunk, so that chunked runs are bit-equal.
+    /// The parts of the pixel sum: enough 64 x 64 tiles to fill a large GPU, at least 64 pixels each and at most half of
+    /// [`ConvParams::check_part`]'s. Depends on the per-client shape and the plan's total clients, never on the chunk, so that
+    /// chunked runs are bit-equal.
     pub fn splits_for(&self, total_clients: u32) -> u32 {
         let tiles = self.co.div_ceil(64) * (self.taps() * self.ci).div_ceil(64) * total_clients;
-        (256 / tiles.max(1)).clamp(1, (self.pixels() / 64).max(1))
+        let parts = (256 / tiles.max(1)).clamp(1, (self.pixels() / 64).max(1));
+        parts.max(self.pixels().div_ceil(MAX_GROUPS / 2))
+    }
+
+    /// Refuses parts of the pixel sum longer than the loop of one invocation may be: llvmpipe ends an invocation's loops after
+    /// 65535 turns in all, without a word, and an outer loop takes some.
+    ///
+    /// # Errors
+    /// Says how long a part is.
+    pub(super) fn check_part(&self) -> Result<(), String> {
+        let part = self.pixels().div_ceil(self.splits);
+        if part > MAX_GROUPS / 2 + 1 {
+            return Err(format!("{part} pixels in each of {} parts: at most {}", self.splits, MAX_GROUPS / 2 + 1));
+        }
+        Ok(())
     }
 
     /// Flops are the same for all three passes when every tap is counted, the padding's too.

@@ -40,8 +40,10 @@ impl Kernel for Conv2dWeightGrad {
         }
     }
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let extents =
-            ConvParams::from_words(words).check().map(|[large, weights, small]| vec![large, small, weights])?;
+        let p = ConvParams::from_words(words);
+        let [large, weights, small] = p.check()?;
+        p.check_part()?;
+        let extents = vec![large, small, weights];
         Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(words, *class)))?;
         Ok(extents)
     }
@@ -90,6 +92,8 @@ impl Kernel for Conv2dWeightGrad {
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let mut list = conv::cases();
+        // The longest part.
+        list.push(ConvParams::new(1, 1, [128, 256, 1], [128, 256, 1], 1, 1, 0));
         for (i, p) in list.iter_mut().enumerate() {
             match i % 3 {
                 1 => p.accumulate = 1,

@@ -1,7 +1,7 @@
 //! Adds the partial sums of a split weight gradient.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, linear_grid, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, U, gamma, linear_grid, strided,
 };
 
 crate::params! {
@@ -50,6 +50,12 @@ impl Kernel for SplitSum {
         let p = SplitSumParams::from_words(words);
         if p.accumulate > 1 {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
+        }
+        if p.splits > MAX_GROUPS {
+            return Err(format!(
+                "{} parts: at most {MAX_GROUPS}, the groups of the dimension that makes them",
+                p.splits
+            ));
         }
         let Some(len) = p.splits.checked_mul(p.n) else {
             return Err(format!("{} parts of {} elements exceed a u32 index", p.splits, p.n));
