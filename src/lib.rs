@@ -3,7 +3,7 @@
 //! Read in this order: [`kernels`] (one row per hand-written WGSL kernel: shader, parameters, bindings, shape rule,
 //! reference, error bound), [`exec`] (kernels are recorded as plain data, then executed by an engine), [`gpu`] (the wgpu
 //! engine), [`model`] (generator, discriminator and the GAN step), [`fed`] (clients, partition, attack, aggregation, round),
-//! [`check`] (what `fedgan validate` and the tests share) and [`cli`] (one file per verb).
+//! [`check`] (what `fedgan validate` and the tests share), [`perf`] (what `fedgan bench` and `benches/` share) and [`cli`] (one file per verb).
 
 pub mod check;
 pub mod cli;
@@ -16,6 +16,7 @@ pub mod gpu;
 pub mod kernels;
 pub mod metric;
 pub mod model;
+pub mod perf;
 pub mod report;
 
 pub use error::{Error, Result};

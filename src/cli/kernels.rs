@@ -30,7 +30,7 @@ pub struct KernelsArgs {
     pub loops: bool,
 }
 
-fn class(name: &str) -> std::result::Result<Class, String> {
+pub(super) fn class(name: &str) -> std::result::Result<Class, String> {
     Class::ALL.into_iter().find(|c| c.name() == name).ok_or_else(|| "allowed: tiled, direct".into())
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+pub mod bench;
 pub mod devices;
 pub mod eval;
 pub mod kernels;
@@ -42,6 +43,8 @@ enum Verb {
     Kernels(kernels::KernelsArgs),
     /// Check kernels, golden cases and edited shaders on a device against the reference.
     Validate(validate::ValidateArgs),
+    /// Time kernels, training steps and rounds against what the device reaches at most; compare with saved measurements.
+    Bench(bench::BenchArgs),
 }
 
 /// Parses the command line, runs the verb and turns its answer into an exit code: 0 done, 1 failed, 2 bad input.
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
         Verb::Validate(args) => validate::run(args),
+        Verb::Bench(args) => bench::run(args),
     };
     match answer {
         Ok(code) => ExitCode::from(code),

@@ -102,7 +102,7 @@ impl ValidateArgs {
 }
 
 /// The replaced shader: its path under `shaders/` and its text.
-type Replacement = (&'static str, String);
+pub(super) type Replacement = (&'static str, String);
 
 /// A golden case's report with the variant it ran in.
 #[derive(serde::Serialize)]
@@ -195,11 +195,11 @@ fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mu
 }
 
 /// Reads the file and finds the shader of the same name.
-fn read_shader(path: &Path) -> Result<Replacement> {
+pub(super) fn read_shader(path: &Path) -> Result<Replacement> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     let own = |name: &str| Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = own(&path.to_string_lossy());
-    let kernels = || shader::files().iter().map(|f| f.0).filter(|f| !f.starts_with("lib/"));
+    let kernels = || shader::kernel_files().map(|f| f.0);
     match kernels().find(|file| own(file) == stem) {
         Some(file) => Ok((file, text)),
         None => {

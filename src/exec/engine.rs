@@ -53,6 +53,15 @@ pub struct Descriptor {
     pub variant: String,
 }
 
+/// How long executions took, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timed {
+    /// By the host's clock, from handing over to the end.
+    pub wall: f64,
+    /// By the device's clock; `None` where it has none or gave no answer that can be true.
+    pub device: Option<f64>,
+}
+
 /// Executes recordings over buffers of 32-bit words.
 pub trait Engine {
     /// What this engine is.
@@ -81,6 +90,19 @@ pub trait Engine {
     /// # Errors
     /// When a shader does not compile or the device fails; names the launch.
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()>;
+
+    /// Runs the recording `times` times on an idle device, waits for the end and says how long it took. Engines may hand
+    /// all executions over at once.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    fn timed(&mut self, recording: &Recording, times: u32) -> Result<Timed> {
+        self.finish()?;
+        let start = std::time::Instant::now();
+        self.run(recording, times)?;
+        self.finish()?;
+        Ok(Timed { wall: start.elapsed().as_secs_f64(), device: None })
+    }
 
     /// Waits until the device has done everything.
     ///

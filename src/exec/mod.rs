@@ -7,7 +7,7 @@ mod reference;
 mod tensor;
 
 pub use cpu::CpuEngine;
-pub use engine::{Descriptor, Engine, Purpose, Traffic, read_f32, write_f32};
+pub use engine::{Descriptor, Engine, Purpose, Timed, Traffic, read_f32, write_f32};
 pub use recording::{Launch, Recording};
 pub use reference::ReferenceEngine;
 pub use tensor::{ALIGN, BufferId, Tensor, align};

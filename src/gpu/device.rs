@@ -24,6 +24,7 @@ pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     default_limits: bool,
+    timestamps: bool,
     health: Arc<Mutex<Health>>,
 }
 
@@ -35,26 +36,41 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] with the driver's reason.
     pub fn open(adapter: &Adapter, default_limits: bool) -> Result<Arc<Device>> {
+        Device::shared(adapter, default_limits, false)
+    }
+
+    /// [`Device::open`] as `options` ask: with timestamps where they want them and the adapter has them.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_for(adapter: &Adapter, options: &super::GpuOptions) -> Result<Arc<Device>> {
+        let has = adapter.handle.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        Device::shared(adapter, options.default_limits, options.timestamps && !options.default_limits && has)
+    }
+
+    fn shared(adapter: &Adapter, default_limits: bool, timestamps: bool) -> Result<Arc<Device>> {
         static OPEN: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
         let mut open = lock(&OPEN);
         open.retain(|device| device.strong_count() > 0);
         let shared = open
             .iter()
             .filter_map(Weak::upgrade)
-            .find(|d| d.default_limits == default_limits && d.facts == adapter.facts && lock(&d.health).lost.is_none());
+            .filter(|d| d.default_limits == default_limits && d.timestamps == timestamps)
+            .find(|d| d.facts == adapter.facts && lock(&d.health).lost.is_none());
         if let Some(device) = shared {
             return Ok(device);
         }
-        let device = Arc::new(Device::request(adapter, default_limits)?);
+        let device = Arc::new(Device::request(adapter, default_limits, timestamps)?);
         open.push(Arc::downgrade(&device));
         Ok(device)
     }
 
-    pub(super) fn request(adapter: &Adapter, default_limits: bool) -> Result<Device> {
+    pub(super) fn request(adapter: &Adapter, default_limits: bool, timestamps: bool) -> Result<Device> {
         let limits = if default_limits { wgpu::Limits::default() } else { adapter.handle.limits() };
         let request = adapter.handle.request_device(&wgpu::DeviceDescriptor {
             label: Some("fedgan"),
             required_limits: limits.clone(),
+            required_features: if timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() },
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)
@@ -68,12 +84,17 @@ impl Device {
         device.set_device_lost_callback(move |reason, message| {
             lock(&seen).lost.get_or_insert_with(|| format!("{reason:?} {message}").trim().to_string());
         });
-        Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, health })
+        Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, timestamps, health })
     }
 
     /// What is known about the adapter.
     pub fn facts(&self) -> &AdapterFacts {
         &self.facts
+    }
+
+    /// True when passes can be timed by the device's clock.
+    pub(super) fn has_timestamps(&self) -> bool {
+        self.timestamps
     }
 
     /// The largest range that a shader may bind, in bytes (a multiple of 16).

@@ -1,12 +1,14 @@
 //! The GPU engine: buffers, prepared recordings, submission.
 
 use super::pipelines::{Pipeline, Pipelines};
+use super::timing::Clock;
 use super::{Device, GpuOptions, select};
-use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
 use crate::kernels::Class;
 use crate::{Error, Result};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 /// Executions of recordings that may be under way at once: enough to keep the device busy, few enough that a lost
 /// device or a user's interrupt is noticed soon.
@@ -37,6 +39,7 @@ pub struct GpuEngine {
     allocated: u64,
     traffic: Traffic,
     descriptor: Descriptor,
+    clock: Option<Clock>,
 }
 
 impl GpuEngine {
@@ -68,6 +71,7 @@ impl GpuEngine {
             allocated: 0,
             traffic: Traffic::default(),
             descriptor,
+            clock: None,
         })
     }
 
@@ -78,7 +82,7 @@ impl GpuEngine {
     pub fn open(request: &str, options: GpuOptions) -> Result<Self> {
         match select::choose(request)? {
             select::Choice { target: select::Target::Gpu(adapter), .. } => {
-                GpuEngine::new(Device::open(&adapter, options.default_limits)?, options)
+                GpuEngine::new(Device::open_for(&adapter, &options)?, options)
             }
             select::Choice { reason, .. } => Err(Error::input(format!("device `{request}` is {reason}"))),
         }
@@ -188,6 +192,16 @@ impl GpuEngine {
 
     /// One execution as one compute pass: wgpu puts barriers between launches that share a written buffer.
     fn encode(&self, recording: &Recording) -> Result<wgpu::CommandBuffer> {
+        self.encode_times(recording, 1, None)
+    }
+
+    /// `times` executions as one compute pass, between two timestamps where they are asked for.
+    fn encode_times(
+        &self,
+        recording: &Recording,
+        times: u32,
+        timestamps: Option<wgpu::ComputePassTimestampWrites>,
+    ) -> Result<wgpu::CommandBuffer> {
         let steps = self.prepared.get(&recording.id()).map_or(&[][..], Vec::as_slice);
         let device = &self.device;
         device.guarded(
@@ -195,8 +209,9 @@ impl GpuEngine {
             || {
                 let mut encoder = device.device.create_command_encoder(&Default::default());
                 {
-                    let mut pass = encoder.begin_compute_pass(&Default::default());
-                    for step in steps {
+                    let mut pass = encoder
+                        .begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: timestamps });
+                    for step in (0..times).flat_map(|_| steps) {
                         pass.set_pipeline(&step.pipeline);
                         pass.set_bind_group(0, &step.operands, &[]);
                         pass.dispatch_workgroups(step.grid[0], step.grid[1], step.grid[2]);
@@ -355,6 +370,25 @@ impl Engine for GpuEngine {
             self.submit(|| describe(recording), Some(commands))?;
         }
         Ok(())
+    }
+
+    /// All executions in one pass; the device's time lies between the begin and the end of the pass.
+    fn timed(&mut self, recording: &Recording, times: u32) -> Result<Timed> {
+        self.prepare(recording)?;
+        self.finish()?;
+        if self.clock.is_none() && self.device.has_timestamps() {
+            self.clock = Some(Clock::new(&self.device)?);
+        }
+        let start = Instant::now();
+        let commands = self.encode_times(recording, times, self.clock.as_ref().map(Clock::writes))?;
+        self.submit(|| describe(recording), Some(commands))?;
+        self.finish()?;
+        let wall = start.elapsed().as_secs_f64();
+        let device = match &self.clock {
+            Some(clock) => clock.read(&self.device)?,
+            None => None,
+        };
+        Ok(Timed { wall, device })
     }
 
     fn finish(&mut self) -> Result<()> {

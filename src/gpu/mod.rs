@@ -9,6 +9,7 @@ mod engine;
 mod noop;
 mod pipelines;
 pub mod select;
+mod timing;
 
 pub use adapter::{Adapter, AdapterFacts, Backend, Kind, enumerate, quiet_drivers};
 pub use device::Device;
@@ -34,11 +35,21 @@ pub struct GpuOptions {
     pub sources: BTreeMap<String, String>,
     /// Expand the loops that the shaders mark for it.
     pub unroll: bool,
+    /// Ask for timestamps where the adapter has them (and default limits are not asked for): [`crate::exec::Engine::timed`]
+    /// then reads the device's clock.
+    pub timestamps: bool,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { class: None, default_limits: false, checked: None, sources: BTreeMap::new(), unroll: true }
+        GpuOptions {
+            class: None,
+            default_limits: false,
+            checked: None,
+            sources: BTreeMap::new(),
+            unroll: true,
+            timestamps: false,
+        }
     }
 }
 
@@ -46,8 +57,8 @@ impl GpuOptions {
     /// Refuses replacements of files that no kernel is built from.
     fn check(&self) -> Result<()> {
         for file in self.sources.keys() {
-            if shader::source(file).is_none() || file.starts_with("lib/") {
-                let known: Vec<&str> = shader::files().iter().map(|f| f.0).filter(|f| !f.starts_with("lib/")).collect();
+            if !shader::kernel_files().any(|(name, _)| name == file) {
+                let known: Vec<&str> = shader::kernel_files().map(|f| f.0).collect();
                 return Err(Error::input(format!(
                     "no kernel is built from `{file}`; shader files: {}",
                     known.join(", ")

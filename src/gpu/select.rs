@@ -63,7 +63,7 @@ pub fn open(request: &str, options: GpuOptions) -> Result<(Box<dyn Engine>, Stri
         Target::Cpu => return Ok((Box::new(CpuEngine::new()), reason)),
         Target::Gpu(adapter) => adapter,
     };
-    match Device::open(&adapter, options.default_limits).and_then(|device| GpuEngine::new(device, options)) {
+    match Device::open_for(&adapter, &options).and_then(|device| GpuEngine::new(device, options)) {
         Ok(engine) => Ok((Box::new(engine), reason)),
         Err(Error::Device(why)) if request.trim().eq_ignore_ascii_case("auto") => {
             let reason = format!("the built-in cpu engine: {} could not be opened: {why}", adapter.facts.title());

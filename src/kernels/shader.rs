@@ -20,6 +20,12 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
     FILES
 }
 
+/// The shader files that kernels are built from: neither functions (`lib/`) nor probes of a device's peak (`perf/`).
+pub fn kernel_files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let aside = |name: &str| name.starts_with("lib/") || name.starts_with("perf/");
+    FILES.iter().copied().filter(move |(name, _)| !aside(name))
+}
+
 /// Assembles `text` with constants `consts`; `unroll` expands marked loops.
 ///
 /// # Errors

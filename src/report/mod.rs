@@ -12,6 +12,7 @@ pub mod picture;
 pub mod progress;
 pub mod rates;
 pub mod results;
+pub mod roofline;
 pub mod run_dir;
 pub mod summary;
 

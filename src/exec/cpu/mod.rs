@@ -16,6 +16,7 @@ mod norm;
 mod norm_tests;
 mod optim;
 mod patches;
+pub mod peak;
 mod penalty;
 mod pointwise;
 mod rng;

@@ -1,0 +1,247 @@
+//! `fedgan bench`: how fast are kernels, training steps and rounds on a device, against what it reaches at most and against
+//! what was measured before. Nothing is timed before its results were found right.
+
+mod device;
+mod files;
+mod shader;
+mod table;
+mod targets;
+
+use crate::check::watch::{Elements, judge};
+use crate::exec::Launch;
+use crate::perf::baseline::{self, Change};
+use crate::perf::row::Row;
+use crate::perf::step::{RoundReport, StepReport};
+use crate::perf::{Bench, Budget, Ceilings, Document, Judgement, Loss, Verdict};
+use crate::{Error, Result};
+use device::Subject;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use targets::Wanted;
+
+/// Output elements of a launch that are compared with the reference before it is timed.
+const COMPARED: usize = 256;
+
+/// Arguments of `fedgan bench`.
+#[derive(Debug, Default, clap::Args)]
+pub struct BenchArgs {
+    /// Kernels (`conv2d`), single problems (`conv2d:clients=1,n=32,...`, as `validate` prints and takes them), `step`, `round`;
+    /// none: every kernel, its heaviest launch in each workload.
+    #[arg(value_name = "KERNEL|PROBLEM|step|round")]
+    pub targets: Vec<String>,
+    /// Parameters of the one kernel that is named, NAME=VALUE,...: the same as KERNEL:NAME=VALUE,...; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE,...")]
+    pub shape: Vec<String>,
+    /// Training problem whose launches are timed: w1 (32 px RGB, width 32, latent 64), w2 (64 px, 64, 100) or w3 (256 px, 64,
+    /// 100), batch 32; may be repeated [default: w1; for kernels on a hardware GPU all three].
+    #[arg(long, value_name = "NAME")]
+    pub workload: Vec<String>,
+    /// Clients trained in the same launches [default: 1].
+    #[arg(long, value_name = "N")]
+    pub clients: Option<u32>,
+    /// Overrides the workload's side of an image in pixels.
+    #[arg(long, value_name = "S")]
+    pub image_size: Option<u32>,
+    /// Overrides the workload's channels.
+    #[arg(long, value_name = "C")]
+    pub channels: Option<u32>,
+    /// Overrides the workload's width.
+    #[arg(long, value_name = "W")]
+    pub width: Option<u32>,
+    /// Overrides the workload's latent length.
+    #[arg(long, value_name = "Z")]
+    pub latent: Option<u32>,
+    /// Overrides the workload's batch.
+    #[arg(long, value_name = "B")]
+    pub batch: Option<u32>,
+    /// Training of `step` and `round`.
+    #[arg(long, value_name = "LOSS", value_parser = loss)]
+    pub loss: Option<Loss>,
+    /// Steps of a `round`.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub steps: u32,
+    /// WGSL file to time against the kernel shader of the same name, launched in turn; needs a GPU device.
+    #[arg(long, value_name = "FILE.wgsl")]
+    pub shader: Option<PathBuf>,
+    /// Shader variants, `tiled` or `direct` [default: the device's].
+    #[arg(long, value_name = "VARIANT", value_parser = super::kernels::class)]
+    pub variant: Option<crate::kernels::Class>,
+    /// naga's run-time checks [default: on for software adapters, off for hardware].
+    #[arg(long, value_name = "on|off", value_parser = on_off)]
+    pub checks: Option<bool>,
+    /// Seconds of samples a row.
+    #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = seconds)]
+    pub seconds: f64,
+    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader: gpu].
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Write everything, all samples included, to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write one line a row to this file.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Draw the rows under the device's ceilings into this PNG file.
+    #[arg(long, value_name = "FILE.png")]
+    pub roofline: Option<PathBuf>,
+    /// Keep the measurements under this name.
+    #[arg(long, value_name = "NAME")]
+    pub save_baseline: Option<String>,
+    /// Compare with the measurements kept under this name; exit code 1 where something is slower.
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Folder of baselines [default: fedgan/baselines in the user's data folder].
+    #[arg(long, value_name = "DIR")]
+    pub baseline_dir: Option<PathBuf>,
+}
+
+fn loss(text: &str) -> std::result::Result<Loss, String> {
+    match text {
+        "bce" => Ok(Loss::Bce),
+        "wgan-gp" => Ok(Loss::WganGp),
+        _ => Err(format!("`{text}`: bce or wgan-gp")),
+    }
+}
+
+fn on_off(text: &str) -> std::result::Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{text}`: on or off")),
+    }
+}
+
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
+        _ => Err(format!("`{text}`: a number of seconds from 0 to 3600")),
+    }
+}
+
+/// Runs the verb; the exit code is 1 if results were wrong or something is slower than in the baseline, else 0.
+///
+/// # Errors
+/// Unknown kernels, parameters, workloads, devices, baselines; a baseline of another device; files that cannot be written.
+pub fn run(args: BenchArgs) -> Result<u8> {
+    let wanted = Wanted::new(&args)?;
+    let files = files::Files::new(&args)?;
+    let subject = Subject::open(&args)?;
+    let mut document = subject.document();
+    if let Some(old) = &files.baseline {
+        baseline::same_device(old, &document)?;
+    }
+    let problems = wanted.problems(&args, &subject)?;
+    super::print(table::device(&subject, &document))?;
+    let desk = Desk::new(&args);
+    if subject.has_ceilings() {
+        desk.say("measuring the ceilings");
+        let mut bench = Bench::new(subject.engine()?);
+        document.ceilings = Some(Ceilings::measure(&mut bench, args.seconds)?);
+    }
+    desk.print(table::ceilings(document.ceilings.as_ref()))?;
+    match wanted.replacement() {
+        Some(replacement) => document.shaders = shader::run(&desk, &subject, replacement, &problems, &document)?,
+        None => document.rows = rows(&desk, &subject, &problems, document.ceilings.as_ref())?,
+    }
+    wholes(&desk, &args, &subject, &wanted, &mut document)?;
+    desk.bar.finish_and_clear();
+    let changes = files.baseline.as_ref().map(|old| baseline::changes(old, &document));
+    files.write(&document, changes.as_deref())?;
+    if let Some(changes) = &changes {
+        super::print(table::changes(changes))?;
+    }
+    super::print(table::summary(&document))?;
+    Ok(code(&document, changes.as_deref().unwrap_or_default()))
+}
+
+fn code(document: &Document, changes: &[Change]) -> u8 {
+    u8::from(document.wrong() > 0 || baseline::count(changes, Verdict::Slower) > 0)
+}
+
+/// Where progress and rows go, and what a row may cost.
+struct Desk {
+    bar: ProgressBar,
+    budget: Budget,
+}
+
+impl Desk {
+    fn new(args: &BenchArgs) -> Desk {
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
+        let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Desk { bar, budget: Budget::of(args.seconds) }
+    }
+
+    /// On a terminal what is done now; nothing elsewhere.
+    fn say(&self, what: &str) {
+        self.bar.set_message(what.to_string());
+        self.bar.tick();
+    }
+
+    fn print(&self, text: String) -> Result<()> {
+        self.bar.suspend(|| super::print(text))
+    }
+}
+
+/// Sampled elements against the reference.
+fn judged(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Result<Judgement> {
+    let found = judge(launch, before, after, Elements::Sample { count: COMPARED, seed: 1 })?;
+    Ok(Judgement {
+        elements: found.elements,
+        percent: found.worst.map_or(0.0, |w| w.percent),
+        failure: found.failure.map(|f| f.to_string()),
+    })
+}
+
+fn rows(
+    desk: &Desk,
+    subject: &Subject,
+    problems: &[targets::Problem],
+    ceilings: Option<&Ceilings>,
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    if problems.is_empty() {
+        return Ok(rows);
+    }
+    let mut bench = Bench::new(subject.engine()?);
+    let layout = table::Layout::new(problems);
+    desk.print(layout.header())?;
+    for (at, p) in problems.iter().enumerate() {
+        desk.say(&format!("{}/{} {} {}", at + 1, problems.len(), p.kernel.name(), p.origin));
+        let row = Row::named(p.kernel, &p.params, p.shape(), p.origin.clone(), subject.variant());
+        let row = row.run(&mut bench, p.kernel, &p.params, &judged, &desk.budget, ceilings)?;
+        desk.print(layout.row(&row))?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Steps and rounds.
+fn wholes(desk: &Desk, args: &BenchArgs, subject: &Subject, wanted: &Wanted, document: &mut Document) -> Result<()> {
+    let ceilings = document.ceilings.clone();
+    for (_, workload) in wanted.wholes.iter().filter(|_| wanted.step) {
+        let mut tick = |what: &str| desk.say(&format!("step: {what}"));
+        let engine = subject.engine()?;
+        let step = StepReport::measure(*workload, engine, &judged, &desk.budget, ceilings.as_ref(), &mut tick)?;
+        desk.print(table::step(&step))?;
+        document.steps.push(step);
+    }
+    for (_, workload) in wanted.wholes.iter().filter(|_| wanted.round) {
+        desk.say("timing rounds");
+        let round = RoundReport::measure(*workload, subject.engine()?, args.steps, &desk.budget)?;
+        desk.print(table::round(&round))?;
+        document.rounds.push(round);
+    }
+    Ok(())
+}
+
+/// The refusal of a problem that the reference engine would take minutes for.
+fn too_large_for_reference(what: &str, operations: f64) -> Error {
+    Error::input(format!(
+        "{what}: {operations:.1e} operations and bytes; the reference engine takes at most {:.0e} (choose a smaller shape, \
+         or for step and round e.g. --image-size 16 --width 4 --batch 2)",
+        device::REFERENCE_LIMIT
+    ))
+}
+
+#[cfg(test)]
+mod tests;

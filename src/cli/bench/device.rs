@@ -1,0 +1,106 @@
+//! What is measured: a device as asked for, and engines on it.
+
+use super::BenchArgs;
+use crate::exec::{Descriptor, Engine};
+use crate::gpu::{AdapterFacts, Choice, GpuOptions, Target, choose, open};
+use crate::perf::Document;
+use crate::perf::row::SCHEMA;
+use crate::{Error, Result};
+
+/// Operations and bytes of a problem that the reference engine is asked for at most: some seconds.
+pub(super) const REFERENCE_LIMIT: f64 = 2e8;
+
+/// The device of a run.
+pub(super) struct Subject {
+    request: String,
+    /// What was chosen and why.
+    pub reason: String,
+    /// The adapter of a GPU engine.
+    pub facts: Option<AdapterFacts>,
+    /// What engines are built with.
+    pub options: GpuOptions,
+    descriptor: Descriptor,
+}
+
+impl Subject {
+    /// Resolves `--device` and opens it once, so that a device that refuses is known before anything is measured.
+    pub(super) fn open(args: &BenchArgs) -> Result<Subject> {
+        let request = args.device.clone().unwrap_or(if args.shader.is_some() { "gpu" } else { "auto" }.to_string());
+        let options =
+            GpuOptions { class: args.variant, checked: args.checks, timestamps: true, ..GpuOptions::default() };
+        let facts = match choose(&request)? {
+            Choice { target: Target::Gpu(adapter), .. } => Some(adapter.facts),
+            Choice { reason, .. } => {
+                let needs = [
+                    ("--shader", args.shader.is_some()),
+                    ("--variant", args.variant.is_some()),
+                    ("--checks", args.checks.is_some()),
+                ];
+                if let Some((name, _)) = needs.iter().find(|(_, given)| *given) {
+                    return Err(Error::input(format!(
+                        "{name} needs a GPU device, and --device {request} is {reason}; `fedgan devices` lists adapters"
+                    )));
+                }
+                None
+            }
+        };
+        let (engine, reason) = open(&request, options.clone())?;
+        let descriptor = engine.descriptor().clone();
+        // `auto` falls back to the cpu engine when the adapter refuses to open.
+        let facts = facts.filter(|_| descriptor.engine == "gpu");
+        Ok(Subject { request, reason, facts, options, descriptor })
+    }
+
+    /// A fresh engine on the device.
+    pub(super) fn engine(&self) -> Result<Box<dyn Engine>> {
+        Ok(open(&self.request, self.options.clone())?.0)
+    }
+
+    /// A fresh engine with other options.
+    pub(super) fn engine_with(&self, options: GpuOptions) -> Result<Box<dyn Engine>> {
+        Ok(open(&self.request, options)?.0)
+    }
+
+    pub(super) fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    pub(super) fn variant(&self) -> &str {
+        &self.descriptor.variant
+    }
+
+    /// The reference engine is the truth, and not meant to be fast.
+    pub(super) fn is_reference(&self) -> bool {
+        self.descriptor.engine == "reference"
+    }
+
+    pub(super) fn has_ceilings(&self) -> bool {
+        !self.is_reference()
+    }
+
+    /// A GPU of its own, not the CPU under another name.
+    pub(super) fn is_hardware(&self) -> bool {
+        self.facts.as_ref().is_some_and(|f| f.kind != crate::gpu::Kind::Cpu)
+    }
+
+    pub(super) fn checked(&self) -> Option<bool> {
+        self.facts.as_ref().map(|f| self.options.checked.unwrap_or(f.checked()))
+    }
+
+    /// A document without measurements.
+    pub(super) fn document(&self) -> Document {
+        Document {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").into(),
+            device: self.descriptor.clone(),
+            adapter: self.facts.as_ref().and_then(|f| serde_json::to_value(f).ok()),
+            threads: self.facts.is_none().then(rayon::current_num_threads),
+            checked: self.checked(),
+            ceilings: None,
+            rows: Vec::new(),
+            steps: Vec::new(),
+            rounds: Vec::new(),
+            shaders: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a run reads and writes: baselines, JSON, CSV, the picture.
+
+use super::BenchArgs;
+use crate::perf::baseline::{self, Change};
+use crate::perf::ceilings::Bound;
+use crate::perf::row::Document;
+use crate::report::{picture, roofline};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// The files that are asked for, as far as they could be checked before anything was measured.
+pub(super) struct Files {
+    /// The measurements to compare with.
+    pub baseline: Option<Document>,
+    save: Option<PathBuf>,
+    json: Option<PathBuf>,
+    csv: Option<PathBuf>,
+    roofline: Option<PathBuf>,
+}
+
+/// The JSON: the document, and what has changed.
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    document: &'a Document,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a [Change]>,
+}
+
+impl Files {
+    /// Reads the baseline to compare with; refuses one to save that exists.
+    pub(super) fn new(args: &BenchArgs) -> Result<Files> {
+        let file = |name: &String| baseline::file(&baseline::folder(args.baseline_dir.as_deref())?, name);
+        let save = args.save_baseline.as_ref().map(file).transpose()?;
+        if let Some(path) = save.as_ref().filter(|p| p.exists()) {
+            return Err(baseline::exists(path));
+        }
+        let read = args.baseline.as_ref().map(file).transpose()?;
+        for path in [&args.json, &args.csv, &args.roofline].into_iter().flatten() {
+            match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                    return Err(Error::file(path, "its folder does not exist"));
+                }
+                _ if path.is_dir() => return Err(Error::file(path, "is a folder; name a file")),
+                _ => {}
+            }
+        }
+        Ok(Files {
+            baseline: read.as_deref().map(baseline::load).transpose()?,
+            save,
+            json: args.json.clone(),
+            csv: args.csv.clone(),
+            roofline: args.roofline.clone(),
+        })
+    }
+
+    /// Writes all of them. Nothing is kept as a baseline where a result was wrong.
+    pub(super) fn write(&self, document: &Document, changes: Option<&[Change]>) -> Result<()> {
+        if let Some(path) = &self.json {
+            let text = serde_json::to_string_pretty(&Report { document, changes });
+            put(path, text.map_err(|e| Error::internal(format!("JSON: {e}")))? + "\n")?;
+        }
+        if let Some(path) = &self.csv {
+            put(path, document.csv())?;
+        }
+        if let Some(path) = &self.roofline {
+            draw(path, document)?;
+        }
+        match &self.save {
+            Some(path) if document.wrong() == 0 => {
+                baseline::save(path, document)?;
+                crate::cli::print(format!("kept as {}\n", path.display()))
+            }
+            Some(path) => crate::cli::print(format!("not kept as {}: results were wrong\n", path.display())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn put(path: &Path, text: String) -> Result<()> {
+    std::fs::write(path, text).map_err(|e| Error::output(path, e))
+}
+
+fn draw(path: &Path, document: &Document) -> Result<()> {
+    let Some(ceilings) = &document.ceilings else {
+        return Err(Error::input("--roofline: the reference engine has no ceilings to draw"));
+    };
+    let shaders = document.shaders.iter().flat_map(|s| [&s.builtin, &s.edited]);
+    let rows = document.rows.iter().chain(shaders).filter(|r| r.flops > 0.0);
+    let points = rows.filter_map(|r| {
+        let timed = r.timed()?;
+        let compute = timed.roofline.is_some_and(|f| f.bound == Bound::Compute);
+        let name = r.kernel.clone();
+        Some(roofline::Point { name, intensity: r.flops / r.bytes, rate: r.flops / timed.summary.median, compute })
+    });
+    let parts = document.steps.iter().flat_map(|s| s.parts()).filter(|p| p.flops > 0.0).map(|p| roofline::Point {
+        name: format!("{} (step)", p.kernel),
+        intensity: p.flops / p.bytes,
+        rate: p.flops / p.seconds,
+        compute: p.flops / ceilings.flops > p.bytes / ceilings.memory(),
+    });
+    let lines = roofline::Lines {
+        flops: ceilings.flops,
+        memory: ceilings.memory(),
+        caches: ceilings.copies.iter().map(|c| c.rate).fold(0.0, f64::max),
+    };
+    let points: Vec<roofline::Point> = points.chain(parts).collect();
+    let title = format!("{} ({}, {})", document.device.adapter, document.device.engine, document.device.driver);
+    picture::save_png(path, &roofline::draw(&title, lines, &points)?)
+}

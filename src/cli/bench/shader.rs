@@ -1,0 +1,96 @@
+//! `--shader`: an edited shader against the built-in one, launched in turn.
+
+use super::device::Subject;
+use super::targets::Problem;
+use super::{Desk, judged, table};
+use crate::cli::validate::Replacement;
+use crate::gpu::GpuOptions;
+use crate::kernels::Class;
+use crate::perf::measure::{in_turn, verify};
+use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
+use crate::perf::{Bench, Document, Judgement, stats};
+use crate::{Error, Result};
+
+/// Changes within this share count as none: samples in turn see less noise than runs apart.
+const MARGIN: f64 = 0.01;
+
+/// Every problem with both shaders. Both run as given texts do, with run-time checks, so that nothing but the text differs.
+pub(super) fn run(
+    desk: &Desk,
+    subject: &Subject,
+    replacement: &Replacement,
+    problems: &[Problem],
+    document: &Document,
+) -> Result<Vec<ShaderRow>> {
+    let (file, edited) = replacement;
+    let class = class_of(subject, file, problems)?;
+    let builtin = crate::kernels::shader::source(file).ok_or_else(|| Error::internal(format!("no shader {file}")))?;
+    let bench = |text: &str| -> Result<Bench> {
+        let sources = [(file.to_string(), text.to_string())].into();
+        let options = GpuOptions { class: Some(class), sources, ..subject.options.clone() };
+        Ok(Bench::new(subject.engine_with(options)?))
+    };
+    let (mut a, mut b) = (bench(builtin)?, bench(edited)?);
+    desk.print(table::shader_header(file, class))?;
+    let mut rows = Vec::new();
+    for (at, p) in problems.iter().filter(|p| p.kernel.build(&p.params, class).file == *file).enumerate() {
+        desk.say(&format!("{} {} {}", at + 1, p.kernel.name(), p.origin));
+        let row = pair(desk, [&mut a, &mut b], p, class, document)?;
+        desk.print(table::shader(&row))?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// The variants that use the file: the device's own where they do.
+fn class_of(subject: &Subject, file: &str, problems: &[Problem]) -> Result<Class> {
+    let uses = |class: &Class| problems.iter().any(|p| p.kernel.build(&p.params, *class).file == file);
+    let own = Class::ALL.into_iter().find(|c| c.name() == subject.variant());
+    let asked = subject.options.class.is_some();
+    match own.into_iter().chain(Class::ALL.into_iter().filter(|_| !asked)).find(uses) {
+        Some(class) => Ok(class),
+        None => Err(Error::input(format!("no problem is built from {file} as {}", subject.variant()))),
+    }
+}
+
+fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, document: &Document) -> Result<ShaderRow> {
+    let [a, b] = benches;
+    let blank = || Row::named(p.kernel, &p.params, p.shape(), p.origin.clone(), class.name());
+    let mut row = ShaderRow { edited: blank(), builtin: blank(), comparison: None };
+    let record = |bench: &mut Bench| bench.record(p.kernel, &p.params, &p.origin);
+    let (first, second) = match (record(a), record(b)) {
+        (Ok(first), Ok(second)) => (first, second),
+        (Err(Error::Device(why)), _) | (_, Err(Error::Device(why))) => {
+            row.edited.outcome = Outcome::Skipped { why: why.clone() };
+            row.builtin.outcome = Outcome::Skipped { why };
+            return Ok(row);
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    let checked = [
+        verify(a.engine.as_mut(), &first.launches()[0], &first, &judged)?,
+        verify(b.engine.as_mut(), &second.launches()[0], &second, &judged)?,
+    ];
+    let mut wrong = false;
+    for (row, (judgement, _)) in [&mut row.builtin, &mut row.edited].into_iter().zip(&checked) {
+        if let Some(why) = &judgement.failure {
+            row.outcome = Outcome::Wrong { why: why.clone() };
+            wrong = true;
+        }
+    }
+    if !wrong {
+        let [old, new] = in_turn([a.engine.as_mut(), b.engine.as_mut()], [&first, &second], &desk.budget)?;
+        let pairs: Vec<(f64, f64)> = old.samples().0.iter().copied().zip(new.samples().0.iter().copied()).collect();
+        row.comparison = stats::compare_pairs(&pairs, MARGIN);
+        let [old_check, new_check] = checked;
+        let timed = |(judgement, first): (Judgement, f64), samples| {
+            let cost = p.kernel.cost(&p.params);
+            Timed::new(judgement, first, samples, cost, document.ceilings.as_ref()).map(|t| Outcome::Timed(Box::new(t)))
+        };
+        row.builtin.outcome = timed(old_check, old)?;
+        row.edited.outcome = timed(new_check, new)?;
+    }
+    a.engine.forget(&first);
+    b.engine.forget(&second);
+    Ok(row)
+}

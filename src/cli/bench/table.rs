@@ -1,0 +1,299 @@
+//! Rows, steps, rounds and changes as text of at most 120 columns.
+
+use super::device::Subject;
+use super::targets::Problem;
+use crate::kernels::Class;
+use crate::perf::baseline::{Change, count};
+use crate::perf::ceilings::Bound;
+use crate::perf::measure::Clock;
+use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
+use crate::perf::step::{RoundReport, StepReport};
+use crate::perf::{Ceilings, Comparison, Document, Summary, Verdict};
+use std::fmt::Write as _;
+
+/// Columns of a problem's origin.
+const ORIGIN: usize = 24;
+/// Kernels of a step that are listed; the rest is one line.
+const PARTS: usize = 14;
+
+/// What is measured, and how.
+pub(super) fn device(subject: &Subject, document: &Document) -> String {
+    let mut out = format!("device: {}\n", subject.reason);
+    let d = subject.descriptor();
+    match document.checked {
+        Some(checked) => {
+            let checks = if checked { "on" } else { "off" };
+            let _ =
+                writeln!(out, "  {}, driver {}, variant {}, run-time checks {checks}", d.backend, d.driver, d.variant);
+            if !subject.is_hardware() {
+                out.push_str("  software adapter: all times and ceilings are those of this machine's CPU\n");
+            }
+        }
+        None => {
+            let _ = writeln!(out, "  {} threads", document.threads.unwrap_or(1));
+        }
+    }
+    if cfg!(debug_assertions) {
+        out.push_str("  debug build: host code is slow, do not quote these figures (cargo run --release)\n");
+    }
+    out
+}
+
+/// The ceilings, in a line each.
+pub(super) fn ceilings(ceilings: Option<&Ceilings>) -> String {
+    let Some(c) = ceilings else {
+        return "ceilings: none for the reference engine, which is not meant to be fast\n\n".into();
+    };
+    let copies: Vec<String> =
+        c.copies.iter().map(|c| format!("{:.1} ({:.0} MB)", c.rate / 1e9, c.bytes / 1e6)).collect();
+    format!(
+        "ceilings: copy GB/s read and written: {}\n  {:.1} GFLOP/s ({}); a dispatch {} with submission and wait, {} each further\n\n",
+        copies.join(", "),
+        c.flops / 1e9,
+        c.flops_by,
+        time(c.submit),
+        time(c.dispatch)
+    )
+}
+
+/// Widths of the rows' columns.
+pub(super) struct Layout {
+    kernel: usize,
+}
+
+impl Layout {
+    pub(super) fn new(problems: &[Problem]) -> Layout {
+        Layout { kernel: problems.iter().map(|p| p.kernel.name().len()).max().unwrap_or(0).max(6) }
+    }
+
+    pub(super) fn header(&self) -> String {
+        let (a, b, c, d, e) = ("kernel", "problem", "median", "spread", "GFLOP/s");
+        let (f, g, h) = ("GB/s", "ceiling", "first");
+        let name = self.kernel;
+        format!("{a:name$} {b:ORIGIN$} {c:>8} {d:>6} {e:>7} {f:>7} {g:>10} {h:>8} err/bound\n")
+    }
+
+    pub(super) fn row(&self, row: &Row) -> String {
+        let head = format!("{:2$} {:ORIGIN$}", row.kernel, cut(&row.origin), self.kernel);
+        match &row.outcome {
+            Outcome::Timed(timed) => format!("{head} {}\n", figures(row, timed)),
+            Outcome::Wrong { why } => {
+                format!("{head} WRONG, not timed: {why}\n  repeat with: fedgan validate '{}'\n", row.shape)
+            }
+            Outcome::Skipped { why } => format!("{head} not run: {why}\n"),
+        }
+    }
+}
+
+fn figures(row: &Row, timed: &Timed) -> String {
+    let s = timed.summary;
+    let share = timed.roofline.map_or("-".into(), |r| {
+        let bound = if r.bound == Bound::Compute { "flop" } else { "byte" };
+        let fault = if r.fault { "!" } else { "" };
+        format!("{:.0}%{fault} {bound}", 100.0 * r.share)
+    });
+    format!(
+        "{:>8} {:>6} {:>7} {:>7} {share:>10} {:>8} {:>8.1}%",
+        time(s.median),
+        format!("{:.1}%", 100.0 * s.spread()),
+        rate(row.flops / s.median),
+        rate(row.bytes / s.median),
+        time(timed.first),
+        timed.verified.percent
+    )
+}
+
+/// The heading of a comparison of shaders.
+pub(super) fn shader_header(file: &str, class: Class) -> String {
+    format!(
+        "{file} as edited against as built in ({}), launched in turn, both with run-time checks\n{:ORIGIN$} {:>9} {:>9} {:>7}  {:>16} verdict\n",
+        class.name(),
+        "problem",
+        "built-in",
+        "edited",
+        "ratio",
+        "95 % interval"
+    )
+}
+
+pub(super) fn shader(row: &ShaderRow) -> String {
+    let head = format!("{:ORIGIN$}", cut(&row.edited.origin));
+    for (side, name) in [(&row.builtin, "built-in"), (&row.edited, "edited")] {
+        match &side.outcome {
+            Outcome::Wrong { why } => {
+                return format!("{head} {name} WRONG, not timed: {why}\n  problem: {}\n", side.shape);
+            }
+            Outcome::Skipped { why } => return format!("{head} not run: {why}\n"),
+            Outcome::Timed(_) => {}
+        }
+    }
+    let median = |row: &Row| row.timed().map_or("-".into(), |t| time(t.summary.median));
+    format!("{head} {:>9} {:>9} {}\n", median(&row.builtin), median(&row.edited), comparison(row.comparison))
+}
+
+fn comparison(comparison: Option<Comparison>) -> String {
+    comparison.map_or("      -  samples that are no times".into(), |c| {
+        let interval = format!("{:.3} to {:.3}", c.low, c.high);
+        format!("{:>7.3}  {interval:>16} {}", c.ratio, c.verdict.name())
+    })
+}
+
+/// A step: whole, and by kernel.
+pub(super) fn step(step: &StepReport) -> String {
+    let mut out = format!("step: {}\n", step.workload);
+    for wrong in &step.wrong {
+        let _ = writeln!(out, "  WRONG, not timed: {wrong}");
+    }
+    let Some(wall) = Summary::of(&step.wall) else { return out + "\n" };
+    let chunks = if step.chunks > 1 { format!(" in {} chunks of clients", step.chunks) } else { String::new() };
+    let _ = writeln!(
+        out,
+        "  {} a step ({} samples, spread {:.1}%), {:.1} images/s; {} launches{chunks}, {:.2} GFLOP, {:.2} GB; first {}",
+        time(wall.median),
+        wall.n,
+        100.0 * wall.spread(),
+        step.images_per_second().unwrap_or(0.0),
+        step.launches,
+        step.flops / 1e9,
+        step.bytes / 1e9,
+        time(step.first)
+    );
+    let device =
+        Summary::of(&step.device).map_or(String::new(), |d| format!("{} by the device's clock; ", time(d.median)));
+    let parts = step.parts_seconds();
+    let _ = writeln!(
+        out,
+        "  {device}{} as the sum of launches timed alone ({:.0}%)",
+        time(parts),
+        100.0 * parts / wall.median
+    );
+    if let (Some(floor), Some(overhead)) = (step.floor(), step.overhead) {
+        let _ = writeln!(
+            out,
+            "  the ceilings allow {}: {} at the roofline, {} of dispatches; measured is {:.2} times that",
+            time(floor),
+            time(floor - overhead),
+            time(overhead),
+            wall.median / floor
+        );
+    }
+    let (a, b, c, d, e, f, g) = ("kernel", "launches", "time", "share", "GFLOP/s", "GB/s", "ceiling");
+    let _ = writeln!(out, "  {a:31} {b:>8} {c:>9} {d:>6} {e:>8} {f:>8} {g:>7}");
+    let all = step.parts();
+    let mut line = |name: &str, launches: usize, s: f64, flops: f64, bytes: f64, floor: f64| {
+        let (share, ceiling) = (100.0 * s / parts, 100.0 * floor / s);
+        let ceiling = if step.overhead.is_some() { format!("{ceiling:.0}%") } else { "-".into() };
+        let (gf, gb) = (rate(flops / s), rate(bytes / s));
+        let _ = writeln!(out, "  {name:31} {launches:>8} {:>9} {share:>5.1}% {gf:>8} {gb:>8} {ceiling:>7}", time(s));
+    };
+    for p in all.iter().take(PARTS) {
+        line(&p.kernel, p.launches, p.seconds, p.flops, p.bytes, p.floor);
+    }
+    if let [_, ..] = all.get(PARTS..).unwrap_or_default() {
+        let sum = |of: fn(&crate::perf::step::Part) -> f64| all[PARTS..].iter().map(of).sum::<f64>();
+        let launches = all[PARTS..].iter().map(|p| p.launches).sum();
+        line("others", launches, sum(|p| p.seconds), sum(|p| p.flops), sum(|p| p.bytes), sum(|p| p.floor));
+    }
+    out.push('\n');
+    out
+}
+
+pub(super) fn round(round: &RoundReport) -> String {
+    let mut out = format!("{}\n", round.name());
+    if let Some(wall) = Summary::of(&round.wall) {
+        let _ = writeln!(
+            out,
+            "  {} a round ({} samples, spread {:.1}%), {:.1} images/s; first {}; {:.1}% of it outside training steps\n",
+            time(wall.median),
+            wall.n,
+            100.0 * wall.spread(),
+            round.images_per_second().unwrap_or(0.0),
+            time(round.first),
+            100.0 * (1.0 - round.training / round.recordings)
+        );
+    }
+    out
+}
+
+/// Every measurement against the baseline.
+pub(super) fn changes(changes: &[Change]) -> String {
+    let mut out = format!(
+        "{:>7}  {:>16} verdict, against the baseline (ratio of times; above 1 is slower)\n",
+        "ratio", "95 % interval"
+    );
+    for change in changes {
+        let text = change.note.map_or_else(|| comparison(change.comparison), |note| format!("      -  {note}"));
+        let _ = writeln!(out, "{text:35}  {}", change.name);
+    }
+    let verdicts = [Verdict::Faster, Verdict::Slower, Verdict::Same, Verdict::Undecided];
+    let counts: Vec<String> = verdicts.iter().map(|v| format!("{} {}", count(changes, *v), v.name())).collect();
+    let _ = writeln!(out, "{}\n", counts.join(", "));
+    out
+}
+
+/// The last lines.
+pub(super) fn summary(document: &Document) -> String {
+    let shaders = document.shaders.iter().flat_map(|s| [&s.builtin, &s.edited]);
+    let rows: Vec<&Row> = document.rows.iter().chain(shaders).collect();
+    let mut out = String::new();
+    let timed = || rows.iter().filter_map(|r| r.timed());
+    if !rows.is_empty() {
+        let skipped = rows.iter().filter(|r| matches!(r.outcome, Outcome::Skipped { .. })).count();
+        let clock = match timed().next().map(|t| t.clock) {
+            Some(Clock::Device) => "timed by the device's clock, back to back",
+            _ => "timed by the host's clock, back to back",
+        };
+        let _ = writeln!(out, "{} rows, {} {clock}; {skipped} not run", rows.len(), timed().count());
+    }
+    let faults = timed().filter(|t| t.roofline.is_some_and(|r| r.fault)).count();
+    if faults > 0 {
+        let _ = writeln!(
+            out,
+            "! {faults} rows lie above the ceiling: a fault of the cost model, the measured ceiling or the clock, no achievement"
+        );
+    }
+    match document.wrong() {
+        0 => {}
+        n => {
+            let _ = writeln!(out, "{n} launches had WRONG results and were not timed");
+        }
+    }
+    out
+}
+
+/// Seconds in a unit that leaves three digits or so.
+pub(super) fn time(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 1e-3 => (s * 1e6, "us"),
+        s if s < 1.0 => (s * 1e3, "ms"),
+        s => (s, "s"),
+    };
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$} {unit}")
+}
+
+/// A rate in billions.
+fn rate(per_second: f64) -> String {
+    let value = per_second / 1e9;
+    let digits = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$}")
+}
+
+fn cut(text: &str) -> String {
+    match text.chars().count() > ORIGIN {
+        true => text.chars().take(ORIGIN - 2).chain("..".chars()).collect(),
+        false => text.into(),
+    }
+}

@@ -1,0 +1,242 @@
+//! What is to be measured: from names, shapes and sizes to problems.
+
+use super::device::{REFERENCE_LIMIT, Subject};
+use super::{BenchArgs, too_large_for_reference};
+use crate::check::{Repro, Style, repro};
+use crate::cli::validate::{Replacement, read_shader};
+use crate::kernels::{CATALOGUE, Class, Cost, Kernel};
+use crate::perf::Workload;
+use crate::{Error, Result};
+
+/// A launch to be timed.
+pub(super) struct Problem {
+    pub kernel: &'static dyn Kernel,
+    pub params: Vec<u32>,
+    /// A workload and its launch, `case`, or `given`.
+    pub origin: String,
+}
+
+impl Problem {
+    /// As the command line takes it.
+    pub(super) fn shape(&self) -> String {
+        Repro { kernel: self.kernel, params: self.params.clone(), seed: 0, style: Style::Plain }.to_string()
+    }
+
+    fn work(&self) -> f64 {
+        let Cost { flops, bytes } = self.kernel.cost(&self.params);
+        flops + bytes
+    }
+
+    /// The problem of a row's heaviest catalogue case.
+    fn case(kernel: &'static dyn Kernel) -> Option<Problem> {
+        let cases = kernel.cases().into_iter().map(|params| Problem { kernel, params, origin: "case".into() });
+        cases.max_by(|a, b| a.work().total_cmp(&b.work()))
+    }
+}
+
+/// The command line's targets, checked as far as that needs no device.
+pub(super) struct Wanted {
+    kernels: Vec<&'static dyn Kernel>,
+    given: Vec<Problem>,
+    /// Workloads that are named or sized on the command line; empty: the defaults.
+    workloads: Vec<(String, Workload)>,
+    /// Workloads of steps and rounds.
+    pub wholes: Vec<(String, Workload)>,
+    pub step: bool,
+    pub round: bool,
+    replacement: Option<Replacement>,
+}
+
+impl Wanted {
+    pub(super) fn new(args: &BenchArgs) -> Result<Wanted> {
+        let mut wanted = Wanted {
+            kernels: Vec::new(),
+            given: Vec::new(),
+            workloads: workloads(args)?,
+            wholes: Vec::new(),
+            step: args.targets.iter().any(|t| t == "step"),
+            round: args.targets.iter().any(|t| t == "round"),
+            replacement: args.shader.as_deref().map(read_shader).transpose()?,
+        };
+        for target in args.targets.iter().filter(|t| *t != "step" && *t != "round") {
+            match target.contains(':') {
+                true => wanted.given.push(given(target)?),
+                false => wanted.kernels.push(kernel(target)?),
+            }
+        }
+        wanted.shapes(args)?;
+        if wanted.loss_is_lost(args) {
+            return Err(Error::input(
+                "--loss is of `step` and `round`; kernels are timed as all kinds of training launch them",
+            ));
+        }
+        if wanted.replacement.is_some() && (wanted.step || wanted.round) {
+            return Err(Error::input("--shader times kernels; `step` and `round` run the built-in shaders"));
+        }
+        wanted.wholes = match wanted.workloads.is_empty() {
+            true => vec![("w1".into(), sized(args, "w1")?)],
+            false => wanted.workloads.clone(),
+        };
+        Ok(wanted)
+    }
+
+    fn loss_is_lost(&self, args: &BenchArgs) -> bool {
+        args.loss.is_some() && !self.step && !self.round
+    }
+
+    /// `--shape`: as if written behind the one kernel.
+    fn shapes(&mut self, args: &BenchArgs) -> Result<()> {
+        if args.shape.is_empty() {
+            return Ok(());
+        }
+        let [kernel] = self.kernels[..] else {
+            return Err(Error::input(format!(
+                "--shape belongs to one kernel, and {} are named; write `fedgan bench KERNEL --shape NAME=VALUE,...`",
+                self.kernels.len()
+            )));
+        };
+        for shape in &args.shape {
+            self.given.push(given(&format!("{}:{shape}", kernel.name()))?);
+        }
+        self.kernels.clear();
+        Ok(())
+    }
+
+    /// The edited shader.
+    pub(super) fn replacement(&self) -> Option<&Replacement> {
+        self.replacement.as_ref()
+    }
+
+    /// Launches to be timed on `subject`.
+    pub(super) fn problems(&self, args: &BenchArgs, subject: &Subject) -> Result<Vec<Problem>> {
+        let workloads = match (self.workloads.is_empty(), subject.is_hardware()) {
+            (false, _) => self.workloads.clone(),
+            (true, true) => {
+                ["w1", "w2", "w3"].iter().map(|n| Ok((n.to_string(), sized(args, n)?))).collect::<Result<_>>()?
+            }
+            (true, false) => vec![("w1".to_string(), sized(args, "w1")?)],
+        };
+        if subject.is_reference() {
+            self.fits_reference()?;
+        }
+        let mut problems: Vec<Problem> = self.given.iter().map(Problem::again).collect();
+        let whole = self.step || self.round;
+        if let Some((file, _)) = &self.replacement {
+            let uses = |kernel: &dyn Kernel, p: &[u32]| Class::ALL.iter().any(|c| kernel.build(p, *c).file == *file);
+            if let Some(other) = problems.iter().find(|p| !uses(p.kernel, &p.params)) {
+                return Err(Error::input(format!("{} is not built from {file}", other.shape())));
+            }
+            let named = |k: &dyn Kernel| self.kernels.is_empty() || self.kernels.iter().any(|n| n.name() == k.name());
+            if problems.is_empty() {
+                let all = of_training(&workloads, &|k| named(k), usize::MAX)?;
+                problems.extend(all.into_iter().filter(|p| uses(p.kernel, &p.params)));
+            }
+            if problems.is_empty() {
+                let cases =
+                    CATALOGUE.iter().filter(|k| named(**k)).flat_map(|k| k.cases().into_iter().map(|p| (*k, p)));
+                let using = cases.filter(|(k, p)| uses(*k, p));
+                let made = using.map(|(kernel, params)| Problem { kernel, params, origin: "case".into() });
+                problems.extend(made.max_by(|a, b| a.work().total_cmp(&b.work())));
+            }
+            return match problems.is_empty() {
+                true => Err(Error::input(format!("none of the kernels named is built from {file}"))),
+                false => Ok(problems),
+            };
+        }
+        if subject.is_reference() {
+            let kernels =
+                if self.kernels.is_empty() && problems.is_empty() && !whole { CATALOGUE } else { &self.kernels[..] };
+            problems.extend(kernels.iter().filter_map(|k| Problem::case(*k)));
+        } else if !self.kernels.is_empty() {
+            let named = |k: &dyn Kernel| self.kernels.iter().any(|n| n.name() == k.name());
+            problems.extend(of_training(&workloads, &named, usize::MAX)?);
+        } else if problems.is_empty() && !whole {
+            problems.extend(of_training(&workloads, &|_| true, 1)?);
+        }
+        Ok(problems)
+    }
+
+    /// # Errors
+    /// When a problem, a step or a round would keep the reference engine busy for minutes.
+    fn fits_reference(&self) -> Result<()> {
+        if let Some(p) = self.given.iter().find(|p| p.work() > REFERENCE_LIMIT) {
+            return Err(too_large_for_reference(&p.shape(), p.work()));
+        }
+        for (_, workload) in self.wholes.iter().filter(|_| self.step || self.round) {
+            let work: f64 = workload.shapes()?.iter().map(|s| s.count as f64 * (s.cost().flops + s.cost().bytes)).sum();
+            if work > REFERENCE_LIMIT {
+                return Err(too_large_for_reference(&workload.to_string(), work));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Problem {
+    fn again(&self) -> Problem {
+        Problem { kernel: self.kernel, params: self.params.clone(), origin: self.origin.clone() }
+    }
+}
+
+fn kernel(name: &str) -> Result<&'static dyn Kernel> {
+    repro::kernel(name).map_err(|e| Error::input(format!("{e}; besides kernels: step, round")))
+}
+
+fn given(text: &str) -> Result<Problem> {
+    let Repro { kernel, params, .. } = Repro::parse(text)?;
+    Ok(Problem { kernel, params, origin: "given".into() })
+}
+
+/// The launches of `workloads`, at most `most` a kernel and workload, heaviest first; of kernels that training does not
+/// launch, the heaviest catalogue case. In the catalogue's order.
+fn of_training(
+    workloads: &[(String, Workload)],
+    wanted: &dyn Fn(&dyn Kernel) -> bool,
+    most: usize,
+) -> Result<Vec<Problem>> {
+    let shapes = workloads.iter().map(|(name, w)| Ok((name, w.shapes()?))).collect::<Result<Vec<_>>>()?;
+    let mut problems: Vec<Problem> = Vec::new();
+    for kernel in CATALOGUE.iter().filter(|k| wanted(**k)) {
+        let before = problems.len();
+        for (name, shapes) in &shapes {
+            for s in shapes.iter().filter(|s| s.kernel.name() == kernel.name()).take(most) {
+                // Some launches are the same in every workload.
+                if !problems[before..].iter().any(|p| p.params == s.params) {
+                    let origin = format!("{name} {}", s.label);
+                    problems.push(Problem { kernel: s.kernel, params: s.params.clone(), origin });
+                }
+            }
+        }
+        if problems.len() == before {
+            problems.extend(Problem::case(*kernel));
+        }
+    }
+    Ok(problems)
+}
+
+/// The workloads that the command line names or gives sizes of.
+fn workloads(args: &BenchArgs) -> Result<Vec<(String, Workload)>> {
+    let sizes = [args.image_size, args.channels, args.width, args.latent, args.batch].iter().any(Option::is_some);
+    let names: Vec<&str> = match (args.workload.is_empty(), sizes) {
+        (true, true) => vec!["w1"],
+        _ => args.workload.iter().map(String::as_str).collect(),
+    };
+    let label = |name: &str| if sizes { format!("{}*", name.to_lowercase()) } else { name.to_lowercase() };
+    names.into_iter().map(|name| Ok((label(name), sized(args, name)?))).collect()
+}
+
+/// A named workload with the command line's sizes.
+fn sized(args: &BenchArgs, name: &str) -> Result<Workload> {
+    let named = Workload::named(name)?;
+    let sized = Workload {
+        image_size: args.image_size.unwrap_or(named.image_size),
+        channels: args.channels.unwrap_or(named.channels),
+        width: args.width.unwrap_or(named.width),
+        latent: args.latent.unwrap_or(named.latent),
+        batch: args.batch.unwrap_or(named.batch),
+        clients: args.clients.unwrap_or(named.clients),
+        loss: args.loss.unwrap_or(named.loss),
+    };
+    sized.check()?;
+    Ok(sized)
+}

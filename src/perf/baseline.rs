@@ -1,0 +1,157 @@
+//! Saved measurements, and what has changed since.
+
+use super::row::{Document, SCHEMA};
+use super::stats::{Comparison, Verdict, compare};
+use crate::{Error, Result};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// One measurement against the baseline's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    /// The row, step or round.
+    pub name: String,
+    /// New over old; `None` where the samples cannot be compared.
+    pub comparison: Option<Comparison>,
+    /// Why they cannot.
+    pub note: Option<&'static str>,
+}
+
+/// The folder of baselines: `given`, else the user's data folder.
+///
+/// # Errors
+/// [`Error::Input`] on a machine that names no home.
+pub fn folder(given: Option<&Path>) -> Result<PathBuf> {
+    folder_from(given, |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from))
+}
+
+fn folder_from(given: Option<&Path>, var: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.to_path_buf());
+    }
+    // The XDG rule: a relative path is to be ignored.
+    let xdg = var("XDG_DATA_HOME").filter(|p| p.is_absolute());
+    let home = || var("HOME").map(|home| home.join(".local").join("share"));
+    let data = xdg.or_else(|| var("LOCALAPPDATA")).or_else(home);
+    data.map(|data| data.join("fedgan").join("baselines")).ok_or_else(|| {
+        Error::input(
+            "baselines have no folder: none of XDG_DATA_HOME, HOME and LOCALAPPDATA is set; give --baseline-dir DIR",
+        )
+    })
+}
+
+/// The file of a baseline.
+///
+/// # Errors
+/// [`Error::Input`] for a name that is no plain file name.
+pub fn file(folder: &Path, name: &str) -> Result<PathBuf> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(Error::input(format!(
+            "baseline `{name}`: a name is made of letters, digits, `-`, `_` and `.`, and starts with no dot"
+        )));
+    }
+    Ok(folder.join(format!("{name}.json")))
+}
+
+/// Saves `document` in a file that does not exist yet.
+///
+/// # Errors
+/// [`Error::Input`] where it exists, [`Error::Output`] where it cannot be written.
+pub fn save(path: &Path, document: &Document) -> Result<()> {
+    use std::io::Write;
+    let text = serde_json::to_string(document).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
+    }
+    let mut file = match std::fs::File::create_new(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(exists(path)),
+        Err(e) => return Err(Error::output(path, e)),
+    };
+    file.write_all(text.as_bytes()).map_err(|e| Error::output(path, e))
+}
+
+/// Why a baseline is not written over.
+pub fn exists(path: &Path) -> Error {
+    Error::file(path, "this baseline exists; give another name, or remove the file")
+}
+
+/// Reads a baseline.
+///
+/// # Errors
+/// [`Error::Input`]: no such file (lists those there are), or one that is no baseline of this schema.
+pub fn load(path: &Path) -> Result<Document> {
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::file(path, format!("no such baseline; there are: {}", names(path))),
+        _ => Error::file(path, format!("cannot be read: {e}")),
+    })?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| Error::file(path, format!("no JSON: {e}")))?;
+    match value["schema"].as_u64() {
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        found => {
+            let found = found.map_or("none".to_string(), |s| s.to_string());
+            return Err(Error::file(path, format!("schema {found}; this version reads {SCHEMA}")));
+        }
+    }
+    serde_json::from_value(value).map_err(|e| Error::file(path, format!("no baseline: {e}")))
+}
+
+fn names(path: &Path) -> String {
+    let entries = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    let stem = |e: std::fs::DirEntry| Some(e.file_name().to_str()?.strip_suffix(".json")?.to_string());
+    let mut names: Vec<String> = entries.into_iter().flatten().flatten().filter_map(stem).collect();
+    names.sort();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// Refuses to compare what other devices, drivers, checks or numbers of threads measured.
+///
+/// # Errors
+/// [`Error::Input`] with everything that differs.
+pub fn same_device(old: &Document, new: &Document) -> Result<()> {
+    let text = |v: &dyn std::fmt::Debug| format!("{v:?}");
+    let facts = |d: &Document| {
+        let e = &d.device;
+        [
+            ("engine", e.engine.clone()),
+            ("adapter", e.adapter.clone()),
+            ("backend", e.backend.clone()),
+            ("device type", e.device_type.clone()),
+            ("driver", e.driver.clone()),
+            ("threads", d.threads.map_or("-".into(), |n| n.to_string())),
+            ("run-time checks", d.checked.map_or("-".into(), |c| text(&c))),
+        ]
+    };
+    let pairs = facts(old).into_iter().zip(facts(new));
+    let differ: Vec<String> =
+        pairs.filter(|(a, b)| a.1 != b.1).map(|(a, b)| format!("{} `{}` then, `{}` now", a.0, a.1, b.1)).collect();
+    match differ.is_empty() {
+        true => Ok(()),
+        false => Err(Error::input(format!("the baseline is of another device: {}", differ.join("; ")))),
+    }
+}
+
+/// Every measurement of `new` against that of the same name in `old`.
+pub fn changes(old: &Document, new: &Document) -> Vec<Change> {
+    let before = old.measurements();
+    let one = |(name, samples, clock): (String, &[f64], _)| {
+        let known = before.iter().find(|b| b.0 == name);
+        let (comparison, note) = match known {
+            None => (None, Some("not in the baseline")),
+            Some(b) if b.2 != clock => (None, Some("timed by another clock")),
+            Some(b) => match compare(b.1, samples) {
+                Some(comparison) => (Some(comparison), None),
+                None => (None, Some("samples that are no times")),
+            },
+        };
+        Change { name, comparison, note }
+    };
+    new.measurements().into_iter().map(one).collect()
+}
+
+/// Changes with that verdict.
+pub fn count(changes: &[Change], verdict: Verdict) -> usize {
+    changes.iter().filter(|c| c.comparison.is_some_and(|c| c.verdict == verdict)).count()
+}

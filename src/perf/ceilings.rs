@@ -1,0 +1,196 @@
+//! What a device reaches at most, measured first and in the same session: bandwidth of copies by their size, multiply-adds,
+//! the cost of a dispatch that does nothing.
+
+use super::fma::{FmaPeak, FmaPeakParams};
+use super::measure::{Budget, measure};
+use super::problem::Bench;
+use super::stats::Summary;
+use crate::exec::cpu::peak;
+use crate::exec::{Launch, Purpose};
+use crate::kernels::util::copy::CopyParams;
+use crate::kernels::util::fill::FillParams;
+use crate::kernels::{Cost, Inputs, Kernel, Params, find};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Words of the copied operands. The largest is far beyond any cache; the smaller ones say what caches give.
+const COPIES: [u32; 4] = [1 << 17, 1 << 20, 1 << 22, 1 << 25];
+/// Dispatches in the sample that prices a further one.
+const DISPATCHES: u32 = 200;
+
+/// Bandwidth of copies of one size.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Copied {
+    /// Bytes read and written by one.
+    pub bytes: f64,
+    /// Bytes read and written a second, median.
+    pub rate: f64,
+}
+
+/// The ceilings of a device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ceilings {
+    /// Copies, smallest first.
+    pub copies: Vec<Copied>,
+    /// Floating-point operations a second; a multiply-add is two.
+    pub flops: f64,
+    /// How `flops` was measured.
+    pub flops_by: String,
+    /// Seconds to submit one dispatch that does nothing and to wait for it.
+    pub submit: f64,
+    /// Seconds that each further dispatch in a pass adds, each writing what the one before wrote.
+    pub dispatch: f64,
+}
+
+/// What limits a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bound {
+    /// The multiply-adds.
+    Compute,
+    /// The bytes.
+    Memory,
+}
+
+impl Ceilings {
+    /// Measures a GPU or the cpu engine.
+    ///
+    /// # Errors
+    /// When the device fails, or the probe's results are wrong.
+    pub fn measure(bench: &mut Bench, seconds: f64) -> Result<Ceilings> {
+        let budget = Budget { min: 5, ..Budget::of(seconds) };
+        let (submit, dispatch) = dispatches(bench, &budget)?;
+        let mut copies = Vec::new();
+        for words in COPIES {
+            // An operand at the binding limit is the largest that there is.
+            let most = u32::try_from(bench.engine.max_binding_words()).unwrap_or(u32::MAX);
+            let copied = copied(bench, words.min(most / 64 * 64), &budget)?;
+            copies.push(copied);
+        }
+        let (flops, flops_by) = match bench.engine.descriptor().engine.as_str() {
+            "gpu" => (fma(bench, &budget)?, "multiply-adds in registers".to_string()),
+            _ => products(seconds),
+        };
+        Ok(Ceilings { copies, flops, flops_by, submit, dispatch })
+    }
+
+    /// Bytes a second beyond all caches; 0 where nothing was measured.
+    pub fn memory(&self) -> f64 {
+        self.copies.last().map_or(0.0, |c| c.rate)
+    }
+
+    /// Bytes a second for a launch that moves `bytes`: the best of all copies of about that size or larger, as small
+    /// operands stay in caches from one execution to the next.
+    pub fn bandwidth(&self, bytes: f64) -> f64 {
+        let below = self.copies.iter().rposition(|c| c.bytes <= bytes).unwrap_or(0);
+        self.copies.iter().skip(below).map(|c| c.rate).fold(0.0, f64::max)
+    }
+
+    /// Seconds that a launch of this cost needs at least, and what limits it.
+    pub fn floor(&self, cost: Cost) -> (f64, Bound) {
+        let (compute, memory) = (cost.flops / self.flops, cost.bytes / self.bandwidth(cost.bytes));
+        if compute > memory { (compute, Bound::Compute) } else { (memory, Bound::Memory) }
+    }
+}
+
+fn row(name: &str) -> Result<&'static dyn Kernel> {
+    find(name).ok_or_else(|| Error::internal(format!("no kernel `{name}`")))
+}
+
+fn copied(bench: &mut Bench, n: u32, budget: &Budget) -> Result<Copied> {
+    let (kernel, params) = (row("copy")?, CopyParams { clients: 1, n, x_stride: n, y_stride: n }.words());
+    let recording = bench.record(kernel, &params, "copy for the ceiling")?;
+    let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
+    bench.engine.forget(&recording);
+    let bytes = kernel.cost(&params).bytes;
+    Ok(Copied { bytes, rate: bytes / timing.summary()?.median })
+}
+
+/// One fill of one element, alone and many times in a pass; by the host's clock, which is what submitting costs.
+fn dispatches(bench: &mut Bench, budget: &Budget) -> Result<(f64, f64)> {
+    let params = FillParams { clients: 1, n: 1, y_stride: 64, value: 1.0 }.words();
+    let recording = bench.record(row("fill")?, &params, "empty dispatch")?;
+    let mut of = |times: u32| -> Result<f64> {
+        let budget = Budget { batch: f64::MAX, most: times, ..*budget };
+        let timing = measure(bench.engine.as_mut(), &recording, &budget, &mut |_| Ok(()))?;
+        let one = Summary::of(&timing.wall).ok_or_else(|| Error::internal("no samples"))?.median;
+        Ok(one * f64::from(times))
+    };
+    let (one, many) = (of(1)?, of(DISPATCHES)?);
+    bench.engine.forget(&recording);
+    Ok((one, ((many - one) / f64::from(DISPATCHES - 1)).max(0.0)))
+}
+
+/// The probe, after its sums were found right.
+fn fma(bench: &mut Bench, budget: &Budget) -> Result<f64> {
+    let p = FmaPeakParams { groups: 4096, turns: 64, scale: 0.5, shift: 0.25 };
+    let recording = bench.record(&FmaPeak, &p.words(), "multiply-add probe")?;
+    let Launch { params, args, .. } = &recording.launches()[0];
+    bench.engine.run(&recording, 1)?;
+    let sums = bench.engine.read(args[0], Purpose::Check)?;
+    let expected = FmaPeak.at(params, &Inputs(vec![&sums]), 0, 0).ok_or_else(|| Error::internal("no expected sum"))?;
+    let right = |word: &u32| (f64::from(f32::from_bits(*word)) - expected.value).abs() <= expected.bound;
+    if let Some(at) = sums.iter().position(|word| !right(word)) {
+        let (got, wanted) = (f32::from_bits(sums[at]), expected.value);
+        return Err(Error::device(format!("multiply-add probe: sum {at} is {got}, expected {wanted}")));
+    }
+    let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
+    bench.engine.forget(&recording);
+    Ok(FmaPeak.cost(params).flops / timing.summary()?.median)
+}
+
+/// Matrix products on all threads: the best of several takes, as other work on the machine only takes away.
+fn products(seconds: f64) -> (f64, String) {
+    let (start, mut best, mut threads) = (Instant::now(), 0.0, 0);
+    while best == 0.0 || start.elapsed().as_secs_f64() < seconds {
+        let take = Instant::now();
+        let (n, flops) = peak::products(8);
+        (threads, best) = (n, f64::max(best, flops / take.elapsed().as_secs_f64()));
+    }
+    (best, format!("matrix products of 256 in cache, {threads} threads"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::perf) fn ceilings() -> Ceilings {
+        let copy = |bytes, rate| Copied { bytes, rate };
+        Ceilings {
+            copies: vec![copy(1e6, 5e9), copy(1e7, 2e10), copy(1e9, 1e10)],
+            flops: 1e11,
+            flops_by: "given".into(),
+            submit: 1e-4,
+            dispatch: 1e-5,
+        }
+    }
+
+    #[test]
+    fn small_operands_are_held_against_what_caches_give() {
+        let c = ceilings();
+        assert_eq!([1e3, 1e6, 5e7, 1e9, 1e12].map(|b| c.bandwidth(b)), [2e10, 2e10, 2e10, 1e10, 1e10]);
+        assert_eq!(c.memory(), 1e10);
+        assert_eq!(c.floor(Cost { flops: 1e9, bytes: 1e9 }), (0.1, Bound::Memory));
+        assert_eq!(c.floor(Cost { flops: 1e11, bytes: 1e9 }), (1.0, Bound::Compute));
+    }
+
+    #[test]
+    fn a_device_has_ceilings() {
+        for request in ["cpu", "gpu"] {
+            let (engine, _) = crate::gpu::open(request, crate::gpu::GpuOptions::default()).unwrap();
+            let mut bench = Bench::new(engine);
+            let p = FmaPeakParams { groups: 3, turns: 8, scale: 0.5, shift: 0.25 };
+            let (submit, dispatch) = dispatches(&mut bench, &Budget { min: 3, ..Budget::of(0.0) }).unwrap();
+            assert!(submit > 0.0 && dispatch >= 0.0);
+            assert!(copied(&mut bench, 4096, &Budget::of(0.0)).unwrap().rate > 0.0);
+            if request == "gpu" {
+                let recording = bench.record(&FmaPeak, &p.words(), "probe").unwrap();
+                bench.engine.run(&recording, 1).unwrap();
+                let y = crate::exec::read_f32(bench.engine.as_mut(), recording.launches()[0].args[0], Purpose::Check);
+                assert!(y.unwrap().iter().all(|v| (v - 6.0).abs() < 1e-4), "12 chains end at 0.5 each");
+            }
+        }
+        assert!(products(0.0).0 > 0.0);
+    }
+}

@@ -1,0 +1,23 @@
+//! Measuring: what a device reaches at most, how long launches and whole steps take, and whether two measurements differ.
+//!
+//! `fedgan bench` and `benches/` share everything here. Nothing is timed before it was judged: the judge is given by the
+//! caller, as what is right is not this module's business.
+
+pub mod baseline;
+pub mod ceilings;
+mod fma;
+pub mod measure;
+pub mod problem;
+pub mod row;
+pub mod stats;
+pub mod step;
+pub mod tap;
+pub mod workload;
+
+pub use ceilings::Ceilings;
+pub use measure::{Budget, Judge, Judgement, Timing, measure};
+pub use problem::Bench;
+pub use row::{Document, Outcome, Row};
+pub use stats::{Comparison, Summary, Verdict};
+pub use tap::{Paper, Tap};
+pub use workload::{Loss, Shape, Workload};

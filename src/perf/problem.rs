@@ -1,0 +1,120 @@
+//! An engine with operands for one launch after another.
+
+use crate::exec::{Engine, Recording, Tensor};
+use crate::kernels::{Fill, Kernel};
+use crate::{Error, Result};
+
+/// Operands repeat after this many words, a prime: drawing hundreds of millions of numbers would take longer than timing.
+const PERIOD: usize = 1_048_573;
+
+/// An engine and buffers that problems share, the operand of a slot always in the same one.
+pub struct Bench {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    pool: Vec<Tensor>,
+}
+
+impl Bench {
+    /// Measures on `engine`.
+    pub fn new(engine: Box<dyn Engine>) -> Bench {
+        Bench { engine, pool: Vec::new() }
+    }
+
+    /// One launch of `kernel` on operands filled as its row says.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when the shape rule refuses `params`; [`Error::Device`] when an operand is too large.
+    pub fn record(&mut self, kernel: &'static dyn Kernel, params: &[u32], label: &str) -> Result<Recording> {
+        let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
+        let most = self.engine.max_binding_words();
+        for (binding, extent) in kernel.bindings().iter().zip(&extents) {
+            if *extent > most {
+                let mib = |words: usize| words as f64 / f64::from(1 << 18);
+                let (name, needs, has) = (binding.name, mib(*extent), mib(most));
+                return Err(Error::device(format!("`{name}` needs {needs:.0} MiB, one binding holds {has:.0} MiB")));
+            }
+        }
+        let mut args = Vec::with_capacity(extents.len());
+        for (slot, (fill, extent)) in kernel.fills(params).iter().zip(&extents).enumerate() {
+            let tensor = self.buffer(slot, *extent)?;
+            self.engine.write(tensor, &words(fill, *extent, slot as u64))?;
+            args.push(tensor);
+        }
+        let mut recording = Recording::new();
+        recording.launch_words(kernel, params.to_vec(), &args, label)?;
+        Ok(recording)
+    }
+
+    /// Buffer `slot` of at least `words` words. Engines never give memory back, so that buffers grow by doubling.
+    fn buffer(&mut self, slot: usize, words: usize) -> Result<Tensor> {
+        while self.pool.len() <= slot || self.pool[slot].words < words {
+            let next = slot.min(self.pool.len());
+            let size = words.next_power_of_two().max(64).min(self.engine.max_binding_words());
+            let tensor = self.engine.alloc(&format!("operand {next}"), size)?;
+            self.pool.splice(next..(next + 1).min(self.pool.len()), [tensor]);
+        }
+        Ok(self.pool[slot].slice(0, words))
+    }
+}
+
+/// `len` words of the kind that `fill` asks for; the same for the same arguments.
+pub fn words(fill: &Fill, len: usize, seed: u64) -> Vec<u32> {
+    let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bf0_3635;
+    let mut bits = || {
+        random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z ^ (z >> 29)
+    };
+    // The sum of four uniform 16-bit numbers: near enough to a normal one, and quick.
+    let mut normal = || {
+        let word = bits();
+        let sum: u64 = (0..4).map(|i| (word >> (16 * i)) & 0xffff).sum();
+        (sum as f64 / 65536.0 - 2.0) * 3f64.sqrt()
+    };
+    let n = len.min(PERIOD);
+    let block: Vec<u32> = match fill {
+        Fill::Real { scale, shift } => (0..n).map(|_| ((normal() * scale + shift) as f32).to_bits()).collect(),
+        Fill::Positive { scale } => (0..n).map(|_| (((normal().abs() + 1e-3) * scale) as f32).to_bits()).collect(),
+        Fill::Words(table) if table.is_empty() => vec![0],
+        Fill::Words(table) => table.clone(),
+        Fill::Below(limit) => (0..n).map(|_| (bits() >> 32) as u32 % (*limit).max(1)).collect(),
+        Fill::Nan => vec![f32::NAN.to_bits()],
+    };
+    block.into_iter().cycle().take(len).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::{CpuEngine, Purpose};
+
+    #[test]
+    fn words_have_their_moments_and_repeat_after_a_period() {
+        let values: Vec<f64> = words(&Fill::Real { scale: 2.0, shift: 5.0 }, PERIOD + 10, 3)
+            .into_iter()
+            .map(|w| f64::from(f32::from_bits(w)))
+            .collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let var = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        assert!((mean - 5.0).abs() < 0.02 && (var - 4.0).abs() < 0.05, "mean {mean}, variance {var}");
+        assert_eq!(values[..10], values[PERIOD..]);
+        assert!(words(&Fill::Below(7), 1000, 1).iter().all(|w| *w < 7));
+        assert!(words(&Fill::Positive { scale: 0.1 }, 1000, 1).iter().all(|w| f32::from_bits(*w) > 0.0));
+        assert_eq!(words(&Fill::Words(vec![3, 4]), 3, 1), [3, 4, 3]);
+        assert_ne!(words(&Fill::NORMAL, 50, 1), words(&Fill::NORMAL, 50, 2));
+    }
+
+    #[test]
+    fn problems_reuse_buffers_and_refuse_what_does_not_fit() {
+        let mut bench = Bench::new(Box::new(CpuEngine::new()));
+        let fill = crate::kernels::find("fill").unwrap();
+        let params = |n: u32| vec![1, n, n.next_multiple_of(64), 2f32.to_bits()];
+        let large = bench.record(fill, &params(5000), "large").unwrap();
+        let small = bench.record(fill, &params(10), "small").unwrap();
+        assert_eq!(large.launches()[0].args[0].buffer, small.launches()[0].args[0].buffer);
+        bench.engine.run(&small, 1).unwrap();
+        let y = bench.engine.read(small.launches()[0].args[0], Purpose::Check).unwrap();
+        assert_eq!(y, [2f32.to_bits(); 10]);
+        assert_eq!(bench.record(fill, &[2, 5, 63, 0], "bad").unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,293 @@
+//! What is reported: a row a launch, and the document that holds all of a run.
+
+use super::ceilings::{Bound, Ceilings};
+use super::measure::{Budget, Clock, Judge, Judgement, Timing, measure, verify};
+use super::problem::Bench;
+use super::stats::{Comparison, Summary};
+use super::step::{RoundReport, StepReport};
+use crate::Result;
+use crate::exec::Descriptor;
+use crate::kernels::{Class, Kernel};
+use serde::{Deserialize, Serialize};
+
+/// Version of [`Document`]; documents of another are not compared.
+pub const SCHEMA: u32 = 1;
+
+/// A run of `fedgan bench`, as its JSON has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Document {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of fedgan.
+    pub version: String,
+    /// What was measured.
+    pub device: Descriptor,
+    /// The adapter's facts, as `fedgan devices --json` lists them; absent for built-in engines.
+    pub adapter: Option<serde_json::Value>,
+    /// Threads of the built-in engines; absent for GPUs.
+    pub threads: Option<usize>,
+    /// Whether naga's run-time checks were on; absent for built-in engines.
+    pub checked: Option<bool>,
+    /// Absent for the reference engine.
+    pub ceilings: Option<Ceilings>,
+    /// Launches.
+    pub rows: Vec<Row>,
+    /// Whole training steps.
+    pub steps: Vec<StepReport>,
+    /// Whole rounds.
+    pub rounds: Vec<RoundReport>,
+    /// An edited shader against the built-in one.
+    pub shaders: Vec<ShaderRow>,
+}
+
+/// One launch, many times over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// The kernel.
+    pub kernel: String,
+    /// Where the shape is from: a workload and a launch of it, `case`, or `given`.
+    pub origin: String,
+    /// The line that `fedgan bench` and `fedgan validate` parse.
+    pub shape: String,
+    /// The shader variants, or `-`.
+    pub variant: String,
+    /// The shader file, or `-`.
+    pub shader: String,
+    /// Floating-point operations of a launch.
+    pub flops: f64,
+    /// Compulsory bytes of a launch: each operand once.
+    pub bytes: f64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What came of a row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// Right, and timed.
+    Timed(Box<Timed>),
+    /// Wrong results: not timed.
+    Wrong {
+        /// The first element that is wrong.
+        why: String,
+    },
+    /// Not run: it does not fit the device.
+    Skipped {
+        /// What it needs.
+        why: String,
+    },
+}
+
+/// A timed launch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Timed {
+    /// What the judge said.
+    pub verified: Judgement,
+    /// Seconds of the first execution, compilation included.
+    pub first: f64,
+    /// Whose clock `summary` is from.
+    pub clock: Clock,
+    /// Seconds a launch.
+    pub summary: Summary,
+    /// Seconds a launch by the host's clock.
+    pub wall: Summary,
+    /// Against the ceilings; absent where there are none.
+    pub roofline: Option<Roofline>,
+    /// All samples.
+    pub samples: Timing,
+}
+
+/// A time against the ceilings.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Roofline {
+    /// Seconds that the ceilings allow at least.
+    pub floor: f64,
+    /// What limits the launch.
+    pub bound: Bound,
+    /// `floor` / median.
+    pub share: f64,
+    /// Above the ceiling: the cost model, the ceiling or the clock is wrong.
+    pub fault: bool,
+}
+
+impl Roofline {
+    /// Of a launch of that cost that took `seconds`. Half a per cent above the ceiling is noise, not a fault.
+    pub fn of(ceilings: &Ceilings, cost: crate::kernels::Cost, seconds: f64) -> Roofline {
+        let (floor, bound) = ceilings.floor(cost);
+        let share = floor / seconds;
+        Roofline { floor, bound, share, fault: !(share < 1.005) }
+    }
+}
+
+impl Timed {
+    /// Sums up.
+    ///
+    /// # Errors
+    /// When there are no samples (a bug).
+    pub fn new(
+        verified: Judgement,
+        first: f64,
+        samples: Timing,
+        cost: crate::kernels::Cost,
+        ceilings: Option<&Ceilings>,
+    ) -> Result<Timed> {
+        let (summary, clock) = (samples.summary()?, samples.samples().1);
+        let wall = Timing { device: Vec::new(), ..samples.clone() }.summary()?;
+        let roofline = ceilings.map(|c| Roofline::of(c, cost, summary.median));
+        Ok(Timed { verified, first, clock, summary, wall, roofline, samples })
+    }
+}
+
+impl Row {
+    /// An empty row for a launch on an engine with that variant name.
+    pub fn named(kernel: &dyn Kernel, params: &[u32], shape: String, origin: String, variant: &str) -> Row {
+        let cost = kernel.cost(params);
+        let class = Class::ALL.into_iter().find(|c| c.name() == variant);
+        Row {
+            kernel: kernel.name().into(),
+            origin,
+            shape,
+            variant: variant.into(),
+            shader: class.map_or("-".into(), |c| kernel.build(params, c).file.into()),
+            flops: cost.flops,
+            bytes: cost.bytes,
+            outcome: Outcome::Skipped { why: "not run".into() },
+        }
+    }
+
+    /// Verifies and, if it is right, times the launch.
+    ///
+    /// # Errors
+    /// When the device is lost or the reference reads outside the operands. What does not fit, or does not compile, is an
+    /// outcome.
+    pub fn run(
+        mut self,
+        bench: &mut Bench,
+        kernel: &'static dyn Kernel,
+        params: &[u32],
+        judge: Judge,
+        budget: &Budget,
+        ceilings: Option<&Ceilings>,
+    ) -> Result<Row> {
+        let recording = match bench.record(kernel, params, &self.origin) {
+            Ok(recording) => recording,
+            Err(crate::Error::Device(why)) => {
+                self.outcome = Outcome::Skipped { why };
+                return Ok(self);
+            }
+            Err(error) => return Err(error),
+        };
+        let engine = bench.engine.as_mut();
+        let (judgement, first) = verify(engine, &recording.launches()[0], &recording, judge)?;
+        self.outcome = match &judgement.failure {
+            Some(why) => Outcome::Wrong { why: why.clone() },
+            None => {
+                let samples = measure(engine, &recording, budget, &mut |_| Ok(()))?;
+                Outcome::Timed(Box::new(Timed::new(judgement, first, samples, kernel.cost(params), ceilings)?))
+            }
+        };
+        bench.engine.forget(&recording);
+        Ok(self)
+    }
+
+    /// The timing, where there is one.
+    pub fn timed(&self) -> Option<&Timed> {
+        match &self.outcome {
+            Outcome::Timed(timed) => Some(timed),
+            _ => None,
+        }
+    }
+
+    /// Floating-point operations and bytes a second, where it was timed.
+    pub fn rates(&self) -> Option<(f64, f64)> {
+        self.timed().map(|t| (self.flops / t.summary.median, self.bytes / t.summary.median))
+    }
+}
+
+/// An edited shader against the built-in one, launched in turn.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShaderRow {
+    /// The edited shader's row; its samples are those taken in turn.
+    pub edited: Row,
+    /// The built-in shader's.
+    pub builtin: Row,
+    /// Edited over built-in; absent where one was not timed.
+    pub comparison: Option<Comparison>,
+}
+
+impl Document {
+    /// Rows and shaders whose results were wrong.
+    pub fn wrong(&self) -> usize {
+        let shaders = self.shaders.iter().flat_map(|s| [&s.edited, &s.builtin]);
+        let rows = self.rows.iter().chain(shaders).filter(|r| matches!(r.outcome, Outcome::Wrong { .. })).count();
+        rows + self.steps.iter().map(|s| s.wrong.len()).sum::<usize>()
+    }
+
+    /// Everything with samples that a baseline can hold against another run's: its name, its samples, whose clock.
+    pub fn measurements(&self) -> Vec<(String, &[f64], Clock)> {
+        let mut all: Vec<(String, &[f64], Clock)> = Vec::new();
+        for row in &self.rows {
+            if let Some(timed) = row.timed() {
+                let (samples, clock) = timed.samples.samples();
+                all.push((format!("{} ({})", row.shape, row.variant), samples, clock));
+            }
+        }
+        all.extend(self.steps.iter().map(|s| (format!("step: {}", s.workload), &s.wall[..], Clock::Wall)));
+        all.extend(self.rounds.iter().map(|r| (r.name(), &r.wall[..], Clock::Wall)));
+        all
+    }
+
+    /// One line a row, a header first.
+    pub fn csv(&self) -> String {
+        let mut out = String::from(
+            "kernel,origin,shape,variant,shader,outcome,why,elements,percent_of_bound,clock,samples,batch,median_s,p20_s,\
+             p80_s,min_s,wall_median_s,first_s,flops,bytes,flops_per_s,bytes_per_s,bound,share,fault\n",
+        );
+        let shaders = self.shaders.iter().flat_map(|s| [(&s.builtin, "built-in"), (&s.edited, "edited")]);
+        for (row, edited) in self.rows.iter().map(|r| (r, "")).chain(shaders) {
+            out.push_str(&row.csv(edited));
+        }
+        out
+    }
+}
+
+impl Row {
+    fn csv(&self, edited: &str) -> String {
+        let origin = if edited.is_empty() { self.origin.clone() } else { format!("{} {edited}", self.origin) };
+        let head = [&self.kernel, &origin, &self.shape, &self.variant, &self.shader].map(|s| quoted(s)).join(",");
+        let (flops, bytes) = (self.flops, self.bytes);
+        let none =
+            |outcome: &str, why: &str| format!("{head},{outcome},{},,,,,,,,,,,,{flops},{bytes},,,,,\n", quoted(why));
+        let t = match &self.outcome {
+            Outcome::Timed(timed) => timed,
+            Outcome::Wrong { why } => return none("wrong", why),
+            Outcome::Skipped { why } => return none("skipped", why),
+        };
+        let clock = if t.clock == Clock::Device { "device" } else { "wall" };
+        let Summary { n, median, p20, p80, min } = t.summary;
+        let against = t.roofline.map_or(",,".to_string(), |r| {
+            let bound = if r.bound == Bound::Compute { "compute" } else { "memory" };
+            format!("{bound},{:.4},{}", r.share, r.fault)
+        });
+        format!(
+            "{head},timed,,{},{:.3},{clock},{n},{},{median:e},{p20:e},{p80:e},{min:e},{:e},{:e},{flops},{bytes},{:e},{:e},{against}\n",
+            t.verified.elements,
+            t.verified.percent,
+            t.samples.batch,
+            t.wall.median,
+            t.first,
+            flops / median,
+            bytes / median,
+        )
+    }
+}
+
+/// A CSV field: quoted where it holds what would end it.
+fn quoted(text: &str) -> String {
+    match text.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"").replace('\n', " ")),
+        false => text.into(),
+    }
+}

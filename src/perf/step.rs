@@ -1,0 +1,367 @@
+//! Whole training steps and rounds: how long they take, what they are made of, and what the ceilings would allow.
+
+use super::ceilings::{Bound, Ceilings};
+use super::measure::{Budget, Judge, Timing, measure, verify};
+use super::stats::Summary;
+use super::tap::{Heard, Tap};
+use super::workload::Workload;
+use crate::exec::{Engine, Launch, Recording, Tensor};
+use crate::fed::Federation;
+use crate::kernels::Cost;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Steps that the tables of a timed federation hold.
+const STEPS: u32 = 64;
+
+/// A training step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepReport {
+    /// The problem.
+    pub workload: Workload,
+    /// Chunks that the clients were split into.
+    pub chunks: usize,
+    /// Launches of a step.
+    pub launches: usize,
+    /// Seconds of the first step, compilation included.
+    pub first: f64,
+    /// Seconds a step as training runs it: steps in a row, by the host's clock.
+    pub wall: Vec<f64>,
+    /// Seconds a step by the device's clock, one step a pass; empty where it has none.
+    pub device: Vec<f64>,
+    /// Floating-point operations of a step.
+    pub flops: f64,
+    /// Compulsory bytes of a step.
+    pub bytes: f64,
+    /// Distinct launches, the most time first; each timed alone, on the step's own operands.
+    pub classes: Vec<Class>,
+    /// Launches with wrong results; where there is one, nothing is timed.
+    pub wrong: Vec<String>,
+    /// Seconds of submission and dispatches that the ceilings predict; absent without ceilings.
+    pub overhead: Option<f64>,
+}
+
+/// Launches of one shape.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Class {
+    /// The kernel.
+    pub kernel: String,
+    /// The first launch of this shape.
+    pub label: String,
+    /// Launches in a step.
+    pub count: usize,
+    /// Seconds of one, median.
+    pub seconds: f64,
+    /// Floating-point operations of one.
+    pub flops: f64,
+    /// Compulsory bytes of one.
+    pub bytes: f64,
+    /// Seconds that the ceilings allow one at least, and what limits it; absent without ceilings.
+    pub floor: Option<(f64, Bound)>,
+}
+
+/// Launches of one kernel in a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// The kernel.
+    pub kernel: String,
+    /// Its launches.
+    pub launches: usize,
+    /// Seconds of all of them.
+    pub seconds: f64,
+    /// Floating-point operations of all of them.
+    pub flops: f64,
+    /// Bytes of all of them.
+    pub bytes: f64,
+    /// Seconds that the ceilings allow; 0 without.
+    pub floor: f64,
+}
+
+impl StepReport {
+    /// Seconds of all launches, each timed alone.
+    pub fn parts_seconds(&self) -> f64 {
+        self.classes.iter().map(|c| c.count as f64 * c.seconds).sum()
+    }
+
+    /// Seconds that the ceilings allow a step at least: every launch at its ceiling, and the dispatches.
+    pub fn floor(&self) -> Option<f64> {
+        let launches: Option<f64> = self.classes.iter().map(|c| c.floor.map(|f| c.count as f64 * f.0)).sum();
+        Some(launches? + self.overhead?)
+    }
+
+    /// The breakdown by kernel, the most time first.
+    pub fn parts(&self) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for class in &self.classes {
+            let at = parts.iter().position(|p| p.kernel == class.kernel).unwrap_or_else(|| {
+                let kernel = class.kernel.clone();
+                parts.push(Part { kernel, launches: 0, seconds: 0.0, flops: 0.0, bytes: 0.0, floor: 0.0 });
+                parts.len() - 1
+            });
+            let (part, n) = (&mut parts[at], class.count as f64);
+            part.launches += class.count;
+            part.seconds += n * class.seconds;
+            part.flops += n * class.flops;
+            part.bytes += n * class.bytes;
+            part.floor += class.floor.map_or(0.0, |f| n * f.0);
+        }
+        parts.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        parts
+    }
+
+    /// Real images that all clients see in a second.
+    pub fn images_per_second(&self) -> Option<f64> {
+        let median = Summary::of(&self.wall)?.median;
+        Some(f64::from(self.workload.batch) * f64::from(self.workload.clients) / median)
+    }
+
+    /// Measures a step of `workload` on `engine`; `tick` hears what is done next.
+    ///
+    /// # Errors
+    /// When the device fails or is too small.
+    pub fn measure(
+        workload: Workload,
+        engine: Box<dyn Engine>,
+        judge: Judge,
+        budget: &Budget,
+        ceilings: Option<&Ceilings>,
+        tick: &mut dyn FnMut(&str),
+    ) -> Result<StepReport> {
+        let mut lab = Lab::new(workload, engine, tick)?;
+        let mut report = StepReport {
+            workload,
+            chunks: lab.steps.len(),
+            launches: lab.steps.iter().map(|s| s.launches().len()).sum(),
+            first: lab.first,
+            wall: Vec::new(),
+            device: Vec::new(),
+            flops: lab.steps.iter().map(|s| s.cost().flops).sum(),
+            bytes: lab.steps.iter().map(|s| s.cost().bytes).sum(),
+            classes: Vec::new(),
+            wrong: Vec::new(),
+            overhead: None,
+        };
+        report.overhead =
+            ceilings.map(|c| report.chunks as f64 * c.submit + (report.launches - report.chunks) as f64 * c.dispatch);
+        let classes = lab.classes();
+        for (launch, recording, _) in &classes {
+            tick(&format!("verifying {}", launch.label));
+            lab.reset()?;
+            if let Some(why) = verify(lab.federation.engine(), launch, recording, judge)?.0.failure {
+                report.wrong.push(format!("{} ({}): {why}", launch.label, launch.kernel.name()));
+            }
+        }
+        if !report.wrong.is_empty() {
+            return Ok(report);
+        }
+        tick("timing whole steps");
+        (report.wall, report.device) = lab.time(budget)?;
+        for (launch, recording, count) in &classes {
+            tick(&format!("timing {}", launch.label));
+            report.classes.push(lab.class(launch, recording, *count, budget, ceilings)?);
+        }
+        let time = |c: &Class| c.count as f64 * c.seconds;
+        report.classes.sort_by(|a, b| time(b).total_cmp(&time(a)));
+        Ok(report)
+    }
+}
+
+/// A federation whose steps are run by hand.
+struct Lab {
+    federation: Federation,
+    /// A step of each chunk, as the federation records it.
+    steps: Vec<Recording>,
+    /// The chunks' step states: what a step changes and a repetition must put back.
+    states: Vec<Tensor>,
+    first: f64,
+}
+
+impl Lab {
+    fn new(workload: Workload, engine: Box<dyn Engine>, tick: &mut dyn FnMut(&str)) -> Result<Lab> {
+        tick("the first step");
+        let (tap, ear) = Tap::new(engine);
+        let mut federation = workload.federation(Box::new(tap), STEPS)?;
+        // One round fills every table; one step of it is enough.
+        ear.run_once(true);
+        ear.time_each(true);
+        federation.run_round()?;
+        ear.run_once(false);
+        let heard: Vec<Heard> = ear.heard().into_iter().filter(Heard::is_step).collect();
+        let first = heard.iter().map(|h| h.seconds).sum();
+        ear.time_each(false);
+        let again = |heard: &Heard| -> Result<Recording> {
+            let mut recording = Recording::new();
+            for l in &heard.launches {
+                recording.launch_words(l.kernel, l.params.clone(), &l.args, l.label.clone())?;
+            }
+            Ok(recording)
+        };
+        let steps = heard.iter().map(again).collect::<Result<Vec<_>>>()?;
+        let state = |step: &Recording| {
+            let last = step.launches().last()?;
+            let slot = last.kernel.bindings().iter().position(|b| b.name == "state")?;
+            Some(last.args[slot])
+        };
+        let states: Vec<Tensor> = steps.iter().filter_map(state).collect();
+        if steps.is_empty() || states.len() != steps.len() {
+            return Err(Error::internal("a round ran no training step that could be told"));
+        }
+        Ok(Lab { federation, steps, states, first })
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        reset(self.federation.engine(), &self.states)
+    }
+
+    /// Distinct launches of all chunks' steps, each alone, with their number.
+    fn classes(&self) -> Vec<(Launch, Recording, usize)> {
+        let mut classes: Vec<(Launch, Recording, usize)> = Vec::new();
+        for launch in self.steps.iter().flat_map(Recording::launches) {
+            let same = |c: &&mut (Launch, Recording, usize)| {
+                c.0.kernel.name() == launch.kernel.name() && c.0.params == launch.params
+            };
+            if let Some(class) = classes.iter_mut().find(same) {
+                class.2 += 1;
+                continue;
+            }
+            let mut recording = Recording::new();
+            let Launch { kernel, params, args, label } = launch.clone();
+            // It was recorded once already, so it is not refused.
+            if recording.launch_words(kernel, params, &args, label).is_ok() {
+                classes.push((launch.clone(), recording, 1));
+            }
+        }
+        classes
+    }
+
+    /// Samples of whole steps: in a row by the host's clock, and alone by the device's.
+    fn time(&mut self, budget: &Budget) -> Result<(Vec<f64>, Vec<f64>)> {
+        let (steps, states) = (&self.steps, &self.states);
+        let engine = self.federation.engine();
+        let in_a_row = |engine: &mut dyn Engine, times: u32| -> Result<f64> {
+            reset(engine, states)?;
+            engine.finish()?;
+            let start = Instant::now();
+            for step in steps {
+                engine.run(step, times)?;
+            }
+            engine.finish()?;
+            Ok(start.elapsed().as_secs_f64() / f64::from(times))
+        };
+        let once = in_a_row(engine, 1)?;
+        // A round is many steps in a row: a sample is a dozen, or what a tenth of the budget holds.
+        let times = (budget.seconds / 10.0 / once.max(1e-9)).clamp(1.0, 12.0) as u32;
+        let (start, mut wall) = (Instant::now(), Vec::new());
+        while wall.len() < budget.max {
+            let (spent, n) = (start.elapsed().as_secs_f64(), wall.len());
+            if spent >= 2.0 * budget.seconds && n >= budget.min || spent >= 20.0 * budget.seconds && n >= 3 {
+                break;
+            }
+            wall.push(in_a_row(engine, times)?);
+        }
+        let mut device: Vec<f64> = Vec::new();
+        for step in steps {
+            let single = Budget { most: 1, ..*budget };
+            let timing: Timing = measure(engine, step, &single, &mut |engine| reset(engine, states))?;
+            device = match device.is_empty() {
+                true => timing.device,
+                false => device.iter().zip(&timing.device).map(|(a, b)| a + b).collect(),
+            };
+            if device.is_empty() {
+                break;
+            }
+        }
+        Ok((wall, device))
+    }
+
+    fn class(
+        &mut self,
+        launch: &Launch,
+        recording: &Recording,
+        count: usize,
+        budget: &Budget,
+        ceilings: Option<&Ceilings>,
+    ) -> Result<Class> {
+        let states = &self.states;
+        let engine = self.federation.engine();
+        let timing = measure(engine, recording, budget, &mut |engine| reset(engine, states))?;
+        engine.forget(recording);
+        let cost: Cost = launch.kernel.cost(&launch.params);
+        Ok(Class {
+            kernel: launch.kernel.name().into(),
+            label: launch.label.clone(),
+            count,
+            seconds: timing.summary()?.median,
+            flops: cost.flops,
+            bytes: cost.bytes,
+            floor: ceilings.map(|c| c.floor(cost)),
+        })
+    }
+}
+
+/// The first step of the first round again: later ones would leave the tables.
+fn reset(engine: &mut dyn Engine, states: &[Tensor]) -> Result<()> {
+    states.iter().try_for_each(|state| engine.write(*state, &[0; 4]))
+}
+
+/// A federated round.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoundReport {
+    /// The problem.
+    pub workload: Workload,
+    /// Steps of a round.
+    pub steps: u32,
+    /// Seconds of the first round, compilation included.
+    pub first: f64,
+    /// Seconds of rounds after it.
+    pub wall: Vec<f64>,
+    /// Seconds of the training steps of one round, the device waited for after each recording.
+    pub training: f64,
+    /// Seconds of all recordings of that round.
+    pub recordings: f64,
+}
+
+impl RoundReport {
+    /// Names the measurement.
+    pub fn name(&self) -> String {
+        format!("round of {} steps: {}", self.steps, self.workload)
+    }
+
+    /// Real images that all clients see in a second.
+    pub fn images_per_second(&self) -> Option<f64> {
+        let Workload { batch, clients, .. } = self.workload;
+        Some(f64::from(batch) * f64::from(clients) * f64::from(self.steps) / Summary::of(&self.wall)?.median)
+    }
+
+    /// Measures rounds of `steps` steps.
+    ///
+    /// # Errors
+    /// When the device fails or is too small.
+    pub fn measure(workload: Workload, engine: Box<dyn Engine>, steps: u32, budget: &Budget) -> Result<RoundReport> {
+        let (tap, ear) = Tap::new(engine);
+        let mut federation = workload.federation(Box::new(tap), steps)?;
+        federation.engine().finish()?;
+        let mut round = || -> Result<f64> {
+            let start = Instant::now();
+            federation.run_round()?;
+            federation.engine().finish()?;
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let first = round()?;
+        let (start, mut wall) = (Instant::now(), Vec::new());
+        while wall.len() < budget.max {
+            let (spent, n) = (start.elapsed().as_secs_f64(), wall.len());
+            if spent >= 2.0 * budget.seconds && n >= budget.min || spent >= 20.0 * budget.seconds && n >= 3 {
+                break;
+            }
+            wall.push(round()?);
+        }
+        ear.time_each(true);
+        round()?;
+        let heard = ear.heard();
+        let training = heard.iter().filter(|h| h.is_step()).map(|h| h.seconds).sum();
+        let recordings = heard.iter().map(|h| h.seconds).sum();
+        Ok(RoundReport { workload, steps, first, wall, training, recordings })
+    }
+}

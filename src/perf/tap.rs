@@ -1,0 +1,186 @@
+//! Engines that listen: what a federation runs, without anybody changing how it records.
+
+use crate::Result;
+use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// An engine without memory: it takes every launch, computes nothing and reads zeros. What is recorded over it has the shapes
+/// of real training at any size.
+#[derive(Debug)]
+pub struct Paper {
+    buffers: u32,
+    traffic: Traffic,
+    descriptor: Descriptor,
+}
+
+impl Default for Paper {
+    fn default() -> Self {
+        let word = |w: &str| w.to_string();
+        let descriptor = Descriptor {
+            engine: word("paper"),
+            adapter: word("none"),
+            backend: word("-"),
+            device_type: word("-"),
+            driver: word("-"),
+            variant: word("-"),
+        };
+        Paper { buffers: 0, traffic: Traffic::default(), descriptor }
+    }
+}
+
+impl Engine for Paper {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+    fn alloc(&mut self, _label: &str, words: usize) -> Result<Tensor> {
+        self.buffers += 1;
+        Ok(Tensor { buffer: BufferId(self.buffers - 1), offset: 0, words })
+    }
+    fn write(&mut self, _to: Tensor, _words: &[u32]) -> Result<()> {
+        Ok(())
+    }
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.traffic.add(purpose, 0);
+        Ok(vec![0; from.words])
+    }
+    fn run(&mut self, _recording: &Recording, _times: u32) -> Result<()> {
+        Ok(())
+    }
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+    fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+    fn max_binding_words(&self) -> usize {
+        usize::MAX
+    }
+}
+
+/// A recording as it was run.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// [`Recording::id`].
+    pub id: u64,
+    /// Its launches.
+    pub launches: Vec<Launch>,
+    /// Executions so far.
+    pub times: u64,
+    /// Seconds that they took, where the tap waits for each.
+    pub seconds: f64,
+}
+
+impl Heard {
+    /// True of a training step: it books its losses.
+    pub fn is_step(&self) -> bool {
+        self.launches.last().is_some_and(|l| l.kernel.name() == "step_advance")
+    }
+}
+
+/// What a tap heard.
+#[derive(Debug, Default)]
+struct Notes {
+    heard: Vec<Heard>,
+    once: bool,
+    waits: bool,
+}
+
+/// A handle on a tap whose engine was given away.
+#[derive(Clone, Debug, Default)]
+pub struct Ear(Arc<Mutex<Notes>>);
+
+impl Ear {
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every recording so far, in the order in which each ran first.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.notes().heard.clone()
+    }
+
+    /// Forgets executions and seconds, and from now on waits for each recording and times it, or not.
+    pub fn time_each(&self, waits: bool) {
+        let mut notes = self.notes();
+        notes.waits = waits;
+        notes.heard.iter_mut().for_each(|h| (h.times, h.seconds) = (0, 0.0));
+    }
+
+    /// From now on every recording that is run many times in a row is run once only, or not.
+    pub fn run_once(&self, once: bool) {
+        self.notes().once = once;
+    }
+}
+
+/// An engine around an engine that keeps what it runs.
+pub struct Tap {
+    inner: Box<dyn Engine>,
+    ear: Ear,
+}
+
+impl Tap {
+    /// Listens to `inner`.
+    pub fn new(inner: Box<dyn Engine>) -> (Tap, Ear) {
+        let ear = Ear::default();
+        (Tap { inner, ear: ear.clone() }, ear)
+    }
+}
+
+impl Engine for Tap {
+    fn descriptor(&self) -> &Descriptor {
+        self.inner.descriptor()
+    }
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+        self.inner.alloc(label, words)
+    }
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+        self.inner.write(to, words)
+    }
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.inner.read(from, purpose)
+    }
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        let (once, waits) = {
+            let notes = self.ear.notes();
+            (notes.once, notes.waits)
+        };
+        let times = if once { times.min(1) } else { times };
+        if waits {
+            self.inner.finish()?;
+        }
+        let start = Instant::now();
+        self.inner.run(recording, times)?;
+        if waits {
+            self.inner.finish()?;
+        }
+        let seconds = if waits { start.elapsed().as_secs_f64() } else { 0.0 };
+        let mut notes = self.ear.notes();
+        match notes.heard.iter_mut().find(|h| h.id == recording.id()) {
+            Some(heard) => (heard.times, heard.seconds) = (heard.times + u64::from(times), heard.seconds + seconds),
+            None => {
+                let (id, launches) = (recording.id(), recording.launches().to_vec());
+                notes.heard.push(Heard { id, launches, times: times.into(), seconds });
+            }
+        }
+        Ok(())
+    }
+    fn timed(&mut self, recording: &Recording, times: u32) -> Result<Timed> {
+        self.inner.timed(recording, times)
+    }
+    fn finish(&mut self) -> Result<()> {
+        self.inner.finish()
+    }
+    fn traffic(&self) -> &Traffic {
+        self.inner.traffic()
+    }
+    fn max_binding_words(&self) -> usize {
+        self.inner.max_binding_words()
+    }
+    fn allocated_bytes(&self) -> u64 {
+        self.inner.allocated_bytes()
+    }
+    fn forget(&mut self, recording: &Recording) {
+        self.inner.forget(recording);
+    }
+}

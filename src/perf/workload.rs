@@ -1,0 +1,209 @@
+//! Training problems, and the launches that they are made of.
+
+use super::tap::{Heard, Paper, Tap};
+use crate::exec::Engine;
+use crate::fed::attack::{Pattern, Place, Range, Trigger};
+use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
+use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, Patch, Settings, Weights};
+use crate::kernels::{Cost, Kernel};
+use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How the networks are trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Binary cross entropy, batch norm, Adam.
+    #[default]
+    Bce,
+    /// Wasserstein distance with gradient penalty, instance norm, one critic step a generator step, Adam.
+    WganGp,
+}
+
+/// A federation's sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Side of an image in pixels.
+    pub image_size: u32,
+    /// Channels of an image.
+    pub channels: u32,
+    /// Channels of the narrowest level.
+    pub width: u32,
+    /// Length of the generator's input.
+    pub latent: u32,
+    /// Images of a step and client.
+    pub batch: u32,
+    /// Clients, all trained at once.
+    pub clients: u32,
+    /// Training.
+    pub loss: Loss,
+}
+
+/// The named problems, at one client.
+pub const NAMED: [(&str, Workload); 3] = [
+    ("w1", rgb(32, 32, 64)), // small enough for any machine
+    ("w2", rgb(64, 64, 100)),
+    ("w3", rgb(256, 64, 100)),
+];
+
+const fn rgb(image_size: u32, width: u32, latent: u32) -> Workload {
+    Workload { image_size, channels: 3, width, latent, batch: 32, clients: 1, loss: Loss::Bce }
+}
+
+impl std::fmt::Display for Workload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Workload { image_size: s, channels, width, latent, batch, clients, loss } = self;
+        let loss = if *loss == Loss::Bce { "bce" } else { "wgan-gp" };
+        write!(f, "{s}x{s}x{channels}, width {width}, latent {latent}, batch {batch}, {clients} clients, {loss}")
+    }
+}
+
+/// A launch that training makes, and how often.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// The row.
+    pub kernel: &'static dyn Kernel,
+    /// Its parameters.
+    pub params: Vec<u32>,
+    /// The first launch of this shape.
+    pub label: String,
+    /// Launches of this shape in a step (in a round, where a step has none).
+    pub count: usize,
+}
+
+impl Shape {
+    /// Work of one launch.
+    pub fn cost(&self) -> Cost {
+        self.kernel.cost(&self.params)
+    }
+}
+
+impl Workload {
+    /// The problem of that name, in any case.
+    ///
+    /// # Errors
+    /// Lists the names.
+    pub fn named(name: &str) -> Result<Workload> {
+        let found = NAMED.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, w)| *w);
+        found.ok_or_else(|| {
+            let all: Vec<String> = NAMED.iter().map(|(name, w)| format!("{name} ({w})")).collect();
+            Error::input(format!("no workload `{name}`; there are: {}", all.join("; ")))
+        })
+    }
+
+    /// Refuses sizes of zero and those that [`Gan`] refuses.
+    ///
+    /// # Errors
+    /// Names the size.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("batch", self.batch), ("clients", self.clients)] {
+            if !(1..=4096).contains(&value) {
+                return Err(Error::input(format!("--{name} {value}: must be within 1 to 4096")));
+            }
+        }
+        self.gan().map(|_| ())
+    }
+
+    fn gan(&self) -> Result<Gan> {
+        let Workload { image_size, channels, width, latent, .. } = *self;
+        let training = match self.loss {
+            Loss::Bce => Training::default(),
+            Loss::WganGp => Training {
+                norm: Norm::Instance,
+                objective: Objective::WganGp { lambda: 10.0, n_critic: 1, interpolation: Interpolation::Uniform },
+                optimiser: Optimiser::Adam,
+            },
+        };
+        Gan::with(Architecture { image_size, channels, width, latent }, 0.5, 0.999, 1e-8, training)
+    }
+
+    /// An honest federation of these sizes on `engine`, `steps` steps a round, whose clients share random images. What it
+    /// records is what `fedgan run` records for such a plan.
+    ///
+    /// # Errors
+    /// As [`Federation::new`].
+    pub fn federation(&self, engine: Box<dyn Engine>, steps: u32) -> Result<Federation> {
+        self.build(engine, self.gan()?, self.settings(steps))
+    }
+
+    fn settings(&self, steps: u32) -> Settings {
+        Settings {
+            seed: 1,
+            batch: self.batch,
+            lr: 2e-4,
+            local: Local::Steps(steps),
+            aggregate: Aggregate::Generator,
+            weights: Weights::Equal,
+            clients_per_launch: None,
+            attack: Patch {
+                malicious: Vec::new(),
+                trigger: Trigger::Pattern(Pattern::Checker),
+                side: 2,
+                margin: 1,
+                place: Place::BottomRight,
+                fraction: 1.0,
+                opacity: 1.0,
+                range: Range::Scaled,
+                start_round: 0,
+                scale: 1.0,
+            },
+            report: LossReport::True,
+            detector: Detector::None {},
+        }
+    }
+
+    fn build(&self, engine: Box<dyn Engine>, gan: Gan, settings: Settings) -> Result<Federation> {
+        let images: Vec<u32> = (0..self.batch).collect();
+        let bytes = self.batch as usize * gan.arch.image() as usize;
+        let pixels: Vec<u8> =
+            (0..bytes.next_multiple_of(4) as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let holdings = vec![images; self.clients as usize];
+        Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings })
+    }
+
+    /// The distinct launches of a training step, and of the rest of a round: of this problem, of the same with an attack,
+    /// a detector and both networks averaged, and of WGAN-GP with RMSprop. Heaviest first; a shape is listed with the first
+    /// of them that has it.
+    ///
+    /// # Errors
+    /// When a size is refused.
+    pub fn shapes(&self) -> Result<Vec<Shape>> {
+        let mut shapes: Vec<Shape> = Vec::new();
+        let own = self.gan()?;
+        let mut wgan = Workload { loss: Loss::WganGp, ..*self }.gan()?;
+        wgan.training.optimiser = Optimiser::RmsProp { lr: 5e-5, alpha: 0.99 };
+        for (gan, attacked) in [(own.clone(), false), (own, true), (wgan, false)] {
+            let mut seen: Vec<Shape> = Vec::new();
+            for launch in self.on_paper(gan, attacked)?.into_iter().flat_map(|h| h.launches) {
+                match seen.iter_mut().find(|s| s.kernel.name() == launch.kernel.name() && s.params == launch.params) {
+                    Some(shape) => shape.count += 1,
+                    None => {
+                        seen.push(Shape { kernel: launch.kernel, params: launch.params, label: launch.label, count: 1 })
+                    }
+                }
+            }
+            let known = |s: &Shape| shapes.iter().any(|o| o.kernel.name() == s.kernel.name() && o.params == s.params);
+            seen.retain(|s| !known(s));
+            shapes.extend(seen);
+        }
+        let weight = |s: &Shape| s.cost().flops + s.cost().bytes;
+        shapes.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+        Ok(shapes)
+    }
+
+    /// What a round runs, on paper.
+    fn on_paper(&self, gan: Gan, attacked: bool) -> Result<Vec<Heard>> {
+        let (tap, ear) = Tap::new(Box::new(Paper::default()));
+        let mut settings = self.settings(1);
+        if attacked {
+            settings.attack = Patch { malicious: vec![0], scale: 2.0, ..settings.attack };
+            settings.aggregate = Aggregate::Both;
+            if self.clients >= MIN_CLIENTS {
+                settings.detector = Detector::IsolationForest(IsolationForest::default());
+            }
+        }
+        self.build(Box::new(tap), gan, settings)?.run_round()?;
+        Ok(ear.heard())
+    }
+}
