@@ -1,10 +1,11 @@
-//! What a device reaches at most, measured first and in the same session: bandwidth of copies by their size, multiply-adds,
+//! What a device reaches at most, measured first and in the same session: bandwidth by size, multiply-adds,
 //! the cost of a dispatch that does nothing.
 
 use super::fma::{FmaPeak, FmaPeakParams};
 use super::measure::{Budget, measure};
 use super::problem::Bench;
 use super::stats::Summary;
+use super::stream::{BLOCK, StreamPeak, StreamPeakParams};
 use crate::exec::cpu::peak;
 use crate::exec::{Launch, Purpose};
 use crate::kernels::util::copy::CopyParams;
@@ -19,13 +20,22 @@ const COPIES: [u32; 4] = [1 << 17, 1 << 20, 1 << 22, 1 << 25];
 /// Dispatches in the sample that prices a further one.
 const DISPATCHES: u32 = 200;
 
-/// Bandwidth of copies of one size.
+/// Bandwidth at one size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Copied {
-    /// Bytes read and written by one.
+    /// Bytes read and written by a copy.
     pub bytes: f64,
-    /// Bytes read and written a second, median.
-    pub rate: f64,
+    /// Bytes read and written a second by the best copy: the `copy` kernel, or on GPUs a probe with more in flight.
+    pub copy: f64,
+    /// Bytes read a second, on GPUs.
+    pub read: Option<f64>,
+}
+
+impl Copied {
+    /// Bytes a second at most.
+    pub fn rate(&self) -> f64 {
+        self.read.unwrap_or(0.0).max(self.copy)
+    }
 }
 
 /// The ceilings of a device.
@@ -65,7 +75,7 @@ impl Ceilings {
         for words in COPIES {
             // An operand at the binding limit is the largest that there is.
             let most = u32::try_from(bench.engine.max_binding_words()).unwrap_or(u32::MAX);
-            let copied = copied(bench, words.min(most / 64 * 64), &budget)?;
+            let copied = copied(bench, words.min(most / BLOCK * BLOCK), &budget)?;
             copies.push(copied);
         }
         let (flops, flops_by) = match bench.engine.descriptor().engine.as_str() {
@@ -77,14 +87,14 @@ impl Ceilings {
 
     /// Bytes a second beyond all caches; 0 where nothing was measured.
     pub fn memory(&self) -> f64 {
-        self.copies.last().map_or(0.0, |c| c.rate)
+        self.copies.last().map_or(0.0, Copied::rate)
     }
 
     /// Bytes a second for a launch that moves `bytes`: the best of all copies of about that size or larger, as small
     /// operands stay in caches from one execution to the next.
     pub fn bandwidth(&self, bytes: f64) -> f64 {
         let below = self.copies.iter().rposition(|c| c.bytes <= bytes).unwrap_or(0);
-        self.copies.iter().skip(below).map(|c| c.rate).fold(0.0, f64::max)
+        self.copies.iter().skip(below).map(Copied::rate).fold(0.0, f64::max)
     }
 
     /// Seconds that a launch of this cost needs at least, and what limits it.
@@ -99,12 +109,21 @@ fn row(name: &str) -> Result<&'static dyn Kernel> {
 }
 
 fn copied(bench: &mut Bench, n: u32, budget: &Budget) -> Result<Copied> {
-    let (kernel, params) = (row("copy")?, CopyParams { clients: 1, n, x_stride: n, y_stride: n }.words());
-    let recording = bench.record(kernel, &params, "copy for the ceiling")?;
-    let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
-    bench.engine.forget(&recording);
-    let bytes = kernel.cost(&params).bytes;
-    Ok(Copied { bytes, rate: bytes / timing.summary()?.median })
+    let gpu = bench.engine.descriptor().engine == "gpu";
+    let mut rate = |kernel: &'static dyn Kernel, params: Vec<u32>| -> Result<f64> {
+        let recording = bench.record(kernel, &params, "bandwidth")?;
+        let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
+        bench.engine.forget(&recording);
+        Ok(kernel.cost(&params).bytes / timing.summary()?.median)
+    };
+    let bytes = 8.0 * f64::from(n);
+    let copy = rate(row("copy")?, CopyParams { clients: 1, n, x_stride: n, y_stride: n }.words())?;
+    if !gpu {
+        return Ok(Copied { bytes, copy, read: None });
+    }
+    let probe = |reads| StreamPeakParams { n, groups: (n / BLOCK).min(4096), reads }.words();
+    let copy = copy.max(rate(&StreamPeak, probe(0))?);
+    Ok(Copied { bytes, copy, read: Some(rate(&StreamPeak, probe(1))?) })
 }
 
 /// One fill of one element, alone and many times in a pass; by the host's clock, which is what submitting costs.
@@ -156,7 +175,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::perf) fn ceilings() -> Ceilings {
-        let copy = |bytes, rate| Copied { bytes, rate };
+        let copy = |bytes, copy| Copied { bytes, copy, read: None };
         Ceilings {
             copies: vec![copy(1e6, 5e9), copy(1e7, 2e10), copy(1e9, 1e10)],
             flops: 1e11,
@@ -183,7 +202,7 @@ pub(super) mod tests {
             let p = FmaPeakParams { groups: 3, turns: 8, scale: 0.5, shift: 0.25 };
             let (submit, dispatch) = dispatches(&mut bench, &Budget { min: 3, ..Budget::of(0.0) }).unwrap();
             assert!(submit > 0.0 && dispatch >= 0.0);
-            assert!(copied(&mut bench, 4096, &Budget::of(0.0)).unwrap().rate > 0.0);
+            assert!(copied(&mut bench, 4096, &Budget::of(0.0)).unwrap().rate() > 0.0);
             if request == "gpu" {
                 let recording = bench.record(&FmaPeak, &p.words(), "probe").unwrap();
                 bench.engine.run(&recording, 1).unwrap();

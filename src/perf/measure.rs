@@ -179,7 +179,15 @@ pub fn verify(
             .collect()
     };
     let before = read(engine, true)?;
-    let first = engine.timed(recording, 1)?.wall;
+    // An engine that panics is one that fails.
+    let run = std::panic::AssertUnwindSafe(|| engine.timed(recording, 1));
+    let first = match std::panic::catch_unwind(run) {
+        Ok(timed) => timed?.wall,
+        Err(_) => {
+            let failure = Some("the engine panicked".to_string());
+            return Ok((Judgement { failure, ..Judgement::default() }, 0.0));
+        }
+    };
     let after = read(engine, false)?;
     let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
     let after: Vec<&[u32]> = after.iter().map(Vec::as_slice).collect();

@@ -11,6 +11,7 @@ pub mod problem;
 pub mod row;
 pub mod stats;
 pub mod step;
+mod stream;
 pub mod tap;
 pub mod workload;
 

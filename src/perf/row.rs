@@ -6,9 +6,12 @@ use super::problem::Bench;
 use super::stats::{Comparison, Summary};
 use super::step::{RoundReport, StepReport};
 use crate::Result;
-use crate::exec::Descriptor;
+use crate::exec::{Descriptor, Purpose};
 use crate::kernels::{Class, Kernel};
 use serde::{Deserialize, Serialize};
+
+/// [`Row::origin`] of a problem that was typed.
+pub const GIVEN: &str = "given";
 
 /// Version of [`Document`]; documents of another are not compared.
 pub const SCHEMA: u32 = 1;
@@ -180,6 +183,15 @@ impl Row {
             Err(error) => return Err(error),
         };
         let engine = bench.engine.as_mut();
+        if self.origin == GIVEN {
+            let args = &recording.launches()[0].args;
+            let before: Vec<Vec<u32>> = args.iter().map(|a| engine.read(*a, Purpose::Check)).collect::<Result<_>>()?;
+            let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
+            // What a user types may pass the shape rule and still not fit the tables in the row's inputs.
+            judge(&recording.launches()[0], &before, &before).map_err(|e| {
+                crate::Error::input(format!("{}: parameters that the row's inputs do not fit: {e}", self.shape))
+            })?;
+        }
         let (judgement, first) = verify(engine, &recording.launches()[0], &recording, judge)?;
         self.outcome = match &judgement.failure {
             Some(why) => Outcome::Wrong { why: why.clone() },

@@ -21,6 +21,9 @@ pub enum Loss {
     WganGp,
 }
 
+/// Steps of a round on paper: tables of steps are then long enough for the steps that the rows' inputs name.
+const PAPER_STEPS: u32 = 16;
+
 /// A federation's sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
@@ -195,7 +198,7 @@ impl Workload {
     /// What a round runs, on paper.
     fn on_paper(&self, gan: Gan, attacked: bool) -> Result<Vec<Heard>> {
         let (tap, ear) = Tap::new(Box::new(Paper::default()));
-        let mut settings = self.settings(1);
+        let mut settings = self.settings(PAPER_STEPS);
         if attacked {
             settings.attack = Patch { malicious: vec![0], scale: 2.0, ..settings.attack };
             settings.aggregate = Aggregate::Both;

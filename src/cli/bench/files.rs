@@ -2,7 +2,7 @@
 
 use super::BenchArgs;
 use crate::perf::baseline::{self, Change};
-use crate::perf::ceilings::Bound;
+use crate::perf::ceilings::{Bound, Copied};
 use crate::perf::row::Document;
 use crate::report::{picture, roofline};
 use crate::{Error, Result};
@@ -102,7 +102,7 @@ fn draw(path: &Path, document: &Document) -> Result<()> {
     let lines = roofline::Lines {
         flops: ceilings.flops,
         memory: ceilings.memory(),
-        caches: ceilings.copies.iter().map(|c| c.rate).fold(0.0, f64::max),
+        caches: ceilings.copies.iter().map(Copied::rate).fold(0.0, f64::max),
     };
     let points: Vec<roofline::Point> = points.chain(parts).collect();
     let title = format!("{} ({}, {})", document.device.adapter, document.device.engine, document.device.driver);

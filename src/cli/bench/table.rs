@@ -44,10 +44,17 @@ pub(super) fn ceilings(ceilings: Option<&Ceilings>) -> String {
     let Some(c) = ceilings else {
         return "ceilings: none for the reference engine, which is not meant to be fast\n\n".into();
     };
-    let copies: Vec<String> =
-        c.copies.iter().map(|c| format!("{:.1} ({:.0} MB)", c.rate / 1e9, c.bytes / 1e6)).collect();
+    let copies: Vec<String> = c
+        .copies
+        .iter()
+        .map(|c| {
+            let read = c.read.map_or(String::new(), |r| format!(" and {:.1}", r / 1e9));
+            format!("{:.1}{read} at {:.0} MB", c.copy / 1e9, c.bytes / 1e6)
+        })
+        .collect();
+    let reads = if c.copies.iter().any(|c| c.read.is_some()) { " copied and GB/s read" } else { " copied" };
     format!(
-        "ceilings: copy GB/s read and written: {}\n  {:.1} GFLOP/s ({}); a dispatch {} with submission and wait, {} each further\n\n",
+        "ceilings: GB/s{reads}: {}\n  {:.1} GFLOP/s ({}); a dispatch {} with submission and wait, {} each further\n\n",
         copies.join(", "),
         c.flops / 1e9,
         c.flops_by,
@@ -182,7 +189,8 @@ pub(super) fn step(step: &StepReport) -> String {
     let all = step.parts();
     let mut line = |name: &str, launches: usize, s: f64, flops: f64, bytes: f64, floor: f64| {
         let (share, ceiling) = (100.0 * s / parts, 100.0 * floor / s);
-        let ceiling = if step.overhead.is_some() { format!("{ceiling:.0}%") } else { "-".into() };
+        let fault = if ceiling < 100.5 { "" } else { "!" };
+        let ceiling = if step.overhead.is_some() { format!("{ceiling:.0}%{fault}") } else { "-".into() };
         let (gf, gb) = (rate(flops / s), rate(bytes / s));
         let _ = writeln!(out, "  {name:31} {launches:>8} {:>9} {share:>5.1}% {gf:>8} {gb:>8} {ceiling:>7}", time(s));
     };
@@ -246,6 +254,7 @@ pub(super) fn summary(document: &Document) -> String {
         let _ = writeln!(out, "{} rows, {} {clock}; {skipped} not run", rows.len(), timed().count());
     }
     let faults = timed().filter(|t| t.roofline.is_some_and(|r| r.fault)).count();
+    let faults = faults + document.steps.iter().flat_map(|s| s.parts()).filter(|p| p.floor > 1.005 * p.seconds).count();
     if faults > 0 {
         let _ = writeln!(
             out,

@@ -6,6 +6,7 @@ use crate::check::{Repro, Style, repro};
 use crate::cli::validate::{Replacement, read_shader};
 use crate::kernels::{CATALOGUE, Class, Cost, Kernel};
 use crate::perf::Workload;
+use crate::perf::row::GIVEN;
 use crate::{Error, Result};
 
 /// A launch to be timed.
@@ -184,7 +185,7 @@ fn kernel(name: &str) -> Result<&'static dyn Kernel> {
 
 fn given(text: &str) -> Result<Problem> {
     let Repro { kernel, params, .. } = Repro::parse(text)?;
-    Ok(Problem { kernel, params, origin: "given".into() })
+    Ok(Problem { kernel, params, origin: GIVEN.into() })
 }
 
 /// The launches of `workloads`, at most `most` a kernel and workload, heaviest first; of kernels that training does not

@@ -1,0 +1,104 @@
+//! The probe of a GPU's bandwidth: a row outside the catalogue, for timing alone.
+
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params};
+
+/// Words of a block, which one workgroup moves.
+pub(super) const BLOCK: u32 = 2048;
+
+crate::params! {
+    /// Parameters of [`StreamPeak`].
+    pub struct StreamPeakParams {
+        /// Words, a multiple of 2048.
+        n: u32 in Multiple(2048),
+        /// Workgroups.
+        groups: u32 in Count,
+        /// 1: words are read and summed; 0: they are copied.
+        reads: u32 in Range(0, 1),
+    }
+}
+
+/// Copies or reads words, many at a time.
+pub(super) struct StreamPeak;
+
+impl Kernel for StreamPeak {
+    fn name(&self) -> &'static str {
+        "stream_peak"
+    }
+    fn family(&self) -> &'static str {
+        "perf"
+    }
+    fn formula(&self) -> &'static str {
+        "y = x, or y = sum(x)"
+    }
+    fn fields(&self) -> &'static [Field] {
+        StreamPeakParams::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        const { &[Binding::read("x", "[n]"), Binding::write("y", "[n], or [256 groups] sums")] }
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        let p = StreamPeakParams::from_words(words);
+        if p.n == 0 || !p.n.is_multiple_of(BLOCK) {
+            return Err(format!("{} words: must be a multiple of {BLOCK}", p.n));
+        }
+        Ok(vec![p.n as usize, if p.reads == 1 { 256 * p.groups as usize } else { p.n as usize }])
+    }
+    fn build(&self, words: &[u32], _class: Class) -> Build {
+        let p = StreamPeakParams::from_words(words);
+        Build { file: "perf/stream_peak.wgsl", consts: vec![("READS", p.reads)], grid: [p.groups, 1, 1] }
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        let p = StreamPeakParams::from_words(words);
+        let n = f64::from(p.n);
+        match p.reads {
+            1 => Cost { flops: n, bytes: 4.0 * n + 1024.0 * f64::from(p.groups) },
+            _ => Cost { flops: 0.0, bytes: 8.0 * n },
+        }
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let p = StreamPeakParams::from_words(words);
+        if p.reads != 1 {
+            return Some(Eval::exact(inputs.f(0, index)));
+        }
+        let (group, within) = (index / 256, index % 256);
+        let blocks = (group..(p.n / BLOCK) as usize).step_by(p.groups as usize);
+        let words = blocks.flat_map(|b| (0..8).map(move |i| b * BLOCK as usize + 256 * i + within));
+        let terms: Vec<f64> = words.map(|at| inputs.f(0, at)).collect();
+        let bound = crate::kernels::gamma(terms.len()) * terms.iter().map(|t| t.abs()).sum::<f64>();
+        Some(Eval::within(terms.iter().sum(), bound))
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        [0, 1].map(|reads| StreamPeakParams { n: 5 * BLOCK, groups: 2, reads }.words()).to_vec()
+    }
+    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+        vec![Fill::NORMAL, Fill::Nan]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Purpose;
+    use crate::gpu::GpuOptions;
+    use crate::perf::Bench;
+
+    /// Every element of both cases on a GPU.
+    #[test]
+    fn the_shader_moves_and_sums_every_word() {
+        let (engine, _) = crate::gpu::open("gpu", GpuOptions::default()).unwrap();
+        let mut bench = Bench::new(engine);
+        for params in StreamPeak.cases() {
+            let recording = bench.record(&StreamPeak, &params, "stream").unwrap();
+            bench.engine.run(&recording, 1).unwrap();
+            let args = recording.launches()[0].args.clone();
+            let words: Vec<Vec<u32>> =
+                args.iter().map(|arg| bench.engine.read(*arg, Purpose::Check).unwrap()).collect();
+            let inputs = Inputs(vec![&words[0], &[]]);
+            for (i, word) in words[1].iter().enumerate() {
+                let expected = StreamPeak.at(&params, &inputs, 1, i).unwrap();
+                let err = (f64::from(f32::from_bits(*word)) - expected.value).abs();
+                assert!(err <= expected.bound, "{params:?}, element {i}: off by {err}");
+            }
+        }
+    }
+}
