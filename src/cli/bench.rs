@@ -12,7 +12,7 @@ use crate::exec::Launch;
 use crate::perf::baseline::{self, Change};
 use crate::perf::row::Row;
 use crate::perf::step::{RoundReport, StepReport};
-use crate::perf::{Bench, Budget, Ceilings, Document, Judgement, Loss, Verdict};
+use crate::perf::{Bench, Budget, Ceilings, Document, Judgement, Loss, Problem, Verdict};
 use crate::{Error, Result};
 use device::Subject;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -192,12 +192,7 @@ fn judged(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Result<Judgem
     })
 }
 
-fn rows(
-    desk: &Desk,
-    subject: &Subject,
-    problems: &[targets::Problem],
-    ceilings: Option<&Ceilings>,
-) -> Result<Vec<Row>> {
+fn rows(desk: &Desk, subject: &Subject, problems: &[Problem], ceilings: Option<&Ceilings>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if problems.is_empty() {
         return Ok(rows);
@@ -207,7 +202,7 @@ fn rows(
     desk.print(layout.header())?;
     for (at, p) in problems.iter().enumerate() {
         desk.say(&format!("{}/{} {} {}", at + 1, problems.len(), p.kernel.name(), p.origin));
-        let row = Row::named(p.kernel, &p.params, p.shape(), p.origin.clone(), subject.variant());
+        let row = Row::named(p.kernel, &p.params, targets::shape(p), p.origin.clone(), subject.variant());
         let row = row.run(&mut bench, p.kernel, &p.params, &judged, &desk.budget, ceilings)?;
         desk.print(layout.row(&row))?;
         rows.push(row);

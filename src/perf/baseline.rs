@@ -155,3 +155,85 @@ pub fn changes(old: &Document, new: &Document) -> Vec<Change> {
 pub fn count(changes: &[Change], verdict: Verdict) -> usize {
     changes.iter().filter(|c| c.comparison.is_some_and(|c| c.verdict == verdict)).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::perf::row::tests::{document, timed};
+
+    #[test]
+    fn a_baseline_comes_back_as_it_was_and_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(&dir.path().join("new"), "before-1.0").unwrap();
+        let saved = document(vec![timed("fill", 1.0, 30)]);
+        save(&path, &saved).unwrap();
+        let text = |d: &Document| serde_json::to_string(d).unwrap();
+        assert_eq!(text(&load(&path).unwrap()), text(&saved));
+        let error = save(&path, &document(Vec::new())).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("exists"), "{error}");
+        assert_eq!(text(&load(&path).unwrap()), text(&saved));
+        let error = load(&file(&dir.path().join("new"), "other").unwrap()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("there are: before-1.0"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_baseline_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        for (text, needle) in [("{", "no JSON"), ("{}", "schema none"), (r#"{"schema": 99}"#, "schema 99")] {
+            std::fs::write(&path, text).unwrap();
+            let error = load(&path).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(needle), "{error}");
+        }
+        for name in ["", "a/b", "..", ".hidden", "a b"] {
+            assert_eq!(file(dir.path(), name).unwrap_err().exit_code(), 2, "{name}");
+        }
+    }
+
+    #[test]
+    fn changes_are_found_by_name() {
+        let old = document(vec![timed("fill", 1.0, 30), timed("copy", 1.0, 30), timed("adam", 1.0, 3)]);
+        let mut new = document(vec![timed("fill", 1.2, 30), timed("copy", 1.0, 30), timed("adam", 1.5, 3)]);
+        new.rows.push(timed("rmsprop", 1.0, 30));
+        let found = changes(&old, &new);
+        let verdicts: Vec<Option<Verdict>> = found.iter().map(|c| c.comparison.map(|c| c.verdict)).collect();
+        let expected = [Some(Verdict::Slower), Some(Verdict::Same), Some(Verdict::Undecided), None];
+        assert_eq!(verdicts, expected);
+        assert_eq!(found[3].note, Some("not in the baseline"));
+        assert_eq!((count(&found, Verdict::Slower), count(&found, Verdict::Faster)), (1, 0));
+        assert_eq!(count(&changes(&new, &old), Verdict::Faster), 1);
+    }
+
+    #[test]
+    fn other_devices_and_drivers_are_refused_with_what_differs() {
+        let old = document(Vec::new());
+        same_device(&old, &old.clone()).unwrap();
+        let mut new = old.clone();
+        new.version = "9.9.9".into();
+        new.device.variant = "tiled".into();
+        same_device(&old, &new).unwrap();
+        new.device.driver = "Mesa 99".into();
+        new.threads = Some(7);
+        let error = same_device(&old, &new).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            text.contains("driver `d` then, `Mesa 99` now") && text.contains("threads") && !text.contains("adapter")
+        );
+    }
+
+    #[test]
+    fn the_folder_follows_the_environment() {
+        let from = |vars: &'static [(&str, &str)], given: Option<&Path>| {
+            folder_from(given, |name| vars.iter().find(|v| v.0 == name).map(|v| PathBuf::from(v.1)))
+        };
+        let home = from(&[("HOME", "/h")], None).unwrap();
+        assert_eq!(home, Path::new("/h/.local/share/fedgan/baselines"));
+        let relative = from(&[("HOME", "/h"), ("XDG_DATA_HOME", "data")], None).unwrap();
+        assert_eq!(relative, home);
+        assert_eq!(from(&[("XDG_DATA_HOME", "/d")], None).unwrap(), Path::new("/d/fedgan/baselines"));
+        assert_eq!(from(&[], Some(Path::new("here"))).unwrap(), Path::new("here"));
+        let error = from(&[], None).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("--baseline-dir"), "{error}");
+    }
+}

@@ -1,5 +1,5 @@
 //! What a device reaches at most, measured first and in the same session: bandwidth by size, multiply-adds,
-//! the cost of a dispatch that does nothing.
+//! the cost of a dispatch that does nothing. The best sample counts: other work on the machine only takes away.
 
 use super::fma::{FmaPeak, FmaPeakParams};
 use super::measure::{Budget, measure};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Words of the copied operands. The largest is far beyond any cache; the smaller ones say what caches give.
-const COPIES: [u32; 4] = [1 << 17, 1 << 20, 1 << 22, 1 << 25];
+const COPIES: [u32; 6] = [1 << 13, 1 << 15, 1 << 17, 1 << 20, 1 << 22, 1 << 25];
 /// Dispatches in the sample that prices a further one.
 const DISPATCHES: u32 = 200;
 
@@ -114,7 +114,7 @@ fn copied(bench: &mut Bench, n: u32, budget: &Budget) -> Result<Copied> {
         let recording = bench.record(kernel, &params, "bandwidth")?;
         let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
         bench.engine.forget(&recording);
-        Ok(kernel.cost(&params).bytes / timing.summary()?.median)
+        Ok(kernel.cost(&params).bytes / timing.summary()?.min)
     };
     let bytes = 8.0 * f64::from(n);
     let copy = rate(row("copy")?, CopyParams { clients: 1, n, x_stride: n, y_stride: n }.words())?;
@@ -156,10 +156,10 @@ fn fma(bench: &mut Bench, budget: &Budget) -> Result<f64> {
     }
     let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
     bench.engine.forget(&recording);
-    Ok(FmaPeak.cost(params).flops / timing.summary()?.median)
+    Ok(FmaPeak.cost(params).flops / timing.summary()?.min)
 }
 
-/// Matrix products on all threads: the best of several takes, as other work on the machine only takes away.
+/// Matrix products on all threads, the best of several takes.
 fn products(seconds: f64) -> (f64, String) {
     let (start, mut best, mut threads) = (Instant::now(), 0.0, 0);
     while best == 0.0 || start.elapsed().as_secs_f64() < seconds {

@@ -193,3 +193,99 @@ pub fn verify(
     let after: Vec<&[u32]> = after.iter().map(Vec::as_slice).collect();
     Ok((judge(launch, &before, &after)?, first))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::{CpuEngine, Descriptor, Tensor, Timed, Traffic};
+    use crate::perf::Bench;
+
+    /// Takes a millisecond an execution and two to submit, by a clock that only moves here.
+    struct Clockwork {
+        inner: CpuEngine,
+        device: bool,
+        executions: u32,
+    }
+
+    impl Engine for Clockwork {
+        fn descriptor(&self) -> &Descriptor {
+            self.inner.descriptor()
+        }
+        fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+            self.inner.alloc(label, words)
+        }
+        fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+            self.inner.write(to, words)
+        }
+        fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+            self.inner.read(from, purpose)
+        }
+        fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+            self.inner.run(recording, times)
+        }
+        fn timed(&mut self, _recording: &Recording, times: u32) -> Result<Timed> {
+            self.executions += times;
+            let seconds = 1e-3 * f64::from(times);
+            Ok(Timed { wall: seconds + 2e-3, device: self.device.then_some(seconds) })
+        }
+        fn finish(&mut self) -> Result<()> {
+            Ok(())
+        }
+        fn traffic(&self) -> &Traffic {
+            self.inner.traffic()
+        }
+        fn max_binding_words(&self) -> usize {
+            self.inner.max_binding_words()
+        }
+    }
+
+    fn clockwork(device: bool) -> (Bench, Recording) {
+        let mut bench = Bench::new(Box::new(Clockwork { inner: CpuEngine::new(), device, executions: 0 }));
+        let fill = crate::kernels::find("fill").unwrap();
+        let recording = bench.record(fill, &[1, 10, 64, 0], "fill").unwrap();
+        (bench, recording)
+    }
+
+    const BUDGET: Budget = Budget { seconds: 0.0, warm_up: 0.0, batch: 1e-2, min: 8, max: 100, most: 1000 };
+
+    #[test]
+    fn executions_are_batched_and_the_devices_clock_counts() {
+        let (mut bench, recording) = clockwork(true);
+        let mut resets = 0;
+        let timing = measure(bench.engine.as_mut(), &recording, &Budget { min: 3, ..BUDGET }, &mut |_| {
+            resets += 1;
+            Ok(())
+        })
+        .unwrap();
+        // One takes 3 ms by the host's clock; four of them 6 ms, 1.5 ms each: seven fill 10 ms.
+        assert_eq!((timing.batch, timing.wall.len(), timing.device.len()), (7, 3, 3));
+        assert_eq!(timing.samples(), (&timing.device[..], Clock::Device));
+        assert!(timing.device.iter().all(|s| (s - 1e-3).abs() < 1e-12) && timing.wall.iter().all(|s| *s > 1.2e-3));
+        assert_eq!(resets, 2 + 3, "before each sample, those of the warm-up included");
+        let (mut bench, recording) = clockwork(false);
+        let timing = measure(bench.engine.as_mut(), &recording, &BUDGET, &mut |_| Ok(())).unwrap();
+        assert_eq!((timing.samples().1, timing.wall.len()), (Clock::Wall, 3), "a spent budget leaves three samples");
+    }
+
+    #[test]
+    fn two_recordings_in_turn_have_as_many_samples() {
+        let ((mut a, first), (mut b, second)) = (clockwork(true), clockwork(false));
+        let timings = in_turn([a.engine.as_mut(), b.engine.as_mut()], [&first, &second], &BUDGET).unwrap();
+        assert!(timings.iter().all(|t| t.wall.len() == 3 && t.batch == 7));
+        assert!(timings.iter().all(|t| t.device.is_empty()), "clocks are not mixed");
+    }
+
+    #[test]
+    fn a_launch_is_judged_by_its_operands_before_and_after() {
+        let mut bench = Bench::new(Box::new(CpuEngine::new()));
+        let copy = crate::kernels::find("copy").unwrap();
+        let recording = bench.record(copy, &[1, 100, 128, 128], "copy").unwrap();
+        let judge = |_: &Launch, before: &[&[u32]], after: &[&[u32]]| {
+            assert!(after[0].is_empty() && before[0].len() == 100);
+            let failure = (before[0] != after[1] || before[1] == after[1]).then(|| "not copied".to_string());
+            Ok(Judgement { elements: 100, percent: 0.0, failure })
+        };
+        let (judged, first) = verify(bench.engine.as_mut(), &recording.launches()[0], &recording, &judge).unwrap();
+        assert!(judged.failure.is_none() && first > 0.0);
+    }
+}

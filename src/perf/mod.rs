@@ -21,4 +21,4 @@ pub use problem::Bench;
 pub use row::{Document, Outcome, Row};
 pub use stats::{Comparison, Summary, Verdict};
 pub use tap::{Paper, Tap};
-pub use workload::{Loss, Shape, Workload};
+pub use workload::{Loss, Problem, Shape, Workload};

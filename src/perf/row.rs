@@ -120,7 +120,7 @@ impl Roofline {
     pub fn of(ceilings: &Ceilings, cost: crate::kernels::Cost, seconds: f64) -> Roofline {
         let (floor, bound) = ceilings.floor(cost);
         let share = floor / seconds;
-        Roofline { floor, bound, share, fault: !(share < 1.005) }
+        Roofline { floor, bound, share, fault: share.is_nan() || share > 1.005 }
     }
 }
 
@@ -301,5 +301,116 @@ fn quoted(text: &str) -> String {
     match text.contains([',', '"', '\n']) {
         true => format!("\"{}\"", text.replace('"', "\"\"").replace('\n', " ")),
         false => text.into(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::kernels::Cost;
+    use crate::perf::ceilings::tests::ceilings;
+
+    /// A row of `n` samples round `seconds`.
+    pub(in crate::perf) fn timed(kernel: &str, seconds: f64, n: usize) -> Row {
+        let wall = (0..n).map(|i| seconds * (1.0 + 0.001 * (i % 5) as f64)).collect();
+        let samples = Timing { batch: 3, wall, device: Vec::new() };
+        let cost = Cost { flops: 1e9, bytes: 1e9 };
+        let judged = Judgement { elements: 7, percent: 12.5, failure: None };
+        let timed = Timed::new(judged, 2.0, samples, cost, Some(&ceilings())).unwrap();
+        Row {
+            kernel: kernel.into(),
+            origin: "w1 a, \"b\"".into(),
+            shape: format!("{kernel}:n=1,m=2"),
+            variant: "direct".into(),
+            shader: "-".into(),
+            flops: cost.flops,
+            bytes: cost.bytes,
+            outcome: Outcome::Timed(Box::new(timed)),
+        }
+    }
+
+    pub(in crate::perf) fn document(rows: Vec<Row>) -> Document {
+        let word = |w: &str| w.to_string();
+        Document {
+            schema: SCHEMA,
+            version: word("1.2.3"),
+            device: Descriptor {
+                engine: word("gpu"),
+                adapter: word("a"),
+                backend: word("Vulkan"),
+                device_type: word("Cpu"),
+                driver: word("d"),
+                variant: word("direct"),
+            },
+            adapter: None,
+            threads: None,
+            checked: Some(true),
+            ceilings: Some(ceilings()),
+            rows,
+            steps: Vec::new(),
+            rounds: Vec::new(),
+            shaders: Vec::new(),
+        }
+    }
+
+    /// Fields of a line, quotes taken away.
+    fn fields(line: &str) -> Vec<String> {
+        let (mut out, mut quoted) = (vec![String::new()], false);
+        let mut chars = line.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '"' if quoted && chars.peek() == Some(&'"') => out.last_mut().unwrap().push(chars.next().unwrap()),
+                '"' => quoted = !quoted,
+                ',' if !quoted => out.push(String::new()),
+                c => out.last_mut().unwrap().push(c),
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn the_csv_has_one_line_a_row_and_every_column() {
+        let mut wrong = timed("copy", 1.0, 4);
+        wrong.outcome = Outcome::Wrong { why: "y[3] is 1, expected 2".into() };
+        let mut large = timed("copy", 1.0, 4);
+        large.outcome = Outcome::Skipped { why: "too large".into() };
+        let text = document(vec![timed("fill", 0.2, 5), wrong, large]).csv();
+        let lines: Vec<Vec<String>> = text.lines().map(fields).collect();
+        assert_eq!(lines.len(), 4);
+        let of = |line: usize, column: &str| {
+            let at = lines[0].iter().position(|c| c == column).unwrap_or_else(|| panic!("no column {column}"));
+            lines[line][at].clone()
+        };
+        assert!(lines.iter().all(|l| l.len() == lines[0].len()), "{lines:?}");
+        assert_eq!(of(1, "origin"), "w1 a, \"b\"");
+        assert_eq!((of(1, "samples"), of(1, "batch"), of(1, "clock")), ("5".into(), "3".into(), "wall".into()));
+        let number = |column| of(1, column).parse::<f64>().unwrap();
+        assert!((number("median_s") - 0.2004).abs() < 1e-9 && (number("bytes_per_s") - 1e9 / 0.2004).abs() < 1.0);
+        assert_eq!((of(1, "bound"), of(1, "fault")), ("memory".into(), "false".into()));
+        assert_eq!((of(2, "outcome"), of(2, "why")), ("wrong".into(), "y[3] is 1, expected 2".into()));
+        assert_eq!(
+            (of(3, "outcome"), of(3, "median_s"), of(3, "bytes")),
+            ("skipped".into(), "".into(), "1000000000".into())
+        );
+    }
+
+    #[test]
+    fn what_is_above_the_ceiling_is_a_fault() {
+        // 1e9 bytes at 1e10 a second need 0.1 s at least.
+        let of = |seconds| Roofline::of(&ceilings(), Cost { flops: 1e9, bytes: 1e9 }, seconds);
+        assert_eq!((of(0.2).share, of(0.2).fault, of(0.2).bound), (0.5, false, Bound::Memory));
+        assert!(!of(0.0999).fault && of(0.09).fault && of(0.0).fault && of(f64::NAN).fault);
+        assert!(timed("fill", 0.05, 5).timed().unwrap().roofline.unwrap().fault);
+    }
+
+    #[test]
+    fn the_json_has_all_samples_and_comes_back() {
+        let document = document(vec![timed("fill", 0.2, 17)]);
+        let value = serde_json::to_value(&document).unwrap();
+        assert_eq!(value["rows"][0]["outcome"], "timed");
+        assert_eq!(value["rows"][0]["samples"]["wall"].as_array().unwrap().len(), 17);
+        assert_eq!((&value["version"], &value["device"]["driver"]), (&"1.2.3".into(), &"d".into()));
+        let back: Document = serde_json::from_value(value.clone()).unwrap();
+        assert_eq!(serde_json::to_value(back).unwrap(), value);
     }
 }

@@ -365,3 +365,72 @@ impl RoundReport {
         Ok(RoundReport { workload, steps, first, wall, training, recordings })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::CpuEngine;
+    use crate::perf::ceilings::tests::ceilings;
+    use crate::perf::measure::Judgement;
+    use crate::perf::workload::Loss;
+
+    const SMALL: Workload =
+        Workload { image_size: 16, channels: 1, width: 2, latent: 3, batch: 2, clients: 2, loss: Loss::Bce };
+    const BUDGET: Budget = Budget { seconds: 0.0, warm_up: 0.0, batch: 0.0, min: 3, max: 5, most: 1 };
+
+    fn measured(workload: Workload, judge: Judge) -> StepReport {
+        let engine = Box::new(CpuEngine::new());
+        StepReport::measure(workload, engine, judge, &BUDGET, Some(&ceilings()), &mut |_| {}).unwrap()
+    }
+
+    #[test]
+    fn the_breakdown_adds_up_to_the_step() {
+        for loss in [Loss::Bce, Loss::WganGp] {
+            let step = measured(Workload { loss, ..SMALL }, &|_, _, _| Ok(Judgement::default()));
+            let sum = |of: &dyn Fn(&Class) -> f64| step.classes.iter().map(|c| c.count as f64 * of(c)).sum::<f64>();
+            assert_eq!(sum(&|_| 1.0), step.launches as f64);
+            assert!(step.launches > 50 && step.classes.len() < step.launches && step.chunks == 1);
+            assert!((sum(&|c| c.flops) / step.flops - 1.0).abs() < 1e-9);
+            assert!((sum(&|c| c.bytes) / step.bytes - 1.0).abs() < 1e-9);
+            let parts = step.parts();
+            let seconds: f64 = parts.iter().map(|p| p.seconds).sum();
+            assert!((seconds / step.parts_seconds() - 1.0).abs() < 1e-9 && step.parts_seconds() > 0.0);
+            assert_eq!(parts.iter().map(|p| p.launches).sum::<usize>(), step.launches);
+            assert!(parts.windows(2).all(|w| w[0].seconds >= w[1].seconds));
+            // Every launch at its ceiling, one submission, the other dispatches.
+            let overhead = 1e-4 + (step.launches - 1) as f64 * 1e-5;
+            assert!((step.overhead.unwrap() - overhead).abs() < 1e-12);
+            let floor: f64 = parts.iter().map(|p| p.floor).sum();
+            assert!((step.floor().unwrap() - floor - overhead).abs() < 1e-12);
+            assert!(step.wall.len() >= 3 && step.images_per_second().unwrap() > 0.0);
+            let names: Vec<&str> = step.classes.iter().map(|c| c.kernel.as_str()).collect();
+            let critic = if loss == Loss::Bce { "bce_with_logits" } else { "gradient_penalty" };
+            for kernel in ["conv2d", "adam", "gather_batch", "step_advance", critic] {
+                assert!(names.contains(&kernel), "{kernel} in {names:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_with_a_wrong_launch_is_reported_and_not_timed() {
+        let judge = |launch: &Launch, _: &[&[u32]], _: &[&[u32]]| {
+            let failure = (launch.kernel.name() == "activation").then(|| "off".to_string());
+            Ok(Judgement { failure, ..Judgement::default() })
+        };
+        let step = measured(SMALL, &judge);
+        assert!(
+            !step.wrong.is_empty() && step.wrong.iter().all(|w| w.ends_with("(activation): off")),
+            "{:?}",
+            step.wrong
+        );
+        assert!(step.wall.is_empty() && step.classes.is_empty() && step.images_per_second().is_none());
+    }
+
+    #[test]
+    fn rounds_are_timed_whole() {
+        let round = RoundReport::measure(SMALL, Box::new(CpuEngine::new()), 3, &BUDGET).unwrap();
+        assert!((3..=5).contains(&round.wall.len()) && round.images_per_second().unwrap() > 0.0);
+        assert!(0.0 < round.training && round.training < round.recordings);
+        assert_eq!(round.name(), "round of 3 steps: 16x16x1, width 2, latent 3, batch 2, 2 clients, bce");
+    }
+}

@@ -5,7 +5,7 @@ use crate::exec::Engine;
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
 use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, Patch, Settings, Weights};
-use crate::kernels::{Cost, Kernel};
+use crate::kernels::{CATALOGUE, Cost, Field, Kernel, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,70 @@ impl Shape {
     pub fn cost(&self) -> Cost {
         self.kernel.cost(&self.params)
     }
+}
+
+/// A launch to be timed.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The row.
+    pub kernel: &'static dyn Kernel,
+    /// Its parameters.
+    pub params: Vec<u32>,
+    /// A workload and its launch, `case`, or [`super::row::GIVEN`].
+    pub origin: String,
+}
+
+impl Problem {
+    /// Operations and bytes.
+    pub fn work(&self) -> f64 {
+        let Cost { flops, bytes } = self.kernel.cost(&self.params);
+        flops + bytes
+    }
+
+    /// A row's heaviest catalogue case.
+    pub fn case(kernel: &'static dyn Kernel) -> Option<Problem> {
+        let cases = kernel.cases().into_iter().map(|params| Problem { kernel, params, origin: "case".into() });
+        cases.max_by(|a, b| a.work().total_cmp(&b.work()))
+    }
+
+    /// The launches of `workloads`, at most `most` a kernel and workload, heaviest first; of kernels that training does not
+    /// launch, the heaviest catalogue case. In the catalogue's order.
+    ///
+    /// # Errors
+    /// As [`Workload::shapes`].
+    pub fn of_training(
+        workloads: &[(String, Workload)],
+        wanted: &dyn Fn(&dyn Kernel) -> bool,
+        most: usize,
+    ) -> Result<Vec<Problem>> {
+        let shapes = workloads.iter().map(|(name, w)| Ok((name, w.shapes()?))).collect::<Result<Vec<_>>>()?;
+        let mut problems: Vec<Problem> = Vec::new();
+        for kernel in CATALOGUE.iter().filter(|k| wanted(**k)) {
+            let before = problems.len();
+            for (name, shapes) in &shapes {
+                for s in shapes.iter().filter(|s| s.kernel.name() == kernel.name()).take(most) {
+                    // Some launches are the same in every workload.
+                    if !problems[before..].iter().any(|p| alike(p.kernel, &p.params, &s.params)) {
+                        let origin = format!("{name} {}", s.label);
+                        problems.push(Problem { kernel: s.kernel, params: s.params.clone(), origin });
+                    }
+                }
+            }
+            if problems.len() == before {
+                problems.extend(Problem::case(*kernel));
+            }
+        }
+        Ok(problems)
+    }
+}
+
+/// True where two launches of a kernel differ in nothing that could matter for their time: floats, and with one client strides.
+fn alike(kernel: &dyn Kernel, a: &[u32], b: &[u32]) -> bool {
+    let fields = kernel.fields();
+    let clients = fields.iter().position(|f| f.name == "clients");
+    let single = clients.is_none_or(|at| a[at] == 1 && b[at] == 1);
+    let matters = |f: &Field| f.ty != Scalar::f32 && !(single && f.draw.is_stride());
+    fields.iter().zip(a.iter().zip(b)).all(|(f, (a, b))| a == b || !matters(f))
 }
 
 impl Workload {
@@ -165,7 +229,7 @@ impl Workload {
         Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings })
     }
 
-    /// The distinct launches of a training step, and of the rest of a round: of this problem, of the same with an attack,
+    /// The launches of a training step that differ in more than floats and idle strides, and of the rest of a round: of this problem, of the same with an attack,
     /// a detector and both networks averaged, and of WGAN-GP with RMSprop. Heaviest first; a shape is listed with the first
     /// of them that has it.
     ///
@@ -179,14 +243,19 @@ impl Workload {
         for (gan, attacked) in [(own.clone(), false), (own, true), (wgan, false)] {
             let mut seen: Vec<Shape> = Vec::new();
             for launch in self.on_paper(gan, attacked)?.into_iter().flat_map(|h| h.launches) {
-                match seen.iter_mut().find(|s| s.kernel.name() == launch.kernel.name() && s.params == launch.params) {
+                let same = |s: &&mut Shape| {
+                    s.kernel.name() == launch.kernel.name() && alike(s.kernel, &s.params, &launch.params)
+                };
+                match seen.iter_mut().find(same) {
                     Some(shape) => shape.count += 1,
                     None => {
                         seen.push(Shape { kernel: launch.kernel, params: launch.params, label: launch.label, count: 1 })
                     }
                 }
             }
-            let known = |s: &Shape| shapes.iter().any(|o| o.kernel.name() == s.kernel.name() && o.params == s.params);
+            let same =
+                |a: &Shape, b: &Shape| a.kernel.name() == b.kernel.name() && alike(a.kernel, &a.params, &b.params);
+            let known = |s: &Shape| shapes.iter().any(|o| same(o, s));
             seen.retain(|s| !known(s));
             shapes.extend(seen);
         }
@@ -208,5 +277,62 @@ impl Workload {
         }
         self.build(Box::new(tap), gan, settings)?.run_round()?;
         Ok(ear.heard())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::CpuEngine;
+
+    /// What is recorded on paper is what a real engine runs, and hardly anything of the catalogue is missing.
+    #[test]
+    fn shapes_are_those_of_training() {
+        let small = Workload { width: 2, batch: 4, clients: 3, ..Workload::named("W1").unwrap() };
+        let (tap, ear) = Tap::new(Box::new(CpuEngine::new()));
+        small.federation(Box::new(tap), PAPER_STEPS).unwrap().run_round().unwrap();
+        let shapes = small.shapes().unwrap();
+        let heard = ear.heard();
+        let step = heard.iter().find(|h| h.is_step()).unwrap();
+        assert_eq!(step.times, u64::from(PAPER_STEPS));
+        for launch in heard.iter().flat_map(|h| &h.launches) {
+            let found = shapes
+                .iter()
+                .any(|s| s.kernel.name() == launch.kernel.name() && alike(s.kernel, &s.params, &launch.params));
+            assert!(found, "{}", launch.label);
+        }
+        let of = |name: &str| shapes.iter().filter(|s| s.kernel.name() == name).count();
+        for kernel in ["conv2d", "gradient_penalty", "rmsprop", "paste_trigger", "median_deviation", "scale_update"] {
+            assert!(of(kernel) > 0, "{kernel}");
+        }
+        let work: Vec<f64> = shapes.iter().map(|s| s.cost().flops + s.cost().bytes).collect();
+        assert!(work.windows(2).all(|w| w[0] >= w[1]), "heaviest first");
+    }
+
+    /// 256 pixels need more memory than most machines have; on paper they need none.
+    #[test]
+    fn every_kernel_has_a_problem_at_every_size() {
+        let named: Vec<(String, Workload)> = NAMED.iter().map(|(n, w)| (n.to_string(), *w)).collect();
+        let problems = Problem::of_training(&named, &|_| true, 1).unwrap();
+        for kernel in CATALOGUE {
+            let own: Vec<&Problem> = problems.iter().filter(|p| p.kernel.name() == kernel.name()).collect();
+            assert!((1..=3).contains(&own.len()), "{}: {}", kernel.name(), own.len());
+            for (i, p) in own.iter().enumerate() {
+                assert!(own[..i].iter().all(|o| !alike(p.kernel, &p.params, &o.params)), "{}", p.origin);
+            }
+        }
+        let conv = problems.iter().filter(|p| p.kernel.name() == "conv2d");
+        let flops: Vec<f64> = conv.map(|p| p.kernel.cost(&p.params).flops).collect();
+        assert!(flops[0] < flops[1] && flops[1] < flops[2], "{flops:?}");
+    }
+
+    #[test]
+    fn sizes_are_checked() {
+        let w1 = Workload::named("w1").unwrap();
+        w1.check().unwrap();
+        assert!(Workload::named("w4").unwrap_err().to_string().contains("w3 (256x256x3"));
+        for bad in [Workload { batch: 0, ..w1 }, Workload { clients: 0, ..w1 }, Workload { image_size: 33, ..w1 }] {
+            assert_eq!(bad.check().unwrap_err().exit_code(), 2, "{bad}");
+        }
     }
 }

@@ -10,8 +10,8 @@ use std::fmt::Display;
 /// Drawn at twice its size and averaged down, for smooth lines.
 const SCALE: u32 = 2;
 const SIZE: (u32, u32) = (1000, 640);
-/// Points that are named; the rest would only write over each other.
-const NAMED: usize = 24;
+/// What a name takes of the axes' lengths.
+const NAME: (f64, f64) = (0.18, 0.025);
 
 const INK: RGBColor = RGBColor(40, 40, 46);
 const FAINT: RGBColor = RGBColor(226, 226, 230);
@@ -64,6 +64,7 @@ pub fn draw(title: &str, lines: Lines, points: &[Point]) -> Result<RgbImage> {
         root.draw_text(title, &text(18.0, INK, HPos::Left)?, (px(16), px(24))).map_err(failed)?;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(px(48))
+            .margin_left(px(10))
             .margin_right(px(24))
             .set_label_area_size(LabelAreaPosition::Left, px(80))
             .set_label_area_size(LabelAreaPosition::Bottom, px(52))
@@ -97,12 +98,16 @@ pub fn draw(title: &str, lines: Lines, points: &[Point]) -> Result<RgbImage> {
             caches / 1e9
         );
         root.draw_text(&caption, &text(14.0, INK, HPos::Right)?, (px(SIZE.0 - 24), px(24))).map_err(failed)?;
-        for (at, p) in points.iter().enumerate() {
+        let mut named: Vec<(f64, f64)> = Vec::new();
+        for p in &points {
             let colour = if p.compute { COMPUTE } else { MEMORY };
             let place = (p.intensity, p.rate / 1e9);
             let dot = Circle::new(place, px(4), colour.filled());
             chart.draw_series(std::iter::once(dot)).map_err(failed)?;
-            if at < NAMED {
+            // Names that would lie on each other are left out.
+            let at = ((p.intensity / x0).ln() / (x1 / x0).ln(), (p.rate / y0).ln() / (y1 / y0).ln());
+            if !named.iter().any(|n| (n.0 - at.0).abs() < NAME.0 && (n.1 - at.1).abs() < NAME.1) {
+                named.push(at);
                 let name = Text::new(p.name.clone(), (px(7), 0), text(11.0, colour, HPos::Left)?);
                 chart.draw_series(std::iter::once(EmptyElement::at(place) + name)).map_err(failed)?;
             }

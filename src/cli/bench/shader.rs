@@ -1,11 +1,12 @@
 //! `--shader`: an edited shader against the built-in one, launched in turn.
 
 use super::device::Subject;
-use super::targets::Problem;
+use super::targets::shape;
 use super::{Desk, judged, table};
 use crate::cli::validate::Replacement;
 use crate::gpu::GpuOptions;
 use crate::kernels::Class;
+use crate::perf::Problem;
 use crate::perf::measure::{in_turn, verify};
 use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
 use crate::perf::{Bench, Document, Judgement, stats};
@@ -55,7 +56,7 @@ fn class_of(subject: &Subject, file: &str, problems: &[Problem]) -> Result<Class
 
 fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, document: &Document) -> Result<ShaderRow> {
     let [a, b] = benches;
-    let blank = || Row::named(p.kernel, &p.params, p.shape(), p.origin.clone(), class.name());
+    let blank = || Row::named(p.kernel, &p.params, shape(p), p.origin.clone(), class.name());
     let mut row = ShaderRow { edited: blank(), builtin: blank(), comparison: None };
     let record = |bench: &mut Bench| bench.record(p.kernel, &p.params, &p.origin);
     let (first, second) = match (record(a), record(b)) {
@@ -76,6 +77,9 @@ fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, docume
         if let Some(why) = &judgement.failure {
             row.outcome = Outcome::Wrong { why: why.clone() };
             wrong = true;
+        } else {
+            row.outcome =
+                Outcome::Skipped { why: "right, but nothing to compare it with: the other shader is wrong".into() };
         }
     }
     if !wrong {

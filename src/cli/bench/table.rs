@@ -1,8 +1,8 @@
 //! Rows, steps, rounds and changes as text of at most 120 columns.
 
 use super::device::Subject;
-use super::targets::Problem;
 use crate::kernels::Class;
+use crate::perf::Problem;
 use crate::perf::baseline::{Change, count};
 use crate::perf::ceilings::Bound;
 use crate::perf::measure::Clock;
@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 
 /// Columns of a problem's origin.
 const ORIGIN: usize = 24;
+/// A spread beyond which a median says little.
+const NOISY: f64 = 0.2;
 /// Kernels of a step that are listed; the rest is one line.
 const PARTS: usize = 14;
 
@@ -44,18 +46,14 @@ pub(super) fn ceilings(ceilings: Option<&Ceilings>) -> String {
     let Some(c) = ceilings else {
         return "ceilings: none for the reference engine, which is not meant to be fast\n\n".into();
     };
-    let copies: Vec<String> = c
-        .copies
-        .iter()
-        .map(|c| {
-            let read = c.read.map_or(String::new(), |r| format!(" and {:.1}", r / 1e9));
-            format!("{:.1}{read} at {:.0} MB", c.copy / 1e9, c.bytes / 1e6)
-        })
-        .collect();
-    let reads = if c.copies.iter().any(|c| c.read.is_some()) { " copied and GB/s read" } else { " copied" };
+    let largest = c.copies.last().map_or(String::new(), |l| {
+        let read = l.read.map_or(String::new(), |r| format!(" and {:.1} GB/s read", r / 1e9));
+        format!("{:.1} GB/s copied{read} at {:.0} MB", l.copy / 1e9, l.bytes / 1e6)
+    });
+    let best = c.copies.iter().max_by(|a, b| a.rate().total_cmp(&b.rate()));
+    let best = best.map_or(String::new(), |b| format!("; at best {:.1}, at {:.1} MB", b.rate() / 1e9, b.bytes / 1e6));
     format!(
-        "ceilings: GB/s{reads}: {}\n  {:.1} GFLOP/s ({}); a dispatch {} with submission and wait, {} each further\n\n",
-        copies.join(", "),
+        "ceilings: {largest}{best}\n  {:.1} GFLOP/s ({}); a dispatch {} with submission and wait, {} each further\n\n",
         c.flops / 1e9,
         c.flops_by,
         time(c.submit),
@@ -125,14 +123,14 @@ pub(super) fn shader_header(file: &str, class: Class) -> String {
 
 pub(super) fn shader(row: &ShaderRow) -> String {
     let head = format!("{:ORIGIN$}", cut(&row.edited.origin));
-    for (side, name) in [(&row.builtin, "built-in"), (&row.edited, "edited")] {
-        match &side.outcome {
-            Outcome::Wrong { why } => {
-                return format!("{head} {name} WRONG, not timed: {why}\n  problem: {}\n", side.shape);
-            }
-            Outcome::Skipped { why } => return format!("{head} not run: {why}\n"),
-            Outcome::Timed(_) => {}
+    let sides = [(&row.builtin, "built-in"), (&row.edited, "edited")];
+    for (side, name) in sides {
+        if let Outcome::Wrong { why } = &side.outcome {
+            return format!("{head} {name} WRONG, not timed: {why}\n  problem: {}\n", side.shape);
         }
+    }
+    if let Outcome::Skipped { why } = &row.edited.outcome {
+        return format!("{head} not run: {why}\n");
     }
     let median = |row: &Row| row.timed().map_or("-".into(), |t| time(t.summary.median));
     format!("{head} {:>9} {:>9} {}\n", median(&row.builtin), median(&row.edited), comparison(row.comparison))
@@ -259,6 +257,14 @@ pub(super) fn summary(document: &Document) -> String {
         let _ = writeln!(
             out,
             "! {faults} rows lie above the ceiling: a fault of the cost model, the measured ceiling or the clock, no achievement"
+        );
+    }
+    let noisy = timed().filter(|t| t.summary.spread() > NOISY).count();
+    if noisy > 0 {
+        let _ = writeln!(
+            out,
+            "{noisy} rows spread over {:.0}% and more: something else ran on the machine, repeat them when it is quiet",
+            100.0 * NOISY
         );
     }
     match document.wrong() {

@@ -4,35 +4,14 @@ use super::device::{REFERENCE_LIMIT, Subject};
 use super::{BenchArgs, too_large_for_reference};
 use crate::check::{Repro, Style, repro};
 use crate::cli::validate::{Replacement, read_shader};
-use crate::kernels::{CATALOGUE, Class, Cost, Kernel};
-use crate::perf::Workload;
+use crate::kernels::{CATALOGUE, Class, Kernel};
 use crate::perf::row::GIVEN;
+use crate::perf::{Problem, Workload};
 use crate::{Error, Result};
 
-/// A launch to be timed.
-pub(super) struct Problem {
-    pub kernel: &'static dyn Kernel,
-    pub params: Vec<u32>,
-    /// A workload and its launch, `case`, or `given`.
-    pub origin: String,
-}
-
-impl Problem {
-    /// As the command line takes it.
-    pub(super) fn shape(&self) -> String {
-        Repro { kernel: self.kernel, params: self.params.clone(), seed: 0, style: Style::Plain }.to_string()
-    }
-
-    fn work(&self) -> f64 {
-        let Cost { flops, bytes } = self.kernel.cost(&self.params);
-        flops + bytes
-    }
-
-    /// The problem of a row's heaviest catalogue case.
-    fn case(kernel: &'static dyn Kernel) -> Option<Problem> {
-        let cases = kernel.cases().into_iter().map(|params| Problem { kernel, params, origin: "case".into() });
-        cases.max_by(|a, b| a.work().total_cmp(&b.work()))
-    }
+/// A problem as the command line takes it.
+pub(super) fn shape(p: &Problem) -> String {
+    Repro { kernel: p.kernel, params: p.params.clone(), seed: 0, style: Style::Plain }.to_string()
 }
 
 /// The command line's targets, checked as far as that needs no device.
@@ -69,6 +48,12 @@ impl Wanted {
         if wanted.loss_is_lost(args) {
             return Err(Error::input(
                 "--loss is of `step` and `round`; kernels are timed as all kinds of training launch them",
+            ));
+        }
+        let of_training = !wanted.workloads.is_empty() || args.clients.is_some();
+        if of_training && !wanted.given.is_empty() && wanted.kernels.is_empty() && !wanted.step && !wanted.round {
+            return Err(Error::input(
+                "--workload, --clients and sizes belong to training; the problems given have their own",
             ));
         }
         if wanted.replacement.is_some() && (wanted.step || wanted.round) {
@@ -120,16 +105,16 @@ impl Wanted {
         if subject.is_reference() {
             self.fits_reference()?;
         }
-        let mut problems: Vec<Problem> = self.given.iter().map(Problem::again).collect();
+        let mut problems: Vec<Problem> = self.given.clone();
         let whole = self.step || self.round;
         if let Some((file, _)) = &self.replacement {
             let uses = |kernel: &dyn Kernel, p: &[u32]| Class::ALL.iter().any(|c| kernel.build(p, *c).file == *file);
             if let Some(other) = problems.iter().find(|p| !uses(p.kernel, &p.params)) {
-                return Err(Error::input(format!("{} is not built from {file}", other.shape())));
+                return Err(Error::input(format!("{} is not built from {file}", shape(other))));
             }
             let named = |k: &dyn Kernel| self.kernels.is_empty() || self.kernels.iter().any(|n| n.name() == k.name());
             if problems.is_empty() {
-                let all = of_training(&workloads, &|k| named(k), usize::MAX)?;
+                let all = Problem::of_training(&workloads, &|k| named(k), usize::MAX)?;
                 problems.extend(all.into_iter().filter(|p| uses(p.kernel, &p.params)));
             }
             if problems.is_empty() {
@@ -150,9 +135,9 @@ impl Wanted {
             problems.extend(kernels.iter().filter_map(|k| Problem::case(*k)));
         } else if !self.kernels.is_empty() {
             let named = |k: &dyn Kernel| self.kernels.iter().any(|n| n.name() == k.name());
-            problems.extend(of_training(&workloads, &named, usize::MAX)?);
+            problems.extend(Problem::of_training(&workloads, &named, usize::MAX)?);
         } else if problems.is_empty() && !whole {
-            problems.extend(of_training(&workloads, &|_| true, 1)?);
+            problems.extend(Problem::of_training(&workloads, &|_| true, 1)?);
         }
         Ok(problems)
     }
@@ -161,7 +146,7 @@ impl Wanted {
     /// When a problem, a step or a round would keep the reference engine busy for minutes.
     fn fits_reference(&self) -> Result<()> {
         if let Some(p) = self.given.iter().find(|p| p.work() > REFERENCE_LIMIT) {
-            return Err(too_large_for_reference(&p.shape(), p.work()));
+            return Err(too_large_for_reference(&shape(p), p.work()));
         }
         for (_, workload) in self.wholes.iter().filter(|_| self.step || self.round) {
             let work: f64 = workload.shapes()?.iter().map(|s| s.count as f64 * (s.cost().flops + s.cost().bytes)).sum();
@@ -173,12 +158,6 @@ impl Wanted {
     }
 }
 
-impl Problem {
-    fn again(&self) -> Problem {
-        Problem { kernel: self.kernel, params: self.params.clone(), origin: self.origin.clone() }
-    }
-}
-
 fn kernel(name: &str) -> Result<&'static dyn Kernel> {
     repro::kernel(name).map_err(|e| Error::input(format!("{e}; besides kernels: step, round")))
 }
@@ -186,33 +165,6 @@ fn kernel(name: &str) -> Result<&'static dyn Kernel> {
 fn given(text: &str) -> Result<Problem> {
     let Repro { kernel, params, .. } = Repro::parse(text)?;
     Ok(Problem { kernel, params, origin: GIVEN.into() })
-}
-
-/// The launches of `workloads`, at most `most` a kernel and workload, heaviest first; of kernels that training does not
-/// launch, the heaviest catalogue case. In the catalogue's order.
-fn of_training(
-    workloads: &[(String, Workload)],
-    wanted: &dyn Fn(&dyn Kernel) -> bool,
-    most: usize,
-) -> Result<Vec<Problem>> {
-    let shapes = workloads.iter().map(|(name, w)| Ok((name, w.shapes()?))).collect::<Result<Vec<_>>>()?;
-    let mut problems: Vec<Problem> = Vec::new();
-    for kernel in CATALOGUE.iter().filter(|k| wanted(**k)) {
-        let before = problems.len();
-        for (name, shapes) in &shapes {
-            for s in shapes.iter().filter(|s| s.kernel.name() == kernel.name()).take(most) {
-                // Some launches are the same in every workload.
-                if !problems[before..].iter().any(|p| p.params == s.params) {
-                    let origin = format!("{name} {}", s.label);
-                    problems.push(Problem { kernel: s.kernel, params: s.params.clone(), origin });
-                }
-            }
-        }
-        if problems.len() == before {
-            problems.extend(Problem::case(*kernel));
-        }
-    }
-    Ok(problems)
 }
 
 /// The workloads that the command line names or gives sizes of.
