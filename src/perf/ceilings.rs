@@ -133,7 +133,7 @@ fn dispatches(bench: &mut Bench, budget: &Budget) -> Result<(f64, f64)> {
     let mut of = |times: u32| -> Result<f64> {
         let budget = Budget { batch: f64::MAX, most: times, ..*budget };
         let timing = measure(bench.engine.as_mut(), &recording, &budget, &mut |_| Ok(()))?;
-        let one = Summary::of(&timing.wall).ok_or_else(|| Error::internal("no samples"))?.median;
+        let one = Summary::of(&timing.wall).ok_or_else(|| Error::internal("no samples"))?.min;
         Ok(one * f64::from(times))
     };
     let (one, many) = (of(1)?, of(DISPATCHES)?);

@@ -80,7 +80,12 @@ pub fn words(fill: &Fill, len: usize, seed: u64) -> Vec<u32> {
         Fill::Below(limit) => (0..n).map(|_| (bits() >> 32) as u32 % (*limit).max(1)).collect(),
         Fill::Nan => vec![f32::NAN.to_bits()],
     };
-    block.into_iter().cycle().take(len).collect()
+    let mut words = Vec::with_capacity(len);
+    while words.len() < len {
+        let rest = (len - words.len()).min(block.len());
+        words.extend_from_slice(&block[..rest]);
+    }
+    words
 }
 
 #[cfg(test)]
