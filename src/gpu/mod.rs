@@ -6,6 +6,7 @@
 mod adapter;
 mod device;
 mod engine;
+mod launch;
 mod noop;
 mod pipelines;
 pub mod select;

@@ -63,16 +63,34 @@ impl Kernel for FmaPeak {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{reflect::Shader, shader};
+    use crate::kernels::reflect::{Language, Shader};
+    use crate::kernels::shader;
 
     #[test]
     fn the_shader_is_valid_and_counts_what_the_cost_says() {
         let text = shader::source("perf/fma_peak.wgsl").unwrap();
         let assembled = shader::assemble(text, &[], true).unwrap();
-        Shader::parse(&assembled).unwrap();
         // Each fma of a vec4 is 8 operations an invocation and turn.
         let words = FmaPeak.cases().remove(0);
         let fmas = assembled.matches("fma(").count() as f64;
         assert_eq!(FmaPeak.cost(&words).flops, 64.0 * 3.0 * 8.0 * 8.0 * fmas);
+    }
+
+    /// Neither probe is in the catalogue, whose shaders other tests put through every writer.
+    #[test]
+    fn the_probes_translate_for_every_backend() {
+        let stream = crate::perf::stream::StreamPeak;
+        for build in stream
+            .cases()
+            .iter()
+            .map(|p| stream.build(p, Class::Tiled))
+            .chain([FmaPeak.build(&FmaPeak.cases()[0], Class::Tiled)])
+        {
+            let text = shader::assemble(shader::source(build.file).unwrap(), &build.consts, true).unwrap();
+            let parsed = Shader::parse(&text).unwrap();
+            for language in [Language::Spirv, Language::Msl, Language::Hlsl, Language::Glsl] {
+                parsed.translate(&text, language).unwrap_or_else(|e| panic!("{}: {e}", build.file));
+            }
+        }
     }
 }

@@ -5,9 +5,11 @@
 
 pub mod baseline;
 pub mod ceilings;
+mod csv;
 mod fma;
 pub mod measure;
 pub mod problem;
+pub mod round;
 pub mod row;
 pub mod stats;
 pub mod step;

@@ -6,8 +6,9 @@ use crate::perf::Problem;
 use crate::perf::baseline::{Change, count};
 use crate::perf::ceilings::Bound;
 use crate::perf::measure::Clock;
+use crate::perf::round::RoundReport;
 use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
-use crate::perf::step::{RoundReport, StepReport};
+use crate::perf::step::StepReport;
 use crate::perf::{Ceilings, Comparison, Document, Summary, Verdict};
 use std::fmt::Write as _;
 
