@@ -131,15 +131,18 @@ pub fn run(args: BenchArgs) -> Result<u8> {
     if let Some(old) = &files.baseline {
         baseline::same_device(old, &document)?;
     }
+    if args.roofline.is_some() && subject.is_reference() {
+        return Err(Error::input("--roofline: the reference engine has no ceilings to draw"));
+    }
     let problems = wanted.problems(&args, &subject)?;
     super::print(table::device(&subject, &document))?;
     let desk = Desk::new(&args);
-    if subject.has_ceilings() {
+    if !subject.is_reference() && (!problems.is_empty() || wanted.step || args.roofline.is_some()) {
         desk.say("measuring the ceilings");
         let mut bench = Bench::new(subject.engine()?);
         document.ceilings = Some(Ceilings::measure(&mut bench, args.seconds)?);
     }
-    desk.print(table::ceilings(document.ceilings.as_ref()))?;
+    desk.print(table::ceilings(document.ceilings.as_ref(), subject.is_reference()))?;
     match wanted.replacement() {
         Some(replacement) => document.shaders = shader::run(&desk, &subject, replacement, &problems, &document)?,
         None => document.rows = rows(&desk, &subject, &problems, document.ceilings.as_ref())?,

@@ -74,10 +74,6 @@ impl Subject {
         self.descriptor.engine == "reference"
     }
 
-    pub(super) fn has_ceilings(&self) -> bool {
-        !self.is_reference()
-    }
-
     /// A GPU of its own, not the CPU under another name.
     pub(super) fn is_hardware(&self) -> bool {
         self.facts.as_ref().is_some_and(|f| f.kind != crate::gpu::Kind::Cpu)

@@ -83,7 +83,7 @@ fn put(path: &Path, text: String) -> Result<()> {
 
 fn draw(path: &Path, document: &Document) -> Result<()> {
     let Some(ceilings) = &document.ceilings else {
-        return Err(Error::input("--roofline: the reference engine has no ceilings to draw"));
+        return Err(Error::internal("a roofline without ceilings"));
     };
     let shaders = document.shaders.iter().flat_map(|s| [&s.builtin, &s.edited]);
     let rows = document.rows.iter().chain(shaders).filter(|r| r.flops > 0.0);

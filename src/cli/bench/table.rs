@@ -12,8 +12,12 @@ use crate::perf::step::StepReport;
 use crate::perf::{Ceilings, Comparison, Document, Summary, Verdict};
 use std::fmt::Write as _;
 
-/// Columns of a problem's origin.
-const ORIGIN: usize = 24;
+/// Columns of the widest line.
+const WIDTH: usize = 120;
+/// Columns of a row's figures.
+const FIGURES: usize = 64;
+/// Columns of a problem's origin in a comparison of shaders.
+const ORIGIN: usize = 44;
 /// A spread beyond which a median says little.
 const NOISY: f64 = 0.2;
 /// Kernels of a step that are listed; the rest is one line.
@@ -43,9 +47,10 @@ pub(super) fn device(subject: &Subject, document: &Document) -> String {
 }
 
 /// The ceilings, in a line each.
-pub(super) fn ceilings(ceilings: Option<&Ceilings>) -> String {
+pub(super) fn ceilings(ceilings: Option<&Ceilings>, reference: bool) -> String {
     let Some(c) = ceilings else {
-        return "ceilings: none for the reference engine, which is not meant to be fast\n\n".into();
+        let none = "ceilings: none for the reference engine, which is not meant to be fast\n";
+        return format!("{}\n", if reference { none } else { "" });
     };
     let largest = c.copies.last().map_or(String::new(), |l| {
         let read = l.read.map_or(String::new(), |r| format!(" and {:.1} GB/s read", r / 1e9));
@@ -65,22 +70,26 @@ pub(super) fn ceilings(ceilings: Option<&Ceilings>) -> String {
 /// Widths of the rows' columns.
 pub(super) struct Layout {
     kernel: usize,
+    origin: usize,
 }
 
 impl Layout {
     pub(super) fn new(problems: &[Problem]) -> Layout {
-        Layout { kernel: problems.iter().map(|p| p.kernel.name().len()).max().unwrap_or(0).max(6) }
+        let longest = |of: &dyn Fn(&Problem) -> usize, least: usize| problems.iter().map(of).fold(least, usize::max);
+        let kernel = longest(&|p| p.kernel.name().len(), 6);
+        Layout { kernel, origin: longest(&|p| p.origin.chars().count(), 7).min(WIDTH - FIGURES - kernel) }
     }
 
     pub(super) fn header(&self) -> String {
         let (a, b, c, d, e) = ("kernel", "problem", "median", "spread", "GFLOP/s");
         let (f, g, h) = ("GB/s", "ceiling", "first");
-        let name = self.kernel;
-        format!("{a:name$} {b:ORIGIN$} {c:>8} {d:>6} {e:>7} {f:>7} {g:>10} {h:>8} err/bound\n")
+        let (name, origin) = (self.kernel, self.origin);
+        format!("{a:name$} {b:origin$} {c:>8} {d:>6} {e:>7} {f:>7} {g:>10} {h:>8} err/bound\n")
     }
 
     pub(super) fn row(&self, row: &Row) -> String {
-        let head = format!("{:2$} {:ORIGIN$}", row.kernel, cut(&row.origin), self.kernel);
+        let (name, origin) = (self.kernel, self.origin);
+        let head = format!("{:name$} {:origin$}", row.kernel, cut(&row.origin, origin));
         match &row.outcome {
             Outcome::Timed(timed) => format!("{head} {}\n", figures(row, timed)),
             Outcome::Wrong { why } => {
@@ -123,7 +132,7 @@ pub(super) fn shader_header(file: &str, class: Class) -> String {
 }
 
 pub(super) fn shader(row: &ShaderRow) -> String {
-    let head = format!("{:ORIGIN$}", cut(&row.edited.origin));
+    let head = format!("{:ORIGIN$}", cut(&row.edited.origin, ORIGIN));
     let sides = [(&row.builtin, "built-in"), (&row.edited, "edited")];
     for (side, name) in sides {
         if let Outcome::Wrong { why } = &side.outcome {
@@ -314,9 +323,9 @@ fn rate(per_second: f64) -> String {
     format!("{value:.digits$}")
 }
 
-fn cut(text: &str) -> String {
-    match text.chars().count() > ORIGIN {
-        true => text.chars().take(ORIGIN - 2).chain("..".chars()).collect(),
+fn cut(text: &str, columns: usize) -> String {
+    match text.chars().count() > columns {
+        true => text.chars().take(columns - 2).chain("..".chars()).collect(),
         false => text.into(),
     }
 }

@@ -155,6 +155,7 @@ fn bad_input_says_what_is_allowed() {
         (&["fill:clients=1,n=5,y_stride=64,value=1", "--clients", "4"], "belong to training"),
         (&["fill", "--device", "cpu", "--variant", "tiled"], "--variant needs a GPU device"),
         (&["fill", "--device", "voodoo"], "voodoo"),
+        (&["fill", "--device", "reference", "--roofline", "x.png"], "no ceilings"),
         (&["fill", "--json", "/no/such/folder/x.json"], "folder does not exist"),
         (&["fill", "--save-baseline", "a/b", "--baseline-dir", "."], "letters, digits"),
     ] {
