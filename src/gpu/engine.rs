@@ -1,16 +1,20 @@
 //! The GPU engine: buffers, prepared recordings, submission.
 
-use super::pipelines::{Pipeline, Pipelines};
-use super::{Device, GpuOptions, select};
+use super::pipelines::Pipelines;
+use super::{Device, GpuOptions, Kind, select};
 use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
 use crate::kernels::Class;
 use crate::{Error, Result};
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
-/// Executions of recordings that may be under way at once: enough to keep the device busy, few enough that a lost
-/// device or a user's interrupt is noticed soon.
+/// Submissions that may be under way at once: enough to keep the device busy, few enough that a lost device or a user's
+/// interrupt is noticed soon.
 const IN_FLIGHT: usize = 4;
+/// Predicted seconds of a submission at most: Windows resets a device that works on one for 2 s, macOS sooner, and a shared
+/// desktop stutters before that.
+const SUBMISSION: f64 = 0.1;
 /// Uniform bindings start at multiples of this (the largest alignment that WebGPU allows a device to ask for).
 const SLOT: usize = 256;
 /// Uploads wait in staging memory for the next submission; beyond this many bytes they are submitted at once.
@@ -24,6 +28,13 @@ struct Step {
     grid: [u32; 3],
 }
 
+/// A recording, ready to encode: its launches, and where it is cut into submissions.
+#[derive(Debug)]
+struct Prepared {
+    steps: Vec<Step>,
+    parts: Vec<Range<usize>>,
+}
+
 /// Runs recordings through wgpu.
 #[derive(Debug)]
 pub struct GpuEngine {
@@ -31,7 +42,7 @@ pub struct GpuEngine {
     class: Class,
     pipelines: Pipelines,
     buffers: Vec<wgpu::Buffer>,
-    prepared: HashMap<u64, Vec<Step>>,
+    prepared: HashMap<u64, Prepared>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     pending_upload: u64,
     allocated: u64,
@@ -109,24 +120,25 @@ impl GpuEngine {
     /// Compiles the recording's pipelines and builds its bind groups, once.
     fn prepare(&mut self, recording: &Recording) -> Result<()> {
         let launches = recording.launches();
-        if self.prepared.get(&recording.id()).is_some_and(|steps| steps.len() == launches.len()) {
+        if self.prepared.get(&recording.id()).is_some_and(|p| p.steps.len() == launches.len()) {
             return Ok(());
         }
-        let mut ready: Vec<([u32; 3], Pipeline)> = Vec::with_capacity(launches.len());
+        let mut builds = Vec::with_capacity(launches.len());
         for launch in launches {
             let build = launch.kernel.build(&launch.params, self.class);
             check_grid(launch, build.grid, self.device.limits.max_compute_workgroups_per_dimension)?;
-            let pipeline = self.pipelines.get(&self.device, launch.kernel, &build, &launch.label)?;
-            ready.push((build.grid, pipeline));
+            builds.push(build);
         }
+        let pipelines = self.pipelines.of(&self.device, launches, &builds)?;
         let (params, offsets) = pack_params(launches);
         let uniforms = self.uniforms(&params)?;
         let mut steps = Vec::with_capacity(launches.len());
-        for ((launch, (grid, pipeline)), offset) in launches.iter().zip(ready).zip(offsets) {
+        for (((launch, build), pipeline), offset) in launches.iter().zip(&builds).zip(pipelines).zip(offsets) {
             let operands = self.operands(launch, &pipeline.layout, &uniforms, offset)?;
-            steps.push(Step { pipeline: pipeline.pipeline, operands, grid });
+            steps.push(Step { pipeline: pipeline.pipeline, operands, grid: build.grid });
         }
-        self.prepared.insert(recording.id(), steps);
+        let predicted: Vec<f64> = launches.iter().map(|l| predicted_seconds(l, self.device.facts().kind)).collect();
+        self.prepared.insert(recording.id(), Prepared { steps, parts: parts(&predicted) });
         Ok(())
     }
 
@@ -186,12 +198,13 @@ impl GpuEngine {
         })
     }
 
-    /// One execution as one compute pass: wgpu puts barriers between launches that share a written buffer.
-    fn encode(&self, recording: &Recording) -> Result<wgpu::CommandBuffer> {
-        let steps = self.prepared.get(&recording.id()).map_or(&[][..], Vec::as_slice);
+    /// One part of an execution as one compute pass: wgpu puts barriers between launches that share a written buffer.
+    fn encode(&self, recording: &Recording, part: Range<usize>) -> Result<wgpu::CommandBuffer> {
+        let prepared = self.prepared.get(&recording.id());
+        let steps = prepared.and_then(|p| p.steps.get(part.clone())).unwrap_or(&[]);
         let device = &self.device;
         device.guarded(
-            || describe(recording),
+            || describe(&recording.launches()[part]),
             || {
                 let mut encoder = device.device.create_command_encoder(&Default::default());
                 {
@@ -208,14 +221,42 @@ impl GpuEngine {
     }
 }
 
-/// Says which launches an execution is made of.
-fn describe(recording: &Recording) -> String {
+/// Says which launches a submission is made of.
+fn describe(launches: &[Launch]) -> String {
     let name = |l: &Launch| format!("{} (kernel `{}`)", l.label, l.kernel.name());
-    match recording.launches() {
+    match launches {
         [] => "an empty recording".into(),
         [one] => name(one),
-        [first, .., last] => format!("{} launches, {} to {}", recording.launches().len(), name(first), name(last)),
+        [first, .., last] => format!("{} launches, {} to {}", launches.len(), name(first), name(last)),
     }
+}
+
+/// A launch's time on a slow device of its kind: half the arithmetic and a third of the bandwidth of entry-level cards.
+fn predicted_seconds(launch: &Launch, kind: Kind) -> f64 {
+    let (flops, bytes) = match kind {
+        Kind::DiscreteGpu => (1e12, 60e9),
+        Kind::IntegratedGpu | Kind::VirtualGpu | Kind::Other => (100e9, 10e9),
+        Kind::Cpu => (20e9, 4e9),
+    };
+    let cost = launch.kernel.cost(&launch.params);
+    (cost.flops / flops).max(cost.bytes / bytes)
+}
+
+/// Consecutive launches of at most [`SUBMISSION`] predicted seconds together; a longer launch is a part of its own.
+fn parts(predicted: &[f64]) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut sum = 0.0;
+    for (i, seconds) in predicted.iter().enumerate() {
+        match parts.last_mut() {
+            Some(part) if sum + seconds <= SUBMISSION => part.end = i + 1,
+            _ => {
+                parts.push(i..i + 1);
+                sum = 0.0;
+            }
+        }
+        sum += seconds;
+    }
+    parts
 }
 
 fn check_grid(launch: &Launch, grid: [u32; 3], limit: u32) -> Result<()> {
@@ -350,9 +391,12 @@ impl Engine for GpuEngine {
 
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         self.prepare(recording)?;
+        let parts = self.prepared.get(&recording.id()).map(|p| p.parts.clone()).unwrap_or_default();
         for _ in 0..times {
-            let commands = self.encode(recording)?;
-            self.submit(|| describe(recording), Some(commands))?;
+            for part in &parts {
+                let commands = self.encode(recording, part.clone())?;
+                self.submit(|| describe(&recording.launches()[part.clone()]), Some(commands))?;
+            }
         }
         Ok(())
     }

@@ -239,3 +239,21 @@ fn a_lost_device_is_an_error_at_every_call() {
         assert!(matches!(error, Some(Error::Device(_))), "{error:?}");
     }
 }
+
+#[test]
+fn submissions_are_cut_at_a_tenth_of_a_second() {
+    assert_eq!(parts(&[]), []);
+    assert_eq!(parts(&[0.04, 0.05, 0.02, 0.3, 0.01, 0.09, 0.001]), [0..2, 2..3, 3..4, 4..6, 6..7]);
+    // What a software adapter needs a tenth of a second for: several submissions, in order, with the same result.
+    let mut engine = engine(GpuOptions::default());
+    let n = 1 << 22;
+    let y = engine.alloc("y", n as usize).unwrap();
+    let mut recording = Recording::new();
+    let fill = |value| FillParams { clients: 1, n, y_stride: n, value };
+    for value in 0..60 {
+        recording.launch(&Fill, &fill(value as f32), &[y], format!("fill {value}")).unwrap();
+    }
+    engine.run(&recording, 2).unwrap();
+    assert!(engine.prepared[&recording.id()].parts.len() > 1 || engine.device.facts().kind != Kind::Cpu);
+    assert!(engine.read(y, Purpose::Check).unwrap().iter().all(|w| *w == 59f32.to_bits()));
+}
