@@ -159,7 +159,8 @@ mod tests {
         let error = memory.fit(memory.bytes * 4 / 5, &plan, predict).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
-        for part in ["MiB a client", "most of it: ", "federation.clients=2 or train.batch=16 or model.width=8 would fit"]
+        for part in
+            ["MiB a client", "most of it: ", "federation.clients=2 or train.batch=16 or model.width=8 would fit"]
         {
             assert!(text.contains(part), "{part} not in {text}");
         }
