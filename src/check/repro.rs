@@ -203,6 +203,11 @@ mod tests {
             ("fill:clients,n=5,y_stride=64,value=1", "not NAME=VALUE"),
             ("fill:clients=2,n=5,y_stride=63,value=1", "multiple of 64"),
             ("fill:clients=1,n=5,y_stride=64,value=1@x", "seed"),
+            ("split_sum:clients=1,splits=65536,n=1,x_stride=64,y_stride=64,accumulate=0", "65536 parts: at most 65535"),
+            (
+                "batch_mean:clients=1,batch=65536,n=1,x_stride=64,y_stride=64,accumulate=0,scale=1",
+                "65536 images: at most",
+            ),
             ("fill:clients=1,n=5,y_stride=64,value=1@3+odd", "plain, small, large, sparse"),
         ] {
             let error = Repro::parse(text).unwrap_err();

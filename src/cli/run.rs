@@ -1,6 +1,7 @@
 //! `fedgan run`: an experiment from its file to its run directory.
 
 pub(super) mod experiment;
+mod memory;
 
 use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
 use crate::config::{self, Overrides, Plan, Resolved};
@@ -9,6 +10,7 @@ use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary};
 use crate::{Error, Result};
 use experiment::{Experiment, Images};
+use memory::Memory;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -98,6 +100,7 @@ impl Prepared {
         say(&images.describe(&plan));
         let (engine, reason) = crate::gpu::open(&plan.device, crate::gpu::GpuOptions::default())?;
         say(&format!("device    {reason}"));
+        say(&format!("memory    {}", Memory::plan(&plan, &images, engine.as_ref())?));
         let resolved = Resolved::new(engine.descriptor(), &reason);
         let (engine, checked) = verified(engine, verify_every, plan.seed);
         Ok(Prepared { experiment: Experiment::new(plan, images, engine, checked)?, resolved })

@@ -4,10 +4,12 @@ pub mod cpu;
 mod engine;
 mod recording;
 mod reference;
+mod tally;
 mod tensor;
 
 pub use cpu::CpuEngine;
 pub use engine::{Descriptor, Engine, Purpose, Timed, Traffic, read_f32, write_f32};
 pub use recording::{Launch, Recording};
 pub use reference::ReferenceEngine;
+pub use tally::{Allocation, Tally, TallyEngine};
 pub use tensor::{ALIGN, BufferId, Tensor, align};

@@ -62,6 +62,7 @@ pub struct Federation {
     pub(super) probe: Option<Probe>,
     pub(super) deviate: Recording,
     pub(super) chunks: Vec<Chunk>,
+    client_bytes: u64,
     pub(super) round: u32,
 }
 
@@ -118,12 +119,14 @@ impl Federation {
             probe.record_deviations(&mut deviate, clients)?;
         }
         let mut chunks = Vec::new();
+        let shared_bytes = e.allocated_bytes();
         let mut first = 0;
         while first < clients {
             let size = chunk_size.min(clients - first);
             chunks.push(builder.build(e, first, size)?);
             first += size;
         }
+        let client_bytes = e.allocated_bytes() - shared_bytes;
         let poisoned = data.holdings.iter().enumerate();
         let poisoned = poisoned.map(|(c, h)| poisoned_images(&settings, c as u32, h)).collect();
         let holdings = data.holdings;
@@ -145,6 +148,7 @@ impl Federation {
             probe,
             deviate,
             chunks,
+            client_bytes,
             round: 0,
         };
         federation.initialise()?;
@@ -189,6 +193,11 @@ impl Federation {
     /// Number of clients.
     pub fn clients(&self) -> u32 {
         self.holdings.len() as u32
+    }
+
+    /// Bytes of all clients' buffers, by an engine that counts them ([`Engine::allocated_bytes`]).
+    pub fn client_bytes(&self) -> u64 {
+        self.client_bytes
     }
 
     /// Clients trained in one launch.

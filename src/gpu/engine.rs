@@ -1,18 +1,21 @@
 //! The GPU engine: buffers, prepared recordings, submission.
 
-use super::launch::{SLOT, check_grid, describe, mib, operand_bytes, pack_params, param_bytes};
-use super::pipelines::{Pipeline, Pipelines};
+use super::launch::{
+    SLOT, check_grid, describe, mib, operand_bytes, pack_params, param_bytes, parts, predicted_seconds,
+};
+use super::pipelines::Pipelines;
 use super::timing::Clock;
 use super::{Device, GpuOptions, select};
 use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
 use crate::kernels::Class;
 use crate::{Error, Result};
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-/// Executions of recordings that may be under way at once: enough to keep the device busy, few enough that a lost
-/// device or a user's interrupt is noticed soon.
+/// Submissions that may be under way at once: enough to keep the device busy, few enough that a lost device or a user's
+/// interrupt is noticed soon.
 const IN_FLIGHT: usize = 4;
 /// Uploads wait in staging memory for the next submission; beyond this many bytes they are submitted at once.
 const UPLOADS: u64 = 64 << 20;
@@ -25,6 +28,13 @@ struct Step {
     grid: [u32; 3],
 }
 
+/// A recording, ready to encode: its launches, and where it is cut into submissions.
+#[derive(Debug)]
+struct Prepared {
+    steps: Vec<Step>,
+    parts: Vec<Range<usize>>,
+}
+
 /// Runs recordings through wgpu.
 #[derive(Debug)]
 pub struct GpuEngine {
@@ -32,7 +42,7 @@ pub struct GpuEngine {
     class: Class,
     pipelines: Pipelines,
     buffers: Vec<wgpu::Buffer>,
-    prepared: HashMap<u64, Vec<Step>>,
+    prepared: HashMap<u64, Prepared>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     pending_upload: u64,
     allocated: u64,
@@ -112,24 +122,25 @@ impl GpuEngine {
     /// Compiles the recording's pipelines and builds its bind groups, once.
     fn prepare(&mut self, recording: &Recording) -> Result<()> {
         let launches = recording.launches();
-        if self.prepared.get(&recording.id()).is_some_and(|steps| steps.len() == launches.len()) {
+        if self.prepared.get(&recording.id()).is_some_and(|p| p.steps.len() == launches.len()) {
             return Ok(());
         }
-        let mut ready: Vec<([u32; 3], Pipeline)> = Vec::with_capacity(launches.len());
+        let mut builds = Vec::with_capacity(launches.len());
         for launch in launches {
             let build = launch.kernel.build(&launch.params, self.class);
             check_grid(launch, build.grid, self.device.limits.max_compute_workgroups_per_dimension)?;
-            let pipeline = self.pipelines.get(&self.device, launch.kernel, &build, &launch.label)?;
-            ready.push((build.grid, pipeline));
+            builds.push(build);
         }
+        let pipelines = self.pipelines.of(&self.device, launches, &builds)?;
         let (params, offsets) = pack_params(launches);
         let uniforms = self.uniforms(&params)?;
         let mut steps = Vec::with_capacity(launches.len());
-        for ((launch, (grid, pipeline)), offset) in launches.iter().zip(ready).zip(offsets) {
+        for (((launch, build), pipeline), offset) in launches.iter().zip(&builds).zip(pipelines).zip(offsets) {
             let operands = self.operands(launch, &pipeline.layout, &uniforms, offset)?;
-            steps.push(Step { pipeline: pipeline.pipeline, operands, grid });
+            steps.push(Step { pipeline: pipeline.pipeline, operands, grid: build.grid });
         }
-        self.prepared.insert(recording.id(), steps);
+        let predicted: Vec<f64> = launches.iter().map(|l| predicted_seconds(l, self.device.facts().kind)).collect();
+        self.prepared.insert(recording.id(), Prepared { steps, parts: parts(&predicted) });
         Ok(())
     }
 
@@ -189,22 +200,20 @@ impl GpuEngine {
         })
     }
 
-    /// One execution as one compute pass: wgpu puts barriers between launches that share a written buffer.
-    fn encode(&self, recording: &Recording) -> Result<wgpu::CommandBuffer> {
-        self.encode_times(recording, 1, None)
-    }
-
-    /// `times` executions as one compute pass, between two timestamps where they are asked for.
-    fn encode_times(
+    /// One part of an execution, `times` times, as one compute pass: wgpu puts barriers between launches that share a written
+    /// buffer.
+    fn encode(
         &self,
         recording: &Recording,
+        part: Range<usize>,
         times: u32,
         timestamps: Option<wgpu::ComputePassTimestampWrites>,
     ) -> Result<wgpu::CommandBuffer> {
-        let steps = self.prepared.get(&recording.id()).map_or(&[][..], Vec::as_slice);
+        let prepared = self.prepared.get(&recording.id());
+        let steps = prepared.and_then(|p| p.steps.get(part.clone())).unwrap_or(&[]);
         let device = &self.device;
         device.guarded(
-            || describe(recording),
+            || describe(&recording.launches()[part]),
             || {
                 let mut encoder = device.device.create_command_encoder(&Default::default());
                 {
@@ -314,29 +323,43 @@ impl Engine for GpuEngine {
 
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         self.prepare(recording)?;
+        let parts = self.prepared.get(&recording.id()).map(|p| p.parts.clone()).unwrap_or_default();
         for _ in 0..times {
-            let commands = self.encode(recording)?;
-            self.submit(|| describe(recording), Some(commands))?;
+            for part in &parts {
+                let commands = self.encode(recording, part.clone(), 1, None)?;
+                self.submit(|| describe(&recording.launches()[part.clone()]), Some(commands))?;
+            }
         }
         Ok(())
     }
 
-    /// All executions in one pass; the device's time lies between the begin and the end of the pass.
+    /// All executions in one pass where one submission holds an execution; the device's time is that of all passes.
     fn timed(&mut self, recording: &Recording, times: u32) -> Result<Timed> {
         self.prepare(recording)?;
         self.finish()?;
-        if self.clock.is_none() && self.device.has_timestamps() {
-            self.clock = Some(Clock::new(&self.device)?);
+        let parts = self.prepared.get(&recording.id()).map(|p| p.parts.clone()).unwrap_or_default();
+        let (passes, of_each) = if parts.len() == 1 { (1, times) } else { (times, 1) };
+        let pairs = passes.saturating_mul(parts.len() as u32);
+        if self.device.has_timestamps() && self.clock.as_ref().is_none_or(|c| c.pairs() < pairs) {
+            self.clock = Clock::new(&self.device, pairs)?;
         }
+        // Taken out for the while: passes are encoded from what the engine holds.
+        let clock = self.clock.take().filter(|c| c.pairs() >= pairs);
         let start = Instant::now();
-        let commands = self.encode_times(recording, times, self.clock.as_ref().map(Clock::writes))?;
-        self.submit(|| describe(recording), Some(commands))?;
+        for pass in 0..passes {
+            for (at, part) in (0u32..).zip(&parts) {
+                let writes = clock.as_ref().map(|c| c.writes(pass * parts.len() as u32 + at));
+                let commands = self.encode(recording, part.clone(), of_each, writes)?;
+                self.submit(|| describe(&recording.launches()[part.clone()]), Some(commands))?;
+            }
+        }
         self.finish()?;
         let wall = start.elapsed().as_secs_f64();
-        let device = match &self.clock {
-            Some(clock) => clock.read(&self.device)?,
+        let device = match &clock {
+            Some(clock) => clock.read(&self.device, pairs)?,
             None => None,
         };
+        self.clock = clock;
         Ok(Timed { wall, device })
     }
 

@@ -239,3 +239,51 @@ fn a_lost_device_is_an_error_at_every_call() {
         assert!(matches!(error, Some(Error::Device(_))), "{error:?}");
     }
 }
+
+#[test]
+fn submissions_are_cut_at_a_tenth_of_a_second() {
+    assert_eq!(parts(&[]), []);
+    assert_eq!(parts(&[0.04, 0.05, 0.02, 0.3, 0.01, 0.09, 0.001]), [0..2, 2..3, 3..4, 4..6, 6..7]);
+    // What a software adapter needs a tenth of a second for: several submissions, in order, with the same result.
+    let mut engine = engine(GpuOptions::default());
+    let n = 1 << 22;
+    let y = engine.alloc("y", n as usize).unwrap();
+    let mut recording = Recording::new();
+    let fill = |value| FillParams { clients: 1, n, y_stride: n, value };
+    for value in 0..60 {
+        recording.launch(&Fill, &fill(value as f32), &[y], format!("fill {value}")).unwrap();
+    }
+    engine.run(&recording, 2).unwrap();
+    assert!(engine.prepared[&recording.id()].parts.len() > 1 || engine.device.facts().kind != crate::gpu::Kind::Cpu);
+    assert!(engine.read(y, Purpose::Check).unwrap().iter().all(|w| *w == 59f32.to_bits()));
+}
+
+/// Every execution runs, cut into submissions or not, and the device's clock (where there is one) agrees with the host's.
+#[test]
+fn timed_executions_are_those_that_were_asked_for() {
+    use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
+    let mut engine = GpuEngine::open("gpu", GpuOptions { timestamps: true, ..Default::default() }).unwrap();
+    let words = 8 << 20;
+    let y = engine.alloc("y", words).unwrap();
+    let [losses, steps, stats, state] = [64, 64, 64, 64].map(|words| engine.alloc("step", words).unwrap());
+    let advance = StepAdvanceParams { clients: 1, loss_stride: 64, stat_stride: 64 };
+    let fill = FillParams { clients: 1, n: words as u32, y_stride: words as u32, value: 1.0 };
+    let mut done = 0;
+    for fills in [0, 1, 20] {
+        let mut recording = Recording::new();
+        (0..fills).for_each(|_| recording.launch(&Fill, &fill, &[y], "fill").unwrap());
+        recording.launch(&StepAdvance, &advance, &[losses, steps, stats, state], "advance").unwrap();
+        for times in [1, 3] {
+            let timed = engine.timed(&recording, times).unwrap();
+            done += times;
+            assert_eq!(engine.read(state, Purpose::Check).unwrap()[0], done);
+            if let Some(device) = timed.device {
+                assert!(device > 0.0 && device <= timed.wall, "{device} s on the device, {} s in all", timed.wall);
+            }
+            let has = engine.device.has_timestamps();
+            assert!(has || timed.device.is_none());
+        }
+    }
+    let untimed = GpuEngine::open("gpu", GpuOptions::default()).unwrap();
+    assert!(!untimed.device.has_timestamps(), "timestamps are asked for only where they are wanted");
+}

@@ -1,19 +1,52 @@
-//! Sizes and names of launches, without a device.
+//! Launches without a device: names, sizes, predicted times.
 
-use crate::exec::{Launch, Recording};
+use super::Kind;
+use crate::exec::Launch;
 use crate::{Error, Result};
+use std::ops::Range;
 
+/// Predicted seconds of a submission at most: Windows resets a device that works on one for 2 s, macOS sooner, and a shared
+/// desktop stutters before that.
+const SUBMISSION: f64 = 0.1;
 /// Uniform bindings start at multiples of this (the largest alignment that WebGPU allows a device to ask for).
 pub(super) const SLOT: usize = 256;
 
-/// Says which launches an execution is made of.
-pub(super) fn describe(recording: &Recording) -> String {
+/// Says which launches a submission is made of.
+pub(super) fn describe(launches: &[Launch]) -> String {
     let name = |l: &Launch| format!("{} (kernel `{}`)", l.label, l.kernel.name());
-    match recording.launches() {
+    match launches {
         [] => "an empty recording".into(),
         [one] => name(one),
-        [first, .., last] => format!("{} launches, {} to {}", recording.launches().len(), name(first), name(last)),
+        [first, .., last] => format!("{} launches, {} to {}", launches.len(), name(first), name(last)),
     }
+}
+
+/// A launch's time on a slow device of its kind: half the arithmetic and a third of the bandwidth of entry-level cards.
+pub(super) fn predicted_seconds(launch: &Launch, kind: Kind) -> f64 {
+    let (flops, bytes) = match kind {
+        Kind::DiscreteGpu => (1e12, 60e9),
+        Kind::IntegratedGpu | Kind::VirtualGpu | Kind::Other => (100e9, 10e9),
+        Kind::Cpu => (20e9, 4e9),
+    };
+    let cost = launch.kernel.cost(&launch.params);
+    (cost.flops / flops).max(cost.bytes / bytes)
+}
+
+/// Consecutive launches of at most [`SUBMISSION`] predicted seconds together; a longer launch is a part of its own.
+pub(super) fn parts(predicted: &[f64]) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut sum = 0.0;
+    for (i, seconds) in predicted.iter().enumerate() {
+        match parts.last_mut() {
+            Some(part) if sum + seconds <= SUBMISSION => part.end = i + 1,
+            _ => {
+                parts.push(i..i + 1);
+                sum = 0.0;
+            }
+        }
+        sum += seconds;
+    }
+    parts
 }
 
 pub(super) fn check_grid(launch: &Launch, grid: [u32; 3], limit: u32) -> Result<()> {

@@ -2,9 +2,11 @@
 
 use super::device::describe;
 use super::{Device, GpuOptions};
+use crate::exec::Launch;
 use crate::kernels::{Access, Build, Kernel, shader};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
 
 /// A compiled shader and the layout of its one bind group.
 #[derive(Clone, Debug)]
@@ -34,17 +36,36 @@ impl Pipelines {
         Pipelines { options, checked, cache: HashMap::new() }
     }
 
-    /// The pipeline of `build`, compiled on first use.
-    pub(super) fn get(&mut self, device: &Device, kernel: &dyn Kernel, build: &Build, label: &str) -> Result<Pipeline> {
-        let writes: Vec<bool> = kernel.bindings().iter().map(|b| b.access == Access::ReadWrite).collect();
-        let key = Key { file: build.file, consts: build.consts.clone(), writes };
-        if let Some(pipeline) = self.cache.get(&key) {
-            return Ok(pipeline.clone());
+    /// The pipelines of `launches` with their builds, in order; those that are new are compiled on all threads.
+    ///
+    /// # Errors
+    /// The first launch, in order, whose shader does not compile.
+    pub(super) fn of(&mut self, device: &Device, launches: &[Launch], builds: &[Build]) -> Result<Vec<Pipeline>> {
+        let key = |launch: &Launch, build: &Build| Key {
+            file: build.file,
+            consts: build.consts.clone(),
+            writes: launch.kernel.bindings().iter().map(|b| b.access == Access::ReadWrite).collect(),
+        };
+        let keys: Vec<Key> = launches.iter().zip(builds).map(|(l, b)| key(l, b)).collect();
+        let mut seen = HashSet::new();
+        let new: Vec<usize> =
+            (0..keys.len()).filter(|i| !self.cache.contains_key(&keys[*i]) && seen.insert(&keys[*i])).collect();
+        let (options, checked) = (&self.options, self.checked);
+        // Error scopes belong to the thread that opened them, so threads do not see each other's errors.
+        let made: Vec<Result<Pipeline>> = new
+            .par_iter()
+            .map(|i| {
+                let Launch { kernel, label, .. } = &launches[*i];
+                Shader { device, options, checked, build: &builds[*i], kernel: *kernel, label }
+                    .pipeline(&keys[*i].writes)
+            })
+            .collect();
+        for (i, pipeline) in new.iter().zip(made) {
+            self.cache.insert(keys[*i].clone(), pipeline?);
         }
-        let shader = Shader { device, options: &self.options, checked: self.checked, build, kernel, label };
-        let pipeline = shader.pipeline(&key.writes)?;
-        self.cache.insert(key, pipeline.clone());
-        Ok(pipeline)
+        keys.iter()
+            .map(|key| self.cache.get(key).cloned().ok_or_else(|| Error::internal("a pipeline was not compiled")))
+            .collect()
     }
 }
 

@@ -1,68 +1,79 @@
-//! The device's clock round a compute pass.
+//! The device's clock round compute passes.
 
 use super::Device;
 use crate::{Error, Result};
 use std::sync::mpsc;
 
-/// Two timestamps: begin and end of a pass.
-const BYTES: u64 = 16;
+/// Bytes of a pair of timestamps: begin and end of a pass.
+const PAIR: u64 = 16;
+/// Pairs that a query set holds at most (WebGPU: 4096 queries).
+const MOST: u32 = 2048;
 
-/// A pair of timestamps and the way back to the host.
+/// Pairs of timestamps and the way back to the host.
 #[derive(Debug)]
 pub(super) struct Clock {
     set: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     staging: wgpu::Buffer,
+    pairs: u32,
     /// Nanoseconds of a tick.
     period: f64,
 }
 
 impl Clock {
-    /// A clock of `device`, which must have been opened with timestamps.
-    pub(super) fn new(device: &Device) -> Result<Clock> {
-        device.guarded(
-            || "timestamp queries".into(),
-            || {
-                let set = device.device.create_query_set(&wgpu::QuerySetDescriptor {
+    /// A clock of `device`, which must have been opened with timestamps, for `pairs` passes; `None` beyond what a query set
+    /// holds.
+    pub(super) fn new(device: &Device, pairs: u32) -> Result<Option<Clock>> {
+        if !(1..=MOST).contains(&pairs) {
+            return Ok(None);
+        }
+        let make = || {
+            let set = device.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("pass times"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2 * pairs,
+            });
+            let buffer = |usage| {
+                device.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("pass times"),
-                    ty: wgpu::QueryType::Timestamp,
-                    count: 2,
-                });
-                let buffer = |usage| {
-                    device.device.create_buffer(&wgpu::BufferDescriptor {
-                        label: Some("pass times"),
-                        size: BYTES,
-                        usage,
-                        mapped_at_creation: false,
-                    })
-                };
-                let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-                let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-                Clock { set, resolved, staging, period: device.queue.get_timestamp_period() as f64 }
-            },
-        )
+                    size: PAIR * u64::from(pairs),
+                    usage,
+                    mapped_at_creation: false,
+                })
+            };
+            let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
+            let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+            Clock { set, resolved, staging, pairs, period: device.queue.get_timestamp_period() as f64 }
+        };
+        device.guarded(|| "timestamp queries".into(), make).map(Some)
     }
 
-    /// What a pass to be timed is begun with.
-    pub(super) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
+    /// Passes that it can time.
+    pub(super) fn pairs(&self) -> u32 {
+        self.pairs
+    }
+
+    /// What pass `at` is begun with.
+    pub(super) fn writes(&self, at: u32) -> wgpu::ComputePassTimestampWrites<'_> {
         wgpu::ComputePassTimestampWrites {
             query_set: &self.set,
-            beginning_of_pass_write_index: Some(0),
-            end_of_pass_write_index: Some(1),
+            beginning_of_pass_write_index: Some(2 * at),
+            end_of_pass_write_index: Some(2 * at + 1),
         }
     }
 
-    /// Seconds between the two timestamps of a pass that is over; `None` where they are zero or out of order, as some
+    /// Seconds of the first `pairs` passes together, which are over; `None` where timestamps are zero or out of order, as some
     /// drivers answer. Resolved in a submission of its own: in the pass's own some drivers resolve before it is over.
-    pub(super) fn read(&self, device: &Device) -> Result<Option<f64>> {
+    pub(super) fn read(&self, device: &Device, pairs: u32) -> Result<Option<f64>> {
         let doing = || "reading timestamps".to_string();
+        let bytes = PAIR * u64::from(pairs);
         let (sender, receiver) = mpsc::channel();
         device.guarded(doing, || {
             let mut encoder = device.device.create_command_encoder(&Default::default());
-            encoder.resolve_query_set(&self.set, 0..2, &self.resolved, 0);
-            encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, Some(BYTES));
+            encoder.resolve_query_set(&self.set, 0..2 * pairs, &self.resolved, 0);
+            encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.staging, 0, Some(bytes));
             device.queue.submit(Some(encoder.finish()));
-            self.staging.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
+            self.staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| drop(sender.send(result)));
         })?;
         device.wait(None)?;
         match receiver.recv() {
@@ -71,11 +82,12 @@ impl Clock {
             Err(_) => return Err(Error::device(format!("{}: the device gave no answer", doing()))),
         }
         let ticks: Vec<u64> = {
-            let view = self.staging.get_mapped_range(..).map_err(|e| Error::device(format!("{}: {e}", doing())))?;
+            let view =
+                self.staging.get_mapped_range(..bytes).map_err(|e| Error::device(format!("{}: {e}", doing())))?;
             bytemuck::pod_collect_to_vec(&view)
         };
         self.staging.unmap();
-        Ok(seconds(ticks[0], ticks[1], self.period))
+        Ok(ticks.chunks_exact(2).map(|pair| seconds(pair[0], pair[1], self.period)).sum())
     }
 }
 

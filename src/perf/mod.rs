@@ -22,5 +22,5 @@ pub use measure::{Budget, Judge, Judgement, Timing, measure};
 pub use problem::Bench;
 pub use row::{Document, Outcome, Row};
 pub use stats::{Comparison, Summary, Verdict};
-pub use tap::{Paper, Tap};
+pub use tap::Tap;
 pub use workload::{Loss, Problem, Shape, Workload};

@@ -1,62 +1,9 @@
-//! Engines that listen: what a federation runs, without anybody changing how it records.
+//! An engine that listens: what a federation runs, without anybody changing how it records.
 
 use crate::Result;
-use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
+use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-
-/// An engine without memory: it takes every launch, computes nothing and reads zeros. What is recorded over it has the shapes
-/// of real training at any size.
-#[derive(Debug)]
-pub struct Paper {
-    buffers: u32,
-    traffic: Traffic,
-    descriptor: Descriptor,
-}
-
-impl Default for Paper {
-    fn default() -> Self {
-        let word = |w: &str| w.to_string();
-        let descriptor = Descriptor {
-            engine: word("paper"),
-            adapter: word("none"),
-            backend: word("-"),
-            device_type: word("-"),
-            driver: word("-"),
-            variant: word("-"),
-        };
-        Paper { buffers: 0, traffic: Traffic::default(), descriptor }
-    }
-}
-
-impl Engine for Paper {
-    fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
-    }
-    fn alloc(&mut self, _label: &str, words: usize) -> Result<Tensor> {
-        self.buffers += 1;
-        Ok(Tensor { buffer: BufferId(self.buffers - 1), offset: 0, words })
-    }
-    fn write(&mut self, _to: Tensor, _words: &[u32]) -> Result<()> {
-        Ok(())
-    }
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.traffic.add(purpose, 0);
-        Ok(vec![0; from.words])
-    }
-    fn run(&mut self, _recording: &Recording, _times: u32) -> Result<()> {
-        Ok(())
-    }
-    fn finish(&mut self) -> Result<()> {
-        Ok(())
-    }
-    fn traffic(&self) -> &Traffic {
-        &self.traffic
-    }
-    fn max_binding_words(&self) -> usize {
-        usize::MAX
-    }
-}
 
 /// A recording as it was run.
 #[derive(Clone, Debug)]

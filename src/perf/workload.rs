@@ -1,7 +1,7 @@
 //! Training problems, and the launches that they are made of.
 
-use super::tap::{Heard, Paper, Tap};
-use crate::exec::Engine;
+use super::tap::{Heard, Tap};
+use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
 use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, Patch, Settings, Weights};
@@ -266,7 +266,9 @@ impl Workload {
 
     /// What a round runs, on paper.
     fn on_paper(&self, gan: Gan, attacked: bool) -> Result<Vec<Heard>> {
-        let (tap, ear) = Tap::new(Box::new(Paper::default()));
+        // Counts and computes nothing, and binds what the host could hold: sizes that no device here could train at.
+        let (paper, _) = TallyEngine::of(&CpuEngine::new());
+        let (tap, ear) = Tap::new(Box::new(paper));
         let mut settings = self.settings(PAPER_STEPS);
         if attacked {
             settings.attack = Patch { malicious: vec![0], scale: 2.0, ..settings.attack };
@@ -283,7 +285,6 @@ impl Workload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::CpuEngine;
 
     /// What is recorded on paper is what a real engine runs, and hardly anything of the catalogue is missing.
     #[test]

@@ -10,7 +10,9 @@ const LAYERS: &[&[&str]] = &[
     &["model", "data"],
     &["fed"],
     &["metric"],
-    &["check", "perf", "report"],
+    &["check"],
+    &["report"],
+    &["perf"],
     &["config"],
     &["cli"],
 ];

@@ -110,6 +110,38 @@ pub(in crate::cli) struct Done {
     pub diverged: Vec<usize>,
 }
 
+/// What an experiment keeps on its device.
+pub(super) struct Parts {
+    pub federation: Federation,
+    pub sampler: Sampler,
+    pub judged: Sampler,
+}
+
+/// Builds networks, clients and samplers on the engine.
+pub(super) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
+    let (m, t) = (&plan.model, &plan.train);
+    let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
+    let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;
+    let settings = Settings {
+        seed: plan.seed,
+        batch: t.batch,
+        lr: t.lr,
+        local: plan.train.local(),
+        aggregate: plan.federation.aggregate,
+        weights: plan.federation.weights,
+        clients_per_launch: plan.federation.clients_per_launch,
+        attack: plan.attack.clone(),
+        report: plan.report,
+        detector: plan.detection.clone(),
+    };
+    let data = ClientData { pixels: &images.train, holdings: images.holdings.clone() };
+    let mut federation = Federation::new(engine, gan, settings, data)?;
+    let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
+    let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
+    let judged = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
+    Ok(Parts { federation, sampler, judged })
+}
+
 /// A run in progress.
 pub(in crate::cli) struct Experiment {
     plan: Plan,
@@ -141,27 +173,8 @@ impl Experiment {
         engine: Box<dyn Engine>,
         checked: Option<Arc<Mutex<Checked>>>,
     ) -> Result<Self> {
-        let (m, t) = (&plan.model, &plan.train);
-        let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
-        let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;
-        let settings = Settings {
-            seed: plan.seed,
-            batch: t.batch,
-            lr: t.lr,
-            local: plan.train.local(),
-            aggregate: plan.federation.aggregate,
-            weights: plan.federation.weights,
-            clients_per_launch: plan.federation.clients_per_launch,
-            attack: plan.attack.clone(),
-            report: plan.report,
-            detector: plan.detection.clone(),
-        };
         let judge = images.judge(&plan, &plan.metrics())?;
-        let data = ClientData { pixels: &images.train, holdings: images.holdings };
-        let mut federation = Federation::new(engine, gan, settings, data)?;
-        let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
-        let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
-        let judged = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
+        let Parts { federation, sampler, judged } = parts(&plan, &images, engine)?;
         Ok(Experiment {
             plan,
             reference: images.reference,

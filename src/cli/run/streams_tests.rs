@@ -35,7 +35,14 @@ fn drawn(set: &[&str]) -> Vec<Block> {
     let plan = config::load(None, &overrides).unwrap();
     let temp = tempfile::tempdir().unwrap();
     let dir = RunDir::create(Some(&temp.path().join("run")), temp.path(), "x").unwrap();
-    let run = || Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+    // Without the memory plan, which builds the experiment once more to throw it away.
+    let run = || {
+        let images = Images::load(&plan).unwrap();
+        let (engine, reason) = crate::gpu::open("cpu", crate::gpu::GpuOptions::default()).unwrap();
+        let resolved = Resolved::new(engine.descriptor(), &reason);
+        let experiment = Experiment::new(plan, images, engine, None).unwrap();
+        Prepared { experiment, resolved }.train(&dir, ProgressMode::Quiet).unwrap()
+    };
     watch(SEED, run).1
 }
 

@@ -143,7 +143,7 @@ impl ConvParams {
     }
 
     /// The parts of the pixel sum: enough 64 x 64 tiles to fill a large GPU, at least 64 pixels each and at most half of
-    /// [`ConvParams::check_part`]'s. Depends on the per-client shape and the plan's total clients, never on the chunk, so that
+    /// what one loop can take (`check_part`). Depends on the per-client shape and the plan's total clients, never on the chunk, so that
     /// chunked runs are bit-equal.
     pub fn splits_for(&self, total_clients: u32) -> u32 {
         let tiles = self.co.div_ceil(64) * (self.taps() * self.ci).div_ceil(64) * total_clients;

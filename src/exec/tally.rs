@@ -1,0 +1,100 @@
+//! An engine that only counts: what a program would allocate, before anything is.
+
+use super::{BufferId, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
+use crate::Result;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One buffer that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Its label.
+    pub label: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// The buffers that a [`TallyEngine`] was asked for, also after the engine has been given away.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Mutex<Vec<Allocation>>>);
+
+impl Tally {
+    fn list(&self) -> MutexGuard<'_, Vec<Allocation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All buffers in order.
+    pub fn allocations(&self) -> Vec<Allocation> {
+        self.list().clone()
+    }
+
+    /// Bytes of all buffers.
+    pub fn bytes(&self) -> u64 {
+        self.list().iter().map(|a| a.bytes).sum()
+    }
+}
+
+/// Stands in for another engine: same descriptor, same limits, no memory, no work. What is read is zero.
+#[derive(Debug)]
+pub struct TallyEngine {
+    descriptor: Descriptor,
+    max_binding_words: usize,
+    tally: Tally,
+    traffic: Traffic,
+    buffers: u32,
+}
+
+impl TallyEngine {
+    /// A stand-in for `engine`, and what it will have counted.
+    pub fn of(engine: &dyn Engine) -> (Self, Tally) {
+        let tally = Tally::default();
+        let stand_in = TallyEngine {
+            descriptor: engine.descriptor().clone(),
+            max_binding_words: engine.max_binding_words(),
+            tally: tally.clone(),
+            traffic: Traffic::default(),
+            buffers: 0,
+        };
+        (stand_in, tally)
+    }
+}
+
+impl Engine for TallyEngine {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+        self.tally.list().push(Allocation { label: label.into(), bytes: 4 * words as u64 });
+        self.buffers += 1;
+        Ok(Tensor { buffer: BufferId(self.buffers - 1), offset: 0, words })
+    }
+
+    fn write(&mut self, _to: Tensor, _words: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.traffic.add(purpose, 4 * from.words as u64);
+        Ok(vec![0; from.words])
+    }
+
+    fn run(&mut self, _recording: &Recording, _times: u32) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    fn max_binding_words(&self) -> usize {
+        self.max_binding_words
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.tally.bytes()
+    }
+}
