@@ -70,7 +70,7 @@ pub struct BenchArgs {
     /// naga's run-time checks [default: on for software adapters, off for hardware].
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     pub checks: Option<bool>,
-    /// Seconds of samples a row.
+    /// Seconds of samples a row; below 0.01 a smoke test, whose ceilings are those of caches.
     #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = seconds)]
     pub seconds: f64,
     /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader: gpu].
