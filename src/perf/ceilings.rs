@@ -7,10 +7,10 @@ use super::problem::Bench;
 use super::stats::Summary;
 use super::stream::{BLOCK, StreamPeak, StreamPeakParams};
 use crate::exec::cpu::peak;
-use crate::exec::{Launch, Purpose};
+use crate::exec::{Launch, Purpose, Recording};
 use crate::kernels::util::copy::CopyParams;
 use crate::kernels::util::fill::FillParams;
-use crate::kernels::{Cost, Inputs, Kernel, Params, find};
+use crate::kernels::{Cost, Elem, Inputs, Kernel, Params, find};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -116,6 +116,10 @@ fn copied(bench: &mut Bench, n: u32, budget: &Budget) -> Result<Copied> {
     let gpu = bench.engine.descriptor().engine == "gpu";
     let mut rate = |kernel: &'static dyn Kernel, params: Vec<u32>| -> Result<f64> {
         let recording = bench.record(kernel, &params, "bandwidth")?;
+        // Once is enough: the larger ones run the same shader.
+        if gpu && n <= COPIES[0] {
+            right(bench, &recording)?;
+        }
         let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
         bench.engine.forget(&recording);
         Ok(kernel.cost(&params).bytes / timing.summary()?.min)
@@ -145,19 +149,36 @@ fn dispatches(bench: &mut Bench, budget: &Budget) -> Result<(f64, f64)> {
     Ok((one, ((many - one) / f64::from(DISPATCHES - 1)).max(0.0)))
 }
 
+/// Runs a probe once and refuses wrong results: its first and last elements, and some between.
+fn right(bench: &mut Bench, recording: &Recording) -> Result<()> {
+    let Launch { kernel, params, args, .. } = &recording.launches()[0];
+    bench.engine.run(recording, 1)?;
+    let words = args.iter().map(|arg| bench.engine.read(*arg, Purpose::Check)).collect::<Result<Vec<_>>>()?;
+    let (slot, inputs) = (words.len() - 1, Inputs(words.iter().map(Vec::as_slice).collect()));
+    let last = inputs.len(slot) - 1;
+    for at in (0..=last).step_by(last / 1000 + 1).chain([last]) {
+        let Some(expected) = kernel.at(params, &inputs, slot, at) else { continue };
+        let got = match kernel.bindings()[slot].elem {
+            Elem::F32 => inputs.f(slot, at),
+            Elem::U32 => f64::from(inputs.u(slot, at)),
+        };
+        let wanted = expected.value;
+        // A NaN is no small error.
+        if (got - wanted).abs() <= expected.bound {
+            continue;
+        }
+        let name = kernel.name();
+        return Err(Error::device(format!("probe {name}: element {at} is {got}, expected {wanted}")));
+    }
+    Ok(())
+}
+
 /// The probe, after its sums were found right.
 fn fma(bench: &mut Bench, budget: &Budget) -> Result<f64> {
     let p = FmaPeakParams { groups: 4096, turns: 64, scale: 0.5, shift: 0.25 };
     let recording = bench.record(&FmaPeak, &p.words(), "multiply-add probe")?;
-    let Launch { params, args, .. } = &recording.launches()[0];
-    bench.engine.run(&recording, 1)?;
-    let sums = bench.engine.read(args[0], Purpose::Check)?;
-    let expected = FmaPeak.at(params, &Inputs(vec![&sums]), 0, 0).ok_or_else(|| Error::internal("no expected sum"))?;
-    let right = |word: &u32| (f64::from(f32::from_bits(*word)) - expected.value).abs() <= expected.bound;
-    if let Some(at) = sums.iter().position(|word| !right(word)) {
-        let (got, wanted) = (f32::from_bits(sums[at]), expected.value);
-        return Err(Error::device(format!("multiply-add probe: sum {at} is {got}, expected {wanted}")));
-    }
+    let params = &recording.launches()[0].params;
+    right(bench, &recording)?;
     let timing = measure(bench.engine.as_mut(), &recording, budget, &mut |_| Ok(()))?;
     bench.engine.forget(&recording);
     Ok(FmaPeak.cost(params).flops / timing.summary()?.min)
@@ -209,11 +230,22 @@ pub(super) mod tests {
             assert!(copied(&mut bench, 4096, &Budget::of(0.0)).unwrap().rate() > 0.0);
             if request == "gpu" {
                 let recording = bench.record(&FmaPeak, &p.words(), "probe").unwrap();
-                bench.engine.run(&recording, 1).unwrap();
+                right(&mut bench, &recording).unwrap();
                 let y = crate::exec::read_f32(bench.engine.as_mut(), recording.launches()[0].args[0], Purpose::Check);
                 assert!(y.unwrap().iter().all(|v| (v - 6.0).abs() < 1e-4), "12 chains end at 0.5 each");
             }
         }
         assert!(products(0.0).0 > 0.0);
+    }
+
+    /// A device whose sums are off has no ceiling.
+    #[test]
+    fn a_probe_with_wrong_results_is_refused() {
+        let text = crate::kernels::shader::source("util/copy.wgsl").unwrap().replace("= x[source + i]", "= x[source]");
+        let sources = [("util/copy.wgsl".to_string(), text)].into();
+        let options = crate::gpu::GpuOptions { sources, ..Default::default() };
+        let mut bench = Bench::new(crate::gpu::open("gpu", options).unwrap().0);
+        let error = copied(&mut bench, COPIES[0], &Budget::of(0.0)).unwrap_err();
+        assert!(error.exit_code() == 1 && error.to_string().contains("probe copy: element"), "{error}");
     }
 }
