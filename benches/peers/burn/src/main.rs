@@ -173,7 +173,9 @@ fn main() {
         1e3 * start.elapsed().as_secs_f64()
     };
     let first = step();
-    (0..args.warmup).for_each(|_| drop(step()));
+    for _ in 0..args.warmup {
+        step();
+    }
     let mut times: Vec<f64> = (0..args.reps.max(1)).map(|_| step()).collect();
     times.sort_by(f64::total_cmp);
     let at = |q: f64| times[(q * (times.len() - 1) as f64) as usize];
