@@ -36,27 +36,27 @@ fn fetch(t: u32, at: Place, k: Walk) -> mat4x4<f32> {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    // Loading: the block of quad block.y, k from block.x * 4.
+    // Loading: the block of quad part.y, k from part.x * 4.
     let lane = t % SIDE;
     let along_k = select(B_ALONG_K, A_ALONG_K, t < SIDE);
-    let block = select(vec2(lane / QUADS, lane % QUADS), vec2(lane % 4u, lane / 4u), along_k);
-    let column = t / SIDE * QUADS + block.y;
+    let part = select(vec2(lane / QUADS, lane % QUADS), vec2(lane % 4u, lane / 4u), along_k);
+    let column = t / SIDE * QUADS + part.y;
     // Computing: quads tx, tx + QUADS / VM .. of m; ty, ty + QUADS / VN .. of n.
     let tx = t % (QUADS / VM);
     let ty = t / (QUADS / VM);
 
-    let at = place(group, t, block.y * 4u);
-    var k = start(group, block.x * 4u);
-    var next = fetch(t, at, k);
+    let at = place(group, t, part.y * 4u);
+    var k = start(group, part.x * 4u);
+    var block = fetch(t, at, k);
     // Element c of quad (i, j): n is the c-th of its quad, the vector holds four m.
     var acc: array<vec4<f32>, VM * VN * 4u>;
     let end = depth(group);
     for (var k0 = 0u; k0 < end; k0 += BK) {
         //#unroll
-        for (var i = 0u; i < 4u; i++) { tiles[slot(block.x * 4u + i, column)] = next[i]; }
+        for (var i = 0u; i < 4u; i++) { tiles[slot(part.x * 4u + i, column)] = block[i]; }
         workgroupBarrier();
         k = advance(k, BK);
-        next = fetch(t, at, k);
+        block = fetch(t, at, k);
         //#unroll
         for (var kk = 0u; kk < BK; kk++) {
             var a: array<vec4<f32>, VM>;

@@ -90,6 +90,17 @@ fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
     return transpose(rows);
 }
 //#else
+//# fn next(walk: Walk) -> Walk {
+//#     var at = walk;
+//#     at.c += 1u;
+//#     if at.c == p.ci {
+//#         at.c = 0u;
+//#         at.kx += 1u;
+//#         if at.kx == p.k { at.kx = 0u; at.ky += 1u; }
+//#     }
+//#     return at;
+//# }
+//#
 //# fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
 //#     var block: mat4x4<f32>;
 //#     //#unroll
@@ -106,7 +117,7 @@ fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
 //#     //#unroll
 //#     for (var i = 0u; i < 4u; i++) {
 //#         block[i] = vec4(window(at, 0u, e), window(at, 1u, e), window(at, 2u, e), window(at, 3u, e));
-//#         e = advance(e, 1u);
+//#         e = next(e);
 //#     }
 //#     return block;
 //# }

@@ -41,10 +41,9 @@ fn length() -> u32 {
     return (p.n * p.oh * p.ow + p.splits - 1u) / p.splits;
 }
 
+// The last part may be shorter or empty: its loads are masked.
 fn depth(group: vec3<u32>) -> u32 {
-    let pixels = p.n * p.oh * p.ow;
-    let begin = min(group.z % p.splits * length(), pixels);
-    return min(length(), pixels - begin);
+    return length();
 }
 
 fn start(group: vec3<u32>, k: u32) -> Walk {
@@ -59,6 +58,18 @@ fn advance(walk: Walk, by: u32) -> Walk {
     at.q += by;
     at.ox += by;
     for (; at.ox >= p.ow; at.ox -= p.ow) {
+        at.oy += 1u;
+        if at.oy == p.oh { at.oy = 0u; at.image += 1u; }
+    }
+    return at;
+}
+
+fn next(walk: Walk) -> Walk {
+    var at = walk;
+    at.q += 1u;
+    at.ox += 1u;
+    if at.ox == p.ow {
+        at.ox = 0u;
         at.oy += 1u;
         if at.oy == p.oh { at.oy = 0u; at.image += 1u; }
     }
@@ -97,7 +108,7 @@ fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
         //#else
         //# block[i] = vec4(window(at, 0u, e), window(at, 1u, e), window(at, 2u, e), window(at, 3u, e));
         //#endif
-        e = advance(e, 1u);
+        e = next(e);
     }
     return block;
 }

@@ -119,13 +119,24 @@ fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
     return transpose(rows);
 }
 //#else
+//# fn next(walk: Walk) -> Walk {
+//#     var at = walk;
+//#     at.c += 1u;
+//#     if at.c == p.co {
+//#         at.c = 0u;
+//#         at.tx += 1u;
+//#         if at.tx >= at.taps_x { at.tx = 0u; at.ty += 1u; }
+//#     }
+//#     return at;
+//# }
+//#
 //# fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
 //#     var block: mat4x4<f32>;
 //#     var e = k;
 //#     //#unroll
 //#     for (var i = 0u; i < 4u; i++) {
 //#         block[i] = vec4(weight(at, at.m, e), weight(at, at.m + 1u, e), weight(at, at.m + 2u, e), weight(at, at.m + 3u, e));
-//#         e = advance(e, 1u);
+//#         e = next(e);
 //#     }
 //#     return block;
 //# }
@@ -136,7 +147,7 @@ fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
 //#     //#unroll
 //#     for (var i = 0u; i < 4u; i++) {
 //#         block[i] = vec4(met(at, 0u, e), met(at, 1u, e), met(at, 2u, e), met(at, 3u, e));
-//#         e = advance(e, 1u);
+//#         e = next(e);
 //#     }
 //#     return block;
 //# }

@@ -267,6 +267,8 @@ pub(super) fn cases() -> Vec<ConvParams> {
         case(2, 1, [10, 10], [1, 3], 7, 2, 6),
         case(1, 2, [12, 9], [6, 4], 6, 1, 3),
         case(1, 4, [6, 6], [64, 96], 2, 2, 0),
+        // One more than whole steps of the sum in every row.
+        case(1, 1, [11, 3], [17, 17], 1, 1, 0),
         // More channels on the large side than a workgroup owns.
         case(1, 1, [5, 6], [68, 7], 3, 1, 1),
     ]

@@ -99,6 +99,7 @@ impl Kernel for Conv2d {
         let mut list = conv::cases();
         list.extend([
             conv::case(2, 2, [9, 7], [29, 3], 3, 2, 1),
+            conv::case(2, 2, [4, 5], [16, 4], 4, 1, 0),
             conv::case(2, 1, [46, 46], [8, 60], 2, 1, 0),
             conv::case(1, 1, [46, 46], [5, 59], 2, 1, 0),
             conv::case(1, 1, [46, 46], [8, 252], 2, 1, 0),

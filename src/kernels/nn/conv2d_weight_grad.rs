@@ -15,13 +15,16 @@ pub struct Conv2dWeightGrad;
 impl Conv2dWeightGrad {
     /// The direct shader with `group` invocations of `tn` columns, or quads of them, in a workgroup.
     fn direct(p: &ConvParams, group: u32, tn: u32) -> Build {
-        let lm = if p.co.is_multiple_of(4) { 4 } else { 1 };
-        let tm = (p.co / lm).min(4);
         let ln = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+        let columns = ceil_div(p.taps() * p.ci, group * tn * ln);
+        let lm = if p.co.is_multiple_of(4) { 4 } else { 1 };
+        // Eight quads use a load more often than four, where there are enough workgroups for two cores.
+        let wide = lm == 4 && p.co >= 32 && columns * ceil_div(p.co, 32) * p.splits >= 16;
+        let tm = if wide { 8 } else { (p.co / lm).min(4) };
         Build {
             file: "nn/conv2d_weight_grad_direct.wgsl",
             consts: vec![("GROUP", group), ("TM", tm), ("TN", tn), ("LM", lm), ("LN", ln)],
-            grid: [ceil_div(p.taps() * p.ci, group * tn * ln), ceil_div(p.co, tm * lm), p.clients * p.splits],
+            grid: [columns, ceil_div(p.co, tm * lm), p.clients * p.splits],
         }
     }
 }
@@ -115,8 +118,6 @@ impl Kernel for Conv2dWeightGrad {
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let mut list = conv::cases();
-        // The longest part.
-        list.push(conv::case(1, 1, [128, 256], [1, 1], 1, 1, 0));
         list.extend([
             conv::case(2, 2, [32, 33], [12, 60], 2, 1, 1),
             conv::case(1, 1, [47, 46], [7, 59], 3, 1, 1),
@@ -133,6 +134,8 @@ impl Kernel for Conv2dWeightGrad {
                 _ => {}
             }
         }
+        // The longest part.
+        list.push(ConvParams { accumulate: 1, ..conv::case(1, 1, [128, 256], [1, 1], 1, 1, 0) });
         list.iter().map(Params::words).collect()
     }
     fn fills(&self, words: &[u32]) -> Vec<Fill> {
