@@ -19,7 +19,7 @@ impl Conv2dWeightGrad {
         let columns = ceil_div(p.taps() * p.ci, group * tn * ln);
         let lm = if p.co.is_multiple_of(4) { 4 } else { 1 };
         // Eight quads use a load more often than four, where there are enough workgroups for two cores.
-        let wide = lm == 4 && p.co >= 32 && columns * ceil_div(p.co, 32) * p.splits >= 16;
+        let wide = lm == 4 && p.co >= 64 && columns * ceil_div(p.co, 32) * p.splits >= 16;
         let tm = if wide { 8 } else { (p.co / lm).min(4) };
         Build {
             file: "nn/conv2d_weight_grad_direct.wgsl",

@@ -20,20 +20,21 @@ impl ConvTranspose2d {
         p.n * ceil_div(p.h, p.stride) * ceil_div(p.w, p.stride)
     }
 
-    /// The direct shader with `group` invocations of `tm` channels, or quads of them, of `tn` pixels in a workgroup.
-    fn direct(p: &ConvParams, group: u32, [tm, tn]: [u32; 2]) -> Build {
-        let lm = Self::lanes(p);
+    /// Channels a weight load of the direct shader, and loads of an invocation.
+    fn channels(p: &ConvParams) -> [u32; 2] {
+        let lm = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+        [lm, (p.ci / lm).min(4)]
+    }
+
+    /// The direct shader with `group` invocations of `tn` pixels in a workgroup.
+    fn direct(p: &ConvParams, group: u32, tn: u32) -> Build {
+        let [lm, tm] = Self::channels(p);
         let lk = if p.co.is_multiple_of(4) { 4 } else { 1 };
         Build {
             file: "nn/conv_transpose2d_direct.wgsl",
             consts: vec![("GROUP", group), ("TM", tm), ("TN", tn), ("LM", lm), ("LK", lk)],
             grid: [ceil_div(Self::pixels(p), group * tn), ceil_div(p.ci, tm * lm), p.clients * Self::phases(p)],
         }
-    }
-
-    /// Channels a weight load of the direct shader.
-    fn lanes(p: &ConvParams) -> u32 {
-        if p.ci.is_multiple_of(4) { 4 } else { 1 }
     }
 }
 
@@ -45,7 +46,7 @@ impl Tiled for ConvTranspose2d {
     }
     fn tiled(&self, p: &ConvParams, tile: Tile) -> Build {
         if tile == Tile::Narrow {
-            return Self::direct(p, 64, [p.ci / Self::lanes(p), 4]);
+            return Self::direct(p, 64, 4);
         }
         let [x, y] = self.gemm(p).grid(tile);
         let grid = [x, y, p.clients * Self::phases(p)];
@@ -92,16 +93,10 @@ impl Kernel for ConvTranspose2d {
         match class {
             Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
             Class::Direct => {
-                let lm = Self::lanes(&p);
-                let groups = |tm| ceil_div(Self::pixels(&p), 16) * ceil_div(p.ci, tm * lm) * Self::phases(&p);
-                let tm = (p.ci / lm).min(4);
-                // The larger, the more often a load is used; small maps need enough workgroups for two cores.
-                let tile = if lm == 4 && p.ci >= 32 && groups(8) >= 256 {
-                    [8, 16]
-                } else {
-                    [tm, if groups(tm) >= 64 { 16 } else { 4 }]
-                };
-                Self::direct(&p, 8, tile)
+                let [lm, tm] = Self::channels(&p);
+                let groups = ceil_div(Self::pixels(&p), 16) * ceil_div(p.ci, tm * lm) * Self::phases(&p);
+                // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
+                Self::direct(&p, 8, if groups < 64 { 4 } else { 16 })
             }
         }
     }

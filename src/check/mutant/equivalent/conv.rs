@@ -173,4 +173,18 @@ pub(super) const ENTRIES: &[Equivalent] = &[
         why: Why::Same,
         reason: NOT_STORED,
     },
+    Equivalent {
+        files: &["nn/conv_transpose2d_tiled.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var j = 0u; j < VN; j++) { => for (var j = 0u; j <= VN; j++) { #2",
+        why: Why::GroupRace,
+        reason: "the stores too many go to the next workgroup's pixels, which it overwrites later",
+    },
+    Equivalent {
+        files: &["nn/conv2d_weight_grad_tiled.wgsl"],
+        operator: Operator::Constant,
+        change: "let part = select(vec2(lane / QUADS, lane % QUADS), vec2(lane % 4u, lane / 4u), along_k); => let part = select(vec2(lane / QUADS, lane % QUADS), vec2(lane % 4u, lane / (4u + 1u)), along_k);",
+        why: Why::Same,
+        reason: "this arm is for operands that are contiguous along k; here none is",
+    },
 ];
