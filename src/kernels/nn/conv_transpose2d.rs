@@ -23,7 +23,10 @@ impl ConvTranspose2d {
     /// Channels a weight load of the direct shader, and loads of an invocation.
     fn channels(p: &ConvParams) -> [u32; 2] {
         let lm = if p.ci.is_multiple_of(4) { 4 } else { 1 };
-        [lm, (p.ci / lm).min(4)]
+        // Eight quads use a load more often than four, where there are enough workgroups for two cores.
+        let groups = ceil_div(Self::pixels(p), 16) * ceil_div(p.ci, 32) * Self::phases(p);
+        let wide = lm == 4 && p.ci >= 32 && groups >= 256;
+        [lm, if wide { 8 } else { (p.ci / lm).min(4) }]
     }
 
     /// The direct shader with `group` invocations of `tn` pixels in a workgroup.
