@@ -1,13 +1,17 @@
 // conv2d, tiled: small[n,oy,ox,co] = sum(ky,kx,ci) large[n, oy s+ky-pad, ox s+kx-pad, ci] w[co,ky,kx,ci]
 //
 // large  [clients][n][h][w][ci]     weights [clients][co][k][k][ci]     small [clients][n][oh][ow][co]
-// An implicit GEMM: M = co, N = pixels (n, oy, ox), K = (ky, kx, ci) with ci innermost, contiguous in both operands.
-// owner  one workgroup: 64 channels x 64 pixels; one invocation: 4 x 4 of them.
-// grid   x: pixels / 64, y: co / 64, z: client
+// An implicit GEMM (lib/tile): m = co, n = pixel (n, oy, ox), k = (ky, kx, ci) with ci innermost, contiguous in both operands.
+// grid   x: pixels / SIDE, y: co / SIDE, z: client
 
-const BK: u32 = 16;
-// A row of a tile holds 16 vec4 (64 values) and one of padding, so that the 16 rows fall into different banks.
-const ROW: u32 = 17;
+// Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
+const LANES: u32 = 4;
+
+//#if LANES == 4
+alias Lanes = vec4<f32>;
+//#else
+//# alias Lanes = f32;
+//#endif
 
 struct Params {
     clients: u32, n: u32,
@@ -18,81 +22,118 @@ struct Params {
     splits: u32, accumulate: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> large: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> small: array<f32>;
+@group(0) @binding(1) var<storage, read> large: array<Lanes>;
+@group(0) @binding(2) var<storage, read> weights: array<Lanes>;
+@group(0) @binding(3) var<storage, read_write> small: array<Lanes>;
 
-var<workgroup> tile_a: array<vec4<f32>, BK * ROW>;
-var<workgroup> tile_b: array<vec4<f32>, BK * ROW>;
+const A_ALONG_K: bool = true;
+const B_ALONG_K: bool = true;
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    let pixels = p.n * p.oh * p.ow;
-    let depth = p.k * p.k * p.ci;
-    let m0 = group.y * 64u;
-    let n0 = group.x * 64u;
-    let weight_base = group.z * p.weight_stride;
-    let large_base = group.z * p.large_stride;
-    // Loading: depth k_lane of the K tile, 4 channels and 4 pixels from quad * 4; 16 invocations read 16 neighbours.
-    let k_lane = t % 16u;
-    let quad = t / 16u;
-    // Computing: channels ty * 4 .., pixels tx * 4 ..
-    let ty = t / 16u;
-    let tx = t % 16u;
+struct Walk { k: u32, c: u32, kx: u32, ky: u32 }
 
-    // Window corners of the 4 pixels to load; u32 wraps below zero, so one comparison tests both borders.
-    var top: array<u32, 4>;
-    var left: array<u32, 4>;
-    var row: array<u32, 4>;
-    //#unroll
-    for (var r = 0u; r < 4u; r++) {
-        let q = n0 + quad * 4u + r;
-        // Pixels past the end get a window that no tap meets.
-        top[r] = select(0x40000000u, q / p.ow % p.oh * p.stride - p.pad, q < pixels);
-        left[r] = q % p.ow * p.stride - p.pad;
-        row[r] = q / (p.ow * p.oh) * p.h;
-    }
-    var acc: array<vec4<f32>, 4>;
-    for (var k0 = 0u; k0 < depth; k0 += BK) {
-        let k = k0 + k_lane;
-        let tap = k / p.ci;
-        let c = k % p.ci;
-        let ky = tap / p.k;
-        let kx = tap % p.k;
-        var a = vec4<f32>();
-        var b = vec4<f32>();
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            let m = m0 + quad * 4u + r;
-            let known = k < depth && m < p.co;
-            a[r] = select(0.0, weights[weight_base + select(0u, m * depth + k, known)], known);
-            let y = top[r] + ky;
-            let x = left[r] + kx;
-            let inside = k < depth && y < p.h && x < p.w;
-            b[r] = select(0.0, large[large_base + select(0u, ((row[r] + y) * p.w + x) * p.ci + c, inside)], inside);
-        }
-        tile_a[k_lane * ROW + quad] = a;
-        tile_b[k_lane * ROW + quad] = b;
-        workgroupBarrier();
-        //#unroll
-        for (var kk = 0u; kk < BK; kk++) {
-            let a = tile_a[kk * ROW + ty];
-            let b = tile_b[kk * ROW + tx];
-            acc[0] += a.x * b;
-            acc[1] += a.y * b;
-            acc[2] += a.z * b;
-            acc[3] += a.w * b;
-        }
-        workgroupBarrier();
-    }
-    let small_base = group.z * p.small_stride;
-    //#unroll
-    for (var j = 0u; j < 4u; j++) {
-        let q = n0 + tx * 4u + j;
-        //#unroll
-        for (var i = 0u; i < 4u; i++) {
-            let m = m0 + ty * 4u + i;
-            if q < pixels && m < p.co { small[small_base + q * p.co + m] = acc[i][j]; }
-        }
-    }
+// Weight rows from m, and the top left corners of the windows of four pixels.
+struct Place { client: u32, m: u32, top: vec4<u32>, left: vec4<u32>, row: vec4<u32> }
+
+fn depth(group: vec3<u32>) -> u32 {
+    return p.k * p.k * p.ci;
 }
+
+fn start(group: vec3<u32>, k: u32) -> Walk {
+    return advance(Walk(), k);
+}
+
+fn advance(walk: Walk, by: u32) -> Walk {
+    var at = walk;
+    at.k += by;
+    at.c += by;
+    for (; at.c >= p.ci; at.c -= p.ci) {
+        at.kx += 1u;
+        if at.kx == p.k { at.kx = 0u; at.ky += 1u; }
+    }
+    return at;
+}
+
+fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
+    let q = vec4(group.x * SIDE + row) + vec4(0u, 1u, 2u, 3u);
+    // Pixels past the end get a window that no tap meets; u32 wraps below zero, so one comparison tests both borders.
+    let top = select(vec4(0x40000000u), q / p.ow % p.oh * p.stride - p.pad, q < vec4(p.n * p.oh * p.ow));
+    let left = q % p.ow * p.stride - p.pad;
+    return Place(group.z, group.y * SIDE + row, top, left, q / (p.ow * p.oh) * p.h);
+}
+
+fn weight(at: Place, m: u32, k: u32) -> Lanes {
+    let end = p.k * p.k * p.ci;
+    let known = m < p.co && k < end;
+    return select(Lanes(), weights[(at.client * p.weight_stride + select(0u, m * end + k, known)) / LANES], known);
+}
+
+fn window(at: Place, r: u32, k: Walk) -> Lanes {
+    let y = at.top[r] + k.ky;
+    let x = at.left[r] + k.kx;
+    let inside = k.ky < p.k && y < p.h && x < p.w;
+    let first = select(0u, ((at.row[r] + y) * p.w + x) * p.ci + k.c, inside);
+    return select(Lanes(), large[(at.client * p.large_stride + first) / LANES], inside);
+}
+
+//#if LANES == 4
+fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
+    var rows: mat4x4<f32>;
+    //#unroll
+    for (var r = 0u; r < 4u; r++) { rows[r] = weight(at, at.m + r, k.k); }
+    return transpose(rows);
+}
+
+fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
+    var rows: mat4x4<f32>;
+    //#unroll
+    for (var r = 0u; r < 4u; r++) { rows[r] = window(at, r, k); }
+    return transpose(rows);
+}
+//#else
+//# fn next(walk: Walk) -> Walk {
+//#     var at = walk;
+//#     at.c += 1u;
+//#     if at.c == p.ci {
+//#         at.c = 0u;
+//#         at.kx += 1u;
+//#         if at.kx == p.k { at.kx = 0u; at.ky += 1u; }
+//#     }
+//#     return at;
+//# }
+//#
+//# fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
+//#     var block: mat4x4<f32>;
+//#     //#unroll
+//#     for (var i = 0u; i < 4u; i++) {
+//#         let e = k.k + i;
+//#         block[i] = vec4(weight(at, at.m, e), weight(at, at.m + 1u, e), weight(at, at.m + 2u, e), weight(at, at.m + 3u, e));
+//#     }
+//#     return block;
+//# }
+//#
+//# fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
+//#     var block: mat4x4<f32>;
+//#     var e = k;
+//#     //#unroll
+//#     for (var i = 0u; i < 4u; i++) {
+//#         block[i] = vec4(window(at, 0u, e), window(at, 1u, e), window(at, 2u, e), window(at, 3u, e));
+//#         e = next(e);
+//#     }
+//#     return block;
+//# }
+//#endif
+
+fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
+    if n >= p.n * p.oh * p.ow { return; }
+    let to = group.z * p.small_stride + n * p.co + m;
+    //#if LANES == 4
+    if m < p.co { small[to / 4u] = value; }
+    //#else
+    //# //#unroll
+    //# for (var r = 0u; r < 4u; r++) {
+    //#     if m + r < p.co { small[to + r] = value[r]; }
+    //# }
+    //#endif
+}
+
+//#include lib/tile.wgsl

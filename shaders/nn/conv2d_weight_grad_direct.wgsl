@@ -1,9 +1,10 @@
 // conv2d_weight_grad, direct: dw[co,ky,kx,ci] (+)= sum(n,oy,ox) large[n, oy s+ky-pad, ox s+kx-pad, ci] small[n,oy,ox,co]
 //
 // large  [clients][n][h][w][ci]     small [clients][n][oh][ow][co]     dw [clients][splits][co][k][k][ci]
-// For software adapters (see conv2d_direct): vec4 loads of both operands, register tiles, no workgroup memory.
+// For software adapters (see conv2d_direct), and on GPUs for at most four channels co, of which a tile would be nearly empty:
+// vec4 loads of both operands, register tiles, no workgroup memory.
 // owner  one invocation: TM groups of LM channels co x TN groups of LN columns (tap, ci), over one part of the pixels.
-// grid   x: columns / (8 TN LN), y: co / (TM LM), z: client * splits + part
+// grid   x: columns / (GROUP TN LN), y: co / (TM LM), z: client * splits + part
 
 const TM: u32 = 4;
 const TN: u32 = 4;
@@ -23,6 +24,9 @@ alias N = vec4<f32>;
 //# alias N = f32;
 //#endif
 
+// Invocations of a workgroup: 8 on software adapters, where that is a vector register.
+const GROUP: u32 = 8;
+
 struct Params {
     clients: u32, n: u32,
     h: u32, w: u32, ci: u32,
@@ -36,7 +40,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> small: array<M>;
 @group(0) @binding(3) var<storage, read_write> dw: array<N>;
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let client = id.z / p.splits;
     let split = id.z % p.splits;

@@ -1,14 +1,18 @@
 // conv2d_weight_grad, tiled: dw[co,ky,kx,ci] (+)= sum(n,oy,ox) large[n, oy s+ky-pad, ox s+kx-pad, ci] small[n,oy,ox,co]
 //
 // large  [clients][n][h][w][ci]     small [clients][n][oh][ow][co]     dw [clients][splits][co][k][k][ci]
-// An implicit GEMM: M = co, N = columns (ky, kx, ci), K = pixels (n, oy, ox) of one part; both operands are contiguous
+// An implicit GEMM (lib/tile): m = column (ky, kx, ci), n = co, k = pixel (n, oy, ox) of one part; both operands are contiguous
 // along their channels. Parts are summed in order by split_sum: no float atomics, so results repeat bit for bit.
-// owner  one workgroup: 64 channels x 64 columns; one invocation: 4 x 4 of them.
-// grid   x: columns / 64, y: co / 64, z: client * splits + part
+// grid   x: co / SIDE, y: columns / SIDE, z: client * splits + part
 
-const BK: u32 = 16;
-// A row of a tile holds 16 vec4 (64 values) and one of padding, so that the 16 rows fall into different banks.
-const ROW: u32 = 17;
+// Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
+const LANES: u32 = 4;
+
+//#if LANES == 4
+alias Lanes = vec4<f32>;
+//#else
+//# alias Lanes = f32;
+//#endif
 
 struct Params {
     clients: u32, n: u32,
@@ -19,91 +23,127 @@ struct Params {
     splits: u32, accumulate: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> large: array<f32>;
-@group(0) @binding(2) var<storage, read> small: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(1) var<storage, read> large: array<Lanes>;
+@group(0) @binding(2) var<storage, read> small: array<Lanes>;
+@group(0) @binding(3) var<storage, read_write> dw: array<Lanes>;
 
-var<workgroup> tile_a: array<vec4<f32>, BK * ROW>;
-var<workgroup> tile_b: array<vec4<f32>, BK * ROW>;
+const A_ALONG_K: bool = false;
+const B_ALONG_K: bool = false;
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
-    let client = group.z / p.splits;
-    let split = group.z % p.splits;
-    let columns = p.k * p.k * p.ci;
-    let pixels = p.n * p.oh * p.ow;
-    let part = (pixels + p.splits - 1u) / p.splits;
-    let begin = min(split * part, pixels);
-    let end = min(begin + part, pixels);
-    let m0 = group.y * 64u;
-    let n0 = group.x * 64u;
-    let large_base = client * p.large_stride;
-    let small_base = client * p.small_stride;
-    // Loading: pixel k_row of the K tile, 4 channels and 4 columns from lane * 4.
-    let lane = t % 16u;
-    let k_row = t / 16u;
-    // Computing: channels ty * 4 .., columns tx * 4 ..
-    let ty = t / 16u;
-    let tx = t % 16u;
+// Pixel q of those before end.
+struct Walk { q: u32, end: u32, ox: u32, oy: u32, image: u32 }
 
-    var ky: array<u32, 4>;
-    var kx: array<u32, 4>;
-    var channel: array<u32, 4>;
-    //#unroll
-    for (var r = 0u; r < 4u; r++) {
-        let column = n0 + lane * 4u + r;
-        // Columns past the end get a tap that meets no pixel; u32 wraps below zero, so one comparison tests both borders.
-        ky[r] = select(0x40000000u, column / p.ci / p.k - p.pad, column < columns);
-        kx[r] = column / p.ci % p.k - p.pad;
-        channel[r] = column % p.ci;
+// Channels from n on the small side; taps and channels of four columns, the taps with the padding taken off.
+struct Place { client: u32, n: u32, ky: vec4<u32>, kx: vec4<u32>, c: vec4<u32> }
+
+// Pixels of a part.
+fn length() -> u32 {
+    return (p.n * p.oh * p.ow + p.splits - 1u) / p.splits;
+}
+
+// The last part may be shorter or empty: its loads are masked.
+fn depth(group: vec3<u32>) -> u32 {
+    return length();
+}
+
+fn start(group: vec3<u32>, k: u32) -> Walk {
+    let begin = group.z % p.splits * length();
+    let q = begin + k;
+    let end = min(begin + length(), p.n * p.oh * p.ow);
+    return Walk(q, end, q % p.ow, q / p.ow % p.oh, q / (p.ow * p.oh));
+}
+
+fn advance(walk: Walk, by: u32) -> Walk {
+    var at = walk;
+    at.q += by;
+    at.ox += by;
+    for (; at.ox >= p.ow; at.ox -= p.ow) {
+        at.oy += 1u;
+        if at.oy == p.oh { at.oy = 0u; at.image += 1u; }
     }
-    var acc: array<vec4<f32>, 4>;
-    for (var k0 = begin; k0 < end; k0 += BK) {
-        let q = k0 + k_row;
-        let ox = q % p.ow * p.stride;
-        let oy = q / p.ow % p.oh * p.stride;
-        let image = q / (p.ow * p.oh) * p.h;
-        var a = vec4<f32>();
-        var b = vec4<f32>();
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            let m = m0 + lane * 4u + r;
-            let known = q < end && m < p.co;
-            a[r] = select(0.0, small[small_base + select(0u, q * p.co + m, known)], known);
-            let y = oy + ky[r];
-            let x = ox + kx[r];
-            let inside = q < end && y < p.h && x < p.w;
-            b[r] = select(0.0, large[large_base + select(0u, ((image + y) * p.w + x) * p.ci + channel[r], inside)], inside);
-        }
-        tile_a[k_row * ROW + lane] = a;
-        tile_b[k_row * ROW + lane] = b;
-        workgroupBarrier();
-        //#unroll
-        for (var kk = 0u; kk < BK; kk++) {
-            let a = tile_a[kk * ROW + ty];
-            let b = tile_b[kk * ROW + tx];
-            acc[0] += a.x * b;
-            acc[1] += a.y * b;
-            acc[2] += a.z * b;
-            acc[3] += a.w * b;
-        }
-        workgroupBarrier();
+    return at;
+}
+
+fn next(walk: Walk) -> Walk {
+    var at = walk;
+    at.q += 1u;
+    at.ox += 1u;
+    if at.ox == p.ow {
+        at.ox = 0u;
+        at.oy += 1u;
+        if at.oy == p.oh { at.oy = 0u; at.image += 1u; }
     }
-    let out = client * p.weight_stride + split * p.co * columns;
+    return at;
+}
+
+fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
+    let column = vec4(group.y * SIDE + row) + vec4(0u, 1u, 2u, 3u);
+    // Columns past the end get a tap that meets no pixel; u32 wraps below zero, so one comparison tests both borders.
+    let ky = select(vec4(0x40000000u), column / p.ci / p.k - p.pad, column < vec4(p.k * p.k * p.ci));
+    return Place(group.z / p.splits, group.x * SIDE + row, ky, column / p.ci % p.k - p.pad, column % p.ci);
+}
+
+// Column r of a place, and the LANES - 1 after it.
+fn window(at: Place, r: u32, k: Walk) -> Lanes {
+    let y = k.oy * p.stride + at.ky[r];
+    let x = k.ox * p.stride + at.kx[r];
+    let inside = k.q < k.end && y < p.h && x < p.w;
+    let first = select(0u, ((k.image * p.h + y) * p.w + x) * p.ci + at.c[r], inside);
+    return select(Lanes(), large[(at.client * p.large_stride + first) / LANES], inside);
+}
+
+// Channels n .. n + LANES - 1 of pixel q.
+fn channels(at: Place, n: u32, k: Walk) -> Lanes {
+    let known = k.q < k.end && n < p.co;
+    return select(Lanes(), small[(at.client * p.small_stride + select(0u, k.q * p.co + n, known)) / LANES], known);
+}
+
+fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
+    var block: mat4x4<f32>;
+    var e = k;
     //#unroll
     for (var i = 0u; i < 4u; i++) {
-        let m = m0 + ty * 4u + i;
-        //#unroll
-        for (var j = 0u; j < 4u; j++) {
-            let column = n0 + tx * 4u + j;
-            if m < p.co && column < columns {
-                let at = out + m * columns + column;
-                if p.accumulate == 1u {
-                    dw[at] += acc[i][j];
-                } else {
-                    dw[at] = acc[i][j];
-                }
-            }
-        }
+        //#if LANES == 4
+        block[i] = window(at, 0u, e);
+        //#else
+        //# block[i] = vec4(window(at, 0u, e), window(at, 1u, e), window(at, 2u, e), window(at, 3u, e));
+        //#endif
+        e = next(e);
     }
+    return block;
 }
+
+fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
+    var block: mat4x4<f32>;
+    var e = k;
+    //#unroll
+    for (var i = 0u; i < 4u; i++) {
+        //#if LANES == 4
+        block[i] = channels(at, at.n, e);
+        //#else
+        //# block[i] = vec4(channels(at, at.n, e), channels(at, at.n + 1u, e), channels(at, at.n + 2u, e), channels(at, at.n + 3u, e));
+        //#endif
+        e.q += 1u;
+    }
+    return block;
+}
+
+fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
+    if n >= p.co { return; }
+    let columns = p.k * p.k * p.ci;
+    let to = group.z / p.splits * p.weight_stride + (group.z % p.splits * p.co + n) * columns + m;
+    //#if LANES == 4
+    if m < columns {
+        if p.accumulate == 1u { dw[to / 4u] += value; } else { dw[to / 4u] = value; }
+    }
+    //#else
+    //# //#unroll
+    //# for (var r = 0u; r < 4u; r++) {
+    //#     if m + r < columns {
+    //#         if p.accumulate == 1u { dw[to + r] += value[r]; } else { dw[to + r] = value[r]; }
+    //#     }
+    //# }
+    //#endif
+}
+
+//#include lib/tile.wgsl

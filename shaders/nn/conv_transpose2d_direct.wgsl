@@ -4,9 +4,10 @@
 // small  [clients][n][oh][ow][co]     weights [clients][co][k][k][ci]     large [clients][n][h][w][ci]
 // By phases: outputs with one residue of (y, x) modulo the stride share their taps, so no zeros are inserted. Within a
 // phase, y = a s + py, the taps are ky = ky0 + s t with ky0 = (py + pad) mod s, and oy = a + (py + pad - ky0)/s - t.
-// For software adapters (see conv2d_direct): vec4 loads of both operands, register tiles, no workgroup memory.
+// For software adapters (see conv2d_direct), and on GPUs for at most four channels ci, of which a tile would be nearly empty:
+// vec4 loads of both operands, register tiles, no workgroup memory.
 // owner  one invocation: TM groups of LM output channels x TN consecutive pixels (n, a, b) of one phase.
-// grid   x: phase pixels / (8 TN), y: ci / (TM LM), z: client * phases + phase
+// grid   x: phase pixels / (GROUP TN), y: ci / (TM LM), z: client * phases + phase
 
 const TM: u32 = 4;
 const TN: u32 = 16;
@@ -26,6 +27,9 @@ alias K = vec4<f32>;
 //# alias K = f32;
 //#endif
 
+// Invocations of a workgroup: 8 on software adapters, where that is a vector register.
+const GROUP: u32 = 8;
+
 struct Params {
     clients: u32, n: u32,
     h: u32, w: u32, ci: u32,
@@ -39,7 +43,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weights: array<M>;
 @group(0) @binding(3) var<storage, read_write> large: array<M>;
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let s = p.stride;
     let client = id.z / (s * s);

@@ -2,14 +2,19 @@
 //                                             small[n,oy,ox,co] w[co,ky,kx,ci]
 //
 // small  [clients][n][oh][ow][co]     weights [clients][co][k][k][ci]     large [clients][n][h][w][ci]
-// By phases (see conv_transpose2d_direct): one residue of (y, x) modulo the stride, its taps ky = ky0 + s t. Each phase is
-// an implicit GEMM: M = ci, N = phase pixels (n, a, b), K = (taps of the phase, co) with co innermost.
-// owner  one workgroup: 64 channels x 64 pixels; one invocation: 4 x 4 of them.
-// grid   x: phase pixels / 64, y: ci / 64, z: client * phases + phase
+// By phases (see conv_transpose2d_direct): one residue of (y, x) modulo the stride, its taps ky = ky0 + s t. Each phase is an
+// implicit GEMM (lib/tile): m = ci, n = phase pixel (n, a, b), k = (taps of the phase, co) with co innermost. Weights are
+// contiguous along m, the small side along k.
+// grid   x: phase pixels / SIDE, y: ci / SIDE, z: client * phases + phase
 
-const BK: u32 = 16;
-// A row of a tile holds 16 vec4 (64 values) and one of padding, so that the 16 rows fall into different banks.
-const ROW: u32 = 17;
+// Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
+const LANES: u32 = 4;
+
+//#if LANES == 4
+alias Lanes = vec4<f32>;
+//#else
+//# alias Lanes = f32;
+//#endif
 
 struct Params {
     clients: u32, n: u32,
@@ -20,99 +25,149 @@ struct Params {
     splits: u32, accumulate: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> small: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> large: array<f32>;
+@group(0) @binding(1) var<storage, read> small: array<Lanes>;
+@group(0) @binding(2) var<storage, read> weights: array<Lanes>;
+@group(0) @binding(3) var<storage, read_write> large: array<Lanes>;
 
-var<workgroup> tile_a: array<vec4<f32>, BK * ROW>;
-var<workgroup> tile_b: array<vec4<f32>, BK * ROW>;
+const A_ALONG_K: bool = false;
+const B_ALONG_K: bool = true;
 
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+struct Phase { client: u32, y: u32, x: u32, ky0: u32, kx0: u32, rows: u32, cols: u32 }
+
+// Tap (ty, tx) of the phase's (taps_y, taps_x), channel c.
+struct Walk { c: u32, tx: u32, ty: u32, taps_x: u32, taps_y: u32 }
+
+// Weights from channel m; for four pixels the (oy, ox) that the first tap meets, later taps meet earlier ones.
+struct Place { phase: Phase, m: u32, oy: vec4<u32>, ox: vec4<u32>, row: vec4<u32> }
+
+fn phase(group: vec3<u32>) -> Phase {
     let s = p.stride;
-    let client = group.z / (s * s);
-    let py = group.z % (s * s) / s;
-    let px = group.z % s;
-    let rows = (p.h + s - 1u) / s;
-    let cols = (p.w + s - 1u) / s;
-    let pixels = p.n * rows * cols;
-    let ky0 = (py + p.pad) % s;
-    let kx0 = (px + p.pad) % s;
-    // Taps of this phase in y and x: ceil((k - k0) / s), none when k0 is not below k.
-    let taps_y = (max(p.k, ky0) - ky0 + s - 1u) / s;
-    let taps_x = (max(p.k, kx0) - kx0 + s - 1u) / s;
-    let depth = taps_y * taps_x * p.co;
-    let m0 = group.y * 64u;
-    let n0 = group.x * 64u;
-    let weight_base = client * p.weight_stride;
-    let small_base = client * p.small_stride;
-    // Loading: weights are contiguous along ci (M), the small side along co (K).
-    let m_lane = t % 16u;
-    let k_row = t / 16u;
-    let k_lane = t % 16u;
-    let quad = t / 16u;
-    // Computing: channels ty * 4 .., pixels tx * 4 ..
-    let ty = t / 16u;
-    let tx = t % 16u;
-
-    var oy0: array<u32, 4>;
-    var ox0: array<u32, 4>;
-    var image: array<u32, 4>;
-    //#unroll
-    for (var r = 0u; r < 4u; r++) {
-        let q = n0 + quad * 4u + r;
-        // Pixels past the end get a row that no tap meets.
-        oy0[r] = select(0x40000000u, q / cols % rows + (py + p.pad - ky0) / s, q < pixels);
-        ox0[r] = q % cols + (px + p.pad - kx0) / s;
-        image[r] = q / (cols * rows) * p.oh;
-    }
-    var acc: array<vec4<f32>, 4>;
-    for (var k0 = 0u; k0 < depth; k0 += BK) {
-        let ka = k0 + k_row;
-        let tap_a = ka / p.co;
-        let ky = ky0 + tap_a / taps_x * s;
-        let kx = kx0 + tap_a % taps_x * s;
-        let weight_row = ((ka % p.co * p.k + ky) * p.k + kx) * p.ci;
-        let kb = k0 + k_lane;
-        let tap_b = kb / p.co;
-        let c = kb % p.co;
-        var a = vec4<f32>();
-        var b = vec4<f32>();
-        //#unroll
-        for (var r = 0u; r < 4u; r++) {
-            let m = m0 + m_lane * 4u + r;
-            let known = ka < depth && m < p.ci;
-            a[r] = select(0.0, weights[weight_base + select(0u, weight_row + m, known)], known);
-            let oy = oy0[r] - tap_b / taps_x;
-            let ox = ox0[r] - tap_b % taps_x;
-            let inside = kb < depth && oy < p.oh && ox < p.ow;
-            b[r] = select(0.0, small[small_base + select(0u, ((image[r] + oy) * p.ow + ox) * p.co + c, inside)], inside);
-        }
-        tile_a[k_row * ROW + m_lane] = a;
-        tile_b[k_lane * ROW + quad] = b;
-        workgroupBarrier();
-        //#unroll
-        for (var kk = 0u; kk < BK; kk++) {
-            let a = tile_a[kk * ROW + ty];
-            let b = tile_b[kk * ROW + tx];
-            acc[0] += a.x * b;
-            acc[1] += a.y * b;
-            acc[2] += a.z * b;
-            acc[3] += a.w * b;
-        }
-        workgroupBarrier();
-    }
-    let large_base = client * p.large_stride;
-    //#unroll
-    for (var j = 0u; j < 4u; j++) {
-        let q = n0 + tx * 4u + j;
-        let y = q / cols % rows * s + py;
-        let x = q % cols * s + px;
-        let at = large_base + ((q / (cols * rows) * p.h + y) * p.w + x) * p.ci;
-        //#unroll
-        for (var i = 0u; i < 4u; i++) {
-            let m = m0 + ty * 4u + i;
-            if q < pixels && y < p.h && x < p.w && m < p.ci { large[at + m] = acc[i][j]; }
-        }
-    }
+    let y = group.z % (s * s) / s;
+    let x = group.z % s;
+    return Phase(group.z / (s * s), y, x, (y + p.pad) % s, (x + p.pad) % s, (p.h + s - 1u) / s, (p.w + s - 1u) / s);
 }
+
+// Taps of a phase in one direction: ceil((k - k0) / s), none when k0 is not below k.
+fn taps(k0: u32) -> u32 {
+    return (max(p.k, k0) - k0 + p.stride - 1u) / p.stride;
+}
+
+fn depth(group: vec3<u32>) -> u32 {
+    let here = phase(group);
+    return taps(here.ky0) * taps(here.kx0) * p.co;
+}
+
+fn start(group: vec3<u32>, k: u32) -> Walk {
+    let here = phase(group);
+    return advance(Walk(0u, 0u, 0u, taps(here.kx0), taps(here.ky0)), k);
+}
+
+fn advance(walk: Walk, by: u32) -> Walk {
+    var at = walk;
+    at.c += by;
+    for (; at.c >= p.co; at.c -= p.co) {
+        at.tx += 1u;
+        if at.tx >= at.taps_x { at.tx = 0u; at.ty += 1u; }
+    }
+    return at;
+}
+
+fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
+    let here = phase(group);
+    let q = vec4(group.x * SIDE + row) + vec4(0u, 1u, 2u, 3u);
+    // Pixels past the end get a row that no tap meets; u32 wraps below zero, so one comparison tests both borders.
+    let known = q < vec4(p.n * here.rows * here.cols);
+    let oy = select(vec4(0x40000000u), q / here.cols % here.rows + (here.y + p.pad - here.ky0) / p.stride, known);
+    let ox = q % here.cols + (here.x + p.pad - here.kx0) / p.stride;
+    return Place(here, group.y * SIDE + row, oy, ox, q / (here.cols * here.rows) * p.oh);
+}
+
+// Weights of channels m .. m + LANES - 1.
+fn weight(at: Place, m: u32, k: Walk) -> Lanes {
+    let known = m < p.ci && k.tx < k.taps_x && k.ty < k.taps_y;
+    let ky = at.phase.ky0 + k.ty * p.stride;
+    let kx = at.phase.kx0 + k.tx * p.stride;
+    let first = select(0u, ((k.c * p.k + ky) * p.k + kx) * p.ci + m, known);
+    return select(Lanes(), weights[(at.phase.client * p.weight_stride + first) / LANES], known);
+}
+
+// Channels c .. c + LANES - 1 of the small pixel that pixel r meets.
+fn met(at: Place, r: u32, k: Walk) -> Lanes {
+    let oy = at.oy[r] - k.ty;
+    let ox = at.ox[r] - k.tx;
+    let inside = k.tx < k.taps_x && k.ty < k.taps_y && oy < p.oh && ox < p.ow;
+    let first = select(0u, ((at.row[r] + oy) * p.ow + ox) * p.co + k.c, inside);
+    return select(Lanes(), small[(at.phase.client * p.small_stride + first) / LANES], inside);
+}
+
+//#if LANES == 4
+fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
+    var block: mat4x4<f32>;
+    var e = k;
+    //#unroll
+    for (var i = 0u; i < 4u; i++) {
+        block[i] = weight(at, at.m, e);
+        e.c += 1u;
+    }
+    return block;
+}
+
+fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
+    var rows: mat4x4<f32>;
+    //#unroll
+    for (var r = 0u; r < 4u; r++) { rows[r] = met(at, r, k); }
+    return transpose(rows);
+}
+//#else
+//# fn next(walk: Walk) -> Walk {
+//#     var at = walk;
+//#     at.c += 1u;
+//#     if at.c == p.co {
+//#         at.c = 0u;
+//#         at.tx += 1u;
+//#         if at.tx >= at.taps_x { at.tx = 0u; at.ty += 1u; }
+//#     }
+//#     return at;
+//# }
+//#
+//# fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
+//#     var block: mat4x4<f32>;
+//#     var e = k;
+//#     //#unroll
+//#     for (var i = 0u; i < 4u; i++) {
+//#         block[i] = vec4(weight(at, at.m, e), weight(at, at.m + 1u, e), weight(at, at.m + 2u, e), weight(at, at.m + 3u, e));
+//#         e = next(e);
+//#     }
+//#     return block;
+//# }
+//#
+//# fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
+//#     var block: mat4x4<f32>;
+//#     var e = k;
+//#     //#unroll
+//#     for (var i = 0u; i < 4u; i++) {
+//#         block[i] = vec4(met(at, 0u, e), met(at, 1u, e), met(at, 2u, e), met(at, 3u, e));
+//#         e = next(e);
+//#     }
+//#     return block;
+//# }
+//#endif
+
+fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
+    let here = phase(group);
+    let y = n / here.cols % here.rows * p.stride + here.y;
+    let x = n % here.cols * p.stride + here.x;
+    let image = n / (here.cols * here.rows);
+    if image >= p.n || y >= p.h || x >= p.w { return; }
+    let to = here.client * p.large_stride + ((image * p.h + y) * p.w + x) * p.ci + m;
+    //#if LANES == 4
+    if m < p.ci { large[to / 4u] = value; }
+    //#else
+    //# //#unroll
+    //# for (var r = 0u; r < 4u; r++) {
+    //#     if m + r < p.ci { large[to + r] = value[r]; }
+    //# }
+    //#endif
+}
+
+//#include lib/tile.wgsl

@@ -1,6 +1,6 @@
 //! The shader assembler. The file on disk is complete, readable WGSL in loop form; the assembler may
 //! - set `const NAME: u32 = N;` lines to given values,
-//! - paste `//#include lib/x.wgsl` files (functions only),
+//! - paste `//#include lib/x.wgsl` files: functions, or an entry point that calls functions of the includer,
 //! - pick one side of `//#if NAME == N` / `//#else` / `//#endif` (the else side is commented out with `//# ` on disk),
 //! - expand loops marked `//#unroll`: `for (var i = 0u; i < N; i++) { ... }` with a constant `N`.
 //!

@@ -14,5 +14,6 @@ mod reflection;
 mod regularised;
 mod rng;
 mod step_gradients;
+mod tiles;
 mod validate;
 mod watch;

@@ -1,5 +1,7 @@
 //! Mutants that no case can tell from the original, each with the reason.
 
+mod conv;
+
 use super::{Mutant, Operator};
 
 /// Why a mutant survives.
@@ -64,11 +66,20 @@ const TREE: &str =
     "lanes from `width` on change places that lower lanes read in the same step; in lane order they come later";
 const ONE_VALUE: &str = "all lanes that store store the same sum in the same place";
 const BEYOND: &str = "lanes beyond the last channel sum what is not stored";
-const NOT_STORED: &str = "what lies beyond the last pixel, channel or column is computed but not stored";
-const DROPPED: &str = "the address of a load whose value `select` drops";
 
 /// All known ones. The tests fail when an entry is no longer a survivor, but for races and accesses outside operands, which the device decides.
-pub static EQUIVALENT: &[Equivalent] = &[
+pub static EQUIVALENT: &[Equivalent] = &{
+    let mut all = [COMMON[0]; COMMON.len() + conv::ENTRIES.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = if i < COMMON.len() { COMMON[i] } else { conv::ENTRIES[i - COMMON.len()] };
+        i += 1;
+    }
+    all
+};
+
+/// Those of all kernels but the convolutions.
+const COMMON: &[Equivalent] = &[
     Equivalent {
         files: TREES_A,
         operator: Operator::GuardDropped,
@@ -166,104 +177,6 @@ pub static EQUIVALENT: &[Equivalent] = &[
         change: "if channel < vectors { => if channel <= vectors {",
         why: Why::Same,
         reason: BEYOND,
-    },
-    Equivalent {
-        files: &["nn/conv2d_direct.wgsl"],
-        operator: Operator::Sign,
-        change: "let a = weights[weight_base + (min(m0 + i, p.co - 1u) * taps + tap) * cl + c]; => let a = weights[weight_base + (min(m0 + i, p.co + 1u) * taps + tap) * cl + c];",
-        why: Why::Same,
-        reason: NOT_STORED,
-    },
-    Equivalent {
-        files: &["nn/conv2d_direct.wgsl"],
-        operator: Operator::Border,
-        change: "if first >= pixels { return; } => if first > pixels { return; }",
-        why: Why::Same,
-        reason: "the first group past the end stores nothing",
-    },
-    Equivalent {
-        files: &["nn/conv2d_direct.wgsl"],
-        operator: Operator::Constant,
-        change: "at[j] = select(0u, ((row[j] + y) * p.w + x) * cl, inside[j]) + large_base; => at[j] = select((0u + 1u), ((row[j] + y) * p.w + x) * cl, inside[j]) + large_base;",
-        why: Why::Same,
-        reason: DROPPED,
-    },
-    Equivalent {
-        files: &["nn/conv2d_tiled.wgsl"],
-        operator: Operator::LoopLong,
-        change: "for (var i = 0u; i < 4u; i++) { => for (var i = 0u; i <= 4u; i++) {",
-        why: Why::GroupRace,
-        reason: "the fifth store goes to the place of the next lane or workgroup, which overwrites it later",
-    },
-    Equivalent {
-        files: &["nn/conv2d_tiled.wgsl"],
-        operator: Operator::Border,
-        change: "top[r] = select(0x40000000u, q / p.ow % p.oh * p.stride - p.pad, q < pixels); => top[r] = select(0x40000000u, q / p.ow % p.oh * p.stride - p.pad, q <= pixels);",
-        why: Why::Same,
-        reason: NOT_STORED,
-    },
-    Equivalent {
-        files: &["nn/conv_transpose2d_direct.wgsl"],
-        operator: Operator::LoopLong,
-        change: "for (var j = 0u; j < TN; j++) { => for (var j = 0u; j <= TN; j++) { #2",
-        why: Why::Same,
-        reason: "the index past the end is clamped to the last place, which is computed again from the same values",
-    },
-    Equivalent {
-        files: &["nn/conv_transpose2d_direct.wgsl"],
-        operator: Operator::Border,
-        change: "if first >= pixels { return; } => if first > pixels { return; }",
-        why: Why::Same,
-        reason: "the first group past the end stores nothing",
-    },
-    Equivalent {
-        files: &["nn/conv_transpose2d_tiled.wgsl"],
-        operator: Operator::LoopLong,
-        change: "for (var i = 0u; i < 4u; i++) { => for (var i = 0u; i <= 4u; i++) {",
-        why: Why::GroupRace,
-        reason: "the fifth store goes to the place of the next lane or workgroup, which overwrites it later",
-    },
-    Equivalent {
-        files: &["nn/conv_transpose2d_tiled.wgsl"],
-        operator: Operator::Border,
-        change: "oy0[r] = select(0x40000000u, q / cols % rows + (py + p.pad - ky0) / s, q < pixels); => oy0[r] = select(0x40000000u, q / cols % rows + (py + p.pad - ky0) / s, q <= pixels);",
-        why: Why::Same,
-        reason: NOT_STORED,
-    },
-    Equivalent {
-        files: &["nn/conv_transpose2d_tiled.wgsl"],
-        operator: Operator::Constant,
-        change: "oy0[r] = select(0x40000000u, q / cols % rows + (py + p.pad - ky0) / s, q < pixels); => oy0[r] = select((0x40000000u + 1u), q / cols % rows + (py + p.pad - ky0) / s, q < pixels);",
-        why: Why::Same,
-        reason: "still a window that no tap meets",
-    },
-    Equivalent {
-        files: &["nn/conv2d_weight_grad_direct.wgsl"],
-        operator: Operator::LoopLong,
-        change: "for (var j = 0u; j < TN; j++) { => for (var j = 0u; j <= TN; j++) { #2",
-        why: Why::Same,
-        reason: "the index past the end is clamped to the last place, which is computed again from the same values",
-    },
-    Equivalent {
-        files: &["nn/conv2d_weight_grad_direct.wgsl"],
-        operator: Operator::Border,
-        change: "if first >= columns { return; } => if first > columns { return; }",
-        why: Why::Same,
-        reason: "the first group past the end stores nothing",
-    },
-    Equivalent {
-        files: &["nn/conv2d_weight_grad_tiled.wgsl"],
-        operator: Operator::Border,
-        change: "ky[r] = select(0x40000000u, column / p.ci / p.k - p.pad, column < columns); => ky[r] = select(0x40000000u, column / p.ci / p.k - p.pad, column <= columns);",
-        why: Why::Same,
-        reason: NOT_STORED,
-    },
-    Equivalent {
-        files: &["nn/conv2d_weight_grad_tiled.wgsl"],
-        operator: Operator::Constant,
-        change: "b[r] = select(0.0, large[large_base + select(0u, ((image + y) * p.w + x) * p.ci + channel[r], inside)], inside); => b[r] = select(0.0, large[large_base + select((0u + 1u), ((image + y) * p.w + x) * p.ci + channel[r], inside)], inside);",
-        why: Why::Same,
-        reason: DROPPED,
     },
     Equivalent {
         files: &["nn/batch_norm_stats.wgsl"],

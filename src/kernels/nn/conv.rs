@@ -38,7 +38,12 @@ crate::params! {
     }
 }
 
+use super::conv2d_weight_grad::Conv2dWeightGrad;
+use super::tile::Tiled;
 use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, Params, U, gamma, product, strided};
+
+/// Pixels that a part of a weight gradient's sum has at least, if its sum has them: four steps of a tiled shader.
+pub(super) const LEAST_PART: u32 = 64;
 
 impl ConvParams {
     /// Kernel taps, k^2.
@@ -142,12 +147,19 @@ impl ConvParams {
         ])
     }
 
-    /// The parts of the pixel sum: enough 64 x 64 tiles to fill a large GPU, at least 64 pixels each and at most half of
-    /// what one loop can take (`check_part`). Depends on the per-client shape and the plan's total clients, never on the chunk, so that
-    /// chunked runs are bit-equal.
+    /// Channels a load of the tiled shaders.
+    pub(super) fn lanes(&self) -> u32 {
+        if self.ci.is_multiple_of(4) && self.co.is_multiple_of(4) { 4 } else { 1 }
+    }
+
+    /// The parts of the pixel sum: enough workgroups of its tiled variant to fill a large GPU, at least 64 pixels each
+    /// and at most half of what one loop can take. Depends on the per-client shape and the plan's total clients, never on the
+    /// chunk, so that chunked runs are bit-equal.
     pub fn splits_for(&self, total_clients: u32) -> u32 {
-        let tiles = self.co.div_ceil(64) * (self.taps() * self.ci).div_ceil(64) * total_clients;
-        let parts = (256 / tiles.max(1)).clamp(1, (self.pixels() / 64).max(1));
+        let one = ConvParams { clients: 1, splits: 1, ..*self };
+        let build = Conv2dWeightGrad.tiled(&one, Conv2dWeightGrad.gemm(&one).tile());
+        let groups = build.grid.iter().fold(total_clients, |n, side| n.saturating_mul(*side));
+        let parts = (256 / groups.max(1)).clamp(1, (self.pixels() / LEAST_PART).max(1));
         parts.max(self.pixels().div_ceil(MAX_GROUPS / 2))
     }
 
@@ -220,43 +232,49 @@ impl Sum {
     }
 }
 
-/// Validation shapes: the network's layers small, both ends, odd and prime sides, every kernel side, several clients.
-pub(super) fn cases() -> Vec<ConvParams> {
-    let conv = |clients, n, h: u32, w: u32, ci, co, k, stride, pad| {
-        let side = |s| ConvParams::small_side(s, k, stride, pad).expect("case fits");
-        ConvParams::new(clients, n, [h, w, ci], [side(h), side(w), co], k, stride, pad)
-    };
-    let mut list = vec![
-        conv(1, 2, 16, 16, 3, 8, 4, 2, 1),
-        conv(2, 3, 8, 8, 16, 32, 4, 2, 1),
-        conv(3, 5, 8, 8, 32, 16, 4, 2, 1),
-        conv(2, 3, 4, 4, 32, 1, 4, 1, 0),
-        conv(2, 5, 4, 4, 20, 10, 4, 1, 0),
-        conv(1, 1, 7, 5, 5, 7, 3, 1, 1),
-        conv(2, 2, 9, 11, 4, 17, 5, 2, 2),
-        conv(1, 3, 13, 6, 12, 68, 3, 2, 1),
-        conv(1, 1, 1, 1, 1, 1, 1, 1, 0),
-        conv(2, 1, 10, 10, 1, 3, 7, 2, 6),
-        conv(1, 2, 12, 9, 6, 4, 6, 1, 3),
-        conv(1, 4, 6, 6, 64, 96, 2, 2, 0),
-        // More channels on the large side than a workgroup owns.
-        conv(1, 1, 5, 6, 68, 7, 3, 1, 1),
-    ];
-    for p in &mut list {
-        if p.clients > 1 {
-            p.large_stride += 64;
-            p.weight_stride += 128;
-        }
+/// A validation shape.
+pub(super) fn case(
+    clients: u32,
+    n: u32,
+    [h, w]: [u32; 2],
+    [ci, co]: [u32; 2],
+    k: u32,
+    stride: u32,
+    pad: u32,
+) -> ConvParams {
+    let side = |s| ConvParams::small_side(s, k, stride, pad).expect("case fits");
+    let mut p = ConvParams::new(clients, n, [h, w, ci], [side(h), side(w), co], k, stride, pad);
+    if clients > 1 {
+        p.large_stride += 64;
+        p.weight_stride += 128;
     }
-    list
+    p
+}
+
+/// Validation shapes of all three rows: the network's layers small, both ends, odd and prime sides, every kernel side, several
+/// clients. Rows add shapes that their larger tiles get.
+pub(super) fn cases() -> Vec<ConvParams> {
+    vec![
+        case(1, 2, [16, 16], [3, 8], 4, 2, 1),
+        case(2, 3, [8, 8], [16, 32], 4, 2, 1),
+        case(3, 5, [8, 8], [32, 16], 4, 2, 1),
+        case(2, 3, [4, 4], [32, 1], 4, 1, 0),
+        case(2, 5, [4, 4], [20, 10], 4, 1, 0),
+        case(1, 1, [7, 5], [5, 7], 3, 1, 1),
+        case(2, 2, [9, 11], [4, 17], 5, 2, 2),
+        case(1, 3, [13, 6], [12, 68], 3, 2, 1),
+        case(1, 1, [1, 1], [1, 1], 1, 1, 0),
+        case(2, 1, [10, 10], [1, 3], 7, 2, 6),
+        case(1, 2, [12, 9], [6, 4], 6, 1, 3),
+        case(1, 4, [6, 6], [64, 96], 2, 2, 0),
+        // One more than whole steps of the sum in every row.
+        case(1, 1, [11, 3], [17, 17], 1, 1, 0),
+        // More channels on the large side than a workgroup owns.
+        case(1, 1, [5, 6], [68, 7], 3, 1, 1),
+    ]
 }
 
 /// How the three operands of a case are filled, the output aside.
 pub(super) fn fills(output: usize) -> Vec<Fill> {
     (0..3).map(|slot| if slot == output { Fill::Nan } else { Fill::NORMAL }).collect()
-}
-
-/// Words of the cases.
-pub(super) fn case_words() -> Vec<Vec<u32>> {
-    cases().iter().map(Params::words).collect()
 }

@@ -1,12 +1,29 @@
 //! Convolution, large side to small side; also the data gradient of a transposed convolution.
 
 use super::conv::{self, ConvParams, Sum};
+use super::tile::{Gemm, Tile, Tiled};
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
 };
 
 /// y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci].
 pub struct Conv2d;
+
+impl Tiled for Conv2d {
+    fn gemm(&self, p: &ConvParams) -> Gemm {
+        // Few channels: a workgroup a pixel shares a sum, if it is long enough to be shared.
+        let narrow = p.co <= 4 && p.taps() * p.ci >= 256 && p.pixels() <= MAX_GROUPS;
+        Gemm { m: p.co, n: p.pixels(), layers: 1, narrow }
+    }
+    fn tiled(&self, p: &ConvParams, tile: Tile) -> Build {
+        if tile == Tile::Narrow {
+            let consts = vec![("CO", p.co), ("LANES", if p.ci.is_multiple_of(4) { 4 } else { 1 })];
+            return Build { file: "nn/conv2d_narrow.wgsl", consts, grid: [p.pixels(), 1, p.clients] };
+        }
+        let [x, y] = self.gemm(p).grid(tile);
+        Build { file: "nn/conv2d_tiled.wgsl", consts: tile.consts(p.lanes()), grid: [x, y, p.clients] }
+    }
+}
 
 impl Kernel for Conv2d {
     fn name(&self) -> &'static str {
@@ -44,9 +61,7 @@ impl Kernel for Conv2d {
     fn build(&self, words: &[u32], class: Class) -> Build {
         let p = ConvParams::from_words(words);
         match class {
-            Class::Tiled => {
-                Build::plain("nn/conv2d_tiled.wgsl", [ceil_div(p.pixels(), 64), ceil_div(p.co, 64), p.clients])
-            }
+            Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
             Class::Direct => {
                 let tm = [16, 8, 4, 2].into_iter().find(|t| *t <= p.co).unwrap_or(1);
                 // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
@@ -81,7 +96,16 @@ impl Kernel for Conv2d {
         Some(sum.eval())
     }
     fn cases(&self) -> Vec<Vec<u32>> {
-        conv::case_words()
+        let mut list = conv::cases();
+        list.extend([
+            conv::case(2, 2, [9, 7], [29, 3], 3, 2, 1),
+            conv::case(2, 2, [4, 5], [16, 4], 4, 1, 0),
+            conv::case(2, 1, [46, 46], [8, 60], 2, 1, 0),
+            conv::case(1, 1, [46, 46], [5, 59], 2, 1, 0),
+            conv::case(1, 1, [46, 46], [8, 252], 2, 1, 0),
+            conv::case(1, 1, [45, 45], [3, 251], 3, 1, 1),
+        ]);
+        list.iter().map(Params::words).collect()
     }
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         conv::fills(2)

@@ -1,8 +1,9 @@
 //! Weight gradient of a convolution, and of a transposed one with its sides exchanged.
 
 use super::conv::{self, ConvParams, Sum};
+use super::tile::{Gemm, Tile, Tiled};
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
 };
 
 /// dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co].
@@ -10,6 +11,45 @@ use crate::kernels::{
 /// With `splits` > 1 the pixels (n, oy, ox) are cut into that many contiguous parts of ceil(pixels / splits) and the
 /// output holds one partial sum each, [clients][splits][co k k ci]; `split_sum` adds them in order.
 pub struct Conv2dWeightGrad;
+
+impl Conv2dWeightGrad {
+    /// The direct shader with `group` invocations of `tn` columns, or quads of them, in a workgroup.
+    fn direct(p: &ConvParams, group: u32, tn: u32) -> Build {
+        let ln = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+        let columns = ceil_div(p.taps() * p.ci, group * tn * ln);
+        let lm = if p.co.is_multiple_of(4) { 4 } else { 1 };
+        // Eight quads use a load more often than four, where there are enough workgroups for two cores.
+        let wide = lm == 4 && p.co >= 64 && columns * ceil_div(p.co, 32) * p.splits >= 16;
+        let tm = if wide { 8 } else { (p.co / lm).min(4) };
+        Build {
+            file: "nn/conv2d_weight_grad_direct.wgsl",
+            consts: vec![("GROUP", group), ("TM", tm), ("TN", tn), ("LM", lm), ("LN", ln)],
+            grid: [columns, ceil_div(p.co, tm * lm), p.clients * p.splits],
+        }
+    }
+}
+
+impl Tiled for Conv2dWeightGrad {
+    fn gemm(&self, p: &ConvParams) -> Gemm {
+        let m = p.taps() * p.ci;
+        // Few channels: an invocation computes all channels of its column, neighbours load neighbours. Parts of the sum fill
+        // the device where there are few tiles.
+        Gemm {
+            m,
+            n: p.co,
+            layers: (p.pixels() / conv::LEAST_PART).max(1),
+            narrow: p.co <= 4 && m.div_ceil(64) <= MAX_GROUPS,
+        }
+    }
+    fn tiled(&self, p: &ConvParams, tile: Tile) -> Build {
+        if tile == Tile::Narrow {
+            return Self::direct(p, 64, 1);
+        }
+        let [x, y] = self.gemm(p).grid(tile);
+        let grid = [x, y, p.clients * p.splits];
+        Build { file: "nn/conv2d_weight_grad_tiled.wgsl", consts: tile.consts(p.lanes()), grid }
+    }
+}
 
 impl Kernel for Conv2dWeightGrad {
     fn name(&self) -> &'static str {
@@ -49,23 +89,9 @@ impl Kernel for Conv2dWeightGrad {
     }
     fn build(&self, words: &[u32], class: Class) -> Build {
         let p = ConvParams::from_words(words);
-        let columns = p.taps() * p.ci;
         match class {
-            Class::Tiled => Build::plain(
-                "nn/conv2d_weight_grad_tiled.wgsl",
-                [ceil_div(columns, 64), ceil_div(p.co, 64), p.clients * p.splits],
-            ),
-            Class::Direct => {
-                let lm = if p.co.is_multiple_of(4) { 4 } else { 1 };
-                let tm = (p.co / lm).min(4);
-                let ln = if p.ci.is_multiple_of(4) { 4 } else { 1 };
-                let tn = if ln == 4 { 4 } else { 8 };
-                Build {
-                    file: "nn/conv2d_weight_grad_direct.wgsl",
-                    consts: vec![("TM", tm), ("TN", tn), ("LM", lm), ("LN", ln)],
-                    grid: [ceil_div(columns, 8 * tn * ln), ceil_div(p.co, tm * lm), p.clients * p.splits],
-                }
-            }
+            Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
+            Class::Direct => Self::direct(&p, 8, if p.ci.is_multiple_of(4) { 4 } else { 8 }),
         }
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
@@ -92,8 +118,12 @@ impl Kernel for Conv2dWeightGrad {
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let mut list = conv::cases();
-        // The longest part.
-        list.push(ConvParams::new(1, 1, [128, 256, 1], [128, 256, 1], 1, 1, 0));
+        list.extend([
+            conv::case(2, 2, [32, 33], [12, 60], 2, 1, 1),
+            conv::case(1, 1, [47, 46], [7, 59], 3, 1, 1),
+            conv::case(1, 2, [33, 32], [28, 100], 2, 1, 1),
+            conv::case(1, 1, [46, 45], [11, 97], 3, 1, 1),
+        ]);
         for (i, p) in list.iter_mut().enumerate() {
             match i % 3 {
                 1 => p.accumulate = 1,
@@ -104,6 +134,8 @@ impl Kernel for Conv2dWeightGrad {
                 _ => {}
             }
         }
+        // The longest part.
+        list.push(ConvParams { accumulate: 1, ..conv::case(1, 1, [128, 256], [1, 1], 1, 1, 0) });
         list.iter().map(Params::words).collect()
     }
     fn fills(&self, words: &[u32]) -> Vec<Fill> {

@@ -1,12 +1,61 @@
 //! Transposed convolution, small side to large side; also the data gradient of a convolution.
 
 use super::conv::{self, ConvParams, Sum};
+use super::tile::{Gemm, Tile, Tiled};
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, ceil_div, grid_fits, split,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
 };
 
 /// x[n, y, x, ci] = sum over the taps with y = oy s + ky - pad, x = ox s + kx - pad, and co, of small[n, oy, ox, co] w[co, ky, kx, ci].
 pub struct ConvTranspose2d;
+
+impl ConvTranspose2d {
+    /// One phase for each residue of (y, x) modulo the stride; each phase sees only its own taps.
+    fn phases(p: &ConvParams) -> u32 {
+        p.stride * p.stride
+    }
+
+    /// Pixels of a phase.
+    fn pixels(p: &ConvParams) -> u32 {
+        p.n * ceil_div(p.h, p.stride) * ceil_div(p.w, p.stride)
+    }
+
+    /// Channels a weight load of the direct shader, and loads of an invocation.
+    fn channels(p: &ConvParams) -> [u32; 2] {
+        let lm = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+        // Eight quads use a load more often than four, where there are enough workgroups for two cores.
+        let groups = ceil_div(Self::pixels(p), 16) * ceil_div(p.ci, 32) * Self::phases(p);
+        let wide = lm == 4 && p.ci >= 32 && groups >= 256;
+        [lm, if wide { 8 } else { (p.ci / lm).min(4) }]
+    }
+
+    /// The direct shader with `group` invocations of `tn` pixels in a workgroup.
+    fn direct(p: &ConvParams, group: u32, tn: u32) -> Build {
+        let [lm, tm] = Self::channels(p);
+        let lk = if p.co.is_multiple_of(4) { 4 } else { 1 };
+        Build {
+            file: "nn/conv_transpose2d_direct.wgsl",
+            consts: vec![("GROUP", group), ("TM", tm), ("TN", tn), ("LM", lm), ("LK", lk)],
+            grid: [ceil_div(Self::pixels(p), group * tn), ceil_div(p.ci, tm * lm), p.clients * Self::phases(p)],
+        }
+    }
+}
+
+impl Tiled for ConvTranspose2d {
+    fn gemm(&self, p: &ConvParams) -> Gemm {
+        // Few channels: an invocation computes all of its pixels' channels.
+        let narrow = p.ci <= 4 && Self::pixels(p).div_ceil(256) <= MAX_GROUPS;
+        Gemm { m: p.ci, n: Self::pixels(p), layers: Self::phases(p), narrow }
+    }
+    fn tiled(&self, p: &ConvParams, tile: Tile) -> Build {
+        if tile == Tile::Narrow {
+            return Self::direct(p, 64, 4);
+        }
+        let [x, y] = self.gemm(p).grid(tile);
+        let grid = [x, y, p.clients * Self::phases(p)];
+        Build { file: "nn/conv_transpose2d_tiled.wgsl", consts: tile.consts(p.lanes()), grid }
+    }
+}
 
 impl Kernel for ConvTranspose2d {
     fn name(&self) -> &'static str {
@@ -44,24 +93,13 @@ impl Kernel for ConvTranspose2d {
     }
     fn build(&self, words: &[u32], class: Class) -> Build {
         let p = ConvParams::from_words(words);
-        // One phase for each residue of (y, x) modulo the stride; each phase sees only its own taps.
-        let phases = p.stride * p.stride;
-        let pixels = p.n * ceil_div(p.h, p.stride) * ceil_div(p.w, p.stride);
         match class {
-            Class::Tiled => Build::plain(
-                "nn/conv_transpose2d_tiled.wgsl",
-                [ceil_div(pixels, 64), ceil_div(p.ci, 64), p.clients * phases],
-            ),
+            Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
             Class::Direct => {
-                let lm = if p.ci.is_multiple_of(4) { 4 } else { 1 };
-                let tm = (p.ci / lm).min(4);
-                let tn = if ceil_div(pixels, 16) * ceil_div(p.ci, tm * lm) * phases < 64 { 4 } else { 16 };
-                let lk = if p.co.is_multiple_of(4) { 4 } else { 1 };
-                Build {
-                    file: "nn/conv_transpose2d_direct.wgsl",
-                    consts: vec![("TM", tm), ("TN", tn), ("LM", lm), ("LK", lk)],
-                    grid: [ceil_div(pixels, 8 * tn), ceil_div(p.ci, tm * lm), p.clients * phases],
-                }
+                let [lm, tm] = Self::channels(&p);
+                let groups = ceil_div(Self::pixels(&p), 16) * ceil_div(p.ci, tm * lm) * Self::phases(&p);
+                // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
+                Self::direct(&p, 8, if groups < 64 { 4 } else { 16 })
             }
         }
     }
@@ -90,7 +128,14 @@ impl Kernel for ConvTranspose2d {
         Some(sum.eval())
     }
     fn cases(&self) -> Vec<Vec<u32>> {
-        conv::case_words()
+        let mut list = conv::cases();
+        list.extend([
+            conv::case(2, 1, [45, 45], [60, 8], 3, 2, 1),
+            conv::case(1, 1, [45, 46], [59, 5], 3, 2, 1),
+            conv::case(1, 1, [45, 45], [252, 8], 3, 2, 1),
+            conv::case(1, 1, [46, 45], [251, 5], 3, 2, 0),
+        ]);
+        list.iter().map(Params::words).collect()
     }
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
         conv::fills(2)

@@ -33,4 +33,5 @@ pub mod instance_norm_stats;
 pub mod interpolate;
 mod rows;
 pub mod split_sum;
+pub mod tile;
 pub mod wasserstein_loss;
