@@ -14,6 +14,8 @@ use std::thread::JoinHandle;
 
 /// Executions from one verification to the next where nothing else is asked for.
 pub const DEFAULT_EVERY: u32 = 100;
+/// Executions within which the first one is verified.
+const SOON: u32 = 10;
 /// Output elements compared of a verified launch.
 pub const SAMPLED: usize = 256;
 /// A launch whose operands take more than this is not snapshotted: 256 MiB.
@@ -40,8 +42,11 @@ impl std::fmt::Display for Checked {
             0 => write!(f, "no launch was drawn")?,
             n => write!(
                 f,
-                "{n} launches at random, {} elements against the reference; the worst uses {:.1} % of its bound ({})",
-                self.elements, self.percent, self.label
+                "{n} launch{} at random, {} elements against the reference; the worst uses {:.1} % of its bound ({})",
+                if n == 1 { "" } else { "es" },
+                self.elements,
+                self.percent,
+                self.label
             )?,
         }
         match self.too_large {
@@ -76,7 +81,8 @@ impl Verifying {
     pub fn new(inner: Box<dyn Engine>, every: u32, seed: u64) -> Self {
         let every = every.max(1);
         let mut random = Random::new(seed, "verify", &[], 0);
-        let drawn = random.below(every);
+        // The first comes soon, so that short runs are verified as well.
+        let drawn = random.below(every.min(SOON));
         Verifying { inner, every, random, at: 0, drawn, scratch: HashMap::new(), check: None, found: Arc::default() }
     }
 
