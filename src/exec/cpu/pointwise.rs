@@ -82,7 +82,11 @@ pub fn activation_backward(words: &[u32], args: &Args) {
         let dy = &dy[client * p.dy_stride as usize + start..][..dx.len()];
         let triples = dx.iter_mut().zip(s.iter().zip(dy));
         match p.kind {
-            kind::RELU => triples.for_each(|(dx, (s, dy))| *dx = if *s > 0.0 { *dy } else { 0.0 }),
+            // Read before the choice: a load behind a condition is not vectorised.
+            kind::RELU => triples.for_each(|(dx, (s, dy))| {
+                let dy = *dy;
+                *dx = if *s > 0.0 { dy } else { 0.0 };
+            }),
             kind::LEAKY_RELU => triples.for_each(|(dx, (s, dy))| *dx = if *s > 0.0 { *dy } else { slope * dy }),
             kind::TANH => triples.for_each(|(dx, (s, dy))| *dx = dy * ((1.0 - s) * (1.0 + s))),
             _ => triples.for_each(|(dx, (s, dy))| *dx = dy * (s * (1.0 - s))),
