@@ -1,4 +1,4 @@
-// batch_norm_apply: y = gamma (x - mean) invstd + beta
+// batch_norm_apply: v = gamma (x - mean) invstd + beta; y = v above 0, else slope v
 //
 // x, y          [clients][rows][c], client stride x_stride
 // mean, invstd  [clients][c], client stride stat_stride
@@ -24,6 +24,7 @@ struct Params {
     x_stride: u32,
     stat_stride: u32,
     param_stride: u32,
+    slope: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -53,6 +54,7 @@ fn main(
     let base = tile.z * p.x_stride / V + channel;
     for (var row = tile.y * LR + lane / LX; row < p.rows; row += tiles.y * LR) {
         let at = base + row * vectors;
-        y[at] = (x[at] - centre) * scale + offset;
+        let v = (x[at] - centre) * scale + offset;
+        y[at] = select(p.slope * v, v, v > E());
     }
 }

@@ -207,6 +207,16 @@ impl Architecture {
 }
 
 impl Network {
+    /// The slope of the rectifier that layer `i`, a batch norm, applies for the layer behind it; `None` for other layers. Both
+    /// layers' outputs are then one buffer, with the rectified values.
+    pub fn rectified(&self, i: usize) -> Option<f32> {
+        match (self.layers.get(i)?.kind, self.layers.get(i + 1)?.kind) {
+            (LayerKind::BatchNorm, LayerKind::Activation(kind::RELU, _)) => Some(0.0),
+            (LayerKind::BatchNorm, LayerKind::Activation(kind::LEAKY_RELU, slope)) => Some(slope),
+            _ => None,
+        }
+    }
+
     /// Trainable parameters of one client.
     pub fn parameter_count(&self) -> usize {
         self.params.iter().map(ParamSpec::words).sum()

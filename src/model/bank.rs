@@ -80,10 +80,14 @@ impl Activations {
     pub fn alloc(engine: &mut dyn Engine, net: &Network, clients: u32, total_clients: u32, batch: u32) -> Result<Self> {
         let mut acts =
             Activations { batch, total_clients, outputs: vec![], means: vec![], invstds: vec![], stats: vec![] };
-        for layer in &net.layers {
+        for (i, layer) in net.layers.iter().enumerate() {
             let label = format!("{} main.{} activations", net.name, layer.index);
             let words = clients as usize * Self::stride(layer.output, batch) as usize;
-            acts.outputs.push(engine.alloc(&label, words)?);
+            let shared = i.checked_sub(1).filter(|before| net.rectified(*before).is_some());
+            acts.outputs.push(match shared {
+                Some(norm) => acts.outputs[norm],
+                None => engine.alloc(&label, words)?,
+            });
             let norm = layer.kind == LayerKind::BatchNorm;
             let mut statistic = |_| engine.alloc(&label, clients as usize * align(layer.output[2] as usize));
             let (mean, invstd) = if norm { (Some(statistic(())?), Some(statistic(())?)) } else { (None, None) };

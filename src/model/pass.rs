@@ -5,7 +5,7 @@ use super::{Activations, Layer, LayerKind, Network, NetworkBank, Scratch};
 use crate::Result;
 use crate::exec::{Recording, Tensor, align};
 use crate::kernels::nn::{
-    activation::{Activation, ActivationParams, kind},
+    activation::{Activation, ActivationParams},
     activation_backward::{ActivationBackward, ActivationBackwardParams},
     batch_norm_apply::{BatchNormApply, BatchNormApplyParams},
     batch_norm_backward_apply::{BatchNormBackwardApply, BatchNormBackwardApplyParams},
@@ -101,9 +101,15 @@ impl Pass<'_> {
         let mut x = input;
         for (i, layer) in self.net.layers.iter().enumerate() {
             let y = self.acts.outputs[i];
+            if i.checked_sub(1).is_some_and(|norm| self.net.rectified(norm).is_some()) {
+                // The norm before has rectified what it wrote, into the same buffer.
+                continue;
+            }
             match layer.kind {
                 LayerKind::Conv { .. } | LayerKind::ConvTranspose { .. } => self.conv_forward(rec, layer, x, y)?,
-                LayerKind::BatchNorm => self.norm_forward(rec, layer, x, y, mode)?,
+                LayerKind::BatchNorm => {
+                    self.norm_forward(rec, layer, x, y, mode, self.net.rectified(i).unwrap_or(1.0))?;
+                }
                 LayerKind::InstanceNorm => self.instance_forward(rec, layer, x, y)?,
                 LayerKind::Activation(kind, slope) => {
                     let stride = self.stride(layer.output);
@@ -141,7 +147,15 @@ impl Pass<'_> {
         (known.0.expect("a batch norm has a mean"), known.1.expect("a batch norm has an inverse deviation"))
     }
 
-    fn norm_forward(&self, rec: &mut Recording, layer: &Layer, x: Tensor, y: Tensor, mode: Mode) -> Result<()> {
+    fn norm_forward(
+        &self,
+        rec: &mut Recording,
+        layer: &Layer,
+        x: Tensor,
+        y: Tensor,
+        mode: Mode,
+        slope: f32,
+    ) -> Result<()> {
         let (clients, c, rows) = (self.clients(), layer.output[2], self.rows(layer));
         let (mean, invstd) = self.statistics(layer);
         let (x_stride, stat_stride) = (self.stride(layer.output), align(c as usize) as u32);
@@ -170,7 +184,8 @@ impl Pass<'_> {
                 rec.launch(&BatchNormRunning, &p, &args, self.name(layer, "running statistics"))?;
             }
         }
-        let p = BatchNormApplyParams { clients, rows, c, x_stride, stat_stride, param_stride: self.net.stride as u32 };
+        let param_stride = self.net.stride as u32;
+        let p = BatchNormApplyParams { clients, rows, c, x_stride, stat_stride, param_stride, slope };
         let gamma = self.bank.param(self.bank.weights, self.net, layer.params[0]);
         let beta = self.bank.param(self.bank.weights, self.net, layer.params[1]);
         rec.launch(&BatchNormApply, &p, &[x, mean, invstd, gamma, beta, y], self.name(layer, "normalise"))
@@ -208,7 +223,7 @@ impl Pass<'_> {
                 }
                 LayerKind::BatchNorm => self.norm_backward(rec, layer, x, dy, dx, scratch, what)?,
                 LayerKind::InstanceNorm => self.instance_backward(rec, layer, x, dy, dx, scratch, what)?,
-                LayerKind::Activation(kind, slope) => self.activation_backward(rec, layer, (kind, slope), x, dy, dx)?,
+                LayerKind::Activation(kind, slope) => self.activation_backward(rec, layer, (kind, slope), dy, dx)?,
             }
             dy = dx;
         }
@@ -220,12 +235,11 @@ impl Pass<'_> {
         rec: &mut Recording,
         layer: &Layer,
         (kind, slope): (u32, f32),
-        x: Tensor,
         dy: Tensor,
         dx: Tensor,
     ) -> Result<()> {
-        // tanh and sigmoid differentiate from their output, the rectifiers from their input.
-        let saved = if kind == kind::TANH || kind == kind::SIGMOID { self.acts.outputs[layer.index] } else { x };
+        // All differentiate from their output: a rectifier's has the sign of its input.
+        let saved = self.acts.outputs[layer.index];
         let stride = self.stride(layer.output);
         let n = self.acts.batch * layer.output.iter().product::<u32>();
         let p = ActivationBackwardParams {

@@ -128,7 +128,7 @@ impl Penalty<'_> {
             let (dy, dx) = (b.deltas[i], Self::before(&b.deltas, b.gradient, i));
             match layer.kind {
                 LayerKind::Activation(kind, slope) => {
-                    pass.activation_backward(rec, layer, (kind, slope), x, dy, dx)?;
+                    pass.activation_backward(rec, layer, (kind, slope), dy, dx)?;
                 }
                 LayerKind::InstanceNorm => {
                     let p = InstanceParams { place: place::DELTA, ..with_all(pass.instance(layer)) };
@@ -162,7 +162,7 @@ impl Penalty<'_> {
             let x = Self::before(&pass.acts.outputs, x_hat, i);
             let (t, y) = (Self::before(&b.tangents, b.direction, i), b.tangents[i]);
             match layer.kind {
-                LayerKind::Activation(kind, slope) => pass.activation_backward(rec, layer, (kind, slope), x, t, y)?,
+                LayerKind::Activation(kind, slope) => pass.activation_backward(rec, layer, (kind, slope), t, y)?,
                 LayerKind::InstanceNorm => {
                     let p = InstanceParams { place: place::TANGENT, ..with_all(pass.instance(layer)) };
                     pass.instance_jacobian(rec, layer, &p, [x, t, self.moments(i), y])?;
@@ -190,7 +190,7 @@ impl Penalty<'_> {
                 }
                 (LayerKind::Activation(..), None) => {}
                 (LayerKind::Activation(kind, slope), Some(dy)) => {
-                    pass.activation_backward(rec, layer, (kind, slope), x, dy, dx)?;
+                    pass.activation_backward(rec, layer, (kind, slope), dy, dx)?;
                     w = Some(dx);
                 }
                 (_, dy) => {

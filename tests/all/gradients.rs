@@ -270,7 +270,7 @@ fn batch_norm(random: &mut Random) {
     let none = zeros(c);
     let stats = run("batch_norm_stats", &p, &[&x, &none, &none, &none, &none, &[0.0; 4], &[0.0]]);
     let (mean, invstd) = (&stats[1], &stats[2]);
-    let p = BatchNormApplyParams { clients: 1, rows, c, ..Default::default() };
+    let p = BatchNormApplyParams { clients: 1, rows, c, slope: 1.0, ..Default::default() };
     let y = run("batch_norm_apply", &p, &[&x, mean, invstd, &gamma, &beta, &zeros(rows * c)]).remove(5);
     close("loss", &[dot(&y, &g)], &[norm_loss(&x, &gamma, &beta, &g, 1)]);
 

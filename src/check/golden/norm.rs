@@ -101,7 +101,9 @@ pub fn forward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let (gt, bt) = (lab.put(&gamma.f32())?, lab.put(&beta.f32())?);
     let shape = stats.shape;
     let y = lab.room(shape.iter().product())?;
-    lab.launch("batch_norm_apply", &stats.params(), &[stats.x, stats.mean, stats.invstd, gt, bt, y])?;
+    let mut params = stats.params().to_vec();
+    params.push(("slope", 1.0));
+    lab.launch("batch_norm_apply", &params, &[stats.x, stats.mean, stats.invstd, gt, bt, y])?;
     lab.run()?;
 
     let x = &case.input("x")?.values;

@@ -24,8 +24,8 @@ crate::params! {
     }
 }
 
-/// dx = f'(x) dy from what the forward pass keeps: the input x for the two ReLUs, the output y for tanh and sigmoid. The
-/// derivative at 0 is the negative side's.
+/// dx = f'(x) dy from what the forward pass keeps: input x or output y, whose signs agree, for the two ReLUs, the output y for tanh
+/// and sigmoid. The derivative at 0 is the negative side's.
 pub struct ActivationBackward;
 
 impl Kernel for ActivationBackward {

@@ -1,4 +1,4 @@
-//! Normalise, scale and shift.
+//! Normalise, scale and shift, and rectify.
 
 use super::rows::{TINY, area, locate, map_build, stride};
 use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
@@ -18,10 +18,13 @@ crate::params! {
         stat_stride: u32 in Stride,
         /// Client stride of `gamma` and `beta`.
         param_stride: u32 in Stride,
+        /// Factor of negative values: 1 leaves them, 0 is ReLU, others in between leaky ReLU.
+        slope: f32 in Real(0.0, 1.0),
     }
 }
 
-/// y = gamma (x - mean) invstd + beta, with batch or running statistics.
+/// v = gamma (x - mean) invstd + beta, with batch or running statistics; y = v above 0, else slope v. The rectifier that follows a
+/// norm costs nothing here, and its input is never stored: both gradients do without.
 pub struct BatchNormApply;
 
 impl Kernel for BatchNormApply {
@@ -32,7 +35,7 @@ impl Kernel for BatchNormApply {
         "nn"
     }
     fn formula(&self) -> &'static str {
-        "y = gamma (x - mean) invstd + beta"
+        "v = gamma (x - mean) invstd + beta; y = v above 0, else slope v"
     }
     fn fields(&self) -> &'static [Field] {
         BatchNormApplyParams::FIELDS
@@ -51,6 +54,9 @@ impl Kernel for BatchNormApply {
     }
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
         let p = BatchNormApplyParams::from_words(words);
+        if !(0.0..=1.0).contains(&p.slope) {
+            return Err(format!("slope {}: must be within 0 and 1", p.slope));
+        }
         let x = strided(p.clients, p.x_stride, area(p.rows, p.c)?)?;
         let stat = strided(p.clients, p.stat_stride, p.c)?;
         let param = strided(p.clients, p.param_stride, p.c)?;
@@ -63,7 +69,7 @@ impl Kernel for BatchNormApply {
     fn cost(&self, words: &[u32]) -> Cost {
         let p = BatchNormApplyParams::from_words(words);
         let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
-        Cost { flops: 3.0 * channels * rows, bytes: 4.0 * channels * (2.0 * rows + 4.0) }
+        Cost { flops: (3.0 + f64::from(p.slope != 1.0)) * channels * rows, bytes: 4.0 * channels * (2.0 * rows + 4.0) }
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = BatchNormApplyParams::from_words(words);
@@ -76,15 +82,20 @@ impl Kernel for BatchNormApply {
         let (scale, beta) = (inputs.f(3, param), inputs.f(4, param));
         let term = scale * (x - mean) * invstd;
         // mean and invstd are operands: x - mean is one rounding, the conditioning lies in the statistics
-        Some(Eval::within(term + beta, gamma(5) * (term.abs() + beta.abs()) + TINY))
+        let (v, slope) = (term + beta, f64::from(p.slope));
+        // The rectifier's slope is at most 1 on both sides of 0, so errors do not grow in it; its product rounds once more.
+        let y = if v > 0.0 { v } else { slope * v };
+        Some(Eval::within(y, gamma(6) * (term.abs() + beta.abs()) + TINY))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1), (2, 33, 5), (3, 257, 13), (1, 64, 8), (2, 300, 12), (4, 37, 32), (2, 17, 101), (1, 1024, 20)]
-            .map(|(clients, rows, c)| {
+            .into_iter()
+            .zip([1.0, 0.0, 0.2, 1.0].into_iter().cycle())
+            .map(|((clients, rows, c), slope)| {
                 let (x_stride, stat_stride, param_stride) = (stride(rows * c, 1), stride(c, 0), stride(c, 3));
-                BatchNormApplyParams { clients, rows, c, x_stride, stat_stride, param_stride }.words()
+                BatchNormApplyParams { clients, rows, c, x_stride, stat_stride, param_stride, slope }.words()
             })
-            .to_vec()
+            .collect()
     }
     /// Rows a multiple of 100: mean / std = 1000.
     fn fills(&self, words: &[u32]) -> Vec<Fill> {
