@@ -67,7 +67,10 @@ pub fn run(args: TuneArgs) -> Result<u8> {
         }
     }
     kept.save(&file)?;
-    let used = if args.out.is_some() { "" } else { "; runs on this adapter and driver use it" };
+    let used = match args.out.is_none() && facts.class() == class {
+        true => "; runs on this adapter and driver use it",
+        false => "",
+    };
     super::print(format!(
         "{} launches measured, {wrong} variants wrong\nfile      {}{used}\n",
         shapes.len(),
