@@ -126,7 +126,7 @@ fn header() -> String {
 /// A launch: its default and its chosen variant with their medians, and the second over the first. Wrong ones below it.
 fn row(tuned: &Tuned) -> String {
     let cell = |tried: Option<&crate::perf::tune::Tried>| match tried {
-        Some(t) => format!("{} {}", t.name, t.outcome.as_ref().map_or("WRONG".into(), |s| time(*s))),
+        Some(t) => format!("{} {}", t.name, t.median().map_or("WRONG".into(), time)),
         None => "none".into(),
     };
     let label: String = tuned.shape.label.chars().take(LABEL).collect();

@@ -2,6 +2,7 @@
 
 use super::Bench;
 use super::measure::{Budget, Judge, in_rotation, verify};
+use super::stats::{MARGIN, Summary, Verdict, compare_pairs};
 use super::tap::Heard;
 use super::workload::Shape;
 use crate::exec::{Engine, Recording};
@@ -10,16 +11,13 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The share of the default's time by which another variant must be faster to be taken.
-pub const MARGIN: f64 = 0.03;
-
 /// A variant that was tried.
 #[derive(Clone, Debug)]
 pub struct Tried {
     /// Its name.
     pub name: &'static str,
-    /// Median seconds a launch, where it was right; or what was wrong.
-    pub outcome: std::result::Result<f64, String>,
+    /// Seconds a launch, sample by sample in turn with the other variants, where it was right; or what was wrong.
+    pub outcome: std::result::Result<Vec<f64>, String>,
 }
 
 /// A launch and what its variants did.
@@ -31,22 +29,39 @@ pub struct Tuned {
     pub tried: Vec<Tried>,
 }
 
-impl Tuned {
-    /// The fastest variant if it beats the default by more than [`MARGIN`], else the default; `None` if none is right.
-    pub fn chosen(&self) -> Option<&Tried> {
-        let right = || self.tried.iter().filter(|t| t.outcome.is_ok());
-        let seconds = |t: &Tried| t.outcome.as_ref().copied().unwrap_or(f64::INFINITY);
-        let best = right().min_by(|a, b| seconds(a).total_cmp(&seconds(b)))?;
-        match self.tried.first().filter(|t| t.outcome.is_ok()) {
-            Some(default) if seconds(best) >= seconds(default) * (1.0 - MARGIN) => Some(default),
-            _ => Some(best),
+impl Tried {
+    /// Median seconds a launch, where it was right.
+    pub fn median(&self) -> Option<f64> {
+        Some(Summary::of(self.outcome.as_ref().ok()?)?.median)
+    }
+
+    /// True if this one takes less time than `default`, beyond margin and noise, or is right where that one is wrong.
+    fn beats(&self, default: &Tried) -> bool {
+        match (&default.outcome, &self.outcome) {
+            (_, Err(_)) => false,
+            (Err(_), Ok(_)) => true,
+            (Ok(old), Ok(new)) => {
+                let pairs: Vec<(f64, f64)> = old.iter().copied().zip(new.iter().copied()).collect();
+                compare_pairs(&pairs, MARGIN).is_some_and(|c| c.verdict == Verdict::Faster)
+            }
         }
+    }
+}
+
+impl Tuned {
+    /// The fastest of the variants that beat the default by more than [`MARGIN`] and the noise, else the default; `None` if
+    /// none is right.
+    pub fn chosen(&self) -> Option<&Tried> {
+        let (default, others) = self.tried.split_first()?;
+        let better = others.iter().filter(|t| t.beats(default));
+        let seconds = |t: &Tried| t.median().unwrap_or(f64::INFINITY);
+        let best = better.min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+        best.or_else(|| Some(default).filter(|d| d.outcome.is_ok()))
     }
 
     /// Time of the chosen variant over that of the default; `None` if either is wrong.
     pub fn ratio(&self) -> Option<f64> {
-        let seconds = |t: &Tried| t.outcome.as_ref().ok().copied();
-        Some(seconds(self.chosen()?)? / seconds(self.tried.first()?)?)
+        Some(self.chosen()?.median()? / self.tried.first()?.median()?)
     }
 
     /// Variants that are wrong, and why.
@@ -98,13 +113,13 @@ pub fn tune(
     }
     let right: Vec<&Recording> = verdicts.iter().filter_map(|v| v.as_ref().ok()).collect();
     let timings = in_rotation(bench.engine.as_mut(), &right, budget)?;
-    let mut medians = timings.iter().map(|t| Ok(t.summary()?.median)).collect::<Result<Vec<f64>>>()?.into_iter();
+    let mut samples = timings.iter().map(|t| t.samples().0.to_vec());
     let mut tried = Vec::with_capacity(names.len());
     for (name, verdict) in names.into_iter().zip(verdicts) {
         let outcome = match verdict {
             Ok(recording) => {
                 bench.engine.forget(&recording);
-                Ok(medians.next().ok_or_else(|| Error::internal("a variant was not timed"))?)
+                Ok(samples.next().ok_or_else(|| Error::internal("a variant was not timed"))?)
             }
             Err(why) => Err(why),
         };
@@ -153,8 +168,11 @@ mod tests {
     }
 
     fn tuned(outcomes: &[std::result::Result<f64, String>]) -> Tuned {
+        // Drifts to twice the time, which meets all variants alike.
+        let samples = |seconds: f64| (0..20).map(|i| seconds * (1.0 + f64::from(i) / 20.0)).collect();
         let tried = ["a", "b", "c"].into_iter().zip(outcomes);
-        Tuned { shape: shape(1), tried: tried.map(|(name, o)| Tried { name, outcome: o.clone() }).collect() }
+        let tried = tried.map(|(name, o)| Tried { name, outcome: o.clone().map(samples) });
+        Tuned { shape: shape(1), tried: tried.collect() }
     }
 
     #[test]
@@ -166,6 +184,13 @@ mod tests {
         assert_eq!(chosen(&[Ok(1.0), wrong(), Ok(0.99)]), Some("a"), "a wrong one is never taken");
         assert_eq!(chosen(&[wrong(), Ok(3.0), Ok(2.0)]), Some("c"));
         assert_eq!(chosen(&[wrong(), wrong()]), None);
+        let noise = |swap: bool| (0..20).map(|i| if (i % 2 == 0) == swap { 1.0 } else { 2.0 }).collect();
+        let mut noisy = tuned(&[Ok(1.5), Ok(1.4)]);
+        (noisy.tried[0].outcome, noisy.tried[1].outcome) = (Ok(noise(true)), Ok(noise(false)));
+        noisy.tried[1].outcome.as_mut().unwrap()[0] = 1.0;
+        assert_eq!(noisy.chosen().map(|t| t.name), Some("a"), "noise is no reason");
+        noisy.tried[1].outcome = Ok(vec![0.5; 3]);
+        assert_eq!(noisy.chosen().map(|t| t.name), Some("a"), "nor are few samples");
         assert_eq!(tuned(&[Ok(2.0), Ok(1.0)]).ratio(), Some(0.5));
         assert_eq!(tuned(&[wrong(), Ok(1.0)]).ratio(), None);
         assert_eq!(tuned(&[Ok(1.0), wrong()]).wrong().collect::<Vec<_>>(), [("b", "off by one")]);

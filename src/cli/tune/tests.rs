@@ -100,7 +100,7 @@ fn a_file_of_something_else_is_left_alone() {
 #[test]
 fn rows_say_what_was_chosen_and_what_is_wrong() {
     let shape = launches(&plan(&[]), &tiled(None)).unwrap().remove(0);
-    let tried = [("32x32", Ok(2e-3)), ("64x64", Ok(1e-3)), ("128x128", Err("element 7".to_string()))];
+    let tried = [("32x32", Ok(vec![2e-3; 9])), ("64x64", Ok(vec![1e-3; 9])), ("128x128", Err("element 7".to_string()))];
     let tried = tried.into_iter().map(|(name, outcome)| Tried { name, outcome }).collect();
     let text = row(&Tuned { shape: shape.clone(), tried });
     let lines: Vec<&str> = text.lines().collect();
