@@ -4,7 +4,7 @@
 mod device;
 mod files;
 mod shader;
-mod table;
+pub(super) mod table;
 mod targets;
 
 use crate::check::watch::{Elements, judge};
@@ -112,7 +112,7 @@ fn on_off(text: &str) -> std::result::Result<bool, String> {
     }
 }
 
-fn seconds(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
     match text.parse() {
         Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
         _ => Err(format!("`{text}`: a number of seconds from 0 to 3600")),
@@ -187,7 +187,7 @@ impl Desk {
 }
 
 /// Sampled elements against the reference.
-fn judged(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Result<Judgement> {
+pub(super) fn judged(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Result<Judgement> {
     let found = judge(launch, before, after, Elements::Sample { count: COMPARED, seed: 1 })?;
     Ok(Judgement {
         elements: found.elements,

@@ -8,6 +8,7 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod sweep;
+pub mod tune;
 pub mod validate;
 
 use crate::{Error, Result};
@@ -45,6 +46,8 @@ enum Verb {
     Validate(validate::ValidateArgs),
     /// Time kernels, training steps and rounds against what the device reaches at most; compare with saved measurements.
     Bench(bench::BenchArgs),
+    /// Measure which variants of the convolutions are fastest on a GPU, and keep them for later runs there.
+    Tune(tune::TuneArgs),
 }
 
 /// Parses the command line, runs the verb and turns its answer into an exit code: 0 done, 1 failed, 2 bad input.
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
         Verb::Validate(args) => validate::run(args),
         Verb::Bench(args) => bench::run(args),
+        Verb::Tune(args) => tune::run(args),
     };
     match answer {
         Ok(code) => ExitCode::from(code),

@@ -2,6 +2,7 @@
 
 pub(super) mod experiment;
 mod memory;
+pub(super) mod tuned;
 
 use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
 use crate::config::{self, Overrides, Plan, Resolved};
@@ -14,6 +15,7 @@ use memory::Memory;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use tuned::Tuned;
 
 /// Arguments of `fedgan run`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +40,9 @@ pub struct RunArgs {
     /// One launch in N steps, drawn at random, is verified against the reference on another thread; 0: none.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_EVERY)]
     pub verify_every: u32,
+    /// Use no measured choices of shader variants (`fedgan tune`); FEDGAN_TUNING=off does so too, for sweeps as well.
+    #[arg(long)]
+    pub no_tuning: bool,
     /// Print errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -58,7 +63,9 @@ pub fn run(args: RunArgs) -> Result<u8> {
             eprintln!("{text}");
         }
     };
-    let prepared = Prepared::new(plan, args.verify_every, &say)?;
+    let warn = |text: &str| eprintln!("warning: {text}");
+    let tuning = tuned::wanted(args.no_tuning)?.then_some(&warn as &dyn Fn(&str));
+    let prepared = Prepared::tuned(plan, args.verify_every, tuning, &say)?;
     let dir = RunDir::create(args.out.as_deref(), Path::new("runs"), &prepared.plan().name)?;
     say(&format!("directory {}", dir.path().display()));
     say(&prepared.describe());
@@ -87,21 +94,30 @@ pub(super) struct Finished {
 }
 
 impl Prepared {
+    /// [`Prepared::tuned`] without tuning.
+    #[cfg(test)]
+    pub fn new(plan: Plan, verify_every: u32, say: &dyn Fn(&str)) -> Result<Prepared> {
+        Prepared::tuned(plan, verify_every, None, say)
+    }
+
     /// Loads images and opens the device, of whose launches one in `verify_every` steps is verified (0: none); `say` hears
-    /// a line on each.
+    /// a line on each. With `tuning` the adapter's tuning file is used where it has one, and `tuning` hears why it is not.
     ///
     /// # Errors
     /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
-    pub fn new(plan: Plan, verify_every: u32, say: &dyn Fn(&str)) -> Result<Prepared> {
+    pub fn tuned(plan: Plan, verify_every: u32, tuning: Option<&dyn Fn(&str)>, say: &dyn Fn(&str)) -> Result<Prepared> {
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
             eprintln!("warning: {skipped}: cannot be read, left out");
         }
         say(&images.describe(&plan));
-        let (engine, reason) = crate::gpu::open(&plan.device, crate::gpu::GpuOptions::default())?;
-        say(&format!("device    {reason}"));
+        let tuned = tuning.map_or(Ok(None), |warn| Tuned::find(&plan.device, warn))?;
+        let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
+        let mut resolved = Resolved::new(engine.descriptor(), &reason);
+        // `auto` falls back to the cpu engine when the adapter refuses to open.
+        resolved.tuning = tuned.filter(|_| resolved.device.engine == "gpu").map(|t| t.file.display().to_string());
+        say(&device(&resolved));
         say(&format!("memory    {}", Memory::plan(&plan, &images, engine.as_ref())?));
-        let resolved = Resolved::new(engine.descriptor(), &reason);
         let (engine, checked) = verified(engine, verify_every, plan.seed);
         Ok(Prepared { experiment: Experiment::new(plan, images, engine, checked)?, resolved })
     }
@@ -116,9 +132,9 @@ impl Prepared {
         self.experiment.describe()
     }
 
-    /// Why this device was taken.
-    pub fn reason(&self) -> &str {
-        &self.resolved.reason
+    /// A line on the device: why it was taken, and what tuned it.
+    pub fn device(&self) -> String {
+        device(&self.resolved)
     }
 
     /// Trains all rounds and leaves everything in `dir`, the summary last.
@@ -149,6 +165,11 @@ impl Prepared {
         let summary = experiment.end(&resolved, started.elapsed().as_secs_f64())?;
         Ok(Finished { summary, outcome: experiment.outcome() })
     }
+}
+
+fn device(resolved: &Resolved) -> String {
+    let tuned = resolved.tuning.as_ref().map_or(String::new(), |file| format!("; tuned by {file}"));
+    format!("device    {}{tuned}", resolved.reason)
 }
 
 /// The engine with a watch on it, and what that finds. The reference is what it would be held against: it stays alone.

@@ -3,7 +3,7 @@
 mod store;
 
 use super::run::experiment::data_exists;
-use super::run::{Finished, Prepared};
+use super::run::{Finished, Prepared, tuned};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
@@ -47,6 +47,7 @@ pub struct SweepArgs {
 /// before anything is written; device and file errors of a cell later, naming it. A cell whose data turns out not to do (too
 /// few images for its batch, say) is left out, and all such cells are named at the end.
 pub fn run(args: SweepArgs) -> Result<()> {
+    let tuning = tuned::wanted(false)?;
     let mut sweep = Sweep::read(&args.sweep)?;
     sweep.override_with(&args.set, args.device.as_deref())?;
     let cells = sweep.cells()?;
@@ -63,8 +64,8 @@ pub fn run(args: SweepArgs) -> Result<()> {
     let store = store.open(&sweep)?;
     // Another sweep may have worked here until the lock was taken.
     let states = store.states(&cells)?;
-    let (rows, failed) =
-        Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet }.run(&selected, states)?;
+    let grid = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet, tuning };
+    let (rows, failed) = grid.run(&selected, states)?;
     if !args.quiet {
         let results = path.join(store::RESULTS);
         super::print(format!("{}results   {}\n", results::table(&rows), results.display()))?;
@@ -117,6 +118,8 @@ struct Grid<'a> {
     cells: &'a [Cell],
     store: &'a Store,
     quiet: bool,
+    /// Whether tuning files are used.
+    tuning: bool,
 }
 
 impl Grid<'_> {
@@ -169,9 +172,16 @@ impl Grid<'_> {
     }
 
     fn train(&self, cell: &Cell, first: bool) -> Result<Summary> {
-        let prepared = Prepared::new(cell.plan.clone(), DEFAULT_EVERY, &|_| ())?;
+        // Said once, not for every cell.
+        let warn = |text: &str| {
+            if first {
+                eprintln!("warning: {text}");
+            }
+        };
+        let tuning = self.tuning.then_some(&warn as &dyn Fn(&str));
+        let prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
         if first {
-            self.say(&format!("device    {}", prepared.reason()));
+            self.say(&prepared.device());
         }
         let dir = self.store.begin(cell)?;
         let mode = if self.quiet { ProgressMode::Quiet } else { ProgressMode::Passing };

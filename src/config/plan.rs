@@ -49,12 +49,16 @@ pub struct Resolved {
     pub device: Descriptor,
     /// Why this device was taken.
     pub reason: String,
+    /// The tuning file whose choices of shader variants were used, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<String>,
 }
 
 impl Resolved {
-    /// With this program's version.
+    /// With this program's version, untuned.
     pub fn new(device: &Descriptor, reason: &str) -> Self {
-        Resolved { version: env!("CARGO_PKG_VERSION").into(), device: device.clone(), reason: reason.into() }
+        let version = env!("CARGO_PKG_VERSION").into();
+        Resolved { version, device: device.clone(), reason: reason.into(), tuning: None }
     }
 }
 

@@ -227,6 +227,11 @@ fn a_plan_reads_back_as_itself() {
         let text = plan.to_toml(&Resolved::new(descriptor, "asked for")).unwrap();
         assert!(text.contains("[resolved]") && text.contains("f64 reference"), "{text}");
         assert_eq!(load_text(&text, &[]).unwrap(), plan, "{text}");
+        assert!(!text.contains("tuning"), "{text}");
+        let tuned = Resolved { tuning: Some("a/t.json".into()), ..Resolved::new(descriptor, "asked for") };
+        let text = plan.to_toml(&tuned).unwrap();
+        assert!(text.contains("tuning = \"a/t.json\""), "{text}");
+        assert_eq!(load_text(&text, &[]).unwrap(), plan, "{text}");
     }
 }
 

@@ -5,9 +5,9 @@ use super::launch::{
 };
 use super::pipelines::Pipelines;
 use super::timing::Clock;
-use super::{Device, GpuOptions, select};
+use super::{Device, GpuOptions, Tuning, select};
 use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
-use crate::kernels::Class;
+use crate::kernels::{Build, Class};
 use crate::{Error, Result};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -40,6 +40,7 @@ struct Prepared {
 pub struct GpuEngine {
     device: Arc<Device>,
     class: Class,
+    tuning: Option<Arc<Tuning>>,
     pipelines: Pipelines,
     buffers: Vec<wgpu::Buffer>,
     prepared: HashMap<u64, Prepared>,
@@ -72,6 +73,7 @@ impl GpuEngine {
         Ok(GpuEngine {
             device,
             class,
+            tuning: options.tuning.clone(),
             pipelines: Pipelines::new(options, checked),
             buffers: Vec::new(),
             prepared: HashMap::new(),
@@ -102,6 +104,19 @@ impl GpuEngine {
         self.class
     }
 
+    /// Takes these choices, or the rows' own, for every recording that has not run yet. With [`Class::Direct`] there is no
+    /// choice.
+    pub fn retune(&mut self, tuning: Option<Arc<Tuning>>) {
+        self.tuning = tuning;
+    }
+
+    /// What a launch is built from.
+    fn build(&self, launch: &Launch) -> Build {
+        let tuning = self.tuning.as_ref().filter(|_| self.class == Class::Tiled);
+        let tuned = tuning.and_then(|t| t.build(launch.kernel, &launch.params));
+        tuned.unwrap_or_else(|| launch.kernel.build(&launch.params, self.class))
+    }
+
     fn buffer(&self, tensor: Tensor) -> Result<&wgpu::Buffer> {
         let buffer = self.buffers.get(tensor.buffer.0 as usize);
         buffer.ok_or_else(|| Error::internal(format!("tensor of another engine (buffer {})", tensor.buffer.0)))
@@ -127,7 +142,7 @@ impl GpuEngine {
         }
         let mut builds = Vec::with_capacity(launches.len());
         for launch in launches {
-            let build = launch.kernel.build(&launch.params, self.class);
+            let build = self.build(launch);
             check_grid(launch, build.grid, self.device.limits.max_compute_workgroups_per_dimension)?;
             builds.push(build);
         }

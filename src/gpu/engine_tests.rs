@@ -287,3 +287,38 @@ fn timed_executions_are_those_that_were_asked_for() {
     let untimed = GpuEngine::open("gpu", GpuOptions::default()).unwrap();
     assert!(!untimed.device.has_timestamps(), "timestamps are asked for only where they are wanted");
 }
+
+/// Any square tile gives the same bits, and a choice really is what runs: its grid says so.
+#[test]
+fn a_tuned_engine_runs_the_chosen_variant_with_the_same_bits() {
+    use crate::kernels::nn::conv::ConvParams;
+    use crate::kernels::nn::conv2d::Conv2d;
+    let p = ConvParams::new(2, 3, [8, 8, 16], [4, 4, 40], 4, 2, 1);
+    let extents = Conv2d.extents(&p.words()).unwrap();
+    let outcome = |class, variant: Option<&str>| {
+        let mut engine = engine(GpuOptions { class: Some(class), ..Default::default() });
+        let mut tuning = Tuning::new(engine.device.facts());
+        if let Some(variant) = variant {
+            tuning.pick(&Conv2d, &ConvParams { clients: 7, ..p }.words(), variant);
+        }
+        engine.retune(Some(Arc::new(tuning)));
+        let tensors: Vec<Tensor> = extents.iter().map(|n| engine.alloc("operand", align(*n)).unwrap()).collect();
+        for tensor in &tensors[..2] {
+            let words: Vec<u32> = (0..tensor.words).map(|i| ((i as f32 * 0.37).sin()).to_bits()).collect();
+            engine.write(*tensor, &words).unwrap();
+        }
+        let mut recording = Recording::new();
+        recording.launch(&Conv2d, &p, &tensors, "tuned").unwrap();
+        engine.run(&recording, 1).unwrap();
+        let grid = engine.prepared[&recording.id()].steps[0].grid;
+        (grid, engine.read(tensors[2], Purpose::Check).unwrap())
+    };
+    let (grid, bits) = outcome(Class::Tiled, None);
+    assert_eq!(grid, [2, 2, 2], "48 pixels and 40 channels in tiles of 32");
+    assert!(bits.iter().any(|w| *w != 0));
+    for variant in ["64x64", "128x128"] {
+        assert!(outcome(Class::Tiled, Some(variant)) == ([1, 1, 2], bits.clone()), "{variant}");
+    }
+    assert!(outcome(Class::Tiled, Some("16x16")) == (grid, bits), "no such variant");
+    assert_eq!(outcome(Class::Direct, Some("128x128")).0, outcome(Class::Direct, None).0);
+}

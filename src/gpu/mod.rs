@@ -1,7 +1,7 @@
 //! The wgpu engine: the only place that names wgpu.
 //!
 //! [`select`] lists adapters and answers `--device`, `device` holds the logical device and turns its failures into
-//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings.
+//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings, [`tuning`] holds measured choices of variants.
 
 mod adapter;
 mod device;
@@ -11,16 +11,19 @@ mod noop;
 mod pipelines;
 pub mod select;
 mod timing;
+pub mod tuning;
 
 pub use adapter::{Adapter, AdapterFacts, Backend, Kind, enumerate, quiet_drivers};
 pub use device::Device;
 pub use engine::GpuEngine;
 pub use select::{Choice, Target, choose, open};
+pub use tuning::Tuning;
 
 use crate::kernels::Class;
 use crate::kernels::shader;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How a GPU engine is built; the default suits training.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct GpuOptions {
     /// Ask for timestamps where the adapter has them (and default limits are not asked for): [`crate::exec::Engine::timed`]
     /// then reads the device's clock.
     pub timestamps: bool,
+    /// Measured choices among the variants of [`Class::Tiled`]; `None`: those of the rows' rule.
+    pub tuning: Option<Arc<Tuning>>,
 }
 
 impl Default for GpuOptions {
@@ -50,6 +55,7 @@ impl Default for GpuOptions {
             sources: BTreeMap::new(),
             unroll: true,
             timestamps: false,
+            tuning: None,
         }
     }
 }

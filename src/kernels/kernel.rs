@@ -207,6 +207,11 @@ pub trait Kernel: Sync {
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String>;
     /// Shader file, constants and grid for a device class. A kernel without variants ignores `class`.
     fn build(&self, words: &[u32], class: Class) -> Build;
+    /// The builds among which a tuner may choose for [`Class::Tiled`], each with its name: the one that [`Kernel::build`]
+    /// gives first. Empty where there is no choice.
+    fn variants(&self, _words: &[u32]) -> Vec<(&'static str, Build)> {
+        Vec::new()
+    }
     /// Flops and compulsory bytes.
     fn cost(&self, words: &[u32]) -> Cost;
     /// Element `index` of read-write binding `slot` after the launch; `None` if the launch does not write it.

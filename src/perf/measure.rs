@@ -140,6 +140,37 @@ pub fn in_turn(engines: [&mut dyn Engine; 2], recordings: [&Recording; 2], budge
     Ok(timings)
 }
 
+/// Times recordings on one engine in rotation, A B C B C A C A B ...: what drifts during the run meets all alike. The seconds
+/// of the budget are those of each.
+///
+/// # Errors
+/// When the device fails.
+pub fn in_rotation(engine: &mut dyn Engine, recordings: &[&Recording], budget: &Budget) -> Result<Vec<Timing>> {
+    let brief = Budget { seconds: 0.0, min: 1, max: 1, ..*budget };
+    let mut timings = Vec::with_capacity(recordings.len());
+    for recording in recordings {
+        let batch = measure(engine, recording, &brief, &mut |_| Ok(()))?.batch;
+        timings.push(Timing { batch, wall: Vec::new(), device: Vec::new() });
+    }
+    let (start, seconds) = (Instant::now(), budget.seconds * recordings.len() as f64);
+    for n in 0..budget.max {
+        let spent = start.elapsed().as_secs_f64();
+        if spent >= seconds && n >= budget.min || spent >= 20.0 * seconds && n >= 3 {
+            break;
+        }
+        for at in (0..recordings.len()).map(|i| (i + n) % recordings.len()) {
+            let Timing { batch, wall, device } = &mut timings[at];
+            let timed = engine.timed(recordings[at], *batch)?;
+            wall.push(timed.wall / f64::from(*batch));
+            device.extend(timed.device.map(|t| t / f64::from(*batch)));
+        }
+    }
+    if timings.iter().any(|t| t.device.len() != t.wall.len()) {
+        timings.iter_mut().for_each(|t| t.device.clear());
+    }
+    Ok(timings)
+}
+
 fn batch_of(seconds: f64, budget: &Budget) -> u32 {
     (budget.batch / seconds.max(1e-9)).ceil().clamp(1.0, f64::from(budget.most.max(1))) as u32
 }
@@ -273,6 +304,22 @@ mod tests {
         let timings = in_turn([a.engine.as_mut(), b.engine.as_mut()], [&first, &second], &BUDGET).unwrap();
         assert!(timings.iter().all(|t| t.wall.len() == 3 && t.batch == 7));
         assert!(timings.iter().all(|t| t.device.is_empty()), "clocks are not mixed");
+    }
+
+    #[test]
+    fn recordings_in_rotation_have_as_many_samples() {
+        for (device, clock) in [(true, Clock::Device), (false, Clock::Wall)] {
+            let (mut bench, first) = clockwork(device);
+            let copy = crate::kernels::find("copy").unwrap();
+            let second = bench.record(copy, &[1, 100, 128, 128], "copy").unwrap();
+            let budget = Budget { min: 2, max: 9, ..BUDGET };
+            let timings = in_rotation(bench.engine.as_mut(), &[&first, &second, &first], &budget).unwrap();
+            assert_eq!(timings.len(), 3);
+            for timing in timings {
+                assert_eq!((timing.batch, timing.wall.len(), timing.samples().1), (7, 2, clock));
+            }
+            assert!(in_rotation(bench.engine.as_mut(), &[], &budget).unwrap().is_empty());
+        }
     }
 
     #[test]

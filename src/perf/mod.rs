@@ -15,6 +15,7 @@ pub mod stats;
 pub mod step;
 mod stream;
 pub mod tap;
+pub mod tune;
 pub mod workload;
 
 pub use ceilings::Ceilings;

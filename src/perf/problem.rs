@@ -8,9 +8,9 @@ use crate::{Error, Result};
 const PERIOD: usize = 1_048_573;
 
 /// An engine and buffers that problems share, the operand of a slot always in the same one.
-pub struct Bench {
+pub struct Bench<E: Engine + ?Sized = dyn Engine> {
     /// The engine.
-    pub engine: Box<dyn Engine>,
+    pub engine: Box<E>,
     pool: Vec<Tensor>,
 }
 
@@ -19,7 +19,16 @@ impl Bench {
     pub fn new(engine: Box<dyn Engine>) -> Bench {
         Bench { engine, pool: Vec::new() }
     }
+}
 
+impl<E: Engine> Bench<E> {
+    /// Measures on an engine of a known kind.
+    pub fn of(engine: E) -> Bench<E> {
+        Bench { engine: Box::new(engine), pool: Vec::new() }
+    }
+}
+
+impl<E: Engine + ?Sized> Bench<E> {
     /// One launch of `kernel` on operands filled as its row says.
     ///
     /// # Errors

@@ -294,7 +294,7 @@ pub(super) fn summary(document: &Document) -> String {
 }
 
 /// Seconds in a unit that leaves three digits or so.
-pub(super) fn time(seconds: f64) -> String {
+pub(in crate::cli) fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s < 1e-3 => (s * 1e6, "us"),
         s if s < 1.0 => (s * 1e3, "ms"),

@@ -111,14 +111,14 @@ pub(in crate::cli) struct Done {
 }
 
 /// What an experiment keeps on its device.
-pub(super) struct Parts {
+pub(in crate::cli) struct Parts {
     pub federation: Federation,
     pub sampler: Sampler,
     pub judged: Sampler,
 }
 
 /// Builds networks, clients and samplers on the engine.
-pub(super) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
+pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
     let (m, t) = (&plan.model, &plan.train);
     let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
     let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;

@@ -82,6 +82,23 @@ fn a_run_without_detection_says_nothing_of_a_detector() {
 }
 
 #[test]
+fn a_tuned_run_says_so_and_its_plan_names_the_file() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(Some(&temp.path().join("a")), temp.path(), "x").unwrap();
+    let silent = |text: &str| panic!("{text}");
+    let plan = tiny(&["federation.clients=1", "rounds=1"]);
+    // The cpu engine has no variants: no file is looked for.
+    let mut prepared = Prepared::tuned(plan.clone(), 7, Some(&silent), &|_| ()).unwrap();
+    assert_eq!(prepared.device(), "device    the built-in cpu engine, as asked");
+    prepared.resolved.tuning = Some("folder/t.json".into());
+    assert_eq!(prepared.device(), "device    the built-in cpu engine, as asked; tuned by folder/t.json");
+    prepared.train(&dir, ProgressMode::Quiet).unwrap();
+    let text = std::fs::read_to_string(dir.file("plan.toml")).unwrap();
+    assert!(text.contains("tuning = \"folder/t.json\""), "{text}");
+    assert_eq!(config::load(Some(&dir.file("plan.toml")), &Overrides::default()).unwrap(), plan);
+}
+
+#[test]
 fn missing_images_name_the_key() {
     for kind in ["folder", "npz"] {
         let data = format!("data={{ kind = \"{kind}\", path = \"path/to/images\" }}");

@@ -1,7 +1,7 @@
 //! Convolution, large side to small side; also the data gradient of a transposed convolution.
 
 use super::conv::{self, ConvParams, Sum};
-use super::tile::{Gemm, Tile, Tiled};
+use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
     Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
 };
@@ -74,6 +74,9 @@ impl Kernel for Conv2d {
                 }
             }
         }
+    }
+    fn variants(&self, words: &[u32]) -> Vec<(&'static str, Build)> {
+        tile::variants(self, words)
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = ConvParams::from_words(words);

@@ -1,7 +1,7 @@
 //! Weight gradient of a convolution, and of a transposed one with its sides exchanged.
 
 use super::conv::{self, ConvParams, Sum};
-use super::tile::{Gemm, Tile, Tiled};
+use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
     Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
 };
@@ -93,6 +93,9 @@ impl Kernel for Conv2dWeightGrad {
             Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
             Class::Direct => Self::direct(&p, 8, if p.ci.is_multiple_of(4) { 4 } else { 8 }),
         }
+    }
+    fn variants(&self, words: &[u32]) -> Vec<(&'static str, Build)> {
+        tile::variants(self, words)
     }
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = ConvParams::from_words(words);

@@ -1,7 +1,7 @@
 //! The shader variants of the tiled convolutions and which of them a shape gets.
 
 use super::conv::ConvParams;
-use crate::kernels::{Build, MAX_GROUPS, ceil_div};
+use crate::kernels::{Build, MAX_GROUPS, Params, ceil_div};
 
 /// A convolution row with tiled variants.
 pub trait Tiled {
@@ -114,11 +114,17 @@ impl Gemm {
     }
 }
 
+/// [`crate::kernels::Kernel::variants`] of a tiled row: its candidates in their order.
+pub(super) fn variants(row: &impl Tiled, words: &[u32]) -> Vec<(&'static str, Build)> {
+    let p = ConvParams::from_words(words);
+    row.gemm(&p).candidates().into_iter().map(|tile| (tile.name(), row.tiled(&p, tile))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::nn::{conv_transpose2d::ConvTranspose2d, conv2d::Conv2d, conv2d_weight_grad::Conv2dWeightGrad};
-    use crate::kernels::{Kernel, Params};
+    use crate::kernels::{Class, Kernel};
     use std::collections::BTreeSet;
 
     fn tile(m: u32, n: u32, layers: u32) -> Tile {
@@ -150,6 +156,19 @@ mod tests {
                 assert!(found.contains(&(tile, 1)), "{tile:?} in {found:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_default_build_is_the_first_variant() {
+        for row in [&Conv2d as &dyn Kernel, &ConvTranspose2d, &Conv2dWeightGrad] {
+            for words in row.cases() {
+                let variants = row.variants(&words);
+                assert_eq!(variants[0].1, row.build(&words, Class::Tiled), "{}", row.name());
+                let names: BTreeSet<&str> = variants.iter().map(|v| v.0).collect();
+                assert!(names.len() == variants.len() && names.len() >= 3, "{}: {names:?}", row.name());
+            }
+        }
+        assert!(crate::kernels::find("fill").unwrap().variants(&[1, 5, 64, 0]).is_empty());
     }
 
     #[test]

@@ -1,0 +1,143 @@
+//! `fedgan tune`: which variants of the convolutions are the fastest on a GPU, kept in a file that later runs there use.
+
+use super::bench::{judged, table::time};
+use super::run::experiment::{Images, Parts, parts};
+use crate::config::{self, Overrides, Plan};
+use crate::exec::TallyEngine;
+use crate::gpu::{Adapter, AdapterFacts, Choice, Device, GpuEngine, GpuOptions, Target, Tuning, choose, tuning};
+use crate::kernels::Class;
+use crate::perf::tune::{Tuned, shapes, tune};
+use crate::perf::{Bench, Budget, Shape, Tap};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Columns of a launch's label.
+const LABEL: usize = 34;
+
+/// Arguments of `fedgan tune`.
+#[derive(Debug, Default, clap::Args)]
+pub struct TuneArgs {
+    /// Experiment file (TOML), or a built-in one, whose launches are measured; its images must be there [default: `default`].
+    pub config: Option<PathBuf>,
+    /// Overrides a key of the experiment, such as model.width=64; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// auto, gpu, or part of an adapter's name; overrides the experiment's.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Write this file, which runs do not look for, instead of the adapter's in the user's cache folder.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Shader variants, `tiled` or `direct`; only the former offer a choice [default: the device's].
+    #[arg(long, value_name = "VARIANT", value_parser = super::kernels::class)]
+    pub variant: Option<Class>,
+    /// Seconds of samples a variant.
+    #[arg(long, value_name = "S", default_value_t = 0.1, value_parser = super::bench::seconds)]
+    pub seconds: f64,
+}
+
+/// Runs the verb; the exit code is 1 if a variant was wrong, else 0.
+///
+/// # Errors
+/// A bad plan, an engine without an adapter, a file at `--out` that is not this adapter's, a device that fails.
+pub fn run(args: TuneArgs) -> Result<u8> {
+    let overrides = Overrides { set: args.set, device: args.device, ..Overrides::default() };
+    let plan = config::load(args.config.as_deref(), &overrides)?;
+    let adapter = adapter(&plan.device)?;
+    let facts = &adapter.facts;
+    let class = args.variant.unwrap_or(facts.class());
+    if class != Class::Tiled {
+        let hint = "only the tiled ones have variants to choose from (--variant tiled measures them all the same)";
+        let title = facts.title();
+        return super::print(format!("nothing to tune: {title} gets the {} shaders; {hint}\n", class.name()))
+            .map(|()| 0);
+    }
+    let (file, mut kept) = kept(args.out.as_deref(), facts)?;
+    let options = GpuOptions { class: Some(class), timestamps: true, ..GpuOptions::default() };
+    let engine = GpuEngine::new(Device::open_for(&adapter, &options)?, options)?;
+    super::print(format!("device    {}\n{}", facts.title(), header()))?;
+    let (mut wrong, shapes) = (0, launches(&plan, &engine)?);
+    let mut bench = Bench::of(engine);
+    for shape in &shapes {
+        let tuned = tune(&mut bench, facts, shape, &judged, &Budget::of(args.seconds))?;
+        super::print(row(&tuned))?;
+        wrong += tuned.wrong().count();
+        if let Some(chosen) = tuned.chosen() {
+            kept.pick(shape.kernel, &shape.params, chosen.name);
+        }
+    }
+    kept.save(&file)?;
+    let used = match args.out.is_none() && facts.class() == class {
+        true => "; runs on this adapter and driver use it",
+        false => "",
+    };
+    super::print(format!(
+        "{} launches measured, {wrong} variants wrong\nfile      {}{used}\n",
+        shapes.len(),
+        file.display()
+    ))?;
+    Ok(u8::from(wrong > 0))
+}
+
+fn adapter(request: &str) -> Result<Adapter> {
+    match choose(request)? {
+        Choice { target: Target::Gpu(adapter), .. } => Ok(adapter),
+        Choice { reason, .. } => Err(Error::input(format!(
+            "tune needs a GPU adapter, and --device {request} is {reason}; `fedgan devices` lists adapters"
+        ))),
+    }
+}
+
+/// The file to write and what it keeps: the choices for other launches that the same adapter and driver have measured before.
+/// A file that the user names is left alone if it is anything else; one in the cache folder is replaced.
+fn kept(out: Option<&Path>, facts: &AdapterFacts) -> Result<(PathBuf, Tuning)> {
+    let new = || Tuning::new(facts);
+    let Some(out) = out else {
+        let nowhere =
+            "the tuning file has no folder: none of XDG_CACHE_HOME, LOCALAPPDATA and HOME is set; give --out FILE";
+        let file = tuning::file(facts).ok_or_else(|| Error::input(nowhere))?;
+        let old = Tuning::load(&file).ok().flatten().filter(|t| t.matches(facts).is_ok());
+        return Ok((file, old.unwrap_or_else(new)));
+    };
+    match Tuning::load(out)? {
+        None => Ok((out.into(), new())),
+        Some(old) => match old.matches(facts) {
+            Ok(()) => Ok((out.into(), old)),
+            Err(why) => Err(Error::file(out, format!("{why}; give --out another name, or remove the file"))),
+        },
+    }
+}
+
+/// The launches of a round of the plan, as `engine` would run them, among whose variants there is a choice.
+fn launches(plan: &Plan, engine: &GpuEngine) -> Result<Vec<Shape>> {
+    let images = Images::load(plan)?;
+    let (paper, _) = TallyEngine::of(engine);
+    let (tap, ear) = Tap::new(Box::new(paper));
+    let Parts { mut federation, .. } = parts(plan, &images, Box::new(tap))?;
+    federation.run_round()?;
+    Ok(shapes(&ear.heard()))
+}
+
+fn header() -> String {
+    let (a, b, c, d, e) = ("launch", "kernel", "default", "chosen", "ratio");
+    format!("{a:LABEL$} {b:18} {c:>16} {d:>16} {e:>6}\n")
+}
+
+/// A launch: its default and its chosen variant with their medians, and the second over the first. Wrong ones below it.
+fn row(tuned: &Tuned) -> String {
+    let cell = |tried: Option<&crate::perf::tune::Tried>| match tried {
+        Some(t) => format!("{} {}", t.name, t.median().map_or("WRONG".into(), time)),
+        None => "none".into(),
+    };
+    let label: String = tuned.shape.label.chars().take(LABEL).collect();
+    let ratio = tuned.ratio().map_or("-".into(), |r| format!("{r:.2}"));
+    let (default, chosen) = (cell(tuned.tried.first()), cell(tuned.chosen()));
+    let mut text = format!("{label:LABEL$} {:18} {default:>16} {chosen:>16} {ratio:>6}\n", tuned.shape.kernel.name());
+    for (name, why) in tuned.wrong() {
+        text.push_str(&format!("  {name} is WRONG, not timed: {why}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
