@@ -81,6 +81,13 @@ pub static EQUIVALENT: &[Equivalent] = &{
 /// Those of all kernels but the convolutions.
 const COMMON: &[Equivalent] = &[
     Equivalent {
+        files: &["nn/batch_norm_apply.wgsl"],
+        operator: Operator::Border,
+        change: "y[at] = select(p.slope * v, v, v > E()); => y[at] = select(p.slope * v, v, v >= E());",
+        why: Why::Same,
+        reason: "at 0 both sides are 0, as slopes are finite",
+    },
+    Equivalent {
         files: TREES_A,
         operator: Operator::GuardDropped,
         change: "if (lane < width) { => if true {",
