@@ -49,6 +49,18 @@ impl Error {
         Error::Output(format!("{}: cannot write: {why}", path.display()))
     }
 
+    /// The same error, with more to say.
+    pub fn and(self, more: &str) -> Self {
+        let with = |what: String| format!("{what}\n{more}");
+        match self {
+            Error::Input(what) => Error::Input(with(what)),
+            Error::Verdict(what) => Error::Verdict(with(what)),
+            Error::Device(what) => Error::Device(with(what)),
+            Error::Output(what) => Error::Output(with(what)),
+            Error::Internal(what) => Error::Internal(with(what)),
+        }
+    }
+
     /// The process exit code: 2 for bad input, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {

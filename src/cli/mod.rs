@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod devices;
 pub mod eval;
+mod interrupt;
 pub mod kernels;
 pub mod report;
 pub mod run;
@@ -62,7 +63,7 @@ pub fn main() -> ExitCode {
     };
     let answer = match cli.verb {
         Verb::Run(args) => run::run(args),
-        Verb::Sweep(args) => sweep::run(args).map(|()| 0),
+        Verb::Sweep(args) => sweep::run(args),
         Verb::Eval(args) => eval::run(args).map(|()| 0),
         Verb::Report(args) => report::run(args).map(|()| 0),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),

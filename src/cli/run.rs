@@ -1,20 +1,23 @@
 //! `fedgan run`: an experiment from its file to its run directory.
 
 pub(super) mod experiment;
+mod keep;
 mod memory;
+mod retry;
 pub(super) mod tuned;
 
+use super::interrupt;
 use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
 use crate::config::{self, Overrides, Plan, Resolved};
 use crate::exec::Engine;
 use crate::report::progress::duration;
-use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary};
+use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary, run_dir};
 use crate::{Error, Result};
 use experiment::{Experiment, Images};
 use memory::Memory;
+use retry::{RETRY_PAUSE, Retries};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 use tuned::Tuned;
 
 /// Arguments of `fedgan run`.
@@ -34,6 +37,13 @@ pub struct RunArgs {
     /// Seed; overrides the experiment's.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit. The experiment is the
+    /// run's own; of its keys only device, data.path, federation.clients_per_launch and those of checkpoint may be set anew.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out", "seed"])]
+    pub resume: Option<PathBuf>,
+    /// When the device fails or is lost, opens it anew up to N times and goes on from the latest checkpoint.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retry_device: u32,
     /// Leave out images that cannot be read instead of stopping.
     #[arg(long)]
     pub skip_bad: bool,
@@ -53,36 +63,83 @@ pub struct RunArgs {
 /// # Errors
 /// Bad input before anything is written; device and file errors later.
 pub fn run(args: RunArgs) -> Result<u8> {
-    let overrides = Overrides { set: args.set, device: args.device, seed: args.seed, skip_bad: args.skip_bad };
-    let plan = config::load(args.config.as_deref(), &overrides)?;
-    if let Some(out) = args.out.as_deref().filter(|o| o.exists()) {
-        return Err(Error::file(out, "exists already; --out must name a new directory"));
-    }
+    let overrides =
+        Overrides { set: args.set.clone(), device: args.device.clone(), seed: args.seed, skip_bad: args.skip_bad };
     let say = |text: &str| {
         if !args.quiet {
             eprintln!("{text}");
         }
     };
     let warn = |text: &str| eprintln!("warning: {text}");
-    let tuning = tuned::wanted(args.no_tuning)?.then_some(&warn as &dyn Fn(&str));
-    let prepared = Prepared::tuned(plan, args.verify_every, tuning, &say)?;
-    let dir = RunDir::create(args.out.as_deref(), Path::new("runs"), &prepared.plan().name)?;
+    let tuned = tuned::wanted(args.no_tuning)?;
+    let prepare =
+        |plan: &Plan| Prepared::tuned(plan.clone(), args.verify_every, tuned.then_some(&warn as &dyn Fn(&str)), &say);
+    let (dir, plan, prepared) = match &args.resume {
+        Some(path) => {
+            let dir = RunDir::reopen(path)?;
+            let plan = config::load(Some(&dir.file(run_dir::PLAN)), &overrides)?;
+            let mut prepared = prepare(&plan)?;
+            say(&prepared.go_on(&dir, &warn)?);
+            (dir, plan, prepared)
+        }
+        None => {
+            let plan = config::load(args.config.as_deref(), &overrides)?;
+            if let Some(out) = args.out.as_deref().filter(|o| o.exists()) {
+                let what = "exists already; --out must name a new directory (--resume goes on in a run's)";
+                return Err(Error::file(out, what));
+            }
+            let prepared = prepare(&plan)?;
+            (RunDir::create(args.out.as_deref(), Path::new("runs"), &plan.name)?, plan, prepared)
+        }
+    };
     say(&format!("directory {}", dir.path().display()));
     say(&prepared.describe());
+    interrupt::listen()?;
     let mode = if args.quiet { ProgressMode::Quiet } else { ProgressMode::Auto };
-    let Finished { summary, outcome } = prepared.train(&dir, mode)?;
-    if !args.quiet {
-        let time = duration(summary.timing.seconds);
-        let (rounds, picture) = (summary.rounds, dir.file("samples.png"));
-        super::print(format!("{outcome}\ntime      {time} for {rounds} rounds\nlook at   {}\n", picture.display()))?;
+    let again = |dir: &RunDir| {
+        let mut prepared = prepare(&plan)?;
+        let said = prepared.go_on(dir, &warn)?;
+        Ok((prepared, said))
+    };
+    let retries = Retries { left: args.retry_device, pause: RETRY_PAUSE, again: &again, warn: &warn };
+    let resume = || format!("fedgan run --resume {}", dir.path().display());
+    match retries.train(prepared, &dir, mode, &interrupt::asked) {
+        Ok(Trained::Finished(finished)) => {
+            let Finished { summary, outcome } = *finished;
+            if !args.quiet {
+                let time = duration(summary.timing.seconds);
+                let (rounds, picture) = (summary.rounds, dir.file("samples.png"));
+                let picture = picture.display();
+                super::print(format!("{outcome}\ntime      {time} for {rounds} rounds\nlook at   {picture}\n"))?;
+            }
+            Ok(0)
+        }
+        Ok(Trained::Interrupted { done }) => {
+            eprintln!("interrupted after {done} of {} rounds; to go on: {}", plan.rounds, resume());
+            Ok(interrupt::EXIT_CODE)
+        }
+        Err(error) if dir.file(run_dir::PLAN).exists() => {
+            Err(error.and(&format!("what was done is kept; to go on: {}", resume())))
+        }
+        Err(error) => Err(error),
     }
-    Ok(0)
 }
 
 /// A run with its images loaded and its device open; nothing is written yet.
 pub(super) struct Prepared {
     experiment: Experiment,
     resolved: Resolved,
+}
+
+/// How training ended.
+pub(super) enum Trained {
+    /// All rounds are done.
+    Finished(Box<Finished>),
+    /// It was asked to stop, and has left a checkpoint.
+    Interrupted {
+        /// Rounds done.
+        done: u32,
+    },
 }
 
 /// A run that is over.
@@ -137,33 +194,71 @@ impl Prepared {
         device(&self.resolved)
     }
 
-    /// Trains all rounds and leaves everything in `dir`, the summary last.
+    /// Goes on where an earlier process stopped in `dir`, or from the start where it came to no checkpoint; a line on it.
+    ///
+    /// # Errors
+    /// When what it left is of another experiment, or damaged.
+    pub fn go_on(&mut self, dir: &RunDir, warn: &dyn Fn(&str)) -> Result<String> {
+        Ok(match self.experiment.restore(dir, &self.resolved, warn)? {
+            Some(round) => format!("resumed   after round {round} of {}", self.plan().rounds),
+            None => "resumed   from the start, for the run had come to no checkpoint".to_string(),
+        })
+    }
+
+    /// [`Prepared::train_until`] all rounds are done.
+    #[cfg(test)]
+    pub fn train(self, dir: &RunDir, mode: ProgressMode) -> Result<Finished> {
+        match self.train_until(dir, mode, &|| false)? {
+            Trained::Finished(finished) => Ok(*finished),
+            Trained::Interrupted { done } => Err(Error::internal(format!("stopped after round {done}"))),
+        }
+    }
+
+    /// Trains all rounds that are not done and leaves everything in `dir`, the summary last. Between rounds `stop` is asked
+    /// whether to leave a checkpoint and end.
     ///
     /// # Errors
     /// A device that fails, a file that cannot be written.
-    pub fn train(self, dir: &RunDir, mode: ProgressMode) -> Result<Finished> {
+    pub fn train_until(self, dir: &RunDir, mode: ProgressMode, stop: &dyn Fn() -> bool) -> Result<Trained> {
         let Prepared { mut experiment, resolved } = self;
-        dir.write_text("plan.toml", &experiment.plan().to_toml(&resolved)?)?;
-        experiment.begin(dir)?;
-        let rounds = experiment.plan().rounds;
-        let mut progress = Progress::new(rounds as usize, mode);
-        let started = Instant::now();
-        for round in 0..rounds {
-            let done = experiment.round()?;
-            for client in &done.diverged {
+        if experiment.output.is_none() {
+            if !dir.reopened() {
+                dir.write_text(run_dir::PLAN, &experiment.plan().to_toml(&resolved)?)?;
+            }
+            experiment.begin(dir)?;
+            experiment.save_checkpoint(&resolved)?;
+        }
+        let (rounds, every) = (experiment.plan().rounds, experiment.plan().checkpoint.every);
+        let mut progress = Progress::resumed(experiment.done() as usize, rounds as usize, mode);
+        let mut kept = experiment.done();
+        while experiment.done() < rounds {
+            if stop() {
+                progress.finish();
+                if kept != experiment.done() {
+                    experiment.save_checkpoint(&resolved)?;
+                }
+                return Ok(Trained::Interrupted { done: experiment.done() });
+            }
+            let round = experiment.round()?;
+            let done = experiment.done();
+            for client in &round.diverged {
                 let what = "diverged: a loss or its update is not finite";
-                progress.remark(&format!("round {}: client {client} {what}", round + 1));
+                progress.remark(&format!("round {done}: client {client} {what}"));
             }
             progress.round(&RoundProgress {
-                done: round as usize + 1,
-                loss_g: done.loss_g,
-                loss_d: done.loss_d,
-                images_per_second: done.images_per_second,
+                done: done as usize,
+                loss_g: round.loss_g,
+                loss_d: round.loss_d,
+                images_per_second: round.images_per_second,
             });
+            if every > 0 && done.is_multiple_of(every) && done < rounds {
+                experiment.save_checkpoint(&resolved)?;
+                kept = done;
+            }
         }
         progress.finish();
-        let summary = experiment.end(&resolved, started.elapsed().as_secs_f64())?;
-        Ok(Finished { summary, outcome: experiment.outcome() })
+        let summary = experiment.end(&resolved)?;
+        Ok(Trained::Finished(Box::new(Finished { summary, outcome: experiment.outcome() })))
     }
 }
 
@@ -182,6 +277,8 @@ fn verified(engine: Box<dyn Engine>, every: u32, seed: u64) -> (Box<dyn Engine>,
     (Box::new(watched), Some(found))
 }
 
+#[cfg(test)]
+mod resume_tests;
 #[cfg(test)]
 mod streams_tests;
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 mod store;
 
+use super::interrupt;
 use super::run::experiment::data_exists;
-use super::run::{Finished, Prepared, tuned};
+use super::run::{Finished, Prepared, Trained, tuned};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
@@ -46,7 +47,7 @@ pub struct SweepArgs {
 /// Bad input (every mistake of the file, every invalid cell, every finished cell that is not what the sweep asks for)
 /// before anything is written; device and file errors of a cell later, naming it. A cell whose data turns out not to do (too
 /// few images for its batch, say) is left out, and all such cells are named at the end.
-pub fn run(args: SweepArgs) -> Result<()> {
+pub fn run(args: SweepArgs) -> Result<u8> {
     let tuning = tuned::wanted(false)?;
     let mut sweep = Sweep::read(&args.sweep)?;
     sweep.override_with(&args.set, args.device.as_deref())?;
@@ -56,7 +57,7 @@ pub fn run(args: SweepArgs) -> Result<()> {
     let store = Store::look(&path, &sweep)?;
     let states = store.states(&cells)?;
     if args.dry_run {
-        return super::print(listing(&sweep, &path, &cells, &selected, &states));
+        return super::print(listing(&sweep, &path, &cells, &selected, &states)).map(|()| 0);
     }
     for &i in selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))) {
         data_exists(&cells[i].plan).map_err(|error| within(&cells[i], error))?;
@@ -65,12 +66,16 @@ pub fn run(args: SweepArgs) -> Result<()> {
     // Another sweep may have worked here until the lock was taken.
     let states = store.states(&cells)?;
     let grid = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet, tuning };
-    let (rows, failed) = grid.run(&selected, states)?;
+    interrupt::listen()?;
+    let Some((rows, failed)) = grid.run(&selected, states, &interrupt::asked)? else {
+        eprintln!("interrupted; the same command goes on where it stopped");
+        return Ok(interrupt::EXIT_CODE);
+    };
     if !args.quiet {
         let results = path.join(store::RESULTS);
         super::print(format!("{}results   {}\n", results::table(&rows), results.display()))?;
     }
-    if failed.is_empty() { Ok(()) } else { Err(Error::input(failed.join("\n"))) }
+    if failed.is_empty() { Ok(0) } else { Err(Error::input(failed.join("\n"))) }
 }
 
 /// Indices of the cells whose directory contains `only`.
@@ -103,7 +108,7 @@ fn listing(sweep: &Sweep, path: &Path, cells: &[Cell], selected: &[usize], state
         let what = match &states[i] {
             State::Finished(_) => "kept".to_string(),
             State::LeftOver => {
-                format!("{} rounds, from the start (an unfinished run is removed)", cells[i].plan.rounds)
+                format!("{} rounds, an unfinished run goes on from its latest checkpoint", cells[i].plan.rounds)
             }
             State::Missing => format!("{} rounds", cells[i].plan.rounds),
         };
@@ -130,8 +135,13 @@ impl Grid<'_> {
     }
 
     /// Runs the selected cells that are not finished; all finished ones of the grid, in its order, and what was wrong with
-    /// the input of others.
-    fn run(&self, selected: &[usize], states: Vec<State>) -> Result<(Vec<Row>, Vec<String>)> {
+    /// the input of others. `None` where `stop` asked for an end.
+    fn run(
+        &self,
+        selected: &[usize],
+        states: Vec<State>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<(Vec<Row>, Vec<String>)>> {
         let todo = selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))).count();
         let strangers = self.store.strangers(self.cells)?;
         if !strangers.is_empty() {
@@ -148,11 +158,10 @@ impl Grid<'_> {
                 self.say(&format!("{head}  kept{}", values(summary)));
                 continue;
             }
-            if left_over[i] {
-                self.say(&format!("{head}  an unfinished run is removed, the cell starts again"));
-            }
-            let summary = match self.train(cell, trained == 0).map_err(|error| within(cell, error)) {
-                Ok(summary) => summary,
+            let trained_cell = self.train(cell, &head, trained == 0, left_over[i], stop);
+            let summary = match trained_cell.map_err(|error| within(cell, error)) {
+                Ok(Some(summary)) => summary,
+                Ok(None) => return Ok(None),
                 Err(Error::Input(what)) => {
                     self.say(&format!("{head}  left out: {what}"));
                     failed.push(what);
@@ -168,10 +177,19 @@ impl Grid<'_> {
             let eta = if trained + failed.len() < todo { format!("  (eta {})", duration(left)) } else { String::new() };
             self.say(&format!("{head}  {time}{line}{eta}"));
         }
-        Ok((self.rows(&done), failed))
+        Ok(Some((self.rows(&done), failed)))
     }
 
-    fn train(&self, cell: &Cell, first: bool) -> Result<Summary> {
+    /// Trains a cell, from where an earlier sweep was stopped in it where that is possible. `None` where `stop` asked for an
+    /// end.
+    fn train(
+        &self,
+        cell: &Cell,
+        head: &str,
+        first: bool,
+        left_over: bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Summary>> {
         // Said once, not for every cell.
         let warn = |text: &str| {
             if first {
@@ -179,15 +197,38 @@ impl Grid<'_> {
             }
         };
         let tuning = self.tuning.then_some(&warn as &dyn Fn(&str));
-        let prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
+        let mut prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
         if first {
             self.say(&prepared.device());
         }
-        let dir = self.store.begin(cell)?;
+        let dir = match self.store.reopen(cell).filter(|_| left_over) {
+            None => self.store.begin(cell)?,
+            Some(dir) => match prepared.go_on(&dir, &warn) {
+                Ok(said) => {
+                    self.say(&format!("{head}  {said}"));
+                    dir
+                }
+                // What it left is damaged, or the sweep is another one now.
+                Err(Error::Input(what)) => {
+                    self.say(&format!("{head}  an unfinished run is removed, the cell starts again: {what}"));
+                    drop(dir);
+                    prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
+                    self.store.begin(cell)?
+                }
+                Err(error) => return Err(error),
+            },
+        };
         let mode = if self.quiet { ProgressMode::Quiet } else { ProgressMode::Passing };
-        let Finished { summary, .. } = prepared.train(&dir, mode)?;
-        self.store.finish(cell)?;
-        Ok(summary)
+        match prepared.train_until(&dir, mode, stop)? {
+            Trained::Interrupted { .. } => Ok(None),
+            Trained::Finished(finished) => {
+                let Finished { summary, .. } = *finished;
+                // Unlocked first: some systems rename no directory in which a file is open.
+                drop(dir);
+                self.store.finish(cell)?;
+                Ok(Some(summary))
+            }
+        }
     }
 
     fn rows(&self, done: &[Option<Summary>]) -> Vec<Row> {

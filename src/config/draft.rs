@@ -42,7 +42,11 @@ impl Draft {
         found.map(|(name, text)| Draft::parse(format!("built-in `{name}`"), text)).transpose()
     }
 
-    fn parse(origin: String, text: &str) -> Result<Draft> {
+    /// An experiment from its text; `origin` is named in messages.
+    ///
+    /// # Errors
+    /// No TOML.
+    pub fn parse(origin: String, text: &str) -> Result<Draft> {
         let mut tree: Table = text.parse().map_err(|e| Error::input(format!("{origin}: {e}")))?;
         expand(&mut tree);
         Ok(Draft { origin, tree, skip_bad: false })

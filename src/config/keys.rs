@@ -162,6 +162,12 @@ pub static KEYS: &[Key] = &[
         "what evaluation rounds measure; absent: sliced-wasserstein, and leakage where a client is malicious",
     ),
     key("evaluation.grid", Kind::Integer, "rows and columns of a sample grid, 1 to 32"),
+    key(
+        "checkpoint.every",
+        Kind::Integer,
+        "rounds between checkpoints, from which `run --resume` goes on; 0: only at the start and when interrupted",
+    ),
+    key("checkpoint.keep", Kind::Integer, "checkpoints that are kept, the latest ones, at least 1"),
 ];
 
 impl Kind {
@@ -237,6 +243,7 @@ pub fn nearest(path: &str) -> &'static str {
         "attack",
         "detection",
         "evaluation",
+        "checkpoint",
     ]);
     let score = |known: &str| {
         let whole = strsim::normalized_damerau_levenshtein(path, known);

@@ -14,8 +14,8 @@ pub use draft::Draft;
 pub use plan::{Plan, Resolved};
 pub use problems::Problems;
 pub use run_config::{
-    AttackConfig, DataSection, EvaluationConfig, FederationConfig, LossKind, Malicious, ModelConfig, OptimizerKind,
-    RunConfig, TrainConfig,
+    AttackConfig, CheckpointConfig, DataSection, EvaluationConfig, FederationConfig, LossKind, Malicious, ModelConfig,
+    OptimizerKind, RunConfig, TrainConfig,
 };
 pub use sweep::Sweep;
 

@@ -1,7 +1,8 @@
 //! The validated experiment, and the file that a run writes of it.
 
 use super::{
-    AttackConfig, DataSection, EvaluationConfig, FederationConfig, Malicious, ModelConfig, RunConfig, TrainConfig,
+    AttackConfig, CheckpointConfig, DataSection, EvaluationConfig, FederationConfig, Malicious, ModelConfig, RunConfig,
+    TrainConfig,
 };
 use crate::exec::Descriptor;
 use crate::fed::Patch;
@@ -38,6 +39,8 @@ pub struct Plan {
     pub detection: Detector,
     /// Sample grids and the distance to real images.
     pub evaluation: EvaluationConfig,
+    /// How the run can go on after it was stopped.
+    pub checkpoint: CheckpointConfig,
 }
 
 /// What a run adds to its plan: enough to know what ran.
@@ -100,15 +103,17 @@ impl Plan {
             },
             detection: self.detection.clone(),
             evaluation: self.evaluation.clone(),
+            checkpoint: self.checkpoint.clone(),
             resolved: None,
         }
     }
 
-    /// The keys in which `self` and `now` differ, each with both values: "train.lr = 0.1, now 0.2".
+    /// The keys in which `self` and `now` differ, each with both values: "train.lr = 0.1, now 0.2". Keys of `[checkpoint]`
+    /// do not count, nor do `free` ones.
     ///
     /// # Errors
     /// When a value has no TOML form.
-    pub fn differences(&self, now: &Plan) -> Result<Vec<String>> {
+    pub fn differences(&self, now: &Plan, free: &[&str]) -> Result<Vec<String>> {
         let leaves = |plan: &Plan| -> Result<BTreeMap<String, String>> {
             let tree =
                 toml::Table::try_from(plan.to_config()).map_err(|e| Error::internal(format!("plan as TOML: {e}")))?;
@@ -120,6 +125,7 @@ impl Plan {
         let absent = "absent".to_string();
         let keys: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
         let pairs = keys.into_iter().map(|key| (key, was.get(key), now.get(key))).filter(|(_, was, now)| was != now);
+        let pairs = pairs.filter(|(key, ..)| !key.starts_with("checkpoint.") && !free.contains(&key.as_str()));
         let line = |(key, was, now): (&String, Option<&String>, Option<&String>)| {
             format!("{key} = {}, now {}", was.unwrap_or(&absent), now.unwrap_or(&absent))
         };

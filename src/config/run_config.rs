@@ -37,6 +37,8 @@ pub struct RunConfig {
     pub detection: Detector,
     /// Sample grids and the distance to real images.
     pub evaluation: EvaluationConfig,
+    /// How a run can go on after it was stopped.
+    pub checkpoint: CheckpointConfig,
     /// What a finished run adds to its plan (version, adapter, driver); ignored when read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved: Option<toml::Table>,
@@ -224,6 +226,16 @@ pub struct EvaluationConfig {
     pub grid: u32,
 }
 
+/// `[checkpoint]`: no key of it changes a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Rounds between checkpoints; 0: only before the first round and when the run is interrupted.
+    pub every: u32,
+    /// How many are kept, the latest ones.
+    pub keep: u32,
+}
+
 impl EvaluationConfig {
     /// The metrics asked for; where none are named, the sliced Wasserstein distance, and leakage in an attacked run.
     pub fn metrics(&self, attacked: bool) -> Vec<Metric> {
@@ -246,6 +258,7 @@ impl Default for RunConfig {
             attack: AttackConfig::default(),
             detection: Detector::None {},
             evaluation: EvaluationConfig::default(),
+            checkpoint: CheckpointConfig::default(),
             resolved: None,
         }
     }
@@ -311,6 +324,12 @@ impl Default for AttackConfig {
             scale: 1.0,
             report: LossReport::True,
         }
+    }
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        CheckpointConfig { every: 10, keep: 2 }
     }
 }
 

@@ -53,8 +53,8 @@ fn built_in_experiments_load_and_the_papers_are_its_recipe() {
 fn plans_name_the_keys_in_which_they_differ() {
     let a = load_text("", &[]).unwrap();
     let b = load_text("", &["train.lr=0.5", "detection.kind=isolation-forest-published"]).unwrap();
-    assert!(a.differences(&a).unwrap().is_empty());
-    let lines = a.differences(&b).unwrap();
+    assert!(a.differences(&a, &[]).unwrap().is_empty());
+    let lines = a.differences(&b, &[]).unwrap();
     assert!(lines.contains(&"train.lr = 0.0002, now 0.5".to_string()), "{lines:?}");
     assert!(lines.contains(&"detection.warmup = absent, now 10".to_string()), "{lines:?}");
     assert!(lines.iter().all(|l| l.starts_with("train.lr") || l.starts_with("detection.")), "{lines:?}");

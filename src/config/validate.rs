@@ -33,6 +33,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         "from 2 to 65536",
     );
     problems.require((1..=32).contains(&evaluation.grid), "evaluation.grid", evaluation.grid, "from 1 to 32");
+    problems.require(config.checkpoint.keep >= 1, "checkpoint.keep", config.checkpoint.keep, "at least 1");
     for metric in evaluation.metrics.iter().flatten().filter(|m| (evaluation.samples as usize) < m.least()) {
         let allowed = format!("at least {} for the metric {}", metric.least(), metric.name());
         problems.refuse("evaluation.samples", evaluation.samples, &allowed);
@@ -52,6 +53,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         report: config.attack.report,
         detection: config.detection,
         evaluation: config.evaluation,
+        checkpoint: config.checkpoint,
     })
 }
 

@@ -4,11 +4,13 @@ pub mod aggregate;
 pub mod attack;
 mod chunk;
 pub mod detector;
+mod exact;
 mod federation;
 mod local;
 pub mod partition;
 mod probe;
 mod round;
+pub mod state;
 
 pub use aggregate::{Aggregate, Weights};
 pub use attack::Patch;

@@ -61,6 +61,11 @@ impl Probe {
         })
     }
 
+    /// The averaged deviations, [clients][image] with a client stride rounded up to 64 words: they outlive a round.
+    pub fn deviations(&self) -> Tensor {
+        self.deviations
+    }
+
     fn stride(&self) -> u32 {
         align(self.image as usize) as u32
     }

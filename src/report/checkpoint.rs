@@ -40,18 +40,32 @@ pub struct TensorFile {
 /// # Errors
 /// [`Error::Internal`] if a shape does not fit its values.
 pub fn encode(tensors: &NamedTensors, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
-    // The crate's own writer keeps metadata in a HashMap, whose order changes from run to run: the header is built here.
-    let mut entries = Vec::with_capacity(tensors.len() + 1);
-    if !metadata.is_empty() {
-        entries.push(format!("\"__metadata__\":{}", json(metadata)?));
-    }
-    let mut end = 0usize;
     for (name, (shape, values)) in tensors {
         if shape.iter().product::<usize>() != values.len() || name == "__metadata__" {
             return Err(Error::internal(format!("tensor '{name}': shape {shape:?} with {} values", values.len())));
         }
+    }
+    let mut bytes = header(tensors.iter().map(|(name, (shape, _))| (name.as_str(), shape.as_slice())), metadata)?;
+    for (_, values) in tensors.values() {
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    Ok(bytes)
+}
+
+/// What stands before the values of a safetensors file of f32 tensors, the length of the header first.
+pub(super) fn header<'a>(
+    tensors: impl Iterator<Item = (&'a str, &'a [usize])>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
+    // The crate's own writer keeps metadata in a HashMap, whose order changes from run to run: the header is built here.
+    let mut entries = Vec::new();
+    if !metadata.is_empty() {
+        entries.push(format!("\"__metadata__\":{}", json(metadata)?));
+    }
+    let mut end = 0usize;
+    for (name, shape) in tensors {
         let start = end;
-        end += values.len() * size_of::<f32>();
+        end += shape.iter().product::<usize>() * size_of::<f32>();
         entries.push(format!(
             "{}:{{\"dtype\":\"F32\",\"shape\":{},\"data_offsets\":[{start},{end}]}}",
             json(name)?,
@@ -60,12 +74,8 @@ pub fn encode(tensors: &NamedTensors, metadata: &BTreeMap<String, String>) -> Re
     }
     let mut header = format!("{{{}}}", entries.join(",")).into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
-    let mut bytes = Vec::with_capacity(8 + header.len() + end);
-    bytes.extend((header.len() as u64).to_le_bytes());
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
-    for (_, values) in tensors.values() {
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    }
     Ok(bytes)
 }
 
@@ -110,7 +120,7 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<TensorFile> {
     Ok(TensorFile { path: path.to_path_buf(), metadata, tensors })
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String> {
+fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::internal(format!("safetensors header: {e}")))
 }
 

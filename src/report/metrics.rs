@@ -146,6 +146,31 @@ pub fn parse_line(path: &Path, index: usize, line: &str) -> Result<RoundRecord> 
     serde_json::from_str(line).map_err(|e| Error::file(path, format!("line {}: not a round record: {e}", index + 1)))
 }
 
+/// How long the logs were at a moment, in bytes. What follows belongs to later rounds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Positions {
+    /// `metrics.jsonl`.
+    pub jsonl: u64,
+    /// `metrics.csv`.
+    pub csv: u64,
+    /// `timing.jsonl`.
+    pub timing: u64,
+    /// `evaluation.csv`, where there is one.
+    pub evaluation: Option<u64>,
+}
+
+impl Positions {
+    /// True when every log of the run is at least as long.
+    pub fn reached(&self, run: &RunDir) -> bool {
+        let long = |name: &str, least: u64| std::fs::metadata(run.file(name)).is_ok_and(|m| m.len() >= least);
+        long("metrics.jsonl", self.jsonl)
+            && long("metrics.csv", self.csv)
+            && long("timing.jsonl", self.timing)
+            && self.evaluation.is_none_or(|least| long("evaluation.csv", least))
+    }
+}
+
 /// A log file that grows by whole lines.
 struct Log {
     path: PathBuf,
@@ -155,6 +180,22 @@ struct Log {
 impl Log {
     fn create(run: &RunDir, name: &str) -> Result<Log> {
         Ok(Log { path: run.file(name), file: run.create_log(name)? })
+    }
+
+    /// Cuts what stands after `position` and goes on there.
+    fn resume(run: &RunDir, name: &str, position: u64) -> Result<Log> {
+        let path = run.file(name);
+        let bad = |e| Error::output(&path, e);
+        let file = std::fs::OpenOptions::new().append(true).open(&path).map_err(bad)?;
+        file.set_len(position).map_err(bad)?;
+        Ok(Log { path, file })
+    }
+
+    /// On the disk, not only with the operating system; then its length.
+    fn sync(&self) -> Result<u64> {
+        let bad = |e| Error::output(&self.path, e);
+        self.file.sync_data().map_err(bad)?;
+        Ok(self.file.metadata().map_err(bad)?.len())
     }
 
     /// Appends finished lines in one write, straight to the operating system: nothing is held back in a buffer.
@@ -192,6 +233,40 @@ impl MetricsWriter {
         };
         writer.csv.append(&format!("{CSV_HEADER}\n"))?;
         Ok(writer)
+    }
+
+    /// Goes on at `positions`: what the logs hold beyond is cut, an `evaluation.csv` that came later removed.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if a log cannot be opened or cut.
+    pub fn resume(run: &RunDir, positions: &Positions) -> Result<MetricsWriter> {
+        let evaluation = match positions.evaluation {
+            Some(position) => Some(Log::resume(run, "evaluation.csv", position)?),
+            None => {
+                run.remove("evaluation.csv")?;
+                None
+            }
+        };
+        Ok(MetricsWriter {
+            run: run.clone(),
+            jsonl: Log::resume(run, "metrics.jsonl", positions.jsonl)?,
+            csv: Log::resume(run, "metrics.csv", positions.csv)?,
+            timing: Log::resume(run, "timing.jsonl", positions.timing)?,
+            evaluation,
+        })
+    }
+
+    /// Brings the logs onto the disk; how long they are.
+    ///
+    /// # Errors
+    /// [`Error::Output`] naming the log.
+    pub fn sync(&self) -> Result<Positions> {
+        Ok(Positions {
+            jsonl: self.jsonl.sync()?,
+            csv: self.csv.sync()?,
+            timing: self.timing.sync()?,
+            evaluation: self.evaluation.as_ref().map(Log::sync).transpose()?,
+        })
     }
 
     /// Appends a round to `metrics.jsonl` and `metrics.csv`, and its `extra` values, if any, to `evaluation.csv`

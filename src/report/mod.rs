@@ -14,6 +14,7 @@ pub mod rates;
 pub mod results;
 pub mod roofline;
 pub mod run_dir;
+pub mod run_state;
 pub mod summary;
 
 mod font;

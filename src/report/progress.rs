@@ -39,6 +39,8 @@ pub struct RoundProgress {
 /// The display of one run.
 pub struct Progress {
     total: usize,
+    /// Rounds that were done before the clock started.
+    before: usize,
     start: Instant,
     display: Display,
 }
@@ -70,12 +72,22 @@ impl Progress {
             }
             ProgressMode::Auto => lines(),
         };
-        Progress { total, start: Instant::now(), display }
+        Progress { total, before: 0, start: Instant::now(), display }
+    }
+
+    /// [`Progress::new`] for a run of whose rounds `done` are done.
+    pub fn resumed(done: usize, total: usize, mode: ProgressMode) -> Progress {
+        let progress = Progress { before: done, ..Progress::new(total, mode) };
+        if let Display::Bar(bar) | Display::PassingBar(bar) = &progress.display {
+            bar.set_position(done as u64);
+            bar.reset_eta();
+        }
+        progress
     }
 
     /// Plain lines into any writer.
     pub fn to_writer(total: usize, out: Box<dyn Write + Send>) -> Progress {
-        Progress { total, start: Instant::now(), display: Display::Lines { out, last: None } }
+        Progress { total, before: 0, start: Instant::now(), display: Display::Lines { out, last: None } }
     }
 
     /// Shows a finished round.
@@ -93,7 +105,7 @@ impl Progress {
             Display::Lines { out, last } => {
                 if is_due(round.done, self.total, elapsed, *last) {
                     *last = Some((round.done, elapsed));
-                    say(out, &line(round, self.total, elapsed));
+                    say(out, &line(round, self.before, self.total, elapsed));
                 }
             }
             Display::Quiet => {}
@@ -146,8 +158,8 @@ fn is_due(done: usize, total: usize, elapsed: Duration, last: Option<(usize, Dur
     done >= total || share >= SHARE_PER_LINE || elapsed.saturating_sub(time) >= TIME_PER_LINE
 }
 
-fn line(round: &RoundProgress, total: usize, elapsed: Duration) -> String {
-    let per_round = elapsed.as_secs_f64() / round.done.max(1) as f64;
+fn line(round: &RoundProgress, before: usize, total: usize, elapsed: Duration) -> String {
+    let per_round = elapsed.as_secs_f64() / round.done.saturating_sub(before).max(1) as f64;
     let left = per_round * total.saturating_sub(round.done) as f64;
     format!("round {}/{total}  {}  {} left", round.done, losses(round), duration(left))
 }

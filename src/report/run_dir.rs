@@ -1,18 +1,30 @@
 //! The directory that a run leaves behind.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::{Error, Result};
+
+/// The experiment as it runs; written first, so that a directory without it holds no run.
+pub const PLAN: &str = "plan.toml";
 
 /// How many numbered directories a name may have before the search for a free one gives up.
 const LAST_NUMBER: u32 = 999_999;
 
-/// A directory created for one run and for nothing else; every path handed out lies inside it.
+/// The file that holds the lock of the process that works in a run's directory.
+const LOCK: &str = ".lock";
+
+/// A directory of one run and of nothing else; every path handed out lies inside it. While it or a clone lives, no other
+/// process opens it again.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     path: PathBuf,
+    /// An earlier process worked here: what it wrote is written again.
+    reopened: bool,
+    /// Unlocked when the last clone goes; `None` on file systems without locks.
+    _lock: Option<Arc<File>>,
 }
 
 impl RunDir {
@@ -31,6 +43,36 @@ impl RunDir {
         }
     }
 
+    /// Opens the directory of a run that has not come to its end, to go on in it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is no run's directory, its run is finished, or another process works in it.
+    pub fn reopen(path: &Path) -> Result<RunDir> {
+        if !path.join(PLAN).is_file() {
+            let what = format!("holds no {PLAN}: not the directory of a run, or of one that had not begun");
+            return Err(Error::file(path, what));
+        }
+        let lock = lock(path)?;
+        if path.join(super::summary::FILE).exists() {
+            return Err(Error::file(path, format!("the run is finished ({} is there)", super::summary::FILE)));
+        }
+        Ok(RunDir { path: path.into(), reopened: true, _lock: lock })
+    }
+
+    fn created(path: &Path) -> Result<RunDir> {
+        Ok(RunDir { path: path.into(), reopened: false, _lock: lock(path)? })
+    }
+
+    /// The same directory, in which the run's files are written again.
+    pub fn again(self) -> RunDir {
+        RunDir { reopened: true, ..self }
+    }
+
+    /// Whether an earlier process worked here, or this one before.
+    pub fn reopened(&self) -> bool {
+        self.reopened
+    }
+
     fn create_exactly(path: &Path) -> Result<RunDir> {
         if path.as_os_str().is_empty() {
             return Err(Error::input("--out is empty; give a directory that does not exist yet"));
@@ -43,7 +85,7 @@ impl RunDir {
             fs::create_dir_all(parent).map_err(|e| cannot_create(parent, &e))?;
         }
         match fs::create_dir(path) {
-            Ok(()) => Ok(RunDir { path: path.to_path_buf() }),
+            Ok(()) => Self::created(path),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
             Err(e) => Err(cannot_create(path, &e)),
         }
@@ -55,7 +97,7 @@ impl RunDir {
         for number in 1..=LAST_NUMBER {
             let path = base.join(format!("{name}-{number:03}"));
             match fs::create_dir(&path) {
-                Ok(()) => return Ok(RunDir { path }),
+                Ok(()) => return Self::created(&path),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(cannot_create(&path, &e)),
             }
@@ -73,13 +115,14 @@ impl RunDir {
         self.path.join(name)
     }
 
-    /// Writes a new file; returns its path. A reader never sees half of it.
+    /// Writes a new file; returns its path. A reader never sees half of it. In a directory that was opened again it may have
+    /// been written before.
     ///
     /// # Errors
     /// [`Error::Output`] if it exists or cannot be written.
     pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.file(name);
-        if fs::symlink_metadata(&path).is_ok() {
+        if !self.reopened && fs::symlink_metadata(&path).is_ok() {
             return Err(Error::output(&path, "it exists already"));
         }
         self.replace_bytes(name, bytes)
@@ -102,13 +145,29 @@ impl RunDir {
         Ok(path)
     }
 
-    /// Opens a new file to which lines are appended while the run goes (the logs).
+    /// Removes a file that the run has written; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.file(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::output(&path, format!("cannot remove: {e}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens a new file to which lines are appended while the run goes (the logs). In a directory that was opened again it
+    /// starts anew.
     ///
     /// # Errors
     /// [`Error::Output`] if it exists or cannot be created.
     pub fn create_log(&self, name: &str) -> Result<File> {
         let path = self.file(name);
         self.make_parent(&path)?;
+        if self.reopened {
+            self.remove(name)?;
+        }
         OpenOptions::new().append(true).create_new(true).open(&path).map_err(|e| Error::output(&path, e))
     }
 
@@ -125,15 +184,36 @@ impl RunDir {
 /// # Errors
 /// [`Error::Output`] naming `path`.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_with(path, |file| file.write_all(bytes).map_err(|e| Error::output(path, e)))
+}
+
+/// [`replace_file`] with what `write` puts into the file.
+///
+/// # Errors
+/// Those of `write`; [`Error::Output`] naming `path`.
+pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let name = path.file_name().ok_or_else(|| Error::output(path, "not a file name"))?;
     let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-    let written =
-        File::create(&temporary).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|e| {
+    let bad = |e| Error::output(path, e);
+    let mut written = File::create(&temporary).map_err(bad).and_then(|mut file| write(&mut file));
+    written = written.and_then(|()| fs::rename(&temporary, path).map_err(bad));
+    if written.is_err() {
         // Best effort: the error that matters is the first one.
         let _ = fs::remove_file(&temporary);
-        Error::output(path, e)
-    })
+    }
+    written
+}
+
+/// Locks a run's directory for this process; `None` where the file system has no locks.
+fn lock(directory: &Path) -> Result<Option<Arc<File>>> {
+    let path = directory.join(LOCK);
+    let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = open.map_err(|e| Error::output(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Arc::new(file))),
+        Err(TryLockError::WouldBlock) => Err(Error::file(directory, "another process is running in this directory")),
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 fn exists(path: &Path) -> Error {

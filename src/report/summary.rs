@@ -2,6 +2,7 @@
 
 use super::metrics::{null_is_nan, null_values_are_nan};
 use super::rates::Rates;
+use super::run_state::Resumed;
 use crate::check::watch::Checked;
 use crate::exec::Descriptor;
 use crate::{Error, Result};
@@ -12,7 +13,7 @@ use std::path::Path;
 /// The name of the file in a run directory.
 pub const FILE: &str = "summary.json";
 
-/// The outcome of a run. All but `timing` is the same for the same plan, device and version; `null` is a number that is
+/// The outcome of a run. All but `timing`, `resumed` and, in a resumed run, `verified` is the same for the same plan, device and version; `null` is a number that is
 /// not finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -45,6 +46,9 @@ pub struct Summary {
     /// What `--verify-every` found of the run's launches; absent without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Checked>,
+    /// Where the run went on in another process; absent where it did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<Resumed>,
     /// Never the same twice.
     pub timing: Timing,
 }
@@ -163,6 +167,7 @@ pub(crate) mod tests {
                 least_honest_weight_last: 0.3,
             }),
             verified: Some(Checked { launches: 3, elements: 768, percent: 12.5, label: "D".into(), too_large: 0 }),
+            resumed: vec![],
             timing: Timing { seconds: 41.25 },
         }
     }

@@ -4,6 +4,7 @@ mod adjoint;
 mod catalogue;
 mod federation;
 mod gradients;
+mod interrupted;
 mod layers;
 mod metrics;
 mod mutants;

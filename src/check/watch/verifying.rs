@@ -36,6 +36,21 @@ pub struct Checked {
     pub too_large: u64,
 }
 
+impl Checked {
+    /// What two processes of one run found together.
+    pub fn and(self, later: Checked) -> Checked {
+        let worst = if later.label.is_empty() || self.percent >= later.percent { &self } else { &later };
+        let (percent, label) = (worst.percent, worst.label.clone());
+        Checked {
+            launches: self.launches + later.launches,
+            elements: self.elements + later.elements,
+            percent,
+            label,
+            too_large: self.too_large + later.too_large,
+        }
+    }
+}
+
 impl std::fmt::Display for Checked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.launches {

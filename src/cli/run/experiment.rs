@@ -10,9 +10,11 @@ use crate::metric::{ImageSet, Judge, Metric, Value};
 use crate::model::{Architecture, Gan, NamedTensors, Sampler};
 use crate::report::metrics::TimingRecord;
 use crate::report::rates::Rates;
+use crate::report::run_state::{self, Measured, Resumed};
 use crate::report::summary::{self, Summary, Timing};
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
 use crate::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -70,6 +72,18 @@ impl Images {
         let references = ImageSet::new(self.reference.clone(), size, channels);
         let clean = metrics.contains(&Metric::Leakage).then(|| ImageSet::from_bytes(&self.train, size, channels));
         Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed)
+    }
+
+    /// SHA-256 of the training images, the reference images and of who holds which.
+    fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(&self.train);
+        self.reference.iter().for_each(|v| digest.update(v.to_le_bytes()));
+        for holding in &self.holdings {
+            digest.update((holding.len() as u64).to_le_bytes());
+            holding.iter().for_each(|i| digest.update(i.to_le_bytes()));
+        }
+        run_state::hex(digest)
     }
 
     /// One line for the console.
@@ -144,25 +158,46 @@ pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine
 
 /// A run in progress.
 pub(in crate::cli) struct Experiment {
-    plan: Plan,
+    pub(super) plan: Plan,
     reference: Vec<f32>,
-    federation: Federation,
+    pub(super) federation: Federation,
     sampler: Sampler,
     judged: Sampler,
     judge: Judge,
-    output: Option<Output>,
-    records: Vec<RoundRecord>,
+    pub(super) output: Option<Output>,
+    pub(super) records: Vec<RoundRecord>,
     /// The values of the first and of the latest evaluation.
-    values: Option<(Vec<Value>, Vec<Value>)>,
+    pub(super) values: (Measured, Measured),
     /// Client-rounds in which a loss or the update was not finite.
-    diverged: u64,
+    pub(super) diverged: u64,
     /// What the watch on the engine has found, where there is one.
     checked: Option<Arc<Mutex<Checked>>>,
+    /// What watches found in earlier processes.
+    pub(super) earlier: Option<Checked>,
+    /// Digest of the images and of who holds which.
+    pub(super) images: String,
+    /// Where the run went on in another process.
+    pub(super) resumed: Vec<Resumed>,
+    pub(super) clock: Clock,
 }
 
-struct Output {
-    dir: RunDir,
-    metrics: MetricsWriter,
+pub(super) struct Output {
+    pub dir: RunDir,
+    pub metrics: MetricsWriter,
+}
+
+/// The time that the rounds take, over all processes of a run.
+pub(super) struct Clock {
+    /// Seconds in earlier processes.
+    pub before: f64,
+    /// When this process began with its rounds.
+    pub started: Instant,
+}
+
+impl Clock {
+    pub fn seconds(&self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
 }
 
 impl Experiment {
@@ -174,6 +209,7 @@ impl Experiment {
         checked: Option<Arc<Mutex<Checked>>>,
     ) -> Result<Self> {
         let judge = images.judge(&plan, &plan.metrics())?;
+        let digest = images.digest();
         let Parts { federation, sampler, judged } = parts(&plan, &images, engine)?;
         Ok(Experiment {
             plan,
@@ -184,9 +220,13 @@ impl Experiment {
             judge,
             output: None,
             records: vec![],
-            values: None,
+            values: Default::default(),
             diverged: 0,
             checked,
+            earlier: None,
+            images: digest,
+            resumed: vec![],
+            clock: Clock { before: 0.0, started: Instant::now() },
         })
     }
 
@@ -221,7 +261,14 @@ impl Experiment {
         dir.write_bytes("real.png", &picture::encode_png(&real)?)?;
         self.grid(0)?;
         self.evaluate()?;
+        self.values.0 = self.values.1.clone();
+        self.clock.started = Instant::now();
         Ok(())
+    }
+
+    /// Rounds done.
+    pub fn done(&self) -> u32 {
+        self.federation.rounds_done()
     }
 
     fn shape(&self) -> (usize, usize) {
@@ -232,7 +279,7 @@ impl Experiment {
         (self.plan.evaluation.grid * self.plan.evaluation.grid) as usize
     }
 
-    fn output(&mut self) -> Result<&mut Output> {
+    pub(super) fn output(&mut self) -> Result<&mut Output> {
         self.output.as_mut().ok_or_else(|| Error::internal("the run has no directory yet"))
     }
 
@@ -252,10 +299,10 @@ impl Experiment {
         let images = self.judged.seeded(self.federation.engine(), n, Purpose::Evaluation)?;
         let values = self.judge.values(&ImageSet::new(images, size, channels))?;
         let entries = values.iter().chain(self.judge.floors()).flat_map(Value::entries).collect();
-        self.values = Some(match self.values.take() {
-            Some((first, _)) => (first, values),
-            None => (values.clone(), values),
-        });
+        self.values.1 = Measured {
+            names: values.iter().map(|v| v.name.clone()).collect(),
+            entries: values.iter().flat_map(Value::entries).collect(),
+        };
         Ok(entries)
     }
 
@@ -330,8 +377,9 @@ impl Experiment {
         Ok(())
     }
 
-    /// Writes the networks, the last picture and, after all else, the summary; `seconds` is the time of the rounds.
-    pub fn end(&mut self, resolved: &Resolved, seconds: f64) -> Result<Summary> {
+    /// Writes the networks, the last picture and, after all else, the summary. Checkpoints are of no use any more.
+    pub fn end(&mut self, resolved: &Resolved) -> Result<Summary> {
+        let seconds = self.clock.seconds();
         let generator = self.federation.export_generator()?;
         self.save("generator.safetensors", &generator)?;
         for client in 0..self.federation.clients() {
@@ -342,13 +390,13 @@ impl Experiment {
         // The last verification's verdict.
         self.federation.engine().finish()?;
         let summary = self.summary(resolved, seconds);
-        self.output()?.dir.write_text(summary::FILE, &summary.to_json()?)?;
+        let dir = &self.output()?.dir;
+        dir.write_text(summary::FILE, &summary.to_json()?)?;
+        run_state::clear(dir)?;
         Ok(summary)
     }
 
     fn summary(&self, resolved: &Resolved, seconds: f64) -> Summary {
-        let entries = |values: &[Value]| values.iter().flat_map(Value::entries).collect();
-        let (first, last) = self.values.as_ref().map_or((&[][..], &[][..]), |(a, b)| (a.as_slice(), b.as_slice()));
         Summary {
             name: self.plan.name.clone(),
             seed: self.plan.seed,
@@ -357,17 +405,23 @@ impl Experiment {
             device: resolved.device.clone(),
             reason: resolved.reason.clone(),
             diverged: self.diverged,
-            metrics: entries(last),
-            untrained: entries(first),
-            floors: entries(self.judge.floors()),
+            metrics: self.values.1.entries.clone(),
+            untrained: self.values.0.entries.clone(),
+            floors: self.judge.floors().iter().flat_map(Value::entries).collect(),
             detector: self.rates().as_ref().map(Into::into),
             verified: self.verified(),
+            resumed: self.resumed.clone(),
             timing: Timing { seconds },
         }
     }
 
-    fn verified(&self) -> Option<Checked> {
-        self.checked.as_ref().map(|c| c.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    /// What verification found so far, in this process and in earlier ones.
+    pub(super) fn verified(&self) -> Option<Checked> {
+        let now = self.checked.as_ref().map(|c| c.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        match (self.earlier.clone(), now) {
+            (Some(earlier), Some(now)) => Some(earlier.and(now)),
+            (earlier, now) => now.or(earlier),
+        }
     }
 
     fn rates(&self) -> Option<Rates> {
@@ -391,12 +445,11 @@ impl Experiment {
 
     /// The latest values beside those of the untrained generator, and the floors; a line each.
     fn measured(&self) -> String {
-        let (first, last) = self.values.as_ref().map_or((&[][..], &[][..]), |(a, b)| (a.as_slice(), b.as_slice()));
-        let mut lines: Vec<String> = last
-            .iter()
-            .zip(first)
-            .map(|(last, first)| format!("measured  {} {:.4}, untrained {:.4}\n", last.name, last.value, first.value))
-            .collect();
+        let (first, last) = (&self.values.0.entries, &self.values.1.entries);
+        let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).copied().unwrap_or(f64::NAN);
+        let line =
+            |name: &String| format!("measured  {name} {:.4}, untrained {:.4}\n", value(last, name), value(first, name));
+        let mut lines: Vec<String> = self.values.1.names.iter().map(line).collect();
         lines.extend(self.judge.floors().iter().map(|f| format!("floor     {} {:.4}\n", f.name, f.value)));
         lines.concat()
     }

@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::BTreeMap;
 
-fn tiny(set: &[&str]) -> Plan {
+pub(super) fn tiny(set: &[&str]) -> Plan {
     let base = [
         "model.image_size=16",
         "model.width=2",
@@ -19,7 +19,7 @@ fn tiny(set: &[&str]) -> Plan {
 }
 
 /// Every file of a run directory by its name, what never repeats left out.
-fn files(dir: &Path, below: &str, out: &mut BTreeMap<String, Vec<u8>>) {
+pub(super) fn files(dir: &Path, below: &str, out: &mut BTreeMap<String, Vec<u8>>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());

@@ -132,6 +132,11 @@ impl Store {
         })
     }
 
+    /// The directory in which an earlier sweep was stopped, if a run had begun there.
+    pub fn reopen(&self, cell: &Cell) -> Option<RunDir> {
+        RunDir::reopen(&self.part(cell)).ok()
+    }
+
     /// A fresh directory for the cell to train in; what an earlier sweep left in its place is removed.
     ///
     /// # Errors
@@ -201,7 +206,7 @@ fn finished(path: &Path, cell: &Cell) -> Result<Result<State, String>> {
         Ok(plan) => plan,
         Err(error) => return Ok(Err(format!("the plan of the finished run cannot be read: {error}"))),
     };
-    let differences = stored.differences(&cell.plan)?;
+    let differences = stored.differences(&cell.plan, &[])?;
     if !differences.is_empty() {
         let what = differences.join("; ");
         return Ok(Err(format!("was run with another plan: {what}; move the directory away or take another --out")));

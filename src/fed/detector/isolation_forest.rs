@@ -6,7 +6,7 @@
 //! a round shows is cut, added, and averaged over rounds, so that neither one odd round nor the ever-present most isolated of
 //! four flags anybody.
 
-use super::{Observation, Verdict, forest, median, normalised};
+use super::{Observation, Verdict, exact, forest, median, normalised};
 use crate::kernels::rng::HostRng;
 use serde::{Deserialize, Serialize};
 
@@ -80,15 +80,20 @@ const MAD: f64 = 1.4826;
 const LEAST_TRUST: f64 = 1e-6;
 
 /// The memory of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct State {
+    #[serde(skip)]
     rule: IsolationForest,
+    #[serde(with = "exact")]
     evidence: Vec<f64>,
+    #[serde(with = "exact::options")]
     spreads: [Option<f64>; SPREAD_FEATURES],
     suspect: Vec<u32>,
     /// Rounds in a row with the flag.
     standing: Vec<u32>,
     flagged: Vec<bool>,
+    #[serde(with = "exact")]
     trust: Vec<f64>,
 }
 
@@ -103,6 +108,14 @@ impl State {
             flagged: vec![false; clients],
             trust: vec![1.0; clients],
         }
+    }
+
+    /// Takes over what `kept` remembers; of how many clients, if that is one number.
+    pub fn recall(&mut self, kept: State) -> Option<usize> {
+        let clients = kept.evidence.len();
+        *self = State { rule: self.rule.clone(), ..kept };
+        let lengths = [self.suspect.len(), self.standing.len(), self.flagged.len(), self.trust.len()];
+        lengths.iter().all(|n| *n == clients).then_some(clients)
     }
 
     pub fn judge(&mut self, round: u32, observed: &[Observation], base: &[f64], rng: &mut HostRng) -> Verdict {

@@ -8,8 +8,9 @@ mod published;
 pub use isolation_forest::{Features, IsolationForest};
 pub use published::Published;
 
-use super::ClientReport;
+use super::{ClientReport, exact};
 use crate::kernels::rng::{HostRng, Stream};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Fewest clients among which one can stand out.
@@ -116,7 +117,13 @@ pub struct Detection {
     state: State,
 }
 
-#[derive(Clone, Debug)]
+/// What a rule remembers, to be kept with a run and put back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Memory(State);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum State {
     None,
     Published(published::State),
@@ -134,6 +141,29 @@ impl Detection {
             Detector::IsolationForest(rule) => State::Corrected(isolation_forest::State::new(rule.clone(), base.len())),
         };
         Detection { seed, base, state }
+    }
+
+    /// What the rule remembers.
+    pub fn memory(&self) -> Memory {
+        Memory(self.state.clone())
+    }
+
+    /// Puts back what the same rule remembered of as many clients.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the reason alone when it is another rule's memory, or one of another number of clients.
+    pub fn recall(&mut self, memory: Memory) -> Result<()> {
+        let n = self.base.len();
+        let clients = match (&mut self.state, memory.0) {
+            (State::None, State::None) => Some(n),
+            (State::Published(own), State::Published(kept)) => own.recall(kept),
+            (State::Corrected(own), State::Corrected(kept)) => own.recall(kept),
+            _ => return Err(Error::input("the detector's memory is another rule's")),
+        };
+        match clients {
+            Some(found) if found == n => Ok(()),
+            _ => Err(Error::input(format!("the detector's memory is not of {n} clients"))),
+        }
     }
 
     /// Judges round `round` (from 0), whose observations must come in order of rounds.

@@ -1,6 +1,6 @@
 //! The published rule: an isolation forest on the last batch's generator losses; weights only ever fall.
 
-use super::{Observation, Verdict, forest, normalised};
+use super::{Observation, Verdict, exact, forest, normalised};
 use crate::kernels::rng::HostRng;
 use serde::{Deserialize, Serialize};
 
@@ -21,16 +21,26 @@ impl Default for Published {
 }
 
 /// Flags so far and the weights they left.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct State {
+    #[serde(skip)]
     rule: Published,
     flags: Vec<u32>,
+    #[serde(with = "exact")]
     weights: Vec<f64>,
 }
 
 impl State {
     pub fn new(rule: Published, base: Vec<f64>) -> Self {
         State { rule, flags: vec![0; base.len()], weights: base }
+    }
+
+    /// Takes over what `kept` remembers; of how many clients, if that is one number.
+    pub fn recall(&mut self, kept: State) -> Option<usize> {
+        let clients = kept.flags.len();
+        *self = State { rule: self.rule.clone(), ..kept };
+        (self.weights.len() == clients).then_some(clients)
     }
 
     /// Flags every client whose score is below -0.5; acts when fewer than floor(n / 2) are flagged.

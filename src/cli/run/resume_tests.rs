@@ -1,0 +1,362 @@
+//! Runs that were stopped and go on: bit for bit what they would have been.
+
+use super::retry::Retries;
+use super::tests::{files, tiny};
+use super::*;
+use crate::exec::{CpuEngine, Descriptor, Purpose, Recording, Tensor, Traffic};
+use crate::report::run_state;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+fn prepare(plan: &Plan) -> Prepared {
+    Prepared::new(plan.clone(), 0, &|_| ()).unwrap()
+}
+
+/// Stops before round `round` of this process (from 0).
+fn stop_at(round: u32) -> impl Fn() -> bool {
+    let asked = Cell::new(0);
+    move || {
+        asked.set(asked.get() + 1);
+        asked.get() > round
+    }
+}
+
+fn start(plan: &Plan, path: &Path, stop: u32) -> Trained {
+    let dir = RunDir::create(Some(path), path, "x").unwrap();
+    prepare(plan).train_until(&dir, ProgressMode::Quiet, &stop_at(stop)).unwrap()
+}
+
+/// Goes on in `path` for at most `rounds`, with what was warned of.
+fn go_on(plan: &Plan, path: &Path, rounds: u32) -> Result<(Trained, Vec<String>)> {
+    let dir = RunDir::reopen(path)?;
+    let heard = RefCell::new(vec![]);
+    let mut prepared = prepare(plan);
+    let said = prepared.go_on(&dir, &|text| heard.borrow_mut().push(text.to_string()))?;
+    heard.borrow_mut().push(said);
+    let trained = prepared.train_until(&dir, ProgressMode::Quiet, &stop_at(rounds))?;
+    Ok((trained, heard.into_inner()))
+}
+
+/// All files of a run but what may differ in one that was resumed.
+fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    files(path, "", &mut out);
+    if let Some(bytes) = out.get_mut("summary.json") {
+        let mut summary: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let object = summary.as_object_mut().unwrap();
+        object.remove("resumed");
+        object.remove("verified");
+        *bytes = summary.to_string().into_bytes();
+    }
+    out
+}
+
+fn same(a: &Path, b: &Path, what: &str) {
+    let (a, b) = (left(a), left(b));
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{what}");
+    for (name, bytes) in &a {
+        assert!(bytes == &b[name], "{what}: {name} differs");
+    }
+}
+
+fn every_round(set: &[&str]) {
+    let rounds = 12;
+    let plan =
+        tiny(
+            &[
+                &[
+                    "rounds=12",
+                    "evaluation.every=5",
+                    "checkpoint.every=4",
+                    "evaluation.metrics=[\"sliced-wasserstein\"]",
+                ][..],
+                set,
+            ]
+            .concat(),
+        );
+    let temp = tempfile::tempdir().unwrap();
+    let whole = temp.path().join("whole");
+    assert!(matches!(start(&plan, &whole, u32::MAX), Trained::Finished(_)));
+    assert!(!whole.join("checkpoints").exists(), "of no use any more");
+    for round in 0..rounds {
+        let path = temp.path().join(format!("stopped-{round}"));
+        assert!(matches!(start(&plan, &path, round), Trained::Interrupted { done } if done == round));
+        let (trained, heard) = go_on(&plan, &path, u32::MAX).unwrap();
+        assert_eq!(heard, [format!("resumed   after round {round} of 12")]);
+        let Trained::Finished(finished) = trained else { panic!("stopped again") };
+        assert_eq!(finished.summary.resumed.len(), 1);
+        assert_eq!(finished.summary.resumed[0].round, round);
+        same(&whole, &path, &format!("{set:?} stopped after round {round}"));
+    }
+    let path = temp.path().join("steps");
+    start(&plan, &path, 0);
+    for round in 1..=rounds {
+        let (trained, _) = go_on(&plan, &path, 1).unwrap();
+        assert!(matches!(trained, Trained::Finished(_)) == (round == rounds));
+    }
+    same(&whole, &path, "a round a process");
+}
+
+#[test]
+fn an_honest_run_goes_on_at_every_round() {
+    every_round(&["federation.clients=2"]);
+}
+
+#[test]
+fn an_attacked_run_goes_on_at_every_round() {
+    every_round(&["federation.clients=3", "attack.malicious=1", "attack.scale=3.0", "federation.aggregate=both"]);
+}
+
+#[test]
+fn a_run_with_the_published_rule_goes_on_at_every_round() {
+    every_round(&[
+        "federation.clients=4",
+        "attack.malicious=1",
+        "detection.kind=isolation-forest-published",
+        "detection.warmup=2",
+    ]);
+}
+
+#[test]
+fn a_run_with_the_corrected_rule_goes_on_at_every_round() {
+    every_round(&[
+        "federation.clients=3",
+        "attack.malicious=1",
+        "detection.kind=isolation-forest",
+        "detection.features=all",
+        "detection.warmup=2",
+        "federation.clients_per_launch=2",
+    ]);
+}
+
+#[test]
+fn a_regularised_run_goes_on_at_every_round() {
+    every_round(&["federation.clients=2", "train.loss=wgan-gp", "train.n_critic=2", "train.optimizer=rmsprop"]);
+}
+
+#[test]
+fn a_run_on_the_gpu_goes_on() {
+    let set = ["rounds=4", "federation.clients=3", "detection.kind=isolation-forest", "detection.warmup=1"];
+    let plan = tiny_on("gpu", &set);
+    let temp = tempfile::tempdir().unwrap();
+    let whole = temp.path().join("whole");
+    start(&plan, &whole, u32::MAX);
+    let path = temp.path().join("stopped");
+    for round in 0..4 {
+        match round {
+            0 => drop(start(&plan, &path, 1)),
+            _ => drop(go_on(&plan, &path, 1).unwrap()),
+        }
+    }
+    same(&whole, &path, "gpu");
+}
+
+fn tiny_on(device: &str, set: &[&str]) -> Plan {
+    Plan { device: device.into(), ..tiny(set) }
+}
+
+/// Stopped after three of six rounds, with checkpoints of rounds 2 and 3.
+fn stopped(path: &Path) -> Plan {
+    let plan = tiny(&["rounds=6", "federation.clients=2", "checkpoint.every=1"]);
+    start(&plan, path, 3);
+    let rounds: Vec<u32> = run_state::list(&RunDir::reopen(path).unwrap()).unwrap().iter().map(|c| c.0).collect();
+    assert_eq!(rounds, [3, 2], "the last two are kept");
+    plan
+}
+
+fn checkpoint(path: &Path, round: u32) -> PathBuf {
+    path.join(format!("checkpoints/round-{round:06}.safetensors"))
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let temp = tempfile::tempdir().unwrap();
+    let whole = temp.path().join("whole");
+    let plan = tiny(&["rounds=6", "federation.clients=2", "checkpoint.every=1"]);
+    start(&plan, &whole, u32::MAX);
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 4] = [
+        ("torn", |b| b.truncate(b.len() / 2)),
+        ("empty", Vec::clear),
+        ("a bit of a weight", |b| *b.last_mut().unwrap() ^= 4),
+        ("a bit of the header", |b| b[100] ^= 1),
+    ];
+    for (name, damage) in damages {
+        let path = temp.path().join(name);
+        stopped(&path);
+        let file = checkpoint(&path, 3);
+        let mut bytes = std::fs::read(&file).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&file, bytes).unwrap();
+        let (_, heard) = go_on(&plan, &path, u32::MAX).unwrap();
+        assert!(heard[0].contains("round-000003") && heard[0].ends_with("an earlier checkpoint is used"), "{heard:?}");
+        assert_eq!(heard[1], "resumed   after round 2 of 6", "{name}");
+        same(&whole, &path, name);
+    }
+    let path = temp.path().join("logs");
+    stopped(&path);
+    let log = std::fs::read_to_string(path.join("metrics.csv")).unwrap();
+    std::fs::write(path.join("metrics.csv"), &log[..log.len() - 3]).unwrap();
+    let (_, heard) = go_on(&plan, &path, u32::MAX).unwrap();
+    assert!(heard[0].contains("logs are shorter"), "{heard:?}");
+    same(&whole, &path, "a torn log");
+}
+
+#[test]
+fn where_no_checkpoint_is_whole_the_run_says_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("a");
+    let plan = stopped(&path);
+    for round in [2, 3] {
+        std::fs::write(checkpoint(&path, round), "no").unwrap();
+    }
+    let error = go_on(&plan, &path, 1).err().unwrap();
+    let text = error.to_string();
+    assert!(error.exit_code() == 2 && text.contains("round-000002") && text.contains("round-000003"), "{text}");
+    assert!(text.contains("remove the folder `checkpoints`"), "{text}");
+    // As it says.
+    std::fs::remove_dir_all(path.join("checkpoints")).unwrap();
+    let (trained, heard) = go_on(&plan, &path, u32::MAX).unwrap();
+    assert!(matches!(trained, Trained::Finished(_)) && heard[0].contains("from the start"), "{heard:?}");
+    let whole = temp.path().join("whole");
+    start(&plan, &whole, u32::MAX);
+    same(&whole, &path, "from the start");
+}
+
+#[test]
+fn checkpoints_of_another_experiment_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("a");
+    let plan = stopped(&path);
+    let mut other = plan.clone();
+    other.train.lr = 0.5;
+    other.seed = 9;
+    let error = go_on(&other, &path, 1).err().unwrap();
+    let text = error.to_string();
+    assert!(
+        error.exit_code() == 2 && text.contains("another experiment: seed = 1, now 9; train.lr = 0.0002, now 0.5"),
+        "{text}"
+    );
+    let mut prepared = prepare(&plan);
+    prepared.experiment.images = "0".into();
+    let dir = RunDir::reopen(&path).unwrap();
+    let text = prepared.go_on(&dir, &|_| ()).err().unwrap().to_string();
+    assert!(text.contains("the images, or who holds which"), "{text}");
+    drop(dir);
+    // Free keys, and a device that computes other bits: a warning.
+    let mut free = plan.clone();
+    (free.checkpoint.every, free.federation.clients_per_launch, free.device) = (0, Some(1), "reference".into());
+    let (_, heard) = go_on(&free, &path, 1).unwrap();
+    assert!(
+        heard.len() == 2 && heard[0].contains("another device") && heard[0].contains("differ in bits"),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn only_an_unfinished_run_that_nobody_works_on_is_opened_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("a");
+    let refusal = |path: &Path| RunDir::reopen(path).err().unwrap().to_string();
+    assert!(refusal(&path).contains("holds no plan.toml"), "{}", refusal(&path));
+    let plan = stopped(&path);
+    let dir = RunDir::reopen(&path).unwrap();
+    assert!(refusal(&path).contains("another process"), "{}", refusal(&path));
+    drop(dir);
+    go_on(&plan, &path, u32::MAX).unwrap();
+    assert!(refusal(&path).contains("finished"), "{}", refusal(&path));
+}
+
+/// A device that is unplugged after so many executions.
+struct Unplugged {
+    inner: CpuEngine,
+    left: u32,
+}
+
+impl Engine for Unplugged {
+    fn descriptor(&self) -> &Descriptor {
+        self.inner.descriptor()
+    }
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+        self.inner.alloc(label, words)
+    }
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+        self.inner.write(to, words)
+    }
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.inner.read(from, purpose)
+    }
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| Error::device("unplugged"))?;
+        self.inner.run(recording, times)
+    }
+    fn finish(&mut self) -> Result<()> {
+        self.inner.finish()
+    }
+    fn traffic(&self) -> &Traffic {
+        self.inner.traffic()
+    }
+    fn max_binding_words(&self) -> usize {
+        self.inner.max_binding_words()
+    }
+}
+
+/// The run on a device that fails after `left` executions.
+fn unplugged(plan: &Plan, left: u32) -> Prepared {
+    let images = Images::load(plan).unwrap();
+    let engine = Unplugged { inner: CpuEngine::new(), left };
+    let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as asked");
+    Prepared { experiment: Experiment::new(plan.clone(), images, Box::new(engine), None).unwrap(), resolved }
+}
+
+#[test]
+fn a_lost_device_is_opened_anew() {
+    let temp = tempfile::tempdir().unwrap();
+    let plan = tiny(&["rounds=6", "federation.clients=2", "checkpoint.every=2"]);
+    let whole = temp.path().join("whole");
+    start(&plan, &whole, u32::MAX);
+    // The first device dies somewhere, the second soon, the third lasts.
+    for (tries, executions) in [(3, 25), (3, 40), (1, 40)] {
+        let path = temp.path().join(format!("{tries}-{executions}"));
+        let dir = RunDir::create(Some(&path), &path, "x").unwrap();
+        let (opened, heard) = (Cell::new(0), RefCell::new(vec![]));
+        let warn = |text: &str| heard.borrow_mut().push(text.to_string());
+        let again = |dir: &RunDir| {
+            opened.set(opened.get() + 1);
+            let mut prepared = match opened.get() {
+                1 => unplugged(&plan, 20),
+                2 => return Err(Error::device("not back yet")),
+                _ => prepare(&plan),
+            };
+            let said = prepared.go_on(dir, &warn)?;
+            Ok((prepared, said))
+        };
+        let retries = Retries { left: tries, pause: std::time::Duration::ZERO, again: &again, warn: &warn };
+        let answer = retries.train(unplugged(&plan, executions), &dir, ProgressMode::Quiet, &|| false);
+        drop(dir);
+        if tries == 1 {
+            let error = answer.err().unwrap();
+            assert!(matches!(&error, Error::Device(what) if what == "unplugged"), "{error}");
+            go_on(&plan, &path, u32::MAX).unwrap();
+        } else {
+            assert!(matches!(answer.unwrap(), Trained::Finished(_)));
+            let heard = heard.into_inner();
+            assert_eq!(heard.iter().filter(|h| h.contains("opening it anew")).count(), 3, "{heard:?}");
+        }
+        same(&whole, &path, &format!("{executions} executions"));
+    }
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_is_an_error_that_names_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("a");
+    let plan = stopped(&path);
+    std::fs::rename(path.join("checkpoints"), path.join("kept")).unwrap();
+    std::fs::write(path.join("checkpoints"), "in the way").unwrap();
+    let error = go_on(&plan, &path, 2).err().unwrap();
+    assert!(error.to_string().contains("checkpoints"), "{error}");
+    std::fs::remove_file(path.join("checkpoints")).unwrap();
+    std::fs::rename(path.join("kept"), path.join("checkpoints")).unwrap();
+    go_on(&plan, &path, u32::MAX).unwrap();
+}

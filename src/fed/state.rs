@@ -1,0 +1,127 @@
+//! What a federation carries from round to round: enough to go on bit for bit as if it had never stopped.
+//!
+//! A round starts with the server's networks and ends with the next ones; of a client there remain its discriminator, the
+//! moments of its optimisers and its running statistics; of the server's detector its memory and the averaged deviations of
+//! its probe. Batch order, latents and Adam's tables follow from the seed and the number of the round.
+
+use super::detector;
+use super::exact;
+use super::federation::Federation;
+use crate::exec::{Purpose, Tensor, write_f32};
+use crate::model::NetworkBank;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The part that the host holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Rounds done.
+    pub round: u32,
+    /// The clients' weights in the last mean.
+    #[serde(with = "exact")]
+    pub weights: Vec<f64>,
+    /// What the detector remembers.
+    pub detection: detector::Memory,
+}
+
+/// A tensor on the device, [rows][words], of the server (one row) or of all clients in their order, whatever their chunks.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Such as `clients.D.first moments`.
+    pub name: String,
+    /// Rows: clients, or one.
+    pub rows: usize,
+    /// Words of a row.
+    pub words: usize,
+    /// One piece a chunk.
+    pieces: Vec<Tensor>,
+}
+
+impl Part {
+    /// A row as a tensor. Rows are in range by the callers' loops; beyond the end there is none.
+    fn row(&self, row: usize) -> Option<Tensor> {
+        let mut row = row;
+        for piece in &self.pieces {
+            let rows = piece.words / self.words;
+            if row < rows {
+                return Some(piece.slice(row * self.words, self.words));
+            }
+            row -= rows;
+        }
+        None
+    }
+}
+
+impl Federation {
+    /// What the host holds of the state.
+    pub fn memory(&self) -> Memory {
+        Memory { round: self.round, weights: self.weights.clone(), detection: self.detection.memory() }
+    }
+
+    /// The tensors of the state, by name.
+    pub fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for (net, server) in [(&self.gan.g, &self.server_g), (&self.gan.d, &self.server_d)] {
+            let of = |chunk: &super::chunk::Chunk| {
+                if net.name == self.gan.g.name { chunk.buffers.g } else { chunk.buffers.d }
+            };
+            let clients =
+                |pick: fn(&NetworkBank) -> Tensor| self.chunks.iter().map(|c| pick(&of(c))).collect::<Vec<_>>();
+            let rows = self.holdings.len();
+            let mut part = |who: &str, what: &str, rows, words, pieces| {
+                parts.push(Part { name: format!("{who}.{}.{what}", net.name), rows, words, pieces });
+            };
+            part("server", "weights", 1, net.stride, vec![server.weights]);
+            part("server", "running statistics", 1, net.running_stride, vec![server.running]);
+            part("clients", "weights", rows, net.stride, clients(|b| b.weights));
+            part("clients", "first moments", rows, net.stride, clients(|b| b.m));
+            part("clients", "second moments", rows, net.stride, clients(|b| b.v));
+            part("clients", "running statistics", rows, net.running_stride, clients(|b| b.running));
+        }
+        if let Some(probe) = &self.probe {
+            let (rows, deviations) = (self.holdings.len(), probe.deviations());
+            let words = deviations.words / rows;
+            parts.push(Part { name: "probe deviations".into(), rows, words, pieces: vec![deviations] });
+        }
+        // A network without batch norms has no running statistics.
+        parts.retain(|p| p.words > 0);
+        parts.sort_by(|a, b| a.name.cmp(&b.name));
+        parts
+    }
+
+    /// Reads a row of a part as words.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn read_row(&mut self, part: &Part, row: usize) -> Result<Vec<u32>> {
+        let tensor = part.row(row).ok_or_else(|| Error::internal(format!("{}: no row {row}", part.name)))?;
+        self.engine.read(tensor, Purpose::Checkpoint)
+    }
+
+    /// Puts a row of a part back.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn write_row(&mut self, part: &Part, row: usize, words: &[u32]) -> Result<()> {
+        let tensor = part.row(row).filter(|t| t.words == words.len());
+        let tensor = tensor.ok_or_else(|| Error::internal(format!("{}: row {row} of {}", part.name, words.len())))?;
+        self.engine.write(tensor, words)
+    }
+
+    /// Puts the host's part back; the tensors of [`Federation::parts`] belong to it.
+    ///
+    /// # Errors
+    /// The reason alone as [`Error::Input`], when it is of another federation; device errors.
+    pub fn recall(&mut self, memory: Memory) -> Result<()> {
+        let clients = self.holdings.len();
+        if memory.weights.len() != clients {
+            return Err(Error::input(format!("weights of {} clients, this run has {clients}", memory.weights.len())));
+        }
+        self.detection.recall(memory.detection)?;
+        (self.round, self.weights) = (memory.round, memory.weights);
+        // The next round proposes a mean by the weights of this one.
+        let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
+        write_f32(self.engine.as_mut(), self.mean_weights, &weights)
+    }
+}

@@ -1,0 +1,496 @@
+//! Checkpoints of a run: `checkpoints/round-NNNNNN.safetensors`, each all that is needed to go on bit for bit after that many
+//! rounds.
+//!
+//! The file is a safetensors file, so that any tool can look into it. Its metadata hold the format's version, the run's state
+//! as JSON, and the SHA-256 of the whole file, taken with that digest's own digits as zeros. It is written to a temporary file
+//! row by row, brought onto the disk and renamed: under its name there is either a whole checkpoint or none. Damage that comes
+//! later is noticed by the digest.
+
+use super::RunDir;
+use super::checkpoint::header;
+use super::metrics::{Positions, null_is_nan, null_values_are_nan};
+use super::run_dir::replace_with;
+use crate::check::watch::Checked;
+use crate::exec::Descriptor;
+use crate::fed::state::Memory;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The format that this program writes and reads.
+const FORMAT: &str = "fedgan-run-state 1";
+/// The folder of the checkpoints in a run's directory.
+const FOLDER: &str = "checkpoints";
+/// Digits of the digest before it is known.
+const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// What stands before the digits in the header.
+const DIGEST_KEY: &[u8] = b"\"sha256\":\"";
+/// A longer header is no checkpoint's: 64 MiB hold the detector's memory of 65535 clients many times over.
+const LARGEST_HEADER: u64 = 64 << 20;
+/// What is read at once while a file is digested.
+const BLOCK: usize = 1 << 20;
+
+/// A run after a number of rounds: all but the tensors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunState {
+    /// The program's version.
+    pub version: String,
+    /// The experiment as TOML.
+    pub plan: String,
+    /// What trained the last rounds.
+    pub device: Descriptor,
+    /// Digest of the tuning file in use, if any.
+    pub tuning: Option<String>,
+    /// Digest of the images and of who holds which.
+    pub images: String,
+    /// Where the logs end.
+    pub logs: Positions,
+    /// The federation's round, client weights and detector.
+    pub federation: Memory,
+    /// The untrained generator's values.
+    pub first: Measured,
+    /// The latest evaluation's values.
+    pub last: Measured,
+    /// Client-rounds that diverged.
+    pub diverged: u64,
+    /// Wall time of the rounds.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub seconds: f64,
+    /// What verification has found.
+    pub verified: Option<Checked>,
+    /// Where and on what the run went on before.
+    pub resumed: Vec<Resumed>,
+}
+
+/// A run that went on in another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    /// Rounds that were done.
+    pub round: u32,
+    /// What trained from then on.
+    pub device: Descriptor,
+    /// The program's version from then on.
+    pub version: String,
+}
+
+/// Values of an evaluation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Names and values without their spreads, in the order of the experiment's metrics.
+    pub names: Vec<String>,
+    /// All numbers by name.
+    #[serde(deserialize_with = "null_values_are_nan")]
+    pub entries: BTreeMap<String, f64>,
+}
+
+/// A tensor of a checkpoint, [rows][words].
+pub type Shape = (String, [usize; 2]);
+
+/// Writes the checkpoint of `state` after its round and removes all but the `keep` (at least 1) latest ones. `row` yields row
+/// r of tensor t as f32 words.
+///
+/// # Errors
+/// Those of `row`; [`Error::Output`] naming the file.
+pub fn save(
+    run: &RunDir,
+    state: &RunState,
+    shapes: &[Shape],
+    keep: usize,
+    mut row: impl FnMut(usize, usize) -> Result<Vec<u32>>,
+) -> Result<PathBuf> {
+    let folder = run.file(FOLDER);
+    fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
+    let path = folder.join(format!("round-{:06}.safetensors", state.federation.round));
+    let json = serde_json::to_string(state).map_err(|e| Error::internal(format!("checkpoint: {e}")))?;
+    let metadata = [("format", FORMAT), ("state", &json), ("sha256", BLANK)];
+    let metadata = metadata.map(|(k, v)| (k.to_string(), v.to_string())).into();
+    let sizes = shapes.iter().map(|(name, shape)| (name.as_str(), &shape[..]));
+    let header = header(sizes, &metadata)?;
+    let at = place(&header).ok_or_else(|| Error::internal("a checkpoint without a place for its digest"))?;
+    replace_with(&path, |file| {
+        let bad = |e| Error::output(&path, e);
+        let mut digest = Sha256::new();
+        let mut out = BufWriter::with_capacity(BLOCK, &mut *file);
+        digest.update(&header);
+        out.write_all(&header).map_err(bad)?;
+        for (t, (name, [rows, words])) in shapes.iter().enumerate() {
+            for r in 0..*rows {
+                let values = row(t, r)?;
+                if values.len() != *words {
+                    return Err(Error::internal(format!("{name}: row {r} has {} words", values.len())));
+                }
+                let bytes: Vec<u8> = values.iter().flat_map(|w| w.to_le_bytes()).collect();
+                digest.update(&bytes);
+                out.write_all(&bytes).map_err(bad)?;
+            }
+        }
+        out.flush().map_err(bad)?;
+        drop(out);
+        file.seek(SeekFrom::Start(at)).map_err(bad)?;
+        file.write_all(hex(digest).as_bytes()).map_err(bad)?;
+        file.sync_all().map_err(bad)
+    })?;
+    // The name, too, must be on the disk; what cannot sync folders (Windows) does without.
+    let _ = File::open(&folder).and_then(|f| f.sync_all());
+    for (_, old) in list(run)?.into_iter().skip(keep.max(1)) {
+        fs::remove_file(&old).map_err(|e| Error::output(&old, format!("cannot remove: {e}")))?;
+    }
+    Ok(path)
+}
+
+/// The run's checkpoints with their rounds, the latest first.
+///
+/// # Errors
+/// [`Error::Input`] when the folder is there and cannot be read.
+pub fn list(run: &RunDir) -> Result<Vec<(u32, PathBuf)>> {
+    let folder = run.file(FOLDER);
+    let bad = |e: std::io::Error| Error::file(&folder, format!("cannot read this directory: {e}"));
+    let mut found = Vec::new();
+    match fs::read_dir(&folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        entries => {
+            for entry in entries.map_err(bad)? {
+                let path = entry.map_err(bad)?.path();
+                let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                let digits = name.strip_prefix("round-").and_then(|n| n.strip_suffix(".safetensors"));
+                found.extend(digits.and_then(|d| d.parse().ok()).map(|round| (round, path)));
+            }
+        }
+    }
+    found.sort();
+    found.reverse();
+    Ok(found)
+}
+
+/// Removes all checkpoints, and what an interrupted process left of one.
+///
+/// # Errors
+/// [`Error::Output`] when the folder cannot be removed.
+pub fn clear(run: &RunDir) -> Result<()> {
+    let folder = run.file(FOLDER);
+    match fs::remove_dir_all(&folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::output(&folder, format!("cannot remove: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A whole checkpoint: its state, and its tensors to be read row by row.
+#[derive(Debug)]
+pub struct Checkpoint<R> {
+    path: PathBuf,
+    source: R,
+    state: RunState,
+    /// Shape and place in the file.
+    tensors: BTreeMap<String, ([usize; 2], u64)>,
+}
+
+impl Checkpoint<File> {
+    /// Opens a checkpoint and holds it against its digest.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::of`]; [`Error::Input`] when the file cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+        Checkpoint::of(file, path)
+    }
+}
+
+impl<R: Read + Seek> Checkpoint<R> {
+    /// A checkpoint from its bytes; `path` is named in errors. Memory stays below that of the header and a block.
+    ///
+    /// # Errors
+    /// [`Error::Input`]: cut short, altered, of another format, or not what its header says.
+    pub fn of(mut source: R, path: &Path) -> Result<Self> {
+        let bad = |what: &str| Error::file(path, what);
+        let io = |e: std::io::Error| Error::file(path, format!("cannot read: {e}"));
+        let length = source.seek(SeekFrom::End(0)).map_err(io)?;
+        source.seek(SeekFrom::Start(0)).map_err(io)?;
+        let mut first = [0; 8];
+        source.read_exact(&mut first).map_err(|_| bad("damaged: it is cut short"))?;
+        let size = u64::from_le_bytes(first);
+        if size > LARGEST_HEADER || size > length - 8 {
+            return Err(bad(
+                "damaged, or no checkpoint: its header would be longer than the file or than any checkpoint's",
+            ));
+        }
+        let mut header = first.to_vec();
+        header.resize(8 + size as usize, 0);
+        source.read_exact(&mut header[8..]).map_err(io)?;
+        let at = place(&header).ok_or_else(|| bad("no checkpoint: its header holds no digest"))? as usize;
+        let end = at + BLANK.len();
+        let digits = header.get(at..end).ok_or_else(|| bad("damaged: its header is cut short"))?.to_vec();
+        header[at..end].copy_from_slice(BLANK.as_bytes());
+        let mut digest = Sha256::new();
+        digest.update(&header);
+        let mut block = vec![0; BLOCK];
+        loop {
+            match source.read(&mut block).map_err(io)? {
+                0 => break,
+                n => digest.update(&block[..n]),
+            }
+        }
+        if hex(digest).as_bytes() != digits {
+            return Err(bad("damaged: it is not what was written (its SHA-256 differs)"));
+        }
+        let (state, tensors) = parse(&header[8..], length - 8 - size, path)?;
+        let start = 8 + size;
+        let tensors = tensors.into_iter().map(|(name, (shape, at))| (name, (shape, start + at))).collect();
+        Ok(Checkpoint { path: path.into(), source, state, tensors })
+    }
+
+    /// The state.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// Refuses tensors other than these.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the file and the first tensor that differs.
+    pub fn expect(&self, shapes: &[Shape]) -> Result<()> {
+        for (name, shape) in shapes {
+            match self.tensors.get(name) {
+                None => return Err(Error::file(&self.path, format!("lacks the tensor '{name}'"))),
+                Some((found, _)) if found != shape => {
+                    let what = format!("tensor '{name}' has shape {found:?}, this run's has {shape:?}");
+                    return Err(Error::file(&self.path, what));
+                }
+                Some(_) => {}
+            }
+        }
+        match self.tensors.len() == shapes.len() {
+            true => Ok(()),
+            false => {
+                Err(Error::file(&self.path, format!("{} tensors, this run has {}", self.tensors.len(), shapes.len())))
+            }
+        }
+    }
+
+    /// Row `row` of a tensor as words.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is none, or the file cannot be read.
+    pub fn row(&mut self, name: &str, row: usize) -> Result<Vec<u32>> {
+        let io = |path: &Path, e: std::io::Error| Error::file(path, format!("cannot read: {e}"));
+        let found = self.tensors.get(name).filter(|(shape, _)| row < shape[0]);
+        let &([_, words], start) = found.ok_or_else(|| Error::file(&self.path, format!("no row {row} of '{name}'")))?;
+        self.source.seek(SeekFrom::Start(start + (row * words * 4) as u64)).map_err(|e| io(&self.path, e))?;
+        let mut bytes = vec![0; words * 4];
+        self.source.read_exact(&mut bytes).map_err(|e| io(&self.path, e))?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|w| u32::from_le_bytes(*w)).collect())
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: [usize; 2],
+    data_offsets: [u64; 2],
+}
+
+/// Shape and offset in the data of every tensor.
+type Tensors = BTreeMap<String, ([usize; 2], u64)>;
+
+/// The header's JSON, held against the number of bytes that follow it.
+fn parse(json: &[u8], data: u64, path: &Path) -> Result<(RunState, Tensors)> {
+    let bad = |what: String| Error::file(path, what);
+    let mut header: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(json).map_err(|e| bad(format!("no checkpoint: its header is no JSON ({e})")))?;
+    let metadata: BTreeMap<String, String> = header
+        .remove("__metadata__")
+        .and_then(|m| serde_json::from_value(m).ok())
+        .ok_or_else(|| bad("no checkpoint: it has no metadata".into()))?;
+    match metadata.get("format").map(String::as_str) {
+        Some(FORMAT) => {}
+        found => {
+            let found = found.unwrap_or("none");
+            return Err(bad(format!("format `{found}`; this version of fedgan reads `{FORMAT}`")));
+        }
+    }
+    let state = metadata.get("state").map_or("", String::as_str);
+    let state = serde_json::from_str(state).map_err(|e| bad(format!("its state cannot be read: {e}")))?;
+    let mut tensors = Tensors::new();
+    for (name, entry) in header {
+        let entry: Entry = serde_json::from_value(entry).map_err(|e| bad(format!("tensor '{name}': {e}")))?;
+        let [start, end] = entry.data_offsets;
+        let [rows, words] = entry.shape.map(|n| n as u64);
+        let bytes = rows.checked_mul(words).and_then(|n| n.checked_mul(4));
+        if entry.dtype != "F32" || end > data || bytes.is_none() || end.checked_sub(start) != bytes {
+            return Err(bad(format!("tensor '{name}' is not where its header says")));
+        }
+        tensors.insert(name, (entry.shape, start));
+    }
+    Ok((state, tensors))
+}
+
+/// Where the digits of the digest are.
+fn place(header: &[u8]) -> Option<u64> {
+    let at = header.windows(DIGEST_KEY.len()).position(|w| w == DIGEST_KEY)?;
+    Some((at + DIGEST_KEY.len()) as u64)
+}
+
+/// A digest's digits.
+pub fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fed::Detector;
+    use crate::fed::detector::Detection;
+    use std::io::Cursor;
+
+    fn state(round: u32) -> RunState {
+        let descriptor = Descriptor {
+            engine: "cpu".into(),
+            adapter: "\"sha256\":\"".into(),
+            backend: "-".into(),
+            device_type: "Cpu".into(),
+            driver: "-".into(),
+            variant: "-".into(),
+        };
+        let detection = Detection::new(&Detector::default(), vec![0.5; 2], 1).memory();
+        RunState {
+            version: "0".into(),
+            plan: "seed = 1".into(),
+            device: descriptor.clone(),
+            tuning: None,
+            images: "0".into(),
+            logs: Positions { jsonl: 1, csv: 2, timing: 3, evaluation: None },
+            federation: Memory { round, weights: vec![0.1, f64::NAN], detection },
+            first: Measured::default(),
+            last: Measured { names: vec!["a".into()], entries: BTreeMap::from([("a".into(), f64::NAN)]) },
+            diverged: 0,
+            seconds: 1.5,
+            verified: Some(Checked::default()),
+            resumed: vec![Resumed { round: 1, device: descriptor, version: "0".into() }],
+        }
+    }
+
+    /// What every bit pattern may be: a quiet and a signalling NaN, infinity, a denormal.
+    const WORDS: [u32; 6] = [0x7fc0_0001, 0x7f80_0001, 0xff80_0000, 1, 0x8000_0000, 0x3f80_0000];
+
+    fn shapes() -> Vec<Shape> {
+        vec![("a".into(), [2, 2]), ("b".into(), [1, 2])]
+    }
+
+    fn written(run: &RunDir, round: u32, keep: usize) -> PathBuf {
+        save(run, &state(round), &shapes(), keep, |t, r| Ok(WORDS[4 * t + 2 * r..][..2].to_vec())).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_written() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(None, temp.path(), "r").unwrap();
+        let path = written(&run, 12, 1);
+        let mut back = Checkpoint::open(&path).unwrap();
+        back.expect(&shapes()).unwrap();
+        let read: Vec<u32> =
+            [("a", 0), ("a", 1), ("b", 0)].iter().flat_map(|(t, r)| back.row(t, *r).unwrap()).collect();
+        assert_eq!(read, WORDS);
+        assert!(back.row("a", 2).is_err() && back.row("c", 0).is_err());
+        let json = |s: &RunState| serde_json::to_string(s).unwrap();
+        assert_eq!(json(back.state()), json(&state(12)));
+        assert_eq!(back.state().federation.weights[0], 0.1);
+        // Any safetensors reader takes it.
+        let file = super::super::checkpoint::load(&path).unwrap();
+        assert_eq!((file.tensors["a"].shape.as_slice(), file.metadata["format"].as_str()), (&[2usize, 2][..], FORMAT));
+        let wrong: Vec<Vec<Shape>> = vec![
+            vec![("a".into(), [2, 2])],
+            vec![("a".into(), [2, 3]), ("b".into(), [1, 2])],
+            vec![("a".into(), [2, 2]), ("c".into(), [1, 2])],
+        ];
+        for shapes in wrong {
+            assert!(back.expect(&shapes).unwrap_err().to_string().contains("round-000012"));
+        }
+    }
+
+    #[test]
+    fn the_latest_are_kept() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(None, temp.path(), "r").unwrap();
+        assert!(list(&run).unwrap().is_empty());
+        for round in [0, 5, 10, 1_000_000] {
+            written(&run, round, 2);
+        }
+        fs::write(run.file("checkpoints/notes.txt"), "mine").unwrap();
+        let rounds: Vec<u32> = list(&run).unwrap().iter().map(|c| c.0).collect();
+        assert_eq!(rounds, [1_000_000, 10]);
+        assert_eq!(fs::read_dir(run.file(FOLDER)).unwrap().count(), 3, "no temporary file stays behind");
+        clear(&run).unwrap();
+        clear(&run).unwrap();
+        assert!(!run.file(FOLDER).exists());
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_truncation_is_noticed() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(None, temp.path(), "r").unwrap();
+        let bytes = fs::read(written(&run, 1, 1)).unwrap();
+        let open = |bytes: &[u8]| Checkpoint::of(Cursor::new(bytes.to_vec()), Path::new("x.safetensors"));
+        open(&bytes).unwrap();
+        for i in 0..bytes.len() {
+            for flip in [1, 0x80] {
+                let mut bytes = bytes.clone();
+                bytes[i] ^= flip;
+                let error = open(&bytes).unwrap_err();
+                assert!(
+                    error.exit_code() == 2 && error.to_string().starts_with("x.safetensors: "),
+                    "byte {i}: {error}"
+                );
+            }
+        }
+        for length in 0..bytes.len() {
+            assert!(open(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        assert!(open(&[&bytes[..], &[0]].concat()).is_err(), "longer");
+    }
+
+    /// A whole file with another header.
+    fn sealed(header: &str, data: &[u8]) -> Result<Checkpoint<Cursor<Vec<u8>>>> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        let at = place(&bytes).unwrap() as usize;
+        let digits = hex(Sha256::new_with_prefix(&bytes));
+        bytes[at..at + 64].copy_from_slice(digits.as_bytes());
+        Checkpoint::of(Cursor::new(bytes), Path::new("x"))
+    }
+
+    #[test]
+    fn a_whole_file_that_lies_is_refused() {
+        let text = serde_json::to_string(&serde_json::to_string(&state(1)).unwrap()).unwrap();
+        let header = |format: &str, tensors: &str| {
+            let meta = format!("\"format\":\"{format}\",\"sha256\":\"{BLANK}\",\"state\":{text}");
+            format!("{{\"__metadata__\":{{{meta}}}{tensors}}}")
+        };
+        sealed(&header(FORMAT, ""), &[]).unwrap();
+        let text = sealed(&header("fedgan-run-state 2", ""), &[]).unwrap_err().to_string();
+        assert!(text.contains("`fedgan-run-state 2`") && text.contains(FORMAT), "{text}");
+        for (shape, offsets, dtype) in [
+            ("[1,3]", "[0,8]", "F32"),
+            ("[1,2]", "[4,12]", "F32"),
+            ("[1,2]", "[8,0]", "F32"),
+            ("[1,2]", "[0,8]", "F16"),
+            ("[2]", "[0,8]", "F32"),
+            ("[9223372036854775807,4]", "[0,8]", "F32"),
+            ("[1,2]", "[18446744073709551608,0]", "F32"),
+        ] {
+            let tensor = format!(",\"t\":{{\"dtype\":\"{dtype}\",\"shape\":{shape},\"data_offsets\":{offsets}}}");
+            let error = sealed(&header(FORMAT, &tensor), &[0; 8]).unwrap_err().to_string();
+            assert!(error.contains("tensor 't'"), "{error}");
+        }
+        let good = ",\"t\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]}";
+        sealed(&header(FORMAT, good), &[0; 8]).unwrap();
+    }
+}

@@ -1,0 +1,188 @@
+//! Runs as their user sees them that are killed, interrupted or opened twice.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Kills of the test below.
+const KILLS: u32 = 50;
+
+fn fedgan(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
+    command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// A run of `rounds` rounds that takes a moment each.
+fn run(out: &Path, rounds: u32) -> Command {
+    let mut command = fedgan(&["run", "--device", "cpu", "--quiet", "--out"]);
+    command.arg(out);
+    let rounds = format!("rounds={rounds}");
+    for set in [
+        "model.image_size=16",
+        "model.width=2",
+        "model.latent=4",
+        "train.batch=4",
+        "train.local_steps=1",
+        "federation.clients=3",
+        "attack.malicious=1",
+        "detection.kind=isolation-forest",
+        "data={ kind = \"dermoscopy\", n = 40 }",
+        "evaluation.samples=4",
+        "evaluation.grid=2",
+        "evaluation.every=9",
+        "evaluation.metrics=[\"sliced-wasserstein\"]",
+        "checkpoint.every=1",
+        rounds.as_str(),
+    ] {
+        command.args(["--set", set]);
+    }
+    command
+}
+
+fn resume(dir: &Path) -> Command {
+    let mut command = fedgan(&["run", "--quiet", "--resume"]);
+    command.arg(dir);
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Lines of `metrics.jsonl` that are whole.
+fn rounds_written(dir: &Path) -> u32 {
+    let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap_or_default();
+    text.matches('\n').count() as u32
+}
+
+/// The round of the latest checkpoint; 0 before the first.
+fn latest(dir: &Path) -> u32 {
+    let entries = std::fs::read_dir(dir.join("checkpoints")).into_iter().flatten().flatten();
+    let name = |e: std::fs::DirEntry| e.file_name().to_string_lossy().into_owned();
+    let rounds = entries.filter_map(|e| name(e).strip_prefix("round-")?.strip_suffix(".safetensors")?.parse().ok());
+    rounds.max().unwrap_or(0)
+}
+
+/// What a run leaves that must not depend on how often it was stopped.
+fn left(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let names =
+        ["metrics.jsonl", "metrics.csv", "evaluation.csv", "generator.safetensors", "samples.png", "losses.png"];
+    let mut paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+    for folder in ["grids", "discriminators"] {
+        let entries = std::fs::read_dir(dir.join(folder)).unwrap();
+        paths.extend(entries.map(|e| Path::new(folder).join(e.unwrap().file_name())));
+    }
+    paths.sort();
+    paths.into_iter().map(|p| (p.clone(), std::fs::read(dir.join(&p)).unwrap())).collect()
+}
+
+/// Kills the process after `delay` unless it ends before; whether it was killed.
+fn killed(mut child: Child, delay: Duration) -> bool {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            let output = child.wait_with_output().unwrap();
+            assert!(status.success(), "{}", text(&output));
+            return false;
+        }
+        if started.elapsed() >= delay {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_run_outlives_fifty_kills() {
+    let temp = tempfile::tempdir().unwrap();
+    let whole = temp.path().join("whole");
+    let started = Instant::now();
+    let output = run(&whole, 40).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let longest = started.elapsed();
+    let expected = left(&whole);
+    let (mut kills, mut finished, mut random) = (0, 0u32, 1u64);
+    while kills < KILLS {
+        let dir = temp.path().join(format!("run-{finished}"));
+        let mut child = run(&dir, 40).spawn().unwrap();
+        let mut reached = 0;
+        loop {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let delay = longest.mul_f64((random >> 40) as f64 / (1u64 << 24) as f64);
+            if !killed(child, delay) {
+                break;
+            }
+            kills += 1;
+            // Rounds count from the moment their checkpoint is there, and none that did is ever lost.
+            assert!(latest(&dir) >= reached, "round {reached} was lost");
+            assert!(rounds_written(&dir) <= latest(&dir) + 1);
+            reached = latest(&dir);
+            if !dir.join("plan.toml").exists() {
+                let _ = std::fs::remove_dir_all(&dir);
+                child = run(&dir, 40).spawn().unwrap();
+            } else {
+                child = resume(&dir).spawn().unwrap();
+            }
+        }
+        for ((name, a), (other, b)) in expected.iter().zip(left(&dir)) {
+            assert!(*name == other && *a == b, "{} differs after {kills} kills", name.display());
+        }
+        finished += 1;
+    }
+}
+
+#[test]
+fn a_directory_belongs_to_one_process() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("run");
+    let mut child = run(&dir, 1_000_000).spawn().unwrap();
+    wait_for(&dir, 2);
+    let output = resume(&dir).output().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("another process is running"), "{}", text(&output));
+    // A new run must not be led into it either.
+    let output = run(&dir, 1_000_000).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("exists already"), "{}", text(&output));
+}
+
+/// Waits until the run has written so many rounds.
+fn wait_for(dir: &Path, rounds: u32) {
+    let started = Instant::now();
+    while rounds_written(dir) < rounds {
+        assert!(started.elapsed() < Duration::from_secs(300), "the run does not come on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_kept_and_a_second_interrupt_ends_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("run");
+    let signal = |name: &str, child: &Child| {
+        let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    };
+    for (name, interrupts) in [("-INT", 1), ("-TERM", 1), ("-INT", 2)] {
+        let before = rounds_written(&dir);
+        let child = if before == 0 { run(&dir, 1_000_000).spawn() } else { resume(&dir).spawn() }.unwrap();
+        wait_for(&dir, before.max(latest(&dir)) + 2);
+        for _ in 0..interrupts {
+            signal(name, &child);
+        }
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(said.contains("stops after this round"), "{said}");
+        if interrupts == 1 {
+            assert_eq!(latest(&dir), rounds_written(&dir), "the round was finished and saved");
+            assert!(said.contains(&format!("fedgan run --resume {}", dir.display())), "{said}");
+        }
+    }
+}
