@@ -7,6 +7,7 @@ pub(super) mod tuned;
 use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
 use crate::config::{self, Overrides, Plan, Resolved};
 use crate::exec::Engine;
+use crate::fed::OnNonfinite;
 use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary};
 use crate::{Error, Result};
@@ -146,13 +147,14 @@ impl Prepared {
         dir.write_text("plan.toml", &experiment.plan().to_toml(&resolved)?)?;
         experiment.begin(dir)?;
         let rounds = experiment.plan().rounds;
+        let drops = experiment.plan().federation.nonfinite == OnNonfinite::Drop;
+        let left_out = if drops { "; left out of this round" } else { "" };
         let mut progress = Progress::new(rounds as usize, mode);
         let started = Instant::now();
         for round in 0..rounds {
             let done = experiment.round()?;
-            for client in &done.diverged {
-                let what = "diverged: a loss or its update is not finite";
-                progress.remark(&format!("round {}: client {client} {what}", round + 1));
+            for (client, fault) in &done.diverged {
+                progress.remark(&format!("round {}: client {client}: {fault} is not finite{left_out}", round + 1));
             }
             progress.round(&RoundProgress {
                 done: round as usize + 1,

@@ -7,6 +7,7 @@ mod gradients;
 mod layers;
 mod metrics;
 mod mutants;
+mod nonfinite;
 mod penalty;
 mod portable;
 mod random;
