@@ -85,7 +85,7 @@ impl Federation {
         };
         let (round, lr) = (self.round + 1, self.settings.lr);
         Error::NotFinite(format!(
-            "round {round}: {first}{others}; a smaller train.lr (now {lr}) is what helps most often; {more}"
+            "round {round}: {first}{others}; a smaller train.lr (now {lr:?}) is what helps most often; {more}"
         ))
     }
 

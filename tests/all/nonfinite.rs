@@ -13,7 +13,7 @@ use fedgan::{Error, Result};
 struct Poison {
     inner: Box<dyn Engine>,
     into: Into,
-    /// Recordings with that launch, by first use: id, first client, executions so far.
+    /// Recordings with that launch, by first use: id, the clients behind the last of it, executions so far.
     seen: Vec<(u64, usize, usize)>,
 }
 
@@ -66,12 +66,12 @@ impl Engine for Poison {
         };
         let (operand, clients) = (launch.args[self.into.slot], launch.params[0] as usize);
         let at = self.seen.iter().position(|s| s.0 == recording.id()).unwrap_or_else(|| {
-            self.seen.push((recording.id(), self.seen.last().map_or(0, |s| s.1 + clients), 0));
+            self.seen.push((recording.id(), self.seen.last().map_or(0, |s| s.1) + clients, 0));
             self.seen.len() - 1
         });
-        let (_, first, round) = self.seen[at];
+        let (_, end, round) = self.seen[at];
         self.seen[at].2 += 1;
-        let client = self.into.client.checked_sub(first).filter(|c| *c < clients && round == self.into.round);
+        let client = self.into.client.checked_sub(end - clients).filter(|c| *c < clients && round == self.into.round);
         if let Some(client) = client.filter(|_| self.into.before) {
             self.write_value(operand, client, clients);
         }
@@ -353,7 +353,7 @@ fn a_sentinel_watches_recordings_of_any_size() {
     let mut engine = Sentinel::new(Box::new(CpuEngine::new()));
     engine.arm().set(true);
     let tensor = engine.alloc("y", 64 * 300).unwrap();
-    let mut record = |engine: &mut Sentinel, clients, value| {
+    let record = |engine: &mut Sentinel, clients, value| {
         let (mut recording, fill) = (Recording::new(), fill(clients, value));
         recording.launch_words(fill.kernel, fill.params, &[tensor], "a fill").unwrap();
         let outcome = engine.run(&recording, 2);
