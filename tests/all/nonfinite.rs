@@ -289,6 +289,23 @@ fn one_honest_round_between_faults_keeps_a_run_alive() {
     assert_eq!(faults([false, true, true, true, false]), 3);
 }
 
+/// Adam corrects moments that have just begun to gather: without that, the first step would be more than twice as long here.
+#[test]
+fn a_client_that_starts_afresh_counts_its_steps_anew() {
+    for build in [bce as Build, wgan] {
+        let into = Into { client: 0, round: 20, ..G_WEIGHTS };
+        let s = Settings { local: Local::Steps(1), ..with(OnNonfinite::Drop, None) };
+        let (reports, _) = run(build(poisoned(cpu(), into), s, 1), 22);
+        let norm = |round: usize| reports[round].clients[0].update_norm;
+        assert!(
+            reports[20].diverged().len() == 1 && (norm(21) / norm(0) - 1.0).abs() < 0.1,
+            "{} {}",
+            norm(21),
+            norm(0)
+        );
+    }
+}
+
 /// A federation on a sentinel, and what arms it.
 fn watched(engine: Box<dyn Engine>, settings: Settings) -> (Federation, fedgan::check::watch::Arm) {
     let sentinel = Sentinel::new(engine);
