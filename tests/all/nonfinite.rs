@@ -95,7 +95,9 @@ impl Engine for Poison {
     }
 }
 
-fn engines() -> [(&'static str, fn() -> Box<dyn Engine>); 2] {
+type Open = fn() -> Box<dyn Engine>;
+
+fn engines() -> [(&'static str, Open); 2] {
     [("cpu", cpu), ("gpu", || gpu(Class::Direct))]
 }
 
