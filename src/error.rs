@@ -12,6 +12,9 @@ pub enum Error {
     /// A comparison failed (validation). Exit code 1.
     #[error("{0}")]
     Verdict(String),
+    /// Training came upon NaN or infinity, and the experiment says to stop there: names round, client and tensor. Exit code 1.
+    #[error("{0}")]
+    NotFinite(String),
     /// The device refused, ran out of memory or was lost. Exit code 1.
     #[error("device: {0}")]
     Device(String),
@@ -55,6 +58,7 @@ impl Error {
         match self {
             Error::Input(what) => Error::Input(with(what)),
             Error::Verdict(what) => Error::Verdict(with(what)),
+            Error::NotFinite(what) => Error::NotFinite(with(what)),
             Error::Device(what) => Error::Device(with(what)),
             Error::Output(what) => Error::Output(with(what)),
             Error::Internal(what) => Error::Internal(with(what)),
@@ -65,7 +69,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Input(_) => 2,
-            Error::Verdict(_) | Error::Device(_) | Error::Output(_) | Error::Internal(_) => 1,
+            Error::Verdict(_) | Error::NotFinite(_) | Error::Device(_) | Error::Output(_) | Error::Internal(_) => 1,
         }
     }
 }

@@ -1,7 +1,7 @@
 // median_deviation: y[c, i] += rate * (x[c, i] - median over all clients of x[., i] - y[c, i])
 //
-// x      [clients][n], client stride x_stride; NaN counts as 0, so that one client's fault spoils nobody's median, and leaves
-//        that client's y as it is
+// x      [clients][n], client stride x_stride; a NaN is no part of the median, so that one client's fault moves nobody else,
+//        and leaves that client's y as it is
 // y      [clients][n], client stride y_stride
 // grid   x: n workgroups (capped, the loop strides)
 // owner  one workgroup takes one element of every client, its lanes share the clients: the two middle values by their ranks
@@ -29,14 +29,6 @@ fn missing(v: f32) -> bool {
     return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
-fn value(c: u32, i: u32) -> f32 {
-    let v = x[c * p.x_stride + i];
-    if (missing(v)) {
-        return 0.0;
-    }
-    return v;
-}
-
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -45,18 +37,26 @@ fn main(
 ) {
     for (var i = group.x; i < p.n; i += groups.x) {
         for (var c = lane; c < p.clients; c += 64u) {
-            let own = value(c, i);
+            let own = x[c * p.x_stride + i];
+            if (missing(own)) {
+                continue;
+            }
             var rank = 0u;
+            var present = 0u;
             for (var d = 0u; d < p.clients; d++) {
-                let other = value(d, i);
+                let other = x[d * p.x_stride + i];
+                if (missing(other)) {
+                    continue;
+                }
+                present++;
                 if (other < own || (other == own && d < c)) {
                     rank++;
                 }
             }
-            if (rank == (p.clients - 1u) / 2u) {
+            if (rank == (present - 1u) / 2u) {
                 low = own;
             }
-            if (rank == p.clients / 2u) {
+            if (rank == present / 2u) {
                 high = own;
             }
         }

@@ -73,8 +73,9 @@ impl<'a> Output<'a> {
             }
             (Fault::Nan | Fault::Scale, Elem::U32) => {}
         }
-        // A NaN for a NaN is no change.
-        let same = |a: u32, b: u32| a == b || f32::from_bits(a).is_nan() && f32::from_bits(b).is_nan();
+        // A NaN for a NaN is no change, but integers only look like one.
+        let nan = |word: u32| self.elem == Elem::F32 && f32::from_bits(word).is_nan();
+        let same = |a: u32, b: u32| a == b || nan(a) && nan(b);
         words.iter().zip(&right).any(|(a, b)| !same(*a, *b))
     }
 }

@@ -10,6 +10,7 @@ use super::interrupt;
 use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
 use crate::config::{self, Overrides, Plan, Resolved};
 use crate::exec::Engine;
+use crate::fed::OnNonfinite;
 use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary, run_dir};
 use crate::{Error, Result};
@@ -38,7 +39,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit. The experiment is the
-    /// run's own; of its keys only device, data.path, federation.clients_per_launch and those of checkpoint may be set anew.
+    /// run's own; of its keys only device, data.path, federation.clients_per_launch, federation.nonfinite and those of checkpoint may
+    /// be set anew.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out", "seed"])]
     pub resume: Option<PathBuf>,
     /// When the device fails or is lost, opens it anew up to N times and goes on from the latest checkpoint.
@@ -229,6 +231,8 @@ impl Prepared {
             experiment.save_checkpoint(&resolved)?;
         }
         let (rounds, every) = (experiment.plan().rounds, experiment.plan().checkpoint.every);
+        let drops = experiment.plan().federation.nonfinite == OnNonfinite::Drop;
+        let left_out = if drops { "; left out of this round" } else { "" };
         let mut progress = Progress::resumed(experiment.done() as usize, rounds as usize, mode);
         let mut kept = experiment.done();
         while experiment.done() < rounds {
@@ -241,9 +245,8 @@ impl Prepared {
             }
             let round = experiment.round()?;
             let done = experiment.done();
-            for client in &round.diverged {
-                let what = "diverged: a loss or its update is not finite";
-                progress.remark(&format!("round {done}: client {client} {what}"));
+            for (client, fault) in &round.diverged {
+                progress.remark(&format!("round {done}: client {client}: {fault} is not finite{left_out}"));
             }
             progress.round(&RoundProgress {
                 done: done as usize,

@@ -46,7 +46,8 @@ pub struct SweepArgs {
 /// # Errors
 /// Bad input (every mistake of the file, every invalid cell, every finished cell that is not what the sweep asks for)
 /// before anything is written; device and file errors of a cell later, naming it. A cell whose data turns out not to do (too
-/// few images for its batch, say) is left out, and all such cells are named at the end.
+/// few images for its batch, say), or whose training comes upon NaN or infinity where its plan says to stop, is left out, and
+/// all such cells are named at the end.
 pub fn run(args: SweepArgs) -> Result<u8> {
     let tuning = tuned::wanted(false)?;
     let mut sweep = Sweep::read(&args.sweep)?;
@@ -75,7 +76,12 @@ pub fn run(args: SweepArgs) -> Result<u8> {
         let results = path.join(store::RESULTS);
         super::print(format!("{}results   {}\n", results::table(&rows), results.display()))?;
     }
-    if failed.is_empty() { Ok(0) } else { Err(Error::input(failed.join("\n"))) }
+    let text = || failed.iter().map(Error::to_string).collect::<Vec<_>>().join("\n");
+    match failed.iter().all(|error| matches!(error, Error::NotFinite(_))) {
+        _ if failed.is_empty() => Ok(0),
+        true => Err(Error::NotFinite(text())),
+        false => Err(Error::input(text())),
+    }
 }
 
 /// Indices of the cells whose directory contains `only`.
@@ -135,13 +141,13 @@ impl Grid<'_> {
     }
 
     /// Runs the selected cells that are not finished; all finished ones of the grid, in its order, and what was wrong with
-    /// the input of others. `None` where `stop` asked for an end.
+    /// others: their input, or training that came upon NaN or infinity. `None` where `stop` asked for an end.
     fn run(
         &self,
         selected: &[usize],
         states: Vec<State>,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Option<(Vec<Row>, Vec<String>)>> {
+    ) -> Result<Option<(Vec<Row>, Vec<Error>)>> {
         let todo = selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))).count();
         let strangers = self.store.strangers(self.cells)?;
         if !strangers.is_empty() {
@@ -162,9 +168,9 @@ impl Grid<'_> {
             let summary = match trained_cell.map_err(|error| within(cell, error)) {
                 Ok(Some(summary)) => summary,
                 Ok(None) => return Ok(None),
-                Err(Error::Input(what)) => {
-                    self.say(&format!("{head}  left out: {what}"));
-                    failed.push(what);
+                Err(error @ (Error::Input(_) | Error::NotFinite(_))) => {
+                    self.say(&format!("{head}  left out: {error}"));
+                    failed.push(error);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -260,6 +266,7 @@ fn within(cell: &Cell, error: Error) -> Error {
     match error {
         Error::Input(what) => Error::Input(name(what)),
         Error::Verdict(what) => Error::Verdict(name(what)),
+        Error::NotFinite(what) => Error::NotFinite(name(what)),
         Error::Device(what) => Error::Device(name(what)),
         Error::Output(what) => Error::Output(name(what)),
         Error::Internal(what) => Error::Internal(name(what)),

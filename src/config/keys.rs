@@ -87,6 +87,12 @@ pub static KEYS: &[Key] = &[
         Kind::Integer,
         "clients trained at once, at least 1; absent: as memory allows",
     ),
+    key(
+        "federation.nonfinite",
+        Kind::Choice(&["stop", "drop", "record"]),
+        "NaN or infinity in a client's training: the run stops, the client is left out of the round and starts afresh, or it \
+         is only noted",
+    ),
     key("data.kind", Kind::Choice(&["builtin", "folder", "npz", "dermoscopy"]), "where images come from"),
     key("data.path", Kind::Text, "folder, npz: the folder or file; relative to the working directory"),
     key("data.skip_bad", Kind::Flag, "folder: leave out images that cannot be read (`--skip-bad`)"),

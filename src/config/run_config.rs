@@ -3,7 +3,7 @@
 use crate::data::DataConfig;
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::fed::detector::{Detector, LossReport};
-use crate::fed::{Aggregate, Local, Partition, Weights};
+use crate::fed::{Aggregate, Local, OnNonfinite, Partition, Weights};
 use crate::metric::Metric;
 use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -160,6 +160,8 @@ pub struct FederationConfig {
     /// Clients trained in one launch; absent: as many as memory allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients_per_launch: Option<u32>,
+    /// What follows when something of a client is not finite.
+    pub nonfinite: OnNonfinite,
 }
 
 /// `[data]`: a source, with the share held out of training beside its keys.
@@ -299,6 +301,7 @@ impl Default for FederationConfig {
             aggregate: Aggregate::Generator,
             weights: Weights::Equal,
             clients_per_launch: None,
+            nonfinite: OnNonfinite::Stop,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Aggregate;
 use super::federation::Settings;
+use super::nonfinite::record_scan;
 use super::probe::Probe;
 use crate::exec::{Engine, Recording, Tensor, align, write_f32};
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
@@ -11,7 +12,6 @@ use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, rng_uniform::RngUniform, seed_words};
 use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::difference_dot::{DifferenceDot, DifferenceDotParams};
-use crate::kernels::util::difference_norm::{DifferenceNorm, DifferenceNormParams};
 use crate::kernels::util::gather_batch::{GatherBatch, GatherBatchParams};
 use crate::model::{Activations, CriticBatch, Gan, GanBuffers, Interpolation, Network, NetworkBank, Objective};
 use crate::{Error, Result};
@@ -30,6 +30,8 @@ pub(super) struct Chunk {
     pub step: Recording,
     /// Malicious clients enlarge their updates; empty where nobody does.
     pub scale: Recording,
+    /// Norm of the updates into `moments`, and what is not finite into the loss statistics.
+    pub scan: Recording,
     /// The server's probe, and its outcome into `moments`; empty without a probe.
     pub probe: Recording,
     pub peaks: Recording,
@@ -98,9 +100,8 @@ impl ChunkBuilder<'_> {
             std::array::from_fn(|_| Recording::new());
         self.record_send(&mut send_g, &gan.g, &self.server_g, &buffers.g)?;
         self.record_send(&mut send_d, &gan.d, &self.server_d, &buffers.d)?;
+        let scan = record_scan(gan, &buffers, self.server_g.weights, moments)?;
         let stride = gan.g.stride as u32;
-        let p = DifferenceNormParams { clients, n: stride, x_stride: stride, y_stride: align(1) as u32 };
-        report.launch(&DifferenceNorm, &p, &[buffers.g.weights, self.server_g.weights, moments], "G update norm")?;
         let (x, y) = ((buffers.g.weights, gan.g.stride), self.proposal);
         self.record_weighted(&mut propose, x, y, clients, first, "mean of G weights".into())?;
         let p = DifferenceDotParams { clients, n: stride, x_stride: stride, y_stride: align(1) as u32, y_at: 1 };
@@ -125,6 +126,7 @@ impl ChunkBuilder<'_> {
             send_d,
             step,
             scale,
+            scan,
             probe,
             peaks,
             propose,

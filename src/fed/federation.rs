@@ -2,9 +2,10 @@
 
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
 use super::detector::{Detection, Detector, LossReport, MIN_CLIENTS};
+use super::drop::Dropped;
 use super::local::{self, Local, POISONED};
 use super::probe::Probe;
-use super::{Aggregate, Patch, Weights};
+use super::{Aggregate, OnNonfinite, Patch, Weights};
 use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, export, record_init};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub report: LossReport,
     /// Which clients lose weight.
     pub detector: Detector,
+    /// What follows when something of a client is not finite.
+    pub nonfinite: OnNonfinite,
 }
 
 /// The training images and who holds which.
@@ -58,6 +61,7 @@ pub struct Federation {
     /// The clients' weights in the last mean; at first those of the settings.
     pub(super) weights: Vec<f64>,
     pub(super) detection: Detection,
+    pub(super) dropped: Dropped,
     /// The server's probe of the clients' generators, where the detector asks for it, and what follows on all chunks' probes.
     pub(super) probe: Option<Probe>,
     pub(super) deviate: Recording,
@@ -133,6 +137,7 @@ impl Federation {
         let counts: Vec<usize> = holdings.iter().map(Vec::len).collect();
         let weights = settings.weights.of(&counts);
         let detection = Detection::new(&settings.detector, weights.clone(), settings.seed);
+        let dropped = Dropped::none(clients as usize);
         let mut federation = Federation {
             engine,
             gan,
@@ -145,6 +150,7 @@ impl Federation {
             mean_weights,
             weights,
             detection,
+            dropped,
             probe,
             deviate,
             chunks,
@@ -215,7 +221,7 @@ impl Federation {
         self.round
     }
 
-    fn chunk_of(&self, client: u32) -> Result<&Chunk> {
+    pub(super) fn chunk_of(&self, client: u32) -> Result<&Chunk> {
         if client >= self.clients() {
             return Err(Error::input(format!(
                 "client {client}: this federation has clients 0 to {}",

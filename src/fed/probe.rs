@@ -5,7 +5,7 @@
 //! trigger's place in every round. The average over rounds keeps the second and wears down the first. Nothing here is told by
 //! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
-use crate::exec::{Engine, Recording, Tensor, align};
+use crate::exec::{Engine, Recording, Tensor, align, write_f32};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
 use crate::kernels::fed::median_deviation::{MedianDeviation, MedianDeviationParams};
@@ -122,6 +122,15 @@ impl Probe {
             rec.launch(&BatchMean, &p, &[images, self.rows(self.means, first, clients)], "probe mean")?;
         }
         Ok(())
+    }
+
+    /// Takes the mean image of a client that is left out of the round for a missing one: its deviations stay as they are,
+    /// and those of the others do not see it.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    pub fn leave_out(&self, engine: &mut dyn Engine, client: u32) -> Result<()> {
+        write_f32(engine, self.rows(self.means, client, 1), &vec![f32::NAN; self.image as usize])
     }
 
     /// Records the deviations of all clients, after the probes of all chunks.

@@ -1,8 +1,10 @@
-//! A round as four visible steps: send, train, report, aggregate.
+//! A round as five visible steps: send, train, examine, report, aggregate.
 
-use super::Aggregate;
+use super::drop::{left_out, without};
 use super::federation::{Federation, order_row};
+use super::nonfinite::fault;
 use super::probe::PEAK_AT;
+use super::{Aggregate, Fault};
 use crate::Result;
 use crate::exec::{Purpose, align, read_f32, write_f32};
 use crate::kernels::optim::adam::adam_table;
@@ -10,7 +12,7 @@ use crate::model::STAT_WORDS;
 
 /// What the server learns of a client in a round: a few scalars. Reports are equal when their bits are: a NaN (no
 /// detection, a zero update) equals itself, as repeatability needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClientReport {
     /// Steps taken.
     pub steps: u32,
@@ -34,16 +36,18 @@ pub struct ClientReport {
     pub flagged: bool,
     /// The detector's score ([`super::detector::Verdict::scores`]); NaN without detection.
     pub score: f64,
+    /// The first thing of the client that is not finite.
+    pub nonfinite: Option<Fault>,
 }
 
 impl ClientReport {
-    fn bits(&self) -> ([u64; 12], u32, bool) {
+    fn bits(&self) -> ([u64; 12], u32, bool, &Option<Fault>) {
         let [a, b, c] = self.mean;
         let [d, e, f] = self.last;
         let seen = [self.penalty, self.update_norm, self.update_cosine, self.probe_deviation];
         let [p, n, u, v] = seen;
         let all = [a, b, c, d, e, f, p, n, u, v, self.weight, self.score];
-        (all.map(f64::to_bits), self.steps, self.flagged)
+        (all.map(f64::to_bits), self.steps, self.flagged, &self.nonfinite)
     }
 }
 
@@ -63,10 +67,10 @@ pub struct RoundReport {
 }
 
 impl RoundReport {
-    /// Clients whose losses or update are not finite.
-    pub fn diverged(&self) -> Vec<usize> {
-        let bad = |c: &ClientReport| !c.mean.iter().chain([&c.update_norm]).all(|v| v.is_finite());
-        self.clients.iter().enumerate().filter(|(_, c)| bad(c)).map(|(i, _)| i).collect()
+    /// Clients of which a loss, the update, a gradient, weight, moment or running statistic is not finite, with what it is.
+    pub fn diverged(&self) -> Vec<(usize, Fault)> {
+        let faults = self.clients.iter().enumerate();
+        faults.filter_map(|(i, c)| Some((i, c.nonfinite.clone()?))).collect()
     }
 }
 
@@ -74,12 +78,15 @@ impl Federation {
     /// Runs one round.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails; [`Error::NotFinite`](crate::Error::NotFinite) as [`super::OnNonfinite`] says, before anything
+    /// is averaged.
     pub fn run_round(&mut self) -> Result<RoundReport> {
         self.send()?;
         self.train()?;
-        let mut clients = self.report()?;
-        self.aggregate(&mut clients)?;
+        let mut clients = self.examine()?;
+        let dropped = self.judge_faults(&clients)?;
+        self.report(&mut clients, &dropped)?;
+        self.aggregate(&mut clients, &dropped)?;
         let report = RoundReport { round: self.round, clients };
         self.round += 1;
         Ok(report)
@@ -101,7 +108,7 @@ impl Federation {
                 let mut row = order_row(self, client, max_steps);
                 row.resize(order_stride, 0);
                 orders.extend(row);
-                let done = self.round * self.steps[client];
+                let done = (self.round - self.dropped.since[client]) * self.steps[client];
                 let mut row = adam_table(self.settings.lr, self.gan.beta1, self.gan.beta2, done + 1, max_steps);
                 row.resize(tables.adam_stride as usize, 0.0);
                 adam.extend(row);
@@ -143,77 +150,116 @@ impl Federation {
         self.steps.iter().copied().max().unwrap_or(0)
     }
 
+    /// Local training; malicious clients enlarge their updates. Each chunk is scanned for NaN and infinity before the next one
+    /// trains, with whatever the two may share.
     fn train(&mut self) -> Result<()> {
         let steps = self.round_steps();
+        let scaled = self.round >= self.settings.attack.start_round;
         for chunk in &self.chunks {
             self.engine.run(&chunk.step, steps)?;
+            if scaled {
+                self.engine.run(&chunk.scale, 1)?;
+            }
+            self.engine.run(&chunk.scan, 1)?;
         }
         Ok(())
     }
 
-    /// The only reads of a round: loss statistics, norm and direction of the updates, the outcome of the server's probe.
-    fn report(&mut self) -> Result<Vec<ClientReport>> {
-        if self.round >= self.settings.attack.start_round {
-            for chunk in &self.chunks {
-                self.engine.run(&chunk.scale, 1)?;
-            }
-        }
+    /// The first of the round's two reads: loss statistics, and with them the outcomes of the scans.
+    fn examine(&mut self) -> Result<Vec<ClientReport>> {
+        let (mut reports, last) = (Vec::new(), self.round_steps());
         for chunk in &self.chunks {
-            self.engine.run(&chunk.probe, 1)?;
-        }
-        self.engine.run(&self.deviate, 1)?;
-        // The mean needs every chunk before the first inner product with it.
-        for chunk in &self.chunks {
-            self.engine.run(&chunk.propose, 1)?;
-        }
-        let (mut reports, mut squares, mut dots) = (Vec::new(), Vec::new(), Vec::new());
-        for chunk in &self.chunks {
-            self.engine.run(&chunk.report, 1)?;
-            self.engine.run(&chunk.peaks, 1)?;
-            let stats = read_f32(self.engine.as_mut(), chunk.buffers.stats, Purpose::RoundScalars)?;
-            let moments = read_f32(self.engine.as_mut(), chunk.moments, Purpose::RoundScalars)?;
-            for (s, m) in stats.chunks(STAT_WORDS).zip(moments.chunks(align(1))) {
-                let count = s[3] as f64;
-                squares.push(m[0] as f64);
-                dots.push(m[1] as f64);
+            let stats = self.engine.read(chunk.buffers.stats, Purpose::RoundScalars)?;
+            for s in stats.chunks(STAT_WORDS) {
+                let value = |i: usize| f32::from_bits(s[i]) as f64;
+                let count = value(3);
                 reports.push(ClientReport {
-                    steps: s[3] as u32,
-                    mean: [0, 1, 2].map(|i| if count > 0.0 { s[i] as f64 / count } else { 0.0 }),
-                    penalty: if count > 0.0 { s[7] as f64 / count } else { 0.0 },
-                    last: [4, 5, 6].map(|i| s[i] as f64),
-                    update_norm: (m[0] as f64).sqrt(),
+                    steps: count as u32,
+                    mean: [0, 1, 2].map(|i| if count > 0.0 { value(i) / count } else { 0.0 }),
+                    penalty: if count > 0.0 { value(7) / count } else { 0.0 },
+                    last: [4, 5, 6].map(value),
+                    update_norm: f64::NAN,
                     update_cosine: f64::NAN,
-                    probe_deviation: if self.probe.is_some() { m[PEAK_AT as usize] as f64 } else { f64::NAN },
+                    probe_deviation: f64::NAN,
                     weight: 0.0,
                     flagged: false,
                     score: f64::NAN,
+                    nonfinite: fault(&self.gan, &chunk.buffers, s, self.steps[reports.len()] < last),
                 });
             }
-        }
-        for (report, cosine) in reports.iter_mut().zip(cosines(&self.weights, &squares, &dots)) {
-            report.update_cosine = cosine;
         }
         Ok(reports)
     }
 
-    /// The host decides the weights; the sums stay on the device. Chunks add in client order.
-    fn aggregate(&mut self, reports: &mut [ClientReport]) -> Result<()> {
-        let active = self.round >= self.settings.attack.start_round;
-        let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
-        let observed = self.settings.report.observe(reports, malicious);
-        let verdict = self.detection.judge(self.round, &observed);
-        for (i, report) in reports.iter_mut().enumerate() {
-            report.weight = verdict.weights[i];
-            report.flagged = verdict.flagged[i];
-            report.score = verdict.scores[i];
-        }
-        self.weights = verdict.weights;
-        let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
-        write_f32(self.engine.as_mut(), self.mean_weights, &weights)?;
+    /// What the server sees of the updates, the second read of a round: their norm and direction, the outcome of its probe.
+    /// Clients that are left out have no part in what is said of the others.
+    fn report(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
         for chunk in &self.chunks {
-            self.engine.run(&chunk.aggregate, 1)?;
+            self.engine.run(&chunk.probe, 1)?;
+        }
+        if let Some(probe) = &self.probe {
+            left_out(dropped).into_iter().try_for_each(|client| probe.leave_out(self.engine.as_mut(), client))?;
+        }
+        self.engine.run(&self.deviate, 1)?;
+        let weights = without(&self.weights, &self.base_weights(), dropped);
+        if dropped.contains(&true) {
+            self.send_weights(&weights)?;
+        }
+        // The mean needs every chunk before the first inner product with it.
+        for chunk in &self.chunks {
+            self.engine.run(&chunk.propose, 1)?;
+        }
+        let (mut squares, mut dots, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
+        for chunk in &self.chunks {
+            self.engine.run(&chunk.report, 1)?;
+            self.engine.run(&chunk.peaks, 1)?;
+            let moments = read_f32(self.engine.as_mut(), chunk.moments, Purpose::RoundScalars)?;
+            for m in moments.chunks(align(1)) {
+                squares.push(m[0] as f64);
+                dots.push(m[1] as f64);
+                peaks.push(if self.probe.is_some() { m[PEAK_AT as usize] as f64 } else { f64::NAN });
+            }
+        }
+        let cosines = cosines(&weights, &squares, &dots);
+        for (i, report) in reports.iter_mut().enumerate() {
+            report.update_norm = squares[i].sqrt();
+            report.update_cosine = cosines[i];
+            report.probe_deviation = peaks[i];
         }
         Ok(())
+    }
+
+    /// The clients' weights where nobody is suspect.
+    fn base_weights(&self) -> Vec<f64> {
+        let counts: Vec<usize> = self.holdings.iter().map(Vec::len).collect();
+        self.settings.weights.of(&counts)
+    }
+
+    fn send_weights(&mut self, weights: &[f64]) -> Result<()> {
+        let weights: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
+        write_f32(self.engine.as_mut(), self.mean_weights, &weights)
+    }
+
+    /// The host decides the weights; the sums stay on the device. Chunks add in client order. Where nobody is left, the
+    /// server's networks stay as they are, and there is nothing to judge anybody by.
+    fn aggregate(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
+        if dropped.contains(&false) {
+            let active = self.round >= self.settings.attack.start_round;
+            let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
+            let observed = self.settings.report.observe(reports, malicious);
+            let verdict = self.detection.judge(self.round, &observed);
+            self.weights = without(&verdict.weights, &self.base_weights(), dropped);
+            for (i, report) in reports.iter_mut().enumerate() {
+                report.weight = self.weights[i];
+                report.flagged = verdict.flagged[i];
+                report.score = verdict.scores[i];
+            }
+            self.send_weights(&self.weights.clone())?;
+            for chunk in &self.chunks {
+                self.engine.run(&chunk.aggregate, 1)?;
+            }
+        }
+        left_out(dropped).into_iter().try_for_each(|client| self.restart(client))
     }
 }
 

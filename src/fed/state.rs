@@ -5,6 +5,7 @@
 //! its probe. Batch order, latents and Adam's tables follow from the seed and the number of the round.
 
 use super::detector;
+use super::drop::Dropped;
 use super::exact;
 use super::federation::Federation;
 use crate::exec::{Purpose, Tensor, write_f32};
@@ -21,6 +22,8 @@ pub struct Memory {
     /// The clients' weights in the last mean.
     #[serde(with = "exact")]
     pub weights: Vec<f64>,
+    /// Clients that were left out of rounds.
+    pub dropped: Dropped,
     /// What the detector remembers.
     pub detection: detector::Memory,
 }
@@ -56,7 +59,12 @@ impl Part {
 impl Federation {
     /// What the host holds of the state.
     pub fn memory(&self) -> Memory {
-        Memory { round: self.round, weights: self.weights.clone(), detection: self.detection.memory() }
+        Memory {
+            round: self.round,
+            weights: self.weights.clone(),
+            dropped: self.dropped.clone(),
+            detection: self.detection.memory(),
+        }
     }
 
     /// The tensors of the state, by name.
@@ -118,8 +126,12 @@ impl Federation {
         if memory.weights.len() != clients {
             return Err(Error::input(format!("weights of {} clients, this run has {clients}", memory.weights.len())));
         }
+        let since = &memory.dropped.since;
+        if since.len() != clients || since.iter().any(|round| *round > memory.round) {
+            return Err(Error::input("its record of dropped clients is not of this run"));
+        }
         self.detection.recall(memory.detection)?;
-        (self.round, self.weights) = (memory.round, memory.weights);
+        (self.round, self.weights, self.dropped) = (memory.round, memory.weights, memory.dropped);
         // The next round proposes a mean by the weights of this one.
         let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
         write_f32(self.engine.as_mut(), self.mean_weights, &weights)

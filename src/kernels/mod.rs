@@ -74,6 +74,7 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
     &util::difference_norm::DifferenceNorm,
     &util::difference_dot::DifferenceDot,
     &util::max_abs::MaxAbs,
+    &util::first_nonfinite::FirstNonfinite,
     &util::step_advance::StepAdvance,
 ];
 

@@ -110,6 +110,14 @@ impl ParamSpec {
     pub fn words(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// The place in PyTorch's layout of element `at` of a client's row from this tensor's offset on: [a][k][k][b] inside,
+    /// [a][b][k][k] there.
+    pub fn pytorch_index(&self, at: usize) -> usize {
+        let [_, b, h, w] = self.shape[..] else { return at };
+        let (i, k, j) = (at / (h * w * b), at / b % (h * w), at % b);
+        (i * b + j) * h * w + k
+    }
 }
 
 /// A running statistic: as [`ParamSpec`], in the row of running statistics.

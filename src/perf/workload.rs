@@ -4,7 +4,7 @@ use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
-use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, Patch, Settings, Weights};
+use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, OnNonfinite, Patch, Settings, Weights};
 use crate::kernels::{CATALOGUE, Cost, Field, Kernel, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
 use crate::{Error, Result};
@@ -217,6 +217,7 @@ impl Workload {
             },
             report: LossReport::True,
             detector: Detector::None {},
+            nonfinite: OnNonfinite::Stop,
         }
     }
 

@@ -357,6 +357,7 @@ mod tests {
             probe_deviation: None,
             flagged: false,
             score: None,
+            nonfinite: None,
         }
     }
 

@@ -59,6 +59,9 @@ pub struct ClientRecord {
     /// The detector's score of the client; `None` without detection.
     #[serde(default)]
     pub score: Option<f64>,
+    /// The first thing of the client that was not finite, such as `D weights main.3.weight[17]`; `None` where all was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonfinite: Option<String>,
 }
 
 impl ClientRecord {
@@ -206,7 +209,7 @@ impl Log {
 
 /// The header of `metrics.csv`; its columns are the fields of [`ClientRecord`] after the round.
 pub const CSV_HEADER: &str = "round,client,malicious,weight,loss_g,loss_d_real,loss_d_fake,\
-last_loss_g,last_loss_d_real,last_loss_d_fake,update_norm,update_cosine,penalty,probe_deviation,flagged,score";
+last_loss_g,last_loss_d_real,last_loss_d_fake,update_norm,update_cosine,penalty,probe_deviation,flagged,score,nonfinite";
 
 /// Writes the metric files of a run, complete after every round.
 pub struct MetricsWriter {
@@ -313,7 +316,8 @@ fn csv_rows(record: &RoundRecord) -> String {
             c.probe_deviation.unwrap_or(f64::NAN),
         ];
         let (values, score) = (values.map(number).join(","), number(c.score.unwrap_or(f64::NAN)));
-        format!("{},{},{},{values},{},{score}\n", record.round, c.client, c.malicious, c.flagged)
+        let nonfinite = c.nonfinite.as_deref().map_or(String::new(), quoted);
+        format!("{},{},{},{values},{},{score},{nonfinite}\n", record.round, c.client, c.malicious, c.flagged)
     };
     record.clients.iter().map(row).collect()
 }
@@ -349,6 +353,7 @@ mod tests {
             probe_deviation: None,
             flagged: client == 0,
             score: None,
+            nonfinite: loss_g.is_nan().then(|| "D weights main.3.weight[17]".into()),
         }
     }
 
@@ -379,7 +384,7 @@ mod tests {
              {\"client\":0,\"malicious\":true,\"weight\":0.25,\"loss_g\":1.5,\"loss_d_real\":0.1,\"loss_d_fake\":0.3,\
              \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null,\"update_cosine\":null,\"penalty\":null,\"probe_deviation\":null,\"flagged\":true,\"score\":null},\
              {\"client\":1,\"malicious\":false,\"weight\":0.25,\"loss_g\":null,\"loss_d_real\":0.1,\"loss_d_fake\":0.3,\
-             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null,\"update_cosine\":null,\"penalty\":null,\"probe_deviation\":null,\"flagged\":false,\"score\":null}\
+             \"last_loss_g\":0.10000000149011612,\"last_loss_d_real\":1e-7,\"last_loss_d_fake\":2.0,\"update_norm\":null,\"update_cosine\":null,\"penalty\":null,\"probe_deviation\":null,\"flagged\":false,\"score\":null,\"nonfinite\":\"D weights main.3.weight[17]\"}\
              ],\"extra\":{}}"
         );
     }
@@ -409,8 +414,11 @@ mod tests {
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 5);
         assert_eq!(lines[0], CSV_HEADER);
-        assert_eq!(lines[1], "1,0,true,0.25,1.5,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,true,");
-        assert_eq!(lines[2], "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,false,");
+        assert_eq!(lines[1], "1,0,true,0.25,1.5,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,true,,");
+        assert_eq!(
+            lines[2],
+            "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,false,,D weights main.3.weight[17]"
+        );
         assert!(lines.iter().all(|line| line.split(',').count() == CSV_HEADER.split(',').count()));
         let evaluation = std::fs::read_to_string(run.file("evaluation.csv")).unwrap();
         assert_eq!(evaluation, "round,metric,value\n2,\"a,b \"\"c\"\"\",\n2,swd,0.5\n");

@@ -125,6 +125,7 @@ mod tests {
             probe_deviation: None,
             flagged: flagged[client],
             score: None,
+            nonfinite: None,
         };
         RoundRecord { round, clients: (0..3).map(client).collect(), extra: Default::default() }
     }

@@ -367,7 +367,12 @@ mod tests {
             tuning: None,
             images: "0".into(),
             logs: Positions { jsonl: 1, csv: 2, timing: 3, evaluation: None },
-            federation: Memory { round, weights: vec![0.1, f64::NAN], detection },
+            federation: Memory {
+                round,
+                weights: vec![0.1, f64::NAN],
+                dropped: crate::fed::drop::Dropped { since: vec![0; 2], empty: 0 },
+                detection,
+            },
             first: Measured::default(),
             last: Measured { names: vec!["a".into()], entries: BTreeMap::from([("a".into(), f64::NAN)]) },
             diverged: 0,

@@ -29,7 +29,7 @@ pub struct Summary {
     pub device: Descriptor,
     /// Why this device was taken.
     pub reason: String,
-    /// Client-rounds in which a loss or the update was not finite.
+    /// Client-rounds in which a loss, the update, a gradient, weight, moment or running statistic was not finite.
     pub diverged: u64,
     /// Values of the last evaluation by name.
     #[serde(deserialize_with = "null_values_are_nan")]

@@ -4,7 +4,7 @@ use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine};
 use fedgan::fed::attack::{Pattern, Place, Range, Trigger};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
-use fedgan::fed::{Aggregate, ClientData, Federation, Local, Patch, RoundReport, Settings, Weights};
+use fedgan::fed::{Aggregate, ClientData, Federation, Local, OnNonfinite, Patch, RoundReport, Settings, Weights};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
@@ -39,6 +39,7 @@ pub fn settings() -> Settings {
         attack: patch(vec![0]),
         report: LossReport::True,
         detector: Detector::None {},
+        nonfinite: OnNonfinite::Stop,
     }
 }
 

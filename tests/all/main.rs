@@ -8,6 +8,7 @@ mod interrupted;
 mod layers;
 mod metrics;
 mod mutants;
+mod nonfinite;
 mod penalty;
 mod portable;
 mod random;

@@ -1,10 +1,13 @@
 //! Launches of a real run against the reference, with the run's own operands: [`Differential`] judges every launch,
-//! [`Verifying`] one at random now and then. Both are engines around an engine, so whatever runs on an engine can be watched.
+//! [`Verifying`] one at random now and then; [`Sentinel`] finds the launch that makes the first NaN. All are engines around an
+//! engine, so whatever runs on an engine can be watched.
 
 mod differential;
+mod sentinel;
 mod verifying;
 
 pub use differential::{Differential, Found, Log, Progress};
+pub use sentinel::{Arm, Sentinel};
 pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, Verifying};
 
 use super::fill::Random;
@@ -129,13 +132,18 @@ fn guarded<T>(launch: &Launch, evaluate: impl FnOnce() -> T) -> Result<T> {
 /// Where element `index` of a binding lies: its client, where the binding's layout names a client stride, and the layout.
 pub(crate) fn place(kernel: &dyn Kernel, params: &[u32], binding: &str, index: usize) -> String {
     let layout = kernel.bindings().iter().find(|b| b.name == binding).map_or("", |b| b.doc);
-    let name = |text: &'static str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
-    let stride = layout.split_once("client stride ").and_then(|(_, rest)| name(rest));
-    let field = |name: &str| kernel.fields().iter().position(|f| f.name == name).map(|at| params[at] as usize);
-    match (field("clients"), stride.and_then(field)) {
-        (Some(clients), Some(stride)) if clients > 1 && stride > 0 => {
+    match clients(kernel, params, layout) {
+        Some((clients, stride)) if clients > 1 => {
             format!("client {}, element {} of {layout}", index / stride, index % stride)
         }
         _ => format!("element {index} of {layout}"),
     }
+}
+
+/// The number of clients and the client stride of an operand whose layout names its stride.
+fn clients(kernel: &dyn Kernel, params: &[u32], layout: &'static str) -> Option<(usize, usize)> {
+    let name = |text: &'static str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+    let stride = layout.split_once("client stride ").and_then(|(_, rest)| name(rest));
+    let field = |name: &str| kernel.fields().iter().position(|f| f.name == name).map(|at| params[at] as usize);
+    Some((field("clients")?, field(stride?)?)).filter(|(clients, stride)| *clients > 0 && *stride > 0)
 }

@@ -4,7 +4,7 @@ use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
 use crate::data::{DataConfig, holdout};
 use crate::exec::{Engine, Purpose};
-use crate::fed::{ClientData, Federation, RoundReport, Settings};
+use crate::fed::{ClientData, Fault, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
 use crate::metric::{ImageSet, Judge, Metric, Value};
 use crate::model::{Architecture, Gan, NamedTensors, Sampler};
@@ -121,7 +121,8 @@ pub(in crate::cli) struct Done {
     pub loss_g: f64,
     pub loss_d: f64,
     pub images_per_second: f64,
-    pub diverged: Vec<usize>,
+    /// Clients with the first thing of theirs that is not finite.
+    pub diverged: Vec<(usize, Fault)>,
 }
 
 /// What an experiment keeps on its device.
@@ -147,6 +148,7 @@ pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine
         attack: plan.attack.clone(),
         report: plan.report,
         detector: plan.detection.clone(),
+        nonfinite: plan.federation.nonfinite,
     };
     let data = ClientData { pixels: &images.train, holdings: images.holdings.clone() };
     let mut federation = Federation::new(engine, gan, settings, data)?;
@@ -168,7 +170,7 @@ pub(in crate::cli) struct Experiment {
     pub(super) records: Vec<RoundRecord>,
     /// The values of the first and of the latest evaluation.
     pub(super) values: (Measured, Measured),
-    /// Client-rounds in which a loss or the update was not finite.
+    /// Client-rounds in which something was not finite.
     pub(super) diverged: u64,
     /// What the watch on the engine has found, where there is one.
     checked: Option<Arc<Mutex<Checked>>>,
@@ -365,6 +367,7 @@ impl Experiment {
                 probe_deviation: Some(c.probe_deviation).filter(|d| d.is_finite()),
                 flagged: c.flagged,
                 score: Some(c.score).filter(|s| s.is_finite()),
+                nonfinite: c.nonfinite.as_ref().map(Fault::to_string),
             })
             .collect();
         RoundRecord { round: report.round as usize, clients, extra }

@@ -9,7 +9,8 @@ use std::fs::File;
 use std::path::Path;
 
 /// Keys that a run may change when it goes on: none changes what has been computed, and chunks change no bit.
-const FREE: [&str; 4] = ["name", "device", "data.path", "federation.clients_per_launch"];
+/// What is not finite ends a run that stops for it before anything of its round is kept.
+const FREE: [&str; 5] = ["name", "device", "data.path", "federation.clients_per_launch", "federation.nonfinite"];
 
 impl Experiment {
     /// Writes a checkpoint of the run after the rounds done.

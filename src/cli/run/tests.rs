@@ -107,3 +107,33 @@ fn missing_images_name_the_key() {
         assert_eq!(error.exit_code(), 2);
     }
 }
+
+/// A learning rate that no weight survives: what each policy leaves behind.
+#[test]
+fn absurd_training_stops_is_left_out_or_is_recorded() {
+    let temp = tempfile::tempdir().unwrap();
+    let run = |policy: &str| {
+        let nonfinite = format!("federation.nonfinite={policy}");
+        let plan = tiny(&["federation.clients=2", "train.local_steps=2", "train.lr=1e30", "rounds=3", &nonfinite]);
+        let dir = RunDir::create(Some(&temp.path().join(policy)), temp.path(), "x").unwrap();
+        let done = Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet);
+        (done, crate::report::metrics::read_jsonl(&dir.file("metrics.jsonl")).unwrap(), dir)
+    };
+    let (stopped, records, dir) = run("stop");
+    let error = stopped.err().unwrap();
+    assert!(matches!(error, Error::NotFinite(_)) && error.to_string().starts_with("round 1: client 0: "), "{error}");
+    assert!(records.is_empty() && !dir.file("summary.json").exists());
+
+    let (dropped, records, _) = run("drop");
+    assert!(dropped.err().unwrap().to_string().starts_with("round 3: client 0: "));
+    assert_eq!(records.len(), 2);
+    for client in records.iter().flat_map(|r| &r.clients) {
+        assert!(client.weight == 0.0 && client.nonfinite.as_ref().is_some_and(|what| what.contains("main.")));
+    }
+
+    let (recorded, records, dir) = run("record");
+    assert_eq!((recorded.unwrap().summary.diverged, records.len()), (6, 3));
+    assert!(records.iter().flat_map(|r| &r.clients).all(|c| c.weight == 0.5 && c.nonfinite.is_some()));
+    let csv = std::fs::read_to_string(dir.file("metrics.csv")).unwrap();
+    assert!(csv.lines().nth(1).unwrap().contains(",D weights main."), "{csv}");
+}

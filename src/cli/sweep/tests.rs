@@ -295,3 +295,20 @@ fn the_kept_sweep_runs_again() {
     run(again).unwrap();
     assert_eq!(names(fixture.at("out/cells")), ["honest-s1", "honest-s2"]);
 }
+
+#[test]
+fn a_cell_whose_training_stops_is_left_out_and_the_others_go_on() {
+    let fixture = Fixture::new();
+    fixture.write(
+        "s.toml",
+        &GRID.replace("\"attack.malicious\" = [0],", "\"train.lr\" = 1e30, \"attack.malicious\" = [0],"),
+    );
+    let error = run(fixture.args(&[])).unwrap_err();
+    assert!(matches!(error, Error::NotFinite(_)) && error.exit_code() == 1);
+    let text = error.to_string();
+    assert!(
+        text.lines().count() == 2 && text.lines().all(|l| l.contains("attacked") && l.contains(": client 0: ")),
+        "{text}"
+    );
+    assert_eq!(fixture.results().len(), 3, "the header and the honest cell's two seeds");
+}

@@ -51,26 +51,25 @@ pub fn batch_mean(words: &[u32], args: &Args) {
     });
 }
 
-/// y[c] += rate (x[c] - median - y[c]); NaN as 0 in the median, and no step where x[c] is one.
+/// y[c] += rate (x[c] - median - y[c]); a NaN is no part of the median and takes no step.
 pub fn median_deviation(words: &[u32], args: &Args) {
     let p = MedianDeviationParams::from_words(words);
     let (x, clients) = (args.f(0), p.clients as usize);
-    let value = |c: usize, i: usize| {
-        let v = x[c * p.x_stride as usize + i];
-        if v.is_nan() { 0.0 } else { v }
-    };
+    let value = |c: usize, i: usize| x[c * p.x_stride as usize + i];
     let medians: Vec<f32> = (0..p.n as usize)
         .into_par_iter()
         .map_init(Vec::new, |sorted, i| {
             sorted.clear();
-            sorted.extend((0..clients).map(|c| value(c, i)));
+            sorted.extend((0..clients).map(|c| value(c, i)).filter(|v| !v.is_nan()));
             sorted.sort_unstable_by(f32::total_cmp);
-            0.5 * (sorted[(clients - 1) / 2] + sorted[clients / 2])
+            // Without a value nobody takes a step.
+            let present = sorted.len();
+            if present == 0 { 0.0 } else { 0.5 * (sorted[(present - 1) / 2] + sorted[present / 2]) }
         })
         .collect();
     args.rows_mut(1, p.clients, p.y_stride, p.n).into_par_iter().enumerate().for_each(|(c, y)| {
         for (i, (y, median)) in y.iter_mut().zip(&medians).enumerate() {
-            let own = x[c * p.x_stride as usize + i];
+            let own = value(c, i);
             if !own.is_nan() {
                 *y += p.rate * (own - median - *y);
             }

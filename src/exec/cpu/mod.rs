@@ -78,6 +78,7 @@ static FUNCTIONS: &[(&str, CpuFn)] = &[
     ("difference_norm", util::difference_norm),
     ("difference_dot", util::difference_dot),
     ("max_abs", util::max_abs),
+    ("first_nonfinite", util::first_nonfinite),
     ("step_advance", util::step_advance),
 ];
 

@@ -4,8 +4,8 @@ use super::Args;
 use crate::kernels::Params;
 use crate::kernels::util::{
     copy::CopyParams, difference_dot::DifferenceDotParams, difference_norm::DifferenceNormParams, fill::FillParams,
-    gather_batch::GatherBatchParams, max_abs::MaxAbsParams, reduce_sum::ReduceSumParams,
-    step_advance::StepAdvanceParams,
+    first_nonfinite::FirstNonfiniteParams, gather_batch::GatherBatchParams, max_abs::MaxAbsParams,
+    reduce_sum::ReduceSumParams, step_advance::StepAdvanceParams,
 };
 use rayon::prelude::*;
 
@@ -102,6 +102,25 @@ pub fn max_abs(words: &[u32], args: &Args) {
     args.rows_mut(1, p.clients, p.y_stride, p.y_at + 1).into_par_iter().enumerate().for_each(|(c, y)| {
         let x = &x[c * p.x_stride as usize..][..p.n as usize];
         y[p.y_at as usize] = x.iter().fold(0.0, |largest, x| x.abs().max(largest));
+    });
+}
+
+/// y[c, y_at] = max(y[c, y_at], ~i) of the first i with an exponent of ones.
+pub fn first_nonfinite(words: &[u32], args: &Args) {
+    /// Words of a block: whether it has a fault is asked without branches, where only then.
+    const BLOCK: usize = 4096;
+    let p = FirstNonfiniteParams::from_words(words);
+    let x = args.u(0);
+    let fault = |word: &u32| word & 0x7fff_ffff >= 0x7f80_0000;
+    args.rows_mut_u32(1, p.clients, p.y_stride, p.y_at + 1).into_par_iter().enumerate().for_each(|(c, y)| {
+        let x = &x[c * p.x_stride as usize..][..p.n as usize];
+        let first = x.par_chunks(BLOCK).enumerate().find_map_first(|(at, block)| {
+            let any = block.iter().fold(false, |any, word| any | fault(word));
+            if any { block.iter().position(fault).map(|i| at * BLOCK + i) } else { None }
+        });
+        if let Some(i) = first {
+            y[p.y_at as usize] = y[p.y_at as usize].max(!(i as u32));
+        }
     });
 }
 

@@ -233,6 +233,7 @@ mod tests {
             weight: 0.25,
             flagged: false,
             score: f64::NAN,
+            nonfinite: None,
         };
         let reports = [9.0, 1.0, 2.0, 4.0].map(report);
         let losses = |how: LossReport| -> Vec<f64> { how.observe(&reports, &[0]).iter().map(|o| o.loss_g).collect() };

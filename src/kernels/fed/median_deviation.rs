@@ -22,8 +22,8 @@ crate::params! {
 }
 
 /// y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i]): the exponential average of each client's deviation from the
-/// median over all clients (the mean of the two middle values where they are even in number). A NaN counts as 0 in
-/// the median and leaves its own y as it is.
+/// median over all clients (the mean of the two middle values where they are even in number). A NaN is no part of the
+/// median and leaves its own y as it is.
 pub struct MedianDeviation;
 
 impl Kernel for MedianDeviation {
@@ -73,8 +73,8 @@ impl Kernel for MedianDeviation {
         if own.is_nan() {
             return None;
         }
-        let value = |c: usize| Some(inputs.f(0, c * p.x_stride as usize + i)).filter(|v| !v.is_nan()).unwrap_or(0.0);
-        let mut sorted: Vec<f64> = (0..p.clients as usize).map(value).collect();
+        let values = (0..p.clients as usize).map(|c| inputs.f(0, c * p.x_stride as usize + i));
+        let mut sorted: Vec<f64> = values.filter(|v| !v.is_nan()).collect();
         sorted.sort_by(f64::total_cmp);
         let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
         let (before, rate) = (inputs.f(1, index), p.rate as f64);
@@ -98,10 +98,10 @@ impl Kernel for MedianDeviation {
     }
     fn fills(&self, words: &[u32]) -> Vec<Fill> {
         let p = MedianDeviationParams::from_words(words);
-        // Where there are several: ties between clients, also with the 0 that a NaN counts as, which decides the median; an
-        // infinity, and the NaN nearest to it.
+        // Where there are several: a tie between clients that decides the median of the six that have a number; an infinity,
+        // and the NaN nearest to it.
         let missing = f32::from_bits(0x7f80_0001);
-        let tied = [0.0, -1.0, missing, 2.0, 0.5, -0.25, f32::INFINITY].map(f32::to_bits).to_vec();
+        let tied = [0.5, -1.0, missing, 2.0, 0.5, -0.25, f32::INFINITY].map(f32::to_bits).to_vec();
         vec![if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]
     }
     fn exact_on_integers(&self, words: &[u32]) -> bool {

@@ -64,6 +64,7 @@ fn record(round: usize, seed: u64, attacked: bool, evaluated: bool) -> RoundReco
             probe_deviation: None,
             flagged: bad && round >= 2,
             score: None,
+            nonfinite: None,
         }
     };
     let shift = if attacked { 0.5 } else { 0.0 };

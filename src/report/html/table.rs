@@ -116,6 +116,11 @@ fn seeds(cell: &Cell) -> String {
     if all > n {
         text += &format!(" <span class=\"tag warn\">+{} unfinished</span>", all - n);
     }
+    let faults = cell.finished().flat_map(|run| &run.records).flat_map(|r| &r.clients);
+    match faults.filter(|c| c.nonfinite.is_some()).count() {
+        0 => {}
+        n => text += &format!(" <span class=\"tag warn\">{n} client-rounds not finite</span>"),
+    }
     text
 }
 

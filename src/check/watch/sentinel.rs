@@ -1,0 +1,264 @@
+//! Which launch of a run makes the first NaN or infinity.
+
+use super::place;
+use crate::exec::{ALIGN, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams, first};
+use crate::kernels::{Access, Elem};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Arms and disarms a [`Sentinel`] that has been given away.
+#[derive(Clone, Debug, Default)]
+pub struct Arm(Arc<AtomicBool>);
+
+impl Arm {
+    /// From the next execution on every launch is looked at, or none.
+    pub fn set(&self, armed: bool) {
+        self.0.store(armed, Ordering::Relaxed);
+    }
+
+    /// Whether launches are looked at.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An engine around an engine that, once armed, runs recordings launch by launch and scans every float operand on the device
+/// before and after it. The first launch that leaves an output which is not finite ends the run with [`Error::NotFinite`]: it
+/// names label, kernel, place in the recording, execution, output and element, and whether the launch's own operands were
+/// finite, so that the fault is its doing, or not, and came from outside (the host's data, weights that were sent). Results do
+/// not change. Armed it waits for the device at every launch, which makes a step many times as long; disarmed it only forwards.
+///
+/// Operands that a row declares as integers are not looked at, for integers may look like NaN; what a launch leaves alone
+/// between the rows of its clients is not either. It takes a small buffer of its own from the engine at the first armed
+/// execution, and so belongs outside of [`super::Differential`], which counts buffers.
+pub struct Sentinel {
+    inner: Box<dyn Engine>,
+    armed: Arm,
+    /// [clients][64]: outcomes by slot before a launch, then after it.
+    scratch: Option<Tensor>,
+    /// Launches with their scans, by the id of the recording they come from.
+    watched: HashMap<u64, Vec<Watched>>,
+}
+
+/// One launch, ready to run between scans.
+struct Watched {
+    recording: Recording,
+    /// The scanned operands by slot.
+    rows: Vec<Option<Rows>>,
+}
+
+/// The elements of an operand that belong to its clients.
+#[derive(Clone, Copy)]
+struct Rows {
+    clients: u32,
+    stride: u32,
+    len: u32,
+}
+
+/// Outcomes of the scans after a launch follow those before it; no kernel has more operands.
+const AFTER: u32 = 32;
+
+impl Sentinel {
+    /// Watches `inner`, disarmed.
+    pub fn new(inner: Box<dyn Engine>) -> Self {
+        Sentinel { inner, armed: Arm::default(), scratch: None, watched: HashMap::new() }
+    }
+
+    /// What arms it, also after the engine has been given away.
+    pub fn arm(&self) -> Arm {
+        self.armed.clone()
+    }
+
+    /// Room for the outcomes of `clients` clients.
+    fn scratch(&mut self, clients: usize) -> Result<Tensor> {
+        let words = clients * ALIGN;
+        match self.scratch {
+            Some(scratch) if scratch.words >= words => Ok(scratch),
+            _ => {
+                // What was recorded writes to the smaller one.
+                self.forget_all();
+                let scratch = self.inner.alloc("outcomes of the sentinel", words.next_power_of_two())?;
+                self.scratch = Some(scratch);
+                Ok(scratch)
+            }
+        }
+    }
+
+    fn forget_all(&mut self) {
+        let all: Vec<Watched> = self.watched.drain().flat_map(|(_, watched)| watched).collect();
+        all.iter().for_each(|w| self.inner.forget(&w.recording));
+    }
+
+    fn prepare(&mut self, recording: &Recording) -> Result<()> {
+        let rows: Vec<Vec<Option<Rows>>> = recording.launches().iter().map(rows).collect::<Result<_>>()?;
+        let clients = rows.iter().flatten().flatten().map(|r| r.clients).max().unwrap_or(1);
+        let scratch = self.scratch(clients as usize)?;
+        if self.watched.contains_key(&recording.id()) {
+            return Ok(());
+        }
+        let launches = recording.launches().iter().zip(rows);
+        let watched = launches.map(|(launch, rows)| Watched::new(launch, rows, scratch)).collect::<Result<_>>()?;
+        self.watched.insert(recording.id(), watched);
+        Ok(())
+    }
+
+    /// Runs launch `at` of `recording`; `time` of `times` says which execution this is.
+    fn launch(&mut self, recording: &Recording, at: usize, (time, times): (u32, u32)) -> Result<()> {
+        let Some(scratch) = self.scratch else { return Err(Error::internal("the sentinel has no buffer")) };
+        let watched = &self.watched[&recording.id()][at];
+        let launch = &recording.launches()[at];
+        let used = watched.rows.iter().flatten().map(|r| r.clients).max().unwrap_or(1) as usize * ALIGN;
+        let scratch = scratch.slice(0, used);
+        self.inner.write(scratch, &vec![0; used])?;
+        self.inner.run(&watched.recording, 1)?;
+        let words = self.inner.read(scratch, Purpose::Check)?;
+        let slots = || watched.rows.iter().enumerate().filter_map(|(slot, rows)| Some((slot, (*rows)?)));
+        let Some((slot, index)) = slots().find_map(|(slot, r)| Some((slot, r.made(&words, slot)?))) else {
+            return Ok(());
+        };
+        let source = slots().filter(|(s, _)| *s != slot).find_map(|(s, r)| Some((s, r.fault(&words, s)?)));
+        let bindings = launch.kernel.bindings();
+        let output = self.describe(launch, slot, index)?;
+        let inputs = match source {
+            None => "its operands were finite".to_string(),
+            // A read-only operand still holds it.
+            Some((s, i)) if bindings[s].access == Access::Read => {
+                format!("its operand {} before, from outside or from integers", self.describe(launch, s, i)?)
+            }
+            Some((s, _)) => format!("its operand `{}` was not finite before", bindings[s].name),
+        };
+        let of = recording.launches().len();
+        Err(Error::NotFinite(format!(
+            "launch {} of {of}, execution {time} of {times}: `{}`, kernel `{}`: output {output}; {inputs}",
+            at + 1,
+            launch.label,
+            launch.kernel.name()
+        )))
+    }
+
+    /// "y[17] is NaN (client 1, element 3 of [..])", as the operand now is.
+    fn describe(&mut self, launch: &Launch, slot: usize, index: usize) -> Result<String> {
+        let (binding, operand) = (&launch.kernel.bindings()[slot], launch.args[slot]);
+        let from = index / ALIGN * ALIGN;
+        let words = self.inner.read(operand.slice(from, (operand.words - from).min(ALIGN)), Purpose::Check)?;
+        let value = f32::from_bits(words[index - from]);
+        let place = place(launch.kernel, &launch.params, binding.name, index);
+        Ok(format!("{}[{index}] is {value} ({place})", binding.name))
+    }
+}
+
+impl Watched {
+    fn new(launch: &Launch, rows: Vec<Option<Rows>>, scratch: Tensor) -> Result<Watched> {
+        let mut recording = Recording::new();
+        let scan = |recording: &mut Recording, outputs: bool| {
+            let operands = rows.iter().enumerate().filter_map(|(slot, rows)| Some((slot, (*rows)?)));
+            let access = |slot: usize| launch.kernel.bindings()[slot].access;
+            for (slot, Rows { clients, stride, len }) in
+                operands.filter(|(s, _)| !outputs || access(*s) == Access::ReadWrite)
+            {
+                let y_at = slot as u32 + if outputs { AFTER } else { 0 };
+                let p = FirstNonfiniteParams { clients, n: len, x_stride: stride, y_stride: ALIGN as u32, y_at };
+                let label = format!("{}: finite `{}`", launch.label, launch.kernel.bindings()[slot].name);
+                recording.launch(&FirstNonfinite, &p, &[launch.args[slot], scratch], label)?;
+            }
+            Ok::<(), Error>(())
+        };
+        scan(&mut recording, false)?;
+        recording.launch_words(launch.kernel, launch.params.clone(), &launch.args, launch.label.clone())?;
+        scan(&mut recording, true)?;
+        Ok(Watched { recording, rows })
+    }
+}
+
+impl Rows {
+    /// The first element of the operand of which `told` of a client's outcomes tells.
+    fn first(self, outcomes: &[u32], told: impl Fn(&[u32]) -> u32) -> Option<usize> {
+        let rows = outcomes.chunks(ALIGN).take(self.clients as usize).enumerate();
+        rows.into_iter().find_map(|(c, row)| Some(c * self.stride as usize + first(told(row))?))
+    }
+
+    /// The first one before the launch, of the operand in `slot`.
+    fn fault(self, outcomes: &[u32], slot: usize) -> Option<usize> {
+        self.first(outcomes, |row| row[slot])
+    }
+
+    /// The first one after it that is another than before.
+    fn made(self, outcomes: &[u32], slot: usize) -> Option<usize> {
+        let after = slot + AFTER as usize;
+        self.first(outcomes, |row| if row[after] == row[slot] { 0 } else { row[after] })
+    }
+}
+
+/// The float operands of a launch: client by client where the layout names a client stride, else as a whole.
+fn rows(launch: &Launch) -> Result<Vec<Option<Rows>>> {
+    let kernel = launch.kernel;
+    let extents = kernel.extents(&launch.params).map_err(Error::internal)?;
+    let bindings = kernel.bindings().iter().zip(extents);
+    Ok(bindings
+        .map(|(binding, extent)| {
+            let whole = Rows { clients: 1, stride: extent as u32, len: extent as u32 };
+            let apart = super::clients(kernel, &launch.params, binding.doc).and_then(|(clients, stride)| {
+                let len = extent.checked_sub((clients - 1) * stride)?;
+                (len > 0).then_some(Rows { clients: clients as u32, stride: stride as u32, len: len as u32 })
+            });
+            (binding.elem == Elem::F32).then(|| apart.unwrap_or(whole))
+        })
+        .collect())
+}
+
+impl Engine for Sentinel {
+    fn descriptor(&self) -> &Descriptor {
+        self.inner.descriptor()
+    }
+
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+        self.inner.alloc(label, words)
+    }
+
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+        self.inner.write(to, words)
+    }
+
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.inner.read(from, purpose)
+    }
+
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        if !self.armed.is_set() {
+            return self.inner.run(recording, times);
+        }
+        self.prepare(recording)?;
+        for time in 1..=times {
+            for at in 0..recording.launches().len() {
+                self.launch(recording, at, (time, times))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.inner.finish()
+    }
+
+    fn traffic(&self) -> &Traffic {
+        self.inner.traffic()
+    }
+
+    fn max_binding_words(&self) -> usize {
+        self.inner.max_binding_words()
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.inner.allocated_bytes()
+    }
+
+    fn forget(&mut self, recording: &Recording) {
+        for watched in self.watched.remove(&recording.id()).unwrap_or_default() {
+            self.inner.forget(&watched.recording);
+        }
+        self.inner.forget(recording);
+    }
+}

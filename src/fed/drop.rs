@@ -1,0 +1,138 @@
+//! Clients that are left out of a round because something of theirs is not finite (`federation.nonfinite = "drop"`).
+
+use super::federation::Federation;
+use super::{ClientReport, OnNonfinite};
+use crate::exec::{Recording, Tensor};
+use crate::kernels::util::copy::{Copy, CopyParams};
+use crate::kernels::util::fill::{Fill, FillParams};
+use crate::{Error, Result};
+
+/// Rounds in a row in which every client may be dropped; the next one of that kind ends the run. A round without a client
+/// leaves the server's networks as they were and hands the clients a fresh start with other batches, which may succeed once
+/// or twice. What has failed three times will go on doing so.
+const EMPTY_ROUNDS: u32 = 2;
+
+/// What a run must remember of dropped clients.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropped {
+    /// The round from which on each client's moments have gathered: 0, or the one after it was dropped.
+    pub since: Vec<u32>,
+    /// Rounds in a row, up to now, in which every client was dropped.
+    pub empty: u32,
+}
+
+impl Dropped {
+    pub(super) fn none(clients: usize) -> Self {
+        Dropped { since: vec![0; clients], empty: 0 }
+    }
+}
+
+/// `weights` without the dropped clients, summing to one again; by `base` where the others have none, all 0 where there are no
+/// others. Unchanged, bit for bit, where nobody is dropped.
+pub(super) fn without(weights: &[f64], base: &[f64], dropped: &[bool]) -> Vec<f64> {
+    if !dropped.contains(&true) {
+        return weights.to_vec();
+    }
+    let kept = |weights: &[f64]| -> Vec<f64> {
+        weights.iter().zip(dropped).map(|(w, dropped)| if *dropped { 0.0 } else { *w }).collect()
+    };
+    let sum = |weights: &[f64]| weights.iter().sum::<f64>();
+    let found = [kept(weights), kept(base)].into_iter().find(|w| sum(w) > 0.0);
+    found.map_or(vec![0.0; weights.len()], |w| w.iter().map(|v| v / sum(&w)).collect())
+}
+
+/// The clients that are left out.
+pub(super) fn left_out(dropped: &[bool]) -> Vec<u32> {
+    (0..).zip(dropped).filter(|(_, dropped)| **dropped).map(|(client, _)| client).collect()
+}
+
+impl Federation {
+    /// Which clients are left out of this round.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] where the run must end: at any fault under [`OnNonfinite::Stop`], at the third round in a row
+    /// without a client under [`OnNonfinite::Drop`].
+    pub(super) fn judge_faults(&mut self, reports: &[ClientReport]) -> Result<Vec<bool>> {
+        let faults: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
+        if self.settings.nonfinite == OnNonfinite::Record || !faults.contains(&true) {
+            self.dropped.empty = 0;
+            return Ok(vec![false; faults.len()]);
+        }
+        if self.settings.nonfinite == OnNonfinite::Stop {
+            return Err(self.not_finite(
+                reports,
+                "federation.nonfinite = \"drop\" leaves such a client out of the round, \"record\" only notes it",
+            ));
+        }
+        if faults.contains(&false) {
+            self.dropped.empty = 0;
+        } else if self.dropped.empty == EMPTY_ROUNDS {
+            let rounds = EMPTY_ROUNDS + 1;
+            return Err(self.not_finite(reports, &format!("no client was left in the last {rounds} rounds")));
+        } else {
+            self.dropped.empty += 1;
+        }
+        Ok(faults)
+    }
+
+    fn not_finite(&self, reports: &[ClientReport], more: &str) -> Error {
+        let mut faults = reports.iter().enumerate().filter_map(|(i, r)| Some((i, r.nonfinite.as_ref()?)));
+        let first = faults.next().map_or(String::new(), |(i, fault)| format!("client {i}: {fault} is not finite"));
+        let others = match faults.count() {
+            0 => String::new(),
+            1 => ", and so it is with 1 more client".into(),
+            n => format!(", and so it is with {n} more clients"),
+        };
+        let (round, lr) = (self.round + 1, self.settings.lr);
+        Error::NotFinite(format!(
+            "round {round}: {first}{others}; a smaller train.lr (now {lr:?}) is what helps most often; {more}"
+        ))
+    }
+
+    /// Gives a dropped client the server's networks and moments of 0, so that it can take part in the next round.
+    pub(super) fn restart(&mut self, client: u32) -> Result<()> {
+        let (rec, fresh) = (self.record_restart(client)?, self.round + 1);
+        self.engine.run(&rec, 1)?;
+        self.engine.forget(&rec);
+        self.dropped.since[client as usize] = fresh;
+        Ok(())
+    }
+
+    fn record_restart(&self, client: u32) -> Result<Recording> {
+        let mut rec = Recording::new();
+        let chunk = self.chunk_of(client)?;
+        let at = (client - chunk.first) as usize;
+        let row = |of: Tensor, words: usize| of.slice(at * words, words);
+        let (gan, b) = (&self.gan, &chunk.buffers);
+        for (net, bank, server) in [(&gan.g, &b.g, &self.server_g), (&gan.d, &b.d, &self.server_d)] {
+            for (from, to, words) in
+                [(server.weights, bank.weights, net.stride), (server.running, bank.running, net.running_stride)]
+            {
+                let n = words as u32;
+                let p = CopyParams { clients: 1, n, x_stride: n, y_stride: n };
+                rec.launch(&Copy, &p, &[from, row(to, words)], format!("restart {} of client {client}", net.name))?;
+            }
+            for moments in [bank.m, bank.v] {
+                let p = FillParams { clients: 1, n: net.stride as u32, y_stride: net.stride as u32, value: 0.0 };
+                let label = format!("restart {} moments of client {client}", net.name);
+                rec.launch(&Fill, &p, &[row(moments, net.stride)], label)?;
+            }
+        }
+        Ok(rec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+
+    #[test]
+    fn the_others_share_a_dropped_weight() {
+        let odd = [0.1, 0.2, 0.7 + 1e-16];
+        assert_eq!(without(&odd, &[1.0; 3], &[false; 3]), odd);
+        assert_eq!(without(&[0.5, 0.25, 0.25], &[1.0; 3], &[true, false, false]), [0.0, 0.5, 0.5]);
+        assert_eq!(without(&[1.0, 0.0, 0.0], &[0.25, 0.25, 0.5], &[true, false, true]), [0.0, 1.0, 0.0]);
+        assert_eq!(without(&[0.5, 0.5], &[0.5, 0.5], &[true, true]), [0.0, 0.0]);
+    }
+}
