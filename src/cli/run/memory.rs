@@ -36,7 +36,8 @@ impl Memory {
         largest.sort_by_key(|a| std::cmp::Reverse(a.bytes));
         largest.truncate(3);
         let federation = &parts.federation;
-        let (of_clients, clients) = (federation.client_bytes(), federation.clients());
+        let of_clients = federation.client_bytes() + federation.launch_bytes();
+        let clients = federation.clients();
         Ok(Memory { bytes: tally.bytes(), of_clients, clients, largest })
     }
 
