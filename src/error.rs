@@ -12,9 +12,17 @@ pub enum Error {
     /// A comparison failed (validation). Exit code 1.
     #[error("{0}")]
     Verdict(String),
-    /// The device refused, ran out of memory or was lost. Exit code 1.
+    /// The device refused or was lost. Exit code 1.
     #[error("device: {0}")]
     Device(String),
+    /// The device's memory does not hold what was asked for. Exit code 1.
+    #[error("device: {what}")]
+    OutOfMemory {
+        /// What was under way.
+        what: String,
+        /// Bytes that the engine held by then, as far as that is known: so much fits.
+        held: u64,
+    },
     /// A result could not be written (disk full, no permission): names the file. Exit code 1.
     #[error("{0}")]
     Output(String),
@@ -53,7 +61,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Input(_) => 2,
-            Error::Verdict(_) | Error::Device(_) | Error::Output(_) | Error::Internal(_) => 1,
+            Error::Verdict(_)
+            | Error::Device(_)
+            | Error::OutOfMemory { .. }
+            | Error::Output(_)
+            | Error::Internal(_) => 1,
         }
     }
 }
