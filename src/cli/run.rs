@@ -1,19 +1,18 @@
 //! `fedgan run`: an experiment from its file to its run directory.
 
+mod built;
 pub(super) mod experiment;
 mod memory;
 pub(super) mod tuned;
 
-use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
+use crate::check::watch::DEFAULT_EVERY;
 use crate::config::{self, Overrides, Plan, Resolved};
-use crate::exec::Engine;
 use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary};
 use crate::{Error, Result};
 use experiment::{Experiment, Images};
-use memory::Memory;
+use memory::Setting;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tuned::Tuned;
 
@@ -115,11 +114,17 @@ impl Prepared {
         let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
         let mut resolved = Resolved::new(engine.descriptor(), &reason);
         // `auto` falls back to the cpu engine when the adapter refuses to open.
-        resolved.tuning = tuned.filter(|_| resolved.device.engine == "gpu").map(|t| t.file.display().to_string());
+        let file = tuned.as_ref().filter(|_| resolved.device.engine == "gpu");
+        resolved.tuning = file.map(|t| t.file.display().to_string());
         say(&device(&resolved));
-        say(&format!("memory    {}", Memory::plan(&plan, &images, engine.as_ref())?));
-        let (engine, checked) = verified(engine, verify_every, plan.seed);
-        Ok(Prepared { experiment: Experiment::new(plan, images, engine, checked)?, resolved })
+        // The reference is what a run would be held against: it stays alone.
+        let verified = verify_every > 0 && resolved.device.engine != "reference";
+        let setting = Setting { plan: &plan, images: &images, verified };
+        let memory = setting.memory(engine.as_ref())?;
+        say(&format!("memory    {memory}"));
+        let again = || Ok(crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?.0);
+        let built = built::build(&setting, memory, engine, verify_every, &again, say)?;
+        Ok(Prepared { experiment: Experiment::new(plan, images, built.parts, built.checked)?, resolved })
     }
 
     /// What runs.
@@ -170,16 +175,6 @@ impl Prepared {
 fn device(resolved: &Resolved) -> String {
     let tuned = resolved.tuning.as_ref().map_or(String::new(), |file| format!("; tuned by {file}"));
     format!("device    {}{tuned}", resolved.reason)
-}
-
-/// The engine with a watch on it, and what that finds. The reference is what it would be held against: it stays alone.
-fn verified(engine: Box<dyn Engine>, every: u32, seed: u64) -> (Box<dyn Engine>, Option<Arc<Mutex<Checked>>>) {
-    if every == 0 || engine.descriptor().engine == "reference" {
-        return (engine, None);
-    }
-    let watched = Verifying::new(engine, every, seed);
-    let found = watched.found();
-    (Box::new(watched), Some(found))
 }
 
 #[cfg(test)]

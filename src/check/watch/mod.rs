@@ -5,7 +5,7 @@ mod differential;
 mod verifying;
 
 pub use differential::{Differential, Found, Log, Progress};
-pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, Verifying};
+pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, SNAPSHOT, Verifying, room_for};
 
 use super::fill::Random;
 use super::health::Health;

@@ -3,7 +3,7 @@
 use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
 use crate::data::{DataConfig, holdout};
-use crate::exec::{Engine, Purpose};
+use crate::exec::{Engine, Purpose, Recording};
 use crate::fed::{ClientData, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
 use crate::metric::{ImageSet, Judge, Metric, Value};
@@ -117,6 +117,14 @@ pub(in crate::cli) struct Parts {
     pub judged: Sampler,
 }
 
+impl Parts {
+    /// What a run executes, again and again.
+    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        let samplers = [&self.sampler, &self.judged].into_iter().flat_map(Sampler::recordings);
+        self.federation.recordings().chain(samplers)
+    }
+}
+
 /// Builds networks, clients and samplers on the engine.
 pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
     let (m, t) = (&plan.model, &plan.train);
@@ -166,15 +174,10 @@ struct Output {
 }
 
 impl Experiment {
-    /// Builds networks, clients and samplers on the engine.
-    pub fn new(
-        plan: Plan,
-        images: Images,
-        engine: Box<dyn Engine>,
-        checked: Option<Arc<Mutex<Checked>>>,
-    ) -> Result<Self> {
+    /// A run of what is built ([`parts`], perhaps in other launches than the plan's).
+    pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
         let judge = images.judge(&plan, &plan.metrics())?;
-        let Parts { federation, sampler, judged } = parts(&plan, &images, engine)?;
+        let Parts { federation, sampler, judged } = parts;
         Ok(Experiment {
             plan,
             reference: images.reference,
