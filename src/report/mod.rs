@@ -15,6 +15,7 @@ pub mod results;
 pub mod roofline;
 pub mod run_dir;
 pub mod summary;
+pub mod usage;
 
 mod font;
 

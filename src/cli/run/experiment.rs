@@ -11,7 +11,7 @@ use crate::model::{Architecture, Gan, NamedTensors, Sampler};
 use crate::report::metrics::TimingRecord;
 use crate::report::rates::Rates;
 use crate::report::summary::{self, Summary, Timing};
-use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
+use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture, usage};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -289,7 +289,14 @@ impl Experiment {
         let record = self.record(&report, extra);
         let images: u64 = report.clients.iter().map(|c| c.steps as u64 * self.plan.train.batch as u64).sum();
         let images_per_second = images as f64 / seconds.max(1e-9);
-        let timing = TimingRecord { round: record.round, seconds, images_per_second };
+        let timing = TimingRecord {
+            round: record.round,
+            seconds,
+            images_per_second,
+            host_bytes: usage::host_bytes(),
+            device_bytes: Some(self.federation.engine().allocated_bytes()),
+            open_files: usage::open_files(),
+        };
         let output = self.output()?;
         output.metrics.round(&record)?;
         output.metrics.timing(&timing)?;
