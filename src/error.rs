@@ -15,9 +15,17 @@ pub enum Error {
     /// Training came upon NaN or infinity, and the experiment says to stop there: names round, client and tensor. Exit code 1.
     #[error("{0}")]
     NotFinite(String),
-    /// The device refused, ran out of memory or was lost. Exit code 1.
+    /// The device refused or was lost. Exit code 1.
     #[error("device: {0}")]
     Device(String),
+    /// The device's memory does not hold what was asked for. Exit code 1.
+    #[error("device: {what}")]
+    OutOfMemory {
+        /// What was under way.
+        what: String,
+        /// Bytes that the engine held by then, as far as that is known: so much fits.
+        held: u64,
+    },
     /// A result could not be written (disk full, no permission): names the file. Exit code 1.
     #[error("{0}")]
     Output(String),
@@ -60,6 +68,7 @@ impl Error {
             Error::Verdict(what) => Error::Verdict(with(what)),
             Error::NotFinite(what) => Error::NotFinite(with(what)),
             Error::Device(what) => Error::Device(with(what)),
+            Error::OutOfMemory { what, held } => Error::OutOfMemory { what: with(what), held },
             Error::Output(what) => Error::Output(with(what)),
             Error::Internal(what) => Error::Internal(with(what)),
         }
@@ -69,7 +78,12 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Input(_) => 2,
-            Error::Verdict(_) | Error::NotFinite(_) | Error::Device(_) | Error::Output(_) | Error::Internal(_) => 1,
+            Error::Verdict(_)
+            | Error::NotFinite(_)
+            | Error::Device(_)
+            | Error::OutOfMemory { .. }
+            | Error::Output(_)
+            | Error::Internal(_) => 1,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `fedgan run`: an experiment from its file to its run directory.
 
+mod built;
+mod diagnose;
 pub(super) mod experiment;
 mod keep;
 mod memory;
@@ -7,7 +9,7 @@ mod retry;
 pub(super) mod tuned;
 
 use super::interrupt;
-use crate::check::watch::{Checked, DEFAULT_EVERY, Verifying};
+use crate::check::watch::{Arm, DEFAULT_EVERY, Sentinel};
 use crate::config::{self, Overrides, Plan, Resolved};
 use crate::exec::Engine;
 use crate::fed::OnNonfinite;
@@ -15,10 +17,10 @@ use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary, run_dir};
 use crate::{Error, Result};
 use experiment::{Experiment, Images};
-use memory::Memory;
+use memory::Setting;
 use retry::{RETRY_PAUSE, Retries};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use tuned::Tuned;
 
 /// Arguments of `fedgan run`.
@@ -120,6 +122,14 @@ pub fn run(args: RunArgs) -> Result<u8> {
             eprintln!("interrupted after {done} of {} rounds; to go on: {}", plan.rounds, resume());
             Ok(interrupt::EXIT_CODE)
         }
+        Err(error @ Error::NotFinite(_)) => {
+            say(&format!("{error}\nthe rounds since the latest checkpoint are repeated, to find the launch"));
+            let found = Prepared::watched(plan.clone(), tuned.then_some(&warn as &dyn Fn(&str)))
+                .and_then(|(prepared, arm)| diagnose::first_launch(prepared, &arm, &dir, &interrupt::asked))?;
+            let found = found.unwrap_or_else(|| "the launch was not found".into());
+            let go_on = format!("to go on without such clients: {} --set federation.nonfinite=drop", resume());
+            Err(error.and(&format!("{found}\n{go_on}")))
+        }
         Err(error) if dir.file(run_dir::PLAN).exists() => {
             Err(error.and(&format!("what was done is kept; to go on: {}", resume())))
         }
@@ -165,6 +175,29 @@ impl Prepared {
     /// # Errors
     /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
     pub fn tuned(plan: Plan, verify_every: u32, tuning: Option<&dyn Fn(&str)>, say: &dyn Fn(&str)) -> Result<Prepared> {
+        Prepared::on(plan, verify_every, tuning, say, &|engine| engine)
+    }
+
+    /// [`Prepared::tuned`] on a sentinel, and what arms it.
+    fn watched(plan: Plan, tuning: Option<&dyn Fn(&str)>) -> Result<(Prepared, Arm)> {
+        let arm = RefCell::new(Arm::default());
+        let wrap = |engine| {
+            let sentinel = Sentinel::new(engine);
+            *arm.borrow_mut() = sentinel.arm();
+            Box::new(sentinel) as Box<dyn Engine>
+        };
+        let prepared = Prepared::on(plan, 0, tuning, &|_| (), &wrap)?;
+        Ok((prepared, arm.into_inner()))
+    }
+
+    /// [`Prepared::tuned`] on the engine that `wrap` makes of the device's.
+    fn on(
+        plan: Plan,
+        verify_every: u32,
+        tuning: Option<&dyn Fn(&str)>,
+        say: &dyn Fn(&str),
+        wrap: &dyn Fn(Box<dyn Engine>) -> Box<dyn Engine>,
+    ) -> Result<Prepared> {
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
             eprintln!("warning: {skipped}: cannot be read, left out");
@@ -174,11 +207,17 @@ impl Prepared {
         let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
         let mut resolved = Resolved::new(engine.descriptor(), &reason);
         // `auto` falls back to the cpu engine when the adapter refuses to open.
-        resolved.tuning = tuned.filter(|_| resolved.device.engine == "gpu").map(|t| t.file.display().to_string());
+        let file = tuned.as_ref().filter(|_| resolved.device.engine == "gpu");
+        resolved.tuning = file.map(|t| t.file.display().to_string());
         say(&device(&resolved));
-        say(&format!("memory    {}", Memory::plan(&plan, &images, engine.as_ref())?));
-        let (engine, checked) = verified(engine, verify_every, plan.seed);
-        Ok(Prepared { experiment: Experiment::new(plan, images, engine, checked)?, resolved })
+        // The reference is what a run would be held against: it stays alone.
+        let verified = verify_every > 0 && resolved.device.engine != "reference";
+        let setting = Setting { plan: &plan, images: &images, verified };
+        let memory = setting.memory(engine.as_ref())?;
+        say(&format!("memory    {memory}"));
+        let again = || Ok(wrap(crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?.0));
+        let built = built::build(&setting, memory, wrap(engine), verify_every, &again, say)?;
+        Ok(Prepared { experiment: Experiment::new(plan, images, built.parts, built.checked)?, resolved })
     }
 
     /// What runs.
@@ -268,16 +307,6 @@ impl Prepared {
 fn device(resolved: &Resolved) -> String {
     let tuned = resolved.tuning.as_ref().map_or(String::new(), |file| format!("; tuned by {file}"));
     format!("device    {}{tuned}", resolved.reason)
-}
-
-/// The engine with a watch on it, and what that finds. The reference is what it would be held against: it stays alone.
-fn verified(engine: Box<dyn Engine>, every: u32, seed: u64) -> (Box<dyn Engine>, Option<Arc<Mutex<Checked>>>) {
-    if every == 0 || engine.descriptor().engine == "reference" {
-        return (engine, None);
-    }
-    let watched = Verifying::new(engine, every, seed);
-    let found = watched.found();
-    (Box::new(watched), Some(found))
 }
 
 #[cfg(test)]

@@ -268,6 +268,7 @@ fn within(cell: &Cell, error: Error) -> Error {
         Error::Verdict(what) => Error::Verdict(name(what)),
         Error::NotFinite(what) => Error::NotFinite(name(what)),
         Error::Device(what) => Error::Device(name(what)),
+        Error::OutOfMemory { what, held } => Error::OutOfMemory { what: name(what), held },
         Error::Output(what) => Error::Output(name(what)),
         Error::Internal(what) => Error::Internal(name(what)),
     }

@@ -116,7 +116,8 @@ pub trait Engine {
     /// The largest tensor a launch may bind, in words.
     fn max_binding_words(&self) -> usize;
 
-    /// Bytes of device memory that [`Engine::alloc`] took so far; 0 for engines in host memory.
+    /// Bytes that [`Engine::alloc`] took so far, on the device or, for engines without one, in host memory; 0 where it is not
+    /// counted.
     fn allocated_bytes(&self) -> u64 {
         0
     }

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 mod engine;
+mod pool;
 mod recording;
 mod reference;
 mod tally;
@@ -9,6 +10,7 @@ mod tensor;
 
 pub use cpu::CpuEngine;
 pub use engine::{Descriptor, Engine, Purpose, Timed, Traffic, read_f32, write_f32};
+pub use pool::Pool;
 pub use recording::{Launch, Recording};
 pub use reference::ReferenceEngine;
 pub use tally::{Allocation, Tally, TallyEngine};

@@ -105,4 +105,8 @@ impl Engine for ReferenceEngine {
     fn max_binding_words(&self) -> usize {
         usize::MAX
     }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| 4 * buffer.len() as u64).sum()
+    }
 }

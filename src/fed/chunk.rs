@@ -4,7 +4,7 @@ use super::Aggregate;
 use super::federation::Settings;
 use super::nonfinite::record_scan;
 use super::probe::Probe;
-use crate::exec::{Engine, Recording, Tensor, align, write_f32};
+use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
 use crate::kernels::attack::scale_update::{ScaleUpdate, ScaleUpdateParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
@@ -38,6 +38,14 @@ pub(super) struct Chunk {
     pub propose: Recording,
     pub report: Recording,
     pub aggregate: Recording,
+}
+
+impl Chunk {
+    /// All of them.
+    pub fn recordings(&self) -> [&Recording; 9] {
+        let Chunk { send_g, send_d, step, scale, probe, peaks, propose, report, aggregate, .. } = self;
+        [send_g, send_d, step, scale, probe, peaks, propose, report, aggregate]
+    }
 }
 
 /// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one binding.
@@ -88,14 +96,16 @@ pub(super) struct ChunkBuilder<'a> {
 }
 
 impl ChunkBuilder<'_> {
-    pub fn build(&self, engine: &mut dyn Engine, first: u32, clients: u32) -> Result<Chunk> {
+    /// Builds the chunk of `clients` clients from `first` on. Chunks train one after the other: what does not outlive a step
+    /// comes from `pool`, which holds what the largest chunk, the first, has taken.
+    pub fn build(&self, engine: &mut dyn Engine, pool: &mut Pool, first: u32, clients: u32) -> Result<Chunk> {
         let (gan, batch) = (self.gan, self.settings.batch);
-        let buffers = gan.alloc(engine, clients, self.clients, batch, self.max_steps)?;
+        let buffers = gan.alloc(engine, pool, clients, self.clients, batch, self.max_steps)?;
         let rows = clients as usize;
         let order_stride = align(self.max_steps as usize * (gan.training.critic_steps() * batch) as usize);
         let order = engine.alloc("batch order", rows * order_stride)?;
         let moments = engine.alloc("update moments", rows * align(1))?;
-        let step = self.record_step(engine, &buffers, first, order, order_stride as u32)?;
+        let step = self.record_step(engine, pool, &buffers, first, order, order_stride as u32)?;
         let [mut send_g, mut send_d, mut propose, mut report, mut aggregate] =
             std::array::from_fn(|_| Recording::new());
         self.record_send(&mut send_g, &gan.g, &self.server_g, &buffers.g)?;
@@ -113,10 +123,11 @@ impl ChunkBuilder<'_> {
         }
         let (mut probe, mut peaks) = (Recording::new(), Recording::new());
         if let Some(by) = self.probe {
-            by.record(engine, &mut probe, gan, &buffers, first)?;
+            by.record(engine, pool, &mut probe, gan, &buffers, first)?;
             by.record_peaks(&mut peaks, moments, first, clients)?;
         }
         let scale = self.record_scale(engine, &buffers, first)?;
+        pool.next_user()?;
         Ok(Chunk {
             first,
             buffers,
@@ -163,24 +174,25 @@ impl ChunkBuilder<'_> {
     fn record_step(
         &self,
         engine: &mut dyn Engine,
+        pool: &mut Pool,
         b: &GanBuffers,
         first: u32,
         order: Tensor,
         order_stride: u32,
     ) -> Result<Recording> {
         let mut rec = Recording::new();
-        let real = self.record_real(&mut rec, engine, b, order, order_stride)?;
-        let z = self.latents(engine, b, 1)?;
+        let real = self.record_real(&mut rec, engine, pool, b, order, order_stride)?;
+        let z = self.latents(engine, pool, b, 1)?;
         let latents = b.batch * self.gan.arch.latent;
         match self.gan.training.objective {
             Objective::Bce => {
-                let z_d = self.latents(engine, b, 1)?;
+                let z_d = self.latents(engine, pool, b, 1)?;
                 self.record_normals(&mut rec, b, first, z_d, latents, Stream::LATENT_D)?;
                 self.record_normals(&mut rec, b, first, z, latents, Stream::LATENT_G)?;
                 self.gan.record_step(&mut rec, b, real, z_d, z)?;
             }
             Objective::WganGp { interpolation, .. } => {
-                self.record_critic(&mut rec, engine, b, first, real, interpolation)?;
+                self.record_critic(&mut rec, engine, pool, b, first, real, interpolation)?;
                 self.record_normals(&mut rec, b, first, z, latents, Stream::LATENT_G)?;
                 self.gan.record_generator_step(&mut rec, b, z)?;
             }
@@ -194,6 +206,7 @@ impl ChunkBuilder<'_> {
         &self,
         rec: &mut Recording,
         engine: &mut dyn Engine,
+        pool: &mut Pool,
         b: &GanBuffers,
         order: Tensor,
         order_stride: u32,
@@ -202,7 +215,7 @@ impl ChunkBuilder<'_> {
         let (image, size) = (arch.image(), arch.image_size);
         let batch = b.batch * self.gan.training.critic_steps();
         let y_stride = Activations::stride([size, size, arch.channels], batch);
-        let real = engine.alloc("real batch", clients as usize * y_stride as usize)?;
+        let real = pool.alloc(engine, "real batch", clients as usize * y_stride as usize)?;
         let p = GatherBatchParams { clients, batch, image, order_stride, y_stride };
         rec.launch(&GatherBatch, &p, &[self.pixels, order, b.tables.state, real], "real batch")?;
         let attack = &self.settings.attack;
@@ -228,9 +241,9 @@ impl ChunkBuilder<'_> {
     }
 
     /// Room for the latents of `times` batches, each aligned.
-    fn latents(&self, engine: &mut dyn Engine, b: &GanBuffers, times: u32) -> Result<Tensor> {
+    fn latents(&self, engine: &mut dyn Engine, pool: &mut Pool, b: &GanBuffers, times: u32) -> Result<Tensor> {
         let stride = times * Activations::stride([1, 1, self.gan.arch.latent], b.batch);
-        engine.alloc("latents", b.clients as usize * stride as usize)
+        pool.alloc(engine, "latents", b.clients as usize * stride as usize)
     }
 
     fn rng(&self, b: &GanBuffers, first: u32, to: Tensor, n: u32, stream: Stream) -> RngParams {
@@ -263,6 +276,7 @@ impl ChunkBuilder<'_> {
         &self,
         rec: &mut Recording,
         engine: &mut dyn Engine,
+        pool: &mut Pool,
         b: &GanBuffers,
         first: u32,
         real: Tensor,
@@ -271,8 +285,8 @@ impl ChunkBuilder<'_> {
         let arch = self.gan.arch;
         let (times, rows) = (self.gan.training.critic_steps(), b.clients as usize);
         let weight_stride = align(b.batch as usize);
-        let all_z = self.latents(engine, b, times)?;
-        let all_weights = engine.alloc("interpolation weights", rows * times as usize * weight_stride)?;
+        let all_z = self.latents(engine, pool, b, times)?;
+        let all_weights = pool.alloc(engine, "interpolation weights", rows * times as usize * weight_stride)?;
         let words = |t: Tensor| (t.words / rows) as u32;
         self.record_normals(rec, b, first, all_z, words(all_z), Stream::LATENT_D)?;
         let (n, stream) = (words(all_weights), Stream::INTERPOLATION);
@@ -289,9 +303,9 @@ impl ChunkBuilder<'_> {
         }
         let image_stride = Activations::stride([arch.image_size, arch.image_size, arch.channels], b.batch) as usize;
         let batch = CriticBatch {
-            real: engine.alloc("critic's real batch", rows * image_stride)?,
-            z: self.latents(engine, b, 1)?,
-            weights: engine.alloc("critic's interpolation weights", rows * weight_stride)?,
+            real: pool.alloc(engine, "critic's real batch", rows * image_stride)?,
+            z: self.latents(engine, pool, b, 1)?,
+            weights: pool.alloc(engine, "critic's interpolation weights", rows * weight_stride)?,
         };
         for k in 0..times {
             for (from, to) in [(real, batch.real), (all_z, batch.z), (all_weights, batch.weights)] {

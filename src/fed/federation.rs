@@ -6,7 +6,7 @@ use super::drop::Dropped;
 use super::local::{self, Local, POISONED};
 use super::probe::Probe;
 use super::{Aggregate, OnNonfinite, Patch, Weights};
-use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32};
+use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, export, record_init};
 use crate::{Error, Result};
@@ -67,6 +67,7 @@ pub struct Federation {
     pub(super) deviate: Recording,
     pub(super) chunks: Vec<Chunk>,
     client_bytes: u64,
+    launch_bytes: u64,
     pub(super) round: u32,
 }
 
@@ -122,15 +123,16 @@ impl Federation {
         if let Some(probe) = &probe {
             probe.record_deviations(&mut deviate, clients)?;
         }
-        let mut chunks = Vec::new();
+        let (mut chunks, mut pool) = (Vec::new(), Pool::default());
         let shared_bytes = e.allocated_bytes();
         let mut first = 0;
         while first < clients {
             let size = chunk_size.min(clients - first);
-            chunks.push(builder.build(e, first, size)?);
+            chunks.push(builder.build(e, &mut pool, first, size)?);
             first += size;
         }
-        let client_bytes = e.allocated_bytes() - shared_bytes;
+        let launch_bytes = pool.bytes();
+        let client_bytes = (e.allocated_bytes() - shared_bytes).saturating_sub(launch_bytes);
         let poisoned = data.holdings.iter().enumerate();
         let poisoned = poisoned.map(|(c, h)| poisoned_images(&settings, c as u32, h)).collect();
         let holdings = data.holdings;
@@ -155,6 +157,7 @@ impl Federation {
             deviate,
             chunks,
             client_bytes,
+            launch_bytes,
             round: 0,
         };
         federation.initialise()?;
@@ -201,12 +204,22 @@ impl Federation {
         self.holdings.len() as u32
     }
 
-    /// Bytes of all clients' buffers, by an engine that counts them ([`Engine::allocated_bytes`]).
+    /// Bytes of what all clients keep from step to step, by an engine that counts them ([`Engine::allocated_bytes`]).
     pub fn client_bytes(&self) -> u64 {
         self.client_bytes
     }
 
-    /// Clients trained in one launch.
+    /// Bytes of what the clients of one launch need during a step, the largest launch's.
+    pub fn launch_bytes(&self) -> u64 {
+        self.launch_bytes
+    }
+
+    /// What rounds run.
+    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        self.chunks.iter().flat_map(Chunk::recordings).chain([&self.deviate])
+    }
+
+    /// Clients trained in one launch, at most.
     pub fn clients_per_launch(&self) -> u32 {
         self.chunks[0].buffers.clients
     }

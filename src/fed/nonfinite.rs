@@ -157,7 +157,7 @@ mod tests {
         let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
         let gan = Gan::new(arch, 0.5, 0.999, 1e-8).unwrap();
         let mut engine = crate::exec::ReferenceEngine::new();
-        let b = gan.alloc(&mut engine, 1, 1, 4, 1).unwrap();
+        let b = gan.alloc(&mut engine, &mut crate::exec::Pool::default(), 1, 1, 4, 1).unwrap();
         let mut stats = vec![0u32; STAT_WORDS];
         let mut named = |at: usize, word: u32, idle| {
             stats[at] = word;

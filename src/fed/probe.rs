@@ -5,7 +5,7 @@
 //! trigger's place in every round. The average over rounds keeps the second and wears down the first. Nothing here is told by
 //! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
-use crate::exec::{Engine, Recording, Tensor, align, write_f32};
+use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
 use crate::kernels::fed::median_deviation::{MedianDeviation, MedianDeviationParams};
@@ -91,10 +91,11 @@ impl Probe {
     /// Records the mean images of the chunk's generators, in inference mode. It overwrites their activations.
     ///
     /// # Errors
-    /// As [`Engine::alloc`].
+    /// As [`Pool::alloc`].
     pub fn record(
         &self,
         engine: &mut dyn Engine,
+        pool: &mut Pool,
         rec: &mut Recording,
         gan: &Gan,
         b: &GanBuffers,
@@ -103,7 +104,7 @@ impl Probe {
         let (clients, batch, arch) = (b.clients, b.batch, gan.arch);
         let n = batch * arch.latent;
         let stride = align(n as usize);
-        let z = engine.alloc("probe latents of every client", clients as usize * stride)?;
+        let z = pool.alloc(engine, "probe latents of every client", clients as usize * stride)?;
         let pass = Pass { net: &gan.g, bank: &b.g, acts: &b.g_acts, label: "G(probe)" };
         for k in 0..self.passes {
             let from = self.latents.slice(k as usize * stride, stride);

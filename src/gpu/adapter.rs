@@ -207,8 +207,24 @@ pub struct Adapter {
     pub(super) handle: wgpu::Adapter,
 }
 
-/// The adapters that `backends` list. A driver that panics while it is asked counts as no driver.
+/// Per cent of the memory that the driver grants this process (on Vulkan and DX12, where it says) from which on no buffer is
+/// created: it fails as out of memory, instead of succeeding and being paged in and out, or taking the device down.
+const BUDGET: u8 = 95;
+
+/// The adapters that `backends` list. Software ones have no [`BUDGET`]: theirs is the host's memory, what others use of it
+/// included, and lavapipe's count of it cannot be relied on.
 fn list(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+    let software = |adapter: &wgpu::Adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu;
+    let mut adapters = ask(backends, Some(BUDGET));
+    if adapters.iter().any(software) {
+        adapters.retain(|adapter| !software(adapter));
+        adapters.extend(ask(backends, None).into_iter().filter(software));
+    }
+    adapters
+}
+
+/// The adapters of a new instance. A driver that panics while it is asked counts as no driver.
+fn ask(backends: wgpu::Backends, budget: Option<u8>) -> Vec<wgpu::Adapter> {
     let backends = backends & wgpu::Instance::enabled_backend_features();
     if backends.is_empty() {
         return Vec::new();
@@ -218,6 +234,7 @@ fn list(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
         // No driver debug layers in debug builds either: they print, and they slow shaders down.
         descriptor.flags = wgpu::InstanceFlags::empty().with_env();
         descriptor.backends &= backends;
+        descriptor.memory_budget_thresholds.for_resource_creation = budget;
         pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends))
     };
     catch_unwind(ask).unwrap_or_default()

@@ -106,7 +106,12 @@ impl Device {
     pub(super) fn check(&self) -> Result<()> {
         let mut health = lock(&self.health);
         if let Some(lost) = &health.lost {
-            return Err(Error::device(format!("{} was lost: {lost}", self.facts.title())));
+            let what = format!("{} was lost: {lost}", self.facts.title());
+            // Staging memory has no error of its own in wgpu: a device that lacks it is lost, and says so.
+            return Err(match lost.to_lowercase().contains("out of memory") {
+                true => Error::OutOfMemory { what, held: 0 },
+                false => Error::Device(what),
+            });
         }
         match health.uncaptured.take() {
             Some(what) => Err(Error::device(format!("{}: {what}", self.facts.title()))),
@@ -118,7 +123,13 @@ impl Device {
     pub(super) fn guarded<T>(&self, doing: impl FnOnce() -> String, work: impl FnOnce() -> T) -> Result<T> {
         let (done, error) = self.scoped(work);
         match error {
-            Some(error) => Err(Error::device(format!("{}: {}", doing(), describe(&error)))),
+            Some(error) => {
+                let what = format!("{}: {}", doing(), describe(&error));
+                Err(match error {
+                    wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { what, held: 0 },
+                    _ => Error::Device(what),
+                })
+            }
             None => self.check().map(|()| done),
         }
     }

@@ -17,8 +17,9 @@ use std::time::Instant;
 /// Submissions that may be under way at once: enough to keep the device busy, few enough that a lost device or a user's
 /// interrupt is noticed soon.
 const IN_FLIGHT: usize = 4;
-/// Uploads wait in staging memory for the next submission; beyond this many bytes they are submitted at once.
-const UPLOADS: u64 = 64 << 20;
+/// Uploads wait in staging memory for the next submission; beyond this many bytes they are submitted at once, and larger ones
+/// go in pieces: memory that host and device both see may be as little as 256 MiB, and wgpu asks for no other.
+const UPLOADS: usize = 16 << 20;
 
 /// One launch, ready to encode.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub struct GpuEngine {
     buffers: Vec<wgpu::Buffer>,
     prepared: HashMap<u64, Prepared>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
-    pending_upload: u64,
+    pending_upload: usize,
     allocated: u64,
     traffic: Traffic,
     descriptor: Descriptor,
@@ -275,6 +276,10 @@ impl Engine for GpuEngine {
                 usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             })
+        });
+        let buffer = buffer.map_err(|error| match error {
+            Error::OutOfMemory { what, .. } => Error::OutOfMemory { what, held: self.allocated },
+            other => other,
         })?;
         self.allocated += bytes;
         self.buffers.push(buffer);
@@ -288,14 +293,17 @@ impl Engine for GpuEngine {
         if words.is_empty() {
             return Ok(());
         }
-        let buffer = self.buffer(to)?;
         let doing = || format!("uploading {:.1} MiB", mib(4 * words.len() as u64));
-        self.device.guarded(doing, || {
-            self.device.queue.write_buffer(buffer, to.offset as u64 * 4, bytemuck::cast_slice(words));
-        })?;
-        self.pending_upload += 4 * words.len() as u64;
-        if self.pending_upload > UPLOADS {
-            self.submit(|| "uploading".into(), None)?;
+        for (at, piece) in words.chunks(UPLOADS / 4).enumerate() {
+            let buffer = self.buffer(to)?;
+            let offset = to.offset as u64 * 4 + (at * UPLOADS) as u64;
+            self.device.guarded(doing, || {
+                self.device.queue.write_buffer(buffer, offset, bytemuck::cast_slice(piece));
+            })?;
+            self.pending_upload += 4 * piece.len();
+            if self.pending_upload >= UPLOADS {
+                self.submit(|| "uploading".into(), None)?;
+            }
         }
         Ok(())
     }

@@ -81,6 +81,18 @@ fn buffers_start_at_zero_and_reads_and_memory_are_counted() {
     assert!(engine.write(t, &[0; 1002]).unwrap_err().to_string().contains("1002"));
 }
 
+/// An upload goes in pieces; it starts where its tensor does and ends with the last word.
+#[test]
+fn large_uploads_arrive_whole() {
+    let mut engine = engine(GpuOptions::default());
+    let words: Vec<u32> = (0..(2 * UPLOADS / 4 + 77) as u32).collect();
+    let t = engine.alloc("large", 64 + align(words.len())).unwrap();
+    engine.write(t.slice(64, align(words.len())), &words).unwrap();
+    let got = engine.read(t, Purpose::Check).unwrap();
+    assert!(got[..64].iter().all(|w| *w == 0) && got[64..64 + words.len()] == words[..]);
+    assert!(got[64 + words.len()..].iter().all(|w| *w == 0));
+}
+
 #[test]
 fn runs_and_writes_keep_their_order_beyond_the_submissions_in_flight() {
     let mut engine = engine(GpuOptions::default());

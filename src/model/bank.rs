@@ -2,7 +2,7 @@
 
 use super::{Layer, LayerKind, Network};
 use crate::Result;
-use crate::exec::{Engine, Tensor, align};
+use crate::exec::{Engine, Pool, Tensor, align};
 use crate::kernels::nn::instance::InstanceParams;
 
 /// One network's state for `clients` clients: [clients][stride] each, apart by role so that no two roles share a buffer.
@@ -73,11 +73,18 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// Allocates the activations of `net` for `clients` clients of `batch` images.
+    /// Takes the activations of `net` for `clients` clients of `batch` images from `pool`.
     ///
     /// # Errors
-    /// As [`Engine::alloc`].
-    pub fn alloc(engine: &mut dyn Engine, net: &Network, clients: u32, total_clients: u32, batch: u32) -> Result<Self> {
+    /// As [`Pool::alloc`].
+    pub fn alloc(
+        engine: &mut dyn Engine,
+        pool: &mut Pool,
+        net: &Network,
+        clients: u32,
+        total_clients: u32,
+        batch: u32,
+    ) -> Result<Self> {
         let mut acts =
             Activations { batch, total_clients, outputs: vec![], means: vec![], invstds: vec![], stats: vec![] };
         for (i, layer) in net.layers.iter().enumerate() {
@@ -86,15 +93,15 @@ impl Activations {
             let shared = i.checked_sub(1).filter(|before| net.rectified(*before).is_some());
             acts.outputs.push(match shared {
                 Some(norm) => acts.outputs[norm],
-                None => engine.alloc(&label, words)?,
+                None => pool.alloc(engine, &label, words)?,
             });
             let norm = layer.kind == LayerKind::BatchNorm;
-            let mut statistic = |_| engine.alloc(&label, clients as usize * align(layer.output[2] as usize));
+            let mut statistic = |_| pool.alloc(engine, &label, clients as usize * align(layer.output[2] as usize));
             let (mean, invstd) = if norm { (Some(statistic(())?), Some(statistic(())?)) } else { (None, None) };
             acts.means.push(mean);
             acts.invstds.push(invstd);
             acts.stats.push(match instance_params(layer, clients, batch) {
-                Some(p) => Some(engine.alloc(&label, clients as usize * p.stat_stride as usize)?),
+                Some(p) => Some(pool.alloc(engine, &label, clients as usize * p.stat_stride as usize)?),
                 None => None,
             });
         }
@@ -126,13 +133,14 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Allocates scratch for backward passes of `nets` over `clients` clients of `batch` images; weight-gradient splits
-    /// follow from the plan's `total_clients`.
+    /// Takes scratch for backward passes of `nets` over `clients` clients of `batch` images from `pool`; weight-gradient
+    /// splits follow from the plan's `total_clients`.
     ///
     /// # Errors
-    /// As [`Engine::alloc`].
+    /// As [`Pool::alloc`].
     pub fn alloc(
         engine: &mut dyn Engine,
+        pool: &mut Pool,
         nets: &[&Network],
         clients: u32,
         total_clients: u32,
@@ -151,13 +159,11 @@ impl Scratch {
         let norms = nets.iter().map(|n| n.max_norm_channels()).max().unwrap_or(1);
         let instances = layers().filter_map(|l| instance_params(l, clients, batch)).map(|p| p.moment_stride as usize);
         let sums = instances.max().unwrap_or(0).max(align(2 * norms as usize));
+        let mut take = |label, words| pool.alloc(engine, label, words);
         Ok(Scratch {
-            deltas: [
-                engine.alloc("deltas (even layers)", rows * delta)?,
-                engine.alloc("deltas (odd layers)", rows * delta)?,
-            ],
-            partials: engine.alloc("partial weight gradients", (rows * partial).max(align(1)))?,
-            sums: engine.alloc("norm sums", rows * sums)?,
+            deltas: [take("deltas (even layers)", rows * delta)?, take("deltas (odd layers)", rows * delta)?],
+            partials: take("partial weight gradients", (rows * partial).max(align(1)))?,
+            sums: take("norm sums", rows * sums)?,
         })
     }
 }

@@ -2,7 +2,7 @@
 //! through the updated discriminator, Adam. What differs under WGAN-GP stands in `wgan.rs`.
 
 use super::{Activations, Architecture, Backward, Mode, Network, NetworkBank, Norm, Pass, Scratch, WganBuffers};
-use crate::exec::{Engine, Recording, Tensor, align};
+use crate::exec::{Engine, Pool, Recording, Tensor, align};
 use crate::kernels::nn::bce_with_logits::{BceParams, BceWithLogits};
 use crate::kernels::optim::adam::{Adam, AdamParams};
 use crate::kernels::optim::rmsprop::{Rmsprop, RmspropParams};
@@ -154,7 +154,8 @@ impl StepTables {
     }
 }
 
-/// The mutable state of a chunk of clients.
+/// The mutable state of a chunk of clients: networks, statistics and tables are its own, activations and all else that a step
+/// leaves behind may be taken by another chunk's step.
 #[derive(Clone, Debug)]
 pub struct GanBuffers {
     /// Clients in the chunk.
@@ -202,13 +203,15 @@ impl Gan {
         Ok(Gan { arch, g: arch.generator(), d: arch.critic(training.norm), beta1, beta2, eps, training })
     }
 
-    /// Allocates the state of `clients` of `total_clients` clients; `max_steps` bounds the steps of a round.
+    /// Allocates the state of `clients` of `total_clients` clients, and takes what does not outlive a step from `pool`;
+    /// `max_steps` bounds the steps of a round.
     ///
     /// # Errors
-    /// As [`Engine::alloc`].
+    /// As [`Pool::alloc`].
     pub fn alloc(
         &self,
         engine: &mut dyn Engine,
+        pool: &mut Pool,
         clients: u32,
         total_clients: u32,
         batch: u32,
@@ -218,7 +221,7 @@ impl Gan {
         let adam_stride = align(2 * max_steps as usize) as u32;
         let wgan = match self.training.objective {
             Objective::Bce => None,
-            Objective::WganGp { .. } => Some(WganBuffers::alloc(engine, self, clients, batch)?),
+            Objective::WganGp { .. } => Some(WganBuffers::alloc(engine, pool, self, clients, batch)?),
         };
         let tables = self.training.critic_steps() as usize * rows * adam_stride as usize;
         let critic_adam = match (&wgan, self.training.optimiser) {
@@ -230,11 +233,11 @@ impl Gan {
             batch,
             g: NetworkBank::alloc(engine, &self.g, clients, true)?,
             d: NetworkBank::alloc(engine, &self.d, clients, true)?,
-            g_acts: Activations::alloc(engine, &self.g, clients, total_clients, batch)?,
-            d_acts: Activations::alloc(engine, &self.d, clients, total_clients, batch)?,
-            scratch: Scratch::alloc(engine, &[&self.g, &self.d], clients, total_clients, batch)?,
-            dlogits: engine.alloc("logit deltas", rows * align(batch as usize))?,
-            losses: engine.alloc("losses", rows * align(1))?,
+            g_acts: Activations::alloc(engine, pool, &self.g, clients, total_clients, batch)?,
+            d_acts: Activations::alloc(engine, pool, &self.d, clients, total_clients, batch)?,
+            scratch: Scratch::alloc(engine, pool, &[&self.g, &self.d], clients, total_clients, batch)?,
+            dlogits: pool.alloc(engine, "logit deltas", rows * align(batch as usize))?,
+            losses: pool.alloc(engine, "losses", rows * align(1))?,
             stats: engine.alloc("loss statistics", rows * STAT_WORDS)?,
             tables: StepTables {
                 state: engine.alloc("step state", align(4))?,

@@ -9,7 +9,7 @@
 
 use super::bank::instance_params;
 use super::{Activations, LayerKind, Mode, Network, Pass, Scratch};
-use crate::exec::{Engine, Recording, Tensor, align};
+use crate::exec::{Engine, Pool, Recording, Tensor, align};
 use crate::kernels::nn::gradient_penalty::{GradientPenalty, GradientPenaltyParams};
 use crate::kernels::nn::gradient_penalty_seed::{GradientPenaltySeed, GradientPenaltySeedParams};
 use crate::kernels::nn::image_square_sum::{ImageSquareSum, ImageSquareSumParams};
@@ -39,20 +39,21 @@ pub struct PenaltyBuffers {
 }
 
 impl PenaltyBuffers {
-    /// Allocates the buffers of a critic's penalty over `clients` clients of `batch` images.
+    /// Takes the buffers of a critic's penalty over `clients` clients of `batch` images from `pool`.
     ///
     /// # Errors
-    /// As [`Engine::alloc`].
-    pub fn alloc(engine: &mut dyn Engine, net: &Network, clients: u32, batch: u32) -> Result<Self> {
+    /// As [`Pool::alloc`].
+    pub fn alloc(engine: &mut dyn Engine, pool: &mut Pool, net: &Network, clients: u32, batch: u32) -> Result<Self> {
+        let mut take = |label: &str, words| pool.alloc(engine, label, words);
         let rows = clients as usize;
         let image = Activations::stride(net.layers[0].input, batch) as usize;
         let (mut tangents, mut deltas, mut moments) = (vec![], vec![], vec![]);
         for layer in &net.layers {
             let words = rows * Activations::stride(layer.output, batch) as usize;
-            tangents.push(engine.alloc(&format!("penalty main.{} tangent", layer.index), words)?);
-            deltas.push(engine.alloc(&format!("penalty main.{} delta", layer.index), words)?);
+            tangents.push(take(&format!("penalty main.{} tangent", layer.index), words)?);
+            deltas.push(take(&format!("penalty main.{} delta", layer.index), words)?);
             moments.push(match instance_params(layer, clients, batch).map(with_all) {
-                Some(p) => Some(engine.alloc("penalty moments", rows * p.moment_stride as usize)?),
+                Some(p) => Some(take("penalty moments", rows * p.moment_stride as usize)?),
                 None => None,
             });
         }
@@ -60,9 +61,9 @@ impl PenaltyBuffers {
             tangents,
             deltas,
             moments,
-            gradient: engine.alloc("critic gradient", rows * image)?,
-            direction: engine.alloc("penalty direction", rows * image)?,
-            squares: engine.alloc("squared gradient norms", rows * align(batch as usize))?,
+            gradient: take("critic gradient", rows * image)?,
+            direction: take("penalty direction", rows * image)?,
+            squares: take("squared gradient norms", rows * align(batch as usize))?,
         })
     }
 }

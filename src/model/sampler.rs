@@ -1,7 +1,7 @@
 //! Images from a generator in inference mode.
 
 use super::{Activations, Mode, Network, NetworkBank, Pass};
-use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32};
+use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, seed_words};
 use crate::{Error, Result};
 
@@ -26,7 +26,7 @@ impl Sampler {
     /// # Errors
     /// As [`Engine::alloc`].
     pub fn new(engine: &mut dyn Engine, net: &Network, bank: &NetworkBank, seed: u64, stream: Stream) -> Result<Self> {
-        let acts = Activations::alloc(engine, net, 1, 1, BATCH)?;
+        let acts = Activations::alloc(engine, &mut Pool::default(), net, 1, 1, BATCH)?;
         let latent = net.layers[0].input[2] as usize;
         let words = BATCH as usize * latent;
         let z = engine.alloc("sample latents", align(words))?;
@@ -51,6 +51,11 @@ impl Sampler {
         let output = pass.forward(&mut generate, z, Mode::Eval)?;
         let image = net.layers.last().map_or(0, |l| l.output.iter().product::<u32>()) as usize;
         Ok(Sampler { latent, image, z, state, output, draw, generate })
+    }
+
+    /// What it runs.
+    pub fn recordings(&self) -> [&Recording; 2] {
+        [&self.draw, &self.generate]
     }
 
     /// `n` images as [n][h][w][c] in [-1, 1], from the seed's latents.

@@ -2,7 +2,7 @@
 
 use super::gan::Loss;
 use super::{Activations, Backward, Gan, GanBuffers, Mode, Objective, Pass, Penalty, PenaltyBuffers};
-use crate::exec::{Engine, Recording, Tensor, align};
+use crate::exec::{Engine, Pool, Recording, Tensor, align};
 use crate::kernels::nn::interpolate::{Interpolate, InterpolateParams};
 use crate::kernels::nn::wasserstein_loss::{WassersteinLoss, WassersteinLossParams};
 use crate::{Error, Result};
@@ -28,15 +28,15 @@ pub struct CriticBatch {
 }
 
 impl WganBuffers {
-    /// Allocates the buffers of `clients` clients of `batch` images.
+    /// Takes the buffers of `clients` clients of `batch` images from `pool`.
     ///
     /// # Errors
-    /// As [`Engine::alloc`].
-    pub fn alloc(engine: &mut dyn Engine, gan: &Gan, clients: u32, batch: u32) -> Result<Self> {
+    /// As [`Pool::alloc`].
+    pub fn alloc(engine: &mut dyn Engine, pool: &mut Pool, gan: &Gan, clients: u32, batch: u32) -> Result<Self> {
         let image = Activations::stride(gan.d.layers[0].input, batch) as usize;
         Ok(WganBuffers {
-            penalty: PenaltyBuffers::alloc(engine, &gan.d, clients, batch)?,
-            x_hat: engine.alloc("interpolated images", clients as usize * image)?,
+            penalty: PenaltyBuffers::alloc(engine, pool, &gan.d, clients, batch)?,
+            x_hat: pool.alloc(engine, "interpolated images", clients as usize * image)?,
         })
     }
 }

@@ -177,7 +177,7 @@ impl Row {
     ) -> Result<Row> {
         let recording = match bench.record(kernel, params, &self.origin) {
             Ok(recording) => recording,
-            Err(crate::Error::Device(why)) => {
+            Err(crate::Error::Device(why) | crate::Error::OutOfMemory { what: why, .. }) => {
                 self.outcome = Outcome::Skipped { why };
                 return Ok(self);
             }

@@ -106,7 +106,7 @@ pub fn tune(
     let mut verdicts = Vec::with_capacity(names.len());
     for (at, name) in names.iter().enumerate() {
         let verdict = match try_one(bench, facts, shape, name, judge) {
-            Err(Error::Device(why)) if at > 0 => Err(why),
+            Err(Error::Device(why) | Error::OutOfMemory { what: why, .. }) if at > 0 => Err(why),
             other => other?,
         };
         verdicts.push(verdict);

@@ -97,8 +97,8 @@ impl RoundRecord {
     }
 }
 
-/// Wall times of a round: kept out of the metrics, which must not differ between two runs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Wall time of a round, and what the process held after it: kept out of the metrics, which must not differ between two runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimingRecord {
     /// Number of the round.
     pub round: usize,
@@ -108,6 +108,15 @@ pub struct TimingRecord {
     /// Training images consumed by all clients together, per second.
     #[serde(deserialize_with = "null_is_nan")]
     pub images_per_second: f64,
+    /// Resident memory of the process; absent where the system does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_bytes: Option<u64>,
+    /// What the engine has allocated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_bytes: Option<u64>,
+    /// Files, sockets and devices that the process has open; absent elsewhere than on Linux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
 }
 
 pub(super) fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -293,7 +302,7 @@ impl MetricsWriter {
         self.evaluation.as_mut().map_or(Ok(()), |log| log.append(&rows))
     }
 
-    /// Appends a round's wall time to `timing.jsonl`.
+    /// Appends a round's wall time and counters to `timing.jsonl`.
     pub fn timing(&mut self, timing: &TimingRecord) -> Result<()> {
         let line = serde_json::to_string(timing).map_err(|e| Error::internal(format!("timing: {e}")))?;
         self.timing.append(&format!("{line}\n"))
@@ -370,7 +379,9 @@ mod tests {
         let mut writer = MetricsWriter::create(&run).unwrap();
         for record in records() {
             writer.round(&record).unwrap();
-            writer.timing(&TimingRecord { round: record.round, seconds, images_per_second: 64.0 }).unwrap();
+            let timing = TimingRecord { round: record.round, seconds, images_per_second: 64.0, ..Default::default() };
+            let counted = TimingRecord { host_bytes: Some(5), device_bytes: Some(6), open_files: Some(7), ..timing };
+            writer.timing(if record.round == 1 { &timing } else { &counted }).unwrap();
         }
         run
     }
@@ -401,8 +412,11 @@ mod tests {
         assert_eq!(
             read(&a, "timing.jsonl"),
             "{\"round\":1,\"seconds\":0.5,\"images_per_second\":64.0}\n\
-             {\"round\":2,\"seconds\":0.5,\"images_per_second\":64.0}\n"
+             {\"round\":2,\"seconds\":0.5,\"images_per_second\":64.0,\"host_bytes\":5,\"device_bytes\":6,\"open_files\":7}\n"
         );
+        let lines = read(&a, "timing.jsonl");
+        let records: Vec<TimingRecord> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(records.iter().map(|r| r.open_files).collect::<Vec<_>>(), [None, Some(7)], "old files read, too");
         assert_ne!(read(&a, "timing.jsonl"), read(&b, "timing.jsonl"));
     }
 

@@ -16,6 +16,7 @@ pub mod roofline;
 pub mod run_dir;
 pub mod run_state;
 pub mod summary;
+pub mod usage;
 
 mod font;
 

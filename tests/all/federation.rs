@@ -146,13 +146,16 @@ fn a_round_on_the_gpu_engine_agrees_with_the_reference() {
     }
 }
 
+/// Five clients whose server probes them, in chunks the last of which is smaller: each finds what others left behind.
 fn chunks_do_not_matter(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
     let run = |chunk| {
-        let s = Settings { clients_per_launch: chunk, aggregate: Aggregate::Both, ..settings() };
-        outcome(build(engine(), s, shared(3)), 2)
+        let detector = Detector::IsolationForest(IsolationForest::default());
+        let s = Settings { clients_per_launch: chunk, aggregate: Aggregate::Both, detector, ..settings() };
+        outcome(build(engine(), s, shared(5)), 2)
     };
     let whole = run(None);
-    for chunk in [1, 2] {
+    assert!(whole.2[1].clients.iter().all(|c| c.probe_deviation > 0.0), "{name}: the probe takes part");
+    for chunk in [1, 2, 3] {
         assert!(run(Some(chunk)) == whole, "{name}: chunks of {chunk} change the result");
     }
 }
@@ -195,6 +198,21 @@ fn a_round_reads_less_than_a_kibibyte_a_client() {
         assert!(read > 0 && read < 2 * 3 * 1024, "{read} bytes in two rounds of three clients");
         assert_eq!(read, f.engine().traffic().bytes(Purpose::RoundScalars));
     }
+}
+
+/// Chunks share what does not outlive a step: more of them take what one takes, and each client's own state.
+#[test]
+fn chunks_share_what_does_not_outlive_a_step() {
+    let bytes = |chunk| {
+        let s = Settings { clients_per_launch: Some(chunk), ..settings() };
+        let f = build(gpu(Class::Direct), s, shared(5));
+        (f.client_bytes(), f.launch_bytes())
+    };
+    let ((all_own, all), (own, one), (_, two)) = (bytes(5), bytes(1), bytes(2));
+    assert!(all == 5 * one && two == 2 * one, "{all} {two} {one}");
+    // Tables of a few words are as large for one client as for five.
+    assert!(own >= all_own && own - all_own < 16 * 1024, "{own} {all_own}");
+    assert!(one > own / 5, "activations of a client beside its networks: {one} {own}");
 }
 
 #[test]

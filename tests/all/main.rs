@@ -15,6 +15,7 @@ mod random;
 mod reflection;
 mod regularised;
 mod rng;
+mod soak;
 mod step_gradients;
 mod tiles;
 mod validate;

@@ -1,7 +1,7 @@
 //! The gradient penalty's parameter gradient against finite differences of the penalty itself, evaluated in f64 by loops
 //! that share nothing with the kernels.
 
-use fedgan::exec::{CpuEngine, Engine, Purpose, Recording, ReferenceEngine, align, read_f32, write_f32};
+use fedgan::exec::{CpuEngine, Engine, Pool, Purpose, Recording, ReferenceEngine, align, read_f32, write_f32};
 use fedgan::kernels::rng::{HostRng, Stream};
 use fedgan::model::{
     Activations, Architecture, LayerKind, Network, NetworkBank, Norm, Pass, Penalty, PenaltyBuffers, Scratch,
@@ -108,9 +108,10 @@ impl Host<'_> {
 fn recorded(engine: &mut dyn Engine, net: &Network, weights: &[f32], images: &[f32]) -> (f64, Vec<f32>) {
     let batch = BATCH as u32;
     let bank = NetworkBank::alloc(engine, net, 1, true).unwrap();
-    let acts = Activations::alloc(engine, net, 1, 1, batch).unwrap();
-    let scratch = Scratch::alloc(engine, &[net], 1, 1, batch).unwrap();
-    let buffers = PenaltyBuffers::alloc(engine, net, 1, batch).unwrap();
+    let pool = &mut Pool::default();
+    let acts = Activations::alloc(engine, pool, net, 1, 1, batch).unwrap();
+    let scratch = Scratch::alloc(engine, pool, &[net], 1, 1, batch).unwrap();
+    let buffers = PenaltyBuffers::alloc(engine, pool, net, 1, batch).unwrap();
     let x_hat = engine.alloc("x_hat", align(images.len())).unwrap();
     let losses = engine.alloc("losses", align(1)).unwrap();
     write_f32(engine, bank.weights, weights).unwrap();
@@ -195,9 +196,10 @@ fn a_critic_with_batch_norm_is_refused() {
     let net = Architecture { image_size: 16, channels: 1, width: 2, latent: 1 }.discriminator();
     let engine: &mut dyn Engine = &mut CpuEngine::new();
     let bank = NetworkBank::alloc(engine, &net, 1, true).unwrap();
-    let acts = Activations::alloc(engine, &net, 1, 1, 2).unwrap();
-    let scratch = Scratch::alloc(engine, &[&net], 1, 1, 2).unwrap();
-    let buffers = PenaltyBuffers::alloc(engine, &net, 1, 2).unwrap();
+    let pool = &mut Pool::default();
+    let acts = Activations::alloc(engine, pool, &net, 1, 1, 2).unwrap();
+    let scratch = Scratch::alloc(engine, pool, &[&net], 1, 1, 2).unwrap();
+    let buffers = PenaltyBuffers::alloc(engine, pool, &net, 1, 2).unwrap();
     let x = engine.alloc("x", 512).unwrap();
     let pass = Pass { net: &net, bank: &bank, acts: &acts, label: "penalty" };
     let penalty = Penalty { pass, buffers: &buffers, scratch: &scratch, lambda: 10.0 };

@@ -2,6 +2,7 @@
 
 use super::federation::{build_gan, cpu, gpu, outcome, relative_l2, settings, shared};
 use fedgan::exec::{Engine, ReferenceEngine};
+use fedgan::fed::detector::{Detector, IsolationForest};
 use fedgan::fed::{Aggregate, Federation, Local, Settings};
 use fedgan::kernels::Class;
 use fedgan::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
@@ -60,12 +61,15 @@ fn a_round_on_the_gpu_engine_agrees_with_the_reference() {
 fn chunks_of_clients_give_the_same_bits() {
     for optimiser in [RMSPROP, Optimiser::Adam] {
         let training = training(Norm::Instance, 2, optimiser);
-        let run = |chunk| {
-            let s = Settings { clients_per_launch: chunk, aggregate: Aggregate::Both, ..settings() };
-            outcome(build(cpu(), s, training, 3), 2)
-        };
-        let whole = run(None);
-        assert!(run(Some(1)) == whole && run(Some(2)) == whole, "{optimiser:?}: chunks change the result");
+        for engine in [cpu, || gpu(Class::Direct)] {
+            let run = |chunk| {
+                let detector = Detector::IsolationForest(IsolationForest::default());
+                let s = Settings { clients_per_launch: chunk, aggregate: Aggregate::Both, detector, ..settings() };
+                outcome(build(engine(), s, training, 5), 2)
+            };
+            let whole = run(None);
+            assert!(run(Some(1)) == whole && run(Some(2)) == whole, "{optimiser:?}: chunks change the result");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! share nothing with the kernels: BCE with batch norm, and WGAN-GP with its gradient penalty.
 
 use super::penalty;
-use fedgan::exec::{CpuEngine, Engine, Purpose, Recording, ReferenceEngine, Tensor, align, read_f32, write_f32};
+use fedgan::exec::{CpuEngine, Engine, Pool, Purpose, Recording, ReferenceEngine, Tensor, align, read_f32, write_f32};
 use fedgan::kernels::nn::activation::kind;
 use fedgan::kernels::optim::adam::adam_table;
 use fedgan::kernels::rng::{HostRng, Stream};
@@ -147,7 +147,7 @@ fn weights(net: &Network, rng: &mut HostRng) -> Vec<f32> {
 fn step(engine: &mut dyn Engine, training: Training) -> Step {
     let arch = Architecture { image_size: 16, channels: 1, width: 2, latent: 3 };
     let gan = Gan::with(arch, 0.5, 0.9, 1e-8, training).unwrap();
-    let b = gan.alloc(engine, 1, 1, BATCH as u32, 1).unwrap();
+    let b = gan.alloc(engine, &mut Pool::default(), 1, 1, BATCH as u32, 1).unwrap();
     let mut rng = HostRng::new(8, Stream::CHECK, 0, 0);
     let (d, g) = (weights(&gan.d, &mut rng), weights(&gan.g, &mut rng));
     let mut tensor = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.normal() as f32).collect() };

@@ -3,7 +3,7 @@
 use super::Case;
 use super::lab::{Computed, Lab, Rule, channels_last};
 use crate::Result;
-use crate::exec::{Purpose, Recording, Tensor, align, read_f32, write_f32};
+use crate::exec::{Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::gamma;
 use crate::kernels::optim::adam::adam_table;
 use crate::model::{Architecture, Gan, GanBuffers, NamedTensors, Network, NetworkBank, export, import};
@@ -24,7 +24,7 @@ pub fn step(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let named = |e: crate::Error| case.malformed(e);
     let g = import(&gan.g, &network(case, "generator."), "in.generator").map_err(named)?;
     let d = import(&gan.d, &network(case, "discriminator."), "in.discriminator").map_err(named)?;
-    let buffers = gan.alloc(lab.engine, 1, 1, batch, 1)?;
+    let buffers = gan.alloc(lab.engine, &mut Pool::default(), 1, 1, batch, 1)?;
     for (bank, (weights, running)) in [(&buffers.g, &g), (&buffers.d, &d)] {
         write_f32(lab.engine, bank.weights, weights)?;
         write_f32(lab.engine, bank.running, running)?;

@@ -4,7 +4,7 @@ use super::Case;
 use super::gan::network;
 use super::lab::{Computed, Lab, Rule, channels_last};
 use crate::Result;
-use crate::exec::{Purpose, Recording, align, read_f32, write_f32};
+use crate::exec::{Pool, Purpose, Recording, align, read_f32, write_f32};
 use crate::model::{
     Activations, Architecture, Network, NetworkBank, Norm, Pass, Penalty, PenaltyBuffers, Scratch, export, import,
 };
@@ -20,9 +20,10 @@ pub fn gradient_penalty(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
         import(&net, &network(case, "critic."), "in.critic").map_err(|e| case.malformed(e.to_string()))?;
     let bank = NetworkBank::alloc(lab.engine, &net, 1, true)?;
     write_f32(lab.engine, bank.weights, &weights)?;
-    let acts = Activations::alloc(lab.engine, &net, 1, 1, batch)?;
-    let scratch = Scratch::alloc(lab.engine, &[&net], 1, 1, batch)?;
-    let buffers = PenaltyBuffers::alloc(lab.engine, &net, 1, batch)?;
+    let mut pool = Pool::default();
+    let acts = Activations::alloc(lab.engine, &mut pool, &net, 1, 1, batch)?;
+    let scratch = Scratch::alloc(lab.engine, &mut pool, &[&net], 1, 1, batch)?;
+    let buffers = PenaltyBuffers::alloc(lab.engine, &mut pool, &net, 1, batch)?;
     let (x, shape) = case.ranked::<4>("x_hat", "NCHW")?;
     let x_hat = lab.engine.alloc("golden x_hat", align(x.values.len()))?;
     write_f32(lab.engine, x_hat, &channels_last(&x.f32(), shape))?;

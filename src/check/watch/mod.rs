@@ -8,7 +8,7 @@ mod verifying;
 
 pub use differential::{Differential, Found, Log, Progress};
 pub use sentinel::{Arm, Sentinel};
-pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, Verifying};
+pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, SNAPSHOT, Verifying, room_for};
 
 use super::fill::Random;
 use super::health::Health;

@@ -8,7 +8,6 @@ use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffi
 use crate::kernels::util::copy::CopyParams;
 use crate::kernels::{Access, Params, find};
 use crate::{Error, Result};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -20,6 +19,8 @@ const SOON: u32 = 10;
 pub const SAMPLED: usize = 256;
 /// A launch whose operands take more than this is not snapshotted: 256 MiB.
 const LARGEST: usize = 64 << 20;
+/// Label of the snapshots' buffers.
+pub const SNAPSHOT: &str = "verification snapshot";
 
 /// What verification has found so far.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -85,8 +86,8 @@ pub struct Verifying {
     /// Executions so far in this window, and the one that is drawn.
     at: u32,
     drawn: u32,
-    /// Snapshot buffers by slot: operands before the launch, then after.
-    scratch: HashMap<usize, Tensor>,
+    /// Snapshot buffers, the largest first.
+    room: Vec<Tensor>,
     check: Option<Check>,
     found: Arc<Mutex<Checked>>,
 }
@@ -98,7 +99,7 @@ impl Verifying {
         let mut random = Random::new(seed, "verify", &[], 0);
         // The first comes soon, so that short runs are verified as well.
         let drawn = random.below(every.min(SOON));
-        Verifying { inner, every, random, at: 0, drawn, scratch: HashMap::new(), check: None, found: Arc::default() }
+        Verifying { inner, every, random, at: 0, drawn, room: Vec::new(), check: None, found: Arc::default() }
     }
 
     /// What was found, also after the engine has been given away.
@@ -156,12 +157,25 @@ impl Verifying {
         plain
     }
 
-    fn scratch(&mut self, slot: usize, words: usize) -> Result<Tensor> {
-        if self.scratch.get(&slot).is_none_or(|t| t.words < words) {
-            let tensor = self.inner.alloc(&format!("verification snapshot {slot}"), words.next_power_of_two())?;
-            self.scratch.insert(slot, tensor);
+    /// Allocates the snapshots of what will run ([`room_for`]), so that nothing is left to be allocated during the run.
+    ///
+    /// # Errors
+    /// As [`Engine::alloc`].
+    pub fn reserve(&mut self, room: &[usize]) -> Result<()> {
+        self.room = room.iter().map(|words| self.inner.alloc(SNAPSHOT, *words)).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// The first `words` words of snapshot buffer `at`, which is allocated anew where it is smaller.
+    fn snapshot_buffer(&mut self, at: usize, words: usize) -> Result<Tensor> {
+        if self.room.get(at).is_none_or(|t| t.words < words) {
+            let tensor = self.inner.alloc(SNAPSHOT, words.next_power_of_two())?;
+            match self.room.get_mut(at) {
+                Some(smaller) => *smaller = tensor,
+                None => self.room.push(tensor),
+            }
         }
-        Ok(self.scratch[&slot].slice(0, words))
+        Ok(self.room[at].slice(0, words))
     }
 
     /// Executes the recording with snapshots around one of its launches, and starts the check.
@@ -172,22 +186,19 @@ impl Verifying {
         }
         let chosen = self.random.below(launches.len() as u32) as usize;
         let launch = &launches[chosen];
-        if launch.args.iter().map(|t| t.words).sum::<usize>() > LARGEST {
+        let Some(copied) = copied(launch) else {
             self.checked().too_large += 1;
             return self.inner.run(recording, 1);
+        };
+        let mut buffers = vec![None; copied.len()];
+        for (at, which) in by_size(&copied).into_iter().enumerate() {
+            buffers[which] = Some(self.snapshot_buffer(at, copied[which].words)?);
         }
-        let slots = launch.args.len();
-        let mut snapshots = Vec::with_capacity(slots);
-        for (slot, arg) in launch.args.iter().enumerate() {
-            snapshots.push((*arg, self.scratch(2 * slot, arg.words)?, "before"));
-        }
+        let pairs = copied.into_iter().zip(buffers.into_iter().flatten());
+        let mut snapshots: Vec<(Tensor, Tensor, &str)> = pairs.map(|(from, to)| (from, to, "before")).collect();
+        let mut outputs = snapshots.split_off(launch.args.len());
+        outputs.iter_mut().for_each(|output| output.2 = "after");
         let bindings = launch.kernel.bindings();
-        let mut outputs = Vec::new();
-        for (slot, arg) in
-            launch.args.iter().enumerate().filter(|(slot, _)| bindings[*slot].access == Access::ReadWrite)
-        {
-            outputs.push((*arg, self.scratch(2 * slot + 1, arg.words)?, "after"));
-        }
         let mut watched = Recording::new();
         let add = |watched: &mut Recording, l: &Launch| {
             watched.launch_words(l.kernel, l.params.clone(), &l.args, l.label.clone())
@@ -220,6 +231,35 @@ impl Verifying {
         }));
         Ok(())
     }
+}
+
+/// What is copied of a launch: its operands before it, then its outputs after it; `None` where that is too much.
+fn copied(launch: &Launch) -> Option<Vec<Tensor>> {
+    let outputs = launch.args.iter().zip(launch.kernel.bindings()).filter(|(_, b)| b.access == Access::ReadWrite);
+    let fits = launch.args.iter().map(|t| t.words).sum::<usize>() <= LARGEST;
+    fits.then(|| launch.args.iter().chain(outputs.map(|(arg, _)| arg)).copied().collect())
+}
+
+/// Indices of `tensors`, the largest first.
+fn by_size(tensors: &[Tensor]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(tensors[*i].words));
+    order
+}
+
+/// Words of the buffers that snapshots of any launch of `recordings` need, the largest first: for [`Verifying::reserve`], and
+/// for plans of memory. What is read back of them for a check takes as much on the host, at most.
+pub fn room_for<'a>(recordings: impl IntoIterator<Item = &'a Recording>) -> Vec<usize> {
+    let mut room = Vec::new();
+    for copied in recordings.into_iter().flat_map(Recording::launches).filter_map(copied) {
+        for (at, which) in by_size(&copied).into_iter().enumerate() {
+            match room.get_mut(at) {
+                Some(words) => *words = copied[which].words.max(*words),
+                None => room.push(copied[which].words),
+            }
+        }
+    }
+    room
 }
 
 /// Records copies of operands to their snapshots.

@@ -61,7 +61,8 @@ fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, docume
     let record = |bench: &mut Bench| bench.record(p.kernel, &p.params, &p.origin);
     let (first, second) = match (record(a), record(b)) {
         (Ok(first), Ok(second)) => (first, second),
-        (Err(Error::Device(why)), _) | (_, Err(Error::Device(why))) => {
+        (Err(Error::Device(why) | Error::OutOfMemory { what: why, .. }), _)
+        | (_, Err(Error::Device(why) | Error::OutOfMemory { what: why, .. })) => {
             row.edited.outcome = Outcome::Skipped { why: why.clone() };
             row.builtin.outcome = Outcome::Skipped { why };
             return Ok(row);

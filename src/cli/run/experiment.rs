@@ -3,7 +3,7 @@
 use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
 use crate::data::{DataConfig, holdout};
-use crate::exec::{Engine, Purpose};
+use crate::exec::{Engine, Purpose, Recording};
 use crate::fed::{ClientData, Fault, Federation, RoundReport, Settings};
 use crate::kernels::rng::Stream;
 use crate::metric::{ImageSet, Judge, Metric, Value};
@@ -12,7 +12,7 @@ use crate::report::metrics::TimingRecord;
 use crate::report::rates::Rates;
 use crate::report::run_state::{self, Measured, Resumed};
 use crate::report::summary::{self, Summary, Timing};
-use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture};
+use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture, usage};
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -132,6 +132,14 @@ pub(in crate::cli) struct Parts {
     pub judged: Sampler,
 }
 
+impl Parts {
+    /// What a run executes, again and again.
+    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        let samplers = [&self.sampler, &self.judged].into_iter().flat_map(Sampler::recordings);
+        self.federation.recordings().chain(samplers)
+    }
+}
+
 /// Builds networks, clients and samplers on the engine.
 pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
     let (m, t) = (&plan.model, &plan.train);
@@ -203,16 +211,11 @@ impl Clock {
 }
 
 impl Experiment {
-    /// Builds networks, clients and samplers on the engine.
-    pub fn new(
-        plan: Plan,
-        images: Images,
-        engine: Box<dyn Engine>,
-        checked: Option<Arc<Mutex<Checked>>>,
-    ) -> Result<Self> {
+    /// A run of what is built ([`parts`], perhaps in other launches than the plan's).
+    pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
         let judge = images.judge(&plan, &plan.metrics())?;
         let digest = images.digest();
-        let Parts { federation, sampler, judged } = parts(&plan, &images, engine)?;
+        let Parts { federation, sampler, judged } = parts;
         Ok(Experiment {
             plan,
             reference: images.reference,
@@ -335,7 +338,14 @@ impl Experiment {
         let record = self.record(&report, extra);
         let images: u64 = report.clients.iter().map(|c| c.steps as u64 * self.plan.train.batch as u64).sum();
         let images_per_second = images as f64 / seconds.max(1e-9);
-        let timing = TimingRecord { round: record.round, seconds, images_per_second };
+        let timing = TimingRecord {
+            round: record.round,
+            seconds,
+            images_per_second,
+            host_bytes: usage::host_bytes(),
+            device_bytes: Some(self.federation.engine().allocated_bytes()),
+            open_files: usage::open_files(),
+        };
         let output = self.output()?;
         output.metrics.round(&record)?;
         output.metrics.timing(&timing)?;

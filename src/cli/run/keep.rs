@@ -1,12 +1,14 @@
 //! Checkpoints of a run, and the way back from one.
 
-use super::experiment::{Experiment, Output};
+use super::experiment::{Clock, Experiment, Output};
 use crate::config::{Draft, Plan, Resolved};
-use crate::report::run_state::{self, Checkpoint, Measured, Resumed, RunState, Shape};
+use crate::exec::Descriptor;
+use crate::report::run_state::{self, Checkpoint, Resumed, RunState, Shape};
 use crate::report::{MetricsWriter, RunDir, metrics};
 use crate::{Error, Result};
 use std::fs::File;
 use std::path::Path;
+use std::time::Instant;
 
 /// Keys that a run may change when it goes on: none changes what has been computed, and chunks change no bit.
 /// What is not finite ends a run that stops for it before anything of its round is kept.
@@ -49,6 +51,31 @@ impl Experiment {
     /// # Errors
     /// [`Error::Input`] when checkpoints are there and none can be used, or they are of another experiment or other images.
     pub fn restore(&mut self, dir: &RunDir, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<Option<u32>> {
+        let Some(state) = self.load(dir, resolved, warn)? else { return Ok(None) };
+        let RunState { federation, logs, first, last, diverged, seconds, verified, mut resumed, .. } = state;
+        let (round, log) = (federation.round, dir.file("metrics.jsonl"));
+        let metrics = MetricsWriter::resume(dir, &logs)?;
+        self.records = metrics::read_jsonl(&log)?;
+        if self.records.len() != round as usize {
+            return Err(Error::file(&log, format!("{} rounds, the checkpoint has {round}", self.records.len())));
+        }
+        self.output = Some(Output { dir: dir.clone(), metrics });
+        resumed.push(Resumed { round, device: resolved.device.clone(), version: resolved.version.clone() });
+        (self.values, self.diverged, self.earlier, self.resumed) = ((first, last), diverged, verified, resumed);
+        self.clock = Clock { before: seconds, started: Instant::now() };
+        Ok(Some(round))
+    }
+
+    /// The state of the latest checkpoint in `dir`, or of the start, to repeat rounds of which nothing is written.
+    ///
+    /// # Errors
+    /// As [`Experiment::restore`].
+    pub fn recall(&mut self, dir: &RunDir, resolved: &Resolved) -> Result<()> {
+        self.load(dir, resolved, &|_| ()).map(|_| ())
+    }
+
+    /// Puts the state of the latest whole checkpoint on the device.
+    fn load(&mut self, dir: &RunDir, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<Option<RunState>> {
         let mut damaged = Vec::new();
         for (_, path) in run_state::list(dir)? {
             let usable = Checkpoint::open(&path).and_then(|c| match c.state().logs.reached(dir) {
@@ -56,9 +83,11 @@ impl Experiment {
                 false => Err(Error::file(&path, "the run's logs are shorter than it says")),
             });
             match usable {
-                Ok(checkpoint) => {
+                Ok(mut checkpoint) => {
                     damaged.iter().for_each(|what| warn(&format!("{what}; an earlier checkpoint is used")));
-                    return self.restore_from(checkpoint, &path, dir, resolved, warn).map(Some);
+                    self.check(checkpoint.state(), &path, resolved, warn)?;
+                    self.fill(&mut checkpoint, &path)?;
+                    return Ok(Some(checkpoint.state().clone()));
                 }
                 Err(error) => damaged.push(error.to_string()),
             }
@@ -72,30 +101,26 @@ impl Experiment {
         )))
     }
 
-    fn restore_from(
-        &mut self,
-        mut checkpoint: Checkpoint<File>,
-        path: &Path,
-        dir: &RunDir,
-        resolved: &Resolved,
-        warn: &dyn Fn(&str),
-    ) -> Result<u32> {
-        let state = checkpoint.state().clone();
-        same_experiment(&state, &self.plan, path)?;
+    /// Refuses a checkpoint of another experiment; `warn` hears of what may change bits.
+    fn check(&self, state: &RunState, path: &Path, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<()> {
+        same_experiment(state, &self.plan, path)?;
         if state.images != self.images {
             return Err(Error::file(path, "the images, or who holds which, are not those that the run began with"));
         }
         for (what, was, now) in [
-            ("device", format!("{:?}", state.device), format!("{:?}", resolved.device)),
+            ("device", title(&state.device), title(&resolved.device)),
             ("version", state.version.clone(), resolved.version.clone()),
             ("tuning", format!("{:?}", state.tuning), format!("{:?}", digest_of_tuning(resolved))),
         ] {
             if was != now {
-                warn(&format!(
-                    "the run goes on with another {what}, so that it may differ in bits: it was {was}, now {now}"
-                ));
+                let what = format!("the run goes on with another {what}, so that it may differ in bits");
+                warn(&format!("{what}: it was {was}, now {now}"));
             }
         }
+        Ok(())
+    }
+
+    fn fill(&mut self, checkpoint: &mut Checkpoint<File>, path: &Path) -> Result<()> {
         let parts = self.federation.parts();
         let shapes: Vec<Shape> = parts.iter().map(|p| (p.name.clone(), [p.rows, p.words])).collect();
         checkpoint.expect(&shapes)?;
@@ -105,27 +130,13 @@ impl Experiment {
                 self.federation.write_row(part, row, &words)?;
             }
         }
-        let RunState { federation, logs, first, last, diverged, seconds, verified, mut resumed, .. } = state;
-        let round = federation.round;
-        self.federation.recall(federation).map_err(|e| Error::file(path, e))?;
-        let metrics = MetricsWriter::resume(dir, &logs)?;
-        let log = dir.file("metrics.jsonl");
-        self.records = metrics::read_jsonl(&log)?;
-        if self.records.len() != round as usize {
-            return Err(Error::file(&log, format!("{} rounds, the checkpoint has {round}", self.records.len())));
-        }
-        self.output = Some(Output { dir: dir.clone(), metrics });
-        resumed.push(Resumed { round, device: resolved.device.clone(), version: resolved.version.clone() });
-        self.take_over(first, last);
-        (self.diverged, self.earlier, self.resumed) = (diverged, verified, resumed);
-        self.clock.before = seconds;
-        self.clock.started = std::time::Instant::now();
-        Ok(round)
+        self.federation.recall(checkpoint.state().federation.clone()).map_err(|e| Error::file(path, e))
     }
+}
 
-    fn take_over(&mut self, first: Measured, last: Measured) {
-        self.values = (first, last);
-    }
+/// Everything of a device that may change bits, on a line.
+fn title(d: &Descriptor) -> String {
+    format!("{} {} ({}, {}, {} shaders)", d.engine, d.adapter, d.backend, d.driver, d.variant)
 }
 
 /// Refuses a checkpoint of another experiment, naming the keys.

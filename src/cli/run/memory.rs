@@ -1,33 +1,66 @@
 //! Memory, planned before anything is allocated.
 
-use super::experiment::{Images, parts};
+use super::experiment::{Images, Parts, parts};
+use crate::check::watch::{SNAPSHOT, room_for};
 use crate::config::Plan;
-use crate::exec::{Allocation, Descriptor, Engine, TallyEngine};
+use crate::exec::{Allocation, Descriptor, Engine, TallyEngine, cpu};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
 /// What an experiment allocates on its device, to the byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Memory {
-    /// All of it.
+pub(super) struct Memory {
+    /// All of it, snapshots included.
     pub bytes: u64,
-    /// The part that grows with the clients.
+    /// What all clients keep from step to step.
     pub of_clients: u64,
+    /// What the clients of the largest launch need during a step.
+    pub of_launch: u64,
     /// Clients.
     pub clients: u32,
+    /// Clients of a launch, at most.
+    pub launch: u32,
+    /// Words of the buffers in which verification keeps a launch's operands; none without verification.
+    pub room: Vec<usize>,
+    /// What the host takes besides, at most: snapshots read back, and the cpu engine's scratch.
+    pub host: u64,
     /// The largest kinds of buffers, by label, largest first.
     pub largest: Vec<Allocation>,
+    /// Why there are no more clients in a launch, where that is for want of memory.
+    pub why: Option<String>,
 }
 
-impl Memory {
+/// What a run is planned with.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub plan: &'a Plan,
+    pub images: &'a Images,
+    /// Whether launches are verified.
+    pub verified: bool,
+}
+
+impl Setting<'_> {
+    /// The parts of the experiment on `engine`, with `launch` clients in a launch where the plan leaves that open.
+    pub fn build(&self, engine: Box<dyn Engine>, launch: Option<u32>) -> Result<Parts> {
+        let mut plan = self.plan.clone();
+        plan.federation.clients_per_launch = plan.federation.clients_per_launch.or(launch);
+        parts(&plan, self.images, engine)
+    }
+
     /// Builds the experiment on an engine that only counts.
     ///
     /// # Errors
     /// What building it on `engine` would refuse: a client without a batch, a tensor beyond a binding.
-    pub fn predict(plan: &Plan, images: &Images, engine: &dyn Engine) -> Result<Memory> {
+    pub fn predict(&self, engine: &dyn Engine, launch: Option<u32>) -> Result<Memory> {
         let (stand_in, tally) = TallyEngine::of(engine);
-        let parts = parts(plan, images, Box::new(stand_in))?;
-        let mut labels: BTreeMap<String, u64> = BTreeMap::new();
+        let parts = self.build(Box::new(stand_in), launch)?;
+        let room = if self.verified { room_for(parts.recordings()) } else { Vec::new() };
+        let snapshots = 4 * room.iter().sum::<usize>() as u64;
+        let scratch = match engine.descriptor().engine.as_str() {
+            "cpu" => parts.recordings().map(cpu::scratch_bytes).max().unwrap_or(0),
+            _ => 0,
+        };
+        let mut labels = BTreeMap::from([(SNAPSHOT.to_string(), snapshots)]);
         for Allocation { label, bytes } in tally.allocations() {
             *labels.entry(label).or_default() += bytes;
         }
@@ -36,71 +69,145 @@ impl Memory {
         largest.sort_by_key(|a| std::cmp::Reverse(a.bytes));
         largest.truncate(3);
         let federation = &parts.federation;
-        let (of_clients, clients) = (federation.client_bytes(), federation.clients());
-        Ok(Memory { bytes: tally.bytes(), of_clients, clients, largest })
+        Ok(Memory {
+            bytes: tally.bytes() + snapshots,
+            of_clients: federation.client_bytes(),
+            of_launch: federation.launch_bytes(),
+            clients: federation.clients(),
+            launch: federation.clients_per_launch(),
+            room,
+            host: snapshots + scratch,
+            largest,
+            why: None,
+        })
     }
 
-    /// Predicts, and refuses what the host's memory cannot hold where that is what the device uses.
+    /// Predicts. Where the device's memory is the host's and does not hold all clients in one launch, and the plan leaves
+    /// their number open, the largest launches that fit.
     ///
     /// # Errors
-    /// As [`Memory::predict`]; too little memory, with what dominates and what would fit.
-    pub fn plan(plan: &Plan, images: &Images, engine: &dyn Engine) -> Result<Memory> {
-        let memory = Memory::predict(plan, images, engine)?;
-        if on_host(engine.descriptor())
-            && let Some(available) = host_available()
-        {
-            memory.fit(available, plan, |smaller| Memory::predict(smaller, images, engine))?;
+    /// As [`Setting::predict`]; too little memory, with what dominates and what would fit.
+    pub fn memory(&self, engine: &dyn Engine) -> Result<Memory> {
+        match host_available().filter(|_| on_host(engine.descriptor())) {
+            Some(available) => self.within(engine, available),
+            None => self.predict(engine, None),
         }
-        Ok(memory)
     }
 
-    /// Refuses more than `available` bytes.
-    fn fit(&self, available: u64, plan: &Plan, predict: impl Fn(&Plan) -> Result<Memory>) -> Result<()> {
-        if self.bytes <= available {
-            return Ok(());
+    /// The largest launches that fit `available` bytes of the host.
+    fn within(&self, engine: &dyn Engine, available: u64) -> Result<Memory> {
+        let fits = |m: &Memory| m.bytes + m.host <= available;
+        let whole = self.predict(engine, None)?;
+        if fits(&whole) {
+            return Ok(whole);
         }
-        let each = self.of_clients / u64::from(self.clients.max(1));
-        let shared = self.bytes - self.of_clients;
-        let mut fits = Vec::new();
-        let clients = available.saturating_sub(shared) / each.max(1);
-        if clients >= 1 {
-            fits.push(format!("federation.clients={clients}"));
+        let free = mib(available);
+        // What the user has fixed stays.
+        let least = match self.plan.federation.clients_per_launch {
+            Some(_) => whole.clone(),
+            None => self.predict(engine, Some(1))?,
+        };
+        if !fits(&least) {
+            let hint = self.what_fits(engine, &least, available, fits);
+            let host = mib(least.host);
+            return Err(Error::input(format!("{least}; {host} more on the host, where {free} are free: {hint}")));
         }
+        let (mut best, mut low, mut high) = (least, 2, whole.launch - 1);
+        while low <= high {
+            let middle = low.midpoint(high);
+            match self.predict(engine, Some(middle))? {
+                m if fits(&m) => (best, low) = (m, middle + 1),
+                _ => high = middle - 1,
+            }
+        }
+        let all = mib(whole.bytes + whole.host);
+        Ok(Memory { why: Some(format!("{} would take {all}, and {free} are free", whole.launch)), ..best })
+    }
+
+    /// Single settings that `fits` accepts, in words; `whole` is what does not fit `available` bytes.
+    pub fn what_fits(
+        &self,
+        engine: &dyn Engine,
+        whole: &Memory,
+        available: u64,
+        fits: impl Fn(&Memory) -> bool,
+    ) -> String {
         let halves = |value: u32| std::iter::successors(Some(value / 2), |v| Some(v / 2)).take_while(|v| *v > 0);
-        let mut first = |key: &str, value: u32, set: &dyn Fn(&mut Plan, u32)| {
-            let found = halves(value).find(|smaller| {
-                let mut plan = plan.clone();
-                set(&mut plan, *smaller);
-                predict(&plan).is_ok_and(|m| m.bytes <= available)
+        let first = |key: &str, value: u32, set: &dyn Fn(&mut Plan, u32)| {
+            let found = halves(value).find(|value| {
+                let mut plan = self.plan.clone();
+                set(&mut plan, *value);
+                // Where the plan leaves it open, launches would be as small as they need to be.
+                Setting { plan: &plan, ..*self }.predict(engine, Some(1)).is_ok_and(|m| fits(&m))
             });
-            fits.extend(found.map(|v| format!("{key}={v}")));
+            found.map(|v| format!("{key}={v}"))
         };
-        first("train.batch", plan.train.batch, &|p, v| p.train.batch = v);
-        first("model.width", plan.model.width, &|p, v| p.model.width = v);
-        let hint = match fits.len() {
+        let launch = self.plan.federation.clients_per_launch.and_then(|_| {
+            let key = "federation.clients_per_launch";
+            first(key, whole.launch, &|p, v| p.federation.clients_per_launch = Some(v))
+        });
+        let clients = whole.clients_that_fit(available, self.plan.federation.clients_per_launch.is_some());
+        let found = [
+            launch,
+            clients.map(|n| format!("federation.clients={n}")),
+            first("train.batch", self.plan.train.batch, &|p, v| p.train.batch = v),
+            first("model.width", self.plan.model.width, &|p, v| p.model.width = v),
+        ];
+        let found: Vec<String> = found.into_iter().flatten().collect();
+        match found.len() {
             0 => "no single smaller setting fits".to_string(),
-            _ => format!("{} would fit", fits.join(" or ")),
-        };
-        Err(Error::input(format!("{self}, and {} are free: {hint}", mib(available))))
+            _ => format!("{} would fit", found.join(" or ")),
+        }
+    }
+}
+
+impl Memory {
+    fn each(&self) -> [u64; 2] {
+        [self.of_clients / u64::from(self.clients.max(1)), self.of_launch / u64::from(self.launch.max(1))]
+    }
+
+    fn snapshots(&self) -> u64 {
+        4 * self.room.iter().sum::<usize>() as u64
+    }
+
+    /// How many clients would fit, if any: in launches as now, or one by one.
+    fn clients_that_fit(&self, available: u64, launches_are_fixed: bool) -> Option<u32> {
+        let [kept, in_launch] = self.each();
+        let rest = self.bytes + self.host - self.of_clients - self.of_launch;
+        let launch = if launches_are_fixed { self.launch } else { 1 };
+        let of = |n: u32| rest + u64::from(n) * kept + u64::from(n.min(launch)) * in_launch;
+        (1..self.clients).rev().find(|n| of(*n) <= available)
     }
 }
 
 impl std::fmt::Display for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let each = self.of_clients / u64::from(self.clients.max(1));
+        let [kept, in_launch] = self.each();
+        let snapshots = self.snapshots();
+        let shared = self.bytes - self.of_clients - self.of_launch - snapshots;
         let largest: Vec<String> = self.largest.iter().map(|a| format!("{} {}", a.label, mib(a.bytes))).collect();
         write!(
             f,
-            "{} on the device, {} a client and {} shared; most of it: {}",
+            "{} on the device: {} kept by each of {} clients, {} more by each of the {} of a launch, {} for verification, \
+             {} shared; most of it: {}",
             mib(self.bytes),
-            mib(each),
-            mib(self.bytes - self.of_clients),
+            mib(kept),
+            self.clients,
+            mib(in_launch),
+            self.launch,
+            mib(snapshots),
+            mib(shared),
             largest.join(", ")
-        )
+        )?;
+        match &self.why {
+            Some(why) => write!(f, "; {} clients a launch, as {why}", self.launch),
+            None => Ok(()),
+        }
     }
 }
 
-fn mib(bytes: u64) -> String {
+/// A size for people.
+pub(super) fn mib(bytes: u64) -> String {
     match bytes >> 20 {
         0..10 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
         mib => format!("{mib} MiB"),
@@ -122,49 +229,5 @@ fn host_available() -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{self, Overrides};
-    use crate::exec::CpuEngine;
-
-    fn setup(set: &[&str]) -> (Plan, Images) {
-        let tiny = ["model.image_size=16", "model.width=4", "train.batch=8", "federation.clients=3"];
-        let set = tiny.iter().chain(set).map(|s| s.to_string()).collect();
-        let plan = config::load(None, &Overrides { set, ..Overrides::default() }).unwrap();
-        let images = Images::load(&plan).unwrap();
-        (plan, images)
-    }
-
-    /// The gpu engine counts what it allocates, rounded up to its bindings' grain.
-    #[test]
-    fn the_prediction_is_what_is_allocated() {
-        for set in [vec![], vec!["train.loss=wgan-gp", "train.optimizer=rmsprop", "detection.kind=isolation-forest"]] {
-            let (plan, images) = setup(&set);
-            let (engine, _) = crate::gpu::open("gpu", crate::gpu::GpuOptions::default()).unwrap();
-            let memory = Memory::predict(&plan, &images, engine.as_ref()).unwrap();
-            let mut real = parts(&plan, &images, engine).unwrap();
-            let allocated = real.federation.engine().allocated_bytes();
-            assert!(memory.bytes <= allocated && allocated < memory.bytes + 64 * 1024, "{memory:?} {allocated}");
-        }
-    }
-
-    #[test]
-    fn too_little_memory_says_what_would_fit() {
-        let (plan, images) = setup(&["model.width=16", "train.batch=32"]);
-        let engine = CpuEngine::new();
-        let memory = Memory::predict(&plan, &images, &engine).unwrap();
-        assert!(memory.of_clients > memory.bytes / 2 && memory.largest.len() == 3, "{memory:?}");
-        let predict = |p: &Plan| Memory::predict(p, &images, &engine);
-        memory.fit(memory.bytes, &plan, predict).unwrap();
-        let error = memory.fit(memory.bytes * 4 / 5, &plan, predict).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        let text = error.to_string();
-        for part in
-            ["MiB a client", "most of it: ", "federation.clients=2 or train.batch=16 or model.width=8 would fit"]
-        {
-            assert!(text.contains(part), "{part} not in {text}");
-        }
-        let text = memory.fit(1000, &plan, predict).unwrap_err().to_string();
-        assert!(text.contains("no single smaller setting fits"), "{text}");
-    }
-}
+#[path = "memory_tests.rs"]
+pub(super) mod tests;

@@ -3,7 +3,7 @@
 use super::retry::Retries;
 use super::tests::{files, tiny};
 use super::*;
-use crate::exec::{CpuEngine, Descriptor, Purpose, Recording, Tensor, Traffic};
+use crate::exec::{CpuEngine, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
 use crate::report::run_state;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -306,7 +306,8 @@ fn unplugged(plan: &Plan, left: u32) -> Prepared {
     let images = Images::load(plan).unwrap();
     let engine = Unplugged { inner: CpuEngine::new(), left };
     let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as asked");
-    Prepared { experiment: Experiment::new(plan.clone(), images, Box::new(engine), None).unwrap(), resolved }
+    let parts = experiment::parts(plan, &images, Box::new(engine)).unwrap();
+    Prepared { experiment: Experiment::new(plan.clone(), images, parts, None).unwrap(), resolved }
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Retries<'_> {
         let mut of_try = dir;
         loop {
             let mut failed = match prepared.train_until(of_try, mode, stop) {
-                Err(Error::Device(what)) => what,
+                Err(Error::Device(what) | Error::OutOfMemory { what, .. }) => what,
                 answer => return answer,
             };
             of_try = &again;
@@ -53,7 +53,7 @@ impl Retries<'_> {
                         (self.warn)(said.as_str());
                         break prepared;
                     }
-                    Err(Error::Device(what)) => failed = what,
+                    Err(Error::Device(what) | Error::OutOfMemory { what, .. }) => failed = what,
                     Err(error) => return Err(error),
                 }
             };

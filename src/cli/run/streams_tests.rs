@@ -40,7 +40,8 @@ fn drawn(set: &[&str]) -> Vec<Block> {
         let images = Images::load(&plan).unwrap();
         let (engine, reason) = crate::gpu::open("cpu", crate::gpu::GpuOptions::default()).unwrap();
         let resolved = Resolved::new(engine.descriptor(), &reason);
-        let experiment = Experiment::new(plan, images, engine, None).unwrap();
+        let parts = experiment::parts(&plan, &images, engine).unwrap();
+        let experiment = Experiment::new(plan, images, parts, None).unwrap();
         Prepared { experiment, resolved }.train(&dir, ProgressMode::Quiet).unwrap()
     };
     watch(SEED, run).1

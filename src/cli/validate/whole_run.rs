@@ -3,7 +3,7 @@
 use super::{Replacement, ValidateArgs, progress};
 use crate::check::suite::Row;
 use crate::check::watch::{Differential, Log};
-use crate::cli::run::experiment::{Experiment, Images};
+use crate::cli::run::experiment::{Experiment, Images, parts};
 use crate::config::{self, Overrides, Plan};
 use crate::exec::Descriptor;
 use crate::gpu::{GpuOptions, open};
@@ -96,7 +96,8 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
 
 fn train(plan: Plan, images: Images, engine: Differential, mut passed: impl FnMut(u32)) -> Result<()> {
     let rounds = plan.rounds;
-    let mut experiment = Experiment::new(plan, images, Box::new(engine), None)?;
+    let parts = parts(&plan, &images, Box::new(engine))?;
+    let mut experiment = Experiment::new(plan, images, parts, None)?;
     for round in 0..rounds {
         experiment.bare_round()?;
         passed(round + 1);

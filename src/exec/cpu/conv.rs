@@ -2,7 +2,7 @@
 //! order of every sum depend on one client's shape only: neither the number of threads nor that of clients matters.
 
 use super::Args;
-use super::gemm::{Block, Columns, Mat, PATCHES, PREPARED, gemm, with_scratch};
+use super::gemm::{Block, Columns, Mat, gemm, with_patches, with_prepared};
 use super::patches::Geometry;
 use crate::kernels::Params;
 use crate::kernels::nn::conv::ConvParams;
@@ -22,17 +22,35 @@ fn client(data: &[f32], c: usize, stride: u32, len: usize) -> &[f32] {
     &data[c * stride as usize..][..len]
 }
 
+/// Words that a launch prepares for all its tasks.
+pub fn prepared_words(kernel: &str, words: &[u32]) -> usize {
+    if !matches!(kernel, "conv2d" | "conv2d_weight_grad") {
+        return 0;
+    }
+    let p = ConvParams::from_words(words);
+    let (g, splits) = (Geometry::new(&p), p.splits.max(1) as usize);
+    let size = p.clients as usize * g.row() * g.co;
+    match kernel {
+        "conv2d" if g.co > 1 => size,
+        "conv2d_weight_grad" if g.ci < TAP_CHANNELS => splits * groups(g.pixels().div_ceil(splits)) * size,
+        _ => 0,
+    }
+}
+
+/// Groups of pixels whose sums are tasks of their own.
+fn groups(pixels: usize) -> usize {
+    (pixels / 512).clamp(1, 16)
+}
+
 /// small = large conv weights.
 pub fn conv2d(words: &[u32], args: &Args) {
     let p = ConvParams::from_words(words);
     let g = Geometry::new(&p);
     let (large, weights) = (args.f(0), args.f(1));
-    let clients = p.clients as usize;
     let size = g.row() * g.co;
     let rows = args.rows_mut(2, p.clients, p.small_stride, (g.pixels() * g.co) as u32);
     // The product wants weights [row][co]; transposed once, not by every task. With one output channel they already are.
-    let prepared = if g.co > 1 { clients * size } else { 0 };
-    with_scratch(&PREPARED, prepared, |scratch| {
+    with_prepared(prepared_words("conv2d", words), |scratch| {
         if g.co > 1 {
             scratch.par_chunks_mut(size).enumerate().for_each(|(c, to)| {
                 transpose(client(weights, c, p.weight_stride, size), g.row(), to, g.co);
@@ -77,7 +95,7 @@ fn forward(g: &Geometry, large: &[f32], weights: &[f32], pixels: Range<usize>, y
         return gemm([m, g.co, g.row()], &mut out, false, patches, Mat::rows(weights, g.co));
     }
     let ld = g.leading();
-    with_scratch(&PATCHES, m * ld, |scratch| {
+    with_patches(m * ld, |scratch| {
         for rows in g.slices() {
             g.im2col(large, pixels.clone(), rows.clone(), scratch);
             let (first, k) = (rows.start * g.k * g.ci, rows.len() * g.k * g.ci);
@@ -120,7 +138,7 @@ fn scatter(g: &Geometry, small: &[f32], weights: &[f32], x: &mut [f32]) {
     }
     x.fill(0.0);
     let (ld, band) = (g.leading(), g.band());
-    with_scratch(&PATCHES, band.min(pixels) * ld, |scratch| {
+    with_patches(band.min(pixels) * ld, |scratch| {
         for first in (0..pixels).step_by(band) {
             let m = band.min(pixels - first);
             let part = Mat::rows(&small[first * g.co..], g.co);
@@ -198,7 +216,7 @@ fn tap_sum(
     if band == 0 {
         return gemm([g.co, g.ci, 0], out, add, rows(0), Mat::rows(&[], g.ci));
     }
-    with_scratch(&PATCHES, band * g.ci, |scratch| {
+    with_patches(band * g.ci, |scratch| {
         for first in pixels.clone().step_by(band) {
             let k = band.min(pixels.end - first);
             g.gather_tap(large, first..first + k, tap, scratch);
@@ -211,9 +229,9 @@ fn tap_sum(
 /// A task for each group of pixels, all taps together; the groups' sums are added in order.
 fn by_group(g: &Geometry, parts: Vec<Part>, pixels: usize, add: bool) {
     let size = g.row() * g.co;
-    let groups = (pixels / 512).clamp(1, 16);
+    let groups = groups(pixels);
     let each = pixels.div_ceil(groups);
-    with_scratch(&PREPARED, parts.len() * groups * size, |sums| {
+    with_prepared(parts.len() * groups * size, |sums| {
         sums.par_chunks_mut(size).enumerate().for_each(|(i, sum)| {
             let part = &parts[i / groups];
             let first = (part.pixels.start + i % groups * each).min(part.pixels.end);
@@ -232,7 +250,7 @@ fn group_sum(g: &Geometry, large: &[f32], small: &[f32], pixels: Range<usize>, s
     if band == 0 {
         return;
     }
-    with_scratch(&PATCHES, band * ld, |scratch| {
+    with_patches(band * ld, |scratch| {
         for first in pixels.clone().step_by(band) {
             let k = band.min(pixels.end - first);
             for rows in g.slices() {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::thread::LocalKey;
+use std::sync::{Mutex, PoisonError};
 
 /// A strided view: element (i, j) is `data[i * rs + j * cs]`.
 #[derive(Clone, Copy, Debug)]
@@ -117,22 +117,41 @@ pub(super) struct Line([f32; 16]);
 type Store = Cell<Vec<Line>>;
 
 thread_local! {
-    /// What a task gathers before it multiplies.
-    pub(super) static PATCHES: Store = const { Cell::new(Vec::new()) };
-    /// What a launch prepares once for all its tasks.
-    pub(super) static PREPARED: Store = const { Cell::new(Vec::new()) };
+    /// What a task gathers before it multiplies: at most about a MiB.
+    static PATCHES: Store = const { Cell::new(Vec::new()) };
 }
 
-/// Gives `f` at least `words` words of this thread's scratch, contents unspecified. The memory is taken out of its cell
-/// meanwhile: a thread that waits inside `f` may run another launch, which then allocates its own.
-pub(super) fn with_scratch<R>(store: &'static LocalKey<Store>, words: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut lines = store.take();
+/// What a launch prepares once for all its tasks. It grows with the clients, so there is one and not one a thread: a recording
+/// is started by whichever thread of the pool is free, in time by each.
+static PREPARED: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+
+/// Gives `f` `words` words of this thread's scratch, contents unspecified. The memory is taken out of its cell meanwhile: a
+/// thread that waits inside `f` may run another task, which then allocates its own.
+pub(super) fn with_patches<R>(words: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    with_scratch(|lines| PATCHES.replace(lines), words, f)
+}
+
+/// Gives `f` `words` words of the launch's scratch, contents unspecified. A launch of another engine meanwhile allocates its
+/// own; the larger one is kept.
+pub(super) fn with_prepared<R>(words: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    with_scratch(
+        |lines| std::mem::replace(&mut PREPARED.lock().unwrap_or_else(PoisonError::into_inner), lines),
+        words,
+        f,
+    )
+}
+
+fn with_scratch<R>(replace: impl Fn(Vec<Line>) -> Vec<Line>, words: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    let mut lines = replace(Vec::new());
     let wanted = words.div_ceil(16);
     if lines.len() < wanted {
         lines.resize(wanted, bytemuck::Zeroable::zeroed());
     }
     let result = f(&mut bytemuck::cast_slice_mut(&mut lines)[..words]);
-    let other = store.take();
-    store.set(if other.len() > lines.len() { other } else { lines });
+    let length = lines.len();
+    let other = replace(lines);
+    if other.len() > length {
+        replace(other);
+    }
     result
 }

@@ -95,6 +95,12 @@ fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
         .ok_or_else(|| Error::internal(format!("the cpu engine has no `{}`", kernel.name())))
 }
 
+/// Bytes of scratch that the launches of a recording share, beside a MiB or so a thread.
+pub fn scratch_bytes(recording: &Recording) -> u64 {
+    let words = recording.launches().iter().map(|l| conv::prepared_words(l.kernel.name(), &l.params));
+    4 * words.max().unwrap_or(0) as u64
+}
+
 /// Runs recordings on the host in f32.
 #[derive(Debug)]
 pub struct CpuEngine {
@@ -172,5 +178,9 @@ impl Engine for CpuEngine {
 
     fn max_binding_words(&self) -> usize {
         usize::MAX
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.buffers.iter().map(|buffer| 4 * buffer.len() as u64).sum()
     }
 }

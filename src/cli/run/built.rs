@@ -1,0 +1,70 @@
+//! From a plan to an experiment that the device holds.
+
+use super::experiment::Parts;
+use super::memory::{Memory, Setting};
+use crate::check::watch::{Checked, Verifying};
+use crate::exec::{Engine, TallyEngine};
+use crate::{Error, Result};
+use std::sync::{Arc, Mutex};
+
+/// An experiment on its device, and what a watch on its engine finds, where there is one.
+pub(super) struct Built {
+    pub parts: Parts,
+    pub checked: Option<Arc<Mutex<Checked>>>,
+}
+
+/// Builds the experiment on `engine` in launches as `memory` plans them. Where the device's memory does not hold them, and the
+/// plan leaves the number of their clients open, again with half as many on a fresh engine from `open`, down to one: wgpu does
+/// not tell how much memory there is. `say` hears of it. One launch in `every` executions is verified (0: none).
+///
+/// # Errors
+/// What building refuses; out of device memory, with what dominates and what would fit.
+pub(super) fn build(
+    setting: &Setting,
+    mut memory: Memory,
+    mut engine: Box<dyn Engine>,
+    every: u32,
+    open: &dyn Fn() -> Result<Box<dyn Engine>>,
+    say: &dyn Fn(&str),
+) -> Result<Built> {
+    let fixed = setting.plan.federation.clients_per_launch;
+    let (stand_in, _) = TallyEngine::of(engine.as_ref());
+    loop {
+        let (what, held) = match attempt(setting, &memory, engine, every) {
+            Err(Error::OutOfMemory { what, held }) => (what, held),
+            other => return other,
+        };
+        if fixed.is_some() || memory.launch == 1 {
+            // What the engine held is not all that fits, but that much does.
+            let hint = setting.what_fits(&stand_in, &memory, held, |m| m.bytes <= held);
+            return Err(Error::OutOfMemory { what: format!("{what}; {memory}: {hint}"), held });
+        }
+        let half = memory.launch / 2;
+        say(&format!("memory    {what}: again with {half} clients a launch"));
+        let why = format!("the device did not hold {}", memory.launch);
+        memory = Memory { why: Some(why), ..setting.predict(&stand_in, Some(half))? };
+        say(&format!("memory    {memory}"));
+        engine = open()?;
+        if engine.descriptor() != stand_in.descriptor() {
+            let name = &stand_in.descriptor().adapter;
+            return Err(Error::device(format!("{name} does not open again after: {what}")));
+        }
+    }
+}
+
+fn attempt(setting: &Setting, memory: &Memory, engine: Box<dyn Engine>, every: u32) -> Result<Built> {
+    let (engine, checked) = match setting.verified {
+        true => {
+            let mut watched = Verifying::new(engine, every, setting.plan.seed);
+            watched.reserve(&memory.room)?;
+            let found = watched.found();
+            (Box::new(watched) as Box<dyn Engine>, Some(found))
+        }
+        false => (engine, None),
+    };
+    Ok(Built { parts: setting.build(engine, Some(memory.launch))?, checked })
+}
+
+#[cfg(test)]
+#[path = "built_tests.rs"]
+mod tests;

@@ -1,0 +1,100 @@
+use super::super::memory::tests::setup;
+use super::*;
+use crate::exec::{CpuEngine, Descriptor, Purpose, Recording, Tensor, Traffic};
+use std::cell::RefCell;
+
+/// The cpu engine with only so many bytes.
+struct Small {
+    inner: CpuEngine,
+    bytes: u64,
+}
+
+impl Engine for Small {
+    fn descriptor(&self) -> &Descriptor {
+        self.inner.descriptor()
+    }
+    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+        let held = self.inner.allocated_bytes();
+        if held + 4 * words as u64 > self.bytes {
+            return Err(Error::OutOfMemory { what: format!("no room for `{label}`"), held });
+        }
+        self.inner.alloc(label, words)
+    }
+    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+        self.inner.write(to, words)
+    }
+    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+        self.inner.read(from, purpose)
+    }
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        self.inner.run(recording, times)
+    }
+    fn finish(&mut self) -> Result<()> {
+        self.inner.finish()
+    }
+    fn traffic(&self) -> &Traffic {
+        self.inner.traffic()
+    }
+    fn max_binding_words(&self) -> usize {
+        self.inner.max_binding_words()
+    }
+    fn allocated_bytes(&self) -> u64 {
+        self.inner.allocated_bytes()
+    }
+}
+
+/// What building on a device of so many bytes says and gives.
+fn tried(setting: &Setting, bytes: u64) -> (Vec<String>, Result<Built>) {
+    let small = || -> Result<Box<dyn Engine>> { Ok(Box::new(Small { inner: CpuEngine::new(), bytes })) };
+    let memory = setting.predict(&CpuEngine::new(), None).unwrap();
+    let said = RefCell::new(Vec::new());
+    let built = build(setting, memory, small().unwrap(), 3, &small, &|text| said.borrow_mut().push(text.to_string()));
+    (said.into_inner(), built)
+}
+
+#[test]
+fn a_device_that_does_not_hold_all_clients_gets_half_of_them_at_a_time() {
+    let (plan, images) = setup(&["federation.clients=5", "train.batch=16"]);
+    let setting = Setting { plan: &plan, images: &images, verified: true };
+    let bytes = |launch| setting.predict(&CpuEngine::new(), Some(launch)).unwrap().bytes;
+    let rounds = |built: Built| {
+        let mut federation = built.parts.federation;
+        let reports: Vec<_> = (0..2).map(|_| federation.run_round().unwrap()).collect();
+        federation.engine().finish().unwrap();
+        assert!(built.checked.unwrap().lock().unwrap().launches > 0, "it is verified");
+        (federation.clients_per_launch(), reports)
+    };
+    let (said, built) = tried(&setting, bytes(5));
+    let (launch, all) = rounds(built.unwrap());
+    assert_eq!((launch, said.len()), (5, 0));
+    for (room, launch) in [(bytes(5) - 1, 2), (bytes(1), 1)] {
+        let (said, built) = tried(&setting, room);
+        let (found, reports) = rounds(built.unwrap());
+        assert!(found == launch && reports == all, "{found} a launch");
+        assert!(said[0].contains("no room for `") && said[0].ends_with("again with 2 clients a launch"), "{said:?}");
+        assert!(said[1].ends_with("2 clients a launch, as the device did not hold 5"), "{said:?}");
+        assert_eq!(said.len(), if launch == 2 { 2 } else { 4 }, "{said:?}");
+    }
+    assert_eq!(plan.federation.clients_per_launch, None, "the plan stays the user's");
+}
+
+#[test]
+fn a_device_that_does_not_hold_one_client_says_what_it_would_hold() {
+    let (plan, images) = setup(&["train.batch=32", "model.width=16"]);
+    let setting = Setting { plan: &plan, images: &images, verified: false };
+    let least = setting.predict(&CpuEngine::new(), Some(1)).unwrap().bytes;
+    let (said, built) = tried(&setting, least * 9 / 10);
+    let error = built.err().unwrap();
+    assert_eq!(error.exit_code(), 1);
+    let text = error.to_string();
+    for part in ["device: no room for `", "most of it: ", "train.batch=", " would fit"] {
+        assert!(text.contains(part), "{part} not in {text}");
+    }
+    assert_eq!(said.len(), 2, "3, then 1: {said:?}");
+
+    let (plan, images) = setup(&["train.batch=32", "model.width=16", "federation.clients_per_launch=2"]);
+    let setting = Setting { plan: &plan, images: &images, verified: false };
+    let (said, built) = tried(&setting, setting.predict(&CpuEngine::new(), None).unwrap().bytes - 1);
+    let text = built.err().unwrap().to_string();
+    assert!(said.is_empty() && text.contains("federation.clients_per_launch=1 or "), "{said:?} {text}");
+}
