@@ -186,3 +186,20 @@ fn an_interrupted_run_is_kept_and_a_second_interrupt_ends_it() {
         }
     }
 }
+
+#[test]
+fn a_run_that_stops_at_a_fault_names_the_launch() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("run");
+    let output = run(&dir, 30).args(["--set", "train.lr=1e37", "--set", "checkpoint.every=2"]).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["round ", "is not finite", "launch ", "federation.nonfinite=drop"] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    // As it says; nobody comes through here, so that the run ends all the same.
+    let output = resume(&dir).args(["--set", "federation.nonfinite=drop"]).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no client was left in the last 3 rounds"), "{said}");
+}
