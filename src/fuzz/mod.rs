@@ -25,7 +25,7 @@ pub struct Target {
     /// Longest input in bytes.
     pub most: usize,
     /// Makes lengths and checksums of a broken input right, so that what lies behind them is reached.
-    pub repair: Option<fn(&mut Vec<u8>)>,
+    pub repair: Option<fn(&mut [u8])>,
     /// Decodes the input and uses what comes of it. Input errors are as good as success; a panic, or [`Error::Internal`], is a
     /// fault.
     pub run: fn(&[u8]) -> Result<()>,

@@ -1,6 +1,6 @@
 //! Every decoder of foreign bytes against broken inputs, under limits of memory and time; SECURITY.md says how to run more.
 //!
-//! `FEDGAN_FUZZ=N` runs N executions a target (20,000 where absent), `FEDGAN_FUZZ_SEED=S` other ones (1), `FEDGAN_FUZZ_TARGET=NAME`
+//! `FEDGAN_FUZZ=N` runs N executions a target (10,000 where absent), `FEDGAN_FUZZ_SEED=S` other ones (1), `FEDGAN_FUZZ_TARGET=NAME`
 //! one target. What was once a fault lies in `corpus/TARGET/` and is run first. An input that fails is written to
 //! `target/tmp/fuzz/TARGET.fault`; where the process itself dies (a stack that overflows), `TARGET.current` holds the input.
 
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Executions a target where nothing else is asked for: all targets take half a minute in the dev profile.
-const EXECUTIONS: u64 = 20_000;
+const EXECUTIONS: u64 = 10_000;
 /// Bytes that an execution may allocate at once, and hold at a time: a constant, and so many for each byte of input. Pictures and
 /// archives are compressed, up to 1100 times, and are held in up to three forms.
 const HELD: u64 = 32 << 20;

@@ -125,7 +125,7 @@ fn decode(input: &[u8]) -> Result<()> {
 }
 
 /// Makes the checksums of PNG chunks right.
-fn checksums(input: &mut Vec<u8>) {
+fn checksums(input: &mut [u8]) {
     let mut at = 8;
     while input.starts_with(b"\x89PNG") && at + 12 <= input.len() {
         let length = u32::from_be_bytes([input[at], input[at + 1], input[at + 2], input[at + 3]]) as usize;

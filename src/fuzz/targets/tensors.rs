@@ -36,7 +36,7 @@ pub(super) const TARGETS: &[Target] =
     &[Target { name: "safetensors", seeds, words: WORDS, most: 8192, repair: Some(header_length), run }];
 
 /// The header's length is where its JSON ends.
-pub(super) fn header_length(input: &mut Vec<u8>) {
+pub(super) fn header_length(input: &mut [u8]) {
     // Data rarely begins behind a brace of its own.
     let Some(end) = input.windows(2).rposition(|w| w == b"}}").map(|i| i + 2).filter(|end| *end > 8) else { return };
     let spaces = input[end..].iter().take_while(|b| **b == b' ').count();
