@@ -1,5 +1,6 @@
 //! The decoders that are fuzzed. A new file format is a line here.
 
+mod checkpoint;
 mod golden;
 mod images;
 mod json;
@@ -10,7 +11,7 @@ use super::Target;
 
 /// All targets.
 pub fn all() -> Vec<Target> {
-    [toml::TARGETS, tensors::TARGETS, images::TARGETS, golden::TARGETS, json::TARGETS].concat()
+    [toml::TARGETS, tensors::TARGETS, images::TARGETS, checkpoint::TARGETS, golden::TARGETS, json::TARGETS].concat()
 }
 
 /// The target of that name.

@@ -155,6 +155,7 @@ fn summaries() -> Result<Vec<Vec<u8>>> {
             malicious_weight_last: 0.01,
             least_honest_weight_last: 0.3,
         }),
+        resumed: Vec::new(),
         verified: Some(Checked { launches: 3, elements: 7, percent: 12.5, label: "D".into(), too_large: 0 }),
         timing: Timing { seconds: 41.25 },
     };
