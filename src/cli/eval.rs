@@ -3,7 +3,7 @@
 use super::run::experiment::Images;
 use super::sample::{named, sampler};
 use crate::config::{self, Overrides, Plan};
-use crate::data::{SIZES, first_side, folder};
+use crate::data::{FolderOptions, SIZES, first_side, folder};
 use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
@@ -124,7 +124,7 @@ fn rates(dir: &Path, plan: &Plan) -> Result<Option<Rates>> {
     let Some(warmup) = plan.detection.warmup() else { return Ok(None) };
     let path = dir.join("metrics.jsonl");
     if !path.exists() {
-        eprintln!("warning: {}: missing, so there are no rates of the detector", path.display());
+        super::tell(&format!("warning: {}: missing, so there are no rates of the detector", path.display()));
         return Ok(None);
     }
     let records = read_jsonl(&path)?;
@@ -140,7 +140,7 @@ fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
         }
     };
     let load = |path: &Path| -> Result<ImageSet> {
-        let (set, _) = folder(path, size, 3, false)?;
+        let (set, _) = folder(path, size, 3, FolderOptions::default())?;
         Ok(ImageSet::from_bytes(&set.pixels, size, 3))
     };
     let (references, images) = (load(real)?, load(fake)?);

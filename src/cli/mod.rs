@@ -77,10 +77,23 @@ pub fn main() -> ExitCode {
     match answer {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            tell(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Writes a line to standard error, for a person. Nobody may be reading any more, which is no error; and what it quotes of files
+/// and their names must not command the terminal.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(text));
+}
+
+/// `text` with its control characters, lines and tabs aside, replaced.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
 }
 
 /// Writes `bytes` to standard output. A closed pipe (`fedgan ... | head`) is no error: nobody is reading any more.
@@ -105,5 +118,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn messages_do_not_command_the_terminal() {
+        assert_eq!(printable("a\tb\nc\u{e9}"), "a\tb\nc\u{e9}");
+        assert_eq!(printable("x\u{1b}[2J\u{9b}\r\u{7}"), "x\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}");
     }
 }

@@ -1,9 +1,9 @@
 //! `fedgan report`: one page from run and sweep directories.
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, text};
 use crate::report::html::{self, MARKER, PlanFacts};
 use crate::report::run_dir::replace_file;
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -35,7 +35,7 @@ pub fn run(args: ReportArgs) -> Result<()> {
     let inputs = html::load(&args.dirs, &facts)?;
     let page = html::render(&inputs, args.reference.as_deref())?;
     for remark in &page.remarks {
-        eprintln!("remark: {remark}");
+        super::tell(&format!("remark: {remark}"));
     }
     replace_file(&args.out, page.html.as_bytes())?;
     let size = page.html.len() as f64 / 1e6;
@@ -64,8 +64,17 @@ fn check_out(out: &Path, force: bool) -> Result<()> {
 
 /// A plan without checks against the machine: its trigger or images need not be there any more.
 fn facts(path: &Path) -> Result<PlanFacts> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
-    let config: RunConfig = toml::from_str(&text).map_err(|e| Error::file(path, format!("not a plan: {e}")))?;
+    let text = input::read_text(path, input::CONFIG).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    facts_of(path, text)
+}
+
+/// What the page needs of a plan's text; `path` is named in errors.
+///
+/// # Errors
+/// When it is no plan.
+pub fn facts_of(path: &Path, text: String) -> Result<PlanFacts> {
+    let table = text::table(&text).map_err(|e| Error::file(path, format!("not a plan: {e}")))?;
+    let config: RunConfig = table.try_into().map_err(|e| Error::file(path, format!("not a plan: {e}")))?;
     let table = Table::try_from(&config).map_err(|e| Error::internal(format!("plan as a table: {e}")))?;
     let (keys, resolved) = PlanFacts::split(table);
     Ok(PlanFacts {

@@ -71,10 +71,10 @@ pub fn run(args: RunArgs) -> Result<u8> {
         Overrides { set: args.set.clone(), device: args.device.clone(), seed: args.seed, skip_bad: args.skip_bad };
     let say = |text: &str| {
         if !args.quiet {
-            eprintln!("{text}");
+            super::tell(text);
         }
     };
-    let warn = |text: &str| eprintln!("warning: {text}");
+    let warn = |text: &str| super::tell(&format!("warning: {text}"));
     let tuned = tuned::wanted(args.no_tuning)?;
     let prepare =
         |plan: &Plan| Prepared::tuned(plan.clone(), args.verify_every, tuned.then_some(&warn as &dyn Fn(&str)), &say);
@@ -119,7 +119,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
             Ok(0)
         }
         Ok(Trained::Interrupted { done }) => {
-            eprintln!("interrupted after {done} of {} rounds; to go on: {}", plan.rounds, resume());
+            super::tell(&format!("interrupted after {done} of {} rounds; to go on: {}", plan.rounds, resume()));
             Ok(interrupt::EXIT_CODE)
         }
         Err(error @ Error::NotFinite(_)) => {
@@ -200,7 +200,7 @@ impl Prepared {
     ) -> Result<Prepared> {
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
-            eprintln!("warning: {skipped}: cannot be read, left out");
+            super::tell(&format!("warning: {skipped}: cannot be read, left out"));
         }
         say(&images.describe(&plan));
         let tuned = tuning.map_or(Ok(None), |warn| Tuned::find(&plan.device, warn))?;

@@ -69,7 +69,7 @@ pub fn run(args: SweepArgs) -> Result<u8> {
     let grid = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet, tuning };
     interrupt::listen()?;
     let Some((rows, failed)) = grid.run(&selected, states, &interrupt::asked)? else {
-        eprintln!("interrupted; the same command goes on where it stopped");
+        super::tell("interrupted; the same command goes on where it stopped");
         return Ok(interrupt::EXIT_CODE);
     };
     if !args.quiet {
@@ -136,7 +136,7 @@ struct Grid<'a> {
 impl Grid<'_> {
     fn say(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            super::tell(text);
         }
     }
 
@@ -199,7 +199,7 @@ impl Grid<'_> {
         // Said once, not for every cell.
         let warn = |text: &str| {
             if first {
-                eprintln!("warning: {text}");
+                super::tell(&format!("warning: {text}"));
             }
         };
         let tuning = self.tuning.then_some(&warn as &dyn Fn(&str));

@@ -15,7 +15,7 @@ use crate::check::golden::{self, CaseReport};
 use crate::check::suite::{self, Row};
 use crate::gpu::{Choice, Target, choose};
 use crate::kernels::{CATALOGUE, Class, shader};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use engines::{check_golden, check_kernels, progress, subjects};
 use mutants::Mutants;
 use report::Report;
@@ -196,7 +196,7 @@ fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mu
 
 /// Reads the file and finds the shader of the same name.
 pub(super) fn read_shader(path: &Path) -> Result<Replacement> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    let text = input::read_text(path, input::SHADER).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     let own = |name: &str| Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = own(&path.to_string_lossy());
     let kernels = || shader::kernel_files().map(|f| f.0);

@@ -1,7 +1,7 @@
 //! An experiment between its file and its plan: a tree of TOML in which keys can still be set.
 
-use super::{BUILTIN, Plan, Problems, RunConfig, keys, set, validate};
-use crate::{Error, Result};
+use super::{BUILTIN, Plan, Problems, RunConfig, keys, set, text, validate};
+use crate::{Error, Result, input};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -22,7 +22,7 @@ impl Draft {
     /// A file that is missing, unreadable or no TOML.
     pub fn read(config: Option<&Path>) -> Result<Draft> {
         let Some(path) = config else { return Draft::parse("built-in experiment".into(), BUILTIN[0].1) };
-        match std::fs::read_to_string(path) {
+        match input::read_text(path, input::CONFIG) {
             Ok(text) => Draft::parse(path.display().to_string(), &text),
             Err(error) => {
                 // A folder of images may have the name of a built-in experiment.
@@ -42,12 +42,12 @@ impl Draft {
         found.map(|(name, text)| Draft::parse(format!("built-in `{name}`"), text)).transpose()
     }
 
-    /// An experiment from its text; `origin` is named in messages.
+    /// From a text; `origin` names it in messages.
     ///
     /// # Errors
-    /// No TOML.
+    /// When it is no TOML, too large or too deep.
     pub fn parse(origin: String, text: &str) -> Result<Draft> {
-        let mut tree: Table = text.parse().map_err(|e| Error::input(format!("{origin}: {e}")))?;
+        let mut tree = text::table_of(&origin, text)?;
         expand(&mut tree);
         Ok(Draft { origin, tree, skip_bad: false })
     }

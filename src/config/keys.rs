@@ -2,6 +2,7 @@
 //! derive from this list, so that every mistake of a file can be named at once, with its path.
 
 use super::Problems;
+use crate::input;
 use crate::metric::Metric;
 use toml::{Table, Value};
 
@@ -36,6 +37,9 @@ pub struct Key {
     /// Meaning, unit, allowed values.
     pub doc: &'static str,
 }
+
+/// Bytes of an unknown key to which a similar one is looked for.
+const LONGEST: usize = 100;
 
 const fn key(path: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { path, kind, doc }
@@ -96,6 +100,11 @@ pub static KEYS: &[Key] = &[
     key("data.kind", Kind::Choice(&["builtin", "folder", "npz", "dermoscopy"]), "where images come from"),
     key("data.path", Kind::Text, "folder, npz: the folder or file; relative to the working directory"),
     key("data.skip_bad", Kind::Flag, "folder: leave out images that cannot be read (`--skip-bad`)"),
+    key(
+        "data.follow_links",
+        Kind::Flag,
+        "folder: follow symbolic links that lead outside the folder; absent: refuse them",
+    ),
     key("data.client_folders", Kind::Flag, "folder: one sub-folder a client; set by the partition `client-folders`"),
     key("data.n", Kind::Integer, "dermoscopy: number of images"),
     key("data.seed", Kind::Long, "dermoscopy: seed of the images, apart from the experiment's"),
@@ -223,8 +232,7 @@ fn sift_table(prefix: &str, table: &mut Table, problems: &mut Problems) {
             return key.kind.accepts(value) || problems.refuse(&path, value, &key.kind.expected());
         }
         if !KEYS.iter().any(|k| k.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.'))) {
-            problems.push(format!("{path}: unknown key; the nearest is `{}`", nearest(&path)));
-            return false;
+            return problems.push(unknown(&path, &path, problems));
         }
         match value {
             Value::Table(inner) => {
@@ -234,6 +242,13 @@ fn sift_table(prefix: &str, table: &mut Table, problems: &mut Problems) {
             _ => problems.refuse(&path, value, "a table"),
         }
     });
+}
+
+/// What is said of the unknown key `path`, which stands at `at`.
+pub fn unknown(at: &str, path: &str, problems: &Problems) -> String {
+    // Distances to all keys take time: not for thousands of keys, nor for one that is no slip of the pen.
+    let near = (!problems.is_full() && path.len() <= LONGEST).then(|| format!("; the nearest is `{}`", nearest(path)));
+    format!("{}: unknown key{}", input::shorten(at, 2 * LONGEST), near.unwrap_or_default())
 }
 
 /// The known key (or table) whose spelling is nearest.

@@ -8,6 +8,7 @@ mod problems;
 mod run_config;
 mod set;
 pub mod sweep;
+pub mod text;
 mod validate;
 
 pub use draft::Draft;

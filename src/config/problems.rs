@@ -1,21 +1,35 @@
 //! Mistakes collected while a file is read.
 
-use crate::Error;
+use crate::{Error, input};
 use std::fmt::Display;
+
+/// Lines that are kept; the others are counted.
+const MOST: usize = 100;
+/// Bytes of a value found, and of a line.
+const FOUND: usize = 200;
+const LINE: usize = 2000;
 
 /// Mistakes, one line each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems(Vec<String>);
+pub struct Problems {
+    lines: Vec<String>,
+    more: usize,
+}
 
 impl Problems {
     /// Adds a finished line; `false`, for use in `retain` and conditions.
     pub fn push(&mut self, line: String) -> bool {
-        self.0.push(line);
+        if self.is_full() {
+            self.more += 1;
+        } else {
+            self.lines.push(input::shorten(&line, LINE));
+        }
         false
     }
 
     /// Adds "PATH = FOUND: must be ALLOWED"; `false`.
     pub fn refuse(&mut self, path: &str, found: impl Display, allowed: &str) -> bool {
+        let found = input::shorten(&found.to_string(), FOUND);
         self.push(format!("{path} = {found}: must be {allowed}"))
     }
 
@@ -28,19 +42,28 @@ impl Problems {
 
     /// True when nothing was found.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines.is_empty()
+    }
+
+    /// True when further lines are only counted: what takes time to say need not be said.
+    pub fn is_full(&self) -> bool {
+        self.lines.len() >= MOST
     }
 
     /// The lines.
     pub fn lines(&self) -> &[String] {
-        &self.0
+        &self.lines
     }
 
     /// All lines as one input error about `origin`.
     pub fn into_error(self, origin: &str) -> Error {
-        match self.0.as_slice() {
+        match self.lines.as_slice() {
             [one] => Error::input(format!("{origin}: {one}")),
-            many => Error::input(format!("{origin}: {} problems\n  {}", many.len(), many.join("\n  "))),
+            many => {
+                let all = many.len() + self.more;
+                let more = if self.more > 0 { format!("\n  and {} more", self.more) } else { String::new() };
+                Error::input(format!("{origin}: {all} problems\n  {}{more}", many.join("\n  ")))
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `--set a.b=c`: overrides of single keys in the TOML tree.
 
-use crate::{Error, Result};
+use super::text;
+use crate::{Error, Result, input};
 use toml::{Table, Value};
 
 /// Keys of which a file may hold one: setting the first removes the second and the other way round.
@@ -19,18 +20,21 @@ pub fn split(assignment: &str) -> Result<(String, Value)> {
 
 /// The error about a `--set`.
 pub fn refused(assignment: &str, what: &str) -> Error {
-    Error::input(format!("--set {assignment}: {what}"))
+    Error::input(format!("--set {}: {what}", input::shorten(assignment, 200)))
 }
 
 /// Sets the key at the dotted `path` in `tree`. A table with a `kind` (or an empty one) replaces what stood there, so that
 /// nothing is left of another kind; other tables are merged key by key.
 ///
 /// # Errors
-/// The reason: an empty path segment, or a path that runs through a value that is not a table.
+/// The reason: an empty path segment, too many of them, or a path that runs through a value that is not a table.
 pub fn assign(tree: &mut Table, path: &str, value: Value) -> Result<(), String> {
     let segments: Vec<&str> = path.split('.').collect();
     if segments.iter().any(|s| s.is_empty()) {
         return Err("expected a key path such as train.lr".into());
+    }
+    if segments.len() > text::MOST_PARTS {
+        return Err(format!("a key of {} parts, at most {} are allowed", segments.len(), text::MOST_PARTS));
     }
     match value {
         Value::Table(table) if !replaces(&table) => {
@@ -94,7 +98,7 @@ fn remove(tree: &mut Table, path: &str) {
 }
 
 fn parse(text: &str) -> Value {
-    match format!("value = {text}").parse::<Table>() {
+    match text::table(&format!("value = {text}")) {
         Ok(mut table) if table.len() == 1 => table.remove("value").unwrap_or_else(|| Value::String(text.into())),
         _ => Value::String(text.into()),
     }

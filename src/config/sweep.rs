@@ -3,8 +3,8 @@
 
 mod parse;
 
-use super::{Draft, Plan, Problems, SWEEPS, set};
-use crate::{Error, Result};
+use super::{Draft, Plan, Problems, SWEEPS, set, text};
+use crate::{Error, Result, input};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -104,7 +104,7 @@ impl Sweep {
     /// # Errors
     /// Every mistake in one message: unreadable file, TOML syntax, unknown keys, wrong types, repeated names.
     pub fn read(path: &Path) -> Result<Sweep> {
-        match std::fs::read_to_string(path) {
+        match input::read_text(path, input::CONFIG) {
             Ok(text) => Sweep::parse(&path.display().to_string(), &text, path.parent()),
             Err(error) => {
                 let absent = error.kind() == std::io::ErrorKind::NotFound;
@@ -116,8 +116,12 @@ impl Sweep {
         }
     }
 
-    fn parse(origin: &str, text: &str, folder: Option<&Path>) -> Result<Sweep> {
-        let table: Table = text.parse().map_err(|e| Error::input(format!("{origin}: {e}")))?;
+    /// From a text; `origin` names it in messages, `folder` is where its base may lie, if it is a file.
+    ///
+    /// # Errors
+    /// As [`Sweep::read`].
+    pub fn parse(origin: &str, text: &str, folder: Option<&Path>) -> Result<Sweep> {
+        let table = text::table_of(origin, text)?;
         let mut problems = Problems::default();
         let sweep = parse::sweep(&table, folder, &mut problems);
         match sweep {
@@ -234,7 +238,7 @@ impl Sweep {
         if !stored.starts_with(KEPT) {
             return Err("is not the file of a sweep's directory but somebody's own".into());
         }
-        let table: Table = stored.parse().map_err(|e: toml::de::Error| format!("is no TOML: {}", e.message()))?;
+        let table = text::table(stored).map_err(|e| format!("is no TOML: {e}"))?;
         let name = table.get("name").and_then(Value::as_str).unwrap_or_default();
         if name != self.name {
             return Err(format!("belongs to the sweep `{name}`, not to `{}`", self.name));

@@ -7,6 +7,11 @@ use crate::fed::detector::{Detector, MIN_CLIENTS};
 use crate::fed::{Partition, Patch};
 use crate::model::{Norm, Objective};
 
+/// Largest image side.
+const MOST_SIZE: u32 = 256;
+/// Most clients: they are a dimension of the dispatch grid, which ends there.
+const MOST_CLIENTS: u32 = 65535;
+
 /// The plan of `config`; `None` when anything was or is wrong, all of it in `problems`.
 pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     let name_ok = !config.name.is_empty()
@@ -92,7 +97,7 @@ fn quoted(text: &str) -> String {
 
 fn model(model: &ModelConfig, problems: &mut Problems) {
     let size = model.image_size;
-    let size_ok = size.is_power_of_two() && (16..=256).contains(&size);
+    let size_ok = size.is_power_of_two() && (16..=MOST_SIZE).contains(&size);
     problems.require(size_ok, "model.image_size", size, "16, 32, 64, 128 or 256");
     problems.require(matches!(model.channels, 1 | 3), "model.channels", model.channels, "1 or 3");
     problems.require((1..=1024).contains(&model.width), "model.width", model.width, "from 1 to 1024");
@@ -155,7 +160,8 @@ fn federation(config: &RunConfig, problems: &mut Problems) {
         problems.push("federation.partition = \"client-folders\": needs data.kind = \"folder\"".into());
     }
     let clients = federation.clients;
-    problems.require((1..=65535).contains(&clients), "federation.clients", clients, "from 1 to 65535");
+    let range = 1..=MOST_CLIENTS;
+    problems.require(range.contains(&clients), "federation.clients", clients, "from 1 to 65535");
     if let Partition::Dirichlet { alpha } = federation.partition {
         let ok = alpha.is_finite() && alpha > 0.0;
         problems.require(ok, "federation.partition.alpha", alpha, "above 0");
@@ -187,7 +193,8 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
     if !patch.fits(size) {
         let found = format!("{} with attack.margin = {}", patch.side, patch.margin);
         problems.refuse("attack.side", found, &format!("such that the trigger lies inside the {size} x {size} image"));
-    } else if !patch.malicious.is_empty() {
+    } else if !patch.malicious.is_empty() && size <= MOST_SIZE {
+        // Beside a refused image size the trigger could take all memory.
         let late = patch.start_round >= config.rounds;
         problems.require(!late, "attack.start_round", patch.start_round, "below rounds, or the attack never starts");
         if let Err(error) = patch.pixels(config.model.channels) {
@@ -201,7 +208,8 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
 fn malicious(attack: &AttackConfig, clients: u32, problems: &mut Problems) -> Vec<u32> {
     let allowed = format!("at most {clients} (federation.clients)");
     match &attack.malicious {
-        Malicious::Count(count) if *count > clients => {
+        // Not beyond what `federation` accepts either: the list would take all memory.
+        Malicious::Count(count) if *count > clients.min(MOST_CLIENTS) => {
             problems.refuse("attack.malicious", count, &allowed);
             Vec::new()
         }

@@ -1,6 +1,6 @@
 //! Where the images come from, as written in an experiment file.
 
-use super::{Dataset, builtin, client_folders, dermoscopy, folder, npz};
+use super::{Dataset, FolderOptions, builtin, client_folders, dermoscopy, folder, npz};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -21,6 +21,9 @@ pub enum DataConfig {
         /// One sub-folder a client (class folders inside) instead of one a class.
         #[serde(default)]
         client_folders: bool,
+        /// Follow symbolic links that lead outside the folder instead of stopping.
+        #[serde(default)]
+        follow_links: bool,
     },
     /// A MedMNIST `.npz` file.
     Npz {
@@ -77,12 +80,14 @@ impl DataConfig {
         let plain = |dataset| Loaded { dataset, skipped: Vec::new(), clients: None };
         Ok(match self {
             DataConfig::Builtin {} => plain(builtin(size, channels)?),
-            DataConfig::Folder { path, skip_bad, client_folders: false } => {
-                let (dataset, skipped) = folder(path, size, channels, *skip_bad)?;
+            DataConfig::Folder { path, skip_bad, client_folders: false, follow_links } => {
+                let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
+                let (dataset, skipped) = folder(path, size, channels, options)?;
                 Loaded { dataset, skipped, clients: None }
             }
-            DataConfig::Folder { path, skip_bad, client_folders: true } => {
-                let (dataset, skipped, clients) = client_folders(path, size, channels, *skip_bad)?;
+            DataConfig::Folder { path, skip_bad, client_folders: true, follow_links } => {
+                let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
+                let (dataset, skipped, clients) = client_folders(path, size, channels, options)?;
                 Loaded { dataset, skipped, clients: Some(clients) }
             }
             DataConfig::Npz { path } => plain(npz(path, size, channels)?),
@@ -103,7 +108,10 @@ mod tests {
     fn every_kind_parses() {
         assert_eq!(parse("kind = 'builtin'").unwrap(), DataConfig::default());
         let folder = parse("kind = 'folder'\npath = 'x'\nclient_folders = true").unwrap();
-        assert_eq!(folder, DataConfig::Folder { path: "x".into(), skip_bad: false, client_folders: true });
+        assert_eq!(
+            folder,
+            DataConfig::Folder { path: "x".into(), skip_bad: false, client_folders: true, follow_links: false }
+        );
         assert_eq!(parse("kind = 'npz'\npath = 'a.npz'").unwrap(), DataConfig::Npz { path: "a.npz".into() });
         assert_eq!(parse("kind = 'dermoscopy'\nn = 5").unwrap(), DataConfig::Dermoscopy { n: 5, seed: 0 });
         let again = toml::to_string(&folder).unwrap();
@@ -128,7 +136,8 @@ mod tests {
             std::fs::create_dir(root.path().join(client)).unwrap();
             image::GrayImage::new(16, 16).save(root.path().join(client).join("1.png")).unwrap();
         }
-        let config = DataConfig::Folder { path: root.path().into(), skip_bad: false, client_folders: true };
+        let config =
+            DataConfig::Folder { path: root.path().into(), skip_bad: false, client_folders: true, follow_links: false };
         assert_eq!(config.load(16, 1).unwrap().clients.unwrap().of_image, [0, 1]);
     }
 }

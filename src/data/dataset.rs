@@ -57,6 +57,19 @@ impl Dataset {
     }
 }
 
+/// Bytes of all images of a set at most: 170,000 of 256 x 256 pixels in RGB.
+const MOST_BYTES: u64 = 32 << 30;
+
+/// Refuses a set of `n` images that would take more than [`MOST_BYTES`]; the reason alone.
+pub(crate) fn check_bytes(n: usize, size: usize, channels: usize) -> Result<(), String> {
+    let bytes = (n as u64).saturating_mul((size * size * channels) as u64);
+    if bytes > MOST_BYTES {
+        let image = format!("{size} x {size} x {channels}");
+        return Err(format!("{n} images of {image} take {bytes} bytes, at most {MOST_BYTES} are allowed"));
+    }
+    Ok(())
+}
+
 /// Refuses sizes and channel counts that no model takes.
 pub(crate) fn check_shape(size: usize, channels: usize) -> Result<()> {
     if !SIZES.contains(&size) {

@@ -1,7 +1,7 @@
 //! A procedural set of dermoscopy-like RGB images: skin, a lesion with irregular border and several colours, hairs, dark
 //! corners. For demonstrations and tests without a download; it says nothing about real lesions.
 
-use super::dataset::{Dataset, check_shape};
+use super::dataset::{Dataset, check_bytes, check_shape};
 use super::fit::fit;
 use super::random::{HostRng, hash};
 use crate::{Error, Result};
@@ -31,6 +31,7 @@ pub fn dermoscopy(n: usize, seed: u64, size: usize, channels: usize) -> Result<D
     if !(1..=MAX_IMAGES).contains(&n) {
         return Err(Error::input(format!("dermoscopy set of n = {n} images: expected 1 to {MAX_IMAGES}")));
     }
+    check_bytes(n, size, channels).map_err(|what| Error::input(format!("dermoscopy set: {what}")))?;
     let (labels, images): (Vec<u32>, Vec<Vec<u8>>) = (0..n as u64)
         .into_par_iter()
         .map(|i| {

@@ -8,6 +8,7 @@ mod dermoscopy;
 mod fit;
 mod folder;
 mod npz;
+pub mod picture;
 pub(crate) mod random;
 mod split;
 
@@ -15,7 +16,7 @@ pub use builtin::builtin;
 pub use config::{Clients, DataConfig, Loaded};
 pub use dataset::{Dataset, SIZES};
 pub use dermoscopy::dermoscopy;
-pub use folder::{client_folders, first_side, folder};
-pub use npz::npz;
+pub use folder::{FolderOptions, client_folders, first_side, folder};
+pub use npz::{decode as decode_npz, npz};
 pub(crate) use split::by_class;
 pub use split::{Split, holdout};

@@ -1,18 +1,24 @@
 //! MedMNIST `.npz` files: `train_images` and `train_labels`.
+//!
+//! Images are decompressed, resized and dropped in small blocks, so that memory follows the set that is made, not the file.
 
-use super::dataset::{Dataset, check_shape};
+mod archive;
+
+use super::dataset::{Dataset, check_bytes, check_shape};
 use super::fit::fit;
+use super::picture::{MOST_DECODED, MOST_RATIO, MOST_SIDE, SMALL};
 use crate::{Error, Result};
+use archive::Archive;
 use image::{DynamicImage, GrayImage, RgbImage};
-use npyz::npz::NpzArchive;
 use npyz::{DType, Endianness, NpyFile, Order, TypeChar};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-type Archive = NpzArchive<BufReader<File>>;
+/// Bytes of images that are decompressed at once; at least one image is.
+const BLOCK: usize = 4 << 20;
 
 /// An array as stored: its element type, shape and bytes in C order.
 struct Array {
@@ -25,71 +31,129 @@ struct Array {
 /// type, `[n]` or `[n, 1]`. Classes are the distinct labels, ascending, named by their value.
 ///
 /// # Errors
-/// A missing file or array, another element type or shape, counts that differ, a damaged archive.
+/// A missing file or array, another element type or shape, counts that differ, a damaged archive, a set larger than allowed.
 pub fn npz(path: &Path, size: usize, channels: usize) -> Result<Dataset> {
+    let file = File::open(path).map_err(|e| Error::file(path, format!("cannot be read as .npz: {e}")))?;
+    decode(BufReader::new(file), path, size, channels)
+}
+
+/// [`npz`] from bytes; `path` is named in errors.
+///
+/// # Errors
+/// As [`npz`].
+pub fn decode(reader: impl Read + Seek, path: &Path, size: usize, channels: usize) -> Result<Dataset> {
     check_shape(size, channels)?;
-    let mut archive = Archive::open(path).map_err(|e| Error::file(path, format!("cannot be read as .npz: {e}")))?;
-    let images = array(&mut archive, path, "train_images")?;
-    if !matches!(&images.dtype, DType::Plain(t) if t.type_char() == TypeChar::Uint && t.size_field() == 1) {
-        let what = format!("train_images has type {}, expected uint8 (|u1)", images.dtype.descr());
-        return Err(Error::file(path, what));
-    }
-    let (n, h, w, depth) = match images.shape[..] {
-        [n, h, w] => (n, h, w, 1),
-        [n, h, w, 3] => (n, h, w, 3),
-        _ => (0, 0, 0, 0),
-    };
-    if n * h * w == 0 {
-        let what = format!("train_images has shape {:?}, expected [n, h, w] or [n, h, w, 3]", images.shape);
-        return Err(Error::file(path, what));
-    }
-    let values = labels(&array(&mut archive, path, "train_labels")?, path, n)?;
+    let mut archive = Archive::new(reader).map_err(|e| Error::file(path, format!("cannot be read as .npz: {e}")))?;
+    let (n, pixels) = images(&mut archive, path, size, channels)?;
+    let values = labels(&array(&mut archive, path, "train_labels", n)?, path, n)?;
     let distinct: Vec<i128> = BTreeSet::from_iter(values.iter().copied()).into_iter().collect();
     let labels = values.iter().map(|v| distinct.partition_point(|d| d < v) as u32).collect();
-    let fitted: Vec<Vec<u8>> = (images.bytes.par_chunks_exact(h * w * depth))
-        .map(|pixels| whole(pixels, h, w, depth).map(|image| fit(&image, size, channels)))
-        .collect::<Result<_>>()?;
     let stem = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Dataset {
         size,
         channels,
-        pixels: fitted.concat(),
+        pixels,
         labels,
         classes: distinct.iter().map(ToString::to_string).collect(),
         files: (0..n).map(|i| format!("{stem}:train_images[{i}]")).collect(),
     })
 }
 
-/// Reads one array whole; its bytes must be as many as its header says.
-fn array(archive: &mut Archive, path: &Path, name: &str) -> Result<Array> {
-    let bad = |what: String| Error::file(path, format!("{name}: {what}"));
-    let mut names: Vec<String> = archive.array_names().map(String::from).collect();
-    names.sort_unstable();
-    match archive.by_name(name).map_err(|e| bad(e.to_string()))? {
-        Some(npy) => checked(npy).map_err(bad),
-        None => Err(Error::file(path, format!("no array `{name}` in this file (it has: {})", names.join(", ")))),
+/// Number of images, and all of them at `size` x `size` with `channels`.
+fn images(
+    archive: &mut Archive<impl Read + Seek>,
+    path: &Path,
+    size: usize,
+    channels: usize,
+) -> Result<(usize, Vec<u8>)> {
+    const NAME: &str = "train_images";
+    let file = archive.bytes();
+    let npy = archive.array(NAME).map_err(|what| Error::file(path, what))?;
+    let dtype = npy.dtype();
+    if !matches!(&dtype, DType::Plain(t) if t.type_char() == TypeChar::Uint && t.size_field() == 1) {
+        return Err(Error::file(path, format!("{NAME} has type {}, expected uint8 (|u1)", dtype.descr())));
     }
+    let bad = |what: String| Error::file(path, format!("{NAME}: {what}"));
+    let (shape, expected) = extent(&npy, 1, file).map_err(bad)?;
+    let (n, h, w, depth) = match shape[..] {
+        [n, h, w] => (n, h, w, 1),
+        [n, h, w, 3] => (n, h, w, 3),
+        _ => (0, 0, 0, 0),
+    };
+    if n == 0 || h == 0 || w == 0 {
+        let what = format!("{NAME} has shape {shape:?}, expected [n, h, w] or [n, h, w, 3]");
+        return Err(Error::file(path, what));
+    }
+    let one = h * w * depth;
+    if h.max(w) > MOST_SIDE as usize || one as u64 > MOST_DECODED {
+        let what = format!("images of {h} x {w}; at most {MOST_SIDE} a side and {MOST_DECODED} bytes are read");
+        return Err(bad(what));
+    }
+    check_bytes(n, size, channels).map_err(bad)?;
+    let (mut reader, mut pixels, mut block) = (npy.into_inner(), Vec::new(), Vec::new());
+    let per_block = (BLOCK / one).max(1);
+    for first in (0..n).step_by(per_block) {
+        let wanted = one * per_block.min(n - first);
+        block.clear();
+        reader.by_ref().take(wanted as u64).read_to_end(&mut block).map_err(|e| bad(e.to_string()))?;
+        if block.len() != wanted {
+            let found = first * one + block.len();
+            return Err(bad(format!("{found} bytes of data, shape {shape:?} needs {expected}: a damaged file")));
+        }
+        let fitted: Vec<Vec<u8>> = (block.par_chunks_exact(one))
+            .map(|pixels| whole(pixels, h, w, depth).map(|image| fit(&image, size, channels)))
+            .collect::<Result<_>>()?;
+        fitted.into_iter().for_each(|image| pixels.extend(image));
+    }
+    at_end(reader, expected).map_err(bad)?;
+    Ok((n, pixels))
 }
 
-fn checked(npy: NpyFile<impl Read>) -> Result<Array, String> {
-    let dtype = npy.dtype();
-    let shape: Vec<usize> = npy.shape().iter().map(|&d| d as usize).collect();
+/// Shape, and bytes of all elements, each of `width`; `file` is the size of the whole archive.
+fn extent(npy: &NpyFile<impl Read>, width: usize, file: u64) -> Result<(Vec<usize>, usize), String> {
+    let shape: Vec<usize> = npy.shape().iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
     if npy.order() == Order::Fortran && shape.len() > 1 {
         return Err("stored in Fortran order, expected C order".into());
     }
+    let expected = shape.iter().try_fold(width, |bytes, &d| bytes.checked_mul(d));
+    let expected =
+        expected.filter(|&b| b < isize::MAX as usize).ok_or_else(|| format!("impossible shape {shape:?}"))?;
+    if expected as u64 > file.saturating_mul(MOST_RATIO).saturating_add(SMALL) {
+        return Err(format!("shape {shape:?} needs {expected} bytes, which cannot lie in {file}: a damaged file"));
+    }
+    Ok((shape, expected))
+}
+
+/// Refuses an array with more than its `expected` bytes.
+fn at_end(mut reader: impl Read, expected: usize) -> Result<(), String> {
+    match reader.read(&mut [0]).map_err(|e| e.to_string())? {
+        0 => Ok(()),
+        _ => Err(format!("more than the {expected} bytes of data that its shape needs: a damaged file")),
+    }
+}
+
+/// Reads one array of at most `most` elements whole; its bytes must be as many as its header says.
+fn array(archive: &mut Archive<impl Read + Seek>, path: &Path, name: &str, most: usize) -> Result<Array> {
+    let bad = |what: String| Error::file(path, format!("{name}: {what}"));
+    let file = archive.bytes();
+    let npy = archive.array(name).map_err(|what| Error::file(path, what))?;
+    let dtype = npy.dtype();
     let width = match &dtype {
         DType::Plain(t) => t.num_bytes(),
         _ => None,
     };
-    let width = width.ok_or_else(|| format!("type {}, expected integers", dtype.descr()))?;
-    let expected = shape.iter().try_fold(width, |bytes, &d| bytes.checked_mul(d));
-    let expected =
-        expected.filter(|&b| b < isize::MAX as usize).ok_or_else(|| format!("impossible shape {shape:?}"))?;
-    // Read to the end rather than allocate what a damaged header promises.
+    let width = width.ok_or_else(|| bad(format!("type {}, expected integers", dtype.descr())))?;
+    let (shape, expected) = extent(&npy, width, file).map_err(bad)?;
     let mut bytes = Vec::new();
-    npy.into_inner().take(expected as u64 + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() != expected {
-        return Err(format!("{} bytes of data, shape {shape:?} needs {expected}: a damaged file", bytes.len()));
+    // A wrong number is for the caller to say: no more than it could use is read.
+    if shape.iter().product::<usize>() <= most {
+        let mut reader = npy.into_inner();
+        reader.by_ref().take(expected as u64).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
+        if bytes.len() != expected {
+            let found = bytes.len();
+            return Err(bad(format!("{found} bytes of data, shape {shape:?} needs {expected}: a damaged file")));
+        }
+        at_end(reader, expected).map_err(bad)?;
     }
     Ok(Array { dtype, shape, bytes })
 }
@@ -105,7 +169,10 @@ fn labels(array: &Array, path: &Path, n: usize) -> Result<Vec<i128>> {
         DType::Plain(t) => Some(t),
         _ => None,
     };
-    let kind = kind.filter(|t| matches!(t.type_char(), TypeChar::Uint | TypeChar::Int) && t.size_field() <= 8);
+    let integer = |t: &&npyz::TypeStr| {
+        matches!(t.type_char(), TypeChar::Uint | TypeChar::Int) && [1, 2, 4, 8].contains(&t.size_field())
+    };
+    let kind = kind.filter(integer);
     let Some(kind) = kind else {
         return Err(bad(format!("type {}, expected an integer type", array.dtype.descr())));
     };
@@ -136,100 +203,4 @@ fn whole(pixels: &[u8], h: usize, w: usize, depth: usize) -> Result<DynamicImage
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use npyz::WriterBuilder;
-    use npyz::npz::NpzWriter;
-    use npyz::zip::write::FileOptions;
-    use std::path::PathBuf;
-    use tempfile::TempDir;
-
-    /// A `.npz` writer whose arrays come in one call each.
-    struct Writer(TempDir, NpzWriter<std::io::BufWriter<File>>);
-
-    impl Writer {
-        fn new() -> Self {
-            let root = TempDir::new().unwrap();
-            let npz = NpzWriter::create(root.path().join("set.npz")).unwrap();
-            Writer(root, npz)
-        }
-
-        fn array<T: npyz::AutoSerialize + Copy>(mut self, name: &str, shape: &[u64], data: &[T]) -> Self {
-            let writer = self.1.array(name, FileOptions::default()).unwrap();
-            let mut writer = writer.default_dtype().shape(shape).begin_nd().unwrap();
-            writer.extend(data.iter().copied()).unwrap();
-            writer.finish().unwrap();
-            self
-        }
-
-        fn path(self) -> (TempDir, PathBuf) {
-            let path = self.0.path().join("set.npz");
-            drop(self.1);
-            (self.0, path)
-        }
-
-        fn error(self) -> String {
-            let (_root, path) = self.path();
-            let error = npz(&path, 16, 1).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
-            error.to_string()
-        }
-    }
-
-    #[test]
-    fn grey_round_trip() {
-        let pixels: Vec<u8> = (0..3 * 256).map(|i| (i * 7 % 251) as u8).collect();
-        let (_root, path) = Writer::new()
-            .array("train_images", &[3, 16, 16], &pixels)
-            .array("train_labels", &[3, 1], &[5u8, 0, 5])
-            .path();
-        let set = npz(&path, 16, 1).unwrap();
-        assert_eq!(set.pixels, pixels);
-        assert_eq!((set.labels, set.classes), (vec![1, 0, 1], vec!["0".to_string(), "5".into()]));
-        assert_eq!(set.files[2], "set.npz:train_images[2]");
-        let rgb = npz(&path, 16, 3).unwrap();
-        assert!(rgb.pixels.chunks_exact(3).zip(&pixels).all(|(c, &g)| c == [g; 3]));
-    }
-
-    #[test]
-    fn rgb_round_trip_with_wide_labels() {
-        let pixels: Vec<u8> = (0..2 * 16 * 16 * 3).map(|i| (i * 5 % 253) as u8).collect();
-        let (_root, path) = Writer::new()
-            .array("train_images", &[2, 16, 16, 3], &pixels)
-            .array("train_labels", &[2], &[300i64, -1])
-            .path();
-        let set = npz(&path, 16, 3).unwrap();
-        assert_eq!(set.pixels, pixels);
-        assert_eq!((set.labels, set.classes), (vec![1, 0], vec!["-1".to_string(), "300".into()]));
-        assert_eq!(npz(&path, 32, 1).unwrap().pixels.len(), 2 * 32 * 32);
-    }
-
-    #[test]
-    fn clear_errors() {
-        let images = |w: Writer| w.array("train_images", &[2, 16, 16], &[0u8; 512]);
-        let text = images(Writer::new()).error();
-        assert!(text.contains("no array `train_labels`") && text.contains("it has: train_images"), "{text}");
-        let text = Writer::new().array("train_labels", &[1], &[0u8]).error();
-        assert!(text.contains("no array `train_images`"), "{text}");
-        let text = Writer::new().array("train_images", &[2, 16, 16], &[0f32; 512]).error();
-        assert!(text.contains("f4") && text.contains("uint8"), "{text}");
-        let text = Writer::new().array("train_images", &[2, 16, 16, 2], &[0u8; 1024]).error();
-        assert!(text.contains("[2, 16, 16, 2]"), "{text}");
-        let text = Writer::new().array("train_images", &[0, 16, 16], &[0u8; 0]).error();
-        assert!(text.contains("[0, 16, 16]"), "{text}");
-        let text = images(Writer::new()).array("train_labels", &[3, 1], &[0u8; 3]).error();
-        assert!(text.contains("[3, 1]") && text.contains("[2, 1]"), "{text}");
-        let text = images(Writer::new()).array("train_labels", &[2], &[0f64; 2]).error();
-        assert!(text.contains("f8"), "{text}");
-    }
-
-    #[test]
-    fn damaged_files() {
-        let (root, path) = Writer::new().array("train_images", &[2, 16, 16], &[0u8; 512]).path();
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert_eq!(npz(&path, 16, 1).unwrap_err().exit_code(), 2);
-        let absent = npz(&root.path().join("absent.npz"), 16, 1).unwrap_err();
-        assert!(absent.exit_code() == 2 && absent.to_string().contains("absent.npz"));
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The patch attack: which clients are malicious, what they paste on their real images, and where.
 
+use crate::data::picture;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -128,9 +129,7 @@ impl Trigger {
         match self {
             Trigger::Pattern(pattern) => Ok(pattern.picture(side)),
             Trigger::Image(path) => {
-                let reader = image::ImageReader::open(path).and_then(|r| r.with_guessed_format());
-                let picture =
-                    reader.map_err(|e| Error::file(path, e))?.decode().map_err(|e| Error::file(path, e))?.into_rgb8();
+                let picture = picture::read(path).map_err(|what| Error::file(path, what))?.into_rgb8();
                 Ok(image::imageops::resize(&picture, side, side, image::imageops::FilterType::CatmullRom))
             }
         }

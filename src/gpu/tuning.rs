@@ -2,7 +2,7 @@
 
 use super::AdapterFacts;
 use crate::kernels::{Build, Kernel, grid_fits};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -93,20 +93,27 @@ impl Tuning {
     /// # Errors
     /// [`Error::Input`], naming the file: not readable, no tuning file, another format.
     pub fn load(path: &Path) -> Result<Option<Tuning>> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match input::read_text(path, input::TUNING) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Error::file(path, format!("cannot be read: {e}"))),
         };
+        Tuning::parse(path, &text).map(Some)
+    }
+
+    /// [`Tuning::load`] of a text; `path` is named in errors.
+    ///
+    /// # Errors
+    /// No tuning file, another format.
+    pub fn parse(path: &Path, text: &str) -> Result<Tuning> {
         let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| Error::file(path, format!("no tuning file: no JSON: {e}")))?;
+            serde_json::from_str(text).map_err(|e| Error::file(path, format!("no tuning file: no JSON: {e}")))?;
         match value["format"].as_u64() {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(format) => return Err(Error::file(path, format!("format {format}; this version reads {FORMAT}"))),
             None => return Err(Error::file(path, "no tuning file: it names no format")),
         }
-        let tuning = serde_json::from_value(value).map_err(|e| Error::file(path, format!("no tuning file: {e}")))?;
-        Ok(Some(tuning))
+        serde_json::from_value(value).map_err(|e| Error::file(path, format!("no tuning file: {e}")))
     }
 
     /// Writes a file at once, in the place of one that is there: a reader sees the old or the new one.

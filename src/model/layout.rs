@@ -56,9 +56,8 @@ pub fn export(net: &Network, weights: &[f32], running: &[f32]) -> NamedTensors {
 /// # Errors
 /// Names `source` and the tensor that is missing, unknown or of another shape.
 pub fn import(net: &Network, tensors: &NamedTensors, source: &str) -> Result<(Vec<f32>, Vec<f32>)> {
-    let mut rows = (vec![0.0; net.stride], vec![0.0; net.running_stride]);
-    let params = net.params.iter().map(|s| (s, true));
-    for (spec, trainable) in params.chain(net.running.iter().map(|s| (s, false))) {
+    // All shapes first: a few sizes in a file can promise more memory than there is.
+    for spec in net.params.iter().chain(&net.running) {
         let Some((shape, values)) = tensors.get(&spec.name) else {
             return Err(Error::input(format!("{source}: tensor `{}` of the {} is missing", spec.name, net.name)));
         };
@@ -68,6 +67,11 @@ pub fn import(net: &Network, tensors: &NamedTensors, source: &str) -> Result<(Ve
                 spec.name, net.name, spec.shape
             )));
         }
+    }
+    let mut rows = (vec![0.0; net.stride], vec![0.0; net.running_stride]);
+    let params = net.params.iter().map(|s| (s, true));
+    for (spec, trainable) in params.chain(net.running.iter().map(|s| (s, false))) {
+        let Some((shape, values)) = tensors.get(&spec.name) else { continue };
         let values = match dims(shape) {
             Some((a, b, hw)) => nchw_to_nhwc(values, a, b, hw),
             None => values.clone(),

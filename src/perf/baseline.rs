@@ -2,8 +2,8 @@
 
 use super::row::{Document, SCHEMA};
 use super::stats::{Comparison, Verdict, compare};
-use crate::{Error, Result};
-use serde::Serialize;
+use crate::{Error, Result, input};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// One measurement against the baseline's.
@@ -82,20 +82,33 @@ pub fn exists(path: &Path) -> Error {
 /// # Errors
 /// [`Error::Input`]: no such file (lists those there are), or one that is no baseline of this schema.
 pub fn load(path: &Path) -> Result<Document> {
-    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+    let text = input::read_text(path, input::MEASURED).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::file(path, format!("no such baseline; there are: {}", names(path))),
         _ => Error::file(path, format!("cannot be read: {e}")),
     })?;
-    let value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| Error::file(path, format!("no JSON: {e}")))?;
-    match value["schema"].as_u64() {
+    parse(path, &text)
+}
+
+/// The schema alone: the rest may be of another version, and is not worth keeping in memory twice.
+#[derive(Deserialize)]
+struct Head {
+    schema: Option<serde_json::Value>,
+}
+
+/// [`load`] of a text; `path` is named in errors.
+///
+/// # Errors
+/// [`Error::Input`] for what is no baseline of this schema.
+pub fn parse(path: &Path, text: &str) -> Result<Document> {
+    let head: Head = serde_json::from_str(text).map_err(|e| Error::file(path, format!("no JSON: {e}")))?;
+    match head.schema.as_ref().and_then(serde_json::Value::as_u64) {
         Some(schema) if schema == u64::from(SCHEMA) => {}
         found => {
             let found = found.map_or("none".to_string(), |s| s.to_string());
             return Err(Error::file(path, format!("schema {found}; this version reads {SCHEMA}")));
         }
     }
-    serde_json::from_value(value).map_err(|e| Error::file(path, format!("no baseline: {e}")))
+    serde_json::from_str(text).map_err(|e| Error::file(path, format!("no baseline: {e}")))
 }
 
 fn names(path: &Path) -> String {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::run_dir::replace_file;
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// Tensors to be written: name to shape (outermost dimension first) and values.
 pub type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
@@ -90,19 +90,23 @@ pub fn save(path: &Path, tensors: &NamedTensors, metadata: &BTreeMap<String, Str
 /// Reads a safetensors file whose tensors are F32, F64 or I64.
 ///
 /// # Errors
-/// [`Error::Input`] naming the file (and the tensor): missing, truncated, not a safetensors file, another type.
+/// [`Error::Input`] naming the file (and the tensor): missing, truncated, not a safetensors file, another type,
+/// larger than [`input`] allows.
 pub fn load(path: &Path) -> Result<TensorFile> {
-    let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    let bytes = input::read(path, input::TENSORS).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     decode(&bytes, path)
 }
 
 /// [`load`] from bytes; `path` is named in errors.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<TensorFile> {
     check_length(bytes, path)?;
+    let many = |what: String| Error::file(path, what);
+    input::check_tensor_header(bytes).map_err(many)?;
     let bad = |e| Error::file(path, broken(&e, bytes.len()));
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(bad)?;
     let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     let file = SafeTensors::deserialize(bytes).map_err(bad)?;
+    input::check_tensors(&file).map_err(many)?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         let (values, dtype): (Vec<f64>, _) = match view.dtype() {

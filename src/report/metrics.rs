@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::RunDir;
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 
 /// One client in one round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,15 +135,23 @@ pub(super) fn null_values_are_nan<'de, D: Deserializer<'de>>(
 /// # Errors
 /// [`Error::Input`] naming the file and the line.
 pub fn read_jsonl(path: &Path) -> Result<Vec<RoundRecord>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    let text = input::read_text(path, input::LOG).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    parse_jsonl(path, &text)
+}
+
+/// [`read_jsonl`] of a text; `path` is named in errors.
+pub fn parse_jsonl(path: &Path, text: &str) -> Result<Vec<RoundRecord>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let records: Vec<RoundRecord> = lines.map(|(index, line)| parse_line(path, index, line)).collect::<Result<_>>()?;
     let clients = records.first().map_or(0, |r| r.clients.len());
     let odd = |r: &&RoundRecord| r.clients.len() != clients || r.clients.iter().enumerate().any(|(i, c)| c.client != i);
     match records.iter().find(odd) {
         Some(r) => {
-            let what =
-                format!("round {}: {} clients, expected 0 to {} in order", r.round, r.clients.len(), clients - 1);
+            let found = r.clients.len();
+            let what = match clients {
+                0 => format!("round {}: {found} clients, expected none, as in the first round", r.round),
+                n => format!("round {}: {found} clients, expected 0 to {} in order", r.round, n - 1),
+            };
             Err(Error::file(path, what))
         }
         None => Ok(records),

@@ -5,7 +5,7 @@ use super::rates::Rates;
 use super::run_state::Resumed;
 use crate::check::watch::Checked;
 use crate::exec::Descriptor;
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -112,8 +112,14 @@ impl Summary {
     /// [`Error::Input`] naming the file: missing (an unfinished run), or no summary.
     pub fn read(directory: &Path) -> Result<Summary> {
         let path = directory.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, format!("cannot read: {e}")))?;
-        serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("not the summary of a run: {e}")))
+        let text =
+            input::read_text(&path, input::SUMMARY).map_err(|e| Error::file(&path, format!("cannot read: {e}")))?;
+        Summary::parse(&path, &text)
+    }
+
+    /// [`Summary::read`] of a text; `path` is named in errors.
+    pub fn parse(path: &Path, text: &str) -> Result<Summary> {
+        serde_json::from_str(text).map_err(|e| Error::file(path, format!("not the summary of a run: {e}")))
     }
 
     /// The values that a line has room for, by short names: distances, leakage, diversity.

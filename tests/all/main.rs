@@ -2,6 +2,7 @@
 
 mod adjoint;
 mod catalogue;
+mod environment;
 mod federation;
 mod gradients;
 mod interrupted;

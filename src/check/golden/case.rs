@@ -1,9 +1,15 @@
 //! Reading one golden case: a safetensors file with `op`, `params` and tensors `in.*`, `out.*`.
 
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// Bytes of a case's file.
+const FILE: u64 = 256 << 20;
+/// Most elements of a tensor of a case, given or computed: half of where the bounds of sums in f32 end (2^24 terms), and small
+/// enough for the f64 analysis of every element.
+pub const MOST_ELEMENTS: usize = 1 << 23;
 
 /// A tensor of a case, widened to f64.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,22 +50,34 @@ impl Case {
     /// # Errors
     /// Names the file and what is wrong with it: not safetensors, missing metadata, bad JSON, tensor types and names.
     pub fn read(path: &Path) -> Result<Case> {
+        let bytes = input::read(path, FILE).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+        Case::decode(&bytes, path)
+    }
+
+    /// [`Case::read`] from bytes; `path` is named in errors.
+    ///
+    /// # Errors
+    /// As [`Case::read`].
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<Case> {
         let fail = |what: String| Err(Error::file(path, what));
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes)
+        input::check_tensor_header(bytes).map_err(|what| Error::file(path, what))?;
+        let (_, header) = SafeTensors::read_metadata(bytes)
             .map_err(|e| Error::file(path, format!("not a complete safetensors file: {e}")))?;
-        let tensors = SafeTensors::deserialize(&bytes)
+        let tensors = SafeTensors::deserialize(bytes)
             .map_err(|e| Error::file(path, format!("not a complete safetensors file: {e}")))?;
+        input::check_tensors(&tensors).map_err(|what| Error::file(path, what))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let entry = |key: &str| {
             let what = format!("the metadata have no `{key}`; a golden case needs `op` and `params`");
             metadata.get(key).cloned().ok_or_else(|| Error::file(path, what))
         };
         let (op, params) = (entry("op")?, entry("params")?);
-        let params: serde_json::Value = serde_json::from_str(&params)
-            .map_err(|e| Error::file(path, format!("metadata `params` is not JSON ({e}): {params}")))?;
+        let params: serde_json::Value = serde_json::from_str(&params).map_err(|e| {
+            Error::file(path, format!("metadata `params` is not JSON ({e}): {}", input::shorten(&params, 200)))
+        })?;
         let serde_json::Value::Object(params) = params else {
-            return fail(format!("metadata `params` is {params}, must be a JSON object"));
+            let found = input::shorten(&params.to_string(), 200);
+            return fail(format!("metadata `params` is {found}, must be a JSON object"));
         };
         let mut case = Case { path: path.into(), op, params, inputs: BTreeMap::new(), expected: BTreeMap::new() };
         for (name, view) in tensors.iter() {
@@ -79,7 +97,7 @@ impl Case {
 
     /// A malformed-case error of this file.
     pub fn malformed(&self, what: impl std::fmt::Display) -> Error {
-        Error::file(&self.path, format!("{}: {what}", self.op))
+        Error::file(&self.path, format!("{}: {what}", input::shorten(&self.op, 40)))
     }
 
     /// A required input.
@@ -150,7 +168,10 @@ impl Case {
 }
 
 fn widen(view: &safetensors::tensor::TensorView, single_only: bool) -> std::result::Result<GoldenTensor, String> {
-    let data = view.data();
+    let (data, elements) = (view.data(), view.shape().iter().product::<usize>());
+    if elements > MOST_ELEMENTS {
+        return Err(format!("has {elements} elements, at most {MOST_ELEMENTS} are read"));
+    }
     let (values, single): (Vec<f64>, bool) = match view.dtype() {
         Dtype::F32 => {
             let chunks = data.chunks_exact(4);

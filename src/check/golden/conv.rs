@@ -5,12 +5,16 @@
 //! for both: OIHW of a convolution, IOHW of a transposed one.
 
 use super::approx::depth;
+use super::case::MOST_ELEMENTS;
 use super::lab::{Computed, Lab, channels_last, channels_second};
 use super::{Case, GoldenTensor};
 use crate::Result;
 use crate::exec::Tensor;
 use crate::kernels::nn::conv::ConvParams;
 use crate::kernels::{Params, gamma};
+
+/// Most products of a convolution: a few seconds in f64.
+const MOST_PRODUCTS: usize = 1 << 30;
 
 /// A checked problem: [`ConvParams`] with one client, and the PyTorch shapes of its three tensors.
 struct Problem {
@@ -50,8 +54,12 @@ impl Problem {
         let y = [x[0], if transposed { w[1] } else { w[0] }, h as usize, wide as usize];
         let (large, small) = if transposed { (y, x) } else { (x, y) };
         let words = |s: [usize; 4]| s.iter().try_fold(1usize, |n, side| n.checked_mul(*side)).unwrap_or(usize::MAX);
-        if let Some(big) = [large, w, small].into_iter().find(|s| words(*s) > 1 << 28) {
-            return Err(case.malformed(format!("a tensor of shape {big:?} exceeds 2^28 elements")));
+        if let Some(big) = [large, w, small].into_iter().find(|s| words(*s) > MOST_ELEMENTS) {
+            return Err(case.malformed(format!("a tensor of shape {big:?} exceeds {MOST_ELEMENTS} elements")));
+        }
+        let products = words(small).saturating_mul(large[1]).saturating_mul(w[2] * w[3]);
+        if products > MOST_PRODUCTS {
+            return Err(case.malformed(format!("{products} products, at most {MOST_PRODUCTS} are computed")));
         }
         let sides = |s: [usize; 4]| [s[2] as u32, s[3] as u32, s[1] as u32];
         let p = ConvParams::new(1, x[0] as u32, sides(large), sides(small), k, stride, pad);

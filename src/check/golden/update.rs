@@ -2,6 +2,7 @@
 
 use super::Case;
 use super::approx::Approx;
+use super::case::MOST_ELEMENTS;
 use super::lab::{Computed, Lab, Rule, channels_last, channels_second, permute};
 use crate::Result;
 use crate::exec::align;
@@ -106,6 +107,11 @@ pub fn weighted_mean(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let (x, [clients, n]) = case.ranked::<2>("x", "[clients, params]")?;
     let weights = case.shaped("weights", &[clients])?;
     let stride = align(n);
+    if clients.saturating_mul(stride) > MOST_ELEMENTS {
+        return Err(
+            case.malformed(format!("{clients} rows of {n}, padded to {stride}, exceed {MOST_ELEMENTS} elements"))
+        );
+    }
     let mut rows = vec![f32::NAN; clients * stride];
     for (row, values) in rows.chunks_mut(stride).zip(x.f32().chunks(n)) {
         row[..n].copy_from_slice(values);

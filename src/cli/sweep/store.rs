@@ -5,7 +5,7 @@ use crate::config::{Draft, Problems, Sweep};
 use crate::report::results::{self, Row};
 use crate::report::run_dir::replace_file;
 use crate::report::{RunDir, Summary, summary};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -227,7 +227,8 @@ fn check_kin(path: &Path, sweep: &Sweep) -> Result<()> {
     }
     let stored = path.join(SWEEP);
     if stored.exists() {
-        let text = fs::read_to_string(&stored).map_err(|e| Error::file(&stored, format!("cannot read: {e}")))?;
+        let text =
+            input::read_text(&stored, input::CONFIG).map_err(|e| Error::file(&stored, format!("cannot read: {e}")))?;
         return sweep.continues(&text).map_err(|what| Error::file(&stored, format!("{what}; take another --out")));
     }
     match entries(path)?.first() {

@@ -1,6 +1,6 @@
 //! `fedgan validate --compare A.json B.json`: two reports side by side.
 
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -45,7 +45,8 @@ impl Kernel {
 }
 
 fn read(path: &Path) -> Result<Report> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    let text =
+        input::read_text(path, input::MEASURED).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|e| Error::file(path, format!("not JSON: {e}")))?;
     let wanted = "a report of `fedgan validate --json`";

@@ -69,11 +69,11 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
         passed = round;
         let launches = log.lock().map_or(0, |log| log.launches);
         bar.suspend(|| {
-            eprintln!(
+            crate::cli::tell(&format!(
                 "round {round} of {}: {launches} launches passed, {}",
                 plan.rounds,
                 duration(started.elapsed().as_secs_f64())
-            );
+            ));
         });
     });
     bar.finish_and_clear();

@@ -13,6 +13,9 @@ const OWN: [(&str, &str); 3] = [
     ("resolved", "it belongs to the plan of a finished run"),
 ];
 
+/// Most axes: names of more cells than that would be too long.
+const MOST_AXES: usize = 100;
+
 /// Characters of names, which become names of directories.
 const PLAIN: &str = "letters, digits, `-`, `_` or `.`, not starting with `.`, at most 100";
 
@@ -94,8 +97,10 @@ fn assigned(table: &Table, at: &str, problems: &mut Problems) -> Vec<Assignment>
             for path in repeated(&paths) {
                 problems.push(format!("{at}: sets `{path}` twice"));
             }
-            for (i, a) in paths.iter().enumerate() {
-                for b in paths[i + 1..].iter().filter(|b| set::exclude(a, b)) {
+            // More than there are keys: some are unknown or repeated, which is said by now.
+            let few = if paths.len() <= keys::KEYS.len() { &paths[..] } else { &[] };
+            for (i, a) in few.iter().enumerate() {
+                for b in few[i + 1..].iter().filter(|b| set::exclude(a, b)) {
                     problems.push(format!("{at}: sets `{a}` and `{b}`, which exclude each other"));
                 }
             }
@@ -122,7 +127,7 @@ pub(super) fn assignments(path: &str, value: Value, at: &str, problems: &mut Pro
             if let Some((_, why)) = OWN.iter().find(|own| own.0 == path.split('.').next().unwrap_or_default()) {
                 problems.push(format!("{at}: cannot be set in a sweep: {why}"));
             } else if !keys::KEYS.iter().any(|key| inside(key.path)) {
-                problems.push(format!("{at}: unknown key; the nearest is `{}`", keys::nearest(path)));
+                problems.push(keys::unknown(at, path, problems));
             }
             vec![Assignment { path: path.into(), value }]
         }
@@ -132,6 +137,10 @@ pub(super) fn assignments(path: &str, value: Value, at: &str, problems: &mut Pro
 fn axes(table: &Table, problems: &mut Problems) -> Vec<Axis> {
     match table.get("axis") {
         None => Vec::new(),
+        Some(Value::Array(axes)) if axes.len() > MOST_AXES => {
+            problems.refuse("axis", format!("{} axes", axes.len()), &format!("at most {MOST_AXES}"));
+            Vec::new()
+        }
         Some(Value::Array(axes)) if axes.iter().all(Value::is_table) => {
             let tables = axes.iter().filter_map(Value::as_table).enumerate();
             tables.filter_map(|(i, table)| axis(table, &format!("axis[{i}]."), problems)).collect()
@@ -235,6 +244,14 @@ fn cross_check(axes: &[Axis], seeds: usize, problems: &mut Problems) {
             problems.push(format!("axis `{}`: the value `{name}` is given twice", axis.name));
         }
     }
+    let runs = axes.iter().fold(seeds, |runs, axis| runs.saturating_mul(axis.values.len()));
+    if runs > MOST_RUNS || problems.is_full() {
+        // What lies between the axes of such a grid would take long to find.
+        if runs > MOST_RUNS {
+            problems.push(format!("the grid has {runs} runs, at most {MOST_RUNS} are allowed"));
+        }
+        return;
+    }
     for (i, axis) in axes.iter().enumerate() {
         let paths: BTreeSet<&String> = axis.values.iter().flat_map(|v| &v.set).map(|a| &a.path).collect();
         for other in &axes[i + 1..] {
@@ -243,10 +260,7 @@ fn cross_check(axes: &[Axis], seeds: usize, problems: &mut Problems) {
             }
         }
     }
-    let runs = axes.iter().fold(seeds, |runs, axis| runs.saturating_mul(axis.values.len()));
-    if runs > MOST_RUNS {
-        problems.push(format!("the grid has {runs} runs, at most {MOST_RUNS} are allowed"));
-    } else if problems.is_empty() {
+    if problems.is_empty() {
         cell_names(axes, problems);
     }
 }

@@ -4,13 +4,16 @@ use super::order;
 use super::plan::PlanFacts;
 use crate::report::RoundRecord;
 use crate::report::metrics::{TimingRecord, parse_line};
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The first bytes of every PNG file.
 const PNG: [u8; 8] = [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A];
+
+/// Bytes of a picture at most: the page carries it in full.
+const PICTURE: u64 = 64 << 20;
 
 /// Reads a `plan.toml`; errors name the file.
 pub type ReadPlan<'a> = &'a dyn Fn(&Path) -> Result<PlanFacts>;
@@ -160,7 +163,7 @@ fn read(dir: &Path, cell: Option<(PathBuf, String)>, plan: ReadPlan, remarks: &m
     if records.len() >= facts.rounds && !saved {
         remark("unfinished, neither summary.json nor generator.safetensors was written: in no mean".into());
     }
-    let real = picture(&dir.join("real.png"), remarks);
+    let real = picture(dir, &dir.join("real.png"), remarks);
     let grid = last_grid(dir, records.len(), remarks);
     let timing = timing(&dir.join("timing.jsonl"), remarks);
     Ok(Run { dir: dir.to_path_buf(), plan: facts, records, timing, real, grid, saved, cell })
@@ -168,7 +171,7 @@ fn read(dir: &Path, cell: Option<(PathBuf, String)>, plan: ReadPlan, remarks: &m
 
 /// The rounds of a run. A last line without its end is what a killed run leaves; any other broken line is an error.
 fn records(path: &Path, plan: &PlanFacts, remarks: &mut Vec<String>) -> Result<Vec<RoundRecord>> {
-    let text = fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    let text = input::read_text(path, input::LOG).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     let lines: Vec<&str> = text.lines().collect();
     let mut records: Vec<RoundRecord> = Vec::with_capacity(lines.len());
     for (index, line) in lines.iter().enumerate() {
@@ -199,10 +202,13 @@ fn check(record: &RoundRecord, before: Option<&RoundRecord>, plan: &PlanFacts) -
     Ok(())
 }
 
-/// A PNG file, or a remark why not.
-fn picture(path: &Path, remarks: &mut Vec<String>) -> Option<Vec<u8>> {
-    let what = match fs::read(path) {
+/// A PNG file of the run, or a remark why not. The page carries it on, so that a link to a picture elsewhere, in a directory from
+/// somebody else, is not followed.
+fn picture(dir: &Path, path: &Path, remarks: &mut Vec<String>) -> Option<Vec<u8>> {
+    let inside = || -> std::io::Result<bool> { Ok(path.canonicalize()?.starts_with(dir.canonicalize()?)) };
+    let what = match inside().and_then(|inside| if inside { input::read(path, PICTURE) } else { Ok(Vec::new()) }) {
         Ok(bytes) if bytes.len() > 24 && bytes.starts_with(&PNG) => return Some(bytes),
+        Ok(bytes) if bytes.is_empty() => "empty, or a link that leads outside the run's directory".to_string(),
         Ok(_) => "not a PNG picture".to_string(),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => "this picture is missing".to_string(),
         Err(e) => format!("cannot read: {e}"),
@@ -221,12 +227,12 @@ fn last_grid(dir: &Path, done: usize, remarks: &mut Vec<String>) -> Option<Grid>
         remarks.push(format!("{}: no sample grid (round-NNNN.png)", folder.display()));
         return None;
     };
-    Some(Grid { round, png: picture(&path, remarks)? })
+    Some(Grid { round, png: picture(dir, &path, remarks)? })
 }
 
 /// Wall times are an extra: a broken file is remarked upon, not an error.
 fn timing(path: &Path, remarks: &mut Vec<String>) -> Vec<TimingRecord> {
-    let Ok(text) = fs::read_to_string(path) else { return Vec::new() };
+    let Ok(text) = input::read_text(path, input::LOG) else { return Vec::new() };
     let parsed: Result<Vec<TimingRecord>, _> = text.lines().map(serde_json::from_str).collect();
     parsed.unwrap_or_else(|e| {
         remarks.push(format!("{}: wall times left out: {e}", path.display()));
@@ -303,6 +309,25 @@ mod tests {
             "{:?}",
             inputs.remarks
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pictures_elsewhere_are_not_carried_on() {
+        let f = Fixture::new();
+        f.run("run", 1, "", 3);
+        f.run("other", 1, "", 3);
+        let real = f.path("run/real.png");
+        fs::remove_file(&real).unwrap();
+        std::os::unix::fs::symlink(f.path("other/real.png"), &real).unwrap();
+        let inputs = load(&[f.path("run")], &plan).unwrap();
+        assert!(
+            inputs.runs[0].real.is_none()
+                && inputs.remarks[0].contains("real.png: empty, or a link that leads outside")
+        );
+        fs::remove_file(&real).unwrap();
+        std::os::unix::fs::symlink("grids/round-0003.png", &real).unwrap();
+        assert!(load(&[f.path("run")], &plan).unwrap().runs[0].real.is_some());
     }
 
     #[test]

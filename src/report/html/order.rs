@@ -1,23 +1,23 @@
 //! The order of a sweep's cells, as its `results.csv` has it: that of the grid, which directory names do not show.
 
-use std::fs;
+use crate::input;
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
 /// Names of the cells in the order of their first lines; none where the file is missing, or cannot be read (with a remark).
 pub fn cells(path: &Path, remarks: &mut Vec<String>) -> Vec<String> {
-    let text = match fs::read_to_string(path) {
+    let text = match input::read_text(path, input::TABLE) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Vec::new(),
         Err(e) => return unordered(path, &format!("cannot read: {e}"), remarks),
     };
     match column(&text, "cell") {
-        Some(names) => names.into_iter().fold(Vec::new(), |mut order, name| {
-            if !order.contains(&name) {
-                order.push(name);
-            }
-            order
-        }),
+        Some(mut names) => {
+            let mut seen = BTreeSet::new();
+            names.retain(|name| seen.insert(name.clone()));
+            names
+        }
         None => unordered(path, "not a table with a column `cell`", remarks),
     }
 }
@@ -61,6 +61,7 @@ fn lines(text: &str) -> Option<Vec<Vec<String>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn cells_come_in_the_order_of_their_first_lines() {

@@ -54,6 +54,36 @@ fn elements_are_closed() {
     assert!(open.is_empty(), "{open:?}");
 }
 
+/// Names, values and numbers of a run that somebody else made.
+#[test]
+fn hostile_runs_become_text() {
+    const EVIL: &str = "\\\"'><script src=//x></script><img src=x onerror=y>&lt;";
+    let f = Fixture::new();
+    f.run("a", 1, "", 3);
+    f.run("b", 2, &format!("[evil]\n\"{EVIL}\" = \"{EVIL}\"\n[resolved]\nversion = \"{EVIL}\"\n"), 3);
+    let dir = f.path("<img src=x>");
+    std::fs::rename(f.path("b"), &dir).unwrap();
+    let plan_path = dir.join("plan.toml");
+    let text = std::fs::read_to_string(&plan_path).unwrap().replace("name = \"test\"", &format!("name = \"{EVIL}\""));
+    std::fs::write(&plan_path, text).unwrap();
+    let metrics = dir.join("metrics.jsonl");
+    let mut text = std::fs::read_to_string(&metrics).unwrap().replace("kid_lite0", EVIL);
+    for (from, to) in [
+        ("\"loss_g\":1.0", "1e308"),
+        ("\"loss_g\":2.0", "-1e308"),
+        ("\"loss_g\":3.0", "5e-324"),
+        ("\"loss_d_real\":0.5", "null"),
+    ] {
+        text = text.replace(from, &format!("{}:{to}", from.split(':').next().unwrap()));
+    }
+    std::fs::write(&metrics, text).unwrap();
+    let page = made(&[f.path("a"), dir], None);
+    assert!(page.html.contains("&lt;script src=//x&gt;"));
+    for word in ["<script", "<img src=x", "onerror=y>", "\"'>"] {
+        assert!(!page.html.contains(word), "{word}");
+    }
+}
+
 #[test]
 fn means_intervals_and_differences_are_those_of_the_runs() {
     let f = Fixture::new();

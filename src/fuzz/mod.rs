@@ -1,0 +1,172 @@
+//! Bounded fuzzing of every decoder of foreign bytes: [`targets`] lists them with small valid inputs, [`mutate`] breaks inputs,
+//! and a [`Fuzzer`] keeps those that reach something new. `tests/fuzz.rs` runs it under limits of memory and time; SECURITY.md
+//! says how.
+
+pub mod mutate;
+pub mod targets;
+
+use crate::check::fill::Random;
+use crate::{Error, Result};
+use mutate::Mutator;
+use std::collections::HashSet;
+
+/// Inputs kept at most; beyond it a new one takes the place of a random one.
+const CORPUS: usize = 2000;
+
+/// A decoder of foreign bytes.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Names it in repros, and its folder of regressions.
+    pub name: &'static str,
+    /// Small valid inputs.
+    pub seeds: fn() -> Result<Vec<Vec<u8>>>,
+    /// Tokens that mean something to it.
+    pub words: &'static [&'static str],
+    /// Longest input in bytes.
+    pub most: usize,
+    /// Makes lengths and checksums of a broken input right, so that what lies behind them is reached.
+    pub repair: Option<fn(&mut [u8])>,
+    /// Decodes the input and uses what comes of it. Input errors are as good as success; a panic, or [`Error::Internal`], is a
+    /// fault.
+    pub run: fn(&[u8]) -> Result<()>,
+}
+
+/// An endless series of inputs for a target, the same for the same seed and the same answers.
+pub struct Fuzzer {
+    target: Target,
+    random: Random,
+    mutator: Mutator,
+    corpus: Vec<Vec<u8>>,
+    /// Seeds, and what was accepted and new; few, as only their costs differ.
+    valid: Vec<Vec<u8>>,
+    /// Inputs of the corpus that are still to be run as they are.
+    fresh: usize,
+    seen: HashSet<(String, u32)>,
+}
+
+impl Fuzzer {
+    /// Starts with the target's seeds and `more` inputs.
+    ///
+    /// # Errors
+    /// When the seeds cannot be made (a bug).
+    pub fn new(target: Target, seed: u64, more: Vec<Vec<u8>>) -> Result<Fuzzer> {
+        let valid = (target.seeds)()?;
+        if valid.is_empty() {
+            return Err(Error::internal(format!("fuzz target `{}` has no seeds", target.name)));
+        }
+        let corpus: Vec<Vec<u8>> = valid.iter().cloned().chain(more).collect();
+        let random = Random::new(seed, target.name, &[], 0);
+        let mutator = Mutator { words: target.words, most: target.most };
+        Ok(Fuzzer { target, random, mutator, fresh: corpus.len(), corpus, valid, seen: HashSet::new() })
+    }
+
+    /// The next input: the corpus as it is, then broken copies.
+    pub fn next_input(&mut self) -> Vec<u8> {
+        if let Some(left) = self.fresh.checked_sub(1) {
+            self.fresh = left;
+            return self.corpus[left].clone();
+        }
+        // Half of them from valid inputs: a copy of a broken copy is refused by the first check more often than not.
+        let from = if self.random.below(2) == 0 { &self.valid } else { &self.corpus };
+        let mut input = from[self.random.below(from.len() as u32) as usize].clone();
+        self.mutator.mutate(&mut self.random, &mut input, &self.corpus);
+        if let Some(repair) = self.target.repair.filter(|_| self.random.below(4) > 0) {
+            repair(&mut input);
+        }
+        input
+    }
+
+    /// Keeps `input` where its outcome is new: another answer, or another order of magnitude of `cost` (allocations).
+    pub fn learn(&mut self, input: Vec<u8>, result: &Result<()>, cost: u64) {
+        if self.seen.insert((outcome(result), (cost + 1).ilog2())) {
+            if result.is_ok() {
+                self.valid.push(input.clone());
+            }
+            if self.corpus.len() < CORPUS {
+                self.corpus.push(input);
+            } else {
+                let at = self.random.below(CORPUS as u32) as usize;
+                self.corpus[at] = input;
+            }
+        }
+    }
+
+    /// Inputs kept.
+    pub fn corpus(&self) -> usize {
+        self.corpus.len()
+    }
+
+    /// Different outcomes.
+    pub fn outcomes(&self) -> usize {
+        self.seen.len()
+    }
+}
+
+/// What an answer says without what it quotes: numbers, and what stands in quotes or brackets of any kind, come from the input.
+fn outcome(result: &Result<()>) -> String {
+    let Err(error) = result else { return "ok".into() };
+    let (mut out, mut quote) = (String::new(), None);
+    for c in error.to_string().chars().take(400) {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '`' | '"' | '\'') => quote = Some(c),
+            (None, '(') => quote = Some(')'),
+            (None, '[') => quote = Some(']'),
+            (None, '{') => quote = Some('}'),
+            (None, c) if c.is_ascii_alphabetic() || c == ' ' => out.push(c),
+            _ => {}
+        }
+    }
+    // The rest of long messages lists what is allowed, or repeats the input.
+    out.truncate(60);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fuzzer(seed: u64) -> Fuzzer {
+        Fuzzer::new(targets::find("summary").unwrap(), seed, Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_inputs_and_another_one_others() {
+        let series = |seed| {
+            let mut fuzzer = fuzzer(seed);
+            let inputs: Vec<Vec<u8>> = (0..200).map(|_| fuzzer.next_input()).collect();
+            inputs
+        };
+        assert_eq!(series(1), series(1));
+        assert_ne!(series(1), series(2));
+    }
+
+    #[test]
+    fn what_is_new_is_kept_once() {
+        let mut fuzzer = fuzzer(1);
+        let before = fuzzer.corpus();
+        let error = |text: &str| Err(Error::input(text));
+        fuzzer.learn(vec![1], &error("file: 17 tensors, `a`"), 3);
+        fuzzer.learn(vec![2], &error("file: 4 tensors, `b`"), 3);
+        assert_eq!((fuzzer.corpus(), fuzzer.outcomes()), (before + 1, 1));
+        fuzzer.learn(vec![3], &error("file: too long"), 3);
+        fuzzer.learn(vec![4], &Ok(()), 3);
+        fuzzer.learn(vec![5], &Ok(()), 3000);
+        assert_eq!((fuzzer.corpus(), fuzzer.outcomes()), (before + 4, 4));
+    }
+
+    #[test]
+    fn every_seed_is_valid() {
+        for target in targets::all() {
+            let seeds = (target.seeds)().unwrap();
+            assert!(!seeds.is_empty(), "{}", target.name);
+            for (i, seed) in seeds.iter().enumerate() {
+                assert!(seed.len() <= target.most, "{}: seed {i} has {} bytes", target.name, seed.len());
+                if let Err(error) = (target.run)(seed) {
+                    panic!("{}: seed {i}: {error}", target.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Sets of images: `.npz` files, PNG and JPEG files.
+
+use super::{ORIGIN, Target};
+use crate::data::{decode_npz, picture};
+use crate::{Error, Result};
+use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
+use npyz::WriterBuilder;
+use std::io::{Cursor, Write};
+use std::path::Path;
+use zip::write::FileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+const NPZ_WORDS: &[&str] = &[
+    "\u{93}NUMPY",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4, 4), }",
+    "'<i8'",
+    "'>u4'",
+    "'|u1'",
+    "'|O'",
+    "'|S7'",
+    "'<U3'",
+    "'|u0'",
+    "'|i3'",
+    "[('a', '<u2')]",
+    "'fortran_order': True",
+    "(2, 16, 16, 3)",
+    "(0,)",
+    "()",
+    "train_images.npy",
+    "train_labels.npy",
+    "PK\u{1}\u{2}",
+    "PK\u{3}\u{4}",
+    "PK\u{5}\u{6}",
+    "PK\u{6}\u{6}",
+    "PK\u{6}\u{7}",
+    "\\N{BULLET}",
+    "1j",
+    "'''",
+];
+const PICTURE_WORDS: &[&str] = &[
+    "IHDR",
+    "IDAT",
+    "IEND",
+    "PLTE",
+    "tRNS",
+    "iCCP",
+    "zTXt",
+    "iTXt",
+    "gAMA",
+    "acTL",
+    "fcTL",
+    "fdAT",
+    "eXIf",
+    "sRGB",
+    "JFIF",
+    "Exif\0\0",
+    "Adobe",
+    "ICC_PROFILE",
+];
+
+pub(super) const TARGETS: &[Target] = &[
+    Target { name: "npz", seeds: archives, words: NPZ_WORDS, most: 8192, repair: None, run: npz },
+    Target { name: "picture", seeds: pictures, words: PICTURE_WORDS, most: 8192, repair: Some(checksums), run: decode },
+];
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::internal(format!("seed: {error}"))
+}
+
+fn archives() -> Result<Vec<Vec<u8>>> {
+    let mut seeds = Vec::new();
+    for (method, shape) in [
+        (CompressionMethod::Stored, &[2u64, 4, 4][..]),
+        (CompressionMethod::Deflated, &[2, 4, 4]),
+        (CompressionMethod::Stored, &[2, 3, 5, 3]),
+    ] {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = FileOptions::default().compression_method(method);
+        let pixels: Vec<u8> = (0..shape.iter().product::<u64>()).map(|i| (i * 7) as u8).collect();
+        zip.start_file("train_images.npy", options).map_err(failed)?;
+        array(&mut zip, shape, &pixels).map_err(failed)?;
+        zip.start_file("train_labels.npy", options).map_err(failed)?;
+        array(&mut zip, &[2, 1], &[1i64, -4]).map_err(failed)?;
+        seeds.push(zip.finish().map_err(failed)?.into_inner());
+    }
+    Ok(seeds)
+}
+
+fn array<T: npyz::AutoSerialize + Copy>(to: impl Write, shape: &[u64], data: &[T]) -> std::io::Result<()> {
+    let mut array = npyz::WriteOptions::new().default_dtype().shape(shape).writer(to).begin_nd()?;
+    array.extend(data.iter().copied())?;
+    array.finish()
+}
+
+fn npz(input: &[u8]) -> Result<()> {
+    let set = decode_npz(Cursor::new(input), Path::new(ORIGIN), 16, 1 + 2 * (input.len() % 2))?;
+    let (n, counts) = (set.len(), set.class_counts());
+    let whole = set.pixels.len() == n * set.image_bytes() && counts.iter().sum::<usize>() == n && set.files.len() == n;
+    if whole { Ok(()) } else { Err(Error::internal("parts of a set do not fit each other")) }
+}
+
+fn pictures() -> Result<Vec<Vec<u8>>> {
+    let rgb = RgbImage::from_fn(9, 7, |x, y| Rgb([(x * 20) as u8, (y * 30) as u8, 5]));
+    let grey = DynamicImage::from(GrayImage::from_fn(17, 16, |x, y| image::Luma([(x * y) as u8])));
+    let rgb = DynamicImage::from(rgb);
+    let kinds = [
+        (rgb.clone(), ImageFormat::Png),
+        (grey.clone(), ImageFormat::Png),
+        (DynamicImage::from(rgb.to_rgba16()), ImageFormat::Png),
+        (rgb, ImageFormat::Jpeg),
+        (grey, ImageFormat::Jpeg),
+    ];
+    let encode = |(image, format): (DynamicImage, ImageFormat)| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).map_err(failed)?;
+        Ok(bytes.into_inner())
+    };
+    kinds.into_iter().map(encode).collect()
+}
+
+fn decode(input: &[u8]) -> Result<()> {
+    let channels = 1 + 2 * (input.len() % 2);
+    let pixels = picture::fitted(input, 16, channels).map_err(Error::input)?;
+    if pixels.len() == 16 * 16 * channels { Ok(()) } else { Err(Error::internal("an image of another size")) }
+}
+
+/// Makes the checksums of PNG chunks right.
+fn checksums(input: &mut [u8]) {
+    let mut at = 8;
+    while input.starts_with(b"\x89PNG") && at + 12 <= input.len() {
+        let length = u32::from_be_bytes([input[at], input[at + 1], input[at + 2], input[at + 3]]) as usize;
+        let Some(end) = at.checked_add(8 + length).filter(|end| end + 4 <= input.len()) else { return };
+        let crc = input[at + 4..end].iter().fold(!0u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
+        });
+        input[end..end + 4].copy_from_slice(&(!crc).to_be_bytes());
+        at = end + 4;
+    }
+}

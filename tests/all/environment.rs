@@ -1,0 +1,96 @@
+//! The binary where the surroundings are poor: pipes closed by their readers, no home, no locale, places that cannot be written.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const TINY: &[&str] = &[
+    "device=\"cpu\"",
+    "rounds=1",
+    "model={ image_size = 16, width = 2, latent = 4 }",
+    "train={ batch = 4, local_steps = 1 }",
+    "evaluation={ samples = 4, grid = 2, metrics = [\"leakage\"] }",
+    "data={ kind = \"dermoscopy\", n = 40 }",
+];
+
+/// The binary in `dir` with nothing in its environment but `LC_ALL=C`.
+fn fedgan(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
+    command.args(args).current_dir(dir).env_clear().env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, more: &[&str]) -> Command {
+    let mut args = vec!["run"];
+    TINY.iter().for_each(|set| args.extend(["--set", set]));
+    args.extend(more);
+    fedgan(dir, &args)
+}
+
+/// Exit code and standard error, which tells of no panic.
+fn told(output: Output) -> (Option<i32>, String) {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("panicked"), "{text}");
+    (output.status.code(), text)
+}
+
+#[test]
+fn readers_that_go_away_are_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["kernels", "--markdown"][..], &["keys"], &["devices"], &["--help"]] {
+        let mut child = fedgan(dir.path(), args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(told(child.wait_with_output().unwrap()), (Some(0), String::new()), "{args:?}");
+    }
+    // Progress and remarks go to standard error: a run outlives who looked at it.
+    let mut child = run(dir.path(), &["--out", "a"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(dir.path().join("a/summary.json").is_file());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let (code, text) = told(fedgan(dir.path(), &["keys"]).stdout(full()).output().unwrap());
+    assert!(code == Some(1) && text.contains("standard output"), "{text}");
+    assert_eq!(fedgan(dir.path(), &["keys", "--nonsense"]).stderr(full()).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn neither_home_nor_locale_is_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, text) = told(run(dir.path(), &[]).output().unwrap());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(!text.contains("warning"), "{text}");
+    assert!(dir.path().join("runs/default-001/summary.json").is_file());
+    let (code, text) = told(fedgan(dir.path(), &["report", "runs/default-001"]).output().unwrap());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(dir.path().join("report.html").is_file());
+}
+
+#[test]
+fn places_that_cannot_be_written_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    // Root may write where permissions forbid it, but nobody can create anything below a file.
+    std::fs::write(dir.path().join("runs"), "").unwrap();
+    let (code, text) = told(run(dir.path(), &[]).output().unwrap());
+    assert!(code == Some(2) && text.contains("error: runs: cannot create this directory"), "{text}");
+    let (code, text) = told(run(dir.path(), &["--out", "runs/a"]).output().unwrap());
+    assert!(code == Some(2) && text.contains("runs: cannot create this directory"), "{text}");
+    std::fs::write(dir.path().join("s.toml"), "name = 's'\nseeds = [1]\n").unwrap();
+    let (code, text) = told(fedgan(dir.path(), &["sweep", "s.toml", "--out", "runs/s"]).output().unwrap());
+    assert!(code != Some(0) && text.contains("runs"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_utf8_are_names() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.toml");
+    let mut command = fedgan(dir.path(), &["run"]);
+    let (code, text) = told(command.arg(name).output().unwrap());
+    assert!(code == Some(2) && text.contains("caf\u{fffd}.toml"), "{text}");
+}
