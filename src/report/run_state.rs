@@ -15,6 +15,7 @@ use crate::exec::Descriptor;
 use crate::fed::state::Memory;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -29,8 +30,8 @@ const FOLDER: &str = "checkpoints";
 const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// What stands before the digits in the header.
 const DIGEST_KEY: &[u8] = b"\"sha256\":\"";
-/// A longer header is no checkpoint's: 64 MiB hold the detector's memory of 65535 clients many times over.
-const LARGEST_HEADER: u64 = 64 << 20;
+/// A longer header is no checkpoint's: 16 MiB hold the detector's memory of 65535 clients more than twice over.
+const LARGEST_HEADER: u64 = 16 << 20;
 /// What is read at once while a file is digested.
 const BLOCK: usize = 1 << 20;
 
@@ -303,11 +304,12 @@ type Tensors = BTreeMap<String, ([usize; 2], u64)>;
 /// The header's JSON, held against the number of bytes that follow it.
 fn parse(json: &[u8], data: u64, path: &Path) -> Result<(RunState, Tensors)> {
     let bad = |what: String| Error::file(path, what);
-    let mut header: BTreeMap<String, serde_json::Value> =
+    // As raw text first: values of any kind would take many times the header's length.
+    let mut header: BTreeMap<String, &RawValue> =
         serde_json::from_slice(json).map_err(|e| bad(format!("no checkpoint: its header is no JSON ({e})")))?;
     let metadata: BTreeMap<String, String> = header
         .remove("__metadata__")
-        .and_then(|m| serde_json::from_value(m).ok())
+        .and_then(|m| serde_json::from_str(m.get()).ok())
         .ok_or_else(|| bad("no checkpoint: it has no metadata".into()))?;
     match metadata.get("format").map(String::as_str) {
         Some(FORMAT) => {}
@@ -320,7 +322,7 @@ fn parse(json: &[u8], data: u64, path: &Path) -> Result<(RunState, Tensors)> {
     let state = serde_json::from_str(state).map_err(|e| bad(format!("its state cannot be read: {e}")))?;
     let mut tensors = Tensors::new();
     for (name, entry) in header {
-        let entry: Entry = serde_json::from_value(entry).map_err(|e| bad(format!("tensor '{name}': {e}")))?;
+        let entry: Entry = serde_json::from_str(entry.get()).map_err(|e| bad(format!("tensor '{name}': {e}")))?;
         let [start, end] = entry.data_offsets;
         let [rows, words] = entry.shape.map(|n| n as u64);
         let bytes = rows.checked_mul(words).and_then(|n| n.checked_mul(4));

@@ -4,6 +4,7 @@ use super::tensors::header_length;
 use super::{ORIGIN, Target};
 use crate::exec::{Engine, ReferenceEngine};
 use crate::fed::detector::{Detection, Detector};
+use crate::fed::drop::Dropped;
 use crate::fed::state::Memory;
 use crate::report::RunDir;
 use crate::report::metrics::Positions;
@@ -44,7 +45,12 @@ fn seeds() -> Result<Vec<Vec<u8>>> {
         tuning: None,
         images: "0".into(),
         logs: Positions { jsonl: 1, csv: 2, timing: 3, evaluation: None },
-        federation: Memory { round: 3, weights: vec![0.25, f64::NAN], detection },
+        federation: Memory {
+            round: 3,
+            weights: vec![0.25, f64::NAN],
+            dropped: Dropped { since: vec![0; 2], empty: 0 },
+            detection,
+        },
         first: Measured::default(),
         last: Measured { names: vec!["a".into()], entries: [("a".to_string(), 0.5)].into() },
         diverged: 0,

@@ -118,6 +118,7 @@ fn logs() -> Result<Vec<Vec<u8>>> {
         probe_deviation: Some(0.5),
         flagged: client == 0,
         score: None,
+        nonfinite: (client == 1).then(|| "the loss D(fake)".into()),
     };
     let extra = BTreeMap::from([("kid_n4".to_string(), 0.5)]);
     let lines =
