@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(make("other"), "other-001");
         fs::write(base.join("demo-003"), "a file takes its number too").unwrap();
         assert_eq!(make("demo"), "demo-004");
-        fs::remove_dir(base.join("demo-001")).unwrap();
+        fs::remove_dir_all(base.join("demo-001")).unwrap();
         assert_eq!(make("demo"), "demo-001");
     }
 
@@ -326,6 +326,6 @@ mod tests {
         assert!(run.create_log("log").is_err());
         let mut names: Vec<_> = fs::read_dir(run.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["grids", "log", "plan.toml"], "no temporary file stays behind");
+        assert_eq!(names, [".lock", "grids", "log", "plan.toml"], "no temporary file stays behind");
     }
 }

@@ -312,3 +312,34 @@ fn a_cell_whose_training_stops_is_left_out_and_the_others_go_on() {
     );
     assert_eq!(fixture.results().len(), 3, "the header and the honest cell's two seeds");
 }
+
+#[test]
+fn an_interrupted_cell_goes_on_from_its_checkpoint() {
+    let (fixture, other) = (Fixture::new(), Fixture::new());
+    let set = ["rounds=5"];
+    run(SweepArgs { only: Some("attacked-s1".into()), ..other.args(&set) }).unwrap();
+    // Stopped in its third round.
+    let mut sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
+    sweep.override_with(&set.map(String::from), None).unwrap();
+    let cells = sweep.cells().unwrap();
+    let selected = select(&cells, Some("attacked-s1")).unwrap();
+    let store = Store::look(&fixture.at("out"), &sweep).unwrap().open(&sweep).unwrap();
+    let states = store.states(&cells).unwrap();
+    let grid = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: true, tuning: false };
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 2
+    };
+    assert!(grid.run(&selected, states, &stop).unwrap().is_none());
+    let part = fixture.at("out/cells/attacked-s1.part");
+    assert_eq!(crate::report::metrics::read_jsonl(&part.join("metrics.jsonl")).unwrap().len(), 2);
+    drop(store);
+    run(SweepArgs { only: Some("attacked-s1".into()), ..fixture.args(&set) }).unwrap();
+    let summary = Summary::read(&fixture.at("out/cells/attacked-s1")).unwrap();
+    assert_eq!(summary.resumed.iter().map(|r| r.round).collect::<Vec<_>>(), [2]);
+    for name in ["metrics.jsonl", "evaluation.csv", "generator.safetensors", "losses.png"] {
+        let read = |f: &Fixture| fs::read(f.at("out/cells/attacked-s1").join(name)).unwrap();
+        assert!(read(&fixture) == read(&other), "{name}");
+    }
+}
