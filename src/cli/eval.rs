@@ -140,7 +140,7 @@ fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
         }
     };
     let load = |path: &Path| -> Result<ImageSet> {
-        let (set, _) = folder(path, size, 3, FolderOptions::default())?;
+        let (set, _) = folder(path, size, 3, FolderOptions { follow_links: true, ..FolderOptions::default() })?;
         Ok(ImageSet::from_bytes(&set.pixels, size, 3))
     };
     let (references, images) = (load(real)?, load(fake)?);

@@ -125,16 +125,34 @@ pub fn run(args: RunArgs) -> Result<u8> {
         Err(error @ Error::NotFinite(_)) => {
             say(&format!("{error}\nthe rounds since the latest checkpoint are repeated, to find the launch"));
             let found = Prepared::watched(plan.clone(), tuned.then_some(&warn as &dyn Fn(&str)))
-                .and_then(|(prepared, arm)| diagnose::first_launch(prepared, &arm, &dir, &interrupt::asked))?;
-            let found = found.unwrap_or_else(|| "the launch was not found".into());
-            let go_on = format!("to go on without such clients: {} --set federation.nonfinite=drop", resume());
-            Err(error.and(&format!("{found}\n{go_on}")))
+                .and_then(|(prepared, arm)| diagnose::first_launch(prepared, &arm, &dir, &interrupt::asked));
+            // What was found out first counts, whatever becomes of the repetition.
+            let found = match found {
+                Ok(Some(launch)) if launch != error.to_string() => launch,
+                Ok(_) => "the launch was not found".into(),
+                Err(why) => format!("the launch was not found: {why}"),
+            };
+            Err(match plan.federation.nonfinite {
+                OnNonfinite::Stop => {
+                    let go_on = format!("{} --set federation.nonfinite=drop", resume());
+                    error.and(&format!("{found}\nto go on without such clients: {go_on}"))
+                }
+                OnNonfinite::Drop | OnNonfinite::Record => error.and(&found),
+            })
         }
         Err(error) if dir.file(run_dir::PLAN).exists() => {
             Err(error.and(&format!("what was done is kept; to go on: {}", resume())))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a run that began as `stored` may go on as `plan`.
+///
+/// # Errors
+/// When a value has no TOML form.
+pub(super) fn may_go_on(stored: &Plan, plan: &Plan) -> Result<bool> {
+    Ok(stored.differences(plan, &keep::FREE)?.is_empty())
 }
 
 /// A run with its images loaded and its device open; nothing is written yet.
@@ -240,6 +258,9 @@ impl Prepared {
     /// # Errors
     /// When what it left is of another experiment, or damaged.
     pub fn go_on(&mut self, dir: &RunDir, warn: &dyn Fn(&str)) -> Result<String> {
+        let path = dir.file(run_dir::PLAN);
+        let begun = config::load(Some(&path), &Overrides::default())?;
+        keep::same_experiment(&begun, self.plan(), &path)?;
         Ok(match self.experiment.restore(dir, &self.resolved, warn)? {
             Some(round) => format!("resumed   after round {round} of {}", self.plan().rounds),
             None => "resumed   from the start, for the run had come to no checkpoint".to_string(),
@@ -262,11 +283,11 @@ impl Prepared {
     /// A device that fails, a file that cannot be written.
     pub fn train_until(self, dir: &RunDir, mode: ProgressMode, stop: &dyn Fn() -> bool) -> Result<Trained> {
         let Prepared { mut experiment, resolved } = self;
+        // Also where it goes on: keys that may change, and what it goes on on, are the next process's as well.
+        dir.write_text(run_dir::PLAN, &experiment.plan().to_toml(&resolved)?)?;
         if experiment.output.is_none() {
-            if !dir.reopened() {
-                dir.write_text(run_dir::PLAN, &experiment.plan().to_toml(&resolved)?)?;
-            }
             experiment.begin(dir)?;
+            dir.sync();
             experiment.save_checkpoint(&resolved)?;
         }
         let (rounds, every) = (experiment.plan().rounds, experiment.plan().checkpoint.every);

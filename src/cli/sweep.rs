@@ -203,26 +203,24 @@ impl Grid<'_> {
             }
         };
         let tuning = self.tuning.then_some(&warn as &dyn Fn(&str));
+        // Looked at before anything is loaded: it may be somebody else's.
+        let kept = if left_over { self.store.reopen(cell)? } else { None };
         let mut prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
         if first {
             self.say(&prepared.device());
         }
-        let dir = match self.store.reopen(cell).filter(|_| left_over) {
-            None => self.store.begin(cell)?,
-            Some(dir) => match prepared.go_on(&dir, &warn) {
-                Ok(said) => {
-                    self.say(&format!("{head}  {said}"));
-                    dir
+        let dir = match kept {
+            Some(dir) => {
+                let said = prepared.go_on(&dir, &warn)?;
+                self.say(&format!("{head}  {said}"));
+                dir
+            }
+            None => {
+                if left_over {
+                    self.say(&format!("{head}  an unfinished run is removed, the cell starts again"));
                 }
-                // What it left is damaged, or the sweep is another one now.
-                Err(Error::Input(what)) => {
-                    self.say(&format!("{head}  an unfinished run is removed, the cell starts again: {what}"));
-                    drop(dir);
-                    prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
-                    self.store.begin(cell)?
-                }
-                Err(error) => return Err(error),
-            },
+                self.store.begin(cell)?
+            }
         };
         let mode = if self.quiet { ProgressMode::Quiet } else { ProgressMode::Passing };
         match prepared.train_until(&dir, mode, stop)? {

@@ -68,7 +68,8 @@ pub fn folder(path: &Path, size: usize, channels: usize, options: FolderOptions)
 /// # Errors
 /// As [`folder`].
 pub fn first_side(path: &Path) -> Result<u32> {
-    let entries = Walk::new(path, FolderOptions::default()).class_entries(path, 0)?;
+    let links = FolderOptions { follow_links: true, ..FolderOptions::default() };
+    let entries = Walk::new(path, links).class_entries(path, 0)?;
     let first = entries.first().ok_or_else(|| Error::file(path, "no PNG or JPEG image in this folder"))?;
     picture::side(&first.path).map_err(|what| Error::file(&first.path, what))
 }

@@ -77,13 +77,16 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, String> {
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|e| e.to_string())?;
     let ((width, height), decoded) = (decoder.dimensions(), decoder.total_bytes());
+    // As the file holds them: a bit or a place in a palette becomes one to three bytes.
+    let bits = u64::from(decoder.original_color_type().bits_per_pixel());
+    let held = u64::from(width).saturating_mul(height.into()).saturating_mul(bits) / 8;
     let possible = (bytes.len() as u64).saturating_mul(MOST_RATIO).saturating_add(SMALL);
     if decoded > MOST_DECODED || width > MOST_SIDE || height > MOST_SIDE {
         return Err(format!(
             "{width} x {height} pixels ({decoded} bytes); at most {MOST_SIDE} a side and {MOST_DECODED} bytes are decoded"
         ));
     }
-    if decoded > possible {
+    if held > possible {
         return Err(format!("{width} x {height} pixels cannot lie in {} bytes: a damaged file", bytes.len()));
     }
     Ok(decoder)

@@ -42,9 +42,9 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// All of them.
-    pub fn recordings(&self) -> [&Recording; 9] {
-        let Chunk { send_g, send_d, step, scale, probe, peaks, propose, report, aggregate, .. } = self;
-        [send_g, send_d, step, scale, probe, peaks, propose, report, aggregate]
+    pub fn recordings(&self) -> [&Recording; 10] {
+        let Chunk { send_g, send_d, step, scale, scan, probe, peaks, propose, report, aggregate, .. } = self;
+        [send_g, send_d, step, scale, scan, probe, peaks, propose, report, aggregate]
     }
 }
 

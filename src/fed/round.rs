@@ -258,6 +258,9 @@ impl Federation {
             for chunk in &self.chunks {
                 self.engine.run(&chunk.aggregate, 1)?;
             }
+        } else {
+            // The next round's proposal is by these again, not by the zeros that kept this one's apart.
+            self.send_weights(&self.weights.clone())?;
         }
         left_out(dropped).into_iter().try_for_each(|client| self.restart(client))
     }

@@ -139,6 +139,19 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<RoundRecord>> {
     parse_jsonl(path, &text)
 }
 
+/// [`read_jsonl`] of the first `length` bytes: what a checkpoint says of a log that has gone on. Its length is the caller's, and
+/// the log may be longer than what is read from elsewhere.
+///
+/// # Errors
+/// As [`read_jsonl`].
+pub fn read_jsonl_to(path: &Path, length: u64) -> Result<Vec<RoundRecord>> {
+    use std::io::Read;
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(length).read_to_string(&mut text));
+    read.map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+    parse_jsonl(path, &text)
+}
+
 /// [`read_jsonl`] of a text; `path` is named in errors.
 pub fn parse_jsonl(path: &Path, text: &str) -> Result<Vec<RoundRecord>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());

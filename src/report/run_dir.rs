@@ -14,7 +14,7 @@ pub const PLAN: &str = "plan.toml";
 const LAST_NUMBER: u32 = 999_999;
 
 /// The file that holds the lock of the process that works in a run's directory.
-const LOCK: &str = ".lock";
+pub const LOCK: &str = ".lock";
 
 /// A directory of one run and of nothing else; every path handed out lies inside it. While it or a clone lives, no other
 /// process opens it again.
@@ -66,6 +66,11 @@ impl RunDir {
     /// The same directory, in which the run's files are written again.
     pub fn again(self) -> RunDir {
         RunDir { reopened: true, ..self }
+    }
+
+    /// Brings the names of the run's files onto the disk.
+    pub fn sync(&self) {
+        sync_folder(&self.path);
     }
 
     /// Whether an earlier process worked here, or this one before.
@@ -195,13 +200,22 @@ pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) ->
     let name = path.file_name().ok_or_else(|| Error::output(path, "not a file name"))?;
     let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
     let bad = |e| Error::output(path, e);
-    let mut written = File::create(&temporary).map_err(bad).and_then(|mut file| write(&mut file));
-    written = written.and_then(|()| fs::rename(&temporary, path).map_err(bad));
+    // On the disk before it has the name: after a power cut, too, there is the old or the new.
+    let written = File::create(&temporary).map_err(bad).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all().map_err(bad)?;
+        fs::rename(&temporary, path).map_err(bad)
+    });
     if written.is_err() {
         // Best effort: the error that matters is the first one.
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Brings the names in a folder onto the disk. What cannot sync folders (Windows) does without.
+pub(super) fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|f| f.sync_all());
 }
 
 /// Locks a run's directory for this process; `None` where the file system has no locks.

@@ -9,7 +9,7 @@
 use super::RunDir;
 use super::checkpoint::header;
 use super::metrics::{Positions, null_is_nan, null_values_are_nan};
-use super::run_dir::replace_with;
+use super::run_dir::{replace_with, sync_folder};
 use crate::check::watch::Checked;
 use crate::exec::Descriptor;
 use crate::fed::state::Memory;
@@ -108,12 +108,16 @@ pub fn save(
 ) -> Result<PathBuf> {
     let folder = run.file(FOLDER);
     fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
+    sweep(&folder)?;
     let path = folder.join(format!("round-{:06}.safetensors", state.federation.round));
     let json = serde_json::to_string(state).map_err(|e| Error::internal(format!("checkpoint: {e}")))?;
     let metadata = [("format", FORMAT), ("state", &json), ("sha256", BLANK)];
     let metadata = metadata.map(|(k, v)| (k.to_string(), v.to_string())).into();
     let sizes = shapes.iter().map(|(name, shape)| (name.as_str(), &shape[..]));
     let header = header(sizes, &metadata)?;
+    if header.len() as u64 > 8 + LARGEST_HEADER {
+        return Err(Error::internal(format!("a checkpoint's header of {} bytes", header.len())));
+    }
     let at = place(&header).ok_or_else(|| Error::internal("a checkpoint without a place for its digest"))?;
     replace_with(&path, |file| {
         let bad = |e| Error::output(&path, e);
@@ -135,13 +139,11 @@ pub fn save(
         out.flush().map_err(bad)?;
         drop(out);
         file.seek(SeekFrom::Start(at)).map_err(bad)?;
-        file.write_all(hex(digest).as_bytes()).map_err(bad)?;
-        file.sync_all().map_err(bad)
+        file.write_all(hex(digest).as_bytes()).map_err(bad)
     })?;
-    // The name, too, must be on the disk; what cannot sync folders (Windows) does without.
-    let _ = File::open(&folder).and_then(|f| f.sync_all());
+    sync_folder(&folder);
     for (_, old) in list(run)?.into_iter().skip(keep.max(1)) {
-        fs::remove_file(&old).map_err(|e| Error::output(&old, format!("cannot remove: {e}")))?;
+        remove(&old)?;
     }
     Ok(path)
 }
@@ -168,6 +170,32 @@ pub fn list(run: &RunDir) -> Result<Vec<(u32, PathBuf)>> {
     found.sort();
     found.reverse();
     Ok(found)
+}
+
+/// Removes checkpoints of later rounds than `round`: they were passed over, and the run takes another way from here.
+///
+/// # Errors
+/// [`Error::Output`] when one cannot be removed.
+pub fn forget_after(run: &RunDir, round: u32) -> Result<()> {
+    for (_, path) in list(run)?.into_iter().filter(|(found, _)| *found > round) {
+        remove(&path)?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).map_err(|e| Error::output(path, format!("cannot remove: {e}")))
+}
+
+/// Removes what processes that were killed left of checkpoints.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(".round-") && name.ends_with(".part") {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes all checkpoints, and what an interrupted process left of one.

@@ -202,6 +202,8 @@ pub(super) struct Clock {
     pub before: f64,
     /// When this process began with its rounds.
     pub started: Instant,
+    /// Its first round.
+    pub first: u32,
 }
 
 impl Clock {
@@ -231,7 +233,7 @@ impl Experiment {
             earlier: None,
             images: digest,
             resumed: vec![],
-            clock: Clock { before: 0.0, started: Instant::now() },
+            clock: Clock { before: 0.0, started: Instant::now(), first: 0 },
         })
     }
 
@@ -405,6 +407,7 @@ impl Experiment {
         let summary = self.summary(resolved, seconds);
         let dir = &self.output()?.dir;
         dir.write_text(summary::FILE, &summary.to_json()?)?;
+        dir.sync();
         run_state::clear(dir)?;
         Ok(summary)
     }
@@ -446,7 +449,8 @@ impl Experiment {
     pub fn outcome(&mut self) -> String {
         let traffic = self.federation.engine().traffic();
         let scalars = traffic.bytes(Purpose::RoundScalars);
-        let rounds = u64::from(self.plan.rounds) * u64::from(self.plan.federation.clients);
+        let here = self.plan.rounds - self.clock.first;
+        let rounds = u64::from(here) * u64::from(self.plan.federation.clients);
         let detection = self.rates().map_or(String::new(), |rates| format!("\ndetector  {}", rates.describe()));
         let verified = self.verified().map_or(String::new(), |checked| format!("\nverified  {checked}"));
         format!(

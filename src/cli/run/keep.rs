@@ -12,7 +12,8 @@ use std::time::Instant;
 
 /// Keys that a run may change when it goes on: none changes what has been computed, and chunks change no bit.
 /// What is not finite ends a run that stops for it before anything of its round is kept.
-const FREE: [&str; 5] = ["name", "device", "data.path", "federation.clients_per_launch", "federation.nonfinite"];
+pub(super) const FREE: [&str; 5] =
+    ["name", "device", "data.path", "federation.clients_per_launch", "federation.nonfinite"];
 
 impl Experiment {
     /// Writes a checkpoint of the run after the rounds done.
@@ -54,15 +55,17 @@ impl Experiment {
         let Some(state) = self.load(dir, resolved, warn)? else { return Ok(None) };
         let RunState { federation, logs, first, last, diverged, seconds, verified, mut resumed, .. } = state;
         let (round, log) = (federation.round, dir.file("metrics.jsonl"));
-        let metrics = MetricsWriter::resume(dir, &logs)?;
-        self.records = metrics::read_jsonl(&log)?;
+        self.records = metrics::read_jsonl_to(&log, logs.jsonl)?;
         if self.records.len() != round as usize {
             return Err(Error::file(&log, format!("{} rounds, the checkpoint has {round}", self.records.len())));
         }
+        // Nothing is cut before all has been looked at.
+        let metrics = MetricsWriter::resume(dir, &logs)?;
+        run_state::forget_after(dir, round)?;
         self.output = Some(Output { dir: dir.clone(), metrics });
         resumed.push(Resumed { round, device: resolved.device.clone(), version: resolved.version.clone() });
         (self.values, self.diverged, self.earlier, self.resumed) = ((first, last), diverged, verified, resumed);
-        self.clock = Clock { before: seconds, started: Instant::now() };
+        self.clock = Clock { before: seconds, started: Instant::now(), first: round };
         Ok(Some(round))
     }
 
@@ -103,7 +106,8 @@ impl Experiment {
 
     /// Refuses a checkpoint of another experiment; `warn` hears of what may change bits.
     fn check(&self, state: &RunState, path: &Path, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<()> {
-        same_experiment(state, &self.plan, path)?;
+        let stored = Draft::parse("its plan".into(), &state.plan).and_then(Draft::plan);
+        same_experiment(&stored.map_err(|e| Error::file(path, e))?, &self.plan, path)?;
         if state.images != self.images {
             return Err(Error::file(path, "the images, or who holds which, are not those that the run began with"));
         }
@@ -139,16 +143,14 @@ fn title(d: &Descriptor) -> String {
     format!("{} {} ({}, {}, {} shaders)", d.engine, d.adapter, d.backend, d.driver, d.variant)
 }
 
-/// Refuses a checkpoint of another experiment, naming the keys.
-fn same_experiment(state: &RunState, plan: &Plan, path: &Path) -> Result<()> {
-    let stored = Draft::parse("its plan".into(), &state.plan).and_then(Draft::plan);
-    let stored = stored.map_err(|e| Error::file(path, e))?;
+/// Refuses what `path` holds of another experiment, naming the keys.
+pub(super) fn same_experiment(stored: &Plan, plan: &Plan, path: &Path) -> Result<()> {
     let differences = stored.differences(plan, &FREE)?;
     match differences.is_empty() {
         true => Ok(()),
         false => {
             let what = differences.join("; ");
-            Err(Error::file(path, format!("is a checkpoint of another experiment: {what}")))
+            Err(Error::file(path, format!("is of another experiment: {what}")))
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The directory of a sweep: what is finished in it, what is left over, and one sweep at a time.
 
+use crate::cli::run;
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Problems, Sweep};
 use crate::report::results::{self, Row};
-use crate::report::run_dir::replace_file;
+use crate::report::run_dir::{self, replace_file};
 use crate::report::{RunDir, Summary, summary};
 use crate::{Error, Result, input};
 use std::collections::BTreeSet;
@@ -82,9 +83,17 @@ impl Store {
         for name in entries(&cells)? {
             // Left where a sweep was killed between a cell's renaming and the marker's removal.
             let (dir, marker) = (cells.join(&name), cells.join(&name).join(MARKER));
-            if !name.ends_with(".part") && dir.join(summary::FILE).exists() && marker.exists() {
-                fs::remove_file(&marker).map_err(|e| Error::output(&marker, e))?;
+            if !dir.join(summary::FILE).exists() || !marker.exists() {
+                continue;
             }
+            // Or between its summary and the renaming.
+            let mut marker = marker;
+            if let Some(whole) = name.strip_suffix(".part") {
+                let path = cells.join(whole);
+                fs::rename(&dir, &path).map_err(|e| Error::output(&path, e))?;
+                marker = path.join(MARKER);
+            }
+            fs::remove_file(&marker).map_err(|e| Error::output(&marker, e))?;
         }
         replace_file(&self.path.join(SWEEP), sweep.to_toml().as_bytes())?;
         Ok(Store { _lock: Some(lock), ..self })
@@ -132,9 +141,24 @@ impl Store {
         })
     }
 
-    /// The directory in which an earlier sweep was stopped, if a run had begun there.
-    pub fn reopen(&self, cell: &Cell) -> Option<RunDir> {
-        RunDir::reopen(&self.part(cell)).ok()
+    /// The directory in which an earlier sweep was stopped, where a run of the cell's experiment had begun there; `None` where
+    /// the cell must start again.
+    ///
+    /// # Errors
+    /// When another process works in it.
+    pub fn reopen(&self, cell: &Cell) -> Result<Option<RunDir>> {
+        let part = self.part(cell);
+        let plan = part.join(run_dir::PLAN);
+        if !plan.is_file() {
+            return Ok(None);
+        }
+        let same = match Draft::read(Some(&plan)).and_then(Draft::plan) {
+            Ok(stored) => run::may_go_on(&stored, &cell.plan)?,
+            Err(_) => false,
+        };
+        // Also where it is to be removed, nobody may be at work in it.
+        let dir = RunDir::reopen(&part)?;
+        Ok(same.then_some(dir))
     }
 
     /// A fresh directory for the cell to train in; what an earlier sweep left in its place is removed.
@@ -256,6 +280,7 @@ fn entries(path: &Path) -> Result<Vec<String>> {
 fn is_empty(path: &Path) -> Result<bool> {
     let bad = |e: std::io::Error| Error::file(path, format!("cannot read this directory: {e}"));
     let mut names = fs::read_dir(path).map_err(bad)?;
-    // The marker itself may have been on its way.
-    Ok(names.all(|entry| entry.is_ok_and(|e| e.file_name().to_string_lossy().starts_with(MARKER))))
+    // The marker itself may have been on its way, behind the lock.
+    let ours = |name: &str| name == run_dir::LOCK || name.contains(MARKER);
+    Ok(names.all(|entry| entry.is_ok_and(|e| ours(&e.file_name().to_string_lossy()))))
 }

@@ -79,7 +79,7 @@ impl Kernel for FirstNonfinite {
         vec![
             p.words(),
             FirstNonfiniteParams { clients: 5, n: 10_007, x_stride: 10_048, y_at: 2, ..p }.words(),
-            FirstNonfiniteParams { clients: 2, n: 255, x_stride: 256, y_stride: 128, y_at: HELD }.words(),
+            FirstNonfiniteParams { clients: 3, n: 255, x_stride: 256, y_stride: 128, y_at: HELD }.words(),
             // More elements than the grid's invocations, and the fault behind them: the loop's second turn.
             FirstNonfiniteParams { n: 4096 * 256 + 300, ..p }.words(),
         ]
@@ -113,9 +113,10 @@ fn planted(p: &FirstNonfiniteParams) -> Vec<u32> {
 /// The place in a case's row of `y` where something is before the launch.
 const HELD: u32 = 3;
 
-/// What `y` holds before: nothing, but for [`HELD`], where the first client has a lower index and the second none as low.
+/// What `y` holds before: nothing, but for [`HELD`], where the first client has a lower index, the second none as low and the
+/// third none.
 fn held(p: &FirstNonfiniteParams) -> Vec<u32> {
-    let mut row = vec![0; 2 * p.y_stride as usize];
+    let mut row = vec![0; p.clients.max(2) as usize * p.y_stride as usize];
     if p.y_at == HELD {
         row[HELD as usize] = u32::MAX - 127;
         row[(p.y_stride + HELD) as usize] = 5;
