@@ -56,6 +56,7 @@ impl RunDir {
         if path.join(super::summary::FILE).exists() {
             return Err(Error::file(path, format!("the run is finished ({} is there)", super::summary::FILE)));
         }
+        remove_parts(path, 1)?;
         Ok(RunDir { path: path.into(), reopened: true, _lock: lock })
     }
 
@@ -213,6 +214,22 @@ pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) ->
     written
 }
 
+/// Removes what killed processes left of files that they were writing ([`replace_with`]), `below` folders deep.
+fn remove_parts(folder: &Path, below: u32) -> Result<()> {
+    let bad = |e: std::io::Error| Error::file(folder, format!("cannot read this directory: {e}"));
+    for entry in fs::read_dir(folder).map_err(bad)? {
+        let entry = entry.map_err(bad)?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(bad)?);
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if kind.is_dir() && below > 0 {
+            remove_parts(&path, below - 1)?;
+        } else if kind.is_file() && name.starts_with('.') && name.ends_with(".part") {
+            fs::remove_file(&path).map_err(|e| Error::output(&path, format!("cannot remove: {e}")))?;
+        }
+    }
+    Ok(())
+}
+
 /// Brings the names in a folder onto the disk. What cannot sync folders (Windows) does without.
 pub(super) fn sync_folder(folder: &Path) {
     let _ = File::open(folder).and_then(|f| f.sync_all());
@@ -310,6 +327,20 @@ mod tests {
         });
         let expected: BTreeSet<PathBuf> = (1..=16).map(|n| temp.path().join(format!("r-{n:03}"))).collect();
         assert_eq!(paths.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+
+    #[test]
+    fn what_a_killed_process_was_writing_is_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(None, temp.path(), "r").unwrap();
+        run.write_text(PLAN, "").unwrap();
+        run.write_bytes("grids/a.png", &[1]).unwrap();
+        let parts = [".plan.toml.12.part", "grids/.a.png.34.part"].map(|name| run.file(name));
+        parts.iter().for_each(|path| fs::write(path, "half").unwrap());
+        let path = run.path().to_path_buf();
+        drop(run);
+        let run = RunDir::reopen(&path).unwrap();
+        assert!(parts.iter().all(|path| !path.exists()) && run.file("grids/a.png").exists());
     }
 
     #[test]

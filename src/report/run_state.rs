@@ -108,7 +108,6 @@ pub fn save(
 ) -> Result<PathBuf> {
     let folder = run.file(FOLDER);
     fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
-    sweep(&folder)?;
     let path = folder.join(format!("round-{:06}.safetensors", state.federation.round));
     let json = serde_json::to_string(state).map_err(|e| Error::internal(format!("checkpoint: {e}")))?;
     let metadata = [("format", FORMAT), ("state", &json), ("sha256", BLANK)];
@@ -185,17 +184,6 @@ pub fn forget_after(run: &RunDir, round: u32) -> Result<()> {
 
 fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).map_err(|e| Error::output(path, format!("cannot remove: {e}")))
-}
-
-/// Removes what processes that were killed left of checkpoints.
-fn sweep(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(".round-") && name.ends_with(".part") {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Removes all checkpoints, and what an interrupted process left of one.

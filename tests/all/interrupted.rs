@@ -179,7 +179,6 @@ fn an_interrupted_run_is_kept_and_a_second_interrupt_ends_it() {
         let output = child.wait_with_output().unwrap();
         let said = text(&output);
         assert_eq!(output.status.code(), Some(130), "{said}");
-        assert!(said.contains("stops after this round"), "{said}");
         if interrupts == 1 {
             assert_eq!(latest(&dir), rounds_written(&dir), "the round was finished and saved");
             assert!(said.contains(&format!("fedgan run --resume {}", dir.display())), "{said}");
