@@ -123,7 +123,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
             Ok(interrupt::EXIT_CODE)
         }
         Err(error @ Error::NotFinite(_)) => {
-            say(&format!("{error}\nthe rounds since the latest checkpoint are repeated, to find the launch"));
+            say("something is not finite: the rounds since the latest checkpoint are repeated, to find the launch");
             let found = Prepared::watched(plan.clone(), tuned.then_some(&warn as &dyn Fn(&str)))
                 .and_then(|(prepared, arm)| diagnose::first_launch(prepared, &arm, &dir, &interrupt::asked));
             // What was found out first counts, whatever becomes of the repetition.

@@ -74,11 +74,6 @@ impl RunDir {
         sync_folder(&self.path);
     }
 
-    /// Whether an earlier process worked here, or this one before.
-    pub fn reopened(&self) -> bool {
-        self.reopened
-    }
-
     fn create_exactly(path: &Path) -> Result<RunDir> {
         if path.as_os_str().is_empty() {
             return Err(Error::input("--out is empty; give a directory that does not exist yet"));

@@ -21,7 +21,10 @@ impl Experiment {
     /// # Errors
     /// A device that fails, a file that cannot be written.
     pub fn save_checkpoint(&mut self, resolved: &Resolved) -> Result<()> {
-        let logs = self.output()?.metrics.sync()?;
+        let Output { dir, metrics } = self.output()?;
+        let logs = metrics.sync()?;
+        // A log that is new needs its name on the disk as well.
+        dir.sync();
         let parts = self.federation.parts();
         let shapes: Vec<Shape> = parts.iter().map(|p| (p.name.clone(), [p.rows, p.words])).collect();
         let state = RunState {

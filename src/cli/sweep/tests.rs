@@ -343,3 +343,25 @@ fn an_interrupted_cell_goes_on_from_its_checkpoint() {
         assert!(read(&fixture) == read(&other), "{name}");
     }
 }
+
+#[test]
+fn a_cell_that_lacks_only_its_name_is_kept() {
+    let fixture = Fixture::new();
+    run(fixture.only("honest-s1")).unwrap();
+    // As a sweep leaves it that is killed after the summary.
+    let (cell, part) = (fixture.at("out/cells/honest-s1"), fixture.at("out/cells/honest-s1.part"));
+    fs::rename(&cell, &part).unwrap();
+    fs::write(part.join(".fedgan-unfinished"), "").unwrap();
+    let before = snapshot(&part);
+    run(fixture.only("honest-s1")).unwrap();
+    let after = snapshot(&cell);
+    assert!(!part.exists() && !cell.join(".fedgan-unfinished").exists());
+    assert_eq!(after.len(), before.len() - 1, "the marker is gone");
+    for (path, bytes) in after {
+        assert!(
+            before[&part.join(path.strip_prefix(&cell).unwrap_or(&path))] == bytes,
+            "{} was written again",
+            path.display()
+        );
+    }
+}
