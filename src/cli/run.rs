@@ -88,10 +88,8 @@ pub fn run(args: RunArgs) -> Result<u8> {
         }
         None => {
             let plan = config::load(args.config.as_deref(), &overrides)?;
-            if let Some(out) = args.out.as_deref().filter(|o| o.exists()) {
-                let what = "exists already; --out must name a new directory (--resume goes on in a run's)";
-                return Err(Error::file(out, what));
-            }
+            // Before anything is prepared, which may take a while.
+            args.out.as_deref().map_or(Ok(()), run_dir::vacant)?;
             let prepared = prepare(&plan)?;
             (RunDir::create(args.out.as_deref(), Path::new("runs"), &plan.name)?, plan, prepared)
         }
@@ -330,6 +328,8 @@ fn device(resolved: &Resolved) -> String {
     format!("device    {}{tuned}", resolved.reason)
 }
 
+#[cfg(test)]
+mod faults_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 mod engine;
+mod forward;
 mod pool;
 mod recording;
 mod reference;

@@ -106,7 +106,10 @@ impl Fuzzer {
 fn outcome(result: &Result<()>) -> String {
     let Err(error) = result else { return "ok".into() };
     let (mut out, mut quote) = (String::new(), None);
-    for c in error.to_string().chars().take(400) {
+    let text = error.to_string();
+    // TOML errors repeat lines of the input behind bars.
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains(" | ") && !line.ends_with(" |")).collect();
+    for c in lines.join(" ").chars().take(400) {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}

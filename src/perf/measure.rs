@@ -228,7 +228,7 @@ pub fn verify(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::{CpuEngine, Descriptor, Tensor, Timed, Traffic};
+    use crate::exec::{CpuEngine, Timed};
     use crate::perf::Bench;
 
     /// Takes a millisecond an execution and two to submit, by a clock that only moves here.
@@ -239,34 +239,16 @@ mod tests {
     }
 
     impl Engine for Clockwork {
-        fn descriptor(&self) -> &Descriptor {
-            self.inner.descriptor()
-        }
-        fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
-            self.inner.alloc(label, words)
-        }
-        fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
-            self.inner.write(to, words)
-        }
-        fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-            self.inner.read(from, purpose)
-        }
-        fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
-            self.inner.run(recording, times)
-        }
+        crate::forward_engine!(descriptor, alloc, write, read, run, traffic, max_binding_words);
+
         fn timed(&mut self, _recording: &Recording, times: u32) -> Result<Timed> {
             self.executions += times;
             let seconds = 1e-3 * f64::from(times);
             Ok(Timed { wall: seconds + 2e-3, device: self.device.then_some(seconds) })
         }
+
         fn finish(&mut self) -> Result<()> {
             Ok(())
-        }
-        fn traffic(&self) -> &Traffic {
-            self.inner.traffic()
-        }
-        fn max_binding_words(&self) -> usize {
-            self.inner.max_binding_words()
         }
     }
 

@@ -1,7 +1,7 @@
 //! An engine that listens: what a federation runs, without anybody changing how it records.
 
 use crate::Result;
-use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
+use crate::exec::{Engine, Launch, Recording};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -75,18 +75,19 @@ impl Tap {
 }
 
 impl Engine for Tap {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
-    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
-        self.inner.alloc(label, words)
-    }
-    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
-        self.inner.write(to, words)
-    }
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.inner.read(from, purpose)
-    }
+    crate::forward_engine!(
+        descriptor,
+        alloc,
+        write,
+        read,
+        timed,
+        finish,
+        traffic,
+        max_binding_words,
+        allocated_bytes,
+        forget
+    );
+
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         let (once, waits) = {
             let notes = self.ear.notes();
@@ -111,23 +112,5 @@ impl Engine for Tap {
             }
         }
         Ok(())
-    }
-    fn timed(&mut self, recording: &Recording, times: u32) -> Result<Timed> {
-        self.inner.timed(recording, times)
-    }
-    fn finish(&mut self) -> Result<()> {
-        self.inner.finish()
-    }
-    fn traffic(&self) -> &Traffic {
-        self.inner.traffic()
-    }
-    fn max_binding_words(&self) -> usize {
-        self.inner.max_binding_words()
-    }
-    fn allocated_bytes(&self) -> u64 {
-        self.inner.allocated_bytes()
-    }
-    fn forget(&mut self, recording: &Recording) {
-        self.inner.forget(recording);
     }
 }

@@ -30,12 +30,12 @@ pub struct RunDir {
 impl RunDir {
     /// Creates the directory of a run.
     ///
-    /// With `explicit` exactly that directory (and its parents); without, `base/<name>-NNN`, NNN being the first free
+    /// With `explicit` exactly that directory (and its parents), which may be there if it is [`vacant`]; without, `base/<name>-NNN`, NNN being the first free
     /// number from 001. Creation is atomic: of two runs started together each gets its own number.
     ///
     /// # Errors
-    /// [`Error::Input`] if `explicit` exists (as anything at all; it is left as it was), if `name` is not a plain file
-    /// name, or if the directory cannot be created.
+    /// [`Error::Input`] if `explicit` is taken (it is left as it was), if `name` is not a plain file name, or if the directory
+    /// cannot be created.
     pub fn create(explicit: Option<&Path>, base: &Path, name: &str) -> Result<RunDir> {
         match explicit {
             Some(path) => Self::create_exactly(path),
@@ -75,21 +75,13 @@ impl RunDir {
     }
 
     fn create_exactly(path: &Path) -> Result<RunDir> {
-        if path.as_os_str().is_empty() {
-            return Err(Error::input("--out is empty; give a directory that does not exist yet"));
-        }
-        // symlink_metadata sees dangling links too, and the check comes before any parent is created.
-        if fs::symlink_metadata(path).is_ok() {
-            return Err(exists(path));
-        }
-        if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|e| cannot_create(parent, &e))?;
-        }
-        match fs::create_dir(path) {
-            Ok(()) => Self::created(path),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
-            Err(e) => Err(cannot_create(path, &e)),
-        }
+        vacant(path)?;
+        fs::create_dir_all(path).map_err(|e| cannot_create(path, &e))?;
+        let dir = Self::created(path)?;
+        // Of two runs led here together, the second may have waited for its lock until the first was done.
+        vacant(path)?;
+        remove_parts(path, 0)?;
+        Ok(dir)
     }
 
     fn create_numbered(base: &Path, name: &str) -> Result<RunDir> {
@@ -242,8 +234,30 @@ fn lock(directory: &Path) -> Result<Option<Arc<File>>> {
     }
 }
 
-fn exists(path: &Path) -> Error {
-    Error::file(path, "already exists; --out takes a directory that does not exist yet (nothing was changed)")
+/// Whether a run may be led into `path`: it does not exist, or is a directory with nothing in it. What a run leaves that ended
+/// before its plan was written (the lock, a part of the plan) counts as nothing.
+///
+/// # Errors
+/// [`Error::Input`] if it is anything else.
+pub fn vacant(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::input("--out is empty; give a directory that does not exist yet"));
+    }
+    // Of links, dangling ones too, nobody knows where they lead tomorrow.
+    let taken = match fs::symlink_metadata(path) {
+        Err(_) => false,
+        Ok(there) if !there.is_dir() => true,
+        Ok(_) => {
+            let bad = |e: std::io::Error| Error::file(path, format!("cannot read this directory: {e}"));
+            let names = fs::read_dir(path).map_err(bad)?.map(|e| e.map(|e| e.file_name()).map_err(bad));
+            let names = names.collect::<Result<Vec<_>>>()?;
+            let nothing = |name: &str| name == LOCK || name.starts_with(".plan.toml.") && name.ends_with(".part");
+            !names.iter().all(|name| nothing(&name.to_string_lossy()))
+        }
+    };
+    let what =
+        "already exists and is not empty; --out takes a new directory or an empty one (--resume goes on with a run)";
+    if taken { Err(Error::file(path, what)) } else { Ok(()) }
 }
 
 fn cannot_create(path: &Path, why: &std::io::Error) -> Error {
@@ -286,6 +300,29 @@ mod tests {
         // A parent that is a file.
         let below = RunDir::create(Some(&file.join("sub/run")), temp.path(), "x").unwrap_err();
         assert_eq!(below.exit_code(), 2);
+    }
+
+    #[test]
+    fn an_empty_directory_is_as_good_as_a_new_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let create = || RunDir::create(Some(temp.path()), Path::new("unused"), "x");
+        let dir = create().unwrap();
+        // Not for two at a time.
+        assert!(create().unwrap_err().to_string().contains("another process"));
+        drop(dir);
+        // What ended before it began.
+        fs::write(temp.path().join(".plan.toml.17.part"), "na").unwrap();
+        let dir = create().unwrap();
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "the lock");
+        dir.write_text(PLAN, "x").unwrap();
+        drop(dir);
+        assert!(create().unwrap_err().to_string().contains("not empty"));
+        #[cfg(unix)]
+        {
+            let link = temp.path().join("link");
+            std::os::unix::fs::symlink("nowhere", &link).unwrap();
+            assert_eq!(RunDir::create(Some(&link), Path::new("unused"), "x").unwrap_err().exit_code(), 2);
+        }
     }
 
     #[test]

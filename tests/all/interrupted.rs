@@ -14,7 +14,7 @@ fn fedgan(args: &[&str]) -> Command {
 }
 
 /// A run of `rounds` rounds that takes a moment each.
-fn run(out: &Path, rounds: u32) -> Command {
+pub(super) fn run(out: &Path, rounds: u32) -> Command {
     let mut command = fedgan(&["run", "--device", "cpu", "--quiet", "--out"]);
     command.arg(out);
     let rounds = format!("rounds={rounds}");
@@ -40,13 +40,13 @@ fn run(out: &Path, rounds: u32) -> Command {
     command
 }
 
-fn resume(dir: &Path) -> Command {
+pub(super) fn resume(dir: &Path) -> Command {
     let mut command = fedgan(&["run", "--quiet", "--resume"]);
     command.arg(dir);
     command
 }
 
-fn text(output: &Output) -> String {
+pub(super) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -57,7 +57,7 @@ fn rounds_written(dir: &Path) -> u32 {
 }
 
 /// The round of the latest checkpoint; 0 before the first.
-fn latest(dir: &Path) -> u32 {
+pub(super) fn latest(dir: &Path) -> u32 {
     let entries = std::fs::read_dir(dir.join("checkpoints")).into_iter().flatten().flatten();
     let name = |e: std::fs::DirEntry| e.file_name().to_string_lossy().into_owned();
     let rounds = entries.filter_map(|e| name(e).strip_prefix("round-")?.strip_suffix(".safetensors")?.parse().ok());
@@ -65,7 +65,7 @@ fn latest(dir: &Path) -> u32 {
 }
 
 /// What a run leaves that must not depend on how often it was stopped.
-fn left(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(super) fn left(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let names =
         ["metrics.jsonl", "metrics.csv", "evaluation.csv", "generator.safetensors", "samples.png", "losses.png"];
     let mut paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
@@ -75,6 +75,15 @@ fn left(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     paths.sort();
     paths.into_iter().map(|p| (p.clone(), std::fs::read(dir.join(&p)).unwrap())).collect()
+}
+
+/// What `dir` has left is what was expected.
+pub(super) fn same(expected: &[(PathBuf, Vec<u8>)], dir: &Path, after: &str) {
+    let left = left(dir);
+    assert_eq!(expected.len(), left.len(), "{after}");
+    for ((name, a), (other, b)) in expected.iter().zip(&left) {
+        assert!(name == other && a == b, "{} differs after {after}", name.display());
+    }
 }
 
 /// Kills the process after `delay` unless it ends before; whether it was killed.
@@ -120,16 +129,10 @@ fn a_run_outlives_fifty_kills() {
             assert!(latest(&dir) >= reached, "round {reached} was lost");
             assert!(rounds_written(&dir) <= latest(&dir) + 1);
             reached = latest(&dir);
-            if !dir.join("plan.toml").exists() {
-                let _ = std::fs::remove_dir_all(&dir);
-                child = run(&dir, 40).spawn().unwrap();
-            } else {
-                child = resume(&dir).spawn().unwrap();
-            }
+            let begun = dir.join("plan.toml").exists();
+            child = if begun { resume(&dir) } else { run(&dir, 40) }.spawn().unwrap();
         }
-        for ((name, a), (other, b)) in expected.iter().zip(left(&dir)) {
-            assert!(*name == other && *a == b, "{} differs after {kills} kills", name.display());
-        }
+        same(&expected, &dir, &format!("{kills} kills"));
         finished += 1;
     }
 }
@@ -148,11 +151,11 @@ fn a_directory_belongs_to_one_process() {
     // A new run must not be led into it either.
     let output = run(&dir, 1_000_000).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output).contains("exists already"), "{}", text(&output));
+    assert!(text(&output).contains("already exists"), "{}", text(&output));
 }
 
 /// Waits until the run has written so many rounds.
-fn wait_for(dir: &Path, rounds: u32) {
+pub(super) fn wait_for(dir: &Path, rounds: u32) {
     let started = Instant::now();
     while rounds_written(dir) < rounds {
         assert!(started.elapsed() < Duration::from_secs(300), "the run does not come on");

@@ -8,6 +8,7 @@ mod gradients;
 mod interrupted;
 mod layers;
 mod metrics;
+mod mishaps;
 mod mutants;
 mod nonfinite;
 mod penalty;

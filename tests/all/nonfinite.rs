@@ -2,7 +2,7 @@
 
 use super::federation::{build, build_gan, cpu, gpu, settings, shared};
 use fedgan::check::watch::Sentinel;
-use fedgan::exec::{CpuEngine, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
+use fedgan::exec::{CpuEngine, Engine, Purpose, Recording, Tensor};
 use fedgan::fed::detector::{Detector, IsolationForest, Published};
 use fedgan::fed::{Aggregate, Federation, Local, OnNonfinite, RoundReport, Settings};
 use fedgan::kernels::Class;
@@ -48,18 +48,8 @@ impl Poison {
 }
 
 impl Engine for Poison {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
-    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
-        self.inner.alloc(label, words)
-    }
-    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
-        self.inner.write(to, words)
-    }
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.inner.read(from, purpose)
-    }
+    fedgan::forward_engine!(descriptor, alloc, write, read, finish, traffic, max_binding_words, forget);
+
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         let Some(launch) = recording.launches().iter().find(|l| l.label == self.into.label) else {
             return self.inner.run(recording, times);
@@ -80,18 +70,6 @@ impl Engine for Poison {
             self.write_value(operand, client, clients);
         }
         Ok(())
-    }
-    fn finish(&mut self) -> Result<()> {
-        self.inner.finish()
-    }
-    fn traffic(&self) -> &Traffic {
-        self.inner.traffic()
-    }
-    fn max_binding_words(&self) -> usize {
-        self.inner.max_binding_words()
-    }
-    fn forget(&mut self, recording: &Recording) {
-        self.inner.forget(recording);
     }
 }
 

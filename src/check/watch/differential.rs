@@ -4,7 +4,7 @@ use super::{Elements, judge, place};
 use crate::check::Style;
 use crate::check::run::{Failure, Worst};
 use crate::check::suite::worse;
-use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use crate::exec::{Engine, Launch, Purpose, Recording, Tensor};
 use crate::kernels::Access;
 use crate::{Error, Result};
 use std::collections::hash_map::Entry;
@@ -201,9 +201,7 @@ pub(super) fn describe_launch(launch: &Launch, failure: &Failure) -> String {
 }
 
 impl Engine for Differential {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
+    crate::forward_engine!(descriptor, read, finish, traffic, max_binding_words, allocated_bytes);
 
     fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
         let tensor = self.inner.alloc(label, words)?;
@@ -223,10 +221,6 @@ impl Engine for Differential {
         Ok(())
     }
 
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.inner.read(from, purpose)
-    }
-
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         if let Entry::Vacant(entry) = self.single.entry(recording.id()) {
             let single = recording.launches().iter().map(|l| {
@@ -242,22 +236,6 @@ impl Engine for Differential {
             self.untouched(recording)?;
         }
         Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.inner.finish()
-    }
-
-    fn traffic(&self) -> &Traffic {
-        self.inner.traffic()
-    }
-
-    fn max_binding_words(&self) -> usize {
-        self.inner.max_binding_words()
-    }
-
-    fn allocated_bytes(&self) -> u64 {
-        self.inner.allocated_bytes()
     }
 
     fn forget(&mut self, recording: &Recording) {

@@ -1,7 +1,7 @@
 //! Which launch of a run makes the first NaN or infinity.
 
 use super::place;
-use crate::exec::{ALIGN, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use crate::exec::{ALIGN, Engine, Launch, Purpose, Recording, Tensor};
 use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams, first};
 use crate::kernels::{Access, Elem};
 use crate::{Error, Result};
@@ -210,21 +210,7 @@ fn rows(launch: &Launch) -> Result<Vec<Option<Rows>>> {
 }
 
 impl Engine for Sentinel {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
-
-    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
-        self.inner.alloc(label, words)
-    }
-
-    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
-        self.inner.write(to, words)
-    }
-
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.inner.read(from, purpose)
-    }
+    crate::forward_engine!(descriptor, alloc, write, read, finish, traffic, max_binding_words, allocated_bytes);
 
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         if !self.armed.is_set() {
@@ -237,22 +223,6 @@ impl Engine for Sentinel {
             }
         }
         Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.inner.finish()
-    }
-
-    fn traffic(&self) -> &Traffic {
-        self.inner.traffic()
-    }
-
-    fn max_binding_words(&self) -> usize {
-        self.inner.max_binding_words()
-    }
-
-    fn allocated_bytes(&self) -> u64 {
-        self.inner.allocated_bytes()
     }
 
     fn forget(&mut self, recording: &Recording) {

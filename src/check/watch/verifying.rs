@@ -4,7 +4,7 @@ use super::differential::describe_launch;
 use super::{Elements, Judged, judge};
 use crate::check::fill::Random;
 use crate::check::run::Worst;
-use crate::exec::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use crate::exec::{Engine, Launch, Purpose, Recording, Tensor};
 use crate::kernels::util::copy::CopyParams;
 use crate::kernels::{Access, Params, find};
 use crate::{Error, Result};
@@ -274,21 +274,7 @@ fn snapshot(recording: &mut Recording, pairs: &[(Tensor, Tensor, &str)], label: 
 }
 
 impl Engine for Verifying {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
-
-    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
-        self.inner.alloc(label, words)
-    }
-
-    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
-        self.inner.write(to, words)
-    }
-
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.inner.read(from, purpose)
-    }
+    crate::forward_engine!(descriptor, alloc, write, read, traffic, max_binding_words, allocated_bytes, forget);
 
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         let mut left = times;
@@ -311,21 +297,5 @@ impl Engine for Verifying {
     fn finish(&mut self) -> Result<()> {
         self.settle(true)?;
         self.inner.finish()
-    }
-
-    fn traffic(&self) -> &Traffic {
-        self.inner.traffic()
-    }
-
-    fn max_binding_words(&self) -> usize {
-        self.inner.max_binding_words()
-    }
-
-    fn allocated_bytes(&self) -> u64 {
-        self.inner.allocated_bytes()
-    }
-
-    fn forget(&mut self, recording: &Recording) {
-        self.inner.forget(recording);
     }
 }

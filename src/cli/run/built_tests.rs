@@ -1,6 +1,6 @@
 use super::super::memory::tests::setup;
 use super::*;
-use crate::exec::{CpuEngine, Descriptor, Purpose, Recording, Tensor, Traffic};
+use crate::exec::{CpuEngine, Tensor};
 use std::cell::RefCell;
 
 /// The cpu engine with only so many bytes.
@@ -10,36 +10,14 @@ struct Small {
 }
 
 impl Engine for Small {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
+    crate::forward_engine!(descriptor, write, read, run, finish, traffic, max_binding_words, allocated_bytes);
+
     fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
         let held = self.inner.allocated_bytes();
         if held + 4 * words as u64 > self.bytes {
             return Err(Error::OutOfMemory { what: format!("no room for `{label}`"), held });
         }
         self.inner.alloc(label, words)
-    }
-    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
-        self.inner.write(to, words)
-    }
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.inner.read(from, purpose)
-    }
-    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
-        self.inner.run(recording, times)
-    }
-    fn finish(&mut self) -> Result<()> {
-        self.inner.finish()
-    }
-    fn traffic(&self) -> &Traffic {
-        self.inner.traffic()
-    }
-    fn max_binding_words(&self) -> usize {
-        self.inner.max_binding_words()
-    }
-    fn allocated_bytes(&self) -> u64 {
-        self.inner.allocated_bytes()
     }
 }
 

@@ -1,19 +1,17 @@
 //! Runs that were stopped and go on: bit for bit what they would have been.
 
-use super::retry::Retries;
 use super::tests::{files, tiny};
 use super::*;
-use crate::exec::{CpuEngine, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
 use crate::report::run_state;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-fn prepare(plan: &Plan) -> Prepared {
+pub(super) fn prepare(plan: &Plan) -> Prepared {
     Prepared::new(plan.clone(), 0, &|_| ()).unwrap()
 }
 
 /// Stops before round `round` of this process (from 0).
-fn stop_at(round: u32) -> impl Fn() -> bool {
+pub(super) fn stop_at(round: u32) -> impl Fn() -> bool {
     let asked = Cell::new(0);
     move || {
         asked.set(asked.get() + 1);
@@ -21,13 +19,13 @@ fn stop_at(round: u32) -> impl Fn() -> bool {
     }
 }
 
-fn start(plan: &Plan, path: &Path, stop: u32) -> Trained {
+pub(super) fn start(plan: &Plan, path: &Path, stop: u32) -> Trained {
     let dir = RunDir::create(Some(path), path, "x").unwrap();
     prepare(plan).train_until(&dir, ProgressMode::Quiet, &stop_at(stop)).unwrap()
 }
 
 /// Goes on in `path` for at most `rounds`, with what was warned of.
-fn go_on(plan: &Plan, path: &Path, rounds: u32) -> Result<(Trained, Vec<String>)> {
+pub(super) fn go_on(plan: &Plan, path: &Path, rounds: u32) -> Result<(Trained, Vec<String>)> {
     let dir = RunDir::reopen(path)?;
     let heard = RefCell::new(vec![]);
     let mut prepared = prepare(plan);
@@ -51,7 +49,7 @@ fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
     out
 }
 
-fn same(a: &Path, b: &Path, what: &str) {
+pub(super) fn same(a: &Path, b: &Path, what: &str) {
     let (a, b) = (left(a), left(b));
     assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>(), "{what}");
     for (name, bytes) in &a {
@@ -265,87 +263,6 @@ fn only_an_unfinished_run_that_nobody_works_on_is_opened_again() {
     drop(dir);
     go_on(&plan, &path, u32::MAX).unwrap();
     assert!(refusal(&path).contains("finished"), "{}", refusal(&path));
-}
-
-/// A device that is unplugged after so many executions.
-struct Unplugged {
-    inner: CpuEngine,
-    left: u32,
-}
-
-impl Engine for Unplugged {
-    fn descriptor(&self) -> &Descriptor {
-        self.inner.descriptor()
-    }
-    fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
-        self.inner.alloc(label, words)
-    }
-    fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
-        self.inner.write(to, words)
-    }
-    fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
-        self.inner.read(from, purpose)
-    }
-    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| Error::device("unplugged"))?;
-        self.inner.run(recording, times)
-    }
-    fn finish(&mut self) -> Result<()> {
-        self.inner.finish()
-    }
-    fn traffic(&self) -> &Traffic {
-        self.inner.traffic()
-    }
-    fn max_binding_words(&self) -> usize {
-        self.inner.max_binding_words()
-    }
-}
-
-/// The run on a device that fails after `left` executions.
-fn unplugged(plan: &Plan, left: u32) -> Prepared {
-    let images = Images::load(plan).unwrap();
-    let engine = Unplugged { inner: CpuEngine::new(), left };
-    let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as asked");
-    let parts = experiment::parts(plan, &images, Box::new(engine)).unwrap();
-    Prepared { experiment: Experiment::new(plan.clone(), images, parts, None).unwrap(), resolved }
-}
-
-#[test]
-fn a_lost_device_is_opened_anew() {
-    let temp = tempfile::tempdir().unwrap();
-    let plan = tiny(&["rounds=6", "federation.clients=2", "checkpoint.every=2"]);
-    let whole = temp.path().join("whole");
-    start(&plan, &whole, u32::MAX);
-    // The first device dies somewhere, the second soon, the third lasts.
-    for (tries, executions) in [(3, 25), (3, 40), (1, 40)] {
-        let path = temp.path().join(format!("{tries}-{executions}"));
-        let dir = RunDir::create(Some(&path), &path, "x").unwrap();
-        let (opened, heard) = (Cell::new(0), RefCell::new(vec![]));
-        let warn = |text: &str| heard.borrow_mut().push(text.to_string());
-        let again = |dir: &RunDir| {
-            opened.set(opened.get() + 1);
-            let mut prepared = match opened.get() {
-                1 => unplugged(&plan, 20),
-                2 => return Err(Error::device("not back yet")),
-                _ => prepare(&plan),
-            };
-            let said = prepared.go_on(dir, &warn)?;
-            Ok((prepared, said))
-        };
-        let retries = Retries { left: tries, pause: std::time::Duration::ZERO, again: &again, warn: &warn };
-        let answer = retries.train(unplugged(&plan, executions), &dir, ProgressMode::Quiet, &|| false);
-        drop(dir);
-        if tries == 1 {
-            let error = answer.err().unwrap();
-            assert!(matches!(&error, Error::Device(what) if what == "unplugged"), "{error}");
-            go_on(&plan, &path, u32::MAX).unwrap();
-        } else {
-            assert!(matches!(answer.unwrap(), Trained::Finished(_)));
-            let heard = heard.into_inner();
-            assert_eq!(heard.iter().filter(|h| h.contains("opening it anew")).count(), 3, "{heard:?}");
-        }
-        same(&whole, &path, &format!("{executions} executions"));
-    }
 }
 
 #[test]

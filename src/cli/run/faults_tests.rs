@@ -1,0 +1,163 @@
+//! Runs on devices that fail or compute nonsense.
+
+use super::resume_tests::{go_on, prepare, same, start, stop_at};
+use super::retry::Retries;
+use super::tests::tiny;
+use super::*;
+use crate::exec::{CpuEngine, Engine, Purpose, Recording};
+use std::cell::{Cell, RefCell};
+
+/// A device that is unplugged after so many executions.
+struct Unplugged {
+    inner: CpuEngine,
+    left: u32,
+}
+
+impl Engine for Unplugged {
+    crate::forward_engine!(descriptor, alloc, write, read, finish, traffic, max_binding_words);
+
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| Error::device("unplugged"))?;
+        self.inner.run(recording, times)
+    }
+}
+
+fn unplugged(left: u32) -> Unplugged {
+    Unplugged { inner: CpuEngine::new(), left }
+}
+
+/// The run on that device.
+fn on(plan: &Plan, engine: impl Engine + 'static) -> Prepared {
+    let images = Images::load(plan).unwrap();
+    let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as asked");
+    let parts = experiment::parts(plan, &images, Box::new(engine)).unwrap();
+    Prepared { experiment: Experiment::new(plan.clone(), images, parts, None).unwrap(), resolved }
+}
+
+#[test]
+fn a_lost_device_is_opened_anew() {
+    let temp = tempfile::tempdir().unwrap();
+    let plan = tiny(&["rounds=6", "federation.clients=2", "checkpoint.every=2"]);
+    let whole = temp.path().join("whole");
+    start(&plan, &whole, u32::MAX);
+    // The first device dies somewhere, the second soon, the third lasts.
+    for (tries, executions) in [(3, 25), (3, 40), (1, 40)] {
+        let path = temp.path().join(format!("{tries}-{executions}"));
+        let dir = RunDir::create(Some(&path), &path, "x").unwrap();
+        let (opened, heard) = (Cell::new(0), RefCell::new(vec![]));
+        let warn = |text: &str| heard.borrow_mut().push(text.to_string());
+        let again = |dir: &RunDir| {
+            opened.set(opened.get() + 1);
+            let mut prepared = match opened.get() {
+                1 => on(&plan, unplugged(20)),
+                2 => return Err(Error::device("not back yet")),
+                _ => prepare(&plan),
+            };
+            let said = prepared.go_on(dir, &warn)?;
+            Ok((prepared, said))
+        };
+        let retries = Retries { left: tries, pause: std::time::Duration::ZERO, again: &again, warn: &warn };
+        let answer = retries.train(on(&plan, unplugged(executions)), &dir, ProgressMode::Quiet, &|| false);
+        drop(dir);
+        if tries == 1 {
+            let error = answer.err().unwrap();
+            assert!(matches!(&error, Error::Device(what) if what == "unplugged"), "{error}");
+            go_on(&plan, &path, u32::MAX).unwrap();
+        } else {
+            assert!(matches!(answer.unwrap(), Trained::Finished(_)));
+            let heard = heard.into_inner();
+            assert_eq!(heard.iter().filter(|h| h.contains("opening it anew")).count(), 3, "{heard:?}");
+        }
+        same(&whole, &path, &format!("{executions} executions"));
+    }
+}
+
+/// A device that leaves a NaN in the discriminators of these clients after these of its rounds.
+struct Nonsense {
+    inner: CpuEngine,
+    clients: &'static [usize],
+    after: Vec<u32>,
+    round: u32,
+}
+
+impl Engine for Nonsense {
+    crate::forward_engine!(descriptor, alloc, write, read, finish, traffic, max_binding_words);
+
+    fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+        self.inner.run(recording, times)?;
+        let Some(adam) = recording.launches().iter().find(|l| l.label == "D Adam") else { return Ok(()) };
+        if self.after.contains(&self.round) {
+            let weights = adam.args[0];
+            let mut words = self.inner.read(weights, Purpose::Check)?;
+            for client in self.clients {
+                words[client * (weights.words / adam.params[0] as usize) + 70] = f32::NAN.to_bits();
+            }
+            self.inner.write(weights, &words)?;
+        }
+        self.round += 1;
+        Ok(())
+    }
+}
+
+/// A run that has done `done` rounds goes on until round `until`, on a device that fails after `rounds` (of the whole run).
+fn nonsense(
+    plan: &Plan,
+    path: &Path,
+    (done, until): (u32, u32),
+    clients: &'static [usize],
+    rounds: &[u32],
+) -> Result<Trained> {
+    let after = rounds.iter().filter_map(|r| r.checked_sub(done)).collect();
+    let mut prepared = on(plan, Nonsense { inner: CpuEngine::new(), clients, after, round: 0 });
+    let dir = match done {
+        0 => RunDir::create(Some(path), path, "x")?,
+        _ => RunDir::reopen(path)?,
+    };
+    if done > 0 {
+        assert_eq!(prepared.go_on(&dir, &|_| ())?, format!("resumed   after round {done} of {}", plan.rounds));
+    }
+    prepared.train_until(&dir, ProgressMode::Quiet, &stop_at(until - done))
+}
+
+/// Moments of a client that was left out are younger than the run, and Adam's bias correction with them.
+#[test]
+fn a_run_goes_on_with_a_client_that_was_left_out() {
+    let temp = tempfile::tempdir().unwrap();
+    let set = ["rounds=5", "federation.clients=3", "federation.nonfinite=drop", "checkpoint.every=1"];
+    let plan = tiny(&set);
+    let (faults, whole) = (&[1, 2], temp.path().join("whole"));
+    nonsense(&plan, &whole, (0, 5), &[1], faults).unwrap();
+    let weights: Vec<[f64; 3]> = std::fs::read_to_string(whole.join("metrics.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let round: serde_json::Value = serde_json::from_str(line).unwrap();
+            [0, 1, 2].map(|c| round["clients"][c]["weight"].as_f64().unwrap())
+        })
+        .collect();
+    let (all, without) = ([1.0 / 3.0; 3], [0.5, 0.0, 0.5]);
+    assert_eq!(weights, [all, without, without, all, all]);
+    for stop in 1..5 {
+        let path = temp.path().join(format!("stopped-{stop}"));
+        assert!(matches!(nonsense(&plan, &path, (0, stop), &[1], faults).unwrap(), Trained::Interrupted { .. }));
+        assert!(matches!(nonsense(&plan, &path, (stop, 5), &[1], faults).unwrap(), Trained::Finished(_)));
+        same(&whole, &path, &format!("stopped after round {stop}"));
+    }
+}
+
+/// The third round in a row without any client ends a run, however often it was stopped on the way.
+#[test]
+fn rounds_without_a_client_are_counted_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let set = ["rounds=6", "federation.clients=2", "federation.nonfinite=drop", "checkpoint.every=1"];
+    let (plan, path) = (tiny(&set), temp.path().join("a"));
+    let faults = &[1, 2, 3];
+    for (done, until) in [(0, 2), (2, 3)] {
+        let trained = nonsense(&plan, &path, (done, until), &[0, 1], faults).unwrap();
+        assert!(matches!(trained, Trained::Interrupted { .. }));
+    }
+    let error = nonsense(&plan, &path, (3, 6), &[0, 1], faults).err().unwrap();
+    assert!(error.to_string().contains("no client was left in the last 3 rounds"), "{error}");
+    // A device in order goes on after the last whole round.
+    assert!(matches!(go_on(&plan, &path, u32::MAX).unwrap().0, Trained::Finished(_)));
+}
