@@ -1,6 +1,6 @@
 //! `fedgan eval`: metrics without training.
 
-use super::run::experiment::Images;
+use super::run::images::Images;
 use super::sample::{named, sampler};
 use crate::config::{self, Overrides, Plan};
 use crate::data::{FolderOptions, SIZES, first_side, folder};

@@ -3,8 +3,10 @@
 mod built;
 mod diagnose;
 pub(super) mod experiment;
+pub(super) mod images;
 mod keep;
 mod memory;
+pub(super) mod parts;
 mod retry;
 pub(super) mod tuned;
 
@@ -16,7 +18,8 @@ use crate::fed::OnNonfinite;
 use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary, run_dir};
 use crate::{Error, Result};
-use experiment::{Experiment, Images};
+use experiment::Experiment;
+use images::Images;
 use memory::Setting;
 use retry::{RETRY_PAUSE, Retries};
 use std::cell::RefCell;
@@ -28,7 +31,7 @@ use tuned::Tuned;
 pub struct RunArgs {
     /// Experiment file (TOML), or a built-in one: `default`, `attacked`, `paper`, `paper-64`, `paper-32` [default: `default`].
     pub config: Option<PathBuf>,
-    /// Run directory; must not exist [default: runs/NAME-NNN, the first free].
+    /// Run directory; new or empty [default: runs/NAME-NNN, the first free].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Overrides a key of the experiment, such as train.lr=0.0001; may be repeated.

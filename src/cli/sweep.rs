@@ -3,7 +3,7 @@
 mod store;
 
 use super::interrupt;
-use super::run::experiment::data_exists;
+use super::run::images::data_exists;
 use super::run::{Finished, Prepared, Trained, tuned};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;

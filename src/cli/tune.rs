@@ -1,7 +1,8 @@
 //! `fedgan tune`: which variants of the convolutions are the fastest on a GPU, kept in a file that later runs there use.
 
 use super::bench::{judged, table::time};
-use super::run::experiment::{Images, Parts, parts};
+use super::run::images::Images;
+use super::run::parts::{Parts, parts};
 use crate::config::{self, Overrides, Plan};
 use crate::exec::TallyEngine;
 use crate::gpu::{Adapter, AdapterFacts, Choice, Device, GpuEngine, GpuOptions, Target, Tuning, choose, tuning};

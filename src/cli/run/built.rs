@@ -1,7 +1,7 @@
 //! From a plan to an experiment that the device holds.
 
-use super::experiment::Parts;
 use super::memory::{Memory, Setting};
+use super::parts::Parts;
 use crate::check::watch::{Checked, Verifying};
 use crate::exec::{Engine, TallyEngine};
 use crate::{Error, Result};

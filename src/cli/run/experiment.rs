@@ -1,120 +1,22 @@
-//! The parts of a run: images dealt to clients, the federation, what is written on the way.
+//! A run in progress: its rounds, and what is written on the way.
 
+use super::images::Images;
+use super::parts::Parts;
 use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
-use crate::data::{DataConfig, holdout};
-use crate::exec::{Engine, Purpose, Recording};
-use crate::fed::{ClientData, Fault, Federation, RoundReport, Settings};
-use crate::kernels::rng::Stream;
-use crate::metric::{ImageSet, Judge, Metric, Value};
-use crate::model::{Architecture, Gan, NamedTensors, Sampler};
+use crate::exec::Purpose;
+use crate::fed::{Fault, Federation, RoundReport};
+use crate::metric::{ImageSet, Judge, Value};
+use crate::model::{NamedTensors, Sampler};
 use crate::report::metrics::TimingRecord;
 use crate::report::rates::Rates;
 use crate::report::run_state::{self, Measured, Resumed};
 use crate::report::summary::{self, Summary, Timing};
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture, usage};
 use crate::{Error, Result};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-
-/// Training and held-out images, and who holds which.
-pub(in crate::cli) struct Images {
-    /// Names of images that were left out.
-    pub skipped: Vec<String>,
-    /// Height, width and channels.
-    shape: (usize, usize),
-    /// Training images, [n][size][size][channels].
-    train: Vec<u8>,
-    /// Held-out images (or the training images where none are held out) in [-1, 1].
-    reference: Vec<f32>,
-    /// Number of images held out.
-    pub held_out: usize,
-    total: usize,
-    holdings: Vec<Vec<u32>>,
-}
-
-impl Images {
-    /// Loads, splits and deals the plan's images.
-    pub fn load(plan: &Plan) -> Result<Images> {
-        data_exists(plan)?;
-        let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
-        let loaded = plan.data.source.load(size, channels)?;
-        let set = &loaded.dataset;
-        let split = holdout(&set.labels, plan.data.held_out, plan.seed)?;
-        let pick =
-            |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
-        let labels: Vec<u32> = split.train.iter().map(|i| set.labels[*i as usize]).collect();
-        let client_of: Option<Vec<u32>> =
-            loaded.clients.as_ref().map(|c| split.train.iter().map(|i| c.of_image[*i as usize]).collect());
-        let clients = plan.federation.clients as usize;
-        let holdings = plan.federation.partition.assign(&labels, clients, plan.seed, client_of.as_deref())?;
-        let train = pick(&split.train);
-        let reference = if split.held_out.is_empty() { train.clone() } else { pick(&split.held_out) };
-        let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
-        let (held_out, total) = (split.held_out.len(), set.len());
-        Ok(Images {
-            skipped: loaded.skipped.clone(),
-            shape: (size, channels),
-            train,
-            reference,
-            held_out,
-            total,
-            holdings,
-        })
-    }
-
-    /// The plan's metrics (or `metrics`) against the reference images. The training images, which are clean here, calibrate
-    /// the search for the trigger.
-    pub fn judge(&self, plan: &Plan, metrics: &[Metric]) -> Result<Judge> {
-        let (size, channels) = self.shape;
-        let references = ImageSet::new(self.reference.clone(), size, channels);
-        let clean = metrics.contains(&Metric::Leakage).then(|| ImageSet::from_bytes(&self.train, size, channels));
-        Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed)
-    }
-
-    /// SHA-256 of the training images, the reference images and of who holds which.
-    fn digest(&self) -> String {
-        let mut digest = Sha256::new();
-        digest.update(&self.train);
-        self.reference.iter().for_each(|v| digest.update(v.to_le_bytes()));
-        for holding in &self.holdings {
-            digest.update((holding.len() as u64).to_le_bytes());
-            holding.iter().for_each(|i| digest.update(i.to_le_bytes()));
-        }
-        run_state::hex(digest)
-    }
-
-    /// One line for the console.
-    pub fn describe(&self, plan: &Plan) -> String {
-        let counts: Vec<String> = self.holdings.iter().map(|h| h.len().to_string()).collect();
-        let shown = if counts.len() > 12 { format!("{} ...", counts[..12].join(" ")) } else { counts.join(" ") };
-        format!(
-            "images    {} of {}x{}x{}, {} held out; clients hold {shown}",
-            self.total, plan.model.image_size, plan.model.image_size, plan.model.channels, self.held_out
-        )
-    }
-}
-
-/// Refuses a plan whose images are not there, before anything is loaded.
-///
-/// # Errors
-/// Names `data.path`.
-pub(in crate::cli) fn data_exists(plan: &Plan) -> Result<()> {
-    let (path, what) = match &plan.data.source {
-        DataConfig::Folder { path, .. } => (path, "folder of images"),
-        DataConfig::Npz { path } => (path, "file"),
-        DataConfig::Builtin {} | DataConfig::Dermoscopy { .. } => return Ok(()),
-    };
-    match path.exists() {
-        true => Ok(()),
-        false => Err(Error::input(format!(
-            "data.path = {path:?}: no such {what}; set it in the experiment file or with --set data.path=PATH (relative \
-             paths start at the working directory)"
-        ))),
-    }
-}
 
 /// What a round tells the console.
 pub(in crate::cli) struct Done {
@@ -123,47 +25,6 @@ pub(in crate::cli) struct Done {
     pub images_per_second: f64,
     /// Clients with the first thing of theirs that is not finite.
     pub diverged: Vec<(usize, Fault)>,
-}
-
-/// What an experiment keeps on its device.
-pub(in crate::cli) struct Parts {
-    pub federation: Federation,
-    pub sampler: Sampler,
-    pub judged: Sampler,
-}
-
-impl Parts {
-    /// What a run executes, again and again.
-    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        let samplers = [&self.sampler, &self.judged].into_iter().flat_map(Sampler::recordings);
-        self.federation.recordings().chain(samplers)
-    }
-}
-
-/// Builds networks, clients and samplers on the engine.
-pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
-    let (m, t) = (&plan.model, &plan.train);
-    let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
-    let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;
-    let settings = Settings {
-        seed: plan.seed,
-        batch: t.batch,
-        lr: t.lr,
-        local: plan.train.local(),
-        aggregate: plan.federation.aggregate,
-        weights: plan.federation.weights,
-        clients_per_launch: plan.federation.clients_per_launch,
-        attack: plan.attack.clone(),
-        report: plan.report,
-        detector: plan.detection.clone(),
-        nonfinite: plan.federation.nonfinite,
-    };
-    let data = ClientData { pixels: &images.train, holdings: images.holdings.clone() };
-    let mut federation = Federation::new(engine, gan, settings, data)?;
-    let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
-    let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
-    let judged = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
-    Ok(Parts { federation, sampler, judged })
 }
 
 /// A run in progress.

@@ -1,6 +1,7 @@
 //! Memory, planned before anything is allocated.
 
-use super::experiment::{Images, Parts, parts};
+use super::images::Images;
+use super::parts::{Parts, parts};
 use crate::check::watch::{SNAPSHOT, room_for};
 use crate::config::Plan;
 use crate::exec::{Allocation, Descriptor, Engine, TallyEngine, cpu};

@@ -40,7 +40,7 @@ fn drawn(set: &[&str]) -> Vec<Block> {
         let images = Images::load(&plan).unwrap();
         let (engine, reason) = crate::gpu::open("cpu", crate::gpu::GpuOptions::default()).unwrap();
         let resolved = Resolved::new(engine.descriptor(), &reason);
-        let parts = experiment::parts(&plan, &images, engine).unwrap();
+        let parts = parts::parts(&plan, &images, engine).unwrap();
         let experiment = Experiment::new(plan, images, parts, None).unwrap();
         Prepared { experiment, resolved }.train(&dir, ProgressMode::Quiet).unwrap()
     };

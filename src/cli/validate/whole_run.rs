@@ -3,7 +3,9 @@
 use super::{Replacement, ValidateArgs, progress};
 use crate::check::suite::Row;
 use crate::check::watch::{Differential, Log};
-use crate::cli::run::experiment::{Experiment, Images, parts};
+use crate::cli::run::experiment::Experiment;
+use crate::cli::run::images::Images;
+use crate::cli::run::parts::parts;
 use crate::config::{self, Overrides, Plan};
 use crate::exec::Descriptor;
 use crate::gpu::{GpuOptions, open};

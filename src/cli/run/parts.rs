@@ -1,0 +1,50 @@
+//! What a run builds on its device.
+
+use super::images::Images;
+use crate::Result;
+use crate::config::Plan;
+use crate::exec::{Engine, Recording};
+use crate::fed::{ClientData, Federation, Settings};
+use crate::kernels::rng::Stream;
+use crate::model::{Architecture, Gan, Sampler};
+
+/// What an experiment keeps on its device.
+pub(in crate::cli) struct Parts {
+    pub federation: Federation,
+    pub sampler: Sampler,
+    pub judged: Sampler,
+}
+
+impl Parts {
+    /// What a run executes, again and again.
+    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        let samplers = [&self.sampler, &self.judged].into_iter().flat_map(Sampler::recordings);
+        self.federation.recordings().chain(samplers)
+    }
+}
+
+/// Builds networks, clients and samplers on the engine.
+pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
+    let (m, t) = (&plan.model, &plan.train);
+    let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
+    let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;
+    let settings = Settings {
+        seed: plan.seed,
+        batch: t.batch,
+        lr: t.lr,
+        local: plan.train.local(),
+        aggregate: plan.federation.aggregate,
+        weights: plan.federation.weights,
+        clients_per_launch: plan.federation.clients_per_launch,
+        attack: plan.attack.clone(),
+        report: plan.report,
+        detector: plan.detection.clone(),
+        nonfinite: plan.federation.nonfinite,
+    };
+    let data = ClientData { pixels: &images.train, holdings: images.holdings.clone() };
+    let mut federation = Federation::new(engine, gan, settings, data)?;
+    let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
+    let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
+    let judged = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
+    Ok(Parts { federation, sampler, judged })
+}
