@@ -66,8 +66,13 @@ fn too_large(found: &str, most: u64) -> Error {
     Error::new(ErrorKind::FileTooLarge, format!("too large: {found}, at most {most} bytes are read"))
 }
 
-/// `text` for a message: whole where it has at most `most` bytes, else its beginning and its length.
+/// `text` for a message: whole where it has at most `most` bytes, else its beginning and its length; control characters, which a
+/// terminal would obey, escaped.
 pub fn shorten(text: &str, most: usize) -> String {
+    if text.contains(char::is_control) {
+        let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+        return shorten(&text.chars().map(plain).collect::<String>(), most);
+    }
     if text.len() <= most {
         return text.into();
     }

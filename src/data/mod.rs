@@ -7,6 +7,7 @@ mod dataset;
 mod dermoscopy;
 mod fit;
 mod folder;
+mod guard;
 mod npz;
 pub mod picture;
 pub(crate) mod random;

@@ -1,6 +1,7 @@
 //! PNG and JPEG files from elsewhere: sizes are checked before pixels are decoded.
 
 use super::fit::fit;
+use super::guard::guarded;
 use crate::input;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
@@ -30,7 +31,8 @@ pub fn read(path: &Path) -> Result<DynamicImage, String> {
 /// # Errors
 /// As [`read`].
 pub fn side(path: &Path) -> Result<u32, String> {
-    let (width, height) = open(&bytes(path)?)?.dimensions();
+    let bytes = bytes(path)?;
+    let (width, height) = survived(|| Ok(open(&bytes)?.dimensions()))?;
     Ok(width.min(height))
 }
 
@@ -39,7 +41,7 @@ pub fn side(path: &Path) -> Result<u32, String> {
 /// # Errors
 /// As [`read`].
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    DynamicImage::from_decoder(open(bytes)?).map_err(|e| e.to_string())
+    survived(|| DynamicImage::from_decoder(open(bytes)?).map_err(|e| e.to_string()))
 }
 
 /// A picture's bytes as they enter a data set of images of `size` x `size` with 1 or 3 `channels`, as
@@ -49,6 +51,11 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
 /// As [`read`].
 pub fn fitted(bytes: &[u8], size: usize, channels: usize) -> Result<Vec<u8>, String> {
     decode(bytes).map(|image| fit(&image, size, channels))
+}
+
+/// What the decoder says; that of JPEG panics at some headers that make little sense.
+fn survived<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    guarded(decode).unwrap_or_else(|| Err("damaged, or of a kind that the decoder does not know".into()))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {

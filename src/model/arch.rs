@@ -11,7 +11,7 @@ pub const BN_EPS: f32 = 1e-5;
 /// Momentum of the running statistics.
 pub const BN_MOMENTUM: f32 = 0.1;
 
-/// The shape of a GAN: image side S (a power of two, 16 to 256), 1 or 3 channels, width W, latent size.
+/// The shape of a GAN: image side S (a power of two, 16 to 256), 1 to 64 channels (pictures have 1 or 3), width W, latent size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Architecture {
     /// Image side in pixels.
@@ -150,8 +150,8 @@ impl Architecture {
             let found = self.image_size;
             return Err(Error::input(format!("image_size {found}: must be a power of two from 16 to 256")));
         }
-        if self.channels != 1 && self.channels != 3 {
-            return Err(Error::input(format!("channels {}: must be 1 or 3", self.channels)));
+        if self.channels == 0 || self.channels > 64 {
+            return Err(Error::input(format!("channels {}: must be 1 to 64", self.channels)));
         }
         if self.width == 0 || self.width > 1024 || self.latent == 0 || self.latent > 4096 {
             let found = (self.width, self.latent);

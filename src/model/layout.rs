@@ -121,6 +121,9 @@ pub fn infer_generator(tensors: &NamedTensors, source: &str) -> Result<Architect
         latent: first.1[0] as u32,
     };
     arch.check().map_err(|e| fail(e.to_string()))?;
+    if !matches!(arch.channels, 1 | 3) {
+        return Err(fail(format!("it makes images of {} channels, pictures have 1 or 3", arch.channels)));
+    }
     Ok(arch)
 }
 

@@ -4,7 +4,7 @@
 //! either is the other, the weight gradient contracts both. PyTorch's weights are [small channels][large channels][k][k]
 //! for both: OIHW of a convolution, IOHW of a transposed one.
 
-use super::approx::depth;
+use super::approx::{Approx, depth};
 use super::case::MOST_ELEMENTS;
 use super::lab::{Computed, Lab, channels_last, channels_second};
 use super::{Case, GoldenTensor};
@@ -91,21 +91,22 @@ impl Problem {
     }
 }
 
-/// Sum of |terms| and their number, for each element of a result.
-struct Scale(Vec<(f64, usize)>);
+/// Sum of the terms, of |terms|, and their number, for each element of a result.
+struct Sums(Vec<(f64, f64, usize)>);
 
-impl Scale {
+impl Sums {
     fn new(shape: [usize; 4]) -> Self {
-        Scale(vec![(0.0, 0); shape.iter().product()])
+        Sums(vec![(0.0, 0.0, 0); shape.iter().product()])
     }
     fn add(&mut self, at: usize, term: f64) {
-        self.0[at].0 += term.abs();
-        self.0[at].1 += 1;
+        let (sum, scale, n) = &mut self.0[at];
+        (*sum, *scale, *n) = (*sum + term, *scale + term.abs(), *n + 1);
     }
-    /// gamma(K + 1) sum|terms|, and what flushing subnormal terms may lose.
-    fn bounds(&self) -> Vec<f64> {
+    /// With gamma(K + 1) sum|terms|, and what flushing subnormal terms may lose.
+    fn values(&self) -> Vec<Approx> {
         let flush = f64::from(f32::MIN_POSITIVE);
-        self.0.iter().map(|(scale, n)| gamma(n + 1) * scale + (n + 1) as f64 * flush).collect()
+        let bound = |scale: f64, n: usize| gamma(n + 1) * scale + (n + 1) as f64 * flush;
+        self.0.iter().map(|(sum, scale, n)| Approx::new(*sum, bound(*scale, *n))).collect()
     }
 }
 
@@ -119,21 +120,21 @@ pub fn forward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let wt = lab.put(&channels_last(&w.f32(), problem.weight))?;
     let row = lab.kernel(if problem.transposed { "conv_transpose2d" } else { "conv2d" })?;
     lab.launch_words(row, problem.p.words(), &[xt, wt, y])?;
-    let mut scale = Scale::new(shape);
+    let mut sums = Sums::new(shape);
     problem.walk(|l, w_at, s| {
         let (from, to) = if problem.transposed { (s, l) } else { (l, s) };
-        scale.add(to, x.values[from] * w.values[w_at]);
+        sums.add(to, x.values[from] * w.values[w_at]);
     });
     if case.inputs.contains_key("b") {
         let b = case.shaped("b", &[shape[1]])?;
         let plane = shape[2] * shape[3];
-        (0..scale.0.len()).for_each(|i| scale.add(i, b.values[i / plane % shape[1]]));
+        (0..sums.0.len()).for_each(|i| sums.add(i, b.values[i / plane % shape[1]]));
         let bt = lab.put(&b.f32())?;
         bias_add(lab, bt, y, shape)?;
     }
     lab.run()?;
     let got = channels_second(&lab.get(y)?, shape);
-    Ok(vec![Computed::each("y", &shape, got, scale.bounds())])
+    Ok(vec![Computed::known("y", &shape, got, sums.values())])
 }
 
 /// conv2d_backward, conv_transpose2d_backward.
@@ -156,26 +157,30 @@ pub fn backward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
         channel_sum(lab, dyt, db, shape)?;
     }
     lab.run()?;
-    let (mut dx_scale, mut dw_scale) = (Scale::new(x_shape), Scale::new(problem.weight));
+    let (mut dx_sums, mut dw_sums) = (Sums::new(x_shape), Sums::new(problem.weight));
     problem.walk(|l, w_at, s| {
         let (x_at, dy_at) = if problem.transposed { (s, l) } else { (l, s) };
-        dx_scale.add(x_at, dy.values[dy_at] * w.values[w_at]);
-        dw_scale.add(w_at, dy.values[dy_at] * x.values[x_at]);
+        dx_sums.add(x_at, dy.values[dy_at] * w.values[w_at]);
+        dw_sums.add(w_at, dy.values[dy_at] * x.values[x_at]);
     });
     let dx = channels_second(&lab.get(dx)?, x_shape);
     let dw = channels_second(&lab.get(dw)?, problem.weight);
     Ok(vec![
-        Computed::each("dx", &x_shape, dx, dx_scale.bounds()),
-        Computed::each("dw", &problem.weight, dw, dw_scale.bounds()),
-        Computed::each("db", &[shape[1]], lab.get(db)?, bias_bounds(dy, shape)),
+        Computed::known("dx", &x_shape, dx, dx_sums.values()),
+        Computed::known("dw", &problem.weight, dw, dw_sums.values()),
+        Computed::known("db", &[shape[1]], lab.get(db)?, bias_sums(dy, shape)),
     ])
 }
 
-/// Bound of the sum of dy for each channel.
-fn bias_bounds(dy: &GoldenTensor, [n, c, h, w]: [usize; 4]) -> Vec<f64> {
-    let mut scale = vec![0.0; c];
-    dy.values.iter().enumerate().for_each(|(i, v)| scale[i / (h * w) % c] += v.abs());
-    scale.iter().map(|s| gamma(depth(n * h * w) + 1) * s + f64::from(f32::MIN_POSITIVE)).collect()
+/// The sum of dy for each channel.
+fn bias_sums(dy: &GoldenTensor, [n, c, h, w]: [usize; 4]) -> Vec<Approx> {
+    let mut sums = vec![(0.0, 0.0); c];
+    for (i, v) in dy.values.iter().enumerate() {
+        let (sum, scale) = &mut sums[i / (h * w) % c];
+        (*sum, *scale) = (*sum + v, *scale + v.abs());
+    }
+    let bound = |scale: f64| gamma(depth(n * h * w) + 1) * scale + f64::from(f32::MIN_POSITIVE);
+    sums.into_iter().map(|(sum, scale)| Approx::new(sum, bound(scale))).collect()
 }
 
 /// y += b.

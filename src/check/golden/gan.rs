@@ -4,7 +4,7 @@ use super::Case;
 use super::lab::{Computed, Lab, Rule, channels_last};
 use crate::Result;
 use crate::exec::{Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
-use crate::kernels::gamma;
+use crate::kernels::{U, gamma};
 use crate::kernels::optim::adam::adam_table;
 use crate::model::{Architecture, Gan, GanBuffers, NamedTensors, Network, NetworkBank, export, import};
 
@@ -117,7 +117,8 @@ fn collect_network(
             Rule::Update {
                 before: case.input(&name)?.values.clone(),
                 share: UPDATE_SHARE,
-                floor: 0.0,
+                // The weights' own rounding, which a small learning rate does not change.
+                floor: U,
                 cap: f64::INFINITY,
             }
         };

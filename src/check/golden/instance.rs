@@ -68,12 +68,12 @@ pub fn forward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     lab.run()?;
     let exact = Approx::exact;
     let planes = images.planes(&case.input("x")?.values);
-    let bounds = planes.iter().flat_map(|(k, plane)| {
+    let values = planes.iter().flat_map(|(k, plane)| {
         let (gamma, beta) = (gamma.values[*k], beta.values[*k]);
-        images.normalised(plane).0.into_iter().map(move |x| (exact(gamma) * x + exact(beta)).e)
+        images.normalised(plane).0.into_iter().map(move |x| exact(gamma) * x + exact(beta))
     });
-    let bounds = bounds.collect();
-    Ok(vec![Computed::each("y", &images.shape, channels_second(&lab.get(y)?, images.shape), bounds)])
+    let values = values.collect();
+    Ok(vec![Computed::known("y", &images.shape, channels_second(&lab.get(y)?, images.shape), values)])
 }
 
 /// instance_norm_backward.
@@ -91,7 +91,7 @@ pub fn backward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     lab.run()?;
 
     let exact = Approx::exact;
-    let (mut dx_bounds, mut betas, mut scales) = (vec![], vec![vec![]; c], vec![vec![]; c]);
+    let (mut dx_values, mut betas, mut scales) = (vec![], vec![vec![]; c], vec![vec![]; c]);
     let planes = images.planes(&case.input("x")?.values);
     for ((k, plane), (_, dy)) in planes.iter().zip(images.planes(&dy.values)) {
         let (xhat, invstd) = images.normalised(plane);
@@ -100,16 +100,16 @@ pub fn backward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
         let scale = Approx::sum(dy.iter().zip(&xhat).map(|(d, x)| exact(*d) * *x), depth(pixels));
         let (a, b) = (beta / exact(pixels as f64), scale / exact(pixels as f64));
         for (d, x) in dy.iter().zip(&xhat) {
-            dx_bounds.push((exact(gamma.values[*k]) * invstd * (exact(*d) - a - *x * b)).e);
+            dx_values.push(exact(gamma.values[*k]) * invstd * (exact(*d) - a - *x * b));
         }
         betas[*k].push(beta);
         scales[*k].push(scale);
     }
-    let over_images = |sums: Vec<Vec<Approx>>| sums.into_iter().map(|s| Approx::sum(s, n).e).collect();
+    let over_images = |sums: Vec<Vec<Approx>>| sums.into_iter().map(|s| Approx::sum(s, n)).collect();
     let dx = channels_second(&lab.get(dx)?, images.shape);
     Ok(vec![
-        Computed::each("dx", &images.shape, dx, dx_bounds),
-        Computed::each("dgamma", &[c], lab.get(dgamma)?, over_images(scales)),
-        Computed::each("dbeta", &[c], lab.get(dbeta)?, over_images(betas)),
+        Computed::known("dx", &images.shape, dx, dx_values),
+        Computed::known("dgamma", &[c], lab.get(dgamma)?, over_images(scales)),
+        Computed::known("dbeta", &[c], lab.get(dbeta)?, over_images(betas)),
     ])
 }

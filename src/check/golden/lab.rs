@@ -1,5 +1,6 @@
 //! The workplace of a golden case: operands on an engine, launches by kernel name, results with their bounds.
 
+use super::approx::Approx;
 use crate::check::fill::nan_word;
 use crate::check::repro::params_by_name;
 use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32};
@@ -11,6 +12,8 @@ use crate::{Error, Result};
 pub enum Rule {
     /// One bound for each element.
     Each(Vec<f64>),
+    /// Values in f64, each with its bound: expected tensors in f64 are held against them too.
+    Known(Vec<Approx>),
     /// Equal bits.
     Equal,
     /// |difference| <= this times max(1, |expected|), element by element.
@@ -48,6 +51,11 @@ impl Computed {
     /// A result with a bound for each element.
     pub fn each(name: &str, shape: &[usize], got: Vec<f32>, bounds: Vec<f64>) -> Self {
         Computed { name: name.into(), shape: shape.to_vec(), got, rule: Rule::Each(bounds) }
+    }
+
+    /// A result whose values are known in f64.
+    pub fn known(name: &str, shape: &[usize], got: Vec<f32>, values: Vec<Approx>) -> Self {
+        Computed { name: name.into(), shape: shape.to_vec(), got, rule: Rule::Known(values) }
     }
 }
 

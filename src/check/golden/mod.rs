@@ -49,7 +49,7 @@ pub struct CaseReport {
 pub fn run_file(engine: &mut dyn Engine, path: &Path) -> CaseReport {
     let mut report = CaseReport { file: path.into(), op: "-".into(), outcome: Outcome::Passed, tensors: vec![] };
     let result = Case::read(path).and_then(|case| {
-        report.op.clone_from(&case.op);
+        report.op = crate::input::shorten(&case.op, 40);
         run_case(engine, &case)
     });
     match result {

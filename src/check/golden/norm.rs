@@ -110,21 +110,21 @@ pub fn forward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let channels: Vec<(Approx, Approx)> = by_channel(x, shape).iter().map(|x| moments(x)).collect();
     let n = rows(shape) as f64;
     let m = Approx::rounded(momentum);
-    let blend = |old: f64, batch: Approx| ((Approx::exact(1.0) - m) * Approx::exact(old) + m * batch).e;
+    let blend = |old: f64, batch: Approx| (Approx::exact(1.0) - m) * Approx::exact(old) + m * batch;
     let unbias = Approx::exact(n) / Approx::exact(n - 1.0);
-    let mean_bounds = channels.iter().zip(&mean.values).map(|(c, old)| blend(*old, c.0)).collect();
-    let var_bounds = channels.iter().zip(&var.values).map(|(c, old)| blend(*old, c.1 * unbias)).collect();
+    let new_mean = channels.iter().zip(&mean.values).map(|(c, old)| blend(*old, c.0)).collect();
+    let new_var = channels.iter().zip(&var.values).map(|(c, old)| blend(*old, c.1 * unbias)).collect();
     let plane = shape[2] * shape[3];
-    let y_bounds = x.iter().enumerate().map(|(i, x)| {
+    let y_values = x.iter().enumerate().map(|(i, x)| {
         let k = i / plane % c;
         let xhat = (Approx::exact(*x) - channels[k].0) * invstd(channels[k].1, eps);
-        (Approx::exact(gamma.values[k]) * xhat + Approx::exact(beta.values[k])).e
+        Approx::exact(gamma.values[k]) * xhat + Approx::exact(beta.values[k])
     });
-    let y_bounds = y_bounds.collect();
+    let y_values = y_values.collect();
     Ok(vec![
-        Computed::each("y", &shape, channels_second(&lab.get(y)?, shape), y_bounds),
-        Computed::each("running_mean", &[c], lab.get(running[0])?, mean_bounds),
-        Computed::each("running_var", &[c], lab.get(running[1])?, var_bounds),
+        Computed::known("y", &shape, channels_second(&lab.get(y)?, shape), y_values),
+        Computed::known("running_mean", &[c], lab.get(running[0])?, new_mean),
+        Computed::known("running_var", &[c], lab.get(running[1])?, new_var),
     ])
 }
 
@@ -148,7 +148,7 @@ pub fn backward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
 
     let eps = case.number("eps", 1e-30, f64::INFINITY, None)?;
     let (xs, dys) = (by_channel(&case.input("x")?.values, shape), by_channel(&dy.values, shape));
-    let (mut dx_bounds, mut dgamma_bounds, mut dbeta_bounds) = (vec![0.0; n * c], vec![], vec![]);
+    let (mut dx_values, mut dgamma_values, mut dbeta_values) = (vec![Approx::exact(0.0); n * c], vec![], vec![]);
     for k in 0..c {
         let (mean, var) = moments(&xs[k]);
         let invstd = invstd(var, eps);
@@ -160,15 +160,15 @@ pub fn backward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
         let plane = shape[2] * shape[3];
         for (j, (d, x)) in dys[k].iter().zip(&xhat).enumerate() {
             let dx = exact(gamma.values[k]) * invstd * (exact(*d) - a - *x * b);
-            dx_bounds[(j / plane * c + k) * plane + j % plane] = dx.e;
+            dx_values[(j / plane * c + k) * plane + j % plane] = dx;
         }
-        dgamma_bounds.push(scale.e);
-        dbeta_bounds.push(beta.e);
+        dgamma_values.push(scale);
+        dbeta_values.push(beta);
     }
     let dx = channels_second(&lab.get(dx)?, shape);
     Ok(vec![
-        Computed::each("dx", &shape, dx, dx_bounds),
-        Computed::each("dgamma", &[c], lab.get(dgamma)?, dgamma_bounds),
-        Computed::each("dbeta", &[c], lab.get(dbeta)?, dbeta_bounds),
+        Computed::known("dx", &shape, dx, dx_values),
+        Computed::known("dgamma", &[c], lab.get(dgamma)?, dgamma_values),
+        Computed::known("dbeta", &[c], lab.get(dbeta)?, dbeta_values),
     ])
 }

@@ -35,6 +35,16 @@ const fn op(
     Op { name, params, optional_params: &[], inputs, optional_inputs: &[], outputs, run }
 }
 
+/// All of them may have a slope, which says nothing of any but leaky_relu.
+const fn activation(
+    name: &'static str,
+    inputs: &'static [&'static str],
+    outputs: &'static [&'static str],
+    run: Runner,
+) -> Op {
+    Op { optional_params: &["slope"], ..op(name, &[], inputs, outputs, Some(run)) }
+}
+
 const CONV: &[&str] = &["stride", "padding"];
 const X_DY: &[&str] = &["x", "dy"];
 const GRADS: &[&str] = &["dx", "dw", "db"];
@@ -56,14 +66,14 @@ pub static OPS: &[Op] = &[
     op("batch_norm_backward", &["eps"], &["x", "gamma", "dy"], NORM_GRADS, Some(norm::backward)),
     op("instance_norm", &["eps"], &["x", "gamma", "beta"], &["y"], Some(instance::forward)),
     op("instance_norm_backward", &["eps"], &["x", "gamma", "dy"], NORM_GRADS, Some(instance::backward)),
-    op("relu", &[], &["x"], &["y"], Some(elementwise::forward)),
-    op("relu_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
-    Op { optional_params: &["slope"], ..op("leaky_relu", &[], &["x"], &["y"], Some(elementwise::forward)) },
-    Op { optional_params: &["slope"], ..op("leaky_relu_backward", &[], X_DY, &["dx"], Some(elementwise::backward)) },
-    op("tanh", &[], &["x"], &["y"], Some(elementwise::forward)),
-    op("tanh_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
-    op("sigmoid", &[], &["x"], &["y"], Some(elementwise::forward)),
-    op("sigmoid_backward", &[], X_DY, &["dx"], Some(elementwise::backward)),
+    activation("relu", &["x"], &["y"], elementwise::forward),
+    activation("relu_backward", X_DY, &["dx"], elementwise::backward),
+    activation("leaky_relu", &["x"], &["y"], elementwise::forward),
+    activation("leaky_relu_backward", X_DY, &["dx"], elementwise::backward),
+    activation("tanh", &["x"], &["y"], elementwise::forward),
+    activation("tanh_backward", X_DY, &["dx"], elementwise::backward),
+    activation("sigmoid", &["x"], &["y"], elementwise::forward),
+    activation("sigmoid_backward", X_DY, &["dx"], elementwise::backward),
     op("bce_with_logits", &["target"], &["x"], &["loss", "dx"], Some(elementwise::bce)),
     op("adam", &["lr", "beta1", "beta2", "eps", "step"], &["w", "g", "m", "v"], &["w", "m", "v"], Some(update::adam)),
     op("rmsprop", &["lr", "alpha", "eps"], &["w", "g", "v"], &["w", "v"], Some(update::rmsprop)),

@@ -126,13 +126,14 @@ pub fn weighted_mean(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     ];
     lab.launch("weighted_mean", &params, &[xt, wt, y])?;
     lab.run()?;
-    let bounds = (0..n).map(|i| {
+    let values = (0..n).map(|i| {
         let active = (0..clients).filter(|c| weights.values[*c] != 0.0);
-        let terms = active.map(|c| (weights.values[c] * x.values[c * n + i]).abs());
-        gamma(clients + 1) * terms.sum::<f64>() + (clients + 1) as f64 * f64::from(f32::MIN_POSITIVE)
+        let terms = active.map(|c| weights.values[c] * x.values[c * n + i]);
+        let (sum, scale) = terms.fold((0.0, 0.0), |(sum, scale), term: f64| (sum + term, scale + term.abs()));
+        Approx::new(sum, gamma(clients + 1) * scale + (clients + 1) as f64 * f64::from(f32::MIN_POSITIVE))
     });
-    let bounds = bounds.collect();
-    Ok(vec![Computed::each("y", &[n], lab.get(y)?, bounds)])
+    let values = values.collect();
+    Ok(vec![Computed::known("y", &[n], lab.get(y)?, values)])
 }
 
 /// paste_trigger: bit-equal.

@@ -1,0 +1,44 @@
+//! Decoders from elsewhere that panic.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `decode` says, or `None` where it panics. A decoder of another library that panics has met a file that its authors did not
+/// think of (fuzzing found such JPEG files); that is an error of this file, and no reason to end a process that reads thousands.
+/// Nothing is printed of it: the process's panic hook is wrapped once, and passes on what happens elsewhere.
+pub(super) fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |info| {
+            if !GUARDED.try_with(Cell::get).unwrap_or(false) {
+                before(info);
+            }
+        }));
+    });
+    let outer = GUARDED.replace(true);
+    let answer = catch_unwind(AssertUnwindSafe(decode)).ok();
+    GUARDED.set(outer);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guarded;
+
+    #[test]
+    fn a_panic_is_no_answer_and_only_that_one() {
+        assert_eq!(guarded(|| 3), Some(3));
+        let none: Option<u32> = guarded(|| {
+            assert_eq!(guarded(|| -> u32 { panic!("inside") }), None);
+            panic!("outside")
+        });
+        assert_eq!(none, None);
+        assert!(std::panic::catch_unwind(|| panic!("told as ever")).is_err());
+    }
+}
