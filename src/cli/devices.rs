@@ -39,7 +39,7 @@ pub fn run(json: bool) -> Result<()> {
         table(&report)
     };
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::input(format!("standard output: {e}"))),
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::Output(format!("standard output: {e}"))),
         _ => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! `fedgan eval`: metrics without training.
 
+use super::outputs::{self, Kind, output};
 use super::run::images::Images;
 use super::sample::{named, sampler};
 use crate::config::{self, Overrides, Plan};
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub struct EvalArgs {
     /// A run directory: its plan gives seed, samples and real images, its generator is sampled.
-    #[arg(required_unless_present_all = ["real", "fake"], conflicts_with_all = ["real", "fake"])]
+    #[arg(required_unless_present_any = ["real", "fake"], conflicts_with_all = ["real", "fake"])]
     pub run: Option<PathBuf>,
     /// A folder of real images instead, with --fake.
     #[arg(long, value_name = "DIR", requires = "fake")]
@@ -45,7 +46,10 @@ pub struct EvalArgs {
     /// Device that samples a run's generator: auto, gpu, cpu, reference, or part of an adapter's name [default: auto].
     #[arg(long, value_name = "DEVICE", conflicts_with = "real")]
     pub device: Option<String>,
-    /// Also write the values as JSON.
+    /// Leave out images of the folders that cannot be read.
+    #[arg(long, conflicts_with = "run")]
+    pub skip_bad: bool,
+    /// Also write the values as JSON; earlier values are replaced, another file is not.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
@@ -74,6 +78,7 @@ struct Answer {
 /// # Errors
 /// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
 pub fn run(args: EvalArgs) -> Result<()> {
+    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json("\"fake\""))], &[])?;
     let answer = match (&args.run, &args.real, &args.fake) {
         (Some(dir), ..) => of_run(dir, &args)?,
         (None, Some(real), Some(fake)) => of_folders(real, fake, &args)?,
@@ -140,7 +145,11 @@ fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
         }
     };
     let load = |path: &Path| -> Result<ImageSet> {
-        let (set, _) = folder(path, size, 3, FolderOptions { follow_links: true, ..FolderOptions::default() })?;
+        let options = FolderOptions { follow_links: true, skip_bad: args.skip_bad };
+        let (set, skipped) = folder(path, size, 3, options)?;
+        if !skipped.is_empty() {
+            super::tell(&format!("warning: {}: left out: {}", path.display(), skipped.join(", ")));
+        }
         Ok(ImageSet::from_bytes(&set.pixels, size, 3))
     };
     let (references, images) = (load(real)?, load(fake)?);

@@ -1,5 +1,6 @@
 //! `fedgan kernels`: the catalogue as a table, as `shaders/README.md`, or the text of one shader as it runs.
 
+use super::outputs::{self, Kind, output};
 use crate::kernels::reflect::{Language, Shader, Variant, variants};
 use crate::kernels::{Access, CATALOGUE, Class, Elem, Kernel, find};
 use crate::{Error, Result};
@@ -52,6 +53,7 @@ fn write_markdown(path: &Path) -> Result<()> {
     if path == Path::new("-") {
         return super::print(markdown());
     }
+    outputs::check(&[output("--markdown", Some(path), Kind::Text("# The kernels"))], &[])?;
     std::fs::write(path, markdown()).map_err(|e| Error::file(path, e))
 }
 

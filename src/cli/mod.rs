@@ -5,6 +5,7 @@ pub mod devices;
 pub mod eval;
 mod interrupt;
 pub mod kernels;
+mod outputs;
 pub mod report;
 pub mod run;
 pub mod sample;
@@ -104,7 +105,7 @@ pub fn print(bytes: impl AsRef<[u8]>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::internal(format!("standard output: {error}")))
+            Err(Error::Output(format!("standard output: {error}")))
         }
         _ => Ok(()),
     }

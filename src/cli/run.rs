@@ -44,7 +44,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit. The experiment is the
-    /// run's own; of its keys only device, data.path, federation.clients_per_launch, federation.nonfinite and those of checkpoint may
+    /// run's own; of its keys only name, device, data.path, federation.clients_per_launch, federation.nonfinite and those of checkpoint may
     /// be set anew.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out", "seed"])]
     pub resume: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! `fedgan sample`: images from an exported generator.
 
+use super::outputs::{self, Kind, output};
 use crate::exec::{Engine, Purpose};
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
@@ -23,7 +24,7 @@ pub struct SampleArgs {
     /// Latents from this file instead: an F32 tensor `latents`, [n, latent] or [n, latent, 1, 1].
     #[arg(long, value_name = "FILE", conflicts_with_all = ["n", "seed"])]
     pub latents: Option<PathBuf>,
-    /// The grid of images, as PNG.
+    /// The grid of images, as PNG; another picture is replaced, another file is not.
     #[arg(long, value_name = "PNG")]
     pub out: PathBuf,
     /// Also write the images as a safetensors file: `images`, [n, channels, size, size] in [-1, 1].
@@ -42,6 +43,15 @@ pub struct SampleArgs {
 /// # Errors
 /// A file that is no generator of this project, latents of another size, an unknown device, a failed write.
 pub fn run(args: SampleArgs) -> Result<()> {
+    let files = [
+        output("--out", Some(&args.out), Kind::Png),
+        output("--save-images", args.save_images.as_deref(), Kind::Tensors),
+        output("--save-latents", args.save_latents.as_deref(), Kind::Tensors),
+    ];
+    outputs::check(
+        &files,
+        &[Some(args.generator.as_path()), args.latents.as_deref()].into_iter().flatten().collect::<Vec<_>>(),
+    )?;
     let weights = named(&args.generator, true)?;
     let source = args.generator.display().to_string();
     let architecture = infer_generator(&weights, &source)?;
@@ -166,6 +176,24 @@ mod tests {
         assert_eq!(images(dir).1, first);
         run(SampleArgs { seed: 4, ..args(dir, "cpu") }).unwrap();
         assert_ne!(images(dir).1, first);
+    }
+
+    #[test]
+    fn what_is_read_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let path = dir.join("g.safetensors");
+        generator(&path);
+        let before = std::fs::read(&path).unwrap();
+        for args in [
+            SampleArgs { out: path.clone(), ..args(dir, "cpu") },
+            SampleArgs { save_images: Some(path.clone()), ..args(dir, "cpu") },
+            SampleArgs { save_latents: Some(dir.join("images.safetensors")), ..args(dir, "cpu") },
+        ] {
+            assert_eq!(run(args).unwrap_err().exit_code(), 2);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), 1, "nothing was written");
     }
 
     #[test]

@@ -58,6 +58,10 @@ pub fn run(args: SweepArgs) -> Result<u8> {
     let store = Store::look(&path, &sweep)?;
     let states = store.states(&cells)?;
     if args.dry_run {
+        let missing = |&i: &usize| data_exists(&cells[i].plan).map_err(|error| within(&cells[i], error)).err();
+        if let Some(error) = selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))).find_map(missing) {
+            super::tell(&format!("warning: the sweep would not start: {error}"));
+        }
         return super::print(listing(&sweep, &path, &cells, &selected, &states)).map(|()| 0);
     }
     for &i in selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))) {

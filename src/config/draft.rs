@@ -1,7 +1,7 @@
 //! An experiment between its file and its plan: a tree of TOML in which keys can still be set.
 
-use super::{BUILTIN, Plan, Problems, RunConfig, keys, set, text, validate};
-use crate::{Error, Result, input};
+use super::{BUILTIN, Plan, Problems, RunConfig, SWEEPS, keys, set, text, validate};
+use crate::{Result, input};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -28,7 +28,8 @@ impl Draft {
                 // A folder of images may have the name of a built-in experiment.
                 let absent = error.kind() == std::io::ErrorKind::NotFound || path.is_dir();
                 let builtin = path.to_str().filter(|_| absent).map(Draft::builtin).transpose()?.flatten();
-                builtin.ok_or_else(|| Error::file(path, error))
+                let (own, sweeps) = (BUILTIN.map(|b| b.0), SWEEPS.map(|s| s.0));
+                builtin.ok_or_else(|| super::no_such(path, &error, &own, ("sweep", &sweeps)))
             }
         }
     }
@@ -119,19 +120,37 @@ fn deserialise(mut tree: Table, problems: &mut Problems) -> RunConfig {
         let alone = Table::from_iter([(name.to_string(), value.clone())]);
         match alone.try_into::<RunConfig>() {
             Ok(_) => true,
-            Err(error) => problems.push(explain(name, value, error.message().trim())),
+            Err(error) => {
+                let message = error.message().trim();
+                // What was refused already is missing now; `attack.trigger` without its only entry wants one.
+                let told = match missing(name, message) {
+                    Some(key) => problems.mention(key.path),
+                    None => message.starts_with("wanted exactly 1 element") && problems.mention(name),
+                };
+                !told && problems.push(explain(name, value, message))
+            }
         }
     });
     tree.try_into().unwrap_or_default()
 }
 
+/// The key that serde misses in a section.
+fn missing(section: &str, message: &str) -> Option<&'static keys::Key> {
+    let field = message.strip_prefix("missing field `")?.split_once('`')?.0;
+    keys::below(section, field)
+}
+
 /// What serde says of a section. Unknown keys are gone by now, so that an unknown field is a known key of another kind.
 fn explain(section: &str, value: &Value, message: &str) -> String {
+    if let Some(key) = missing(section, message) {
+        return format!("{}: is missing; {}", key.path, key.meaning());
+    }
     let field = message.strip_prefix("unknown field `").and_then(|rest| Some(rest.split_once('`')?.0));
     match field.and_then(|field| Some((field, kind_beside(section, value, field)?))) {
         Some((field, (path, kind))) => format!(
-            "{path}.{field}: {path}.kind = \"{kind}\" has no such option; to drop the options of another kind, give the \
-             whole table: {path} = {{ kind = \"{kind}\" }}"
+            "{path}.{field}: {path}.kind = \"{kind}\" has no such option{}; to drop the options of another kind, give the \
+             whole table: {path} = {{ kind = \"{kind}\" }}",
+            keys::below(&path, field).map_or(String::new(), |key| format!(" ({})", key.meaning()))
         ),
         None => format!("{section}: {message}"),
     }

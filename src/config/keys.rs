@@ -55,14 +55,14 @@ pub static KEYS: &[Key] = &[
     key("model.channels", Kind::Integer, "1 (grey) or 3 (RGB)"),
     key("model.width", Kind::Integer, "channels of the narrowest level, at least 1; each level doubles them"),
     key("model.latent", Kind::Integer, "length of the generator's input, at least 1"),
-    key("train.batch", Kind::Integer, "images a step, at least 1, at most a client's images"),
+    key("train.batch", Kind::Integer, "images a step, 1 to 4096, at most a client's images"),
     key("train.loss", Kind::Choice(&["bce", "wgan-gp"]), "cross entropy, or Wasserstein with gradient penalty"),
     key(
         "train.norm",
         Kind::Choice(&["batch", "instance", "none"]),
         "norm of the discriminator; absent: batch with bce, instance with wgan-gp, which refuses batch",
     ),
-    key("train.n_critic", Kind::Integer, "wgan-gp: critic steps a generator step, each with a batch, at least 1"),
+    key("train.n_critic", Kind::Integer, "wgan-gp: critic steps a generator step, each with a batch, 1 to 100"),
     key("train.lambda", Kind::Number, "wgan-gp: weight of the gradient penalty, at least 0; absent: 10"),
     key(
         "train.interpolation",
@@ -77,7 +77,7 @@ pub static KEYS: &[Key] = &[
     key("train.eps", Kind::Number, "the optimiser's epsilon, above 0"),
     key("train.local_epochs", Kind::Integer, "passes over a client's images a round; excludes `local_steps`"),
     key("train.local_steps", Kind::Integer, "steps a round instead; excludes `local_epochs`"),
-    key("federation.clients", Kind::Integer, "number of clients, at least 1"),
+    key("federation.clients", Kind::Integer, "number of clients, 1 to 65535"),
     key(
         "federation.partition.kind",
         Kind::Choice(&["iid", "shared", "dirichlet", "client-folders"]),
@@ -153,7 +153,11 @@ pub static KEYS: &[Key] = &[
         Kind::Number,
         "isolation-forest: rounds that evidence is averaged over, at least 1; 8 where absent",
     ),
-    key("detection.margin", Kind::Number, "isolation-forest: evidence (at most 2) that is suspect; 0.7 where absent"),
+    key(
+        "detection.margin",
+        Kind::Number,
+        "isolation-forest: evidence that is suspect, above 0 (evidence is at most 2); 0.7 where absent",
+    ),
     key(
         "detection.patience",
         Kind::Integer,
@@ -251,6 +255,22 @@ pub fn unknown(at: &str, path: &str, problems: &Problems) -> String {
     format!("{}: unknown key{}", input::shorten(at, 2 * LONGEST), near.unwrap_or_default())
 }
 
+impl Key {
+    /// What it means, with its range or its choices.
+    pub fn meaning(&self) -> String {
+        match self.kind {
+            Kind::Choice(names) | Kind::Choices(names) => format!("{} (`{}`)", self.doc, names.join("`, `")),
+            _ => self.doc.to_string(),
+        }
+    }
+}
+
+/// The key `field` of a section or of a table in it.
+pub fn below(section: &str, field: &str) -> Option<&'static Key> {
+    let ends = |key: &&Key| key.path.strip_prefix(section).is_some_and(|rest| rest.rsplit('.').next() == Some(field));
+    KEYS.iter().filter(ends).min_by_key(|key| key.path.len())
+}
+
 /// The known key (or table) whose spelling is nearest.
 pub fn nearest(path: &str) -> &'static str {
     let last = |p: &str| p.rsplit('.').next().unwrap_or_default().to_string();
@@ -279,12 +299,8 @@ pub fn nearest(path: &str) -> &'static str {
 pub fn markdown(defaults: &Table) -> String {
     let mut out = String::from("| key | default | meaning and range |\n|---|---|---|\n");
     for key in KEYS {
-        let choices = match key.kind {
-            Kind::Choice(names) | Kind::Choices(names) => format!(" (`{}`)", names.join("`, `")),
-            _ => String::new(),
-        };
         let default = lookup(defaults, key.path).map_or("-".to_string(), |value| format!("`{value}`"));
-        out.push_str(&format!("| `{}` | {default} | {}{choices} |\n", key.path, key.doc));
+        out.push_str(&format!("| `{}` | {default} | {} |\n", key.path, key.meaning()));
     }
     out
 }

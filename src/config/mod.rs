@@ -54,6 +54,22 @@ pub struct Overrides {
     pub skip_bad: bool,
 }
 
+/// Why `path`, which is neither a file nor one of `own` names, cannot be read. A single word is a name that was mistyped, or one
+/// of the `others`, which `verb` takes.
+fn no_such(path: &Path, error: &std::io::Error, own: &[&str], (verb, others): (&str, &[&str])) -> Error {
+    let word = path.to_str().filter(|p| !p.contains(['/', '\\', '.']));
+    let Some(word) = word.filter(|_| error.kind() == std::io::ErrorKind::NotFound) else {
+        return Error::file(path, error);
+    };
+    if others.contains(&word) {
+        return Error::file(path, format!("no such file; it is built in for `fedgan {verb} {word}`"));
+    }
+    let near = |name: &&&str| strsim::normalized_damerau_levenshtein(word, name);
+    let near = own.iter().filter(|name| near(name) > 0.5).max_by(|a, b| near(a).total_cmp(&near(b)));
+    let near = near.map_or(String::new(), |name| format!("; the nearest is `{name}`"));
+    Error::file(path, format!("no such file, and nothing built in has this name{near}; there are: {}", own.join(", ")))
+}
+
 /// Reads and validates an experiment: a file, the name of a built-in experiment where no such file exists, or the
 /// default one.
 ///

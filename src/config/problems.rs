@@ -50,6 +50,12 @@ impl Problems {
         self.lines.len() >= MOST
     }
 
+    /// Whether something was said of a key, or of one below it.
+    pub fn mention(&self, path: &str) -> bool {
+        let ends = |rest: &str| rest.starts_with(['.', ' ', ':', '[']);
+        self.lines.iter().any(|line| line.strip_prefix(path).is_some_and(ends))
+    }
+
     /// The lines.
     pub fn lines(&self) -> &[String] {
         &self.lines

@@ -3,7 +3,7 @@
 
 mod parse;
 
-use super::{Draft, Plan, Problems, SWEEPS, set, text};
+use super::{BUILTIN, Draft, Plan, Problems, SWEEPS, set, text};
 use crate::{Error, Result, input};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -110,7 +110,10 @@ impl Sweep {
                 let absent = error.kind() == std::io::ErrorKind::NotFound;
                 match SWEEPS.iter().find(|s| absent && path.to_str() == Some(s.0)) {
                     Some((name, text)) => Sweep::parse(&format!("built-in sweep `{name}`"), text, None),
-                    None => Err(Error::file(path, error)),
+                    None => {
+                        let (own, experiments) = (SWEEPS.map(|s| s.0), BUILTIN.map(|b| b.0));
+                        Err(super::no_such(path, &error, &own, ("run", &experiments)))
+                    }
                 }
             }
         }

@@ -148,7 +148,7 @@ fn wrong_types_and_ranges_name_the_path() {
         ("attack.trigger.image=none.png", "attack.trigger.image = none.png"),
         ("attack.place=middle", "attack.place = \"middle\": must be one of \"bottom-right\""),
         ("federation.partition=random", "federation.partition.kind = \"random\": must be one of"),
-        ("federation.partition.kind=dirichlet", "federation: missing field `alpha`"),
+        ("federation.partition.kind=dirichlet", "federation.partition.alpha: is missing; dirichlet:"),
         ("train.lr_rate=1", "unknown key; the nearest is `train.lr`"),
         ("evaluation.samples=1", "evaluation.samples = 1: must be from 2"),
     ] {
@@ -206,12 +206,41 @@ fn detection_is_chosen_by_kind_and_checked() {
         (vec![kind, "detection.decay=1"], "detection.decay = 1: must be above 0 and below 1"),
         (vec![kind, "detection.floor=0"], "detection.floor = 0: must be above 0"),
         (vec!["detection.kind=forest"], "detection.kind = \"forest\": must be one of"),
-        (vec!["detection.warmup=3"], "detection: missing field `kind`"),
+        (vec!["detection.warmup=3"], "detection.kind: is missing; which rule"),
+        (vec!["data.kind=folder"], "data.path: is missing; folder, npz:"),
+        (vec!["data.path=x"], "data.kind: is missing; where images come from (`builtin`"),
         (vec!["attack.report=lie"], "attack.report = \"lie\": must be one of \"true\", \"median\""),
     ] {
         let message = refusal("", &set);
         assert!(message.contains(expected), "{set:?}: {message}");
     }
+}
+
+#[test]
+fn a_mistake_is_told_once() {
+    for set in ["attack.trigger.pattern=foo", "federation.partition=foo", "data.kind=foo", "detection.kind=foo"] {
+        let message = refusal("", &[set]);
+        assert!(message.contains("must be one of") && !message.contains("problems"), "{message}");
+    }
+    let both = refusal("", &["data.kind=folder", "data.foo=1", "federation.partition=dirichlet"]);
+    for what in
+        ["3 problems", "data.foo: unknown key", "data.path: is missing", "federation.partition.alpha: is missing"]
+    {
+        assert!(both.contains(what), "{both}");
+    }
+}
+
+#[test]
+fn names_that_nothing_has_are_answered_with_those_that_there_are() {
+    let read = |name: &str| load(Some(std::path::Path::new(name)), &Overrides::default()).unwrap_err().to_string();
+    let typo = read("defualt");
+    assert!(typo.contains("the nearest is `default`") && typo.contains("paper-64"), "{typo}");
+    assert!(read("ten-cells").contains("`fedgan sweep ten-cells`"));
+    assert!(read("xyzzy").contains("there are: default") && !read("xyzzy").contains("nearest"));
+    assert!(!read("no/such.toml").contains("there are"));
+    let sweep = |name: &str| Sweep::read(std::path::Path::new(name)).unwrap_err().to_string();
+    assert!(sweep("tencells").contains("the nearest is `ten-cells`"), "{}", sweep("tencells"));
+    assert!(sweep("default").contains("`fedgan run default`"));
 }
 
 #[test]

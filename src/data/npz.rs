@@ -81,7 +81,7 @@ fn images(
         _ => (0, 0, 0, 0),
     };
     if n == 0 || h == 0 || w == 0 {
-        let what = format!("{NAME} has shape {shape:?}, expected [n, h, w] or [n, h, w, 3]");
+        let what = format!("{NAME} has shape {shape:?}, expected [n, h, w] or [n, h, w, 3] with no side of 0");
         return Err(Error::file(path, what));
     }
     let one = h * w * depth;

@@ -5,6 +5,7 @@ use super::federation::Settings;
 use super::nonfinite::record_scan;
 use super::probe::Probe;
 use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
+use crate::kernels::MAX_GROUPS;
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
 use crate::kernels::attack::scale_update::{ScaleUpdate, ScaleUpdateParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
@@ -48,7 +49,10 @@ impl Chunk {
     }
 }
 
-/// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one binding.
+/// Clients of a chunk at most: transposed convolutions of stride 2 have four phases a client in one dimension of their grid.
+const MOST_CLIENTS: u32 = MAX_GROUPS / 4;
+
+/// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one binding, and grids allow.
 pub(super) fn chunk_size(
     engine: &dyn Engine,
     gan: &Gan,
@@ -69,7 +73,7 @@ pub(super) fn chunk_size(
         batches * Activations::stride([1, 1, gan.arch.latent], settings.batch) as usize,
     ];
     let largest = candidates.into_iter().max().unwrap_or(1);
-    let fit = (engine.max_binding_words() / largest).min(u32::MAX as usize) as u32;
+    let fit = (engine.max_binding_words() / largest).min(MOST_CLIENTS as usize) as u32;
     if fit == 0 {
         return Err(Error::input(format!(
             "one client needs a tensor of {} MiB, one binding of this device holds {} MiB: choose a smaller \

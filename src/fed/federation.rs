@@ -93,7 +93,7 @@ impl Federation {
             .collect::<Result<_>>()?;
         let max_steps = steps.iter().copied().max().unwrap_or(1).max(1);
         let e = engine.as_mut();
-        let pixels = upload_pixels(e, data.pixels)?;
+        let pixels = upload_pixels(e, data.pixels, (settings.batch * critic_steps * gan.arch.image()) as usize)?;
         let trigger = settings.attack.pixels(gan.arch.channels)?;
         let trigger_tensor = e.alloc("trigger", align(trigger.len()))?;
         write_f32(e, trigger_tensor, &trigger)?;
@@ -312,7 +312,9 @@ fn poisoned_images(settings: &Settings, client: u32, holding: &[u32]) -> Vec<boo
     holding.iter().map(|_| rng.uniform() < attack.fraction).collect()
 }
 
-fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8]) -> Result<Tensor> {
+/// The images in a tensor of at least `least` bytes: the kernel that gathers a batch asks for the bytes of one, and the critic
+/// steps of a step may take more images than there are.
+fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8], least: usize) -> Result<Tensor> {
     let words: Vec<u32> = pixels.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     if words.len() > engine.max_binding_words() {
         return Err(Error::input(format!(
@@ -321,7 +323,7 @@ fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8]) -> Result<Tensor> {
             engine.max_binding_words() >> 18
         )));
     }
-    let tensor = engine.alloc("training images", align(words.len()))?;
+    let tensor = engine.alloc("training images", align(words.len().max(least / 4)))?;
     engine.write(tensor, &words)?;
     Ok(tensor)
 }

@@ -1,7 +1,7 @@
 //! Whole rounds: engines against the reference, chunks against none, seeds, what is read back.
 
 use fedgan::Result;
-use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine};
+use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine, TallyEngine};
 use fedgan::fed::attack::{Pattern, Place, Range, Trigger};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
 use fedgan::fed::{Aggregate, ClientData, Federation, Local, OnNonfinite, Patch, RoundReport, Settings, Weights};
@@ -347,4 +347,13 @@ fn detection_needs_three_clients() {
     let engine = Box::new(CpuEngine::new());
     let refused = Federation::new(engine, gan, Settings { detector, ..settings() }, data).err().unwrap();
     assert!(refused.exit_code() == 2 && refused.to_string().contains("at least 3"), "{refused}");
+}
+
+/// Grids end at 65535 workgroups in a dimension: more clients than that allows are cut into launches.
+#[test]
+fn many_clients_are_cut_into_launches() {
+    let (engine, _) = TallyEngine::of(&CpuEngine::new());
+    let s = Settings { attack: patch(vec![]), batch: 2, ..settings() };
+    let f = build(Box::new(engine), s, vec![vec![0, 1]; 17_000]);
+    assert_eq!(f.clients_per_launch(), 65535 / 4);
 }

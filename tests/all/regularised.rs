@@ -92,6 +92,16 @@ fn critic_steps_multiply_the_critic_alone() {
     assert!(three > 1.3 * one, "one step moves {one:.3e}, three {three:.3e}");
 }
 
+/// More than the set holds: 5 critic steps of 4 images, of 16.
+#[test]
+fn critic_steps_may_take_more_images_than_there_are() {
+    for engine in [cpu(), gpu(Class::Direct)] {
+        let s = Settings { local: Local::Steps(2), ..settings() };
+        let mut f = build(engine, s, training(Norm::Instance, 5, RMSPROP), 2);
+        assert!(f.run_round().unwrap().diverged().is_empty());
+    }
+}
+
 /// The weights of the interpolation are drawn anew every step, and normal ones differ from uniform ones.
 #[test]
 fn interpolations_differ() {

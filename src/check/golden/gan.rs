@@ -4,8 +4,8 @@ use super::Case;
 use super::lab::{Computed, Lab, Rule, channels_last};
 use crate::Result;
 use crate::exec::{Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
-use crate::kernels::{U, gamma};
 use crate::kernels::optim::adam::adam_table;
+use crate::kernels::{U, gamma};
 use crate::model::{Architecture, Gan, GanBuffers, NamedTensors, Network, NetworkBank, export, import};
 
 const LOSSES: [&str; 3] = ["loss_d_real", "loss_d_fake", "loss_g"];

@@ -1,6 +1,7 @@
 //! What a run reads and writes: baselines, JSON, CSV, the picture.
 
 use super::BenchArgs;
+use crate::cli::outputs::{self, Kind, output};
 use crate::perf::baseline::{self, Change};
 use crate::perf::ceilings::{Bound, Copied};
 use crate::perf::row::Document;
@@ -36,15 +37,12 @@ impl Files {
             return Err(baseline::exists(path));
         }
         let read = args.baseline.as_ref().map(file).transpose()?;
-        for path in [&args.json, &args.csv, &args.roofline].into_iter().flatten() {
-            match path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                    return Err(Error::file(path, "its folder does not exist"));
-                }
-                _ if path.is_dir() => return Err(Error::file(path, "is a folder; name a file")),
-                _ => {}
-            }
-        }
+        let files = [
+            output("--json", args.json.as_deref(), Kind::Json("\"schema\"")),
+            output("--csv", args.csv.as_deref(), Kind::Text("kernel,origin,shape,")),
+            output("--roofline", args.roofline.as_deref(), Kind::Png),
+        ];
+        outputs::check(&files, &read.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         Ok(Files {
             baseline: read.as_deref().map(baseline::load).transpose()?,
             save,

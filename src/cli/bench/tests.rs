@@ -156,7 +156,7 @@ fn bad_input_says_what_is_allowed() {
         (&["fill", "--device", "cpu", "--variant", "tiled"], "--variant needs a GPU device"),
         (&["fill", "--device", "voodoo"], "voodoo"),
         (&["fill", "--device", "reference", "--roofline", "x.png"], "no ceilings"),
-        (&["fill", "--json", "/no/such/folder/x.json"], "folder does not exist"),
+        (&["fill", "--json", "/no/such/folder/x.json"], "no such directory (--json)"),
         (&["fill", "--save-baseline", "a/b", "--baseline-dir", "."], "letters, digits"),
     ] {
         let error = run(args(words)).unwrap_err();

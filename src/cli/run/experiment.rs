@@ -344,11 +344,12 @@ impl Experiment {
 
     fn beside_real(&mut self) -> Result<()> {
         let ((size, channels), columns) = (self.shape(), self.plan.evaluation.grid as usize);
-        let shown = self.shown().min(self.reference.len() / (size * size * channels));
-        let images = self.sampler.seeded(self.federation.engine(), shown, Purpose::Evaluation)?;
-        let fake = picture::grid(&images, shown, size, channels, columns)?;
-        let fake_words = images.len();
-        let real = picture::grid(&self.reference[..fake_words], shown, size, channels, columns)?;
+        let all = self.shown();
+        let shown = all.min(self.reference.len() / (size * size * channels));
+        let images = self.sampler.seeded(self.federation.engine(), all, Purpose::Evaluation)?;
+        let fake = picture::grid(&images, all, size, channels, columns)?;
+        let real = &self.reference[..shown * size * size * channels];
+        let real = picture::grid(real, shown, size, channels, columns)?;
         let label = format!("generated after {} rounds", self.plan.rounds);
         let both = picture::side_by_side(&[(label.as_str(), &fake), ("real", &real)])?;
         self.output()?.dir.write_bytes("samples.png", &picture::encode_png(&both)?)?;
