@@ -76,7 +76,9 @@ impl RunDir {
 
     fn create_exactly(path: &Path) -> Result<RunDir> {
         vacant(path)?;
-        fs::create_dir_all(path).map_err(|e| cannot_create(path, &e))?;
+        for folder in [path.parent().filter(|p| !p.as_os_str().is_empty()), Some(path)].into_iter().flatten() {
+            fs::create_dir_all(folder).map_err(|e| cannot_create(folder, &e))?;
+        }
         let dir = Self::created(path)?;
         // Of two runs led here together, the second may have waited for its lock until the first was done.
         vacant(path)?;

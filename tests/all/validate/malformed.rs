@@ -94,7 +94,8 @@ fn other_operations() {
         ("adam_1", r#"{"lr": 1e-3, "beta1": 0.5, "beta2": 0.9, "eps": 1e-8, "step": 0}"#, ["`step` is 0", "whole"]),
         ("bce_real", r#"{"target": 1.5}"#, ["`target` is 1.5", "0 to 1"]),
         ("bn", r#"{"eps": 0, "momentum": 0.1}"#, ["`eps` is 0", "at least"]),
-        ("relu_257", r#"{"slope": 0.1}"#, ["unknown parameter `slope`", "none is allowed"]),
+        ("relu_257", r#"{"bias": 0.1}"#, ["unknown parameter `bias`", "allowed: slope"]),
+        ("wmean", r#"{"slope": 0.1}"#, ["unknown parameter `slope`", "none is allowed"]),
         (
             "gan_step_16",
             r#"{"image_size": 24, "width": 8, "latent": 10, "batch": 4, "lr": 1e-3, "beta1": 0.5, "beta2": 0.9}"#,
