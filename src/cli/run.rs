@@ -219,7 +219,7 @@ impl Prepared {
     ) -> Result<Prepared> {
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
-            super::tell(&format!("warning: {skipped}: cannot be read, left out"));
+            super::tell(&format!("warning: cannot be read, left out: {skipped}"));
         }
         say(&images.describe(&plan));
         let tuned = tuning.map_or(Ok(None), |warn| Tuned::find(&plan.device, warn))?;

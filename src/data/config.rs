@@ -65,7 +65,7 @@ pub struct Clients {
 pub struct Loaded {
     /// The images; at least one.
     pub dataset: Dataset,
-    /// Names of the images left out by `skip_bad`.
+    /// Names of the images left out by `skip_bad`, with the reasons.
     pub skipped: Vec<String>,
     /// Present with `client_folders` only.
     pub clients: Option<Clients>,

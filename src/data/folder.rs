@@ -47,7 +47,7 @@ struct Entry {
 
 /// Images of the folder `path` in sorted order: one sub-folder a class (searched to any depth), or images directly in it
 /// (one class, "all"). Names that start with a dot and files not named .png, .jpg or .jpeg are passed over. Returns the
-/// set and the names of the images skipped, each relative to `path`.
+/// set and the names of the images skipped, each relative to `path`, with the reason in brackets.
 ///
 /// # Errors
 /// A missing or empty folder; images beside class folders; images that are truncated, too large or cannot be read, all in one
@@ -75,7 +75,7 @@ pub fn first_side(path: &Path) -> Result<u32> {
 }
 
 /// Images of the folder `path` that holds one sub-folder a client, each as [`folder`] takes it: class folders or images.
-/// Clients are numbered in sorted order. Returns the set, the names skipped and the client of each image.
+/// Clients are numbered in sorted order. Returns the set, the names skipped with their reasons, and the client of each image.
 ///
 /// # Errors
 /// As [`folder`]; images outside the clients' folders; a client without a (readable) image.
@@ -216,7 +216,7 @@ fn name(root: &Path, path: &Path) -> String {
     relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// Decodes every entry in parallel and gathers the good ones, in order: set, names skipped, client of each image.
+/// Decodes every entry in parallel and gathers the good ones, in order: set, names of those skipped and why, client of each image.
 fn decode(
     root: &Path,
     entries: Vec<Entry>,
@@ -233,7 +233,7 @@ fn decode(
     if bad.len() == entries.len() || !(bad.is_empty() || skip_bad) {
         return Err(bad_images(root, &bad, entries.len()));
     }
-    let skipped = bad.into_iter().map(|(file, _)| file).collect();
+    let skipped = bad.into_iter().map(|(file, why)| format!("{file} ({why})")).collect();
     let classes: BTreeSet<&str> = entries.iter().map(|e| e.class.as_str()).collect();
     let classes: Vec<String> = classes.into_iter().map(String::from).collect();
     let mut dataset = Dataset { size, channels, pixels: Vec::new(), labels: Vec::new(), classes, files: Vec::new() };

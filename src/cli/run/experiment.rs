@@ -328,7 +328,12 @@ impl Experiment {
         let line =
             |name: &String| format!("measured  {name} {:.4}, untrained {:.4}\n", value(last, name), value(first, name));
         let mut lines: Vec<String> = self.values.1.names.iter().map(line).collect();
-        lines.extend(self.judge.floors().iter().map(|f| format!("floor     {} {:.4}\n", f.name, f.value)));
+        lines.extend(
+            self.judge
+                .floors()
+                .iter()
+                .map(|f| format!("floor     {} {:.4}, real against real images\n", f.name, f.value)),
+        );
         lines.concat()
     }
 

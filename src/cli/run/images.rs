@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// Training and held-out images, and who holds which.
 pub(in crate::cli) struct Images {
-    /// Names of images that were left out.
+    /// Names of images that were left out, with the reasons.
     pub skipped: Vec<String>,
     /// Height, width and channels.
     pub(super) shape: (usize, usize),
