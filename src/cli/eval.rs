@@ -12,7 +12,6 @@ use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
 use crate::model::infer_generator;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
-use crate::report::run_dir::replace_file;
 use crate::report::summary::DetectorSummary;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -86,7 +85,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&answer).map_err(|e| Error::internal(format!("values: {e}")))?;
-        replace_file(path, format!("{text}\n").as_bytes())?;
+        outputs::write(path, format!("{text}\n").as_bytes())?;
     }
     super::print(text(&answer))
 }

@@ -54,7 +54,7 @@ fn write_markdown(path: &Path) -> Result<()> {
         return super::print(markdown());
     }
     outputs::check(&[output("--markdown", Some(path), Kind::Text("# The kernels"))], &[])?;
-    std::fs::write(path, markdown()).map_err(|e| Error::file(path, e))
+    outputs::write(path, markdown().as_bytes())
 }
 
 fn show(name: &str, args: &KernelsArgs) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Files that a command writes where it is told to: looked at before any work is done. What a command would have written itself
 //! is replaced, anything else is somebody's.
 
+use crate::report::run_dir::replace_file;
 use crate::{Error, Result};
 use std::io::Read;
 use std::path::Path;
@@ -16,6 +17,10 @@ pub(super) enum Kind {
     Json(&'static str),
     /// A text that begins so.
     Text(&'static str),
+    /// A report, which has this mark near its beginning.
+    Report(&'static str),
+    /// Whatever it is.
+    Any,
 }
 
 impl Kind {
@@ -26,6 +31,15 @@ impl Kind {
             Kind::Tensors => start.get(8) == Some(&b'{'),
             Kind::Json(word) => start.starts_with(b"{") && contains(word),
             Kind::Text(word) => start.starts_with(word.as_bytes()),
+            Kind::Report(mark) => contains(mark),
+            Kind::Any => true,
+        }
+    }
+
+    fn refusal(self) -> &'static str {
+        match self {
+            Kind::Report(_) => "exists and is no fedgan report; choose another file, or replace it with --force",
+            _ => "exists and is not what this option writes: it is left as it is; choose another file",
         }
     }
 }
@@ -73,14 +87,26 @@ pub(super) fn check(outputs: &[Option<Output>], read: &[&Path]) -> Result<()> {
                 let mut start = Vec::new();
                 let looked = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
                 if looked.is_err() || !output.kind.begins(&start) {
-                    return refuse(
-                        "exists and is not what this option writes: it is left as it is; choose another file",
-                    );
+                    return refuse(output.kind.refusal());
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Writes a file that was checked, in one step where it is one: what a link leads to, not the link; into a device or a pipe, not
+/// in its place.
+///
+/// # Errors
+/// [`Error::Output`] if it cannot be written.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let bad = |e: std::io::Error| Error::output(path, e);
+    match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => std::fs::write(path, bytes).map_err(bad),
+        Ok(_) => replace_file(&path.canonicalize().map_err(bad)?, bytes),
+        Err(_) => replace_file(path, bytes),
+    }
 }
 
 /// Whether both name one file, there or not.
@@ -123,6 +149,21 @@ mod tests {
             let error = checked(kind).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains("left as it is"), "{error}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_and_links_stay_what_they_are() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        write(Path::new("/dev/null"), b"x").unwrap();
+        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        write(&file, b"a").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, b"b").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&file).unwrap(), b"b");
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! `fedgan report`: one page from run and sweep directories.
 
+use super::outputs::{self, Kind, output};
 use crate::config::{RunConfig, text};
 use crate::report::html::{self, MARKER, PlanFacts};
-use crate::report::run_dir::replace_file;
 use crate::{Error, Result, input};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
@@ -31,35 +30,16 @@ pub struct ReportArgs {
 /// A directory that is neither run nor sweep, a plan or metrics that cannot be read, an output file that is no report, a
 /// failed write.
 pub fn run(args: ReportArgs) -> Result<()> {
-    check_out(&args.out, args.force)?;
+    let kind = if args.force { Kind::Any } else { Kind::Report(MARKER) };
+    outputs::check(&[output("--out", Some(&args.out), kind)], &[])?;
     let inputs = html::load(&args.dirs, &facts)?;
     let page = html::render(&inputs, args.reference.as_deref())?;
     for remark in &page.remarks {
         super::tell(&format!("remark: {remark}"));
     }
-    replace_file(&args.out, page.html.as_bytes())?;
+    outputs::write(&args.out, page.html.as_bytes())?;
     let size = page.html.len() as f64 / 1e6;
     super::print(format!("report    {}, {size:.1} MB\nlook at   {}\n", page.summary, args.out.display()))
-}
-
-/// Refuses to replace what is no report.
-fn check_out(out: &Path, force: bool) -> Result<()> {
-    if out.is_dir() {
-        return Err(Error::file(out, "is a directory; --out takes a file"));
-    }
-    if let Some(parent) = out.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
-        return Err(Error::file(parent, "no such directory (--out)"));
-    }
-    // A dangling link exists too: renaming would replace it.
-    if force || std::fs::symlink_metadata(out).is_err() {
-        return Ok(());
-    }
-    let mut start = Vec::new();
-    let read = std::fs::File::open(out).and_then(|file| file.take(1024).read_to_end(&mut start));
-    if read.is_ok() && start.windows(MARKER.len()).any(|w| w == MARKER.as_bytes()) {
-        return Ok(());
-    }
-    Err(Error::file(out, "exists and is no fedgan report; choose another --out, or replace it with --force"))
 }
 
 /// A plan without checks against the machine: its trigger or images need not be there any more.

@@ -114,7 +114,8 @@ pub(super) fn sampler(
 fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32], images: &[f32]) -> Result<()> {
     let (size, channels) = (architecture.image_size as usize, architecture.channels as usize);
     let columns = (n as f64).sqrt().ceil() as usize;
-    picture::save_png(&args.out, &picture::grid(images, n, size, channels, columns)?)?;
+    let grid = picture::grid(images, n, size, channels, columns)?;
+    outputs::write(&args.out, &picture::encode_png(&grid)?)?;
     if let Some(path) = &args.save_images {
         let values = nhwc_to_nchw(images, n, channels, size * size);
         save(path, "images", vec![n, channels, size, size], values)?;
@@ -127,7 +128,7 @@ fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32
 
 fn save(path: &Path, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
     let tensors = NamedTensors::from([(name.to_string(), (shape, values))]);
-    checkpoint::save(path, &tensors, &BTreeMap::new())
+    outputs::write(path, &checkpoint::encode(&tensors, &BTreeMap::new())?)
 }
 
 #[cfg(test)]
@@ -142,7 +143,7 @@ mod tests {
         let row = |n: usize| (0..n).map(|i| 0.3 * ((i as f32) * 0.37).sin()).collect::<Vec<f32>>();
         let running = vec![1.0; net.running_stride];
         let tensors = crate::model::export(&net, &row(net.stride), &running);
-        checkpoint::save(path, &tensors, &BTreeMap::new()).unwrap();
+        std::fs::write(path, checkpoint::encode(&tensors, &BTreeMap::new()).unwrap()).unwrap();
     }
 
     fn args(dir: &Path, device: &str) -> SampleArgs {

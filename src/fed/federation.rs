@@ -93,7 +93,10 @@ impl Federation {
             .collect::<Result<_>>()?;
         let max_steps = steps.iter().copied().max().unwrap_or(1).max(1);
         let e = engine.as_mut();
-        let pixels = upload_pixels(e, data.pixels, (settings.batch * critic_steps * gan.arch.image()) as usize)?;
+        // Refuses batches that no binding holds: in f32 they take four times the bytes asked for below.
+        let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
+        let a_step = settings.batch as usize * critic_steps as usize * gan.arch.image() as usize;
+        let pixels = upload_pixels(e, data.pixels, a_step)?;
         let trigger = settings.attack.pixels(gan.arch.channels)?;
         let trigger_tensor = e.alloc("trigger", align(trigger.len()))?;
         write_f32(e, trigger_tensor, &trigger)?;
@@ -101,7 +104,6 @@ impl Federation {
         let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
         let mean_weights = e.alloc("client weights", align(clients as usize))?;
         let proposal = e.alloc("G mean of last round's weights", gan.g.stride)?;
-        let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
         let probe = match settings.detector.probes() {
             true => Some(Probe::new(e, &gan, clients, settings.batch, settings.seed)?),
             false => None,

@@ -7,7 +7,6 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::run_dir::replace_file;
 use crate::{Error, Result, input};
 
 /// Tensors to be written: name to shape (outermost dimension first) and values.
@@ -77,14 +76,6 @@ pub(super) fn header<'a>(
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
     Ok(bytes)
-}
-
-/// Writes a safetensors file in one step, replacing an older one.
-///
-/// # Errors
-/// [`Error::Output`] if it cannot be written, [`Error::Internal`] if a shape does not fit its values.
-pub fn save(path: &Path, tensors: &NamedTensors, metadata: &BTreeMap<String, String>) -> Result<()> {
-    replace_file(path, &encode(tensors, metadata)?)
 }
 
 /// Reads a safetensors file whose tensors are F32, F64 or I64.
@@ -251,7 +242,7 @@ mod tests {
         let (tensors, metadata) = example();
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("g.safetensors");
-        save(&path, &tensors, &metadata).unwrap();
+        std::fs::write(&path, encode(&tensors, &metadata).unwrap()).unwrap();
         let file = load(&path).unwrap();
         assert_eq!(file.metadata, metadata);
         assert_eq!(file.tensors.len(), 3);

@@ -76,7 +76,7 @@ impl Files {
 }
 
 fn put(path: &Path, text: String) -> Result<()> {
-    std::fs::write(path, text).map_err(|e| Error::output(path, e))
+    outputs::write(path, text.as_bytes())
 }
 
 fn draw(path: &Path, document: &Document) -> Result<()> {
@@ -104,5 +104,5 @@ fn draw(path: &Path, document: &Document) -> Result<()> {
     };
     let points: Vec<roofline::Point> = points.chain(parts).collect();
     let title = format!("{} ({}, {})", document.device.adapter, document.device.engine, document.device.driver);
-    picture::save_png(path, &roofline::draw(&title, lines, &points)?)
+    outputs::write(path, &picture::encode_png(&roofline::draw(&title, lines, &points)?)?)
 }

@@ -6,6 +6,7 @@ use super::{Golden, random, whole_run};
 use crate::check::golden::Outcome;
 use crate::check::portable;
 use crate::check::suite::Row;
+use crate::cli::outputs;
 use crate::exec::Descriptor;
 use crate::gpu::AdapterFacts;
 use crate::{Error, Result};
@@ -66,14 +67,11 @@ impl Report {
     /// # Errors
     /// Names a file that cannot be written.
     pub(super) fn write(&self, json: Option<&Path>, markdown: Option<&Path>) -> Result<()> {
-        let write = |path: &Path, text: String| {
-            std::fs::write(path, text).map_err(|e| Error::file(path, format!("cannot be written: {e}")))
-        };
         if let Some(path) = json {
             let text = serde_json::to_string_pretty(self).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-            write(path, text + "\n")?;
+            outputs::write(path, (text + "\n").as_bytes())?;
         }
-        markdown.map_or(Ok(()), |path| write(path, self.markdown()))
+        markdown.map_or(Ok(()), |path| outputs::write(path, self.markdown().as_bytes()))
     }
 
     /// The report as a Markdown page.
