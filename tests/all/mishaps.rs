@@ -98,10 +98,12 @@ fn a_run_outlives_its_data_and_goes_on_with_none_but_them() {
 /// Every file of the run from 1970, then from the future: no date means anything.
 #[test]
 fn clocks_may_jump_between_a_run_and_its_continuation() {
+    // Enough that none ends before it is killed.
+    const ROUNDS: u32 = 150;
     let temp = tempfile::tempdir().unwrap();
     let (whole, dir) = (temp.path().join("whole"), temp.path().join("run"));
-    assert!(run(&whole, 30).status().unwrap().success());
-    let mut child = run(&dir, 30).spawn().unwrap();
+    assert!(run(&whole, ROUNDS).status().unwrap().success());
+    let mut child = run(&dir, ROUNDS).spawn().unwrap();
     for seconds in [1, 1 << 33] {
         wait_for(&dir, latest(&dir) + 1);
         child.kill().unwrap();
