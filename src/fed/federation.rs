@@ -307,6 +307,9 @@ pub fn every_client_has_a_batch(holdings: &[Vec<u32>], batch: u32) -> Result<()>
     };
     match short {
         0 => Ok(()),
+        1 => Err(Error::input(format!(
+            "train.batch {batch}: client {client} holds {least} images to train with; the batch must not be larger"
+        ))),
         _ => Err(Error::input(format!(
             "train.batch {batch}: {short} of {} clients hold fewer images to train with, client {client} the fewest: \
              {least}; the batch must not be larger",
