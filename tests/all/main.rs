@@ -5,6 +5,7 @@ mod catalogue;
 mod environment;
 mod federation;
 mod gradients;
+mod hostile;
 mod interrupted;
 mod layers;
 mod metrics;
