@@ -222,9 +222,11 @@ impl Prepared {
             super::tell(&format!("warning: cannot be read, left out: {skipped}"));
         }
         say(&images.describe(&plan));
+        let warnings: Vec<String> = images.warning(&plan).into_iter().collect();
+        warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
         let tuned = tuning.map_or(Ok(None), |warn| Tuned::find(&plan.device, warn))?;
         let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
-        let mut resolved = Resolved::new(engine.descriptor(), &reason);
+        let mut resolved = Resolved { warnings, ..Resolved::new(engine.descriptor(), &reason) };
         // `auto` falls back to the cpu engine when the adapter refuses to open.
         let file = tuned.as_ref().filter(|_| resolved.device.engine == "gpu");
         resolved.tuning = file.map(|t| t.file.display().to_string());
@@ -333,6 +335,8 @@ fn device(resolved: &Resolved) -> String {
 
 #[cfg(test)]
 mod faults_tests;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]

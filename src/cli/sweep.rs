@@ -3,7 +3,7 @@
 mod store;
 
 use super::interrupt;
-use super::run::images::data_exists;
+use super::run::images::{Rehearsal, data_exists};
 use super::run::{Finished, Prepared, Trained, tuned};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;
@@ -58,10 +58,7 @@ pub fn run(args: SweepArgs) -> Result<u8> {
     let store = Store::look(&path, &sweep)?;
     let states = store.states(&cells)?;
     if args.dry_run {
-        let missing = |&i: &usize| data_exists(&cells[i].plan).map_err(|error| within(&cells[i], error)).err();
-        if let Some(error) = selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))).find_map(missing) {
-            super::tell(&format!("warning: the sweep would not start: {error}"));
-        }
+        rehearse(&cells, selected.iter().copied().filter(|&i| !matches!(states[i], State::Finished(_))));
         return super::print(listing(&sweep, &path, &cells, &selected, &states)).map(|()| 0);
     }
     for &i in selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))) {
@@ -85,6 +82,20 @@ pub fn run(args: SweepArgs) -> Result<u8> {
         _ if failed.is_empty() => Ok(0),
         true => Err(Error::NotFinite(text())),
         false => Err(Error::input(text())),
+    }
+}
+
+/// Warns of cells whose images are not there, where the sweep would not start, or cannot be dealt to its clients.
+fn rehearse(cells: &[Cell], missing: impl Iterator<Item = usize> + Clone) {
+    let absent = |i: usize| data_exists(&cells[i].plan).map_err(|error| within(&cells[i], error)).err();
+    if let Some(error) = missing.clone().find_map(absent) {
+        return super::tell(&format!("warning: the sweep would not start: {error}"));
+    }
+    let mut rehearsal = Rehearsal::default();
+    for i in missing {
+        if let Err(error) = rehearsal.deal(&cells[i].plan) {
+            super::tell(&format!("warning: would be left out: {}", within(&cells[i], error)));
+        }
     }
 }
 

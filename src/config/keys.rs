@@ -84,6 +84,11 @@ pub static KEYS: &[Key] = &[
         "how images are dealt; `partition = \"iid\"` is short for it",
     ),
     key("federation.partition.alpha", Kind::Number, "dirichlet: concentration, above 0; small is uneven"),
+    key(
+        "federation.partition.minimum",
+        Kind::Integer,
+        "dirichlet: fewest images of a client, at least 1; shares are redrawn until all have them; absent, and at least: `train.batch`",
+    ),
     key("federation.aggregate", Kind::Choice(&["generator", "both"]), "networks that the server averages"),
     key("federation.weights", Kind::Choice(&["equal", "data"]), "equal, or by number of images"),
     key(
@@ -108,7 +113,12 @@ pub static KEYS: &[Key] = &[
     key("data.client_folders", Kind::Flag, "folder: one sub-folder a client; set by the partition `client-folders`"),
     key("data.n", Kind::Integer, "dermoscopy: number of images"),
     key("data.seed", Kind::Long, "dermoscopy: seed of the images, apart from the experiment's"),
-    key("data.held_out", Kind::Number, "share kept from all clients for the distance, in [0, 1)"),
+    key(
+        "data.held_out",
+        Kind::Number,
+        "share kept from all clients for the distance, in [0, 1); of each class, and of each client where folders are clients; of the \
+         built-in set whole blocks of its series",
+    ),
     key("attack.malicious", Kind::Integers, "client ids, or how many (the first ones); `[]` or 0 is an honest run"),
     key("attack.trigger.image", Kind::Text, "a picture to paste, resized to `side`; or"),
     key("attack.trigger.pattern", Kind::Choice(&["checker", "cross", "square"]), "a built-in one"),
@@ -140,7 +150,7 @@ pub static KEYS: &[Key] = &[
     key(
         "detection.kind",
         Kind::Choice(&["none", "isolation-forest-published", "isolation-forest"]),
-        "which rule lowers the weights of suspicious clients; needs at least 3 clients",
+        "which rule lowers the weights of suspicious clients; needs at least 3 clients, the published one 4",
     ),
     key("detection.warmup", Kind::Integer, "verdicts come in rounds after this one, from 0; 10 where absent"),
     key(

@@ -106,4 +106,6 @@ pub fn keys_table() -> Result<String> {
 }
 
 #[cfg(test)]
+pub(crate) mod edge_tests;
+#[cfg(test)]
 mod tests;

@@ -69,6 +69,7 @@ fn every_key_is_known_and_listed_once() {
             "federation.clients_per_launch=2",
             "federation.partition=dirichlet",
             "federation.partition.alpha=0.5",
+            "federation.partition.minimum=40",
             "detection.kind=isolation-forest",
         ],
     );
@@ -175,7 +176,7 @@ fn overrides_reach_every_table() {
     ];
     let plan = load_text("", &set).unwrap();
     assert_eq!(plan.train.local(), Local::Steps(7));
-    assert_eq!(plan.federation.partition, Partition::Dirichlet { alpha: 0.5 });
+    assert_eq!(plan.federation.partition, Partition::Dirichlet { alpha: 0.5, minimum: None });
     assert_eq!(plan.federation.aggregate, Aggregate::Both);
     assert_eq!((plan.attack.malicious.as_slice(), plan.attack.place), ([0, 1].as_slice(), Place::Centre));
     assert_eq!(plan.attack.trigger, Trigger::Pattern(Pattern::Cross));

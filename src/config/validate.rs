@@ -18,6 +18,8 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         && !config.name.starts_with('.')
         && config.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     problems.require(name_ok, "name", quoted(&config.name), "letters, digits, `-`, `_` or `.`, not starting with `.`");
+    let seeds = "from 0 to 9223372036854775807";
+    problems.require(i64::try_from(config.seed).is_ok(), "seed", config.seed, seeds);
     problems.require(config.rounds >= 1, "rounds", config.rounds, "at least 1");
     problems.require(
         !config.device.trim().is_empty(),
@@ -29,7 +31,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     let train = train(&config.train, problems);
     federation(&config, problems);
     let held_out = config.data.held_out;
-    problems.require((0.0..1.0).contains(&held_out), "data.held_out", held_out, "in [0, 1)");
+    real(problems, "data.held_out", held_out, "in [0, 1)", |v| (0.0..1.0).contains(&v));
     let evaluation = &config.evaluation;
     problems.require(
         (2..=65536).contains(&evaluation.samples),
@@ -67,27 +69,41 @@ fn detection(config: &RunConfig, problems: &mut Problems) {
     let (kind, warmup) = match &config.detection {
         Detector::None {} => return,
         Detector::IsolationForestPublished(rule) => {
-            problems.require(unit(rule.decay), "detection.decay", rule.decay, "above 0 and below 1");
+            real(problems, "detection.decay", rule.decay, "above 0 and below 1", unit);
             ("isolation-forest-published", rule.warmup)
         }
         Detector::IsolationForest(rule) => {
-            let memory_ok = rule.memory.is_finite() && rule.memory >= 1.0;
-            problems.require(memory_ok, "detection.memory", rule.memory, "at least 1");
-            let margin_ok = rule.margin.is_finite() && rule.margin > 0.0;
-            problems.require(margin_ok, "detection.margin", rule.margin, "above 0");
+            real(problems, "detection.memory", rule.memory, "at least 1", |v| v >= 1.0);
+            real(problems, "detection.margin", rule.margin, "above 0", |v| v > 0.0);
             problems.require(rule.patience >= 1, "detection.patience", rule.patience, "at least 1");
-            problems.require(unit(rule.decay), "detection.decay", rule.decay, "above 0 and below 1");
-            let floor_ok = rule.floor > 0.0 && rule.floor <= 1.0;
-            problems.require(floor_ok, "detection.floor", rule.floor, "above 0, at most 1");
+            real(problems, "detection.decay", rule.decay, "above 0 and below 1", unit);
+            real(problems, "detection.floor", rule.floor, "above 0, at most 1", |v| v > 0.0 && v <= 1.0);
             ("isolation-forest", rule.warmup)
         }
     };
     let late = format!("below rounds - 1 ({}), or there is never a verdict", config.rounds.saturating_sub(1));
     problems.require(warmup < config.rounds.saturating_sub(1), "detection.warmup", warmup, &late);
     let clients = config.federation.clients;
+    let (least, found) = (config.detection.least_clients(), format!("{kind:?} with federation.clients = {clients}"));
     if clients < MIN_CLIENTS {
-        let found = format!("{kind:?} with federation.clients = {clients}");
         problems.refuse("detection.kind", found, "none with fewer than 3 clients: among two, neither stands out");
+    } else if clients < least {
+        let why =
+            "the published rule acts where fewer than floor(clients / 2) clients are flagged, which among 3 is never";
+        problems.refuse("detection.kind", found, &format!("another with fewer than {least} clients: {why}"));
+    }
+}
+
+/// Requires a range of a number, as written and as f32 rounds it, which is what devices compute with: no infinity, and nothing
+/// but 0 that f32 has no normal number for.
+fn real(problems: &mut Problems, path: &str, value: f64, range: &str, holds: impl Fn(f64) -> bool) {
+    let narrow = value as f32;
+    let short = value == 0.0 || (1e-5..1e15).contains(&value.abs());
+    let found = if short { value.to_string() } else { format!("{value:?}") };
+    if !holds(value) {
+        problems.refuse(path, found, range);
+    } else if !(narrow.is_normal() || value == 0.0) || !holds(f64::from(narrow)) {
+        problems.refuse(path, found, &format!("{range}, and a number that f32 holds"));
     }
 }
 
@@ -105,13 +121,13 @@ fn model(model: &ModelConfig, problems: &mut Problems) {
 }
 
 fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
-    let positive = |x: f64| x.is_finite() && x > 0.0;
+    let (positive, decay) = (|v: f64| v > 0.0, |v: f64| (0.0..1.0).contains(&v));
     problems.require((1..=4096).contains(&train.batch), "train.batch", train.batch, "from 1 to 4096");
-    problems.require(positive(train.lr), "train.lr", train.lr, "above 0");
-    problems.require((0.0..1.0).contains(&train.beta1), "train.beta1", train.beta1, "in [0, 1)");
-    problems.require((0.0..1.0).contains(&train.beta2), "train.beta2", train.beta2, "in [0, 1)");
-    problems.require(positive(train.eps), "train.eps", train.eps, "above 0");
-    problems.require((0.0..1.0).contains(&train.alpha), "train.alpha", train.alpha, "in [0, 1)");
+    real(problems, "train.lr", train.lr, "above 0", positive);
+    real(problems, "train.beta1", train.beta1, "in [0, 1)", decay);
+    real(problems, "train.beta2", train.beta2, "in [0, 1)", decay);
+    real(problems, "train.eps", train.eps, "above 0", positive);
+    real(problems, "train.alpha", train.alpha, "in [0, 1)", decay);
     regularisation(train, problems);
     if let (Some(epochs), Some(steps)) = (train.local_epochs, train.local_steps) {
         let both = format!("{epochs} and train.local_steps = {steps}");
@@ -134,7 +150,7 @@ fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
 /// Loss, norm, penalty and critic steps belong together.
 fn regularisation(train: &TrainConfig, problems: &mut Problems) {
     let lambda = train.lambda.unwrap_or_default();
-    problems.require(lambda.is_finite() && lambda >= 0.0, "train.lambda", lambda, "at least 0");
+    real(problems, "train.lambda", lambda, "at least 0", |v| v >= 0.0);
     problems.require((1..=100).contains(&train.n_critic), "train.n_critic", train.n_critic, "from 1 to 100");
     let reason = match train.loss {
         LossKind::WganGp if train.training().norm == Norm::Batch => {
@@ -162,21 +178,19 @@ fn federation(config: &RunConfig, problems: &mut Problems) {
     let clients = federation.clients;
     let range = 1..=MOST_CLIENTS;
     problems.require(range.contains(&clients), "federation.clients", clients, "from 1 to 65535");
-    if let Partition::Dirichlet { alpha } = federation.partition {
-        let ok = alpha.is_finite() && alpha > 0.0;
-        problems.require(ok, "federation.partition.alpha", alpha, "above 0");
+    if let Partition::Dirichlet { alpha, minimum } = federation.partition {
+        real(problems, "federation.partition.alpha", alpha, "above 0", |v| v > 0.0);
+        problems.require(minimum != Some(0), "federation.partition.minimum", 0, "at least 1");
     }
     problems.require(federation.clients_per_launch != Some(0), "federation.clients_per_launch", 0, "at least 1");
 }
 
 fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
     let (attack, size) = (&config.attack, config.model.image_size);
-    let unit = 0.0..=1.0;
-    problems.require(unit.contains(&attack.fraction), "attack.fraction", attack.fraction, "in [0, 1]");
-    problems.require(unit.contains(&attack.opacity), "attack.opacity", attack.opacity, "in [0, 1]");
-    let scale = attack.scale;
-    let sent = scale as f32;
-    problems.require(sent.is_finite() && sent > 0.0, "attack.scale", scale, "above 0, and a number that f32 holds");
+    let unit = |v: f64| (0.0..=1.0).contains(&v);
+    real(problems, "attack.fraction", attack.fraction, "in [0, 1]", unit);
+    real(problems, "attack.opacity", attack.opacity, "in [0, 1]", unit);
+    real(problems, "attack.scale", attack.scale, "above 0", |v| v > 0.0);
     problems.require(attack.side != Some(0), "attack.side", 0, "at least 1");
     let patch = Patch {
         malicious: malicious(attack, config.federation.clients, problems),

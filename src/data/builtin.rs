@@ -71,6 +71,12 @@ pub fn builtin(size: usize, channels: usize) -> Result<Dataset> {
     Ok(dataset)
 }
 
+/// The series of each slice of [`builtin`], in its order: slices that follow on one another in a series are neighbours in a
+/// patient.
+pub fn series() -> Vec<u32> {
+    (0..).zip(&SHEETS).flat_map(|(number, sheet)| vec![number; sheet.count as usize]).collect()
+}
+
 impl Sheet {
     /// All slices of the sheet, `[count][size][size][channels]`.
     fn pixels(&self, size: usize, channels: usize) -> Result<Vec<u8>> {

@@ -96,6 +96,13 @@ impl DataConfig {
     }
 }
 
+impl DataConfig {
+    /// The series of each image where images follow on one another, as the slices of a scan do.
+    pub fn series(&self) -> Option<Vec<u32>> {
+        matches!(self, DataConfig::Builtin {}).then(super::builtin::series)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

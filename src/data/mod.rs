@@ -20,4 +20,4 @@ pub use dermoscopy::dermoscopy;
 pub use folder::{FolderOptions, client_folders, first_side, folder};
 pub use npz::{decode as decode_npz, npz};
 pub(crate) use split::by_class;
-pub use split::{Split, holdout};
+pub use split::{Groups, Split, holdout};

@@ -6,6 +6,9 @@ use crate::{Error, Result};
 /// RNG stream of the hold-out draw.
 const STREAM: u64 = 0x5350_4c49; // "SPLI"
 
+/// Slices of a series at each side of a held-out block that are neither trained on nor evaluated: one in so many.
+const GAP: usize = 40;
+
 /// Image indices, ascending; together every image once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
@@ -13,28 +16,149 @@ pub struct Split {
     pub train: Vec<u32>,
     /// Images kept apart for evaluation.
     pub held_out: Vec<u32>,
+    /// Images beside a held-out block of a series: too like it to train with, and not part of it.
+    pub apart: Vec<u32>,
 }
 
-/// Holds out `fraction` of each class (rounded, and never a whole class), drawn by `seed`; each class is drawn for
-/// itself, so the images of one do not move another's.
+/// What must not be torn apart, or emptied, by a draw: a number for each image.
+#[derive(Debug, Clone, Copy)]
+pub enum Groups<'a> {
+    /// Images that belong to nobody and follow on nothing.
+    None,
+    /// The client of each image: each holds out its own share.
+    Clients(&'a [u32]),
+    /// The series of each image, whose slices follow on one another: whole blocks are held out.
+    Series(&'a [u32]),
+}
+
+/// Holds out `fraction` of the images, rounded, drawn by `seed`: of each class its share by largest remainders, and never all.
+/// Clients hold out their shares of their own images, and keep one at least; of series whole blocks are held out.
 ///
 /// # Errors
 /// A fraction outside [0, 1).
-pub fn holdout(labels: &[u32], fraction: f64, seed: u64) -> Result<Split> {
+pub fn holdout(labels: &[u32], groups: Groups, fraction: f64, seed: u64) -> Result<Split> {
     if !(0.0..1.0).contains(&fraction) {
         return Err(Error::input(format!("hold-out fraction {fraction}: expected at least 0 and below 1")));
     }
-    let mut split = Split { train: Vec::new(), held_out: Vec::new() };
-    for (class, mut members) in by_class(labels).into_iter().enumerate() {
-        HostRng::new(seed, STREAM, class as u64).shuffle(&mut members);
-        let wanted = (fraction * members.len() as f64).round() as usize;
-        let held = wanted.min(members.len().saturating_sub(1));
-        split.held_out.extend_from_slice(&members[..held]);
-        split.train.extend_from_slice(&members[held..]);
+    let classes = by_class(labels);
+    let total = (fraction * labels.len() as f64).round() as usize;
+    let mut places = vec![Place::Train; labels.len()];
+    match groups {
+        Groups::None => by_images(&classes, total, seed, &mut places),
+        Groups::Series(series) => by_blocks(&classes, series, total, seed, &mut places),
+        Groups::Clients(clients) => by_clients(labels, &classes, clients, total, seed, &mut places),
     }
-    split.train.sort_unstable();
-    split.held_out.sort_unstable();
-    Ok(split)
+    let of = |place| (0..).zip(&places).filter(|(_, p)| **p == place).map(|(i, _)| i).collect();
+    Ok(Split { train: of(Place::Train), held_out: of(Place::HeldOut), apart: of(Place::Apart) })
+}
+
+/// Where an image goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Train,
+    HeldOut,
+    Apart,
+}
+
+/// The generator that shares `total` out; classes' own have their numbers.
+fn shares_rng(seed: u64, of: u64) -> HostRng {
+    HostRng::new(seed, STREAM, u64::MAX - of)
+}
+
+/// `total` parts over `sizes` by largest remainders, equal ones in a random order, and no more than `most` of each.
+fn apportion(sizes: &[usize], most: &[usize], total: usize, rng: &mut HostRng) -> Vec<usize> {
+    let all = sizes.iter().sum::<usize>().max(1) as u128;
+    let quota = |size: usize| total as u128 * size as u128;
+    let mut parts: Vec<usize> = sizes.iter().zip(most).map(|(s, m)| ((quota(*s) / all) as usize).min(*m)).collect();
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    rng.shuffle(&mut order);
+    order.sort_by_key(|i| std::cmp::Reverse(quota(sizes[*i]) % all));
+    let mut left = total.min(most.iter().sum()) - parts.iter().sum::<usize>();
+    while left > 0 {
+        for i in order.iter().copied().filter(|i| parts[*i] < most[*i]).collect::<Vec<_>>().into_iter().take(left) {
+            parts[i] += 1;
+            left -= 1;
+        }
+    }
+    parts
+}
+
+/// Sizes, and one less of each: what can be held out without holding out all.
+fn sizes(groups: &[Vec<u32>]) -> (Vec<usize>, Vec<usize>) {
+    let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
+    let most = sizes.iter().map(|n| n.saturating_sub(1)).collect();
+    (sizes, most)
+}
+
+fn by_images(classes: &[Vec<u32>], total: usize, seed: u64, places: &mut [Place]) {
+    let (sizes, most) = sizes(classes);
+    let shares = apportion(&sizes, &most, total, &mut shares_rng(seed, 0));
+    for (class, (members, share)) in classes.iter().zip(shares).enumerate() {
+        let mut members = members.clone();
+        HostRng::new(seed, STREAM, class as u64).shuffle(&mut members);
+        members[..share].iter().for_each(|i| places[*i as usize] = Place::HeldOut);
+    }
+}
+
+fn by_blocks(classes: &[Vec<u32>], series: &[u32], total: usize, seed: u64, places: &mut [Place]) {
+    let (of_classes, most) = sizes(classes);
+    let shares = apportion(&of_classes, &most, total, &mut shares_rng(seed, 0));
+    for (class, (members, share)) in classes.iter().zip(shares).enumerate() {
+        let mut rng = HostRng::new(seed, STREAM, class as u64);
+        let runs: Vec<&[u32]> = members.chunk_by(|a, b| series[*a as usize] == series[*b as usize]).collect();
+        let lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
+        for (run, held) in runs.iter().zip(apportion(&lengths, &lengths, share, &mut rng)) {
+            if held > 0 {
+                hold_block(run, held, &mut rng, places);
+            }
+        }
+    }
+}
+
+/// Holds out `held` slices in a row, from a random place on; those at both sides of them are left out, but never all.
+fn hold_block(run: &[u32], held: usize, rng: &mut HostRng, places: &mut [Place]) {
+    let rest = run.len() - held;
+    let start = rng.below(rest as u64 + 1) as usize;
+    let gap = run.len().div_ceil(GAP).min(rest.saturating_sub(1) / 2);
+    for (at, i) in run.iter().enumerate() {
+        let place = &mut places[*i as usize];
+        if (start..start + held).contains(&at) {
+            *place = Place::HeldOut;
+        } else if (start.saturating_sub(gap)..start + held + gap).contains(&at) {
+            *place = Place::Apart;
+        }
+    }
+}
+
+fn by_clients(labels: &[u32], classes: &[Vec<u32>], clients: &[u32], total: usize, seed: u64, places: &mut [Place]) {
+    let of_clients = by_class(clients);
+    let (of_each, most) = sizes(&of_clients);
+    let shares = apportion(&of_each, &most, total, &mut shares_rng(seed, 0));
+    // Images of each class that are left to train with, whoever holds them.
+    let mut left: Vec<usize> = classes.iter().map(Vec::len).collect();
+    for (client, (members, share)) in of_clients.iter().zip(shares).enumerate() {
+        let mut rng = shares_rng(seed, 1 + client as u64);
+        let mut own = vec![Vec::new(); classes.len()];
+        members.iter().for_each(|i| own[labels[*i as usize] as usize].push(*i));
+        let (of_classes, most) = sizes(&own);
+        let mut parts = apportion(&of_classes, &most, share, &mut rng);
+        parts.iter().zip(&mut left).for_each(|(part, left)| *left -= part);
+        // A client's last image of a class only where others train with the class.
+        let mut order: Vec<usize> = (0..own.len()).collect();
+        rng.shuffle(&mut order);
+        let mut missing = share - parts.iter().sum::<usize>();
+        for class in order {
+            if missing > 0 && parts[class] < own[class].len() && left[class] > 1 {
+                parts[class] += 1;
+                left[class] -= 1;
+                missing -= 1;
+            }
+        }
+        for (mut members, part) in own.into_iter().zip(parts) {
+            rng.shuffle(&mut members);
+            members[..part].iter().for_each(|i| places[*i as usize] = Place::HeldOut);
+        }
+    }
 }
 
 /// Image indices of each class, ascending.
@@ -48,36 +172,5 @@ pub(crate) fn by_class(labels: &[u32]) -> Vec<Vec<u32>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels() -> Vec<u32> {
-        (0..100).map(|i| u32::from(i % 5 == 0)).chain([2]).collect()
-    }
-
-    #[test]
-    fn stratified_cover() {
-        let labels = labels();
-        let split = holdout(&labels, 0.25, 7).unwrap();
-        let count = |class| split.held_out.iter().filter(|&&i| labels[i as usize] == class).count();
-        assert_eq!([count(0), count(1), count(2)], [20, 5, 0], "a class of one image stays in training");
-        let mut all = [split.train, split.held_out].concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..101).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn seed_decides() {
-        let labels = labels();
-        assert_eq!(holdout(&labels, 0.25, 7).unwrap(), holdout(&labels, 0.25, 7).unwrap());
-        assert_ne!(holdout(&labels, 0.25, 7).unwrap(), holdout(&labels, 0.25, 8).unwrap());
-    }
-
-    #[test]
-    fn fraction_is_checked() {
-        assert!(holdout(&labels(), 0.0, 1).unwrap().held_out.is_empty());
-        for bad in [1.0, -0.1, f64::NAN] {
-            assert_eq!(holdout(&labels(), bad, 1).unwrap_err().exit_code(), 2);
-        }
-    }
-}
+#[path = "split_tests.rs"]
+mod tests;

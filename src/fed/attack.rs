@@ -82,7 +82,7 @@ pub struct Patch {
 impl Patch {
     /// The trigger's upper left pixel in an image of `size` x `size`: (top, left).
     pub fn corner(&self, size: u32) -> (u32, u32) {
-        let far = size.saturating_sub(self.side + self.margin);
+        let far = size.saturating_sub(self.side.saturating_add(self.margin));
         let middle = size.saturating_sub(self.side) / 2;
         match self.place {
             Place::BottomRight => (far, far),

@@ -4,8 +4,7 @@ use super::Aggregate;
 use super::federation::Settings;
 use super::nonfinite::record_scan;
 use super::probe::Probe;
-use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
-use crate::kernels::MAX_GROUPS;
+use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, write_f32};
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
 use crate::kernels::attack::scale_update::{ScaleUpdate, ScaleUpdateParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
@@ -14,6 +13,7 @@ use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, rng_uniform:
 use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::difference_dot::{DifferenceDot, DifferenceDotParams};
 use crate::kernels::util::gather_batch::{GatherBatch, GatherBatchParams};
+use crate::kernels::{MAX_GROUPS, MOST_WORDS};
 use crate::model::{Activations, CriticBatch, Gan, GanBuffers, Interpolation, Network, NetworkBank, Objective};
 use crate::{Error, Result};
 
@@ -52,7 +52,15 @@ impl Chunk {
 /// Clients of a chunk at most: transposed convolutions of stride 2 have four phases a client in one dimension of their grid.
 const MOST_CLIENTS: u32 = MAX_GROUPS / 4;
 
-/// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one binding, and grids allow.
+/// The largest per-client tensor of a launch in words: what the engine binds, and what the kernels' 32-bit indices reach.
+pub(super) fn most_words(engine: &dyn Engine) -> usize {
+    engine.max_binding_words().min(MOST_WORDS)
+}
+
+/// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one launch, and grids allow.
+///
+/// # Errors
+/// When the tensors of a single client are too large, naming what makes them so.
 pub(super) fn chunk_size(
     engine: &dyn Engine,
     gan: &Gan,
@@ -60,29 +68,46 @@ pub(super) fn chunk_size(
     clients: u32,
     max_steps: u32,
 ) -> Result<u32> {
-    let sides = |net: &Network| net.layers.iter().map(|l| Activations::stride(l.output, settings.batch)).max();
-    let batches = gan.training.critic_steps() as usize;
-    let sides_of_images = Activations::stride(gan.d.layers[0].input, settings.batch) as usize;
-    let candidates = [
-        gan.g.stride,
-        gan.d.stride,
-        sides(&gan.g).unwrap_or(0) as usize,
-        sides(&gan.d).unwrap_or(0) as usize,
-        align(max_steps as usize * batches * settings.batch as usize),
-        batches * sides_of_images,
-        batches * Activations::stride([1, 1, gan.arch.latent], settings.batch) as usize,
-    ];
-    let largest = candidates.into_iter().max().unwrap_or(1);
-    let fit = (engine.max_binding_words() / largest).min(MOST_CLIENTS as usize) as u32;
+    let most = most_words(engine);
+    let (batch, critic) = (settings.batch as usize, gan.training.critic_steps() as usize);
+    let steps = max_steps as usize;
+    // First what follows from the settings alone: nothing below may overflow.
+    let round = [("batch order", align(steps * critic * batch)), ("Adam table", critic * align(2 * steps))];
+    if let Some((what, words)) = round.into_iter().find(|(_, words)| *words > most) {
+        return Err(Error::input(format!(
+            "the {what} of one client's {steps} steps a round takes {} MiB, one launch holds {} MiB: choose a smaller \
+             train.local_steps or train.local_epochs",
+            words >> 18,
+            most >> 18
+        )));
+    }
+    let sides = [&gan.g, &gan.d].into_iter().flat_map(|net| &net.layers).flat_map(|l| [l.input, l.output]);
+    let sides = sides.map(|side| Activations::words(side, batch));
+    let of_batches =
+        [gan.d.layers[0].input, [1, 1, gan.arch.latent]].map(|side| critic * Activations::words(side, batch));
+    let planned = sides.chain(of_batches).chain([gan.g.stride, gan.d.stride]).max().unwrap_or(1);
+    // What training allocates for one client, the parts of split weight gradients and the critic's tables included.
+    let largest = match planned <= most {
+        true => largest_of_one(engine, gan, clients, settings.batch, max_steps)?.max(planned).max(round[0].1),
+        false => planned,
+    };
+    let fit = (most / largest).min(MOST_CLIENTS as usize) as u32;
     if fit == 0 {
         return Err(Error::input(format!(
-            "one client needs a tensor of {} MiB, one binding of this device holds {} MiB: choose a smaller \
-             model.width, model.image_size or train.batch",
+            "one client needs a tensor of {} MiB, one launch on this device holds {} MiB: choose a smaller \
+             model.width, model.image_size, train.batch or train.n_critic",
             largest >> 18,
-            engine.max_binding_words() >> 18
+            most >> 18
         )));
     }
     Ok(settings.clients_per_launch.unwrap_or(clients).min(fit).clamp(1, clients))
+}
+
+/// Words of the largest buffer that one of `clients` clients trains with.
+fn largest_of_one(engine: &dyn Engine, gan: &Gan, clients: u32, batch: u32, max_steps: u32) -> Result<usize> {
+    let (mut stand_in, tally) = TallyEngine::of(engine);
+    gan.alloc(&mut stand_in, &mut Pool::default(), 1, clients, batch, max_steps)?;
+    Ok(tally.allocations().iter().map(|a| (a.bytes / 4) as usize).max().unwrap_or(1))
 }
 
 pub(super) struct ChunkBuilder<'a> {

@@ -1,7 +1,7 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and what is recorded over them.
 
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
-use super::detector::{Detection, Detector, LossReport, MIN_CLIENTS};
+use super::detector::{Detection, Detector, LossReport};
 use super::drop::Dropped;
 use super::local::{self, Local, POISONED};
 use super::probe::Probe;
@@ -81,11 +81,11 @@ impl Federation {
         if clients == 0 {
             return Err(Error::input("federation.clients 0: at least 1 client is needed"));
         }
-        if settings.detector.warmup().is_some() && clients < MIN_CLIENTS {
-            return Err(Error::input(format!(
-                "detection among {clients} clients: at least {MIN_CLIENTS} are needed for one to stand out"
-            )));
+        let least = settings.detector.least_clients();
+        if clients < least {
+            return Err(Error::input(format!("detection among {clients} clients: this rule needs at least {least}")));
         }
+        every_client_has_a_batch(&data.holdings, settings.batch)?;
         let counts = data.holdings.iter().enumerate();
         let critic_steps = gan.training.critic_steps();
         let steps: Vec<u32> = counts
@@ -293,6 +293,25 @@ impl Federation {
         let chunk = self.chunk_of(client)?;
         let (bank, local) = (chunk.buffers.g, client - chunk.first);
         row(self.engine.as_mut(), &self.gan.g, &bank, local)
+    }
+}
+
+/// Refuses clients with fewer images than a batch, in one message for all of them.
+///
+/// # Errors
+/// How many they are, and which one has the fewest.
+pub fn every_client_has_a_batch(holdings: &[Vec<u32>], batch: u32) -> Result<()> {
+    let short = holdings.iter().filter(|h| h.len() < batch as usize).count();
+    let Some((client, least)) = holdings.iter().map(Vec::len).enumerate().min_by_key(|(_, n)| *n) else {
+        return Ok(());
+    };
+    match short {
+        0 => Ok(()),
+        _ => Err(Error::input(format!(
+            "train.batch {batch}: {short} of {} clients hold fewer images to train with, client {client} the fewest: \
+             {least}; the batch must not be larger",
+            holdings.len()
+        ))),
     }
 }
 

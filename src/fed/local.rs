@@ -20,17 +20,26 @@ impl Local {
     /// epoch at least one step.
     ///
     /// # Errors
-    /// When the batch is larger than the client's data.
+    /// When the batch is larger than the client's data, or u32 does not hold the steps.
     pub fn steps(self, client: usize, images: usize, batch: u32, batches: u32) -> Result<u32> {
         if images < batch as usize {
             return Err(Error::input(format!(
-                "train.batch {batch}: client {client} holds {images} images; the batch must not be larger"
+                "train.batch {batch}: client {client} holds {images} images to train with; the batch must not be larger"
             )));
         }
-        Ok(match self {
-            Local::Epochs(epochs) => (epochs * (images as u32 / batch) / batches).max(1),
-            Local::Steps(steps) => steps,
-        })
+        match self {
+            Local::Epochs(epochs) => {
+                let steps = u64::from(epochs) * (images as u64 / u64::from(batch)) / u64::from(batches);
+                u32::try_from(steps.max(1)).map_err(|_| {
+                    Error::input(format!(
+                        "train.local_epochs = {epochs}: {steps} steps a round for client {client}, which holds {images} \
+                         images; at most {} are possible",
+                        u32::MAX
+                    ))
+                })
+            }
+            Local::Steps(steps) => Ok(steps),
+        }
     }
 }
 

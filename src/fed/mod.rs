@@ -17,7 +17,7 @@ pub mod state;
 pub use aggregate::{Aggregate, Weights};
 pub use attack::Patch;
 pub use detector::Detector;
-pub use federation::{ClientData, Federation, Settings};
+pub use federation::{ClientData, Federation, Settings, every_client_has_a_batch};
 pub use local::Local;
 pub use nonfinite::{Fault, OnNonfinite};
 pub use partition::Partition;

@@ -7,8 +7,13 @@ use serde::{Deserialize, Serialize};
 /// RNG streams of the draws.
 const IID: u64 = 0x4949_4400;
 const DIRICHLET: u64 = 0x4449_5200;
-/// Dirichlet draws tried before giving up on a client without images.
-const ATTEMPTS: u64 = 1000;
+const DIRICHLET_ORDER: u64 = 0x4449_524f;
+/// Dirichlet draws at most until every client has its least number of images,
+const MOST_DRAWS: usize = 50_000;
+/// fewer where there are many clients and classes: shares drawn in all,
+const MOST_SHARES: usize = 4_000_000;
+/// and at least so many draws.
+const LEAST_DRAWS: usize = 100;
 
 /// How images are dealt to clients, chosen by `kind`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -20,11 +25,14 @@ pub enum Partition {
     /// Every client sees all images.
     Shared,
     /// Each class is dealt in proportions drawn from Dirichlet(alpha, ..., alpha): the smaller alpha, the more a class
-    /// sits with few clients. A draw that leaves a client without an image is thrown away whole and the next one taken,
-    /// up to 1000 times.
+    /// sits with few clients. A draw that leaves a client with fewer images than it needs is thrown away whole and the next one
+    /// taken, up to 50,000 times.
     Dirichlet {
         /// Concentration, finite and above 0.
         alpha: f64,
+        /// Fewest images of a client; a batch where absent, and never less.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        minimum: Option<u32>,
     },
     /// The data's own folders say it: one a client.
     ClientFolders,
@@ -36,7 +44,7 @@ pub enum Partition {
 enum Written {
     Iid {},
     Shared {},
-    Dirichlet { alpha: f64 },
+    Dirichlet { alpha: f64, minimum: Option<u32> },
     ClientFolders {},
 }
 
@@ -45,7 +53,7 @@ impl From<Written> for Partition {
         match written {
             Written::Iid {} => Partition::Iid,
             Written::Shared {} => Partition::Shared,
-            Written::Dirichlet { alpha } => Partition::Dirichlet { alpha },
+            Written::Dirichlet { alpha, minimum } => Partition::Dirichlet { alpha, minimum },
             Written::ClientFolders {} => Partition::ClientFolders,
         }
     }
@@ -53,10 +61,11 @@ impl From<Written> for Partition {
 
 impl Partition {
     /// The images of each of `clients` clients: indices into `labels` (the class of each image), ascending. All but
-    /// `shared` give every image to exactly one client. `client_of` is the client of each image, where the data tell.
+    /// `shared` give every image to exactly one client. `client_of` is the client of each image, where the data tell; `batch`
+    /// the images of a training step, which each client needs.
     ///
     /// # Errors
-    /// No client; no image; fewer images than clients; a bad alpha, or one that leaves a client without an image in 1000 draws;
+    /// No client; no image; fewer images than clients; a bad alpha, or one at which no draw gives every client what it needs;
     /// `client-folders` with data that have none, or another number of clients.
     pub fn assign(
         &self,
@@ -64,6 +73,7 @@ impl Partition {
         clients: usize,
         seed: u64,
         client_of: Option<&[u32]>,
+        batch: usize,
     ) -> Result<Vec<Vec<u32>>> {
         if clients == 0 {
             return Err(Error::input("0 clients: expected at least 1"));
@@ -80,7 +90,10 @@ impl Partition {
         match self {
             Partition::Iid => Ok(iid(n, clients, seed)),
             Partition::Shared => Ok(vec![(0..n as u32).collect(); clients]),
-            Partition::Dirichlet { alpha } => dirichlet(labels, clients, seed, *alpha),
+            Partition::Dirichlet { alpha, minimum } => {
+                let least = minimum.map_or(0, |n| n as usize).max(batch).max(1);
+                dirichlet(labels, clients, seed, *alpha, least)
+            }
             Partition::ClientFolders => by_folder(n, clients, client_of),
         }
     }
@@ -97,37 +110,68 @@ fn iid(n: usize, clients: usize, seed: u64) -> Vec<Vec<u32>> {
     (0..clients).map(share).collect()
 }
 
-fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64) -> Result<Vec<Vec<u32>>> {
+fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize) -> Result<Vec<Vec<u32>>> {
     if !(alpha.is_finite() && alpha > 0.0) {
         return Err(Error::input(format!("dirichlet alpha = {alpha}: expected a finite number above 0")));
     }
-    let classes = crate::data::by_class(labels);
-    for attempt in 0..ATTEMPTS {
-        let shares = deal(&classes, clients, seed, alpha, attempt);
-        if shares.iter().all(|s| !s.is_empty()) {
-            return Ok(shares);
+    let head = format!("federation.partition dirichlet with alpha = {alpha}");
+    let needs = format!("{least} images each (train.batch or federation.partition.minimum)");
+    let n = labels.len();
+    if clients.saturating_mul(least) > n {
+        return Err(Error::input(format!(
+            "{head}: {clients} clients need {needs}, that is {} of {n} images: no draw can give them that; choose a smaller \
+             federation.clients, train.batch or minimum",
+            clients.saturating_mul(least)
+        )));
+    }
+    let classes: Vec<Vec<u32>> = crate::data::by_class(labels).into_iter().filter(|c| !c.is_empty()).collect();
+    let mut rngs: Vec<HostRng> = (0..classes.len() as u64).map(|class| HostRng::new(seed, DIRICHLET, class)).collect();
+    let draws = (MOST_SHARES / (clients * classes.len())).clamp(LEAST_DRAWS, MOST_DRAWS);
+    // Clients below the minimum and the smallest share of the draw that came nearest.
+    let (mut short, mut smallest) = (clients, 0);
+    for _ in 0..draws {
+        let cuts: Vec<Vec<usize>> =
+            classes.iter().zip(&mut rngs).map(|(class, rng)| cuts(rng, class.len(), clients, alpha)).collect();
+        let sizes = (0..clients).map(|c| cuts.iter().map(|cut| cut[c + 1] - cut[c]).sum::<usize>());
+        let (below, low) = sizes.fold((0, n), |(below, low), size| (below + usize::from(size < least), low.min(size)));
+        if below == 0 {
+            return Ok(deal(&classes, &cuts, clients, seed));
+        }
+        if (below, n - low) < (short, n - smallest) {
+            (short, smallest) = (below, low);
         }
     }
     Err(Error::input(format!(
-        "dirichlet alpha = {alpha}: {ATTEMPTS} draws all left one of {clients} clients without an image; raise alpha, or \
-         have fewer clients"
+        "{head}: {clients} clients need {needs}, and none of {draws} draws of {n} images in {} gave them that; the nearest \
+         left {short} of the clients short, the smallest share with {smallest} images: so small an alpha gives most of a class \
+         to few clients. Choose a larger alpha, or a smaller federation.clients, train.batch or minimum",
+        match classes.len() {
+            1 => "1 class".to_string(),
+            many => format!("{many} classes"),
+        }
     )))
 }
 
-/// One draw: each class shuffled and cut at the cumulative proportions.
-fn deal(classes: &[Vec<u32>], clients: usize, seed: u64, alpha: f64, attempt: u64) -> Vec<Vec<u32>> {
+/// Where the `n` images of a class are cut, [clients + 1]: client c takes from place c to place c + 1.
+fn cuts(rng: &mut HostRng, n: usize, clients: usize, alpha: f64) -> Vec<usize> {
+    let (mut cuts, mut cumulative) = (vec![0], 0.0);
+    for proportion in proportions(rng, clients, alpha) {
+        cumulative += proportion;
+        let from = cuts[cuts.len() - 1];
+        cuts.push(((cumulative * n as f64).round() as usize).clamp(from, n));
+    }
+    cuts[clients] = n;
+    cuts
+}
+
+/// Each class shuffled and cut.
+fn deal(classes: &[Vec<u32>], cuts: &[Vec<usize>], clients: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut shares = vec![Vec::new(); clients];
-    for (class, members) in classes.iter().enumerate() {
-        let mut rng = HostRng::new(seed, DIRICHLET + attempt, class as u64);
+    for (class, (members, cuts)) in classes.iter().zip(cuts).enumerate() {
         let mut members = members.clone();
-        rng.shuffle(&mut members);
-        let (mut from, mut cumulative) = (0, 0.0);
-        for (client, proportion) in proportions(&mut rng, clients, alpha).into_iter().enumerate() {
-            cumulative += proportion;
-            let cut = (cumulative * members.len() as f64).round() as usize;
-            let to = if client + 1 == clients { members.len() } else { cut.clamp(from, members.len()) };
-            shares[client].extend_from_slice(&members[from..to]);
-            from = to;
+        HostRng::new(seed, DIRICHLET_ORDER, class as u64).shuffle(&mut members);
+        for (share, cut) in shares.iter_mut().zip(cuts.windows(2)) {
+            share.extend_from_slice(&members[cut[0]..cut[1]]);
         }
     }
     shares.iter_mut().for_each(|s: &mut Vec<u32>| s.sort_unstable());

@@ -6,7 +6,7 @@ fn labels() -> Vec<u32> {
 }
 
 fn dirichlet_of(alpha: f64) -> Partition {
-    Partition::Dirichlet { alpha }
+    Partition::Dirichlet { alpha, minimum: None }
 }
 
 fn exact_cover(shares: &[Vec<u32>], n: u32) {
@@ -21,12 +21,12 @@ fn covers_determinism_and_seeds() {
     let labels = labels();
     for partition in [Partition::Iid, dirichlet_of(0.1), dirichlet_of(1.0), dirichlet_of(100.0)] {
         for clients in [1, 2, 7] {
-            let shares = partition.assign(&labels, clients, 3, None).unwrap();
+            let shares = partition.assign(&labels, clients, 3, None, 1).unwrap();
             assert_eq!(shares.len(), clients);
             exact_cover(&shares, 600);
-            assert_eq!(shares, partition.assign(&labels, clients, 3, None).unwrap());
+            assert_eq!(shares, partition.assign(&labels, clients, 3, None, 1).unwrap());
             if clients > 1 {
-                assert_ne!(shares, partition.assign(&labels, clients, 4, None).unwrap(), "{partition:?}");
+                assert_ne!(shares, partition.assign(&labels, clients, 4, None, 1).unwrap(), "{partition:?}");
             }
         }
     }
@@ -35,7 +35,7 @@ fn covers_determinism_and_seeds() {
 #[test]
 fn iid_is_near_equal_and_mixed() {
     let labels = labels();
-    let shares = Partition::Iid.assign(&labels, 7, 1, None).unwrap();
+    let shares = Partition::Iid.assign(&labels, 7, 1, None, 1).unwrap();
     let sizes: Vec<usize> = shares.iter().map(Vec::len).collect();
     assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
     assert!(shares.iter().all(|s| (0..3).all(|c| s.iter().any(|&i| labels[i as usize] == c))));
@@ -43,7 +43,7 @@ fn iid_is_near_equal_and_mixed() {
 
 #[test]
 fn shared_gives_everything_to_everyone() {
-    let shares = Partition::Shared.assign(&[0, 0, 1], 5, 1, None).unwrap();
+    let shares = Partition::Shared.assign(&[0, 0, 1], 5, 1, None, 1).unwrap();
     assert_eq!(shares, vec![vec![0, 1, 2]; 5]);
 }
 
@@ -52,7 +52,7 @@ fn skew(alpha: f64) -> f64 {
     let labels = labels();
     let (mut sum, mut count) = (0.0, 0.0);
     for seed in 0..20 {
-        for share in dirichlet_of(alpha).assign(&labels, 5, seed, None).unwrap() {
+        for share in dirichlet_of(alpha).assign(&labels, 5, seed, None, 1).unwrap() {
             for (class, overall) in [0.5, 1.0 / 3.0, 1.0 / 6.0].into_iter().enumerate() {
                 let own = share.iter().filter(|&&i| labels[i as usize] as usize == class).count();
                 sum += 0.5 * (own as f64 / share.len() as f64 - overall).abs();
@@ -99,21 +99,89 @@ fn extreme_alphas_stay_finite() {
     }
 }
 
+/// Every draw gives what each client needs, or one message says how near the nearest came.
+#[test]
+fn every_client_has_its_minimum_or_one_message_says_why_not() {
+    let counts: [&[usize]; 5] = [&[600], &[493, 43, 98], &[100; 8], &[40, 40, 40], &[500, 1, 1, 0, 1]];
+    let (mut dealt, mut refused) = (0, 0);
+    for classes in counts {
+        let labels: Vec<u32> = (0..).zip(classes).flat_map(|(class, n)| vec![class; *n]).collect();
+        for alpha in [0.05, 0.1, 0.3, 1.0, 10.0, 1000.0] {
+            for clients in [1, 2, 4, 10, 20] {
+                for least in [1, 8, 16] {
+                    for seed in 0..2 {
+                        let partition = Partition::Dirichlet { alpha, minimum: Some(least as u32) };
+                        match partition.assign(&labels, clients, seed, None, 1) {
+                            Ok(shares) => {
+                                dealt += 1;
+                                exact_cover(&shares, labels.len() as u32);
+                                assert!(
+                                    shares.iter().all(|s| s.len() >= least),
+                                    "{classes:?} {alpha} {clients} {least}"
+                                );
+                            }
+                            Err(error) => {
+                                refused += 1;
+                                let text = error.to_string();
+                                assert_eq!(error.exit_code(), 2);
+                                assert!(text.contains(&format!("alpha = {alpha}:")), "{text}");
+                                let short = text.contains(" of the clients short, the smallest share with ");
+                                let impossible = clients * least > labels.len();
+                                assert_eq!(impossible, text.contains("no draw can give them that"), "{text}");
+                                assert!(impossible || short, "{text}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(dealt > 400 && refused > 20, "{dealt} {refused}");
+}
+
+/// The built-in set's classes, at the batch of a first try: what a user meets.
+#[test]
+fn even_shares_are_always_dealt() {
+    let labels: Vec<u32> = [493usize, 43, 98].iter().zip(0..).flat_map(|(n, class)| vec![class; *n]).collect();
+    for seed in 1..=20 {
+        for (alpha, clients) in [(0.1, 4), (0.3, 4), (1.0, 4), (1.0, 10)] {
+            let shares = dirichlet_of(alpha).assign(&labels, clients, seed, None, 16).unwrap();
+            assert!(shares.iter().all(|s| s.len() >= 16));
+        }
+    }
+}
+
+/// Redraws keep to draws that suffice: among them the shares are as they would be.
+#[test]
+fn a_minimum_that_the_first_draw_meets_changes_nothing() {
+    let labels = labels();
+    for seed in 0..10 {
+        let free = dirichlet_of(10.0).assign(&labels, 4, seed, None, 1).unwrap();
+        let least = free.iter().map(Vec::len).min().unwrap();
+        let minimum = Partition::Dirichlet { alpha: 10.0, minimum: Some(least as u32) };
+        assert_eq!(minimum.assign(&labels, 4, seed, None, 1).unwrap(), free);
+        assert_eq!(dirichlet_of(10.0).assign(&labels, 4, seed, None, least).unwrap(), free, "a batch is a minimum");
+        let more = Partition::Dirichlet { alpha: 10.0, minimum: Some(least as u32 + 1) };
+        assert_ne!(more.assign(&labels, 4, seed, None, 1).unwrap(), free);
+    }
+}
+
 #[test]
 fn no_client_stays_empty() {
     // Two images a client: most draws at this alpha leave someone out, so that redraws must happen.
     let labels: Vec<u32> = (0..8).map(|i| i % 2).collect();
     for seed in 0..10 {
-        exact_cover(&dirichlet_of(0.5).assign(&labels, 4, seed, None).unwrap(), 8);
+        exact_cover(&dirichlet_of(0.5).assign(&labels, 4, seed, None, 1).unwrap(), 8);
     }
     // One class at a tiny alpha: whole classes go to one client, and no draw can serve two.
-    let text = dirichlet_of(1e-6).assign(&[0; 50], 2, 1, None).unwrap_err().to_string();
-    assert!(text.contains("alpha = 0.000001") && text.contains("raise alpha"), "{text}");
+    let text = dirichlet_of(1e-6).assign(&[0; 50], 2, 1, None, 1).unwrap_err().to_string();
+    assert!(text.contains("alpha = 0.000001") && text.contains("a larger alpha"), "{text}");
+    assert!(text.contains("left 1 of the clients short, the smallest share with 0 images"), "{text}");
 }
 
 #[test]
 fn client_folders_follow_the_data() {
-    let assign = |clients, of: Option<&[u32]>| Partition::ClientFolders.assign(&[0, 0, 1, 1], clients, 1, of);
+    let assign = |clients, of: Option<&[u32]>| Partition::ClientFolders.assign(&[0, 0, 1, 1], clients, 1, of, 1);
     assert_eq!(assign(2, Some(&[1, 0, 0, 1])).unwrap(), [vec![1, 2], vec![0, 3]]);
     assert!(assign(3, Some(&[1, 0, 0, 1])).unwrap_err().to_string().contains("2 client folders"));
     assert!(assign(2, None).unwrap_err().to_string().contains("client_folders = true"));
@@ -123,7 +191,7 @@ fn client_folders_follow_the_data() {
 #[test]
 fn poor_input_exits_2() {
     let exit = |partition: Partition, labels: &[u32], clients| {
-        partition.assign(labels, clients, 1, None).unwrap_err().exit_code()
+        partition.assign(labels, clients, 1, None, 1).unwrap_err().exit_code()
     };
     assert_eq!(exit(Partition::Iid, &[0; 5], 0), 2);
     assert_eq!(exit(Partition::Iid, &[0; 5], 6), 2);
@@ -142,7 +210,16 @@ fn parses_and_refuses() {
     for partition in [Partition::Shared, dirichlet_of(0.5)] {
         assert_eq!(parse(&toml::to_string(&partition).unwrap()).unwrap(), partition);
     }
-    for bad in ["kind = 'iid'\nalpha = 1.0", "kind = 'dirichlet'", "kind = 'dirichlet'\nalpha = 'x'", "kind = 'x'"] {
+    let minimum = parse("kind = 'dirichlet'\nalpha = 0.5\nminimum = 20").unwrap();
+    assert_eq!(minimum, Partition::Dirichlet { alpha: 0.5, minimum: Some(20) });
+    assert_eq!(parse(&toml::to_string(&minimum).unwrap()).unwrap(), minimum);
+    for bad in [
+        "kind = 'iid'\nminimum = 1",
+        "kind = 'iid'\nalpha = 1.0",
+        "kind = 'dirichlet'",
+        "kind = 'dirichlet'\nalpha = 'x'",
+        "kind = 'x'",
+    ] {
         assert!(parse(bad).is_err(), "{bad}");
     }
 }

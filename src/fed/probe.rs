@@ -5,6 +5,7 @@
 //! trigger's place in every round. The average over rounds keeps the second and wears down the first. Nothing here is told by
 //! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
+use super::chunk::most_words;
 use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
@@ -43,12 +44,13 @@ impl Probe {
     pub fn new(engine: &mut dyn Engine, gan: &Gan, clients: u32, batch: u32, seed: u64) -> Result<Probe> {
         let (image, passes) = (gan.arch.image(), IMAGES.div_ceil(batch));
         let words = clients as usize * align(image as usize);
-        if words > engine.max_binding_words() {
+        let most = most_words(engine);
+        if words > most {
             return Err(Error::input(format!(
-                "detection.kind isolation-forest: the mean images of {clients} clients take {} MiB, one binding of this \
+                "detection.kind isolation-forest: the mean images of {clients} clients take {} MiB, one launch on this \
                  device holds {} MiB: choose fewer clients or a smaller model.image_size",
                 words >> 18,
-                engine.max_binding_words() >> 18
+                most >> 18
             )));
         }
         Ok(Probe {

@@ -246,8 +246,8 @@ impl Federation {
         if dropped.contains(&false) {
             let active = self.round >= self.settings.attack.start_round;
             let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
-            let observed = self.settings.report.observe(reports, malicious);
-            let verdict = self.detection.judge(self.round, &observed);
+            let observed = self.settings.report.observe(reports, malicious, dropped);
+            let verdict = self.detection.judge(self.round, &observed, dropped);
             self.weights = without(&verdict.weights, &self.base_weights(), dropped);
             for (i, report) in reports.iter_mut().enumerate() {
                 report.weight = self.weights[i];

@@ -257,6 +257,9 @@ pub fn linear_grid(n: u32, per_group: u32, clients: u32) -> [u32; 3] {
 /// The largest number of workgroups in a dimension that every device takes.
 pub const MAX_GROUPS: u32 = 65535;
 
+/// The largest extent of a per-client tensor, in words: shaders count its bytes in u32.
+pub const MOST_WORDS: usize = u32::MAX as usize / 4;
+
 /// Refuses a grid that some device would refuse.
 ///
 /// # Errors
@@ -293,7 +296,7 @@ pub fn strided(clients: u32, stride: u32, len: u32) -> Result<usize, String> {
         return Err(format!("client stride {stride}: must be a multiple of 64 and at least {len}"));
     }
     let extent = (clients as u64 - 1) * stride as u64 + len as u64;
-    if extent > u32::MAX as u64 / 4 {
+    if extent > MOST_WORDS as u64 {
         return Err(format!("{clients} clients of stride {stride}: {extent} words exceed a u32 byte index"));
     }
     Ok(extent as usize)

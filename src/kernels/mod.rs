@@ -22,8 +22,8 @@ pub mod util;
 
 pub use bound::{U, gamma};
 pub use kernel::{
-    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, few_bits, grid_fits,
-    linear_grid, product, split, strided,
+    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, MOST_WORDS, ceil_div, few_bits,
+    grid_fits, linear_grid, product, split, strided,
 };
 pub use params::{Draw, Field, Params, Scalar};
 

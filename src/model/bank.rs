@@ -108,9 +108,14 @@ impl Activations {
         Ok(acts)
     }
 
-    /// Client stride of a [batch][h][w][c] tensor.
+    /// Client stride of a [batch][h][w][c] tensor that a launch can hold ([`MOST_WORDS`](crate::kernels::MOST_WORDS)).
     pub fn stride(hwc: [u32; 3], batch: u32) -> u32 {
         align((batch * hwc.iter().product::<u32>()) as usize) as u32
+    }
+
+    /// [`Activations::stride`] of any sides, for asking whether a launch can hold it.
+    pub fn words(hwc: [u32; 3], batch: usize) -> usize {
+        align(hwc.iter().fold(batch, |n, side| n.saturating_mul(*side as usize)))
     }
 }
 
@@ -153,7 +158,7 @@ impl Scratch {
         let partial = layers()
             .filter_map(|l| super::pass::conv_params(l, clients, batch, 0))
             .map(|p| (p.splits_for(total_clients), p.weights()))
-            .map(|(splits, words)| if splits > 1 { align((splits * words) as usize) } else { 0 })
+            .map(|(splits, words)| if splits > 1 { align(splits as usize * words as usize) } else { 0 })
             .max()
             .unwrap_or(0);
         let norms = nets.iter().map(|n| n.max_norm_channels()).max().unwrap_or(1);

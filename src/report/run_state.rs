@@ -94,6 +94,11 @@ pub struct Measured {
 /// A tensor of a checkpoint, [rows][words].
 pub type Shape = (String, [usize; 2]);
 
+/// The name of the checkpoint after `round` rounds.
+fn file_name(round: u32) -> String {
+    format!("round-{round:06}.safetensors")
+}
+
 /// Writes the checkpoint of `state` after its round and removes all but the `keep` (at least 1) latest ones. `row` yields row
 /// r of tensor t as f32 words.
 ///
@@ -108,7 +113,7 @@ pub fn save(
 ) -> Result<PathBuf> {
     let folder = run.file(FOLDER);
     fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
-    let path = folder.join(format!("round-{:06}.safetensors", state.federation.round));
+    let path = folder.join(file_name(state.federation.round));
     let json = serde_json::to_string(state).map_err(|e| Error::internal(format!("checkpoint: {e}")))?;
     let metadata = [("format", FORMAT), ("state", &json), ("sha256", BLANK)];
     let metadata = metadata.map(|(k, v)| (k.to_string(), v.to_string())).into();
@@ -162,7 +167,9 @@ pub fn list(run: &RunDir) -> Result<Vec<(u32, PathBuf)>> {
                 let path = entry.map_err(bad)?.path();
                 let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 let digits = name.strip_prefix("round-").and_then(|n| n.strip_suffix(".safetensors"));
-                found.extend(digits.and_then(|d| d.parse().ok()).map(|round| (round, path)));
+                // Only names that `save` gives: others are somebody's own files.
+                let round = digits.and_then(|d| d.parse().ok()).filter(|round| name == file_name(*round));
+                found.extend(round.map(|round| (round, path)));
             }
         }
     }
@@ -186,18 +193,33 @@ fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).map_err(|e| Error::output(path, format!("cannot remove: {e}")))
 }
 
-/// Removes all checkpoints, and what an interrupted process left of one.
+/// Removes all checkpoints, what interrupted processes left of one, and the folder where nothing else is in it.
 ///
 /// # Errors
-/// [`Error::Output`] when the folder cannot be removed.
+/// [`Error::Output`] when a checkpoint cannot be removed.
 pub fn clear(run: &RunDir) -> Result<()> {
     let folder = run.file(FOLDER);
-    match fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::output(&folder, format!("cannot remove: {e}")))
-        }
-        _ => Ok(()),
+    for (_, path) in list(run)? {
+        remove(&path)?;
     }
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) && is_part(&name) {
+            remove(&entry.path())?;
+        }
+    }
+    // Files that the run did not make keep the folder.
+    let _ = fs::remove_dir(&folder);
+    Ok(())
+}
+
+/// Whether a checkpoint was being written under this name (see [`replace_with`]).
+fn is_part(name: &str) -> bool {
+    let middle = name.strip_prefix(".round-").and_then(|n| n.strip_suffix(".part"));
+    middle.and_then(|n| n.split_once(".safetensors.")).is_some_and(|(round, process)| {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        digits(round) && digits(process)
+    })
 }
 
 /// A whole checkpoint: its state, and its tensors to be read row by row.

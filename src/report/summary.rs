@@ -49,6 +49,9 @@ pub struct Summary {
     /// Where the run went on in another process; absent where it did not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed: Vec<Resumed>,
+    /// What there was to warn of, such as an evaluation against images that were trained on; absent where there was nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Never the same twice.
     pub timing: Timing,
 }
@@ -174,6 +177,7 @@ pub(crate) mod tests {
             }),
             verified: Some(Checked { launches: 3, elements: 768, percent: 12.5, label: "D".into(), too_large: 0 }),
             resumed: vec![],
+            warnings: vec![],
             timing: Timing { seconds: 41.25 },
         }
     }

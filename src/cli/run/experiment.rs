@@ -30,7 +30,8 @@ pub(in crate::cli) struct Done {
 /// A run in progress.
 pub(in crate::cli) struct Experiment {
     pub(super) plan: Plan,
-    reference: Vec<f32>,
+    /// The held-out images that pictures show beside generated ones.
+    shown: Vec<f32>,
     pub(super) federation: Federation,
     sampler: Sampler,
     judged: Sampler,
@@ -78,10 +79,11 @@ impl Experiment {
     pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
         let judge = images.judge(&plan, &plan.metrics())?;
         let digest = images.digest();
+        let shown = images.shown((plan.evaluation.grid * plan.evaluation.grid) as usize, plan.seed);
         let Parts { federation, sampler, judged } = parts;
         Ok(Experiment {
             plan,
-            reference: images.reference,
+            shown,
             federation,
             sampler,
             judged,
@@ -123,9 +125,8 @@ impl Experiment {
     pub fn begin(&mut self, dir: &RunDir) -> Result<()> {
         self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir)? });
         let (size, channels) = self.shape();
-        let shown = self.shown().min(self.reference.len() / (size * size * channels));
-        let real = &self.reference[..shown * size * size * channels];
-        let real = picture::grid(real, shown, size, channels, self.plan.evaluation.grid as usize)?;
+        let shown = self.shown.len() / (size * size * channels);
+        let real = picture::grid(&self.shown, shown, size, channels, self.plan.evaluation.grid as usize)?;
         dir.write_bytes("real.png", &picture::encode_png(&real)?)?;
         self.grid(0)?;
         self.evaluate()?;
@@ -199,7 +200,9 @@ impl Experiment {
             extra.extend(self.evaluate()?);
         }
         let record = self.record(&report, extra);
-        let images: u64 = report.clients.iter().map(|c| c.steps as u64 * self.plan.train.batch as u64).sum();
+        // Each critic step trains on a batch of its own.
+        let a_step = u64::from(self.plan.train.batch) * u64::from(self.plan.train.training().critic_steps());
+        let images: u64 = report.clients.iter().map(|c| u64::from(c.steps) * a_step).sum();
         let images_per_second = images as f64 / seconds.max(1e-9);
         let timing = TimingRecord {
             round: record.round,
@@ -288,6 +291,7 @@ impl Experiment {
             detector: self.rates().as_ref().map(Into::into),
             verified: self.verified(),
             resumed: self.resumed.clone(),
+            warnings: resolved.warnings.clone(),
             timing: Timing { seconds },
         }
     }
@@ -350,11 +354,10 @@ impl Experiment {
     fn beside_real(&mut self) -> Result<()> {
         let ((size, channels), columns) = (self.shape(), self.plan.evaluation.grid as usize);
         let all = self.shown();
-        let shown = all.min(self.reference.len() / (size * size * channels));
+        let shown = self.shown.len() / (size * size * channels);
         let images = self.sampler.seeded(self.federation.engine(), all, Purpose::Evaluation)?;
         let fake = picture::grid(&images, all, size, channels, columns)?;
-        let real = &self.reference[..shown * size * size * channels];
-        let real = picture::grid(real, shown, size, channels, columns)?;
+        let real = picture::grid(&self.shown, shown, size, channels, columns)?;
         let label = format!("generated after {} rounds", self.plan.rounds);
         let both = picture::side_by_side(&[(label.as_str(), &fake), ("real", &real)])?;
         self.output()?.dir.write_bytes("samples.png", &picture::encode_png(&both)?)?;

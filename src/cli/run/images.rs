@@ -1,11 +1,16 @@
 //! The images of a run: loaded, split, dealt to clients.
 
 use crate::config::Plan;
-use crate::data::{DataConfig, holdout};
+use crate::data::random::HostRng;
+use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
+use crate::fed::every_client_has_a_batch;
 use crate::metric::{ImageSet, Judge, Metric};
 use crate::report::run_state;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
+
+/// RNG stream of the choice of images to show.
+const SHOWN: u64 = 0x5348_4f57; // "SHOW"
 
 /// Training and held-out images, and who holds which.
 pub(in crate::cli) struct Images {
@@ -19,6 +24,8 @@ pub(in crate::cli) struct Images {
     pub(super) reference: Vec<f32>,
     /// Number of images held out.
     pub held_out: usize,
+    /// Number of images beside held-out ones that are neither held out nor trained on.
+    apart: usize,
     total: usize,
     pub(super) holdings: Vec<Vec<u32>>,
 }
@@ -30,27 +37,44 @@ impl Images {
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         let loaded = plan.data.source.load(size, channels)?;
         let set = &loaded.dataset;
-        let split = holdout(&set.labels, plan.data.held_out, plan.seed)?;
+        let (split, holdings) = dealt(plan, &loaded)?;
         let pick =
             |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
-        let labels: Vec<u32> = split.train.iter().map(|i| set.labels[*i as usize]).collect();
-        let client_of: Option<Vec<u32>> =
-            loaded.clients.as_ref().map(|c| split.train.iter().map(|i| c.of_image[*i as usize]).collect());
-        let clients = plan.federation.clients as usize;
-        let holdings = plan.federation.partition.assign(&labels, clients, plan.seed, client_of.as_deref())?;
         let train = pick(&split.train);
         let reference = if split.held_out.is_empty() { train.clone() } else { pick(&split.held_out) };
         let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
-        let (held_out, total) = (split.held_out.len(), set.len());
+        let (held_out, apart, total) = (split.held_out.len(), split.apart.len(), set.len());
         Ok(Images {
             skipped: loaded.skipped.clone(),
             shape: (size, channels),
             train,
             reference,
             held_out,
+            apart,
             total,
             holdings,
         })
+    }
+
+    /// What there is to warn of: an evaluation against images that were trained on.
+    pub fn warning(&self, plan: &Plan) -> Option<String> {
+        (self.held_out == 0).then(|| {
+            format!(
+                "data.held_out = {}: no image of {} is held out; what is measured compares with images that were trained on",
+                plan.data.held_out, self.total
+            )
+        })
+    }
+
+    /// At most `n` of the reference images, drawn by the experiment's seed: they are sorted by class, and the first ones would
+    /// show one class alone.
+    pub(super) fn shown(&self, n: usize, seed: u64) -> Vec<f32> {
+        let (size, channels) = self.shape;
+        let words = size * size * channels;
+        let mut order: Vec<usize> = (0..self.reference.len() / words).collect();
+        HostRng::new(seed, SHOWN, 0).shuffle(&mut order);
+        let images = order.into_iter().take(n).flat_map(|i| &self.reference[i * words..(i + 1) * words]);
+        images.copied().collect()
     }
 
     /// The plan's metrics (or `metrics`) against the reference images. The training images, which are clean here, calibrate
@@ -78,10 +102,59 @@ impl Images {
     pub fn describe(&self, plan: &Plan) -> String {
         let counts: Vec<String> = self.holdings.iter().map(|h| h.len().to_string()).collect();
         let shown = if counts.len() > 12 { format!("{} ...", counts[..12].join(" ")) } else { counts.join(" ") };
+        let apart = match self.apart {
+            0 => String::new(),
+            n => format!(", {n} neighbours of these left out"),
+        };
         format!(
-            "images    {} of {}x{}x{}, {} held out; clients hold {shown}",
+            "images    {} of {}x{}x{}, {} held out{apart}; clients hold {shown}",
             self.total, plan.model.image_size, plan.model.image_size, plan.model.channels, self.held_out
         )
+    }
+}
+
+/// The split of the plan's images, and the training images of each client, by their place in the split's.
+fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>)> {
+    let labels = &loaded.dataset.labels;
+    let series = plan.data.source.series();
+    let groups = match (&loaded.clients, &series) {
+        (Some(clients), _) => Groups::Clients(&clients.of_image),
+        (None, Some(series)) => Groups::Series(series),
+        (None, None) => Groups::None,
+    };
+    let split = holdout(labels, groups, plan.data.held_out, plan.seed)?;
+    let pick = |of: &[u32]| -> Vec<u32> { split.train.iter().map(|i| of[*i as usize]).collect() };
+    let client_of = loaded.clients.as_ref().map(|c| pick(&c.of_image));
+    let (clients, batch) = (plan.federation.clients as usize, plan.train.batch as usize);
+    let partition = &plan.federation.partition;
+    let holdings = partition.assign(&pick(labels), clients, plan.seed, client_of.as_deref(), batch)?;
+    Ok((split, holdings))
+}
+
+/// Tells, without training, what dealing a plan's images would refuse; images are loaded once for all plans of the same.
+#[derive(Default)]
+pub(in crate::cli) struct Rehearsal {
+    loaded: Vec<(DataConfig, Loaded)>,
+}
+
+impl Rehearsal {
+    /// Loads the plan's images, splits and deals them.
+    ///
+    /// # Errors
+    /// Images that cannot be read; a client without a batch.
+    pub fn deal(&mut self, plan: &Plan) -> Result<()> {
+        data_exists(plan)?;
+        let source = &plan.data.source;
+        let at = match self.loaded.iter().position(|(known, _)| known == source) {
+            Some(at) => at,
+            None => {
+                // Who holds what does not depend on the size: the smallest takes the least memory.
+                self.loaded.push((source.clone(), source.load(SIZES[0], plan.model.channels as usize)?));
+                self.loaded.len() - 1
+            }
+        };
+        let (_, holdings) = dealt(plan, &self.loaded[at].1)?;
+        every_client_has_a_batch(&holdings, plan.train.batch)
     }
 }
 

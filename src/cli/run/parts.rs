@@ -1,12 +1,12 @@
 //! What a run builds on its device.
 
 use super::images::Images;
-use crate::Result;
 use crate::config::Plan;
 use crate::exec::{Engine, Recording};
 use crate::fed::{ClientData, Federation, Settings};
 use crate::kernels::rng::Stream;
 use crate::model::{Architecture, Gan, Sampler};
+use crate::{Error, Result};
 
 /// What an experiment keeps on its device.
 pub(in crate::cli) struct Parts {
@@ -43,8 +43,24 @@ pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine
     };
     let data = ClientData { pixels: &images.train, holdings: images.holdings.clone() };
     let mut federation = Federation::new(engine, gan, settings, data)?;
+    countable(plan, federation.steps().iter().copied().max().unwrap_or(0))?;
     let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
     let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
     let judged = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
     Ok(Parts { federation, sampler, judged })
+}
+
+/// Refuses more steps than the device counts: its random numbers are of the step's number in the run, a u32.
+fn countable(plan: &Plan, steps: u32) -> Result<()> {
+    let critic = plan.train.training().critic_steps();
+    let all = u128::from(plan.rounds) * u128::from(steps) * u128::from(critic);
+    match all <= u128::from(u32::MAX) {
+        true => Ok(()),
+        false => Err(Error::input(format!(
+            "rounds = {}: with {steps} steps a round (train.local_steps, train.local_epochs) and train.n_critic = {critic} \
+             that is {all} steps, at most {} can be counted",
+            plan.rounds,
+            u32::MAX
+        ))),
+    }
 }

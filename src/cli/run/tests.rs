@@ -38,7 +38,7 @@ pub(super) fn files(dir: &Path, below: &str, out: &mut BTreeMap<String, Vec<u8>>
 #[test]
 fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
     let temp = tempfile::tempdir().unwrap();
-    let detection = ["federation.clients=3", "attack.malicious=1", "rounds=3"];
+    let detection = ["federation.clients=4", "attack.malicious=1", "rounds=3"];
     let rule = ["detection.kind=isolation-forest-published", "detection.warmup=0"];
     let plan = tiny(&[&detection[..], &rule[..]].concat());
     let run = |name: &str| {
@@ -65,7 +65,7 @@ fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
     of_the_end.extend(summary.floors.clone());
     assert_eq!(of_the_end, records.last().unwrap().extra);
     let detector = summary.detector.unwrap();
-    assert_eq!((detector.honest_rounds, detector.malicious_rounds), (4, 2), "two rounds after the warm-up");
+    assert_eq!((detector.honest_rounds, detector.malicious_rounds), (6, 2), "two rounds after the warm-up");
     let last: f64 = records.last().unwrap().clients[0].weight;
     assert_eq!(detector.malicious_weight_last, last);
     assert!(first.outcome.contains("detector  "), "{}", first.outcome);

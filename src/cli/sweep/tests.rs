@@ -21,7 +21,7 @@ rounds = 2
 device = "cpu"
 model = { image_size = 16, width = 2, latent = 4 }
 train = { batch = 8, local_steps = 1 }
-federation = { clients = 3 }
+federation = { clients = 4 }
 data = { kind = "dermoscopy", n = 40 }
 detection = { kind = "isolation-forest-published", warmup = 0 }
 evaluation = { samples = 4, grid = 2, metrics = ["ms-ssim"] }

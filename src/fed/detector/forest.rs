@@ -21,15 +21,16 @@ pub fn scores(points: &[Vec<f32>], rng: &mut HostRng) -> Vec<f64> {
         isolate(points, members, 0, depth_limit, rng, &mut depths);
     }
     let unit = TREES as f64 * path_length(n);
-    depths.iter().map(|d| if unit == 0.0 { -1.0 } else { -(-d / unit).exp2() }).collect()
+    depths.iter().map(|d| if unit == 0.0 { -1.0 } else { -(-1.0 - d / unit).exp2() }).collect()
 }
 
-/// Grows one tree over `members` and adds each point's path length: its leaf's depth, and what an unbuilt subtree over
-/// the leaf's members would add on average.
+/// Grows one tree over `members` and adds each point's path length less c(n): its leaf's depth, and what an unbuilt subtree
+/// over the leaf's members would add on average. Where all points are equal that is 0 without any rounding, and the score the
+/// threshold itself.
 fn isolate(points: &[Vec<f32>], members: Vec<usize>, depth: u32, limit: u32, rng: &mut HostRng, depths: &mut [f64]) {
     let split = if depth < limit { split(points, &members, rng) } else { None };
     let Some((feature, at)) = split else {
-        let length = depth as f64 + path_length(members.len());
+        let length = depth as f64 + (path_length(members.len()) - path_length(points.len()));
         members.into_iter().for_each(|i| depths[i] += length);
         return;
     };
@@ -116,6 +117,14 @@ mod tests {
         let mut rng = HostRng::new(1, Stream::DETECTOR, 0, 0);
         let equal = scores(&vec![vec![0.0, 3.0]; 5], &mut rng);
         assert!(equal.iter().all(|s| (s + 0.5).abs() < 1e-12), "{equal:?}");
+        // Equal, or apart by less than a feature's least range: nobody is below the threshold, whatever n rounds to.
+        for n in 2..=200 {
+            for values in [[0.0f32, 0.0], [3.0, 3.0], [1e30, 1e30], [0.5, 0.500_000_06]] {
+                let points: Vec<Vec<f32>> = (0..n).map(|i| vec![0.0, values[i % 2]]).collect();
+                let scores = scores(&points, &mut rng);
+                assert!(scores.iter().all(|s| *s >= THRESHOLD), "{n} points of {values:?}: {scores:?}");
+            }
+        }
         let apart = scores(&[vec![0.0, 1.0], vec![0.0, 1.1], vec![0.0, 0.9], vec![0.0, 30.0]], &mut rng);
         assert!(apart[3] < -0.6 && apart[..3].iter().all(|s| *s > -0.5), "{apart:?}");
         assert_eq!(scores(&[vec![1.0]], &mut rng), [-1.0]);

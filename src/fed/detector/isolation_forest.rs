@@ -118,12 +118,21 @@ impl State {
         lengths.iter().all(|n| *n == clients).then_some(clients)
     }
 
-    pub fn judge(&mut self, round: u32, observed: &[Observation], base: &[f64], rng: &mut HostRng) -> Verdict {
-        self.gather(observed);
-        let scores = self.evidence.clone();
+    /// Judges the `judged` clients by one another; what is remembered of the others stays as it is, and they have no score.
+    pub fn judge(
+        &mut self,
+        round: u32,
+        observed: &[Observation],
+        judged: &[usize],
+        base: &[f64],
+        rng: &mut HostRng,
+    ) -> Verdict {
+        self.gather(observed, judged);
+        let mut scores = vec![f64::NAN; observed.len()];
+        judged.iter().for_each(|i| scores[*i] = self.evidence[*i]);
         if round > self.rule.warmup {
-            self.flag(&scores, rng);
-            self.weigh();
+            self.flag(judged, rng);
+            self.weigh(judged);
         }
         // An update that is not finite would spread to everybody at once.
         let usable = |o: &Observation| f64::from(u8::from(o.update_norm.is_finite()));
@@ -132,11 +141,11 @@ impl State {
         Verdict { flagged: self.flagged.clone(), scores, weights: normalised(&weights, base) }
     }
 
-    /// Updates spreads and evidence with a round.
-    fn gather(&mut self, observed: &[Observation]) {
-        let peaks: Vec<f64> = observed.iter().map(|o| o.probe_deviation).collect();
-        let mut sums: Vec<f64> = (0..observed.len()).map(|i| octaves(&peaks, i)).collect();
-        let rows: Vec<[f64; SPREAD_FEATURES]> = observed.iter().map(features).collect();
+    /// Updates spreads and evidence with a round of the `judged` clients.
+    fn gather(&mut self, observed: &[Observation], judged: &[usize]) {
+        let peaks: Vec<f64> = judged.iter().map(|i| observed[*i].probe_deviation).collect();
+        let mut sums: Vec<f64> = (0..peaks.len()).map(|i| octaves(&peaks, i)).collect();
+        let rows: Vec<[f64; SPREAD_FEATURES]> = judged.iter().map(|i| features(&observed[*i])).collect();
         let used = if self.rule.features == Features::All { SPREAD_FEATURES } else { SPREAD_FEATURES - 1 };
         for k in 0..used {
             let differences: Vec<f64> = (0..rows.len()).map(|i| difference(&rows, i, k)).collect();
@@ -152,38 +161,41 @@ impl State {
                 *sum += SHARES[k] * deviation;
             }
         }
-        for (evidence, sum) in self.evidence.iter_mut().zip(sums) {
+        for (i, sum) in judged.iter().zip(sums) {
+            let evidence = &mut self.evidence[*i];
             *evidence += (sum / UNIT - *evidence) / self.rule.memory;
         }
     }
 
     /// Raises flags where isolated evidence has stayed above the margin, drops those that fell below its share of [`HOLD`] or [`CONFIRMED_HOLD`].
-    fn flag(&mut self, scores: &[f64], rng: &mut HostRng) {
+    fn flag(&mut self, judged: &[usize], rng: &mut HostRng) {
+        let scores = &self.evidence;
         // Isolated on the harmful side: how far the exemplary ones stand apart is no matter.
-        let points: Vec<Vec<f32>> = scores.iter().map(|s| vec![s.max(0.0) as f32]).collect();
+        let points: Vec<Vec<f32>> = judged.iter().map(|i| vec![scores[*i].max(0.0) as f32]).collect();
         let isolation = forest::scores(&points, rng);
-        for i in 0..scores.len() {
-            let suspect = scores[i] > self.rule.margin && isolation[i] < forest::THRESHOLD;
+        for (i, isolation) in judged.iter().copied().zip(isolation) {
+            let suspect = scores[i] > self.rule.margin && isolation < forest::THRESHOLD;
             self.suspect[i] = if suspect { self.suspect[i] + 1 } else { 0 };
             let hold = if self.standing[i] >= CONFIRMED { CONFIRMED_HOLD } else { HOLD };
             let stays = self.flagged[i] && scores[i] > hold * self.rule.margin;
             self.flagged[i] = stays || self.suspect[i] >= self.rule.patience;
         }
         // The median is the honest clients' only while they are more than half.
-        let most = scores.len().saturating_sub(1) / 2;
-        let mut ranked: Vec<usize> = (0..scores.len()).filter(|i| self.flagged[*i]).collect();
+        let most = judged.len().saturating_sub(1) / 2;
+        let mut ranked: Vec<usize> = judged.iter().copied().filter(|i| self.flagged[*i]).collect();
         ranked.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         for i in ranked.into_iter().skip(most) {
             self.flagged[i] = false;
         }
-        for (standing, flagged) in self.standing.iter_mut().zip(&self.flagged) {
-            *standing = if *flagged { *standing + 1 } else { 0 };
+        for i in judged.iter().copied() {
+            self.standing[i] = if self.flagged[i] { self.standing[i] + 1 } else { 0 };
         }
     }
 
-    fn weigh(&mut self) {
-        for (trust, flagged) in self.trust.iter_mut().zip(&self.flagged) {
-            *trust = if *flagged {
+    fn weigh(&mut self, judged: &[usize]) {
+        for i in judged.iter().copied() {
+            let trust = &mut self.trust[i];
+            *trust = if self.flagged[i] {
                 (*trust * self.rule.decay).max(LEAST_TRUST)
             } else {
                 (*trust / self.rule.decay).clamp(self.rule.floor, 1.0)

@@ -22,7 +22,13 @@ fn play(rule: IsolationForest, n: usize, rounds: u32, change: impl Fn(u32, &mut 
     let judge = |round| {
         let mut observed = honest(&mut noise, n, round);
         change(round, &mut observed);
-        let verdict = state.judge(round, &observed, &base, &mut HostRng::new(1, Stream::DETECTOR, 0, round));
+        let verdict = state.judge(
+            round,
+            &observed,
+            &(0..n).collect::<Vec<_>>(),
+            &base,
+            &mut HostRng::new(1, Stream::DETECTOR, 0, round),
+        );
         assert!((verdict.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         verdict
     };
@@ -133,4 +139,45 @@ fn a_flag_that_has_stood_long_outlives_weaker_evidence() {
     };
     assert!(weaker_after(60) >= 35, "{}", weaker_after(60));
     assert_eq!(weaker_after(10), 0);
+}
+
+/// A client that is left out of rounds is judged without: its evidence stays, and the others' is as if it were not there.
+#[test]
+fn a_client_that_is_left_out_keeps_its_evidence_and_moves_nobodys() {
+    let n = 6;
+    let rule = IsolationForest { warmup: 3, features: Features::All, ..Default::default() };
+    let play = |left_out: Option<f64>, from: u32| {
+        let mut state = State::new(rule.clone(), n);
+        let mut noise = HostRng::new(5, Stream::CHECK, n as u32, 0);
+        let mut evidence = Vec::new();
+        for round in 0..40 {
+            let mut observed = honest(&mut noise, n, round);
+            observed[2].probe_deviation *= 6.0;
+            let dropped = left_out.filter(|_| round >= from);
+            if let Some(shown) = dropped {
+                observed[2] = Observation { loss_g: shown, last_loss_g: shown, update_norm: shown, ..observed[2] };
+                observed[2].probe_deviation = shown;
+            }
+            let judged: Vec<usize> = (0..n).filter(|i| *i != 2 || dropped.is_none()).collect();
+            let rng = &mut HostRng::new(1, Stream::DETECTOR, 0, round);
+            let verdict = state.judge(round, &observed, &judged, &vec![1.0 / n as f64; n], rng);
+            assert_eq!(verdict.scores[2].is_nan(), dropped.is_some(), "round {round}");
+            evidence.push(state.evidence.clone());
+        }
+        (evidence, state.flagged[2])
+    };
+    let (kept, flagged) = play(Some(f64::NAN), 20);
+    assert!(flagged, "what was flagged stays so");
+    for round in 20..40 {
+        assert_eq!(kept[round][2], kept[19][2], "neither better nor worse");
+    }
+    // Whatever a client that is left out shows makes no difference to the others.
+    for shown in [0.0, 1e30, f64::INFINITY] {
+        assert_eq!(play(Some(shown), 20).0, kept);
+    }
+    // One that never took part has gathered nothing.
+    let (never, _) = play(Some(f64::NAN), 0);
+    assert!(never.iter().all(|e| e[2] == 0.0));
+    let honest = |e: &[f64]| [0, 1, 3, 4, 5].iter().map(|i| e[*i].abs()).fold(0.0, f64::max);
+    assert!(honest(&never[39]) < 1.0, "{never:?}");
 }

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// Fewest clients among which one can stand out.
 pub const MIN_CLIENTS: u32 = 3;
+/// Fewest clients among which the published rule can lower a weight.
+const MIN_CLIENTS_PUBLISHED: u32 = 4;
 
 /// The rule, chosen by `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,16 @@ impl Detector {
     /// True when the rule needs the server's probe of the clients' generators.
     pub fn probes(&self) -> bool {
         matches!(self, Detector::IsolationForest(_))
+    }
+
+    /// Fewest clients that the rule can judge. The published one acts where fewer than floor(n / 2) clients are flagged:
+    /// among three it would flag, and never act.
+    pub fn least_clients(&self) -> u32 {
+        match self {
+            Detector::None {} => 1,
+            Detector::IsolationForestPublished(_) => MIN_CLIENTS_PUBLISHED,
+            Detector::IsolationForest(_) => MIN_CLIENTS,
+        }
     }
 
     /// The last warm-up round, counted from 0: verdicts come after it. `None` without detection.
@@ -77,11 +89,12 @@ pub enum LossReport {
 }
 
 impl LossReport {
-    /// What reaches the detector: `reports` with the losses of `malicious` clients as they report them.
-    pub fn observe(self, reports: &[ClientReport], malicious: &[u32]) -> Vec<Observation> {
+    /// What reaches the detector: `reports` with the losses of `malicious` clients as they report them. Clients that are left
+    /// out of the round (`dropped`) have no part in the median.
+    pub fn observe(self, reports: &[ClientReport], malicious: &[u32], dropped: &[bool]) -> Vec<Observation> {
         let lies = |i: usize| self == LossReport::Median && malicious.contains(&(i as u32));
         let honest = |value: fn(&ClientReport) -> f64| {
-            let told = reports.iter().enumerate().filter(|(i, _)| !lies(*i));
+            let told = reports.iter().enumerate().filter(|(i, _)| !lies(*i) && !dropped[*i]);
             median(told.map(|(_, r)| value(r)).collect())
         };
         let (loss_g, last) = (honest(|r| r.mean[2]), honest(|r| r.last[2]));
@@ -166,8 +179,14 @@ impl Detection {
         }
     }
 
-    /// Judges round `round` (from 0), whose observations must come in order of rounds.
-    pub fn judge(&mut self, round: u32, observed: &[Observation]) -> Verdict {
+    /// Judges round `round` (from 0), whose observations must come in order of rounds. Clients that are left out of it
+    /// (`dropped`) have no part in the judgement: no score, and what is remembered of them stays as it is. Where too few are left
+    /// for one to stand out, nobody is judged.
+    pub fn judge(&mut self, round: u32, observed: &[Observation], dropped: &[bool]) -> Verdict {
+        let mut judged: Vec<usize> = (0..observed.len()).filter(|i| !dropped[*i]).collect();
+        if judged.len() < MIN_CLIENTS as usize {
+            judged.clear();
+        }
         let mut rng = HostRng::new(self.seed, Stream::DETECTOR, 0, round);
         match &mut self.state {
             State::None => Verdict {
@@ -175,8 +194,8 @@ impl Detection {
                 scores: vec![f64::NAN; self.base.len()],
                 weights: self.base.clone(),
             },
-            State::Published(state) => state.judge(round, observed, &mut rng),
-            State::Corrected(state) => state.judge(round, observed, &self.base, &mut rng),
+            State::Published(state) => state.judge(round, observed, &judged, &mut rng),
+            State::Corrected(state) => state.judge(round, observed, &judged, &self.base, &mut rng),
         }
     }
 }
@@ -236,10 +255,14 @@ mod tests {
             nonfinite: None,
         };
         let reports = [9.0, 1.0, 2.0, 4.0].map(report);
-        let losses = |how: LossReport| -> Vec<f64> { how.observe(&reports, &[0]).iter().map(|o| o.loss_g).collect() };
+        let losses = |how: LossReport| -> Vec<f64> {
+            how.observe(&reports, &[0], &[false; 4]).iter().map(|o| o.loss_g).collect()
+        };
         assert_eq!(losses(LossReport::True), [9.0, 1.0, 2.0, 4.0]);
         assert_eq!(losses(LossReport::Median), [2.0, 1.0, 2.0, 4.0]);
-        let seen = LossReport::Median.observe(&reports, &[0])[0];
+        let seen = LossReport::Median.observe(&reports, &[0], &[false; 4])[0];
+        let without = LossReport::Median.observe(&reports, &[0], &[false, true, false, false])[0];
+        assert_eq!(without.loss_g, 3.0, "the median of those that take part");
         assert_eq!((seen.last_loss_g, seen.update_norm), (20.0, 9.0), "the update is seen, not told");
     }
 

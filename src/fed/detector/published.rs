@@ -43,29 +43,30 @@ impl State {
         (self.weights.len() == clients).then_some(clients)
     }
 
-    /// Flags every client whose score is below -0.5; acts when fewer than floor(n / 2) are flagged.
-    pub fn judge(&mut self, round: u32, observed: &[Observation], rng: &mut HostRng) -> Verdict {
+    /// Flags every client whose score is below -0.5; acts when fewer than floor(n / 2) are flagged. Only `judged` clients are
+    /// among the n; the others have no score and no flag.
+    pub fn judge(&mut self, round: u32, observed: &[Observation], judged: &[usize], rng: &mut HostRng) -> Verdict {
         let n = observed.len();
         let mut scores = vec![f64::NAN; n];
         let mut flagged = vec![false; n];
         if round > self.rule.warmup {
             // The published code would stop at a loss that is not finite; here its client is as isolated as can be.
-            let finite: Vec<usize> = (0..n).filter(|i| observed[*i].last_loss_g.is_finite()).collect();
+            let finite: Vec<usize> = judged.iter().copied().filter(|i| observed[*i].last_loss_g.is_finite()).collect();
             let points: Vec<Vec<f32>> =
                 finite.iter().map(|i| vec![0.0, observed[*i].last_loss_g.abs() as f32]).collect();
-            scores.fill(-1.0);
+            judged.iter().for_each(|i| scores[*i] = -1.0);
             for (i, score) in finite.iter().zip(forest::scores(&points, rng)) {
                 scores[*i] = score;
             }
             flagged = scores.iter().map(|s| *s < forest::THRESHOLD).collect();
-            self.act(&flagged);
+            self.act(&flagged, judged.len());
         }
         Verdict { flagged, scores, weights: self.weights.clone() }
     }
 
-    fn act(&mut self, flagged: &[bool]) {
+    fn act(&mut self, flagged: &[bool], judged: usize) {
         let count = flagged.iter().filter(|f| **f).count();
-        if count >= flagged.len() / 2 {
+        if count >= judged / 2 {
             return;
         }
         for (i, _) in flagged.iter().enumerate().filter(|(_, f)| **f) {
@@ -86,7 +87,7 @@ mod tests {
         let mut state = State::new(Published::default(), vec![0.25; 4]);
         let mut after = vec![state.weights[0]];
         for _ in 0..10 {
-            state.act(&[true, false, false, false]);
+            state.act(&[true, false, false, false], 4);
             after.push(state.weights[0]);
             assert!((state.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         }
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn half_of_the_clients_flagged_is_no_verdict() {
         let mut state = State::new(Published::default(), vec![0.25; 4]);
-        state.act(&[true, true, false, false]);
+        state.act(&[true, true, false, false], 4);
         assert_eq!((state.weights.as_slice(), state.flags.as_slice()), ([0.25; 4].as_slice(), [0; 4].as_slice()));
     }
 
@@ -120,12 +121,29 @@ mod tests {
         let mut state = State::new(Published::default(), vec![0.25; 4]);
         for round in 0..13 {
             let mut rng = HostRng::new(1, Stream::DETECTOR, 0, round);
-            let verdict = state.judge(round, &losses([2.0, 2.1, 9.0, 2.05]), &mut rng);
+            let verdict = state.judge(round, &losses([2.0, 2.1, 9.0, 2.05]), &[0, 1, 2, 3], &mut rng);
             assert_eq!(verdict.flagged[2], round > 10, "round {round}: {verdict:?}");
             assert_eq!(verdict.scores[2].is_nan(), round <= 10);
         }
         let mut rng = HostRng::new(1, Stream::DETECTOR, 0, 13);
-        let verdict = state.judge(13, &losses([2.0, f64::NAN, 2.0, 2.0]), &mut rng);
+        let verdict = state.judge(13, &losses([2.0, f64::NAN, 2.0, 2.0]), &[0, 1, 2, 3], &mut rng);
         assert_eq!(verdict.flagged, [false, true, false, false], "a diverged client");
+    }
+
+    #[test]
+    fn a_client_that_is_not_judged_has_no_part_in_the_forest() {
+        let all = losses([2.0, 2.1, 9.0, 2.05]);
+        let rng = || HostRng::new(1, Stream::DETECTOR, 0, 11);
+        let judge = |observed: &[Observation], judged: &[usize]| {
+            State::new(Published::default(), vec![0.25; 4]).judge(11, observed, judged, &mut rng())
+        };
+        let without = judge(&all, &[0, 1, 3]);
+        assert!(without.scores[2].is_nan() && !without.flagged[2]);
+        assert_eq!(without.weights, [0.25; 4], "three are too few to act");
+        // Whatever the client left out shows, the others' scores are the same.
+        for loss in [2.0, 1e30, f64::NAN, f64::INFINITY] {
+            let other = judge(&losses([2.0, 2.1, loss, 2.05]), &[0, 1, 3]);
+            assert_eq!([0, 1, 3].map(|i| other.scores[i]), [0, 1, 3].map(|i| without.scores[i]));
+        }
     }
 }
