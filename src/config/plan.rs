@@ -55,13 +55,16 @@ pub struct Resolved {
     /// The tuning file whose choices of shader variants were used, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tuning: Option<String>,
+    /// Names of the clients by their ids, where their folders give them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
 }
 
 impl Resolved {
     /// With this program's version, untuned.
     pub fn new(device: &Descriptor, reason: &str) -> Self {
         let version = env!("CARGO_PKG_VERSION").into();
-        Resolved { version, device: device.clone(), reason: reason.into(), tuning: None }
+        Resolved { version, device: device.clone(), reason: reason.into(), tuning: None, clients: Vec::new() }
     }
 }
 

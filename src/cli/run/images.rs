@@ -1,7 +1,8 @@
 //! The images of a run: loaded, split, dealt to clients.
 
 use crate::config::Plan;
-use crate::data::{DataConfig, holdout};
+use crate::data::{DataConfig, Loaded, holdout};
+use crate::fed::Partition;
 use crate::metric::{ImageSet, Judge, Metric};
 use crate::report::run_state;
 use crate::{Error, Result};
@@ -11,6 +12,12 @@ use sha2::{Digest, Sha256};
 pub(in crate::cli) struct Images {
     /// Names of images that were left out, with the reasons.
     pub skipped: Vec<String>,
+    /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
+    pub notes: Vec<String>,
+    /// What may be a mistake in the images.
+    pub warnings: Vec<String>,
+    /// Names of the clients by their ids, where folders give them.
+    pub names: Vec<String>,
     /// Height, width and channels.
     pub(super) shape: (usize, usize),
     /// Training images, [n][size][size][channels].
@@ -29,6 +36,7 @@ impl Images {
         data_exists(plan)?;
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         let loaded = plan.data.source.load(size, channels)?;
+        classes_known(plan, &loaded)?;
         let set = &loaded.dataset;
         let split = holdout(&set.labels, plan.data.held_out, plan.seed)?;
         let pick =
@@ -43,7 +51,10 @@ impl Images {
         let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
         let (held_out, total) = (split.held_out.len(), set.len());
         Ok(Images {
-            skipped: loaded.skipped.clone(),
+            skipped: loaded.skipped,
+            notes: loaded.notes,
+            warnings: loaded.warnings,
+            names: loaded.clients.map(|c| c.names).unwrap_or_default(),
             shape: (size, channels),
             train,
             reference,
@@ -85,6 +96,18 @@ impl Images {
     }
 }
 
+/// Refuses a partition by class where the images have none.
+fn classes_known(plan: &Plan, loaded: &Loaded) -> Result<()> {
+    match (&plan.federation.partition, &plan.data.source) {
+        (Partition::Dirichlet { .. }, DataConfig::Npz { path, .. }) if !loaded.labelled => {
+            let what = "no array `train_labels`, whose classes federation.partition = \"dirichlet\" deals; \"iid\" and \"shared\" \
+                        need none";
+            Err(Error::file(path, what))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a plan whose images are not there, before anything is loaded.
 ///
 /// # Errors
@@ -92,7 +115,7 @@ impl Images {
 pub(in crate::cli) fn data_exists(plan: &Plan) -> Result<()> {
     let (path, what) = match &plan.data.source {
         DataConfig::Folder { path, .. } => (path, "folder of images"),
-        DataConfig::Npz { path } => (path, "file"),
+        DataConfig::Npz { path, .. } => (path, "file"),
         DataConfig::Builtin {} | DataConfig::Dermoscopy { .. } => return Ok(()),
     };
     match path.exists() {
