@@ -145,8 +145,8 @@ fn clients_are_named_in_every_output() {
     let images = temp.path().join("images");
     for client in ["client10", "client2", "client1, \"east\""] {
         std::fs::create_dir_all(images.join(client)).unwrap();
-        for i in 0..10 {
-            let picture = image::GrayImage::from_pixel(16, 16, image::Luma([20 * i]));
+        for i in 0..16 {
+            let picture = image::GrayImage::from_pixel(16, 16, image::Luma([15 * i]));
             picture.save(images.join(client).join(format!("{i}.png"))).unwrap();
         }
     }
@@ -162,7 +162,7 @@ fn clients_are_named_in_every_output() {
     let names = ["client1, \"east\"", "client2", "client10"];
     assert_eq!(summary.clients, names);
     assert!(
-        said.borrow().iter().any(|l| l.contains("0 client1, \"east\" (10), 1 client2 (10), 2 client10 (10)")),
+        said.borrow().iter().any(|l| l.contains("0 client1, \"east\" (16), 1 client2 (16), 2 client10 (16)")),
         "{said:?}"
     );
     let records = crate::report::metrics::read_jsonl(&dir.file("metrics.jsonl")).unwrap();
