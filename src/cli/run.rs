@@ -222,14 +222,16 @@ impl Prepared {
             super::tell(&format!("warning: cannot be read, left out: {skipped}"));
         }
         say(&images.describe(&plan));
-        let warnings: Vec<String> = images.warning(&plan).into_iter().collect();
-        warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        let warnings: Vec<String> = images.warnings.iter().cloned().chain(images.warning(&plan)).collect();
+        warnings.iter().for_each(|warning| super::tell(&format!("warning: {warning}")));
+        images.notes.iter().for_each(|note| say(note));
         let tuned = tuning.map_or(Ok(None), |warn| Tuned::find(&plan.device, warn))?;
         let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
         let mut resolved = Resolved { warnings, ..Resolved::new(engine.descriptor(), &reason) };
         // `auto` falls back to the cpu engine when the adapter refuses to open.
         let file = tuned.as_ref().filter(|_| resolved.device.engine == "gpu");
         resolved.tuning = file.map(|t| t.file.display().to_string());
+        resolved.clients = images.names.clone();
         say(&device(&resolved));
         // The reference is what a run would be held against: it stays alone.
         let verified = verify_every > 0 && resolved.device.engine != "reference";
@@ -309,6 +311,7 @@ impl Prepared {
             let round = experiment.round()?;
             let done = experiment.done();
             for (client, fault) in &round.diverged {
+                let client = experiment.named(*client);
                 progress.remark(&format!("round {done}: client {client}: {fault} is not finite{left_out}"));
             }
             progress.round(&RoundProgress {

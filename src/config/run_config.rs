@@ -177,7 +177,7 @@ pub struct DataSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttackConfig {
-    /// Client ids, or how many (the first ones).
+    /// Client ids or names, or how many (the first ones).
     pub malicious: Malicious,
     /// What they paste.
     pub trigger: Trigger,
@@ -211,6 +211,20 @@ pub enum Malicious {
     Count(u32),
     /// These clients.
     Ids(Vec<u32>),
+    /// These clients, some by the names of their folders.
+    Mixed(Vec<ClientRef>),
+    /// The client of this name.
+    Name(String),
+}
+
+/// A client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClientRef {
+    /// By its number, from 0.
+    Id(u32),
+    /// By the name of its folder.
+    Name(String),
 }
 
 /// `[evaluation]`.

@@ -29,6 +29,9 @@ pub struct Summary {
     pub device: Descriptor,
     /// Why this device was taken.
     pub reason: String,
+    /// Names of the clients by their ids; absent where they have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
     /// Client-rounds in which a loss, the update, a gradient, weight, moment or running statistic was not finite.
     pub diverged: u64,
     /// Values of the last evaluation by name.
@@ -156,6 +159,7 @@ pub(crate) mod tests {
             version: "0.1.0".into(),
             device: crate::exec::Engine::descriptor(&crate::exec::ReferenceEngine::new()).clone(),
             reason: "asked for".into(),
+            clients: vec!["a".into(), "b, c".into()],
             diverged: 0,
             metrics: values(&[
                 ("fd_lite0_n8", 116.25),
@@ -188,8 +192,9 @@ pub(crate) mod tests {
         let summary = example();
         std::fs::write(dir.path().join(FILE), summary.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), summary);
-        let bare = Summary { detector: None, verified: None, ..summary };
-        assert!(!bare.to_json().unwrap().contains("detector"));
+        let bare = Summary { detector: None, verified: None, clients: vec![], ..summary };
+        let text = bare.to_json().unwrap();
+        assert!(!text.contains("detector") && !text.contains("clients"));
         std::fs::write(dir.path().join(FILE), bare.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), bare);
     }

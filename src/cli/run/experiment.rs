@@ -48,6 +48,8 @@ pub(in crate::cli) struct Experiment {
     pub(super) earlier: Option<Checked>,
     /// Digest of the images and of who holds which.
     pub(super) images: String,
+    /// Names of the clients by their ids, where they have any.
+    names: Vec<String>,
     /// Where the run went on in another process.
     pub(super) resumed: Vec<Resumed>,
     pub(super) clock: Clock,
@@ -95,6 +97,7 @@ impl Experiment {
             checked,
             earlier: None,
             images: digest,
+            names: images.names,
             resumed: vec![],
             clock: Clock { before: 0.0, started: Instant::now(), first: 0 },
         })
@@ -108,7 +111,8 @@ impl Experiment {
     pub fn describe(&self) -> String {
         let (gan, f) = (self.federation.gan(), &self.federation);
         let bad = &self.plan.attack.malicious;
-        let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: {bad:?}") };
+        let bad: Vec<String> = bad.iter().map(|id| self.named(*id as usize)).collect();
+        let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: [{}]", bad.join(", ")) };
         format!(
             "training  {} clients ({who}), {} a launch; G {} and D {} parameters; {} rounds of up to {} steps, batch {}",
             f.clients(),
@@ -121,9 +125,14 @@ impl Experiment {
         )
     }
 
+    /// A client's id, with its name where it has one.
+    pub fn named(&self, client: usize) -> String {
+        self.names.get(client).map_or_else(|| client.to_string(), |name| format!("{client} {name}"))
+    }
+
     /// Opens the run's files; the real grid and the untrained generator's.
     pub fn begin(&mut self, dir: &RunDir) -> Result<()> {
-        self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir)? });
+        self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir, !self.names.is_empty())? });
         let (size, channels) = self.shape();
         let shown = self.shown.len() / (size * size * channels);
         let real = picture::grid(&self.shown, shown, size, channels, self.plan.evaluation.grid as usize)?;
@@ -244,13 +253,14 @@ impl Experiment {
                 flagged: c.flagged,
                 score: Some(c.score).filter(|s| s.is_finite()),
                 nonfinite: c.nonfinite.as_ref().map(Fault::to_string),
+                name: self.names.get(i).cloned(),
             })
             .collect();
         RoundRecord { round: report.round as usize, clients, extra }
     }
 
     fn curves(&mut self) -> Result<()> {
-        let picture = curves::loss_curves(&self.plan.name, &self.records, &[])?;
+        let picture = curves::loss_curves(&self.plan.name, &self.records, &self.names)?;
         let bytes = picture::encode_png(&picture)?;
         self.output()?.dir.replace_bytes("losses.png", &bytes)?;
         Ok(())
@@ -284,6 +294,7 @@ impl Experiment {
             version: resolved.version.clone(),
             device: resolved.device.clone(),
             reason: resolved.reason.clone(),
+            clients: self.names.clone(),
             diverged: self.diverged,
             metrics: self.values.1.entries.clone(),
             untrained: self.values.0.entries.clone(),

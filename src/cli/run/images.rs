@@ -3,7 +3,7 @@
 use crate::config::Plan;
 use crate::data::random::HostRng;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
-use crate::fed::every_client_has_a_batch;
+use crate::fed::{Partition, every_client_has_a_batch};
 use crate::metric::{ImageSet, Judge, Metric};
 use crate::report::run_state;
 use crate::{Error, Result};
@@ -16,6 +16,12 @@ const SHOWN: u64 = 0x5348_4f57; // "SHOW"
 pub(in crate::cli) struct Images {
     /// Names of images that were left out, with the reasons.
     pub skipped: Vec<String>,
+    /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
+    pub notes: Vec<String>,
+    /// What may be a mistake in the images.
+    pub warnings: Vec<String>,
+    /// Names of the clients by their ids, where folders give them.
+    pub names: Vec<String>,
     /// Height, width and channels.
     pub(super) shape: (usize, usize),
     /// Training images, [n][size][size][channels].
@@ -36,6 +42,7 @@ impl Images {
         data_exists(plan)?;
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         let loaded = plan.data.source.load(size, channels)?;
+        classes_known(plan, &loaded)?;
         let set = &loaded.dataset;
         let (split, holdings) = dealt(plan, &loaded)?;
         let pick =
@@ -45,7 +52,10 @@ impl Images {
         let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
         let (held_out, apart, total) = (split.held_out.len(), split.apart.len(), set.len());
         Ok(Images {
-            skipped: loaded.skipped.clone(),
+            skipped: loaded.skipped,
+            notes: loaded.notes,
+            warnings: loaded.warnings,
+            names: loaded.clients.map(|c| c.names).unwrap_or_default(),
             shape: (size, channels),
             train,
             reference,
@@ -153,8 +163,21 @@ impl Rehearsal {
                 self.loaded.len() - 1
             }
         };
+        classes_known(plan, &self.loaded[at].1)?;
         let (_, holdings) = dealt(plan, &self.loaded[at].1)?;
         every_client_has_a_batch(&holdings, plan.train.batch)
+    }
+}
+
+/// Refuses a partition by class where the images have none.
+fn classes_known(plan: &Plan, loaded: &Loaded) -> Result<()> {
+    match (&plan.federation.partition, &plan.data.source) {
+        (Partition::Dirichlet { .. }, DataConfig::Npz { path, .. }) if !loaded.labelled => {
+            let what = "no array `train_labels`, whose classes federation.partition = \"dirichlet\" deals; \"iid\" and \"shared\" \
+                        need none";
+            Err(Error::file(path, what))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -165,7 +188,7 @@ impl Rehearsal {
 pub(in crate::cli) fn data_exists(plan: &Plan) -> Result<()> {
     let (path, what) = match &plan.data.source {
         DataConfig::Folder { path, .. } => (path, "folder of images"),
-        DataConfig::Npz { path } => (path, "file"),
+        DataConfig::Npz { path, .. } => (path, "file"),
         DataConfig::Builtin {} | DataConfig::Dermoscopy { .. } => return Ok(()),
     };
     match path.exists() {

@@ -119,6 +119,7 @@ fn logs() -> Result<Vec<Vec<u8>>> {
         flagged: client == 0,
         score: None,
         nonfinite: (client == 1).then(|| "the loss D(fake)".into()),
+        name: (client == 0).then(|| "a, \"b\"".into()),
     };
     let extra = BTreeMap::from([("kid_n4".to_string(), 0.5)]);
     let lines =
@@ -143,6 +144,8 @@ fn summaries() -> Result<Vec<Vec<u8>>> {
         version: "0.1.0".into(),
         device,
         reason: "asked for".into(),
+        clients: vec!["a".into()],
+        warnings: vec!["few images".into()],
         diverged: 0,
         metrics: values("fd_lite0_n8"),
         untrained: values("fd_lite0_n8"),
