@@ -71,6 +71,7 @@ pub struct RunArgs {
 /// Bad input before anything is written; device and file errors later.
 pub fn run(args: RunArgs) -> Result<u8> {
     let overrides =
+    interrupt::listen_for_batch_systems()?;
         Overrides { set: args.set.clone(), device: args.device.clone(), seed: args.seed, skip_bad: args.skip_bad };
     let say = |text: &str| {
         if !args.quiet {
