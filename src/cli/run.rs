@@ -43,9 +43,9 @@ pub struct RunArgs {
     /// Seed; overrides the experiment's.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit. The experiment is the
-    /// run's own; of its keys only name, device, data.path, federation.clients_per_launch, federation.nonfinite and those of checkpoint may
-    /// be set anew.
+    /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit; with --set rounds=N also of one
+    /// that is finished. The experiment is the run's own; of its keys only name, rounds, device, data.path,
+    /// federation.clients_per_launch, federation.nonfinite and those of checkpoint may be set anew.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out", "seed"])]
     pub resume: Option<PathBuf>,
     /// When the device fails or is lost, opens it anew up to N times and goes on from the latest checkpoint.
@@ -84,9 +84,10 @@ pub fn run(args: RunArgs) -> Result<u8> {
         |plan: &Plan| Prepared::tuned(plan.clone(), args.verify_every, tuned.then_some(&warn as &dyn Fn(&str)), &say);
     let (dir, plan, prepared) = match &args.resume {
         Some(path) => {
-            let dir = RunDir::reopen(path)?;
+            let dir = RunDir::reopen_any(path)?;
             let plan = config::load(Some(&dir.file(run_dir::PLAN)), &overrides)?;
             let mut prepared = prepare(&plan)?;
+            keep::has_more(&dir, &plan)?;
             say(&prepared.go_on(&dir, &warn)?);
             (dir, plan, prepared)
         }
@@ -154,7 +155,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
 /// # Errors
 /// When a value has no TOML form.
 pub(super) fn may_go_on(stored: &Plan, plan: &Plan) -> Result<bool> {
-    Ok(stored.differences(plan, &keep::FREE)?.is_empty())
+    Ok(stored.rounds == plan.rounds && stored.differences(plan, &keep::FREE)?.is_empty())
 }
 
 /// A run with its images loaded and its device open; nothing is written yet.
@@ -263,7 +264,7 @@ impl Prepared {
         let path = dir.file(run_dir::PLAN);
         let begun = config::load(Some(&path), &Overrides::default())?;
         keep::same_experiment(&begun, self.plan(), &path)?;
-        Ok(match self.experiment.restore(dir, &self.resolved, warn)? {
+        Ok(match self.experiment.restore(dir, &begun, &self.resolved, warn)? {
             Some(round) => format!("resumed   after round {round} of {}", self.plan().rounds),
             None => "resumed   from the start, for the run had come to no checkpoint".to_string(),
         })
@@ -324,6 +325,12 @@ impl Prepared {
         progress.finish();
         let summary = experiment.end(&resolved)?;
         Ok(Trained::Finished(Box::new(Finished { summary, outcome: experiment.outcome() })))
+        if experiment.plan().checkpoint.keeps_last() {
+            // The run is finished without it.
+            if let Err(error) = experiment.save_checkpoint(&resolved) {
+                super::tell(&format!("warning: the run cannot be trained further, as its state was not kept: {error}"));
+            }
+        }
     }
 }
 

@@ -191,6 +191,11 @@ pub static KEYS: &[Key] = &[
 
 impl Kind {
     fn expected(self) -> String {
+    key(
+        "checkpoint.last",
+        Kind::Flag,
+        "whether a finished run keeps its state, so that `run --resume RUN --set rounds=N` trains it further; absent: `run` does, `sweep` does not",
+    ),
         match self {
             Kind::Integer => "a whole number from 0 to 4294967295".into(),
             Kind::Long => "a whole number from 0 to 9223372036854775807".into(),
