@@ -37,7 +37,8 @@ pub struct RunArgs {
     /// Overrides a key of the experiment, such as train.lr=0.0001; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name; overrides the experiment's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE, which
+    /// overrides the experiment's.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Seed; overrides the experiment's.
@@ -70,8 +71,8 @@ pub struct RunArgs {
 /// # Errors
 /// Bad input before anything is written; device and file errors later.
 pub fn run(args: RunArgs) -> Result<u8> {
-    let overrides =
     interrupt::listen_for_batch_systems()?;
+    let overrides =
         Overrides { set: args.set.clone(), device: args.device.clone(), seed: args.seed, skip_bad: args.skip_bad };
     let say = |text: &str| {
         if !args.quiet {
@@ -86,8 +87,8 @@ pub fn run(args: RunArgs) -> Result<u8> {
         Some(path) => {
             let dir = RunDir::reopen_any(path)?;
             let plan = config::load(Some(&dir.file(run_dir::PLAN)), &overrides)?;
-            let mut prepared = prepare(&plan)?;
             keep::has_more(&dir, &plan)?;
+            let mut prepared = prepare(&plan)?;
             say(&prepared.go_on(&dir, &warn)?);
             (dir, plan, prepared)
         }
@@ -324,13 +325,13 @@ impl Prepared {
         }
         progress.finish();
         let summary = experiment.end(&resolved)?;
-        Ok(Trained::Finished(Box::new(Finished { summary, outcome: experiment.outcome() })))
         if experiment.plan().checkpoint.keeps_last() {
             // The run is finished without it.
             if let Err(error) = experiment.save_checkpoint(&resolved) {
                 super::tell(&format!("warning: the run cannot be trained further, as its state was not kept: {error}"));
             }
         }
+        Ok(Trained::Finished(Box::new(Finished { summary, outcome: experiment.outcome() })))
     }
 }
 

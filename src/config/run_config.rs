@@ -21,7 +21,7 @@ pub struct RunConfig {
     pub seed: u64,
     /// Rounds of local training and aggregation.
     pub rounds: u32,
-    /// `auto`, `gpu`, `cpu`, `reference` or part of an adapter's name.
+    /// `auto`, `gpu`, `gpu:N`, `cpu`, `reference` or part of an adapter's name.
     pub device: String,
     /// The two networks.
     pub model: ModelConfig,

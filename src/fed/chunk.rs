@@ -4,6 +4,7 @@ use super::Aggregate;
 use super::federation::Settings;
 use super::nonfinite::record_scan;
 use super::probe::Probe;
+use crate::error::sizes;
 use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
 use crate::kernels::MAX_GROUPS;
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
@@ -75,11 +76,10 @@ pub(super) fn chunk_size(
     let largest = candidates.into_iter().max().unwrap_or(1);
     let fit = (engine.max_binding_words() / largest).min(MOST_CLIENTS as usize) as u32;
     if fit == 0 {
+        let [needs, has] = sizes(4 * largest as u64, 4 * engine.max_binding_words() as u64);
         return Err(Error::input(format!(
-            "one client needs a tensor of {} MiB, one binding of this device holds {} MiB: choose a smaller \
-             model.width, model.image_size or train.batch",
-            largest >> 18,
-            engine.max_binding_words() >> 18
+            "one client needs a tensor of {needs}, one binding of this device holds {has}: choose a smaller \
+             model.width, model.image_size or train.batch"
         )));
     }
     Ok(settings.clients_per_launch.unwrap_or(clients).min(fit).clamp(1, clients))

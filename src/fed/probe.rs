@@ -5,6 +5,7 @@
 //! trigger's place in every round. The average over rounds keeps the second and wears down the first. Nothing here is told by
 //! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
+use crate::error::sizes;
 use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
@@ -44,11 +45,10 @@ impl Probe {
         let (image, passes) = (gan.arch.image(), IMAGES.div_ceil(batch));
         let words = clients as usize * align(image as usize);
         if words > engine.max_binding_words() {
+            let [needs, has] = sizes(4 * words as u64, 4 * engine.max_binding_words() as u64);
             return Err(Error::input(format!(
-                "detection.kind isolation-forest: the mean images of {clients} clients take {} MiB, one binding of this \
-                 device holds {} MiB: choose fewer clients or a smaller model.image_size",
-                words >> 18,
-                engine.max_binding_words() >> 18
+                "detection.kind isolation-forest: the mean images of {clients} clients take {needs}, one binding of this \
+                 device holds {has}: choose fewer clients or a smaller model.image_size"
             )));
         }
         Ok(Probe {
