@@ -125,9 +125,11 @@ fn pick_numbered(request: &str, number: &str, facts: &[AdapterFacts]) -> Result<
     let found = wanted.and_then(|n| facts.iter().position(|f| f.number == Some(n)));
     match (found, digits) {
         (Some(i), _) => Ok((Pick::Adapter(i), format!("{}: as asked", facts[i].title()))),
-        (None, true) => {
-            Err(Error::input(format!("device `{request}`: no adapter has this number; {}", listing(facts))))
-        }
+        (None, true) => Err(Error::input(format!(
+            "device `{request}`: no adapter has this number{}; {}",
+            passed_over(facts),
+            listing(facts)
+        ))),
         (None, false) => {
             let what = "gpu: is followed by an adapter's number, as in gpu:0";
             Err(Error::input(format!("device `{request}`: {what}; {}", listing(facts))))

@@ -61,10 +61,11 @@ impl Imitation {
 
     fn run(&self, cards: usize, fakes: &[(&str, &str)], out: &str, more: &[&str]) -> Command {
         let mut command = self.fedgan(cards, fakes, &["run", "--out"]);
-        command.arg(self.at(out)).args(more);
+        command.arg(self.at(out));
         for set in TINY {
             command.args(["--set", set]);
         }
+        command.args(more);
         command
     }
 
@@ -179,8 +180,7 @@ fn limits_below_what_kernels_need_are_named() {
         assert!(code == Some(0) && out.contains(why) && out.contains("auto takes the built-in cpu engine"), "{out}");
         for device in ["gpu", "gpu:0", "imitated"] {
             let (code, _, err) = told(machine.run(1, &fakes, "none", &["--device", device]));
-            assert!(code == Some(2), "{fake:?} {device}: {err}");
-            assert!(device == "gpu:0" || err.contains(why), "{fake:?} {device}: {err}");
+            assert!(code == Some(2) && err.contains(why), "{fake:?} {device}: {err}");
         }
     }
     // Small bindings are no reason to refuse a card that holds what is asked for.
