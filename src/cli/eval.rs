@@ -42,7 +42,8 @@ pub struct EvalArgs {
     /// Seed of subsets and halves; a run has its own [default: 1].
     #[arg(long, value_name = "N", conflicts_with = "run")]
     pub seed: Option<u64>,
-    /// Device that samples a run's generator: auto, gpu, cpu, reference, or part of an adapter's name [default: auto].
+    /// Device that samples a run's generator: auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
+    /// FEDGAN_DEVICE, or auto].
     #[arg(long, value_name = "DEVICE", conflicts_with = "real")]
     pub device: Option<String>,
     /// Leave out images of the folders that cannot be read.

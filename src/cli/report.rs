@@ -83,6 +83,7 @@ mod tests {
         let device = Descriptor {
             engine: word("cpu"),
             adapter: word("f32, 2 threads"),
+            address: String::new(),
             backend: word("-"),
             device_type: word("Cpu"),
             driver: word("-"),

@@ -33,9 +33,9 @@ pub struct SampleArgs {
     /// Also write the latents as a safetensors file: `latents`, [n, latent, 1, 1].
     #[arg(long, value_name = "FILE")]
     pub save_latents: Option<PathBuf>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default: FEDGAN_DEVICE, or auto].
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
 }
 
 /// Generates the images and writes the grid.
@@ -56,7 +56,7 @@ pub fn run(args: SampleArgs) -> Result<()> {
     let source = args.generator.display().to_string();
     let architecture = infer_generator(&weights, &source)?;
     let given = args.latents.as_deref().map(|path| read_latents(path, architecture.latent as usize)).transpose()?;
-    let (mut engine, reason) = crate::gpu::open(&args.device, GpuOptions::default())?;
+    let (mut engine, reason) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
     let engine = engine.as_mut();
     let sampler = sampler(engine, architecture, &weights, &source, (args.seed, Stream::SAMPLE))?;
     let n = args.n as usize;
@@ -155,7 +155,7 @@ mod tests {
             out: dir.join("grid.png"),
             save_images: Some(dir.join("images.safetensors")),
             save_latents: Some(dir.join("latents.safetensors")),
-            device: device.into(),
+            device: Some(device.into()),
         }
     }
 

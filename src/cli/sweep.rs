@@ -2,9 +2,9 @@
 
 mod store;
 
-use super::interrupt;
 use super::run::images::{Rehearsal, data_exists};
 use super::run::{Finished, Prepared, Trained, tuned};
+use super::{environment, interrupt};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
@@ -27,7 +27,8 @@ pub struct SweepArgs {
     /// Sets a key in all cells, such as rounds=5, where no axis sets it; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name; overrides the base's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE, which
+    /// overrides the base's.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Run only cells whose directory name (CELL-sSEED) contains this.
@@ -51,7 +52,11 @@ pub struct SweepArgs {
 pub fn run(args: SweepArgs) -> Result<u8> {
     let tuning = tuned::wanted(false)?;
     let mut sweep = Sweep::read(&args.sweep)?;
-    sweep.override_with(&args.set, args.device.as_deref())?;
+    let device = match args.device {
+        None if sweep.varies("device") => None,
+        given => environment::asked(given, &args.set)?,
+    };
+    sweep.override_with(&args.set, device.as_deref())?;
     let cells = sweep.cells()?;
     let selected = select(&cells, args.only.as_deref())?;
     let path = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(&sweep.name));
@@ -220,7 +225,10 @@ impl Grid<'_> {
         let tuning = self.tuning.then_some(&warn as &dyn Fn(&str));
         // Looked at before anything is loaded: it may be somebody else's.
         let kept = if left_over { self.store.reopen(cell)? } else { None };
-        let mut prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
+        // States take room, and cells are not trained further.
+        let mut plan = cell.plan.clone();
+        plan.checkpoint.last.get_or_insert(false);
+        let mut prepared = Prepared::tuned(plan, DEFAULT_EVERY, tuning, &|_| ())?;
         if first {
             self.say(&prepared.device());
         }

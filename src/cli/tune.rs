@@ -23,7 +23,8 @@ pub struct TuneArgs {
     /// Overrides a key of the experiment, such as model.width=64; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, or part of an adapter's name; overrides the experiment's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), or part of an adapter's name; overrides FEDGAN_DEVICE, which
+    /// overrides the experiment's.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Write this file, which runs do not look for, instead of the adapter's in the user's cache folder.

@@ -67,7 +67,8 @@ pub struct ValidateArgs {
     /// Overrides a key of --run's experiment, such as model.width=8; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "run")]
     pub set: Vec<String>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader, --portable or --mutants: gpu].
+    /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
+    /// FEDGAN_DEVICE, or auto; with --shader, --portable or --mutants: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Write the whole report to this file, for programs and for --compare.

@@ -52,7 +52,11 @@ pub static KEYS: &[Key] = &[
     key("name", Kind::Text, "names the run directory; letters, digits, `-`, `_`, `.`"),
     key("seed", Kind::Long, "seeds weights, latents, batch order, partition"),
     key("rounds", Kind::Integer, "rounds of local training and averaging, at least 1"),
-    key("device", Kind::Text, "`auto`, `gpu`, `cpu`, `reference` or part of an adapter's name"),
+    key(
+        "device",
+        Kind::Text,
+        "`auto`, `gpu`, `gpu:N` by number in `fedgan devices`, `cpu`, `reference` or part of an adapter's name",
+    ),
     key("model.image_size", Kind::Integer, "16, 32, 64, 128 or 256"),
     key("model.channels", Kind::Integer, "1 (grey) or 3 (RGB)"),
     key("model.width", Kind::Integer, "channels of the narrowest level, at least 1; each level doubles them"),
@@ -214,6 +218,11 @@ pub static KEYS: &[Key] = &[
         "rounds between checkpoints, from which `run --resume` goes on; 0: only at the start and when interrupted",
     ),
     key("checkpoint.keep", Kind::Integer, "checkpoints that are kept, the latest ones, at least 1"),
+    key(
+        "checkpoint.last",
+        Kind::Flag,
+        "whether a finished run keeps its state, so that `run --resume RUN --set rounds=N` trains it further; absent: `run` does, `sweep` does not",
+    ),
 ];
 
 impl Kind {

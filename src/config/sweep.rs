@@ -133,6 +133,11 @@ impl Sweep {
         }
     }
 
+    /// Whether an axis sets the key `path`.
+    pub fn varies(&self, path: &str) -> bool {
+        self.axes.iter().any(|axis| axis.sets(path))
+    }
+
     /// Sets further keys in all cells (`--set`, in order), and the device.
     ///
     /// # Errors

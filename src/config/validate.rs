@@ -26,7 +26,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         !config.device.trim().is_empty(),
         "device",
         quoted(&config.device),
-        "auto, gpu, cpu, reference or part of an adapter's name",
+        "auto, gpu, gpu:N, cpu, reference or part of an adapter's name",
     );
     model(&config.model, problems);
     let train = train(&config.train, problems);

@@ -298,6 +298,14 @@ impl MetricsWriter {
         })
     }
 
+    /// Appends to `metrics.jsonl` the line of a round whose other logs are there.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be written.
+    pub fn line(&mut self, record: &RoundRecord) -> Result<()> {
+        self.jsonl.append(&format!("{}\n", record.to_json()?))
+    }
+
     /// Brings the logs onto the disk; how long they are.
     ///
     /// # Errors
@@ -317,7 +325,7 @@ impl MetricsWriter {
     /// # Errors
     /// [`Error::Output`] if a line cannot be written.
     pub fn round(&mut self, record: &RoundRecord) -> Result<()> {
-        self.jsonl.append(&format!("{}\n", record.to_json()?))?;
+        self.line(record)?;
         self.csv.append(&csv_rows(record, self.named))?;
         if record.extra.is_empty() {
             return Ok(());

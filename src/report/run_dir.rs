@@ -46,16 +46,25 @@ impl RunDir {
     /// Opens the directory of a run that has not come to its end, to go on in it.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is no run's directory, its run is finished, or another process works in it.
+    /// As [`RunDir::reopen_any`]; [`Error::Input`] if its run is finished.
     pub fn reopen(path: &Path) -> Result<RunDir> {
+        let dir = Self::reopen_any(path)?;
+        match dir.file(super::summary::FILE).exists() {
+            true => Err(Error::file(path, format!("the run is finished ({} is there)", super::summary::FILE))),
+            false => Ok(dir),
+        }
+    }
+
+    /// Opens the directory of a run, finished or not, to go on in it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is no run's directory, or another process works in it.
+    pub fn reopen_any(path: &Path) -> Result<RunDir> {
         if !path.join(PLAN).is_file() {
             let what = format!("holds no {PLAN}: not the directory of a run, or of one that had not begun");
             return Err(Error::file(path, what));
         }
         let lock = lock(path)?;
-        if path.join(super::summary::FILE).exists() {
-            return Err(Error::file(path, format!("the run is finished ({} is there)", super::summary::FILE)));
-        }
         remove_parts(path, 1)?;
         Ok(RunDir { path: path.into(), reopened: true, _lock: lock })
     }

@@ -2,6 +2,8 @@
 
 mod adjoint;
 mod catalogue;
+#[cfg(target_os = "linux")]
+mod drivers;
 mod environment;
 mod federation;
 mod gradients;

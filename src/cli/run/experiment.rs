@@ -8,7 +8,7 @@ use crate::exec::Purpose;
 use crate::fed::{Fault, Federation, RoundReport};
 use crate::metric::{ImageSet, Judge, Value};
 use crate::model::{NamedTensors, Sampler};
-use crate::report::metrics::TimingRecord;
+use crate::report::metrics::{Positions, TimingRecord};
 use crate::report::rates::Rates;
 use crate::report::run_state::{self, Measured, Resumed};
 use crate::report::summary::{self, Summary, Timing};
@@ -53,6 +53,8 @@ pub(in crate::cli) struct Experiment {
     /// Where the run went on in another process.
     pub(super) resumed: Vec<Resumed>,
     pub(super) clock: Clock,
+    /// Where the logs ended before the last round, and its record, where nothing but the end asked for its evaluation.
+    pub(super) at_end: Option<(Positions, RoundRecord)>,
 }
 
 pub(super) struct Output {
@@ -74,6 +76,11 @@ impl Clock {
     pub fn seconds(&self) -> f64 {
         self.before + self.started.elapsed().as_secs_f64()
     }
+}
+
+/// The picture of samples after `round` rounds, in a run's directory.
+pub(super) fn grid_file(round: u32) -> String {
+    format!("grids/round-{round:04}.png")
 }
 
 impl Experiment {
@@ -100,6 +107,7 @@ impl Experiment {
             names: images.names,
             resumed: vec![],
             clock: Clock { before: 0.0, started: Instant::now(), first: 0 },
+            at_end: None,
         })
     }
 
@@ -166,7 +174,7 @@ impl Experiment {
         let images = self.sampler.seeded(self.federation.engine(), shown, Purpose::Evaluation)?;
         let grid = picture::grid(&images, shown, size, channels, self.plan.evaluation.grid as usize)?;
         let bytes = picture::encode_png(&grid)?;
-        self.output()?.dir.write_bytes(&format!("grids/round-{round:04}.png"), &bytes)?;
+        self.output()?.dir.write_bytes(&grid_file(round), &bytes)?;
         Ok(())
     }
 
@@ -201,8 +209,8 @@ impl Experiment {
         let report = self.federation.run_round()?;
         let seconds = started.elapsed().as_secs_f64();
         let done = report.round + 1;
-        let every = self.plan.evaluation.every;
-        let evaluated = done == self.plan.rounds || (every > 0 && done.is_multiple_of(every));
+        let (regular, last) = (self.plan.evaluation.is_due(done), done == self.plan.rounds);
+        let evaluated = last || regular;
         let mut extra = BTreeMap::new();
         if evaluated {
             self.grid(done)?;
@@ -212,6 +220,10 @@ impl Experiment {
         // Each critic step trains on a batch of its own.
         let a_step = u64::from(self.plan.train.batch) * u64::from(self.plan.train.training().critic_steps());
         let images: u64 = report.clients.iter().map(|c| u64::from(c.steps) * a_step).sum();
+        if last && !regular {
+            let plain = RoundRecord { extra: BTreeMap::new(), ..record.clone() };
+            self.at_end = Some((self.output()?.metrics.sync()?, plain));
+        }
         let images_per_second = images as f64 / seconds.max(1e-9);
         let timing = TimingRecord {
             round: record.round,
@@ -266,7 +278,7 @@ impl Experiment {
         Ok(())
     }
 
-    /// Writes the networks, the last picture and, after all else, the summary. Checkpoints are of no use any more.
+    /// Writes the networks, the last picture and, after all else, the summary.
     pub fn end(&mut self, resolved: &Resolved) -> Result<Summary> {
         let seconds = self.clock.seconds();
         let generator = self.federation.export_generator()?;
@@ -279,10 +291,13 @@ impl Experiment {
         // The last verification's verdict.
         self.federation.engine().finish()?;
         let summary = self.summary(resolved, seconds);
+        let keeps = self.plan.checkpoint.keeps_last();
         let dir = &self.output()?.dir;
         dir.write_text(summary::FILE, &summary.to_json()?)?;
         dir.sync();
-        run_state::clear(dir)?;
+        if !keeps {
+            run_state::clear(dir)?;
+        }
         Ok(summary)
     }
 

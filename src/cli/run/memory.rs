@@ -4,6 +4,7 @@ use super::images::Images;
 use super::parts::{Parts, parts};
 use crate::check::watch::{SNAPSHOT, room_for};
 use crate::config::Plan;
+use crate::error::size;
 use crate::exec::{Allocation, Descriptor, Engine, TallyEngine, cpu};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ impl Setting<'_> {
         if fits(&whole) {
             return Ok(whole);
         }
-        let free = mib(available);
+        let free = size(available);
         // What the user has fixed stays.
         let least = match self.plan.federation.clients_per_launch {
             Some(_) => whole.clone(),
@@ -110,7 +111,7 @@ impl Setting<'_> {
         };
         if !fits(&least) {
             let hint = self.what_fits(engine, &least, available, fits);
-            let host = mib(least.host);
+            let host = size(least.host);
             return Err(Error::input(format!("{least}; {host} more on the host, where {free} are free: {hint}")));
         }
         let (mut best, mut low, mut high) = (least, 2, whole.launch - 1);
@@ -121,7 +122,7 @@ impl Setting<'_> {
                 _ => high = middle - 1,
             }
         }
-        let all = mib(whole.bytes + whole.host);
+        let all = size(whole.bytes + whole.host);
         Ok(Memory { why: Some(format!("{} would take {all}, and {free} are free", whole.launch)), ..best })
     }
 
@@ -186,32 +187,24 @@ impl std::fmt::Display for Memory {
         let [kept, in_launch] = self.each();
         let snapshots = self.snapshots();
         let shared = self.bytes - self.of_clients - self.of_launch - snapshots;
-        let largest: Vec<String> = self.largest.iter().map(|a| format!("{} {}", a.label, mib(a.bytes))).collect();
+        let largest: Vec<String> = self.largest.iter().map(|a| format!("{} {}", a.label, size(a.bytes))).collect();
         write!(
             f,
             "{} on the device: {} kept by each of {} clients, {} more by each of the {} of a launch, {} for verification, \
              {} shared; most of it: {}",
-            mib(self.bytes),
-            mib(kept),
+            size(self.bytes),
+            size(kept),
             self.clients,
-            mib(in_launch),
+            size(in_launch),
             self.launch,
-            mib(snapshots),
-            mib(shared),
+            size(snapshots),
+            size(shared),
             largest.join(", ")
         )?;
         match &self.why {
             Some(why) => write!(f, "; {} clients a launch, as {why}", self.launch),
             None => Ok(()),
         }
-    }
-}
-
-/// A size for people.
-pub(super) fn mib(bytes: u64) -> String {
-    match bytes >> 20 {
-        0..10 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
-        mib => format!("{mib} MiB"),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn files(dir: &Path, below: &str, out: &mut BTreeMap<String, Vec<u8>>
             let mut summary: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             assert!(summary["timing"]["seconds"].take().as_f64().unwrap() > 0.0);
             out.insert(name, summary.to_string().into_bytes());
-        } else if name != "timing.jsonl" {
+        } else if name != "timing.jsonl" && !name.starts_with("checkpoints/") {
             out.insert(name, std::fs::read(&path).unwrap());
         }
     }
