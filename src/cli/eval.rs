@@ -12,11 +12,13 @@ use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
 use crate::model::infer_generator;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
-use crate::report::summary::DetectorSummary;
+use crate::report::summary::{self, DetectorSummary, Digests, Summary};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+const JSON: &str = "fedgan eval --json";
 
 /// Arguments of `fedgan eval`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +47,12 @@ pub struct EvalArgs {
     /// Device that samples a run's generator: auto, gpu, cpu, reference, or part of an adapter's name [default: auto].
     #[arg(long, value_name = "DEVICE", conflicts_with = "real")]
     pub device: Option<String>,
+    /// Where a run's images are now, as data.path=FOLDER; other keys of `data` are taken as well. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "real")]
+    pub set: Vec<String>,
+    /// Measures a run against images that are not its own (others, more, fewer, or dealt in another way), and says so.
+    #[arg(long, conflicts_with = "real")]
+    pub other_images: bool,
     /// Leave out images of the folders that cannot be read.
     #[arg(long, conflicts_with = "run")]
     pub skip_bad: bool,
@@ -56,6 +64,7 @@ pub struct EvalArgs {
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Answer {
+    written_by: &'static str,
     version: &'static str,
     real: String,
     fake: String,
@@ -77,7 +86,7 @@ struct Answer {
 /// # Errors
 /// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
 pub fn run(args: EvalArgs) -> Result<()> {
-    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json("\"fake\""))], &[])?;
+    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json(JSON))], &[])?;
     let answer = match (&args.run, &args.real, &args.fake) {
         (Some(dir), ..) => of_run(dir, &args)?,
         (None, Some(real), Some(fake)) => of_folders(real, fake, &args)?,
@@ -85,7 +94,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&answer).map_err(|e| Error::internal(format!("values: {e}")))?;
-        outputs::write(path, format!("{text}\n").as_bytes())?;
+        outputs::write(path, Kind::Json(JSON), format!("{text}\n").as_bytes())?;
     }
     super::print(text(&answer))
 }
@@ -97,8 +106,10 @@ fn chosen(asked: &[Metric], trigger: bool) -> Vec<Metric> {
 }
 
 fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
-    let plan = config::load(Some(&dir.join("plan.toml")), &Overrides::default())?;
+    let plan =
+        config::load(Some(&dir.join("plan.toml")), &Overrides { set: of_data(&args.set)?, ..Default::default() })?;
     let images = Images::load(&plan)?;
+    let note = same_images(dir, &images.digests(&plan)?, args.other_images)?;
     let judge = images.judge(&plan, &chosen(&args.metrics, true))?;
     let path = dir.join("generator.safetensors");
     let (weights, source) = (named(&path, true)?, path.display().to_string());
@@ -118,8 +129,53 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
         0 => "training images (none are held out)".to_string(),
         n => format!("{n} held-out images"),
     };
+    let real = note.map_or(real.clone(), |note| format!("{real} ({note})"));
     let answer = answer(&judge, &fake, real, source)?;
     Ok(Answer { detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
+}
+
+/// The assignments, all of which must be of the table `data`.
+fn of_data(set: &[String]) -> Result<Vec<String>> {
+    for assignment in set {
+        let key = assignment.split('=').next().unwrap_or_default().trim();
+        if key != "data" && !key.starts_with("data.") {
+            return Err(Error::input(format!(
+                "--set {key}: eval takes keys of data only, such as data.path=FOLDER; all else is the run's own"
+            )));
+        }
+    }
+    Ok(set.to_vec())
+}
+
+/// Holds images and trigger against those of the run in `dir`; what is to be said of them, if anything is.
+///
+/// # Errors
+/// When they are others, unless `others` allows them: a split drawn anew would measure with images of the training.
+fn same_images(dir: &Path, now: &Digests, others: bool) -> Result<Option<String>> {
+    let path = dir.join(summary::FILE);
+    let known = if path.exists() { Summary::read(dir)?.digests } else { None };
+    let changed = match known {
+        None => {
+            let what = "the run has kept no digest of its images, so that these may be others";
+            super::tell(&format!("warning: {}: {what}", dir.display()));
+            return Ok(Some("not known to be the run's images".into()));
+        }
+        Some(was) => was.changed(now),
+    };
+    match changed {
+        None => Ok(None),
+        Some(what) if others => {
+            super::tell(&format!("warning: {}: {what} not the run's", dir.display()));
+            Ok(Some(format!("{what} NOT the run's")))
+        }
+        Some(what) => Err(Error::file(
+            dir,
+            format!(
+                "{what} not what the run has used: training images could be taken for held-out ones. Restore them, or say \
+                 where they are now with --set data.path=PATH; --other-images measures all the same"
+            ),
+        )),
+    }
 }
 
 /// What the detector did over the run, from its `metrics.jsonl`; `None` for a run without detection, and, with a warning, where
@@ -164,7 +220,18 @@ fn answer(judge: &Judge, fake: &ImageSet, real: String, source: String) -> Resul
     let (values, floors) = (judge.values(fake)?, judge.floors().to_vec());
     let version = env!("CARGO_PKG_VERSION");
     let (size, channels) = (fake.size, fake.channels);
-    Ok(Answer { version, real, fake: source, size, channels, values, floors, detector: None, detected: None })
+    Ok(Answer {
+        written_by: JSON,
+        version,
+        real,
+        fake: source,
+        size,
+        channels,
+        values,
+        floors,
+        detector: None,
+        detected: None,
+    })
 }
 
 fn text(answer: &Answer) -> String {

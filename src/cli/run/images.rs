@@ -1,9 +1,11 @@
 //! The images of a run: loaded, split, dealt to clients.
 
 use crate::config::Plan;
-use crate::data::{DataConfig, holdout};
+use crate::data::{DataConfig, Loaded, holdout};
+use crate::fed::attack::Trigger;
 use crate::metric::{ImageSet, Judge, Metric};
 use crate::report::run_state;
+use crate::report::summary::Digests;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -20,6 +22,8 @@ pub(in crate::cli) struct Images {
     /// Number of images held out.
     pub held_out: usize,
     total: usize,
+    /// Digest of the images before they are split.
+    whole: String,
     pub(super) holdings: Vec<Vec<u32>>,
 }
 
@@ -29,7 +33,7 @@ impl Images {
         data_exists(plan)?;
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         let loaded = plan.data.source.load(size, channels)?;
-        let set = &loaded.dataset;
+        let (set, whole) = (&loaded.dataset, digest(&loaded));
         let split = holdout(&set.labels, plan.data.held_out, plan.seed)?;
         let pick =
             |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
@@ -49,6 +53,7 @@ impl Images {
             reference,
             held_out,
             total,
+            whole,
             holdings,
         })
     }
@@ -62,8 +67,16 @@ impl Images {
         Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed)
     }
 
+    /// Digests of the images and of the trigger's picture.
+    ///
+    /// # Errors
+    /// When an attack's picture cannot be read.
+    pub fn digests(&self, plan: &Plan) -> Result<Digests> {
+        Ok(Digests { images: self.whole.clone(), split: self.split(), trigger: trigger(plan)? })
+    }
+
     /// SHA-256 of the training images, the reference images and of who holds which.
-    pub(super) fn digest(&self) -> String {
+    fn split(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(&self.train);
         self.reference.iter().for_each(|v| digest.update(v.to_le_bytes()));
@@ -82,6 +95,38 @@ impl Images {
             "images    {} of {}x{}x{}, {} held out; clients hold {shown}",
             self.total, plan.model.image_size, plan.model.image_size, plan.model.channels, self.held_out
         )
+    }
+}
+
+/// Digest of the plan's images as loaded, before they are split.
+///
+/// # Errors
+/// Those of the loader.
+pub(in crate::cli) fn digest_of(plan: &Plan) -> Result<String> {
+    let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
+    plan.data.source.load(size, channels).map(|loaded| digest(&loaded))
+}
+
+fn digest(loaded: &Loaded) -> String {
+    let (set, mut digest) = (&loaded.dataset, Sha256::new());
+    let clients = loaded.clients.as_ref().map_or(&[][..], |c| &c.of_image);
+    for numbers in [&[set.size as u32, set.channels as u32, set.len() as u32], &set.labels[..], clients] {
+        numbers.iter().for_each(|n| digest.update(n.to_le_bytes()));
+    }
+    digest.update(&set.pixels);
+    run_state::hex(digest)
+}
+
+/// Digest of the picture that is the plan's trigger, if one is. Honest runs need none.
+///
+/// # Errors
+/// When an attack's picture cannot be read.
+pub(in crate::cli) fn trigger(plan: &Plan) -> Result<Option<String>> {
+    let Trigger::Image(_) = plan.attack.trigger else { return Ok(None) };
+    match plan.attack.trigger.picture(plan.attack.side) {
+        Ok(picture) => Ok(Some(run_state::hex(Sha256::new_with_prefix(picture.as_raw())))),
+        Err(error) if plan.is_attacked() => Err(error),
+        Err(_) => Ok(None),
     }
 }
 
