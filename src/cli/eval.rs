@@ -303,6 +303,77 @@ mod tests {
         assert_eq!(run(args("prdc")).unwrap_err().exit_code(), 2);
     }
 
+    /// A finished run on a folder of pictures.
+    fn trained(root: &Path) -> (PathBuf, PathBuf) {
+        use crate::cli::run::Prepared;
+        use crate::report::{ProgressMode, RunDir};
+        let (data, run) = (root.join("data"), root.join("run"));
+        std::fs::create_dir(&data).unwrap();
+        for i in 0..40u8 {
+            let image = image::GrayImage::from_fn(16, 16, |x, y| image::Luma([(x * 9 + y * 5) as u8 ^ i]));
+            image.save(data.join(format!("{i:02}.png"))).unwrap();
+        }
+        let trigger = root.join("t.png");
+        image::RgbImage::from_pixel(4, 4, image::Rgb([250, 0, 0])).save(&trigger).unwrap();
+        let text = format!(
+            "rounds=1;model={{ image_size = 16, width = 2, latent = 4 }};train={{ batch = 4, local_steps = 1 }};evaluation={{ \
+             samples = 4, grid = 2 }};attack.malicious=1;attack.trigger.image={trigger:?};\
+             data={{ kind = \"folder\", path = {data:?} }}"
+        );
+        let set = text.split(';').map(String::from).collect();
+        let plan = config::load(None, &Overrides { set, device: Some("cpu".into()), ..Default::default() }).unwrap();
+        let dir = RunDir::create(Some(&run), root, "x").unwrap();
+        Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+        (data, run)
+    }
+
+    #[test]
+    fn a_run_is_measured_against_its_own_images() {
+        let root = tempfile::tempdir().unwrap();
+        let (data, dir) = trained(root.path());
+        let with = |more: &[&str]| {
+            let line = [dir.to_str().unwrap(), "--metrics", "leakage,sliced-wasserstein", "--device", "cpu"];
+            of_run(&dir, &parse(&[&line[..], more].concat()).unwrap())
+        };
+        let refused = |more: &[&str], what: &str| {
+            let error = with(more).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(what), "{what}: {error}");
+        };
+        let first = with(&[]).unwrap();
+        assert!(!first.real.contains("NOT") && !first.real.contains("not known"), "{}", first.real);
+        // One more, one less, one changed: each draws another split.
+        std::fs::copy(data.join("03.png"), data.join("new.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        let marked = with(&["--other-images"]).unwrap();
+        assert!(marked.real.contains("the images are NOT the run's") && text(&marked).contains("NOT the run's"));
+        std::fs::remove_file(data.join("new.png")).unwrap();
+        let kept = std::fs::read(data.join("03.png")).unwrap();
+        std::fs::remove_file(data.join("03.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        std::fs::copy(data.join("04.png"), data.join("03.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        std::fs::write(data.join("03.png"), kept).unwrap();
+        // Elsewhere they are the same.
+        let moved = root.path().join("moved");
+        std::fs::rename(&data, &moved).unwrap();
+        refused(&[], "set it in the experiment file or with --set data.path=PATH");
+        let set = format!("data.path={}", moved.display());
+        let again = with(&["--set", &set]).unwrap();
+        assert_eq!(again.real, first.real);
+        assert_eq!(serde_json::to_string(&again.values).unwrap(), serde_json::to_string(&first.values).unwrap());
+        for key in ["train.lr=1", "seed=3", "model.width=4", "database=1", "attack.side=3"] {
+            refused(&["--set", &set, "--set", key], "eval takes keys of data only");
+        }
+        refused(&["--set", &set, "--set", "data.held_out=0.5"], "the split into training and held-out images is not");
+        // The trigger's picture.
+        image::RgbImage::from_pixel(4, 4, image::Rgb([0, 0, 250])).save(root.path().join("t.png")).unwrap();
+        refused(&["--set", &set], "the trigger's picture is not what the run has used");
+        // A run of an earlier version.
+        let old = Summary { digests: None, ..Summary::read(&dir).unwrap() };
+        std::fs::write(dir.join(summary::FILE), old.to_json().unwrap()).unwrap();
+        assert!(with(&["--set", &set]).unwrap().real.contains("not known to be the run's images"));
+    }
+
     #[test]
     fn a_run_with_detection_tells_its_rates() {
         use crate::cli::run::Prepared;

@@ -46,6 +46,7 @@ pub struct TuneArgs {
 /// # Errors
 /// A bad plan, an engine without an adapter, a file at `--out` that is not this adapter's, a device that fails.
 pub fn run(args: TuneArgs) -> Result<u8> {
+    outputs::check(&[output("--out", args.out.as_deref(), FILE)], &[])?;
     let overrides = Overrides { set: args.set, device: args.device, ..Overrides::default() };
     let plan = config::load(args.config.as_deref(), &overrides)?;
     let adapter = adapter(&plan.device)?;
@@ -110,7 +111,6 @@ fn kept(out: Option<&Path>, facts: &AdapterFacts) -> Result<(PathBuf, Tuning)> {
         std::fs::create_dir_all(folder).and_then(|()| run_dir::probe(&file)).map_err(bad)?;
         return Ok((file, old.filter(|t| t.matches(facts).is_ok()).unwrap_or_else(new)));
     };
-    outputs::check(&[output("--out", Some(out), FILE)], &[])?;
     let there = out.metadata().is_ok_and(|there| there.is_file() && there.len() > 0);
     match if there { Tuning::load(out)? } else { None } {
         None => Ok((out.into(), new())),
