@@ -12,11 +12,13 @@ use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
 use crate::model::infer_generator;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
-use crate::report::summary::DetectorSummary;
+use crate::report::summary::{self, DetectorSummary, Digests, Summary};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+const JSON: &str = "fedgan eval --json";
 
 /// Arguments of `fedgan eval`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +48,12 @@ pub struct EvalArgs {
     /// FEDGAN_DEVICE, or auto].
     #[arg(long, value_name = "DEVICE", conflicts_with = "real")]
     pub device: Option<String>,
+    /// Where a run's images are now, as data.path=FOLDER; other keys of `data` are taken as well. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "real")]
+    pub set: Vec<String>,
+    /// Measures a run against images that are not its own (others, more, fewer, or dealt in another way), and says so.
+    #[arg(long, conflicts_with = "real")]
+    pub other_images: bool,
     /// Leave out images of the folders that cannot be read.
     #[arg(long, conflicts_with = "run")]
     pub skip_bad: bool,
@@ -57,6 +65,7 @@ pub struct EvalArgs {
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Answer {
+    written_by: &'static str,
     version: &'static str,
     real: String,
     fake: String,
@@ -78,7 +87,7 @@ struct Answer {
 /// # Errors
 /// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
 pub fn run(args: EvalArgs) -> Result<()> {
-    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json("\"fake\""))], &[])?;
+    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json(JSON))], &[])?;
     let answer = match (&args.run, &args.real, &args.fake) {
         (Some(dir), ..) => of_run(dir, &args)?,
         (None, Some(real), Some(fake)) => of_folders(real, fake, &args)?,
@@ -86,7 +95,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&answer).map_err(|e| Error::internal(format!("values: {e}")))?;
-        outputs::write(path, format!("{text}\n").as_bytes())?;
+        outputs::write(path, Kind::Json(JSON), format!("{text}\n").as_bytes())?;
     }
     super::print(text(&answer))
 }
@@ -98,8 +107,10 @@ fn chosen(asked: &[Metric], trigger: bool) -> Vec<Metric> {
 }
 
 fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
-    let plan = config::load(Some(&dir.join("plan.toml")), &Overrides::default())?;
+    let plan =
+        config::load(Some(&dir.join("plan.toml")), &Overrides { set: of_data(&args.set)?, ..Default::default() })?;
     let images = Images::load(&plan)?;
+    let note = same_images(dir, &images.digests(&plan)?, args.other_images)?;
     let judge = images.judge(&plan, &chosen(&args.metrics, true))?;
     let path = dir.join("generator.safetensors");
     let (weights, source) = (named(&path, true)?, path.display().to_string());
@@ -119,8 +130,53 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
         0 => "training images (none are held out)".to_string(),
         n => format!("{n} held-out images"),
     };
+    let real = note.map_or(real.clone(), |note| format!("{real} ({note})"));
     let answer = answer(&judge, &fake, real, source)?;
     Ok(Answer { detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
+}
+
+/// The assignments, all of which must be of the table `data`.
+fn of_data(set: &[String]) -> Result<Vec<String>> {
+    for assignment in set {
+        let key = assignment.split('=').next().unwrap_or_default().trim();
+        if key != "data" && !key.starts_with("data.") {
+            return Err(Error::input(format!(
+                "--set {key}: eval takes keys of data only, such as data.path=FOLDER; all else is the run's own"
+            )));
+        }
+    }
+    Ok(set.to_vec())
+}
+
+/// Holds images and trigger against those of the run in `dir`; what is to be said of them, if anything is.
+///
+/// # Errors
+/// When they are others, unless `others` allows them: a split drawn anew would measure with images of the training.
+fn same_images(dir: &Path, now: &Digests, others: bool) -> Result<Option<String>> {
+    let path = dir.join(summary::FILE);
+    let known = if path.exists() { Summary::read(dir)?.digests } else { None };
+    let changed = match known {
+        None => {
+            let what = "the run has kept no digest of its images, so that these may be others";
+            super::tell(&format!("warning: {}: {what}", dir.display()));
+            return Ok(Some("not known to be the run's images".into()));
+        }
+        Some(was) => was.changed(now),
+    };
+    match changed {
+        None => Ok(None),
+        Some(what) if others => {
+            super::tell(&format!("warning: {}: {what} not the run's", dir.display()));
+            Ok(Some(format!("{what} NOT the run's")))
+        }
+        Some(what) => Err(Error::file(
+            dir,
+            format!(
+                "{what} not what the run has used: training images could be taken for held-out ones. Restore them, or say \
+                 where they are now with --set data.path=PATH; --other-images measures all the same"
+            ),
+        )),
+    }
 }
 
 /// What the detector did over the run, from its `metrics.jsonl`; `None` for a run without detection, and, with a warning, where
@@ -165,7 +221,18 @@ fn answer(judge: &Judge, fake: &ImageSet, real: String, source: String) -> Resul
     let (values, floors) = (judge.values(fake)?, judge.floors().to_vec());
     let version = env!("CARGO_PKG_VERSION");
     let (size, channels) = (fake.size, fake.channels);
-    Ok(Answer { version, real, fake: source, size, channels, values, floors, detector: None, detected: None })
+    Ok(Answer {
+        written_by: JSON,
+        version,
+        real,
+        fake: source,
+        size,
+        channels,
+        values,
+        floors,
+        detector: None,
+        detected: None,
+    })
 }
 
 fn text(answer: &Answer) -> String {
@@ -235,6 +302,77 @@ mod tests {
         assert!(json["values"][0]["value"].as_f64() > json["floors"][0]["value"].as_f64());
         assert_eq!(run(args("leakage")).unwrap_err().exit_code(), 2);
         assert_eq!(run(args("prdc")).unwrap_err().exit_code(), 2);
+    }
+
+    /// A finished run on a folder of pictures.
+    fn trained(root: &Path) -> (PathBuf, PathBuf) {
+        use crate::cli::run::Prepared;
+        use crate::report::{ProgressMode, RunDir};
+        let (data, run) = (root.join("data"), root.join("run"));
+        std::fs::create_dir(&data).unwrap();
+        for i in 0..40u8 {
+            let image = image::GrayImage::from_fn(16, 16, |x, y| image::Luma([(x * 9 + y * 5) as u8 ^ i]));
+            image.save(data.join(format!("{i:02}.png"))).unwrap();
+        }
+        let trigger = root.join("t.png");
+        image::RgbImage::from_pixel(4, 4, image::Rgb([250, 0, 0])).save(&trigger).unwrap();
+        let text = format!(
+            "rounds=1;model={{ image_size = 16, width = 2, latent = 4 }};train={{ batch = 4, local_steps = 1 }};evaluation={{ \
+             samples = 4, grid = 2 }};attack.malicious=1;attack.trigger.image={trigger:?};\
+             data={{ kind = \"folder\", path = {data:?} }}"
+        );
+        let set = text.split(';').map(String::from).collect();
+        let plan = config::load(None, &Overrides { set, device: Some("cpu".into()), ..Default::default() }).unwrap();
+        let dir = RunDir::create(Some(&run), root, "x").unwrap();
+        Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+        (data, run)
+    }
+
+    #[test]
+    fn a_run_is_measured_against_its_own_images() {
+        let root = tempfile::tempdir().unwrap();
+        let (data, dir) = trained(root.path());
+        let with = |more: &[&str]| {
+            let line = [dir.to_str().unwrap(), "--metrics", "leakage,sliced-wasserstein", "--device", "cpu"];
+            of_run(&dir, &parse(&[&line[..], more].concat()).unwrap())
+        };
+        let refused = |more: &[&str], what: &str| {
+            let error = with(more).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(what), "{what}: {error}");
+        };
+        let first = with(&[]).unwrap();
+        assert!(!first.real.contains("NOT") && !first.real.contains("not known"), "{}", first.real);
+        // One more, one less, one changed: each draws another split.
+        std::fs::copy(data.join("03.png"), data.join("new.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        let marked = with(&["--other-images"]).unwrap();
+        assert!(marked.real.contains("the images are NOT the run's") && text(&marked).contains("NOT the run's"));
+        std::fs::remove_file(data.join("new.png")).unwrap();
+        let kept = std::fs::read(data.join("03.png")).unwrap();
+        std::fs::remove_file(data.join("03.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        std::fs::copy(data.join("04.png"), data.join("03.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        std::fs::write(data.join("03.png"), kept).unwrap();
+        // Elsewhere they are the same.
+        let moved = root.path().join("moved");
+        std::fs::rename(&data, &moved).unwrap();
+        refused(&[], "set it in the experiment file or with --set data.path=PATH");
+        let set = format!("data.path={}", moved.display());
+        let again = with(&["--set", &set]).unwrap();
+        assert_eq!(again.real, first.real);
+        assert_eq!(serde_json::to_string(&again.values).unwrap(), serde_json::to_string(&first.values).unwrap());
+        for key in ["train.lr=1", "seed=3", "model.width=4", "database=1", "attack.side=3"] {
+            refused(&["--set", &set, "--set", key], "eval takes keys of data only");
+        }
+        refused(&["--set", &set, "--set", "data.held_out=0.5"], "the split into training and held-out images is not");
+        // The trigger's picture.
+        image::RgbImage::from_pixel(4, 4, image::Rgb([0, 0, 250])).save(root.path().join("t.png")).unwrap();
+        refused(&["--set", &set], "the trigger's picture is not what the run has used");
+        // A run of an earlier version.
+        let old = Summary { digests: None, ..Summary::read(&dir).unwrap() };
+        std::fs::write(dir.join(summary::FILE), old.to_json().unwrap()).unwrap();
+        assert!(with(&["--set", &set]).unwrap().real.contains("not known to be the run's images"));
     }
 
     #[test]

@@ -101,6 +101,9 @@ pub fn run(args: RunArgs) -> Result<u8> {
         }
     };
     say(&format!("directory {}", dir.path().display()));
+    if !dir.is_locked() {
+        warn(&unlocked(&dir));
+    }
     say(&prepared.describe());
     interrupt::listen()?;
     let mode = if args.quiet { ProgressMode::Quiet } else { ProgressMode::Auto };
@@ -149,6 +152,11 @@ pub fn run(args: RunArgs) -> Result<u8> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// What is to be said of a directory whose file system has no locks.
+pub(super) fn unlocked(dir: &RunDir) -> String {
+    format!("{}: this file system has no locks: see to it that no other process runs in it", dir.path().display())
 }
 
 /// Whether a run that began as `stored` may go on as `plan`.

@@ -10,6 +10,10 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+const OUT: &str = "fedgan sample --out";
+const SAVE_IMAGES: &str = "fedgan sample --save-images";
+const SAVE_LATENTS: &str = "fedgan sample --save-latents";
+
 /// Arguments of `fedgan sample`.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
@@ -24,7 +28,7 @@ pub struct SampleArgs {
     /// Latents from this file instead: an F32 tensor `latents`, [n, latent] or [n, latent, 1, 1].
     #[arg(long, value_name = "FILE", conflicts_with_all = ["n", "seed"])]
     pub latents: Option<PathBuf>,
-    /// The grid of images, as PNG; another picture is replaced, another file is not.
+    /// The grid of images, as PNG; an earlier grid of this option is replaced, another file is not.
     #[arg(long, value_name = "PNG")]
     pub out: PathBuf,
     /// Also write the images as a safetensors file: `images`, [n, channels, size, size] in [-1, 1].
@@ -44,9 +48,9 @@ pub struct SampleArgs {
 /// A file that is no generator of this project, latents of another size, an unknown device, a failed write.
 pub fn run(args: SampleArgs) -> Result<()> {
     let files = [
-        output("--out", Some(&args.out), Kind::Png),
-        output("--save-images", args.save_images.as_deref(), Kind::Tensors),
-        output("--save-latents", args.save_latents.as_deref(), Kind::Tensors),
+        output("--out", Some(&args.out), Kind::Png(OUT)),
+        output("--save-images", args.save_images.as_deref(), Kind::Tensors(SAVE_IMAGES)),
+        output("--save-latents", args.save_latents.as_deref(), Kind::Tensors(SAVE_LATENTS)),
     ];
     outputs::check(
         &files,
@@ -115,20 +119,21 @@ fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32
     let (size, channels) = (architecture.image_size as usize, architecture.channels as usize);
     let columns = (n as f64).sqrt().ceil() as usize;
     let grid = picture::grid(images, n, size, channels, columns)?;
-    outputs::write(&args.out, &picture::encode_png(&grid)?)?;
+    outputs::write(&args.out, Kind::Png(OUT), &picture::encode_png_by(&grid, OUT)?)?;
     if let Some(path) = &args.save_images {
         let values = nhwc_to_nchw(images, n, channels, size * size);
-        save(path, "images", vec![n, channels, size, size], values)?;
+        save(path, SAVE_IMAGES, "images", vec![n, channels, size, size], values)?;
     }
     if let Some(path) = &args.save_latents {
-        save(path, "latents", vec![n, architecture.latent as usize, 1, 1], latents.to_vec())?;
+        save(path, SAVE_LATENTS, "latents", vec![n, architecture.latent as usize, 1, 1], latents.to_vec())?;
     }
     Ok(())
 }
 
-fn save(path: &Path, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
+fn save(path: &Path, mark: &'static str, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
     let tensors = NamedTensors::from([(name.to_string(), (shape, values))]);
-    outputs::write(path, &checkpoint::encode(&tensors, &BTreeMap::new())?)
+    let metadata = BTreeMap::from([(outputs::KEY.to_string(), mark.to_string())]);
+    outputs::write(path, Kind::Tensors(mark), &checkpoint::encode(&tensors, &metadata)?)
 }
 
 #[cfg(test)]
@@ -202,14 +207,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         assert!(run(args(dir, "cpu")).unwrap_err().to_string().contains("g.safetensors"));
-        save(&dir.join("g.safetensors"), "other", vec![1], vec![0.0]).unwrap();
+        save(&dir.join("g.safetensors"), OUT, "other", vec![1], vec![0.0]).unwrap();
         assert_eq!(run(args(dir, "cpu")).unwrap_err().exit_code(), 2);
         let path = dir.join("z.safetensors");
         for (shape, expected) in [(vec![2, 4], "expected [n, 5]"), (vec![8], "expected [n, 5]")] {
-            save(&path, "latents", shape, vec![0.0; 8]).unwrap();
+            save(&path, SAVE_LATENTS, "latents", shape, vec![0.0; 8]).unwrap();
             assert!(read_latents(&path, 5).unwrap_err().to_string().contains(expected));
         }
-        save(&path, "latents", vec![1, 2], vec![0.0, f32::NAN]).unwrap();
+        save(&path, SAVE_LATENTS, "latents", vec![1, 2], vec![0.0, f32::NAN]).unwrap();
         assert!(read_latents(&path, 2).unwrap_err().to_string().contains("element 1"));
     }
 }

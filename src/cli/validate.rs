@@ -10,7 +10,7 @@ mod report;
 mod table;
 mod whole_run;
 
-use super::outputs::{self, Kind, output};
+use super::outputs::{self, output};
 use crate::check::Repro;
 use crate::check::golden::{self, CaseReport};
 use crate::check::suite::{self, Row};
@@ -125,8 +125,8 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
         return Ok(u8::from(!same));
     }
     let files = [
-        output("--json", args.json.as_deref(), Kind::Json("\"format\": \"fedgan-validate")),
-        output("--markdown", args.markdown.as_deref(), Kind::Text("# fedgan validate")),
+        output("--json", args.json.as_deref(), report::JSON),
+        output("--markdown", args.markdown.as_deref(), report::MARKDOWN),
     ];
     outputs::check(&files, &[])?;
     let started = Instant::now();

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 pub const MOST_RUNS: usize = 10_000;
 
 /// Columns of `results.csv` that are no axes; no axis may be named so.
-pub const RESERVED: [&str; 13] = [
+pub const RESERVED: [&str; 15] = [
     "cell",
     "seed",
     "rounds",
@@ -27,6 +27,8 @@ pub const RESERVED: [&str; 13] = [
     "suppressed_after",
     "malicious_weight_last",
     "diverged",
+    "left_out",
+    "written_by",
 ];
 
 /// A sweep as its file says it.

@@ -43,6 +43,9 @@ pub struct Summary {
     /// Real images against real ones.
     #[serde(deserialize_with = "null_values_are_nan")]
     pub floors: BTreeMap<String, f64>,
+    /// What the run has read; absent in runs of version 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<Digests>,
     /// What the detector did; absent without detection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector: Option<DetectorSummary>,
@@ -57,6 +60,31 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// Never the same twice.
     pub timing: Timing,
+}
+
+/// SHA-256 of what a run has read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// All images as loaded, at the model's size, with their classes and clients.
+    pub images: String,
+    /// Training images, held-out images and who holds which.
+    pub split: String,
+    /// The trigger's picture at its size; absent where the trigger is a pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+}
+
+impl Digests {
+    /// What is not what it was, as the subject of a sentence.
+    pub fn changed(&self, now: &Digests) -> Option<&'static str> {
+        match (self.images != now.images, self.trigger != now.trigger) {
+            (true, true) => Some("the images and the trigger's picture are"),
+            (true, false) => Some("the images are"),
+            (false, true) => Some("the trigger's picture is"),
+            (false, false) if self.split != now.split => Some("the split into training and held-out images is"),
+            (false, false) => None,
+        }
+    }
 }
 
 /// Wall time.
@@ -170,6 +198,7 @@ pub(crate) mod tests {
             ]),
             untrained: values(&[("fd_lite0_n8", 400.0)]),
             floors: values(&[("floor_fd_lite0", 50.0)]),
+            digests: Some(Digests { images: "a1".into(), split: "b2".into(), trigger: Some("c3".into()) }),
             detector: Some(DetectorSummary {
                 false_flags: 1,
                 honest_rounds: 6,
@@ -192,11 +221,25 @@ pub(crate) mod tests {
         let summary = example();
         std::fs::write(dir.path().join(FILE), summary.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), summary);
-        let bare = Summary { detector: None, verified: None, clients: vec![], ..summary };
+        let bare = Summary { digests: None, detector: None, verified: None, clients: vec![], ..summary };
         let text = bare.to_json().unwrap();
-        assert!(!text.contains("detector") && !text.contains("clients"));
+        assert!(!text.contains("detector") && !text.contains("clients") && !text.contains("digests"));
         std::fs::write(dir.path().join(FILE), bare.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), bare);
+    }
+
+    #[test]
+    fn digests_say_what_has_changed() {
+        let was = example().digests.unwrap();
+        let other = |change: fn(&mut Digests)| {
+            let mut now = was.clone();
+            change(&mut now);
+            was.changed(&now)
+        };
+        assert_eq!(other(|_| ()), None);
+        assert_eq!(other(|d| d.images.push('x')), Some("the images are"));
+        assert_eq!(other(|d| d.split.push('x')), Some("the split into training and held-out images is"));
+        assert_eq!(other(|d| d.trigger = None), Some("the trigger's picture is"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::model::{NamedTensors, Sampler};
 use crate::report::metrics::{Positions, TimingRecord};
 use crate::report::rates::Rates;
 use crate::report::run_state::{self, Measured, Resumed};
-use crate::report::summary::{self, Summary, Timing};
+use crate::report::summary::{self, Digests, Summary, Timing};
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture, usage};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -46,10 +46,9 @@ pub(in crate::cli) struct Experiment {
     checked: Option<Arc<Mutex<Checked>>>,
     /// What watches found in earlier processes.
     pub(super) earlier: Option<Checked>,
-    /// Digest of the images and of who holds which.
-    pub(super) images: String,
     /// Names of the clients by their ids, where they have any.
     names: Vec<String>,
+    pub(super) digests: Digests,
     /// Where the run went on in another process.
     pub(super) resumed: Vec<Resumed>,
     pub(super) clock: Clock,
@@ -87,8 +86,8 @@ impl Experiment {
     /// A run of what is built ([`parts`], perhaps in other launches than the plan's).
     pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
         let judge = images.judge(&plan, &plan.metrics())?;
-        let digest = images.digest();
         let shown = images.shown((plan.evaluation.grid * plan.evaluation.grid) as usize, plan.seed);
+        let digests = images.digests(&plan)?;
         let Parts { federation, sampler, judged } = parts;
         Ok(Experiment {
             plan,
@@ -103,8 +102,8 @@ impl Experiment {
             diverged: 0,
             checked,
             earlier: None,
-            images: digest,
             names: images.names,
+            digests,
             resumed: vec![],
             clock: Clock { before: 0.0, started: Instant::now(), first: 0 },
             at_end: None,
@@ -314,6 +313,7 @@ impl Experiment {
             metrics: self.values.1.entries.clone(),
             untrained: self.values.0.entries.clone(),
             floors: self.judge.floors().iter().flat_map(Value::entries).collect(),
+            digests: Some(self.digests.clone()),
             detector: self.rates().as_ref().map(Into::into),
             verified: self.verified(),
             resumed: self.resumed.clone(),

@@ -3,9 +3,11 @@
 use crate::config::Plan;
 use crate::data::random::HostRng;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
+use crate::fed::attack::Trigger;
 use crate::fed::{Partition, every_client_has_a_batch};
 use crate::metric::{ImageSet, Judge, Metric};
 use crate::report::run_state;
+use crate::report::summary::Digests;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -33,6 +35,8 @@ pub(in crate::cli) struct Images {
     /// Number of images beside held-out ones that are neither held out nor trained on.
     apart: usize,
     total: usize,
+    /// Digest of the images before they are split.
+    whole: String,
     pub(super) holdings: Vec<Vec<u32>>,
 }
 
@@ -43,7 +47,7 @@ impl Images {
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         let loaded = plan.data.source.load(size, channels)?;
         classes_known(plan, &loaded)?;
-        let set = &loaded.dataset;
+        let (set, whole) = (&loaded.dataset, digest(&loaded));
         let (split, holdings) = dealt(plan, &loaded)?;
         let pick =
             |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
@@ -62,6 +66,7 @@ impl Images {
             held_out,
             apart,
             total,
+            whole,
             holdings,
         })
     }
@@ -96,8 +101,16 @@ impl Images {
         Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed)
     }
 
+    /// Digests of the images and of the trigger's picture.
+    ///
+    /// # Errors
+    /// When an attack's picture cannot be read.
+    pub fn digests(&self, plan: &Plan) -> Result<Digests> {
+        Ok(Digests { images: self.whole.clone(), split: self.split(), trigger: trigger(plan)? })
+    }
+
     /// SHA-256 of the training images, the reference images and of who holds which.
-    pub(super) fn digest(&self) -> String {
+    fn split(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(&self.train);
         self.reference.iter().for_each(|v| digest.update(v.to_le_bytes()));
@@ -178,6 +191,38 @@ fn classes_known(plan: &Plan, loaded: &Loaded) -> Result<()> {
             Err(Error::file(path, what))
         }
         _ => Ok(()),
+    }
+}
+
+/// Digest of the plan's images as loaded, before they are split.
+///
+/// # Errors
+/// Those of the loader.
+pub(in crate::cli) fn digest_of(plan: &Plan) -> Result<String> {
+    let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
+    plan.data.source.load(size, channels).map(|loaded| digest(&loaded))
+}
+
+fn digest(loaded: &Loaded) -> String {
+    let (set, mut digest) = (&loaded.dataset, Sha256::new());
+    let clients = loaded.clients.as_ref().map_or(&[][..], |c| &c.of_image);
+    for numbers in [&[set.size as u32, set.channels as u32, set.len() as u32], &set.labels[..], clients] {
+        numbers.iter().for_each(|n| digest.update(n.to_le_bytes()));
+    }
+    digest.update(&set.pixels);
+    run_state::hex(digest)
+}
+
+/// Digest of the picture that is the plan's trigger, if one is. Honest runs need none.
+///
+/// # Errors
+/// When an attack's picture cannot be read.
+pub(in crate::cli) fn trigger(plan: &Plan) -> Result<Option<String>> {
+    let Trigger::Image(_) = plan.attack.trigger else { return Ok(None) };
+    match plan.attack.trigger.picture(plan.attack.side) {
+        Ok(picture) => Ok(Some(run_state::hex(Sha256::new_with_prefix(picture.as_raw())))),
+        Err(error) if plan.is_attacked() => Err(error),
+        Err(_) => Ok(None),
     }
 }
 

@@ -59,7 +59,7 @@ impl Experiment {
             plan: self.plan.to_toml(resolved)?,
             device: resolved.device.clone(),
             tuning: digest_of_tuning(resolved),
-            images: self.images.clone(),
+            images: self.read(),
             logs,
             unevaluated: self.at_end.as_ref().filter(|_| ended).map(|(_, record)| record.clone()),
             federation: self.federation.memory(),
@@ -171,8 +171,9 @@ impl Experiment {
     fn check(&self, state: &RunState, path: &Path, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<()> {
         let stored = Draft::parse("its plan".into(), &state.plan).and_then(Draft::plan);
         same_experiment(&stored.map_err(|e| Error::file(path, e))?, &self.plan, path)?;
-        if state.images != self.images {
-            return Err(Error::file(path, "the images, or who holds which, are not those that the run began with"));
+        if state.images != self.read() {
+            let what = "the images, who holds which, or the trigger's picture are not those that the run began with";
+            return Err(Error::file(path, what));
         }
         for (what, was, now) in [
             ("device", title(&state.device), title(&resolved.device)),
@@ -185,6 +186,12 @@ impl Experiment {
             }
         }
         Ok(())
+    }
+
+    /// Digest of the images, of who holds which, and of the trigger's picture where there is one.
+    fn read(&self) -> String {
+        let trigger = self.digests.trigger.as_ref().map_or(String::new(), |trigger| format!(" {trigger}"));
+        format!("{}{trigger}", self.digests.split)
     }
 
     fn fill(&mut self, checkpoint: &mut Checkpoint<File>, path: &Path) -> Result<()> {

@@ -241,10 +241,10 @@ fn checkpoints_of_another_experiment_are_refused() {
         "{text}"
     );
     let mut prepared = prepare(&plan);
-    prepared.experiment.images = "0".into();
+    prepared.experiment.digests.split = "0".into();
     let dir = RunDir::reopen(&path).unwrap();
     let text = prepared.go_on(&dir, &|_| ()).err().unwrap().to_string();
-    assert!(text.contains("the images, or who holds which"), "{text}");
+    assert!(text.contains("the images, who holds which"), "{text}");
     drop(dir);
     // Free keys, and a device that computes other bits: a warning.
     let mut free = plan.clone();

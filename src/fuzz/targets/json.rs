@@ -10,7 +10,7 @@ use crate::kernels::nn::conv2d::Conv2d;
 use crate::perf::baseline;
 use crate::report::metrics::parse_jsonl;
 use crate::report::rates::Rates;
-use crate::report::summary::{DetectorSummary, Summary, Timing};
+use crate::report::summary::{DetectorSummary, Digests, Summary, Timing};
 use crate::report::{ClientRecord, RoundRecord};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -150,6 +150,7 @@ fn summaries() -> Result<Vec<Vec<u8>>> {
         metrics: values("fd_lite0_n8"),
         untrained: values("fd_lite0_n8"),
         floors: values("floor_fd"),
+        digests: Some(Digests { images: "a1".into(), split: "b2".into(), trigger: None }),
         detector: Some(DetectorSummary {
             false_flags: 1,
             honest_rounds: 6,
