@@ -83,6 +83,8 @@ pub fn run(args: SweepArgs) -> Result<u8> {
     let text = || failed.iter().map(Error::to_string).collect::<Vec<_>>().join("\n");
     match failed.iter().all(|error| matches!(error, Error::NotFinite(_))) {
         _ if failed.is_empty() => Ok(0),
+        // A wrong device outweighs what is wrong with a cell.
+        _ if failed.iter().any(|error| matches!(error, Error::Verdict(_))) => Err(Error::Verdict(text())),
         true => Err(Error::NotFinite(text())),
         false => Err(Error::input(text())),
     }
@@ -145,7 +147,8 @@ impl Grid<'_> {
     }
 
     /// Runs the selected cells that are not finished; all finished ones of the grid, in its order, and what was wrong with
-    /// others: their input, or training that came upon NaN or infinity. `None` where `stop` asked for an end.
+    /// others: their input, training that came upon NaN or infinity, or a device that
+    /// failed verification. `None` where `stop` asked for an end.
     fn run(
         &self,
         selected: &[usize],
@@ -172,7 +175,7 @@ impl Grid<'_> {
             let summary = match trained_cell.map_err(|error| within(cell, error)) {
                 Ok(Some(summary)) => summary,
                 Ok(None) => return Ok(None),
-                Err(error @ (Error::Input(_) | Error::NotFinite(_))) => {
+                Err(error @ (Error::Input(_) | Error::NotFinite(_) | Error::Verdict(_))) => {
                     self.say(&format!("{head}  left out: {error}"));
                     failed.push(error);
                     continue;
