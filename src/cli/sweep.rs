@@ -96,6 +96,8 @@ pub fn run(args: SweepArgs) -> Result<u8> {
     let text = || failed.iter().map(Error::to_string).collect::<Vec<_>>().join("\n");
     match failed.iter().all(|error| matches!(error, Error::NotFinite(_))) {
         _ if failed.is_empty() => Ok(0),
+        // A wrong device outweighs what is wrong with a cell.
+        _ if failed.iter().any(|error| matches!(error, Error::Verdict(_))) => Err(Error::Verdict(text())),
         true => Err(Error::NotFinite(text())),
         false => Err(Error::input(text())),
     }
@@ -173,7 +175,7 @@ impl Grid<'_> {
 
     /// Runs the selected cells that are not finished, each in one of the processes that share the directory, and waits for
     /// those of other processes; all cells of the grid that are over, in its order, and why selected ones were left out: their
-    /// input, or training that came upon NaN or infinity. `None` where `stop` asked for an end.
+    /// input, training that came upon NaN or infinity, or a device that failed verification. `None` where `stop` asked for an end.
     fn run(&self, selected: &[usize], stop: &dyn Fn() -> bool) -> Result<Option<(Vec<Row>, Vec<(String, LeftOut)>)>> {
         let strangers = self.store.strangers(self.cells)?;
         if !strangers.is_empty() {
@@ -233,7 +235,7 @@ impl Grid<'_> {
                 return Ok(Turn::Busy);
             }
             Ok(None) => return Ok(Turn::Stopped),
-            Err(error @ (Error::Input(_) | Error::NotFinite(_))) => {
+            Err(error @ (Error::Input(_) | Error::NotFinite(_) | Error::Verdict(_))) => {
                 let why = LeftOut::new(&error);
                 self.store.note(cell, Some(&why))?;
                 board.publish()?;
