@@ -17,8 +17,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 var<workgroup> partial: array<u32, THREADS>;
 
@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let base = group.z * p.x_stride;
     var largest = 0u;
     for (var i = lane; i < p.n; i += THREADS) {
-        largest = max(largest, x[base + i] & 0x7fffffffu);
+        largest = max(largest, bitcast<u32>(x[base + i]) & 0x7fffffffu);
     }
     partial[lane] = largest;
     workgroupBarrier();
@@ -38,6 +38,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
     if (lane == 0u) {
-        y[group.z * p.y_stride + p.y_at] = partial[0];
+        y[group.z * p.y_stride + p.y_at] = bitcast<f32>(partial[0]);
     }
 }
