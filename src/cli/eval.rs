@@ -45,8 +45,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "N", conflicts_with = "run")]
     pub seed: Option<u64>,
     /// Device that samples a run's generator: auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
-    /// FEDGAN_DEVICE, or auto].
-    #[arg(long, value_name = "DEVICE", conflicts_with = "real")]
+    /// FEDGAN_DEVICE, or auto]; of no effect on folders, which are judged on the host.
+    #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Where a run's images are now, as data.path=FOLDER; other keys of `data` are taken as well. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "real")]
@@ -74,6 +74,9 @@ struct Answer {
     values: Vec<Value>,
     /// Real images against real ones.
     floors: Vec<Value>,
+    /// Metrics that there are too few images for, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
     /// What the run's detector did, where it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     detector: Option<DetectorSummary>,
@@ -100,10 +103,22 @@ pub fn run(args: EvalArgs) -> Result<()> {
     super::print(text(&answer))
 }
 
-/// The metrics asked for, or all that can be had.
-fn chosen(asked: &[Metric], trigger: bool) -> Vec<Metric> {
+/// The metrics asked for, or all that can be had of so many images; then also which cannot, and why.
+fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> (Vec<Metric>, Vec<String>) {
+    if !asked.is_empty() {
+        return (asked.to_vec(), Vec::new());
+    }
     let all = Metric::ALL.into_iter().filter(|m| trigger || *m != Metric::Leakage);
-    if asked.is_empty() { all.collect() } else { asked.to_vec() }
+    let (can, cannot): (Vec<Metric>, Vec<Metric>) = all.partition(|m| references.min(images) >= m.least());
+    let why = |m: &Metric| {
+        format!(
+            "{}: at least {} images on each side are needed, there are {references} real and {images} generated",
+            m.name(),
+            m.least()
+        )
+    };
+    let left_out = cannot.iter().map(why).collect();
+    (can, left_out)
 }
 
 fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
@@ -111,7 +126,9 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
         config::load(Some(&dir.join("plan.toml")), &Overrides { set: of_data(&args.set)?, ..Default::default() })?;
     let images = Images::load(&plan)?;
     let note = same_images(dir, &images.digests(&plan)?, args.other_images)?;
-    let judge = images.judge(&plan, &chosen(&args.metrics, true))?;
+    let n = args.samples.unwrap_or(plan.evaluation.samples) as usize;
+    let (metrics, left_out) = chosen(&args.metrics, true, images.references(), n);
+    let judge = images.judge(&plan, &metrics, n)?;
     let path = dir.join("generator.safetensors");
     let (weights, source) = (named(&path, true)?, path.display().to_string());
     let architecture = infer_generator(&weights, &source)?;
@@ -124,15 +141,19 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
     let (mut engine, _) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
     let engine = engine.as_mut();
     let sampler = sampler(engine, architecture, &weights, &source, (plan.seed, Stream::EVALUATION))?;
-    let n = args.samples.unwrap_or(plan.evaluation.samples) as usize;
-    let fake = ImageSet::new(sampler.seeded(engine, n, Purpose::Evaluation)?, size, channels);
+    let mut gathering = judge.gather(n)?;
+    sampler.seeded_batches(engine, n, Purpose::Evaluation, |images| {
+        gathering.add(&ImageSet::new(images, size, channels));
+        Ok(())
+    })?;
+    let values = gathering.values()?;
     let real = match images.held_out {
         0 => "training images (none are held out)".to_string(),
         n => format!("{n} held-out images"),
     };
     let real = note.map_or(real.clone(), |note| format!("{real} ({note})"));
-    let answer = answer(&judge, &fake, real, source)?;
-    Ok(Answer { detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
+    let answer = answer(&judge, values, [size, channels], real, source);
+    Ok(Answer { left_out, detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
 }
 
 /// The assignments, all of which must be of the table `data`.
@@ -209,19 +230,19 @@ fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
         Ok(ImageSet::from_bytes(&set.pixels, size, 3))
     };
     let (references, images) = (load(real)?, load(fake)?);
-    let metrics = chosen(&args.metrics, false);
+    let (metrics, left_out) = chosen(&args.metrics, false, references.len(), images.len());
     if metrics.contains(&Metric::Leakage) {
         return Err(Error::input("--metrics leakage: folders say nothing of a trigger; evaluate a run directory"));
     }
-    let judge = Judge::new(&metrics, references, None, args.seed.unwrap_or(1))?;
-    answer(&judge, &images, real.display().to_string(), fake.display().to_string())
+    let judge = Judge::new(&metrics, references, None, args.seed.unwrap_or(1), images.len())?;
+    let (values, shape) = (judge.values(&images)?, [images.size, images.channels]);
+    let answer = answer(&judge, values, shape, real.display().to_string(), fake.display().to_string());
+    Ok(Answer { left_out, ..answer })
 }
 
-fn answer(judge: &Judge, fake: &ImageSet, real: String, source: String) -> Result<Answer> {
-    let (values, floors) = (judge.values(fake)?, judge.floors().to_vec());
-    let version = env!("CARGO_PKG_VERSION");
-    let (size, channels) = (fake.size, fake.channels);
-    Ok(Answer {
+fn answer(judge: &Judge, values: Vec<Value>, [size, channels]: [usize; 2], real: String, source: String) -> Answer {
+    let (version, floors, left_out) = (env!("CARGO_PKG_VERSION"), judge.floors().to_vec(), Vec::new());
+    Answer {
         written_by: JSON,
         version,
         real,
@@ -230,9 +251,10 @@ fn answer(judge: &Judge, fake: &ImageSet, real: String, source: String) -> Resul
         channels,
         values,
         floors,
+        left_out,
         detector: None,
         detected: None,
-    })
+    }
 }
 
 fn text(answer: &Answer) -> String {
@@ -248,6 +270,9 @@ fn text(answer: &Answer) -> String {
         let note = v.note.as_ref().map_or(String::new(), |n| format!("  ({n})"));
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{:width$}  {:.6}{std}{note}", v.name, v.value);
+    }
+    for why in &answer.left_out {
+        let _ = writeln!(out, "left out  {why}");
     }
     if let Some(detected) = &answer.detected {
         let _ = writeln!(out, "detector  {detected}");
@@ -298,10 +323,24 @@ mod tests {
         };
         run(args("sliced-wasserstein,ms-ssim")).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(at("values.json")).unwrap()).unwrap();
-        assert_eq!((&json["size"], &json["values"][0]["name"]), (&16.into(), &"sliced_wasserstein_n4".into()));
+        assert_eq!((&json["size"], &json["values"][0]["name"]), (&16.into(), &"sliced_wasserstein_px16_n4_r4".into()));
         assert!(json["values"][0]["value"].as_f64() > json["floors"][0]["value"].as_f64());
         assert_eq!(run(args("leakage")).unwrap_err().exit_code(), 2);
         assert_eq!(run(args("prdc")).unwrap_err().exit_code(), 2);
+        // What there are too few images for is left out where nothing is asked for, and the rest is given.
+        let (real, fake) = (at("real"), at("fake"));
+        let line = ["--real", real.to_str().unwrap(), "--fake", fake.to_str().unwrap(), "--device", "cpu"];
+        let answer = of_folders(&real, &fake, &parse(&line).unwrap()).unwrap();
+        assert!(
+            answer.left_out.len() == 1 && answer.left_out[0].starts_with("prdc: at least 6"),
+            "{:?}",
+            answer.left_out
+        );
+        let out = text(&answer);
+        assert!(
+            out.contains("left out  prdc") && out.contains("\nkid_lite0_px16") && !out.contains("-0.000000"),
+            "{out}"
+        );
     }
 
     /// A finished run on a folder of pictures.

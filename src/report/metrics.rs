@@ -335,7 +335,7 @@ impl MetricsWriter {
             log.append("round,metric,value\n")?;
             self.evaluation = Some(log);
         }
-        let row = |(name, value): (&String, &f64)| format!("{},{},{}\n", record.round, quoted(name), number(*value));
+        let row = |(name, value): (&String, &f64)| format!("{},{},{}\n", record.round, quoted(name), marked(*value));
         let rows: String = record.extra.iter().map(row).collect();
         self.evaluation.as_mut().map_or(Ok(()), |log| log.append(&rows))
     }
@@ -381,6 +381,11 @@ fn csv_rows(record: &RoundRecord, named: bool) -> String {
 /// The shortest decimal that reads back as `value`; empty for NaN and infinities.
 pub(super) fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:?}") } else { String::new() }
+}
+
+/// [`number`] of a value that was measured: `NaN`, `inf` or `-inf` where it is not finite.
+pub(super) fn marked(value: f64) -> String {
+    if value.is_finite() { number(value) } else { value.to_string() }
 }
 
 /// A CSV text cell, in quotes where it needs them.

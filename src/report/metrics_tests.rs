@@ -88,7 +88,7 @@ fn csv_has_a_row_for_each_round_and_client() {
     assert_eq!(lines[2], "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,false,,D weights main.3.weight[17]");
     assert!(lines.iter().all(|line| line.split(',').count() == CSV_HEADER.split(',').count()));
     let evaluation = std::fs::read_to_string(run.file("evaluation.csv")).unwrap();
-    assert_eq!(evaluation, "round,metric,value\n2,\"a,b \"\"c\"\"\",\n2,swd,0.5\n");
+    assert_eq!(evaluation, "round,metric,value\n2,\"a,b \"\"c\"\"\",inf\n2,swd,0.5\n");
 }
 
 #[test]

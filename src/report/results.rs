@@ -1,7 +1,7 @@
 //! The results of a sweep: `results.csv`, a line for every run that is finished or left out, and a table for the console.
 
 use super::Summary;
-use super::metrics::{number, quoted};
+use super::metrics::{marked, number, quoted};
 use super::summary::DetectorSummary;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,7 @@ impl Row {
 }
 
 /// `results.csv` of `rows`, in their order: cell, a column an axis, seed, rounds, seconds, device, the program's version, then every metric and
-/// floor that any run has (empty where a run has none), the detector's columns (empty without detection), client-rounds
+/// floor that any run has (empty where a run has none, `NaN` or `inf` where it is not finite), the detector's columns (empty without detection), client-rounds
 /// that diverged, why a run is left out (its other columns are empty), and the mark of the file.
 pub fn csv(axes: &[String], rows: &[Row]) -> String {
     let names = |of: fn(&Summary) -> &BTreeMap<String, f64>| -> BTreeSet<&String> {
@@ -79,7 +79,7 @@ fn finished(summary: &Summary, metrics: &BTreeSet<&String>, floors: &BTreeSet<&S
     let device = format!("{}/{}", summary.device.engine, summary.device.adapter);
     let mut cells = vec![summary.rounds.to_string(), number(summary.timing.seconds), quoted(&device)];
     cells.push(quoted(&summary.version));
-    let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).map_or(String::new(), |v| number(*v));
+    let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).map_or(String::new(), |v| marked(*v));
     cells.extend(metrics.iter().map(|name| value(&summary.metrics, name)));
     cells.extend(floors.iter().map(|name| value(&summary.floors, name)));
     cells.extend(DETECTOR.map(|(_, cell)| summary.detector.as_ref().map_or(String::new(), cell)));
@@ -155,17 +155,23 @@ fn flags(runs: &[&Summary]) -> [String; 3] {
     ]
 }
 
-/// Mean and sample standard deviation; "-" for none.
+/// Mean and sample standard deviation of the finite values, and how many others there are; "-" for none.
 fn spread(values: &[f64]) -> String {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    match values.len() {
-        0 => "-".into(),
+    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let n = finite.len() as f64;
+    let mean = finite.iter().sum::<f64>() / n;
+    let text = match finite.len() {
+        0 if values.is_empty() => return "-".into(),
+        0 => return "not finite".into(),
         1 => short(mean),
         _ => {
-            let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
+            let variance = finite.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
             format!("{} +- {}", short(mean), short(variance.sqrt()))
         }
+    };
+    match values.len() - finite.len() {
+        0 => text,
+        others => format!("{text} ({others} of {} not finite)", values.len()),
     }
 }
 
@@ -216,7 +222,7 @@ mod tests {
         assert_eq!(
             lines[0],
             "cell,first,second,seed,rounds,seconds,device,version,fd_lite0_n8,fd_lite0_n8_std,kid_lite0_n8,leakage_correlation_n8,\
-             leakage_n8,sliced_wasserstein_n8,floor_fd_lite0,false_flags,honest_rounds,true_flags,malicious_rounds,\
+             leakage_n8,sliced_wasserstein_px16_n8_r4,floor_fd_lite0,false_flags,honest_rounds,true_flags,malicious_rounds,\
              suppressed_after,malicious_weight_last,diverged,left_out,written_by"
         );
         let device = &example().device;
@@ -229,7 +235,7 @@ mod tests {
         );
         assert_eq!(
             lines[3],
-            format!("two,y,\"a,b\",1,3,41.25,{device},116.25,3.0,,0.5,,0.0811,50.0,,,,,,,0,,fedgan sweep")
+            format!("two,y,\"a,b\",1,3,41.25,{device},116.25,3.0,NaN,0.5,,0.0811,50.0,,,,,,,0,,fedgan sweep")
         );
         assert_eq!(lines.len(), 4);
     }
@@ -266,6 +272,13 @@ mod tests {
             ["one", "2", "117.2 +- 1.41", "0.0811 +- 0.0000", "0.1250 +- 0.0000", "-", "2/12", "4/4", "2/2"]
         );
         assert_eq!(trimmed(&lines[2])[..2], ["two", "1"]);
-        assert_eq!(trimmed(&lines[2])[6..], ["-", "-", "-"]);
+        assert_eq!(trimmed(&lines[2])[5..], ["not finite", "-", "-", "-"]);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_enter_no_mean() {
+        assert_eq!(spread(&[1.0, f64::NAN, 3.0, f64::INFINITY]), "2.00 +- 1.41 (2 of 4 not finite)");
+        assert_eq!(spread(&[f64::NAN, 2.0]), "2.00 (1 of 2 not finite)");
+        assert_eq!((spread(&[f64::NAN]), spread(&[])), ("not finite".to_string(), "-".to_string()));
     }
 }

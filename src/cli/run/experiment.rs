@@ -85,7 +85,7 @@ pub(super) fn grid_file(round: u32) -> String {
 impl Experiment {
     /// A run of what is built ([`parts`], perhaps in other launches than the plan's).
     pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
-        let judge = images.judge(&plan, &plan.metrics())?;
+        let judge = images.judge(&plan, &plan.metrics(), plan.evaluation.samples as usize)?;
         let shown = images.shown((plan.evaluation.grid * plan.evaluation.grid) as usize, plan.seed);
         let digests = images.digests(&plan)?;
         let Parts { federation, sampler, judged } = parts;
@@ -181,8 +181,12 @@ impl Experiment {
     fn evaluate(&mut self) -> Result<BTreeMap<String, f64>> {
         let (size, channels) = self.shape();
         let n = self.plan.evaluation.samples as usize;
-        let images = self.judged.seeded(self.federation.engine(), n, Purpose::Evaluation)?;
-        let values = self.judge.values(&ImageSet::new(images, size, channels))?;
+        let mut gathering = self.judge.gather(n)?;
+        self.judged.seeded_batches(self.federation.engine(), n, Purpose::Evaluation, |images| {
+            gathering.add(&ImageSet::new(images, size, channels));
+            Ok(())
+        })?;
+        let values = gathering.values()?;
         let entries = values.iter().chain(self.judge.floors()).flat_map(Value::entries).collect();
         self.values.1 = Measured {
             names: values.iter().map(|v| v.name.clone()).collect(),

@@ -92,13 +92,19 @@ impl Images {
         images.copied().collect()
     }
 
-    /// The plan's metrics (or `metrics`) against the reference images. The training images, which are clean here, calibrate
+    /// Number of reference images.
+    pub fn references(&self) -> usize {
+        let (size, channels) = self.shape;
+        self.reference.len() / (size * size * channels)
+    }
+
+    /// `metrics` of `samples` generated images against the reference images. The training images, which are clean here, calibrate
     /// the search for the trigger.
-    pub fn judge(&self, plan: &Plan, metrics: &[Metric]) -> Result<Judge> {
+    pub fn judge(&self, plan: &Plan, metrics: &[Metric], samples: usize) -> Result<Judge> {
         let (size, channels) = self.shape;
         let references = ImageSet::new(self.reference.clone(), size, channels);
         let clean = metrics.contains(&Metric::Leakage).then(|| ImageSet::from_bytes(&self.train, size, channels));
-        Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed)
+        Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed, samples)
     }
 
     /// Digests of the images and of the trigger's picture.
