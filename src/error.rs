@@ -87,3 +87,46 @@ impl Error {
         }
     }
 }
+
+/// A number of bytes for people.
+pub fn size(bytes: u64) -> String {
+    let of = |unit: u64| bytes as f64 / unit as f64;
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..0x10_0000 => format!("{:.1} KiB", of(1 << 10)),
+        0x10_0000..0xa0_0000 => format!("{:.1} MiB", of(1 << 20)),
+        _ => format!("{:.0} MiB", of(1 << 20)),
+    }
+}
+
+/// Two numbers of bytes that are set against each other: to the byte where they would read the same and are not.
+pub fn sizes(a: u64, b: u64) -> [String; 2] {
+    match (size(a), size(b)) {
+        (x, y) if x == y && a != b => [a, b].map(|bytes| format!("{bytes} bytes")),
+        (x, y) => [x, y],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_in_units_that_fit_them() {
+        let expected = [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (4096, "4.0 KiB"),
+            (65535, "64.0 KiB"),
+            (1 << 20, "1.0 MiB"),
+            (10 << 20, "10 MiB"),
+            (3 << 30, "3072 MiB"),
+        ];
+        for (bytes, text) in expected {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!(sizes(4096, 65536), ["4.0 KiB", "64.0 KiB"]);
+        assert_eq!(sizes(128 << 20, 128 << 20), ["128 MiB", "128 MiB"]);
+        assert_eq!(sizes((128 << 20) + 4, 128 << 20), ["134217732 bytes", "134217728 bytes"]);
+    }
+}

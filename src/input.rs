@@ -18,7 +18,7 @@ pub const LOG: u64 = 1 << 30;
 pub const SUMMARY: u64 = 1 << 20;
 /// Bytes of a sweep's table: 10,000 runs.
 pub const TABLE: u64 = 16 << 20;
-/// Bytes of a PNG or JPEG file.
+/// Bytes of a picture file.
 pub const PICTURE: u64 = 256 << 20;
 /// Bytes of a shader.
 pub const SHADER: u64 = 1 << 20;

@@ -9,8 +9,10 @@
 const V: u32 = 4; // words a load: 4 where n is a multiple of 4, else 1
 //#if V == 4
 alias E = vec4<f32>;
+alias W = vec4<u32>;
 //#else
 //# alias E = f32;
+//# alias W = u32;
 //#endif
 
 struct Params {
@@ -42,6 +44,11 @@ fn sigmoid_of(v: E) -> E {
     return select(E(1.0), e, v < E(0.0)) / (1.0 + e);
 }
 
+// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
+fn kept(v: E, y: E) -> E {
+    return select(y, v, (bitcast<W>(v) & W(0x7fffffffu)) > W(0x7f800000u));
+}
+
 fn f(v: E) -> E {
     switch p.kind {
         case 0u: { return select(E(0.0), v, v > E(0.0)); }
@@ -56,6 +63,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let base = id.z * p.x_stride / V;
     let to = id.z * p.y_stride / V;
     for (var i = id.x; i < p.n / V; i += groups.x * 256u) {
-        y[to + i] = f(x[base + i]);
+        let v = x[base + i];
+        y[to + i] = kept(v, f(v));
     }
 }

@@ -10,8 +10,12 @@
 const V: u32 = 4; // words a load: 4 where n is a multiple of 4, else 1
 //#if V == 4
 alias E = vec4<f32>;
+alias W = vec4<u32>;
+alias B = vec4<bool>;
 //#else
 //# alias E = f32;
+//# alias W = u32;
+//# alias B = bool;
 //#endif
 
 struct Params {
@@ -29,9 +33,16 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<E>;
 @group(0) @binding(3) var<storage, read_write> dx: array<E>;
 
+// v > 0, also for NaN: ReLU passes the gradient on there, as PyTorch's does. By the bits, for a driver may assume that arithmetic
+// never sees a NaN
+fn passes(v: E) -> B {
+    let bits = bitcast<W>(v);
+    return (v > E(0.0)) | ((bits & W(0x7fffffffu)) > W(0x7f800000u));
+}
+
 fn back(v: E, d: E) -> E {
     switch p.kind {
-        case 0u: { return select(E(0.0), d, v > E(0.0)); }
+        case 0u: { return select(E(0.0), d, passes(v)); }
         case 1u: { return select(p.slope * d, d, v > E(0.0)); }
         case 2u: { return d * ((1.0 - v) * (1.0 + v)); }
         default: { return d * (v * (1.0 - v)); }

@@ -11,8 +11,10 @@
 const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
 //#if V == 4
 alias E = vec4<f32>;
+alias W = vec4<u32>;
 //#else
 //# alias E = f32;
+//# alias W = u32;
 //#endif
 const LX: u32 = 8; // lanes along the channels, a power of two
 const LR = 256u / LX; // lanes along the rows
@@ -35,6 +37,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read> beta: array<E>;
 @group(0) @binding(6) var<storage, read_write> y: array<E>;
 
+// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
+fn kept(v: E, y: E) -> E {
+    return select(y, v, (bitcast<W>(v) & W(0x7fffffffu)) > W(0x7f800000u));
+}
+
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) tile: vec3<u32>,
@@ -55,6 +62,8 @@ fn main(
     for (var row = tile.y * LR + lane / LX; row < p.rows; row += tiles.y * LR) {
         let at = base + row * vectors;
         let v = (x[at] - centre) * scale + offset;
-        y[at] = select(p.slope * v, v, v > E());
+        // ReLU of -inf is 0, and 0 times it would not be
+        let low = select(p.slope * v, E(), p.slope == 0.0);
+        y[at] = kept(v, select(low, v, v > E()));
     }
 }

@@ -12,8 +12,10 @@
 const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
 //#if V == 4
 alias E = vec4<f32>;
+alias W = vec4<u32>;
 //#else
 //# alias E = f32;
+//# alias W = u32;
 //#endif
 const LX: u32 = 2; // lanes along the channels, a power of two
 const LR = 256u / LX; // lanes along the rows
@@ -54,6 +56,11 @@ fn join(lane: u32) {
     }
 }
 
+// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
+fn kept(v: E, y: E) -> E {
+    return select(y, v, (bitcast<W>(v) & W(0x7fffffffu)) > W(0x7f800000u));
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let vectors = p.c / V;
@@ -86,7 +93,8 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     if lane < LX && channel < vectors {
         let shift = part0[lane] / n;
         let m = first + shift;
-        let v = max(part1[lane] / n - shift * shift, E(0.0));
+        let raw = part1[lane] / n - shift * shift;
+        let v = kept(raw, max(raw, E(0.0)));
         let at = tile.z * p.stat_stride / V + channel;
         mean[at] = m;
         invstd[at] = inverseSqrt(v + p.eps);

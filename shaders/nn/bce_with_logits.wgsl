@@ -39,6 +39,11 @@ fn log_one_plus(e: f32) -> f32 {
     return 2.0 * (w + w * (series * z));
 }
 
+// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
+fn kept(v: f32, y: f32) -> f32 {
+    return select(y, v, (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u);
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = f32(p.n);
@@ -49,8 +54,8 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         let weight = select(p.label, 1.0 - p.label, above);
         let e = exp(-min(abs(v), 87.0));
         let q = e / (1.0 + e);
-        sum += abs(v) * weight + log_one_plus(e);
-        dx[tile.z * p.dx_stride + i] = select(q - weight, weight - q, above) / n;
+        sum += kept(v, abs(v) * weight + log_one_plus(e));
+        dx[tile.z * p.dx_stride + i] = kept(v, select(q - weight, weight - q, above) / n);
     }
     part[lane] = sum;
     workgroupBarrier();

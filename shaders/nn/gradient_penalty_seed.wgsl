@@ -26,6 +26,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read> squares: array<f32>;
 @group(0) @binding(3) var<storage, read_write> v: array<E>;
 
+// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
+fn kept(v: f32, y: f32) -> f32 {
+    return select(y, v, (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u);
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let base = id.z * p.x_stride / V;
@@ -34,7 +39,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         let at = base + i;
         let square = squares[id.z * p.square_stride + i / image];
         let norm = sqrt(max(square, 1.17549435e-38)); // no division by 0 in the arm that select drops
-        let share = select(0.0, (norm - 1.0) / norm, square > 0.0);
+        let share = kept(square, select(0.0, (norm - 1.0) / norm, square > 0.0));
         v[at] = (2.0 * p.lambda / f32(p.n) * share) * g[at];
     }
 }

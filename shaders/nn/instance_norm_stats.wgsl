@@ -11,8 +11,10 @@
 const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
 //#if V == 4
 alias E = vec4<f32>;
+alias W = vec4<u32>;
 //#else
 //# alias E = f32;
+//# alias W = u32;
 //#endif
 const LX: u32 = 2; // lanes along the channels, a power of two
 const LR = 256u / LX; // lanes along the pixels
@@ -51,6 +53,11 @@ fn join(lane: u32) {
     }
 }
 
+// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
+fn kept(v: E, y: E) -> E {
+    return select(y, v, (bitcast<W>(v) & W(0x7fffffffu)) > W(0x7f800000u));
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let vectors = p.c / V;
@@ -84,6 +91,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         let shift = part0[lane] / n;
         let to = tile.z * p.stat_stride / V + 2u * tile.y * vectors + channel;
         stats[to] = first + shift;
-        stats[to + vectors] = inverseSqrt(max(part1[lane] / n - shift * shift, E(0.0)) + p.eps);
+        let raw = part1[lane] / n - shift * shift;
+        stats[to + vectors] = inverseSqrt(kept(raw, max(raw, E(0.0))) + p.eps);
     }
 }

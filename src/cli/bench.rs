@@ -73,7 +73,8 @@ pub struct BenchArgs {
     /// Seconds of samples a row; below 0.01 a smoke test, whose ceilings are those of caches.
     #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = seconds)]
     pub seconds: f64,
-    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader: gpu].
+    /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
+    /// FEDGAN_DEVICE, or auto; with --shader: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Write everything, all samples included, to this file.

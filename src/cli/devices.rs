@@ -1,5 +1,7 @@
 //! `fedgan devices`: what can run kernels here, and what `--device auto` would take.
 
+use super::environment;
+use crate::error::size;
 use crate::gpu::{AdapterFacts, Choice, choose, enumerate};
 use crate::{Error, Result};
 use std::fmt::Write as _;
@@ -18,10 +20,31 @@ pub struct DevicesArgs {
 struct Report {
     /// What `--device auto` takes, and why.
     auto: String,
+    /// What `FEDGAN_DEVICE` says, where it is set.
+    environment: Option<Asked>,
     /// The built-in engines, always there.
     engines: [&'static str; 2],
     /// Every adapter that a driver lists.
     adapters: Vec<AdapterFacts>,
+}
+
+/// A device of the environment.
+#[derive(serde::Serialize)]
+struct Asked {
+    /// As it is written there.
+    device: String,
+    /// What is taken, and why; or why nothing is.
+    answer: String,
+}
+
+impl Asked {
+    fn read() -> Result<Option<Asked>> {
+        let answer = |device: &str| match choose(device) {
+            Ok(choice) => format!("takes {}", choice.reason),
+            Err(error) => format!("is refused: {error}"),
+        };
+        Ok(environment::device()?.map(|device| Asked { answer: answer(&device), device }))
+    }
 }
 
 /// Prints the adapters with type, backend, driver, features, limits and the shader variants they get.
@@ -31,7 +54,7 @@ struct Report {
 pub fn run(json: bool) -> Result<()> {
     let Choice { reason, .. } = choose("auto")?;
     let adapters = enumerate().into_iter().map(|a| a.facts).collect();
-    let report = Report { auto: reason, engines: ["cpu", "reference"], adapters };
+    let report = Report { auto: reason, environment: Asked::read()?, engines: ["cpu", "reference"], adapters };
     let text = if json {
         let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
         text + "\n"
@@ -56,12 +79,28 @@ fn table(report: &Report) -> String {
     let _ = writeln!(out, "cpu          built in: f32, GEMM and threads; needs no driver");
     let _ = writeln!(out, "reference    built in: naive f64, the truth that `validate` compares with; slow\n");
     let _ = writeln!(out, "--device auto takes {}", report.auto);
+    match &report.environment {
+        Some(Asked { device, answer }) => {
+            let _ = writeln!(out, "{}={device} {answer}", environment::DEVICE);
+        }
+        None if report.adapters.iter().any(|a| a.number.is_some()) => {
+            let name = environment::DEVICE;
+            let _ = writeln!(
+                out,
+                "--device gpu:N, or {name}=gpu:N where the option is missing, takes an adapter by its number"
+            );
+        }
+        None => {}
+    }
     out
 }
 
 /// `write!` to a `String` cannot fail.
 fn describe(out: &mut String, facts: &AdapterFacts) {
-    let _ = writeln!(out, "{}", facts.name);
+    let _ = match facts.number {
+        Some(n) => writeln!(out, "gpu:{n}  {}", facts.name),
+        None => writeln!(out, "-  {}", facts.name),
+    };
     let mut line = |name: &str, value: String| {
         let _ = writeln!(out, "  {name:<10} {value}");
     };
@@ -75,6 +114,11 @@ fn describe(out: &mut String, facts: &AdapterFacts) {
     } else if let Some(why) = &facts.unusable {
         line("use", format!("cannot run the kernels: {why}"));
     } else {
+        if !facts.conformant {
+            let note =
+                "has not passed Vulkan's conformance tests: auto never takes it, --device gpu or its number does";
+            line("note", format!("the driver {note}; `fedgan validate --device NAME` checks it"));
+        }
         line("variants", variants(facts.variant).into());
         line("limits", limits(facts));
         let names = |wanted: bool| {
@@ -96,15 +140,15 @@ fn variants(class: &str) -> &'static str {
 
 fn limits(facts: &AdapterFacts) -> String {
     let get = |name: &str| facts.limits.get(name).copied().unwrap_or(0);
-    let mib = |name: &str| format!("{} MiB", get(name) >> 20);
+    let bytes = |name: &str| size(get(name));
     let [low, high] = facts.subgroup;
     format!(
-        "binding {}, buffer {}, {} storage buffers, workgroup {} threads and {} KiB, subgroup {}",
-        mib("max_storage_buffer_binding_size"),
-        mib("max_buffer_size"),
+        "binding {}, buffer {}, {} storage buffers, workgroup {} threads and {}, subgroup {}",
+        bytes("max_storage_buffer_binding_size"),
+        bytes("max_buffer_size"),
         get("max_storage_buffers_per_shader_stage"),
         get("max_compute_invocations_per_workgroup"),
-        get("max_compute_workgroup_storage_size") >> 10,
+        bytes("max_compute_workgroup_storage_size"),
         if low == high { low.to_string() } else { format!("{low} to {high}") }
     )
 }
@@ -115,7 +159,7 @@ mod tests {
 
     fn report() -> Report {
         let adapters = enumerate().into_iter().map(|a| a.facts).collect();
-        Report { auto: choose("auto").unwrap().reason, engines: ["cpu", "reference"], adapters }
+        Report { auto: choose("auto").unwrap().reason, environment: None, engines: ["cpu", "reference"], adapters }
     }
 
     #[test]
@@ -128,6 +172,21 @@ mod tests {
         assert!(text.contains(&report.auto) && text.contains("reference"), "{text}");
         let empty = table(&Report { adapters: Vec::new(), ..report });
         assert!(empty.contains("mesa-vulkan-drivers"), "{empty}");
+    }
+
+    #[test]
+    fn the_environment_is_told_with_what_it_leads_to() {
+        let asked = |device: &str, answer: &str| Some(Asked { device: device.into(), answer: answer.into() });
+        let text = table(&Report { environment: asked("gpu:7", "is refused: x"), ..report() });
+        assert!(text.contains("FEDGAN_DEVICE=gpu:7 is refused: x"), "{text}");
+    }
+
+    #[test]
+    fn a_driver_that_is_not_conformant_is_noted() {
+        let mut report = report();
+        report.adapters.iter_mut().for_each(|a| (a.conformant, a.duplicate, a.unusable) = (false, false, None));
+        let text = table(&report);
+        assert_eq!(text.matches("conformance tests").count(), report.adapters.len(), "{text}");
     }
 
     #[test]

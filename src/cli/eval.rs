@@ -12,11 +12,13 @@ use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
 use crate::model::infer_generator;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
-use crate::report::summary::DetectorSummary;
+use crate::report::summary::{self, DetectorSummary, Digests, Summary};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+const JSON: &str = "fedgan eval --json";
 
 /// Arguments of `fedgan eval`.
 #[derive(Debug, clap::Args)]
@@ -42,9 +44,16 @@ pub struct EvalArgs {
     /// Seed of subsets and halves; a run has its own [default: 1].
     #[arg(long, value_name = "N", conflicts_with = "run")]
     pub seed: Option<u64>,
-    /// Device that samples a run's generator: auto, gpu, cpu, reference, or part of an adapter's name [default: auto].
-    #[arg(long, value_name = "DEVICE", conflicts_with = "real")]
+    /// Device that samples a run's generator: auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
+    /// FEDGAN_DEVICE, or auto]; of no effect on folders, which are judged on the host.
+    #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// Where a run's images are now, as data.path=FOLDER; other keys of `data` are taken as well. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "real")]
+    pub set: Vec<String>,
+    /// Measures a run against images that are not its own (others, more, fewer, or dealt in another way), and says so.
+    #[arg(long, conflicts_with = "real")]
+    pub other_images: bool,
     /// Leave out images of the folders that cannot be read.
     #[arg(long, conflicts_with = "run")]
     pub skip_bad: bool,
@@ -56,6 +65,7 @@ pub struct EvalArgs {
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Answer {
+    written_by: &'static str,
     version: &'static str,
     real: String,
     fake: String,
@@ -64,6 +74,9 @@ struct Answer {
     values: Vec<Value>,
     /// Real images against real ones.
     floors: Vec<Value>,
+    /// Metrics that there are too few images for, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
     /// What the run's detector did, where it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     detector: Option<DetectorSummary>,
@@ -77,7 +90,7 @@ struct Answer {
 /// # Errors
 /// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
 pub fn run(args: EvalArgs) -> Result<()> {
-    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json("\"fake\""))], &[])?;
+    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json(JSON))], &[])?;
     let answer = match (&args.run, &args.real, &args.fake) {
         (Some(dir), ..) => of_run(dir, &args)?,
         (None, Some(real), Some(fake)) => of_folders(real, fake, &args)?,
@@ -85,21 +98,37 @@ pub fn run(args: EvalArgs) -> Result<()> {
     };
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&answer).map_err(|e| Error::internal(format!("values: {e}")))?;
-        outputs::write(path, format!("{text}\n").as_bytes())?;
+        outputs::write(path, Kind::Json(JSON), format!("{text}\n").as_bytes())?;
     }
     super::print(text(&answer))
 }
 
-/// The metrics asked for, or all that can be had.
-fn chosen(asked: &[Metric], trigger: bool) -> Vec<Metric> {
+/// The metrics asked for, or all that can be had of so many images; then also which cannot, and why.
+fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> (Vec<Metric>, Vec<String>) {
+    if !asked.is_empty() {
+        return (asked.to_vec(), Vec::new());
+    }
     let all = Metric::ALL.into_iter().filter(|m| trigger || *m != Metric::Leakage);
-    if asked.is_empty() { all.collect() } else { asked.to_vec() }
+    let (can, cannot): (Vec<Metric>, Vec<Metric>) = all.partition(|m| references.min(images) >= m.least());
+    let why = |m: &Metric| {
+        format!(
+            "{}: at least {} images on each side are needed, there are {references} real and {images} generated",
+            m.name(),
+            m.least()
+        )
+    };
+    let left_out = cannot.iter().map(why).collect();
+    (can, left_out)
 }
 
 fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
-    let plan = config::load(Some(&dir.join("plan.toml")), &Overrides::default())?;
+    let plan =
+        config::load(Some(&dir.join("plan.toml")), &Overrides { set: of_data(&args.set)?, ..Default::default() })?;
     let images = Images::load(&plan)?;
-    let judge = images.judge(&plan, &chosen(&args.metrics, true))?;
+    let note = same_images(dir, &images.digests(&plan)?, args.other_images)?;
+    let n = args.samples.unwrap_or(plan.evaluation.samples) as usize;
+    let (metrics, left_out) = chosen(&args.metrics, true, images.references(), n);
+    let judge = images.judge(&plan, &metrics, n)?;
     let path = dir.join("generator.safetensors");
     let (weights, source) = (named(&path, true)?, path.display().to_string());
     let architecture = infer_generator(&weights, &source)?;
@@ -112,14 +141,63 @@ fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
     let (mut engine, _) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
     let engine = engine.as_mut();
     let sampler = sampler(engine, architecture, &weights, &source, (plan.seed, Stream::EVALUATION))?;
-    let n = args.samples.unwrap_or(plan.evaluation.samples) as usize;
-    let fake = ImageSet::new(sampler.seeded(engine, n, Purpose::Evaluation)?, size, channels);
+    let mut gathering = judge.gather(n)?;
+    sampler.seeded_batches(engine, n, Purpose::Evaluation, |images| {
+        gathering.add(&ImageSet::new(images, size, channels));
+        Ok(())
+    })?;
+    let values = gathering.values()?;
     let real = match images.held_out {
         0 => "training images (none are held out)".to_string(),
         n => format!("{n} held-out images"),
     };
-    let answer = answer(&judge, &fake, real, source)?;
-    Ok(Answer { detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
+    let real = note.map_or(real.clone(), |note| format!("{real} ({note})"));
+    let answer = answer(&judge, values, [size, channels], real, source);
+    Ok(Answer { left_out, detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
+}
+
+/// The assignments, all of which must be of the table `data`.
+fn of_data(set: &[String]) -> Result<Vec<String>> {
+    for assignment in set {
+        let key = assignment.split('=').next().unwrap_or_default().trim();
+        if key != "data" && !key.starts_with("data.") {
+            return Err(Error::input(format!(
+                "--set {key}: eval takes keys of data only, such as data.path=FOLDER; all else is the run's own"
+            )));
+        }
+    }
+    Ok(set.to_vec())
+}
+
+/// Holds images and trigger against those of the run in `dir`; what is to be said of them, if anything is.
+///
+/// # Errors
+/// When they are others, unless `others` allows them: a split drawn anew would measure with images of the training.
+fn same_images(dir: &Path, now: &Digests, others: bool) -> Result<Option<String>> {
+    let path = dir.join(summary::FILE);
+    let known = if path.exists() { Summary::read(dir)?.digests } else { None };
+    let changed = match known {
+        None => {
+            let what = "the run has kept no digest of its images, so that these may be others";
+            super::tell(&format!("warning: {}: {what}", dir.display()));
+            return Ok(Some("not known to be the run's images".into()));
+        }
+        Some(was) => was.changed(now),
+    };
+    match changed {
+        None => Ok(None),
+        Some(what) if others => {
+            super::tell(&format!("warning: {}: {what} not the run's", dir.display()));
+            Ok(Some(format!("{what} NOT the run's")))
+        }
+        Some(what) => Err(Error::file(
+            dir,
+            format!(
+                "{what} not what the run has used: training images could be taken for held-out ones. Restore them, or say \
+                 where they are now with --set data.path=PATH; --other-images measures all the same"
+            ),
+        )),
+    }
 }
 
 /// What the detector did over the run, from its `metrics.jsonl`; `None` for a run without detection, and, with a warning, where
@@ -152,19 +230,31 @@ fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
         Ok(ImageSet::from_bytes(&set.pixels, size, 3))
     };
     let (references, images) = (load(real)?, load(fake)?);
-    let metrics = chosen(&args.metrics, false);
+    let (metrics, left_out) = chosen(&args.metrics, false, references.len(), images.len());
     if metrics.contains(&Metric::Leakage) {
         return Err(Error::input("--metrics leakage: folders say nothing of a trigger; evaluate a run directory"));
     }
-    let judge = Judge::new(&metrics, references, None, args.seed.unwrap_or(1))?;
-    answer(&judge, &images, real.display().to_string(), fake.display().to_string())
+    let judge = Judge::new(&metrics, references, None, args.seed.unwrap_or(1), images.len())?;
+    let (values, shape) = (judge.values(&images)?, [images.size, images.channels]);
+    let answer = answer(&judge, values, shape, real.display().to_string(), fake.display().to_string());
+    Ok(Answer { left_out, ..answer })
 }
 
-fn answer(judge: &Judge, fake: &ImageSet, real: String, source: String) -> Result<Answer> {
-    let (values, floors) = (judge.values(fake)?, judge.floors().to_vec());
-    let version = env!("CARGO_PKG_VERSION");
-    let (size, channels) = (fake.size, fake.channels);
-    Ok(Answer { version, real, fake: source, size, channels, values, floors, detector: None, detected: None })
+fn answer(judge: &Judge, values: Vec<Value>, [size, channels]: [usize; 2], real: String, source: String) -> Answer {
+    let (version, floors, left_out) = (env!("CARGO_PKG_VERSION"), judge.floors().to_vec(), Vec::new());
+    Answer {
+        written_by: JSON,
+        version,
+        real,
+        fake: source,
+        size,
+        channels,
+        values,
+        floors,
+        left_out,
+        detector: None,
+        detected: None,
+    }
 }
 
 fn text(answer: &Answer) -> String {
@@ -180,6 +270,9 @@ fn text(answer: &Answer) -> String {
         let note = v.note.as_ref().map_or(String::new(), |n| format!("  ({n})"));
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{:width$}  {:.6}{std}{note}", v.name, v.value);
+    }
+    for why in &answer.left_out {
+        let _ = writeln!(out, "left out  {why}");
     }
     if let Some(detected) = &answer.detected {
         let _ = writeln!(out, "detector  {detected}");
@@ -230,10 +323,95 @@ mod tests {
         };
         run(args("sliced-wasserstein,ms-ssim")).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(at("values.json")).unwrap()).unwrap();
-        assert_eq!((&json["size"], &json["values"][0]["name"]), (&16.into(), &"sliced_wasserstein_n4".into()));
+        assert_eq!((&json["size"], &json["values"][0]["name"]), (&16.into(), &"sliced_wasserstein_px16_n4_r4".into()));
         assert!(json["values"][0]["value"].as_f64() > json["floors"][0]["value"].as_f64());
         assert_eq!(run(args("leakage")).unwrap_err().exit_code(), 2);
         assert_eq!(run(args("prdc")).unwrap_err().exit_code(), 2);
+        // What there are too few images for is left out where nothing is asked for, and the rest is given.
+        let (real, fake) = (at("real"), at("fake"));
+        let line = ["--real", real.to_str().unwrap(), "--fake", fake.to_str().unwrap(), "--device", "cpu"];
+        let answer = of_folders(&real, &fake, &parse(&line).unwrap()).unwrap();
+        assert!(
+            answer.left_out.len() == 1 && answer.left_out[0].starts_with("prdc: at least 6"),
+            "{:?}",
+            answer.left_out
+        );
+        let out = text(&answer);
+        assert!(
+            out.contains("left out  prdc") && out.contains("\nkid_lite0_px16") && !out.contains("-0.000000"),
+            "{out}"
+        );
+    }
+
+    /// A finished run on a folder of pictures.
+    fn trained(root: &Path) -> (PathBuf, PathBuf) {
+        use crate::cli::run::Prepared;
+        use crate::report::{ProgressMode, RunDir};
+        let (data, run) = (root.join("data"), root.join("run"));
+        std::fs::create_dir(&data).unwrap();
+        for i in 0..40u8 {
+            let image = image::GrayImage::from_fn(16, 16, |x, y| image::Luma([(x * 9 + y * 5) as u8 ^ i]));
+            image.save(data.join(format!("{i:02}.png"))).unwrap();
+        }
+        let trigger = root.join("t.png");
+        image::RgbImage::from_pixel(4, 4, image::Rgb([250, 0, 0])).save(&trigger).unwrap();
+        let text = format!(
+            "rounds=1;model={{ image_size = 16, width = 2, latent = 4 }};train={{ batch = 4, local_steps = 1 }};evaluation={{ \
+             samples = 4, grid = 2 }};attack.malicious=1;attack.trigger.image={trigger:?};\
+             data={{ kind = \"folder\", path = {data:?} }}"
+        );
+        let set = text.split(';').map(String::from).collect();
+        let plan = config::load(None, &Overrides { set, device: Some("cpu".into()), ..Default::default() }).unwrap();
+        let dir = RunDir::create(Some(&run), root, "x").unwrap();
+        Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+        (data, run)
+    }
+
+    #[test]
+    fn a_run_is_measured_against_its_own_images() {
+        let root = tempfile::tempdir().unwrap();
+        let (data, dir) = trained(root.path());
+        let with = |more: &[&str]| {
+            let line = [dir.to_str().unwrap(), "--metrics", "leakage,sliced-wasserstein", "--device", "cpu"];
+            of_run(&dir, &parse(&[&line[..], more].concat()).unwrap())
+        };
+        let refused = |more: &[&str], what: &str| {
+            let error = with(more).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(what), "{what}: {error}");
+        };
+        let first = with(&[]).unwrap();
+        assert!(!first.real.contains("NOT") && !first.real.contains("not known"), "{}", first.real);
+        // One more, one less, one changed: each draws another split.
+        std::fs::copy(data.join("03.png"), data.join("new.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        let marked = with(&["--other-images"]).unwrap();
+        assert!(marked.real.contains("the images are NOT the run's") && text(&marked).contains("NOT the run's"));
+        std::fs::remove_file(data.join("new.png")).unwrap();
+        let kept = std::fs::read(data.join("03.png")).unwrap();
+        std::fs::remove_file(data.join("03.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        std::fs::copy(data.join("04.png"), data.join("03.png")).unwrap();
+        refused(&[], "the images are not what the run has used");
+        std::fs::write(data.join("03.png"), kept).unwrap();
+        // Elsewhere they are the same.
+        let moved = root.path().join("moved");
+        std::fs::rename(&data, &moved).unwrap();
+        refused(&[], "set it in the experiment file or with --set data.path=PATH");
+        let set = format!("data.path={}", moved.display());
+        let again = with(&["--set", &set]).unwrap();
+        assert_eq!(again.real, first.real);
+        assert_eq!(serde_json::to_string(&again.values).unwrap(), serde_json::to_string(&first.values).unwrap());
+        for key in ["train.lr=1", "seed=3", "model.width=4", "database=1", "attack.side=3"] {
+            refused(&["--set", &set, "--set", key], "eval takes keys of data only");
+        }
+        refused(&["--set", &set, "--set", "data.held_out=0.5"], "the split into training and held-out images is not");
+        // The trigger's picture.
+        image::RgbImage::from_pixel(4, 4, image::Rgb([0, 0, 250])).save(root.path().join("t.png")).unwrap();
+        refused(&["--set", &set], "the trigger's picture is not what the run has used");
+        // A run of an earlier version.
+        let old = Summary { digests: None, ..Summary::read(&dir).unwrap() };
+        std::fs::write(dir.join(summary::FILE), old.to_json().unwrap()).unwrap();
+        assert!(with(&["--set", &set]).unwrap().real.contains("not known to be the run's images"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Ctrl-C (and SIGTERM, a request to end): the first asks a run to stop after its round, the second ends the process. A hangup
-//! keeps its meaning, so that `nohup` does what it says.
+//! Requests to stop. The first Ctrl-C or SIGTERM asks a run to stop after its round, a second one ends the process. Hangups and what
+//! batch systems send before they take a machine away (USR1, USR2, XCPU) ask as well, however often they come: a closed terminal
+//! sends two hangups, a spent CPU limit one XCPU a second, and Slurm's SIGTERM may follow the signal that a job asked for.
 
 use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -15,19 +16,17 @@ const ANSWER: Duration = Duration::from_millis(50);
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Listens from now on, for the rest of the process.
+/// Listens for the requests of batch systems and hangups, for the rest of the process: they do not end it while it prepares either.
+/// Ctrl-C does, until [`listen`] is called.
 ///
 /// # Errors
 /// When the system does not let it.
-pub fn listen() -> Result<()> {
+pub fn listen_for_batch_systems() -> Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     if ASKED.set(asked.clone()).is_err() {
         return Ok(());
     }
-    let bad = |e: std::io::Error| Error::internal(format!("listening for interrupts: {e}"));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the second signal finds the first one's mark.
-        flag::register_conditional_shutdown(signal, EXIT_CODE.into(), asked.clone()).map_err(bad)?;
+    for signal in system::patient() {
         flag::register(signal, asked.clone()).map_err(bad)?;
     }
     // A handler may not write to the console.
@@ -35,12 +34,64 @@ pub fn listen() -> Result<()> {
         while !asked.load(Ordering::SeqCst) {
             std::thread::sleep(ANSWER);
         }
-        super::tell("interrupted: stops after this round; once more to stop at once");
+        super::tell("interrupted: stops after this round; Ctrl-C once more to stop at once");
     };
     std::thread::Builder::new().name("interrupts".into()).spawn(answer).map(|_| ()).map_err(bad)
 }
 
-/// Whether the user has asked to stop.
+/// Listens for all requests from now on.
+///
+/// # Errors
+/// When the system does not let it.
+pub fn listen() -> Result<()> {
+    static INSISTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    listen_for_batch_systems()?;
+    let insisted = Arc::new(AtomicBool::new(false));
+    let (Some(asked), Ok(())) = (ASKED.get(), INSISTED.set(insisted.clone())) else { return Ok(()) };
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the second signal finds the first one's mark.
+        flag::register_conditional_shutdown(signal, EXIT_CODE.into(), insisted.clone()).map_err(bad)?;
+        flag::register(signal, insisted.clone()).map_err(bad)?;
+        flag::register(signal, asked.clone()).map_err(bad)?;
+    }
+    Ok(())
+}
+
+fn bad(error: std::io::Error) -> Error {
+    Error::internal(format!("listening for interrupts: {error}"))
+}
+
+/// Whether the user, or the system, has asked to stop.
 pub fn asked() -> bool {
     ASKED.get().is_some_and(|asked| asked.load(Ordering::SeqCst))
+}
+
+#[cfg(unix)]
+mod system {
+    use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
+
+    /// Signals that ask however often they come. An ignored hangup stays ignored, so that `nohup` does what it says.
+    pub fn patient() -> Vec<i32> {
+        let mut signals = vec![SIGUSR1, SIGUSR2, libc::SIGXCPU];
+        if !ignored(SIGHUP) {
+            signals.push(SIGHUP);
+        }
+        signals
+    }
+
+    fn ignored(signal: i32) -> bool {
+        // SAFETY: all zeros is a valid `sigaction`, and with a null pointer for the new action the call only fills it in.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    /// There are no such signals.
+    pub fn patient() -> Vec<i32> {
+        Vec::new()
+    }
 }

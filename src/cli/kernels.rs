@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
+/// The first line of the catalogue.
+const MARK: &str = "<!-- written by fedgan kernels --markdown, which replaces this file -->\n";
+
 /// Arguments of `fedgan kernels`.
 #[derive(Debug, clap::Args)]
 pub struct KernelsArgs {
@@ -53,8 +56,8 @@ fn write_markdown(path: &Path) -> Result<()> {
     if path == Path::new("-") {
         return super::print(markdown());
     }
-    outputs::check(&[output("--markdown", Some(path), Kind::Text("# The kernels"))], &[])?;
-    outputs::write(path, markdown().as_bytes())
+    outputs::check(&[output("--markdown", Some(path), Kind::Text(MARK))], &[])?;
+    outputs::write(path, Kind::Text(MARK), markdown().as_bytes())
 }
 
 fn show(name: &str, args: &KernelsArgs) -> Result<()> {
@@ -121,8 +124,8 @@ fn table() -> String {
 
 /// The text of `shaders/README.md`.
 pub fn markdown() -> String {
-    let mut out = String::from(
-        "# The kernels\n\n\
+    let mut out = format!(
+        "{MARK}# The kernels\n\n\
          Written by `fedgan kernels --markdown shaders/README.md` from the catalogue; a test fails when it is stale.\n\n\
          A kernel `K` of family `F` is `shaders/F/K.wgsl` and `src/kernels/F/K.rs`. Every tensor is an array of 32-bit\n\
          words; parameters are the uniform block `p` at binding 0, tensors follow in the order below. Strides are in words.\n\n\

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod devices;
+mod environment;
 pub mod eval;
 mod interrupt;
 pub mod kernels;
@@ -62,7 +63,31 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let answer = match cli.verb {
+    let answer = answer(cli.verb);
+    match answer {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            tell(&format!("error: {error}"));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn answer(mut verb: Verb) -> Result<u8> {
+    // A sweep asks by itself: its axes come before the environment.
+    let (device, set): (_, &[String]) = match &mut verb {
+        Verb::Run(args) => (Some(&mut args.device), &args.set),
+        Verb::Eval(args) if args.run.is_some() => (Some(&mut args.device), &[]),
+        Verb::Sample(args) => (Some(&mut args.device), &[]),
+        Verb::Validate(args) if args.compare.is_empty() => (Some(&mut args.device), &args.set),
+        Verb::Bench(args) => (Some(&mut args.device), &[]),
+        Verb::Tune(args) => (Some(&mut args.device), &args.set),
+        _ => (None, &[]),
+    };
+    if let Some(device) = device {
+        *device = environment::asked(device.take(), set)?;
+    }
+    match verb {
         Verb::Run(args) => run::run(args),
         Verb::Sweep(args) => sweep::run(args),
         Verb::Eval(args) => eval::run(args).map(|()| 0),
@@ -74,13 +99,6 @@ pub fn main() -> ExitCode {
         Verb::Validate(args) => validate::run(args),
         Verb::Bench(args) => bench::run(args),
         Verb::Tune(args) => tune::run(args),
-    };
-    match answer {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            tell(&format!("error: {error}"));
-            ExitCode::from(error.exit_code())
-        }
     }
 }
 

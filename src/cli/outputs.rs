@@ -1,47 +1,71 @@
-//! Files that a command writes where it is told to: looked at before any work is done. What a command would have written itself
-//! is replaced, anything else is somebody's.
+//! Files that a command writes where it is told to: looked at before any work is done, and again before they are written. Every
+//! such file carries a mark that names verb and option. A file with that mark is replaced, anything else is somebody's.
 
-use crate::report::run_dir::replace_file;
+use crate::report::picture::{SOFTWARE, png_text};
+use crate::report::run_dir::{probe, replace_file};
 use crate::{Error, Result};
-use std::io::Read;
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
 
-/// What a file begins with.
+/// The first key of JSON objects, the metadata key of safetensors files and the last column of tables that carry a mark.
+pub(super) const KEY: &str = crate::report::results::MARK_COLUMN;
+
+/// Bytes of a file that are looked at for a mark of a text; of a table all.
+const START: u64 = 4096;
+/// Bytes of the header of a safetensors file that carries a mark: such files hold one tensor.
+const HEADER: u64 = 1 << 16;
+
+/// What an option writes, with its mark.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// A PNG picture.
-    Png,
-    /// A safetensors file.
-    Tensors,
-    /// A JSON object that has this among its first keys and values.
+    /// A PNG picture; the mark is its `Software` text.
+    Png(&'static str),
+    /// A safetensors file; the mark is in its metadata.
+    Tensors(&'static str),
+    /// A JSON object; the mark is its first value.
     Json(&'static str),
+    /// A CSV table; the mark is the last value of every line.
+    Table(&'static str),
     /// A text that begins so.
     Text(&'static str),
-    /// A report, which has this mark near its beginning.
-    Report(&'static str),
-    /// Whatever it is.
+    /// Whatever it is, by the user's leave.
     Any,
 }
 
 impl Kind {
-    fn begins(self, start: &[u8]) -> bool {
-        let contains = |word: &str| start.windows(word.len()).any(|w| w == word.as_bytes());
+    /// Whether this option has written what is read from `file`.
+    fn wrote<R: Read + std::io::Seek>(self, mut file: R) -> bool {
+        let mut start = |most: u64| {
+            let mut bytes = Vec::new();
+            file.by_ref().take(most).read_to_end(&mut bytes).map(|_| bytes).unwrap_or_default()
+        };
         match self {
-            Kind::Png => start.starts_with(b"\x89PNG"),
-            Kind::Tensors => start.get(8) == Some(&b'{'),
-            Kind::Json(word) => start.starts_with(b"{") && contains(word),
-            Kind::Text(word) => start.starts_with(word.as_bytes()),
-            Kind::Report(mark) => contains(mark),
+            Kind::Png(mark) => png_text(BufReader::new(file), SOFTWARE).as_deref() == Some(mark),
+            Kind::Tensors(mark) => {
+                let length = start(8).first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+                let header = if length > HEADER { Vec::new() } else { start(length) };
+                let header: Option<serde_json::Value> = serde_json::from_slice(&header).ok();
+                header.is_some_and(|header| header["__metadata__"][KEY] == mark)
+            }
+            Kind::Json(mark) => json_begins(&String::from_utf8_lossy(&start(START)), mark),
+            Kind::Table(mark) => {
+                let text = start(crate::input::TABLE);
+                let (head, line) = (format!(",{KEY}"), format!(",{mark}"));
+                let mut lines = std::str::from_utf8(&text).unwrap_or_default().lines();
+                lines.next().is_some_and(|l| l.ends_with(&head)) && lines.all(|l| l.ends_with(&line))
+            }
+            Kind::Text(begin) => start(START).starts_with(begin.as_bytes()),
             Kind::Any => true,
         }
     }
+}
 
-    fn refusal(self) -> &'static str {
-        match self {
-            Kind::Report(_) => "exists and is no fedgan report; choose another file, or replace it with --force",
-            _ => "exists and is not what this option writes: it is left as it is; choose another file",
-        }
-    }
+/// Whether the first key of the JSON object is [`KEY`], with the mark as its value.
+fn json_begins(text: &str, mark: &str) -> bool {
+    let tokens = ["{".to_string(), format!("{KEY:?}"), ":".to_string(), format!("{mark:?}")];
+    let rest = tokens.iter().try_fold(text, |rest, token| rest.trim_start().strip_prefix(token.as_str()));
+    rest.is_some_and(|rest| rest.trim_start().starts_with([',', '}']))
 }
 
 /// A file that will be written.
@@ -58,16 +82,20 @@ pub(super) fn output<'a>(flag: &'static str, path: Option<&'a Path>, kind: Kind)
     path.map(|path| Output { flag, path, kind })
 }
 
-/// Refuses outputs that cannot be, that are `read` or twice the same file, or that would replace what is of another kind. An
-/// empty file has nothing to lose; a device or a pipe is written to.
+/// Refuses outputs that cannot be, that are `read` or twice the same file, or that would replace what the same option has not
+/// written. An empty file has nothing to lose; a device or a pipe is written to.
 ///
 /// # Errors
 /// [`Error::Input`] naming the file and its option.
 pub(super) fn check(outputs: &[Option<Output>], read: &[&Path]) -> Result<()> {
     let outputs: Vec<&Output> = outputs.iter().flatten().collect();
     for (i, output) in outputs.iter().enumerate() {
-        let Output { flag, path, .. } = output;
-        let refuse = |what: &str| Err(Error::file(path, format!("{what} ({flag})")));
+        let Output { flag, path, kind } = output;
+        let refusal = |what: &str| Error::file(path, format!("{what} ({flag})"));
+        let refuse = |what: &str| Err(refusal(what));
+        if path.file_name().is_none() || path.as_os_str().to_string_lossy().ends_with(std::path::is_separator) {
+            return refuse("is no name of a file");
+        }
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
             return Err(Error::file(parent, format!("no such directory ({flag})")));
         }
@@ -77,35 +105,50 @@ pub(super) fn check(outputs: &[Option<Output>], read: &[&Path]) -> Result<()> {
         if read.iter().any(|input| same(input, path)) {
             return refuse("is what is read; choose another file");
         }
-        match std::fs::metadata(path) {
-            // A dangling link exists too: renaming would replace it.
-            Err(_) if std::fs::symlink_metadata(path).is_ok() => return refuse("is a link to nothing"),
-            Err(_) => {}
-            Ok(there) if there.is_dir() => return refuse("is a directory, must be a file"),
-            Ok(there) if !there.is_file() || there.len() == 0 => {}
-            Ok(_) => {
-                let mut start = Vec::new();
-                let looked = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
-                if looked.is_err() || !output.kind.begins(&start) {
-                    return refuse(output.kind.refusal());
-                }
-            }
+        if let Some(target) = vet(path, *kind).map_err(|what| refusal(&what))? {
+            // What cannot be written is better known now than after minutes of work.
+            probe(&target).map_err(|e| refusal(&format!("cannot be written: {e}")))?;
         }
     }
     Ok(())
 }
 
+/// The regular file that will be written in one step, there or not; `None` for a device or a pipe, which are written to.
+/// The error says what is in the way.
+fn vet(path: &Path, kind: Kind) -> std::result::Result<Option<PathBuf>, String> {
+    let there = match std::fs::metadata(path) {
+        // A dangling link exists too: renaming would replace it.
+        Err(_) if std::fs::symlink_metadata(path).is_ok() => return Err("is a link to nothing".into()),
+        Err(_) => return Ok(Some(path.into())),
+        Ok(there) => there,
+    };
+    if there.is_dir() {
+        return Err("is a directory, must be a file".into());
+    }
+    if !there.is_file() {
+        return Ok(None);
+    }
+    if there.len() > 0 && !File::open(path).is_ok_and(|file| kind.wrote(file)) {
+        let what = "exists, and this option has not written it (a file of version 0.1.0 has no mark either): it is left as it \
+                    is; choose another file, or remove this one";
+        return Err(what.into());
+    }
+    // What a link leads to, not the link.
+    path.canonicalize().map(Some).map_err(|e| format!("cannot be looked at: {e}"))
+}
+
 /// Writes a file that was checked, in one step where it is one: what a link leads to, not the link; into a device or a pipe, not
-/// in its place.
+/// in its place. What has come into its place since is not replaced.
 ///
 /// # Errors
-/// [`Error::Output`] if it cannot be written.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let bad = |e: std::io::Error| Error::output(path, e);
-    match std::fs::metadata(path) {
-        Ok(there) if !there.is_file() => std::fs::write(path, bytes).map_err(bad),
-        Ok(_) => replace_file(&path.canonicalize().map_err(bad)?, bytes),
-        Err(_) => replace_file(path, bytes),
+/// [`Error::Output`] if it cannot be written, [`Error::Input`] for somebody's file.
+pub(super) fn write(path: &Path, kind: Kind, bytes: &[u8]) -> Result<()> {
+    if !kind.wrote(std::io::Cursor::new(bytes)) {
+        return Err(Error::internal(format!("{}: what is to be written carries no mark", path.display())));
+    }
+    match vet(path, kind).map_err(|what| Error::file(path, what))? {
+        Some(target) => replace_file(&target, bytes),
+        None => std::fs::write(path, bytes).map_err(|e| Error::output(path, e)),
     }
 }
 
@@ -123,65 +166,5 @@ fn same(a: &Path, b: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_its_own_kind_is_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
-        let json = Kind::Json("\"format\": \"x\"");
-        let checked = |kind| check(&[output("--out", Some(&a), kind)], &[&b]);
-        for kind in [Kind::Png, Kind::Tensors, json, Kind::Text("# x")] {
-            checked(kind).unwrap();
-        }
-        for (text, kind) in [
-            (&b""[..], json),
-            (b"\x89PNG\r\n", Kind::Png),
-            (b"\x10\0\0\0\0\0\0\0{}", Kind::Tensors),
-            (b"{\n \"format\": \"x\"", json),
-            (b"# x y", Kind::Text("# x")),
-        ] {
-            std::fs::write(&a, text).unwrap();
-            checked(kind).unwrap();
-        }
-        for kind in [Kind::Png, Kind::Tensors, json] {
-            let error = checked(kind).unwrap_err();
-            assert!(error.exit_code() == 2 && error.to_string().contains("left as it is"), "{error}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn devices_and_links_stay_what_they_are() {
-        use std::os::unix::fs::{FileTypeExt, symlink};
-        write(Path::new("/dev/null"), b"x").unwrap();
-        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-        let dir = tempfile::tempdir().unwrap();
-        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
-        write(&file, b"a").unwrap();
-        symlink(&file, &link).unwrap();
-        write(&link, b"b").unwrap();
-        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(std::fs::read(&file).unwrap(), b"b");
-    }
-
-    #[test]
-    fn inputs_directories_and_each_other_are_spared() {
-        let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
-        let out = |path: &'_ Path| -> Result<()> {
-            check(&[output("--out", Some(&a), Kind::Png), output("--json", Some(path), Kind::Png)], &[&b])
-        };
-        let refused = |path: &Path, what: &str| {
-            let error = out(path).unwrap_err();
-            assert!(error.exit_code() == 2 && error.to_string().contains(what), "{error}");
-        };
-        refused(&dir.path().join("./a"), "is the file of --out already (--json)");
-        refused(&b, "is what is read");
-        refused(dir.path(), "is a directory");
-        refused(&dir.path().join("none/c"), "no such directory (--json)");
-        out(&dir.path().join("c")).unwrap();
-        check(&[None, None], &[&b]).unwrap();
-    }
-}
+#[path = "outputs_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::outputs::{self, Kind, output};
 use crate::config::{RunConfig, text};
-use crate::report::html::{self, MARKER, PlanFacts};
+use crate::report::html::{self, BEGIN, PlanFacts};
 use crate::{Error, Result, input};
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -30,16 +30,28 @@ pub struct ReportArgs {
 /// A directory that is neither run nor sweep, a plan or metrics that cannot be read, an output file that is no report, a
 /// failed write.
 pub fn run(args: ReportArgs) -> Result<()> {
-    let kind = if args.force { Kind::Any } else { Kind::Report(MARKER) };
+    let kind = if args.force { Kind::Any } else { Kind::Text(BEGIN) };
     outputs::check(&[output("--out", Some(&args.out), kind)], &[])?;
+    spared(&args)?;
     let inputs = html::load(&args.dirs, &facts)?;
     let page = html::render(&inputs, args.reference.as_deref())?;
     for remark in &page.remarks {
         super::tell(&format!("remark: {remark}"));
     }
-    outputs::write(&args.out, page.html.as_bytes())?;
+    outputs::write(&args.out, kind, page.html.as_bytes())?;
     let size = page.html.len() as f64 / 1e6;
     super::print(format!("report    {}, {size:.1} MB\nlook at   {}\n", page.summary, args.out.display()))
+}
+
+/// Refuses to put the page in the place of a run's own file, by --force too.
+fn spared(args: &ReportArgs) -> Result<()> {
+    let Ok(out) = args.out.canonicalize() else { return Ok(()) };
+    let inside = args.dirs.iter().any(|dir| dir.canonicalize().is_ok_and(|dir| out.starts_with(dir)));
+    let report = || std::fs::read(&out).is_ok_and(|bytes| bytes.is_empty() || bytes.starts_with(BEGIN.as_bytes()));
+    match inside && out.is_file() && !report() {
+        true => Err(Error::file(&args.out, "belongs to a directory that is reported on; choose another file (--out)")),
+        false => Ok(()),
+    }
 }
 
 /// A plan without checks against the machine: its trigger or images need not be there any more.
@@ -83,6 +95,7 @@ mod tests {
         let device = Descriptor {
             engine: word("cpu"),
             adapter: word("f32, 2 threads"),
+            address: String::new(),
             backend: word("-"),
             device_type: word("Cpu"),
             driver: word("-"),
@@ -127,12 +140,19 @@ mod tests {
         fs::write(&out, "mine").unwrap();
         let error = run(args(&dir, &out, false)).unwrap_err();
         assert!(
-            error.exit_code() == 2 && error.to_string().contains("r.html: exists and is no fedgan report"),
+            error.exit_code() == 2 && error.to_string().contains("r.html: exists, and this option has not written it"),
             "{error}"
         );
         assert_eq!(fs::read(&out).unwrap(), b"mine");
         run(args(&dir, &out, true)).unwrap();
         assert_eq!(fs::read(&out).unwrap(), first);
+        for own in
+            ["plan.toml", "metrics.jsonl"].map(|name| dir.join(name)).iter().filter(|p| p.metadata().unwrap().len() > 0)
+        {
+            let (before, error) = (fs::read(own).unwrap(), run(args(&dir, own, true)).unwrap_err());
+            assert!(error.exit_code() == 2 && error.to_string().contains("is reported on"), "{error}");
+            assert_eq!(fs::read(own).unwrap(), before);
+        }
         assert_eq!(run(args(&dir, temp.path(), true)).unwrap_err().exit_code(), 2);
         assert_eq!(run(args(&dir, &temp.path().join("no/r.html"), true)).unwrap_err().exit_code(), 2);
     }

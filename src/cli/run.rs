@@ -37,15 +37,16 @@ pub struct RunArgs {
     /// Overrides a key of the experiment, such as train.lr=0.0001; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name; overrides the experiment's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE, which
+    /// overrides the experiment's.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Seed; overrides the experiment's.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit. The experiment is the
-    /// run's own; of its keys only name, device, data.path, federation.clients_per_launch, federation.nonfinite and those of checkpoint may
-    /// be set anew.
+    /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit; with --set rounds=N also of one
+    /// that is finished. The experiment is the run's own; of its keys only name, rounds, device, data.path,
+    /// federation.clients_per_launch, federation.nonfinite and those of checkpoint may be set anew.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out", "seed"])]
     pub resume: Option<PathBuf>,
     /// When the device fails or is lost, opens it anew up to N times and goes on from the latest checkpoint.
@@ -70,6 +71,7 @@ pub struct RunArgs {
 /// # Errors
 /// Bad input before anything is written; device and file errors later.
 pub fn run(args: RunArgs) -> Result<u8> {
+    interrupt::listen_for_batch_systems()?;
     let overrides =
         Overrides { set: args.set.clone(), device: args.device.clone(), seed: args.seed, skip_bad: args.skip_bad };
     let say = |text: &str| {
@@ -83,8 +85,9 @@ pub fn run(args: RunArgs) -> Result<u8> {
         |plan: &Plan| Prepared::tuned(plan.clone(), args.verify_every, tuned.then_some(&warn as &dyn Fn(&str)), &say);
     let (dir, plan, prepared) = match &args.resume {
         Some(path) => {
-            let dir = RunDir::reopen(path)?;
+            let dir = RunDir::reopen_any(path)?;
             let plan = config::load(Some(&dir.file(run_dir::PLAN)), &overrides)?;
+            keep::has_more(&dir, &plan)?;
             let mut prepared = prepare(&plan)?;
             say(&prepared.go_on(&dir, &warn)?);
             (dir, plan, prepared)
@@ -98,6 +101,9 @@ pub fn run(args: RunArgs) -> Result<u8> {
         }
     };
     say(&format!("directory {}", dir.path().display()));
+    if !dir.is_locked() {
+        warn(&unlocked(&dir));
+    }
     say(&prepared.describe());
     interrupt::listen()?;
     let mode = if args.quiet { ProgressMode::Quiet } else { ProgressMode::Auto };
@@ -148,12 +154,17 @@ pub fn run(args: RunArgs) -> Result<u8> {
     }
 }
 
+/// What is to be said of a directory whose file system has no locks.
+pub(super) fn unlocked(dir: &RunDir) -> String {
+    format!("{}: this file system has no locks: see to it that no other process runs in it", dir.path().display())
+}
+
 /// Whether a run that began as `stored` may go on as `plan`.
 ///
 /// # Errors
 /// When a value has no TOML form.
 pub(super) fn may_go_on(stored: &Plan, plan: &Plan) -> Result<bool> {
-    Ok(stored.differences(plan, &keep::FREE)?.is_empty())
+    Ok(stored.rounds == plan.rounds && stored.differences(plan, &keep::FREE)?.is_empty())
 }
 
 /// A run with its images loaded and its device open; nothing is written yet.
@@ -222,14 +233,16 @@ impl Prepared {
             super::tell(&format!("warning: cannot be read, left out: {skipped}"));
         }
         say(&images.describe(&plan));
-        let warnings: Vec<String> = images.warning(&plan).into_iter().collect();
-        warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+        let warnings: Vec<String> = images.warnings.iter().cloned().chain(images.warning(&plan)).collect();
+        warnings.iter().for_each(|warning| super::tell(&format!("warning: {warning}")));
+        images.notes.iter().for_each(|note| say(note));
         let tuned = tuning.map_or(Ok(None), |warn| Tuned::find(&plan.device, warn))?;
         let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
         let mut resolved = Resolved { warnings, ..Resolved::new(engine.descriptor(), &reason) };
         // `auto` falls back to the cpu engine when the adapter refuses to open.
         let file = tuned.as_ref().filter(|_| resolved.device.engine == "gpu");
         resolved.tuning = file.map(|t| t.file.display().to_string());
+        resolved.clients = images.names.clone();
         say(&device(&resolved));
         // The reference is what a run would be held against: it stays alone.
         let verified = verify_every > 0 && resolved.device.engine != "reference";
@@ -264,7 +277,7 @@ impl Prepared {
         let path = dir.file(run_dir::PLAN);
         let begun = config::load(Some(&path), &Overrides::default())?;
         keep::same_experiment(&begun, self.plan(), &path)?;
-        Ok(match self.experiment.restore(dir, &self.resolved, warn)? {
+        Ok(match self.experiment.restore(dir, &begun, &self.resolved, warn)? {
             Some(round) => format!("resumed   after round {round} of {}", self.plan().rounds),
             None => "resumed   from the start, for the run had come to no checkpoint".to_string(),
         })
@@ -309,6 +322,7 @@ impl Prepared {
             let round = experiment.round()?;
             let done = experiment.done();
             for (client, fault) in &round.diverged {
+                let client = experiment.named(*client);
                 progress.remark(&format!("round {done}: client {client}: {fault} is not finite{left_out}"));
             }
             progress.round(&RoundProgress {
@@ -324,6 +338,12 @@ impl Prepared {
         }
         progress.finish();
         let summary = experiment.end(&resolved)?;
+        if experiment.plan().checkpoint.keeps_last() {
+            // The run is finished without it.
+            if let Err(error) = experiment.save_checkpoint(&resolved) {
+                super::tell(&format!("warning: the run cannot be trained further, as its state was not kept: {error}"));
+            }
+        }
         Ok(Trained::Finished(Box::new(Finished { summary, outcome: experiment.outcome() })))
     }
 }

@@ -10,6 +10,11 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+const OUT: &str = "fedgan sample --out";
+const IMAGES: &str = "fedgan sample --images";
+const SAVE_IMAGES: &str = "fedgan sample --save-images";
+const SAVE_LATENTS: &str = "fedgan sample --save-latents";
+
 /// Arguments of `fedgan sample`.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
@@ -24,18 +29,21 @@ pub struct SampleArgs {
     /// Latents from this file instead: an F32 tensor `latents`, [n, latent] or [n, latent, 1, 1].
     #[arg(long, value_name = "FILE", conflicts_with_all = ["n", "seed"])]
     pub latents: Option<PathBuf>,
-    /// The grid of images, as PNG; another picture is replaced, another file is not.
-    #[arg(long, value_name = "PNG")]
-    pub out: PathBuf,
+    /// The grid of images, as PNG; an earlier grid of this option is replaced, another file is not.
+    #[arg(long, value_name = "PNG", required_unless_present = "images")]
+    pub out: Option<PathBuf>,
+    /// Also write each image as a PNG file of its own, numbered from 0, into this directory, which must be new or empty.
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
     /// Also write the images as a safetensors file: `images`, [n, channels, size, size] in [-1, 1].
     #[arg(long, value_name = "FILE")]
     pub save_images: Option<PathBuf>,
     /// Also write the latents as a safetensors file: `latents`, [n, latent, 1, 1].
     #[arg(long, value_name = "FILE")]
     pub save_latents: Option<PathBuf>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default: FEDGAN_DEVICE, or auto].
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
 }
 
 /// Generates the images and writes the grid.
@@ -44,19 +52,25 @@ pub struct SampleArgs {
 /// A file that is no generator of this project, latents of another size, an unknown device, a failed write.
 pub fn run(args: SampleArgs) -> Result<()> {
     let files = [
-        output("--out", Some(&args.out), Kind::Png),
-        output("--save-images", args.save_images.as_deref(), Kind::Tensors),
-        output("--save-latents", args.save_latents.as_deref(), Kind::Tensors),
+        output("--out", args.out.as_deref(), Kind::Png(OUT)),
+        output("--save-images", args.save_images.as_deref(), Kind::Tensors(SAVE_IMAGES)),
+        output("--save-latents", args.save_latents.as_deref(), Kind::Tensors(SAVE_LATENTS)),
     ];
     outputs::check(
         &files,
         &[Some(args.generator.as_path()), args.latents.as_deref()].into_iter().flatten().collect::<Vec<_>>(),
     )?;
+    if let Some(out) = args.out.as_deref() {
+        is_png(out)?;
+    }
+    if let Some(dir) = args.images.as_deref() {
+        is_empty(dir)?;
+    }
     let weights = named(&args.generator, true)?;
     let source = args.generator.display().to_string();
     let architecture = infer_generator(&weights, &source)?;
     let given = args.latents.as_deref().map(|path| read_latents(path, architecture.latent as usize)).transpose()?;
-    let (mut engine, reason) = crate::gpu::open(&args.device, GpuOptions::default())?;
+    let (mut engine, reason) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
     let engine = engine.as_mut();
     let sampler = sampler(engine, architecture, &weights, &source, (args.seed, Stream::SAMPLE))?;
     let n = args.n as usize;
@@ -64,11 +78,61 @@ pub fn run(args: SampleArgs) -> Result<()> {
         Some(latents) => latents,
         None => sampler.latents(engine, n, Purpose::Evaluation)?,
     };
-    let images = sampler.given(engine, &latents, Purpose::Evaluation)?;
+    let (size, channels) = (architecture.image_size as usize, architecture.channels as usize);
+    let together = args.out.is_some() || args.save_images.is_some();
+    let (mut images, mut done) = (Vec::new(), 0);
+    sampler.given_batches(engine, &latents, Purpose::Evaluation, |batch| {
+        if let Some(dir) = &args.images {
+            done = write_each(dir, &batch, done, size, channels)?;
+        }
+        if together {
+            images.extend(batch);
+        }
+        Ok(())
+    })?;
     let n = latents.len() / architecture.latent as usize;
     write(&args, architecture, n, &latents, &images)?;
-    let Architecture { image_size: size, channels, .. } = architecture;
-    super::print(format!("{}: {n} images of {size}x{size}x{channels} on {reason}\n", args.out.display()))
+    let shown = args.out.as_deref().or(args.images.as_deref()).unwrap_or(Path::new("-"));
+    super::print(format!("{}: {n} images of {size}x{size}x{channels} on {reason}\n", shown.display()))
+}
+
+/// Refuses a name that says something else than PNG.
+fn is_png(path: &Path) -> Result<()> {
+    match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+        true => Ok(()),
+        false => {
+            Err(Error::input(format!("--out {}: a PNG picture is written; the name must end in .png", path.display())))
+        }
+    }
+}
+
+/// Refuses what is not a new or empty directory.
+fn is_empty(dir: &Path) -> Result<()> {
+    let found = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::input(format!("--images {}: {e}", dir.display()))),
+        Ok(mut entries) => entries.next(),
+    };
+    match found {
+        None => Ok(()),
+        Some(_) => Err(Error::input(format!(
+            "--images {}: holds other files, which are left as they are; choose a new or empty directory",
+            dir.display()
+        ))),
+    }
+}
+
+/// Writes a batch of images, numbered from `first` on; the number of the next.
+fn write_each(dir: &Path, batch: &[f32], first: usize, size: usize, channels: usize) -> Result<usize> {
+    std::fs::create_dir_all(dir).map_err(|e| Error::output(dir, e))?;
+    let images = batch.chunks_exact(size * size * channels);
+    let next = first + images.len();
+    for (image, number) in images.zip(first..) {
+        let picture = picture::grid(image, 1, size, channels, 1)?;
+        let bytes = picture::encode_png_by(&picture, IMAGES)?;
+        outputs::write(&dir.join(format!("{number:05}.png")), Kind::Png(IMAGES), &bytes)?;
+    }
+    Ok(next)
 }
 
 /// The F32 tensors of a file; PyTorch's integer counters are left out where `skip_counters`.
@@ -113,22 +177,25 @@ pub(super) fn sampler(
 
 fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32], images: &[f32]) -> Result<()> {
     let (size, channels) = (architecture.image_size as usize, architecture.channels as usize);
-    let columns = (n as f64).sqrt().ceil() as usize;
-    let grid = picture::grid(images, n, size, channels, columns)?;
-    outputs::write(&args.out, &picture::encode_png(&grid)?)?;
+    if let Some(out) = &args.out {
+        let columns = (n as f64).sqrt().ceil() as usize;
+        let grid = picture::grid(images, n, size, channels, columns)?;
+        outputs::write(out, Kind::Png(OUT), &picture::encode_png_by(&grid, OUT)?)?;
+    }
     if let Some(path) = &args.save_images {
         let values = nhwc_to_nchw(images, n, channels, size * size);
-        save(path, "images", vec![n, channels, size, size], values)?;
+        save(path, SAVE_IMAGES, "images", vec![n, channels, size, size], values)?;
     }
     if let Some(path) = &args.save_latents {
-        save(path, "latents", vec![n, architecture.latent as usize, 1, 1], latents.to_vec())?;
+        save(path, SAVE_LATENTS, "latents", vec![n, architecture.latent as usize, 1, 1], latents.to_vec())?;
     }
     Ok(())
 }
 
-fn save(path: &Path, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
+fn save(path: &Path, mark: &'static str, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
     let tensors = NamedTensors::from([(name.to_string(), (shape, values))]);
-    outputs::write(path, &checkpoint::encode(&tensors, &BTreeMap::new())?)
+    let metadata = BTreeMap::from([(outputs::KEY.to_string(), mark.to_string())]);
+    outputs::write(path, Kind::Tensors(mark), &checkpoint::encode(&tensors, &metadata)?)
 }
 
 #[cfg(test)]
@@ -152,10 +219,11 @@ mod tests {
             n: 5,
             seed: 3,
             latents: None,
-            out: dir.join("grid.png"),
+            out: Some(dir.join("grid.png")),
+            images: None,
             save_images: Some(dir.join("images.safetensors")),
             save_latents: Some(dir.join("latents.safetensors")),
-            device: device.into(),
+            device: Some(device.into()),
         }
     }
 
@@ -180,6 +248,38 @@ mod tests {
     }
 
     #[test]
+    fn single_images_are_those_of_the_file_and_other_directories_are_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path();
+        generator(&dir.join("g.safetensors"));
+        let at = dir.join("new/images");
+        run(SampleArgs { images: Some(at.clone()), n: 70, ..args(dir, "cpu") }).unwrap();
+        let (_, values) = images(dir);
+        for i in [0, 63, 64, 69] {
+            let png = image::open(at.join(format!("{i:05}.png"))).unwrap().to_rgb8();
+            assert_eq!(png.dimensions(), (16, 16));
+            let expected = |c: usize| ((values[i * 768 + c * 256] + 1.0) * 127.5).round() as i32;
+            let near = |c: usize| (i32::from(png.get_pixel(0, 0)[c]) - expected(c)).abs() <= 1;
+            assert!((0..3).all(near), "{i}");
+        }
+        assert_eq!(std::fs::read_dir(&at).unwrap().count(), 70);
+        // Not empty any more; a file; a name that is no PNG.
+        let alone = |images: &Path| SampleArgs { out: None, images: Some(images.into()), ..args(dir, "cpu") };
+        for bad in [alone(&at), alone(&dir.join("g.safetensors"))] {
+            assert_eq!(run(bad).unwrap_err().exit_code(), 2);
+        }
+        for name in ["grid.jpg", "grid", "grid.png.tif"] {
+            let refused = run(SampleArgs { out: Some(dir.join(name)), ..args(dir, "cpu") }).unwrap_err();
+            assert!(refused.exit_code() == 2 && refused.to_string().contains(".png"), "{refused}");
+            assert!(!dir.join(name).exists());
+        }
+        let empty = dir.join("empty");
+        std::fs::create_dir(&empty).unwrap();
+        run(alone(&empty)).unwrap();
+        assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 5);
+    }
+
+    #[test]
     fn what_is_read_is_not_written_over() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
@@ -187,7 +287,7 @@ mod tests {
         generator(&path);
         let before = std::fs::read(&path).unwrap();
         for args in [
-            SampleArgs { out: path.clone(), ..args(dir, "cpu") },
+            SampleArgs { out: Some(path.clone()), ..args(dir, "cpu") },
             SampleArgs { save_images: Some(path.clone()), ..args(dir, "cpu") },
             SampleArgs { save_latents: Some(dir.join("images.safetensors")), ..args(dir, "cpu") },
         ] {
@@ -202,14 +302,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         assert!(run(args(dir, "cpu")).unwrap_err().to_string().contains("g.safetensors"));
-        save(&dir.join("g.safetensors"), "other", vec![1], vec![0.0]).unwrap();
+        save(&dir.join("g.safetensors"), OUT, "other", vec![1], vec![0.0]).unwrap();
         assert_eq!(run(args(dir, "cpu")).unwrap_err().exit_code(), 2);
         let path = dir.join("z.safetensors");
         for (shape, expected) in [(vec![2, 4], "expected [n, 5]"), (vec![8], "expected [n, 5]")] {
-            save(&path, "latents", shape, vec![0.0; 8]).unwrap();
+            save(&path, SAVE_LATENTS, "latents", shape, vec![0.0; 8]).unwrap();
             assert!(read_latents(&path, 5).unwrap_err().to_string().contains(expected));
         }
-        save(&path, "latents", vec![1, 2], vec![0.0, f32::NAN]).unwrap();
+        save(&path, SAVE_LATENTS, "latents", vec![1, 2], vec![0.0, f32::NAN]).unwrap();
         assert!(read_latents(&path, 2).unwrap_err().to_string().contains("element 1"));
     }
 }

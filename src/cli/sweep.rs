@@ -1,10 +1,14 @@
 //! `fedgan sweep`: a grid of experiments over config keys and seeds, one run directory each and one table of all.
 
+mod board;
+mod claim;
+mod left_out;
+mod same;
 mod store;
 
-use super::interrupt;
 use super::run::images::{Rehearsal, data_exists};
 use super::run::{Finished, Prepared, Trained, tuned};
+use super::{environment, interrupt};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
@@ -12,22 +16,30 @@ use crate::report::progress::duration;
 use crate::report::results::{self, Row, short};
 use crate::report::{ProgressMode, Summary};
 use crate::{Error, Result};
+use board::Board;
+use claim::Claim;
+use left_out::LeftOut;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use store::{State, Store};
+
+/// Between two looks at cells that other processes work on.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Arguments of `fedgan sweep`.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
     /// Sweep file (TOML), or a built-in one: `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`.
     pub sweep: PathBuf,
-    /// The sweep's directory; finished cells in it are kept [default: sweeps/NAME].
+    /// The sweep's directory; finished cells in it are kept, and several processes may share it [default: sweeps/NAME].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Sets a key in all cells, such as rounds=5, where no axis sets it; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name; overrides the base's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE, which
+    /// overrides the base's.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Run only cells whose directory name (CELL-sSEED) contains this.
@@ -51,7 +63,11 @@ pub struct SweepArgs {
 pub fn run(args: SweepArgs) -> Result<u8> {
     let tuning = tuned::wanted(false)?;
     let mut sweep = Sweep::read(&args.sweep)?;
-    sweep.override_with(&args.set, args.device.as_deref())?;
+    let device = match args.device {
+        None if sweep.varies("device") => None,
+        given => environment::asked(given, &args.set)?,
+    };
+    sweep.override_with(&args.set, device.as_deref())?;
     let cells = sweep.cells()?;
     let selected = select(&cells, args.only.as_deref())?;
     let path = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(&sweep.name));
@@ -65,11 +81,10 @@ pub fn run(args: SweepArgs) -> Result<u8> {
         data_exists(&cells[i].plan).map_err(|error| within(&cells[i], error))?;
     }
     let store = store.open(&sweep)?;
-    // Another sweep may have worked here until the lock was taken.
-    let states = store.states(&cells)?;
+    store.remarks().iter().for_each(|what| super::tell(&format!("warning: {what}")));
     let grid = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: args.quiet, tuning };
     interrupt::listen()?;
-    let Some((rows, failed)) = grid.run(&selected, states, &interrupt::asked)? else {
+    let Some((rows, failed)) = grid.run(&selected, &interrupt::asked)? else {
         super::tell("interrupted; the same command goes on where it stopped");
         return Ok(interrupt::EXIT_CODE);
     };
@@ -77,9 +92,12 @@ pub fn run(args: SweepArgs) -> Result<u8> {
         let results = path.join(store::RESULTS);
         super::print(format!("{}results   {}\n", results::table(&rows), results.display()))?;
     }
+    let failed = left_out::errors(&failed);
     let text = || failed.iter().map(Error::to_string).collect::<Vec<_>>().join("\n");
     match failed.iter().all(|error| matches!(error, Error::NotFinite(_))) {
         _ if failed.is_empty() => Ok(0),
+        // A wrong device outweighs what is wrong with a cell.
+        _ if failed.iter().any(|error| matches!(error, Error::Verdict(_))) => Err(Error::Verdict(text())),
         true => Err(Error::NotFinite(text())),
         false => Err(Error::input(text())),
     }
@@ -155,50 +173,107 @@ impl Grid<'_> {
         }
     }
 
-    /// Runs the selected cells that are not finished; all finished ones of the grid, in its order, and what was wrong with
-    /// others: their input, or training that came upon NaN or infinity. `None` where `stop` asked for an end.
-    fn run(
-        &self,
-        selected: &[usize],
-        states: Vec<State>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Option<(Vec<Row>, Vec<Error>)>> {
-        let todo = selected.iter().filter(|&&i| !matches!(states[i], State::Finished(_))).count();
+    /// Runs the selected cells that are not finished, each in one of the processes that share the directory, and waits for
+    /// those of other processes; all cells of the grid that are over, in its order, and why selected ones were left out: their
+    /// input, training that came upon NaN or infinity, or a device that failed verification. `None` where `stop` asked for an end.
+    fn run(&self, selected: &[usize], stop: &dyn Fn() -> bool) -> Result<Option<(Vec<Row>, Vec<(String, LeftOut)>)>> {
         let strangers = self.store.strangers(self.cells)?;
         if !strangers.is_empty() {
             self.say(&format!("note: not of this grid, left as they are: {}", strangers.join(", ")));
         }
-        let left_over: Vec<bool> = states.iter().map(|s| matches!(s, State::LeftOver)).collect();
-        let mut done: Vec<Option<Summary>> = states.into_iter().map(State::summary).collect();
-        self.store.write_results(self.sweep, &self.rows(&done))?;
-        let (started, mut trained, mut failed) = (Instant::now(), 0, Vec::new());
-        for (position, &i) in selected.iter().enumerate() {
-            let cell = &self.cells[i];
-            let head = format!("[{}/{}] {}", position + 1, selected.len(), cell.directory());
-            if let Some(summary) = &done[i] {
-                self.say(&format!("{head}  kept{}", values(summary)));
-                continue;
-            }
-            let trained_cell = self.train(cell, &head, trained == 0, left_over[i], stop);
-            let summary = match trained_cell.map_err(|error| within(cell, error)) {
-                Ok(Some(summary)) => summary,
-                Ok(None) => return Ok(None),
-                Err(error @ (Error::Input(_) | Error::NotFinite(_))) => {
-                    self.say(&format!("{head}  left out: {error}"));
-                    failed.push(error);
+        let mut board = Board::new(self.sweep, self.cells, self.store)?;
+        board.publish()?;
+        let mut tour = Tour::new(selected);
+        loop {
+            let (mut moved, mut busy) = (false, Vec::new());
+            for (position, &i) in selected.iter().enumerate() {
+                if tour.over.contains(&i) {
                     continue;
                 }
-                Err(error) => return Err(error),
-            };
-            trained += 1;
-            let (time, line) = (duration(summary.timing.seconds), values(&summary));
-            done[i] = Some(summary);
-            self.store.write_results(self.sweep, &self.rows(&done))?;
-            let left = started.elapsed().as_secs_f64() / trained as f64 * (todo - trained - failed.len()) as f64;
-            let eta = if trained + failed.len() < todo { format!("  (eta {})", duration(left)) } else { String::new() };
-            self.say(&format!("{head}  {time}{line}{eta}"));
+                let head = format!("[{}/{}] {}", position + 1, selected.len(), self.cells[i].directory());
+                match self.cell(&mut board, &mut tour, i, &head, stop)? {
+                    Turn::Over => moved |= tour.over.insert(i),
+                    Turn::Busy => busy.push(self.cells[i].directory()),
+                    Turn::Stopped => return Ok(None),
+                }
+            }
+            if busy.is_empty() {
+                board.publish()?;
+                return Ok(Some((board.rows(), tour.failed)));
+            }
+            if !moved {
+                if !std::mem::replace(&mut tour.waiting, true) {
+                    self.say(&format!("other processes work on the rest: {}", busy.join(", ")));
+                }
+                if stop() {
+                    return Ok(None);
+                }
+                std::thread::sleep(PAUSE);
+            }
         }
-        Ok(Some((self.rows(&done), failed)))
+    }
+
+    /// One look at a cell: it is over, another process works on it, or it is trained now.
+    fn cell(&self, board: &mut Board, tour: &mut Tour, i: usize, head: &str, stop: &dyn Fn() -> bool) -> Result<Turn> {
+        let cell = &self.cells[i];
+        if let Some(turn) = self.look(board, tour, i, head)? {
+            return Ok(turn);
+        }
+        let Some(claim) = self.store.claim(cell)? else { return Ok(Turn::Busy) };
+        // It may have been finished until it was claimed.
+        if let Some(turn) = self.look(board, tour, i, head)? {
+            claim.done();
+            return Ok(turn);
+        }
+        let left_over = matches!(board.state(i)?, State::LeftOver);
+        self.store.note(cell, None)?;
+        let trained = self.train(cell, head, tour, left_over, &claim, stop);
+        let summary = match trained {
+            Ok(Some(summary)) => summary,
+            Ok(None) if claim.is_lost() => {
+                self.say(&format!("{head}  another process has taken it over, for this one had shown no sign of life"));
+                return Ok(Turn::Busy);
+            }
+            Ok(None) => return Ok(Turn::Stopped),
+            Err(error @ (Error::Input(_) | Error::NotFinite(_) | Error::Verdict(_))) => {
+                let why = LeftOut::new(&error);
+                self.store.note(cell, Some(&why))?;
+                board.publish()?;
+                return Ok(self.leave_out(tour, i, head, why));
+            }
+            Err(error) => return Err(within(cell, error)),
+        };
+        claim.done();
+        let (time, line) = (duration(summary.timing.seconds), values(&summary));
+        tour.trained += 1;
+        board.finished(i, summary);
+        board.publish()?;
+        let left = tour.left() - 1;
+        let seconds = tour.started.elapsed().as_secs_f64() / tour.trained as f64 * left as f64;
+        let eta = if left > 0 { format!("  (eta {})", duration(seconds)) } else { String::new() };
+        self.say(&format!("{head}  {time}{line}{eta}"));
+        Ok(Turn::Over)
+    }
+
+    /// The turn of a cell that needs no work here: it is finished, or was just left out by another process.
+    fn look(&self, board: &mut Board, tour: &mut Tour, i: usize, head: &str) -> Result<Option<Turn>> {
+        if let Some(summary) = board.look(i)? {
+            let how = if tour.waiting || tour.trained > 0 { "done" } else { "kept" };
+            self.say(&format!("{head}  {how}{}", values(summary)));
+            return Ok(Some(Turn::Over));
+        }
+        let why = self.store.just_left_out(&self.cells[i]);
+        Ok(why.map(|why| self.leave_out(tour, i, head, why)))
+    }
+
+    fn leave_out(&self, tour: &mut Tour, i: usize, head: &str, why: LeftOut) -> Turn {
+        // A reason that holds for many cells is told once.
+        match tour.failed.iter().find(|(_, other)| other.shape() == why.shape()) {
+            Some((name, _)) => self.say(&format!("{head}  left out as {name}")),
+            None => self.say(&format!("{head}  left out: {}", why.reason)),
+        }
+        tour.failed.push((self.cells[i].directory(), why));
+        Turn::Over
     }
 
     /// Trains a cell, from where an earlier sweep was stopped in it where that is possible. `None` where `stop` asked for an
@@ -207,11 +282,13 @@ impl Grid<'_> {
         &self,
         cell: &Cell,
         head: &str,
-        first: bool,
+        tour: &mut Tour,
         left_over: bool,
+        claim: &Claim,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Summary>> {
         // Said once, not for every cell.
+        let first = tour.trained == 0;
         let warn = |text: &str| {
             if first {
                 super::tell(&format!("warning: {text}"));
@@ -220,7 +297,10 @@ impl Grid<'_> {
         let tuning = self.tuning.then_some(&warn as &dyn Fn(&str));
         // Looked at before anything is loaded: it may be somebody else's.
         let kept = if left_over { self.store.reopen(cell)? } else { None };
-        let mut prepared = Prepared::tuned(cell.plan.clone(), DEFAULT_EVERY, tuning, &|_| ())?;
+        // States take room, and cells are not trained further.
+        let mut plan = cell.plan.clone();
+        plan.checkpoint.last.get_or_insert(false);
+        let mut prepared = Prepared::tuned(plan, DEFAULT_EVERY, tuning, &|_| ())?;
         if first {
             self.say(&prepared.device());
         }
@@ -237,9 +317,13 @@ impl Grid<'_> {
                 self.store.begin(cell)?
             }
         };
+        if !dir.is_locked() && !std::mem::replace(&mut tour.unlocked, true) {
+            super::tell(&format!("warning: {}", super::run::unlocked(&dir)));
+        }
         let mode = if self.quiet { ProgressMode::Quiet } else { ProgressMode::Passing };
-        match prepared.train_until(&dir, mode, stop)? {
+        match prepared.train_until(&dir, mode, &|| stop() || claim.is_lost())? {
             Trained::Interrupted { .. } => Ok(None),
+            Trained::Finished(_) if claim.is_lost() => Ok(None),
             Trained::Finished(finished) => {
                 let Finished { summary, .. } = *finished;
                 // Unlocked first: some systems rename no directory in which a file is open.
@@ -249,18 +333,44 @@ impl Grid<'_> {
             }
         }
     }
+}
 
-    fn rows(&self, done: &[Option<Summary>]) -> Vec<Row> {
-        let finished = self.cells.iter().zip(done).filter_map(|(cell, done)| Some((cell, done.clone()?)));
-        finished
-            .map(|(cell, summary)| Row {
-                cell: cell.name.clone(),
-                labels: cell.labels.clone(),
-                seed: cell.seed,
-                summary,
-            })
-            .collect()
+/// Where a process is in its cells.
+struct Tour {
+    selected: usize,
+    started: Instant,
+    /// Cells that are over.
+    over: BTreeSet<usize>,
+    /// Trained here.
+    trained: usize,
+    /// Left out, by directory.
+    failed: Vec<(String, LeftOut)>,
+    /// All that is left is other processes' work.
+    waiting: bool,
+    /// It was said that there are no locks.
+    unlocked: bool,
+}
+
+impl Tour {
+    fn new(selected: &[usize]) -> Tour {
+        let (over, failed) = (BTreeSet::new(), Vec::new());
+        let (selected, started) = (selected.len(), Instant::now());
+        Tour { selected, started, over, trained: 0, failed, waiting: false, unlocked: false }
     }
+
+    fn left(&self) -> usize {
+        self.selected - self.over.len()
+    }
+}
+
+/// What a look at a cell came to.
+enum Turn {
+    /// It is finished or left out.
+    Over,
+    /// Another process works on it.
+    Busy,
+    /// An end was asked for.
+    Stopped,
 }
 
 /// The headline values as they follow on a line.

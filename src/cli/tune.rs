@@ -1,6 +1,7 @@
 //! `fedgan tune`: which variants of the convolutions are the fastest on a GPU, kept in a file that later runs there use.
 
 use super::bench::{judged, table::time};
+use super::outputs::{self, Kind, output};
 use super::run::images::Images;
 use super::run::parts::{Parts, parts};
 use crate::config::{self, Overrides, Plan};
@@ -9,9 +10,12 @@ use crate::gpu::{Adapter, AdapterFacts, Choice, Device, GpuEngine, GpuOptions, T
 use crate::kernels::Class;
 use crate::perf::tune::{Tuned, shapes, tune};
 use crate::perf::{Bench, Budget, Shape, Tap};
+use crate::report::run_dir;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
+/// What `--out` writes.
+const FILE: Kind = Kind::Json(tuning::MARK);
 /// Columns of a launch's label.
 const LABEL: usize = 34;
 
@@ -23,7 +27,8 @@ pub struct TuneArgs {
     /// Overrides a key of the experiment, such as model.width=64; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, or part of an adapter's name; overrides the experiment's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), or part of an adapter's name; overrides FEDGAN_DEVICE, which
+    /// overrides the experiment's.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Write this file, which runs do not look for, instead of the adapter's in the user's cache folder.
@@ -42,6 +47,7 @@ pub struct TuneArgs {
 /// # Errors
 /// A bad plan, an engine without an adapter, a file at `--out` that is not this adapter's, a device that fails.
 pub fn run(args: TuneArgs) -> Result<u8> {
+    outputs::check(&[output("--out", args.out.as_deref(), FILE)], &[])?;
     let overrides = Overrides { set: args.set, device: args.device, ..Overrides::default() };
     let plan = config::load(args.config.as_deref(), &overrides)?;
     let adapter = adapter(&plan.device)?;
@@ -67,7 +73,10 @@ pub fn run(args: TuneArgs) -> Result<u8> {
             kept.pick(shape.kernel, &shape.params, chosen.name);
         }
     }
-    kept.save(&file)?;
+    match &args.out {
+        Some(out) => outputs::write(out, FILE, kept.to_json()?.as_bytes())?,
+        None => kept.save(&file)?,
+    }
     let used = match args.out.is_none() && facts.class() == class {
         true => "; runs on this adapter and driver use it",
         false => "",
@@ -90,17 +99,21 @@ fn adapter(request: &str) -> Result<Adapter> {
 }
 
 /// The file to write and what it keeps: the choices for other launches that the same adapter and driver have measured before.
-/// A file that the user names is left alone if it is anything else; one in the cache folder is replaced.
+/// What is there and is anything else is left alone, and what cannot be written is known before anything is measured.
 fn kept(out: Option<&Path>, facts: &AdapterFacts) -> Result<(PathBuf, Tuning)> {
     let new = || Tuning::new(facts);
     let Some(out) = out else {
         let nowhere =
             "the tuning file has no folder: none of XDG_CACHE_HOME, LOCALAPPDATA and HOME is set; give --out FILE";
         let file = tuning::file(facts).ok_or_else(|| Error::input(nowhere))?;
-        let old = Tuning::load(&file).ok().flatten().filter(|t| t.matches(facts).is_ok());
-        return Ok((file, old.unwrap_or_else(new)));
+        let old = Tuning::load(&file).map_err(|e| Error::input(format!("{e}; remove the file, or give --out FILE")))?;
+        let bad = |e: std::io::Error| Error::file(&file, format!("cannot be written: {e}; give --out FILE"));
+        let folder = file.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).and_then(|()| run_dir::probe(&file)).map_err(bad)?;
+        return Ok((file, old.filter(|t| t.matches(facts).is_ok()).unwrap_or_else(new)));
     };
-    match Tuning::load(out)? {
+    let there = out.metadata().is_ok_and(|there| there.is_file() && there.len() > 0);
+    match if there { Tuning::load(out)? } else { None } {
         None => Ok((out.into(), new())),
         Some(old) => match old.matches(facts) {
             Ok(()) => Ok((out.into(), old)),

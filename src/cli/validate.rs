@@ -10,7 +10,7 @@ mod report;
 mod table;
 mod whole_run;
 
-use super::outputs::{self, Kind, output};
+use super::outputs::{self, output};
 use crate::check::Repro;
 use crate::check::golden::{self, CaseReport};
 use crate::check::suite::{self, Row};
@@ -67,7 +67,8 @@ pub struct ValidateArgs {
     /// Overrides a key of --run's experiment, such as model.width=8; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "run")]
     pub set: Vec<String>,
-    /// auto, gpu, cpu, reference, or part of an adapter's name [default: auto; with --shader, --portable or --mutants: gpu].
+    /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
+    /// FEDGAN_DEVICE, or auto; with --shader, --portable or --mutants: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Write the whole report to this file, for programs and for --compare.
@@ -124,8 +125,8 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
         return Ok(u8::from(!same));
     }
     let files = [
-        output("--json", args.json.as_deref(), Kind::Json("\"format\": \"fedgan-validate")),
-        output("--markdown", args.markdown.as_deref(), Kind::Text("# fedgan validate")),
+        output("--json", args.json.as_deref(), report::JSON),
+        output("--markdown", args.markdown.as_deref(), report::MARKDOWN),
     ];
     outputs::check(&files, &[])?;
     let started = Instant::now();

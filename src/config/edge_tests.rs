@@ -60,7 +60,7 @@ fn every_real_key_takes_only_what_f32_holds() {
 #[test]
 fn every_integer_key_at_its_edges_is_read_or_refused_in_one_message() {
     let edges = ["-1", "0", "1", "2147483647", "2147483648", "4294967295", "4294967296", "9223372036854775807"];
-    for path in paths(Kind::Integer).chain(paths(Kind::Long)).chain(paths(Kind::Integers)) {
+    for path in paths(Kind::Integer).chain(paths(Kind::Long)).chain(paths(Kind::Clients)) {
         for value in edges {
             if let Err(error) = load_with(path, value) {
                 assert_eq!(error.exit_code(), 2, "{path}={value}: {error}");

@@ -21,8 +21,10 @@ pub enum Kind {
     Text,
     /// One of these strings.
     Choice(&'static [&'static str]),
-    /// A whole number, or a list of them.
-    Integers,
+    /// A whole number, a name, or a list of them.
+    Clients,
+    /// `"auto"` or a list of two numbers.
+    Window,
     /// A list of some of these strings.
     Choices(&'static [&'static str]),
 }
@@ -50,7 +52,11 @@ pub static KEYS: &[Key] = &[
     key("name", Kind::Text, "names the run directory; letters, digits, `-`, `_`, `.`"),
     key("seed", Kind::Long, "seeds weights, latents, batch order, partition"),
     key("rounds", Kind::Integer, "rounds of local training and averaging, at least 1"),
-    key("device", Kind::Text, "`auto`, `gpu`, `cpu`, `reference` or part of an adapter's name"),
+    key(
+        "device",
+        Kind::Text,
+        "`auto`, `gpu`, `gpu:N` by number in `fedgan devices`, `cpu`, `reference` or part of an adapter's name",
+    ),
     key("model.image_size", Kind::Integer, "16, 32, 64, 128 or 256"),
     key("model.channels", Kind::Integer, "1 (grey) or 3 (RGB)"),
     key("model.width", Kind::Integer, "channels of the narrowest level, at least 1; each level doubles them"),
@@ -111,6 +117,17 @@ pub static KEYS: &[Key] = &[
         "folder: follow symbolic links that lead outside the folder; absent: refuse them",
     ),
     key("data.client_folders", Kind::Flag, "folder: one sub-folder a client; set by the partition `client-folders`"),
+    key(
+        "data.window",
+        Kind::Window,
+        "folder, npz: values that become black and white in images of more than 8 bits, `[low, high]` or `\"auto\"` (least and \
+         greatest of the set); absent: all that the type holds",
+    ),
+    key(
+        "data.axis",
+        Kind::Integer,
+        "npz: axis of `train_images`, 1 to 3, along which volumes [n, d, h, w] are cut into slices",
+    ),
     key("data.n", Kind::Integer, "dermoscopy: number of images"),
     key("data.seed", Kind::Long, "dermoscopy: seed of the images, apart from the experiment's"),
     key(
@@ -119,7 +136,11 @@ pub static KEYS: &[Key] = &[
         "share kept from all clients for the distance, in [0, 1); of each class, and of each client where folders are clients; of the \
          built-in set whole blocks of its series",
     ),
-    key("attack.malicious", Kind::Integers, "client ids, or how many (the first ones); `[]` or 0 is an honest run"),
+    key(
+        "attack.malicious",
+        Kind::Clients,
+        "client ids or, with client folders, their names, or how many (the first ones); `[]` or 0 is an honest run",
+    ),
     key("attack.trigger.image", Kind::Text, "a picture to paste, resized to `side`; or"),
     key("attack.trigger.pattern", Kind::Choice(&["checker", "cross", "square"]), "a built-in one"),
     key("attack.side", Kind::Integer, "side of the trigger in pixels, at least 1; absent: image_size / 16"),
@@ -197,6 +218,11 @@ pub static KEYS: &[Key] = &[
         "rounds between checkpoints, from which `run --resume` goes on; 0: only at the start and when interrupted",
     ),
     key("checkpoint.keep", Kind::Integer, "checkpoints that are kept, the latest ones, at least 1"),
+    key(
+        "checkpoint.last",
+        Kind::Flag,
+        "whether a finished run keeps its state, so that `run --resume RUN --set rounds=N` trains it further; absent: `run` does, `sweep` does not",
+    ),
 ];
 
 impl Kind {
@@ -208,7 +234,8 @@ impl Kind {
             Kind::Flag => "true or false".into(),
             Kind::Text => "a string".into(),
             Kind::Choice(names) => format!("one of \"{}\"", names.join("\", \"")),
-            Kind::Integers => "a whole number or a list of whole numbers".into(),
+            Kind::Clients => "a whole number, or a list of whole numbers and names".into(),
+            Kind::Window => "\"auto\" or a list of two numbers, [low, high]".into(),
             Kind::Choices(names) => format!("a list of some of \"{}\"", names.join("\", \"")),
         }
     }
@@ -225,7 +252,15 @@ impl Kind {
             Kind::Choices(names) => {
                 value.as_array().is_some_and(|a| a.iter().all(|v| v.as_str().is_some_and(|s| names.contains(&s))))
             }
-            Kind::Integers => integer(value) || value.as_array().is_some_and(|a| a.iter().all(integer)),
+            Kind::Clients => {
+                let client = |v: &Value| integer(v) || v.is_str();
+                client(value) || value.as_array().is_some_and(|a| a.iter().all(client))
+            }
+            Kind::Window => {
+                let number = |v: &Value| v.is_integer() || v.is_float();
+                let pair = value.as_array().is_some_and(|a| a.len() == 2 && a.iter().all(number));
+                value.as_str() == Some("auto") || pair
+            }
         }
     }
 }

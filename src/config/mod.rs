@@ -3,6 +3,7 @@
 
 mod draft;
 pub mod keys;
+mod malicious;
 mod plan;
 mod problems;
 mod run_config;
@@ -15,8 +16,8 @@ pub use draft::Draft;
 pub use plan::{Plan, Resolved};
 pub use problems::Problems;
 pub use run_config::{
-    AttackConfig, CheckpointConfig, DataSection, EvaluationConfig, FederationConfig, LossKind, Malicious, ModelConfig,
-    OptimizerKind, RunConfig, TrainConfig,
+    AttackConfig, CheckpointConfig, ClientRef, DataSection, EvaluationConfig, FederationConfig, LossKind, Malicious,
+    ModelConfig, OptimizerKind, RunConfig, TrainConfig,
 };
 pub use sweep::Sweep;
 

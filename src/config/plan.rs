@@ -58,13 +58,23 @@ pub struct Resolved {
     /// What there was to warn of in the images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Names of the clients by their ids, where their folders give them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
 }
 
 impl Resolved {
     /// With this program's version, untuned.
     pub fn new(device: &Descriptor, reason: &str) -> Self {
         let version = env!("CARGO_PKG_VERSION").into();
-        Resolved { version, device: device.clone(), reason: reason.into(), tuning: None, warnings: Vec::new() }
+        Resolved {
+            version,
+            device: device.clone(),
+            reason: reason.into(),
+            tuning: None,
+            warnings: Vec::new(),
+            clients: Vec::new(),
+        }
     }
 }
 

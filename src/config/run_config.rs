@@ -21,7 +21,7 @@ pub struct RunConfig {
     pub seed: u64,
     /// Rounds of local training and aggregation.
     pub rounds: u32,
-    /// `auto`, `gpu`, `cpu`, `reference` or part of an adapter's name.
+    /// `auto`, `gpu`, `gpu:N`, `cpu`, `reference` or part of an adapter's name.
     pub device: String,
     /// The two networks.
     pub model: ModelConfig,
@@ -177,7 +177,7 @@ pub struct DataSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttackConfig {
-    /// Client ids, or how many (the first ones).
+    /// Client ids or names, or how many (the first ones).
     pub malicious: Malicious,
     /// What they paste.
     pub trigger: Trigger,
@@ -211,6 +211,20 @@ pub enum Malicious {
     Count(u32),
     /// These clients.
     Ids(Vec<u32>),
+    /// These clients, some by the names of their folders.
+    Mixed(Vec<ClientRef>),
+    /// The client of this name.
+    Name(String),
+}
+
+/// A client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClientRef {
+    /// By its number, from 0.
+    Id(u32),
+    /// By the name of its folder.
+    Name(String),
 }
 
 /// `[evaluation]`.
@@ -236,9 +250,24 @@ pub struct CheckpointConfig {
     pub every: u32,
     /// How many are kept, the latest ones.
     pub keep: u32,
+    /// Whether the state after the last round is kept; absent: yes, and no in sweeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<bool>,
+}
+
+impl CheckpointConfig {
+    /// Whether the state after the last round is kept.
+    pub fn keeps_last(&self) -> bool {
+        self.last.unwrap_or(true)
+    }
 }
 
 impl EvaluationConfig {
+    /// Whether an evaluation is due after `done` rounds; the end of a run asks for one besides.
+    pub fn is_due(&self, done: u32) -> bool {
+        self.every > 0 && done.is_multiple_of(self.every)
+    }
+
     /// The metrics asked for; where none are named, the sliced Wasserstein distance, and leakage in an attacked run.
     pub fn metrics(&self, attacked: bool) -> Vec<Metric> {
         let default = || [Metric::SlicedWasserstein].into_iter().chain(attacked.then_some(Metric::Leakage)).collect();
@@ -332,7 +361,7 @@ impl Default for AttackConfig {
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        CheckpointConfig { every: 10, keep: 2 }
+        CheckpointConfig { every: 10, keep: 2, last: None }
     }
 }
 

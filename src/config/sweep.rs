@@ -13,7 +13,7 @@ use toml::{Table, Value};
 pub const MOST_RUNS: usize = 10_000;
 
 /// Columns of `results.csv` that are no axes; no axis may be named so.
-pub const RESERVED: [&str; 13] = [
+pub const RESERVED: [&str; 15] = [
     "cell",
     "seed",
     "rounds",
@@ -27,6 +27,8 @@ pub const RESERVED: [&str; 13] = [
     "suppressed_after",
     "malicious_weight_last",
     "diverged",
+    "left_out",
+    "written_by",
 ];
 
 /// A sweep as its file says it.
@@ -131,6 +133,11 @@ impl Sweep {
             Some(sweep) if problems.is_empty() => Ok(sweep),
             _ => Err(problems.into_error(origin)),
         }
+    }
+
+    /// Whether an axis sets the key `path`.
+    pub fn varies(&self, path: &str) -> bool {
+        self.axes.iter().any(|axis| axis.sets(path))
     }
 
     /// Sets further keys in all cells (`--set`, in order), and the device.

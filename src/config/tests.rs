@@ -277,8 +277,13 @@ fn missing_and_broken_files_are_named() {
 fn folders_take_skip_bad_and_client_folders_from_elsewhere() {
     let set = ["data.kind=folder", "data.path=x", "federation.partition=client-folders"].map(String::from).to_vec();
     let plan = load(None, &Overrides { set, skip_bad: true, ..Default::default() }).unwrap();
-    let expected =
-        crate::data::DataConfig::Folder { path: "x".into(), skip_bad: true, client_folders: true, follow_links: false };
+    let expected = crate::data::DataConfig::Folder {
+        path: "x".into(),
+        skip_bad: true,
+        client_folders: true,
+        follow_links: false,
+        window: None,
+    };
     assert_eq!(plan.data.source, expected);
     let message = refusal("", &["federation.partition=client-folders"]);
     assert!(message.contains("needs data.kind = \"folder\""), "{message}");

@@ -1,7 +1,8 @@
 //! The ranges of every value; what is absent is resolved here.
 
-use super::{AttackConfig, LossKind, Malicious, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
-use crate::data::DataConfig;
+use super::malicious::malicious;
+use super::{LossKind, ModelConfig, Plan, Problems, RunConfig, TrainConfig};
+use crate::data::{DataConfig, Window};
 use crate::fed::Local;
 use crate::fed::detector::{Detector, MIN_CLIENTS};
 use crate::fed::{Partition, Patch};
@@ -25,13 +26,14 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         !config.device.trim().is_empty(),
         "device",
         quoted(&config.device),
-        "auto, gpu, cpu, reference or part of an adapter's name",
+        "auto, gpu, gpu:N, cpu, reference or part of an adapter's name",
     );
     model(&config.model, problems);
     let train = train(&config.train, problems);
     federation(&config, problems);
     let held_out = config.data.held_out;
     real(problems, "data.held_out", held_out, "in [0, 1)", |v| (0.0..1.0).contains(&v));
+    source(&config.data.source, problems);
     let evaluation = &config.evaluation;
     problems.require(
         (2..=65536).contains(&evaluation.samples),
@@ -105,6 +107,19 @@ fn real(problems: &mut Problems, path: &str, value: f64, range: &str, holds: imp
     } else if !(narrow.is_normal() || value == 0.0) || !holds(f64::from(narrow)) {
         problems.refuse(path, found, &format!("{range}, and a number that f32 holds"));
     }
+}
+
+fn source(source: &DataConfig, problems: &mut Problems) {
+    let (window, axis) = match source {
+        DataConfig::Folder { window, .. } => (*window, None),
+        DataConfig::Npz { window, axis, .. } => (*window, *axis),
+        DataConfig::Builtin {} | DataConfig::Dermoscopy { .. } => return,
+    };
+    if let Some(Window::Range([low, high])) = window {
+        let ok = low.is_finite() && high.is_finite() && low < high;
+        problems.require(ok, "data.window", format!("[{low}, {high}]"), "[low, high], finite, low below high");
+    }
+    problems.require(axis.is_none_or(|a| (1..=3).contains(&a)), "data.axis", axis.unwrap_or(0), "from 1 to 3");
 }
 
 fn quoted(text: &str) -> String {
@@ -193,7 +208,7 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
     real(problems, "attack.scale", attack.scale, "above 0", |v| v > 0.0);
     problems.require(attack.side != Some(0), "attack.side", 0, "at least 1");
     let patch = Patch {
-        malicious: malicious(attack, config.federation.clients, problems),
+        malicious: malicious(config, MOST_CLIENTS, problems),
         trigger: attack.trigger.clone(),
         side: attack.side.unwrap_or((size / 16).max(1)),
         margin: attack.margin.unwrap_or(((5.0 * size as f64 / 256.0).round() as u32).max(1)),
@@ -216,32 +231,4 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
         }
     }
     patch
-}
-
-/// Malicious ids in order, each once and each a client.
-fn malicious(attack: &AttackConfig, clients: u32, problems: &mut Problems) -> Vec<u32> {
-    let allowed = format!("at most {clients} (federation.clients)");
-    match &attack.malicious {
-        // Not beyond what `federation` accepts either: the list would take all memory.
-        Malicious::Count(count) if *count > clients.min(MOST_CLIENTS) => {
-            problems.refuse("attack.malicious", count, &allowed);
-            Vec::new()
-        }
-        Malicious::Count(count) => (0..*count).collect(),
-        Malicious::Ids(ids) => {
-            let mut sorted = ids.clone();
-            sorted.sort_unstable();
-            sorted.dedup();
-            problems.require(sorted.len() == ids.len(), "attack.malicious", list(ids), "without repetitions");
-            if sorted.iter().any(|id| *id >= clients) {
-                let last = clients.saturating_sub(1);
-                problems.refuse("attack.malicious", list(ids), &format!("client ids from 0 to {last}"));
-            }
-            sorted
-        }
-    }
-}
-
-fn list(ids: &[u32]) -> String {
-    format!("{ids:?}")
 }

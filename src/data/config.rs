@@ -1,17 +1,20 @@
 //! Where the images come from, as written in an experiment file.
 
-use super::{Dataset, FolderOptions, builtin, client_folders, dermoscopy, folder, npz};
+use super::folder::{self, FolderOptions, Form};
+use super::npz::{self, NpzOptions};
+use super::tally::Tally;
+use super::{Dataset, Window, builtin, dermoscopy};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Source of the images, chosen by `kind`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DataConfig {
     /// The built-in CT/MR slices.
     Builtin {},
-    /// A folder of PNG and JPEG files.
+    /// A folder of pictures.
     Folder {
         /// The folder; relative paths start at the working directory.
         path: PathBuf,
@@ -24,11 +27,20 @@ pub enum DataConfig {
         /// Follow symbolic links that lead outside the folder instead of stopping.
         #[serde(default)]
         follow_links: bool,
+        /// Values that become black and white in images of more than 8 bits; absent: their type's whole range.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<Window>,
     },
     /// A MedMNIST `.npz` file.
     Npz {
         /// The file; relative paths start at the working directory.
         path: PathBuf,
+        /// Axis of `train_images`, 1 to 3, along which volumes are cut into slices.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        axis: Option<u32>,
+        /// Values that become black and white in images of more than 8 bits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<Window>,
     },
     /// Procedural dermoscopy-like images, natively RGB.
     Dermoscopy {
@@ -54,7 +66,7 @@ impl Default for DataConfig {
 /// Client of each image, where the folders say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clients {
-    /// Names of the clients' folders, sorted; their number is the number of clients.
+    /// Names of the clients' folders, in natural order; their number is the number of clients.
     pub names: Vec<String>,
     /// `[n]`: index into `names`.
     pub of_image: Vec<u32>,
@@ -69,30 +81,41 @@ pub struct Loaded {
     pub skipped: Vec<String>,
     /// Present with `client_folders` only.
     pub clients: Option<Clients>,
+    /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
+    pub notes: Vec<String>,
+    /// What may be a mistake, a line each.
+    pub warnings: Vec<String>,
+    /// False where the source says nothing of classes.
+    pub labelled: bool,
+}
+
+impl Loaded {
+    /// Images with nothing more to say.
+    pub fn of(dataset: Dataset) -> Loaded {
+        let (skipped, notes, warnings) = Default::default();
+        Loaded { dataset, skipped, clients: None, notes, warnings, labelled: true }
+    }
 }
 
 impl DataConfig {
     /// Loads the images at `size` x `size` pixels and `channels` (1 or 3).
     ///
     /// # Errors
-    /// Those of the loader: see [`builtin`], [`folder`], [`client_folders`], [`npz`], [`dermoscopy()`].
+    /// Those of the loader: see [`builtin`], [`folder`](super::folder()), [`client_folders`](super::client_folders),
+    /// [`npz`](super::npz()), [`dermoscopy()`].
     pub fn load(&self, size: usize, channels: usize) -> Result<Loaded> {
-        let plain = |dataset| Loaded { dataset, skipped: Vec::new(), clients: None };
-        Ok(match self {
-            DataConfig::Builtin {} => plain(builtin(size, channels)?),
-            DataConfig::Folder { path, skip_bad, client_folders: false, follow_links } => {
+        match self {
+            DataConfig::Builtin {} => Ok(made(builtin(size, channels)?, false)),
+            DataConfig::Folder { path, skip_bad, client_folders, follow_links, window } => {
                 let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
-                let (dataset, skipped) = folder(path, size, channels, options)?;
-                Loaded { dataset, skipped, clients: None }
+                let form = Form { size, channels, options, window: *window };
+                if *client_folders { folder::clients(path, form) } else { folder::classes(path, form) }
             }
-            DataConfig::Folder { path, skip_bad, client_folders: true, follow_links } => {
-                let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
-                let (dataset, skipped, clients) = client_folders(path, size, channels, options)?;
-                Loaded { dataset, skipped, clients: Some(clients) }
+            DataConfig::Npz { path, axis, window } => {
+                npz::load(path, size, channels, NpzOptions { axis: *axis, window: *window })
             }
-            DataConfig::Npz { path } => plain(npz(path, size, channels)?),
-            DataConfig::Dermoscopy { n, seed } => plain(dermoscopy(*n, *seed, size, channels)?),
-        })
+            DataConfig::Dermoscopy { n, seed } => Ok(made(dermoscopy(*n, *seed, size, channels)?, true)),
+        }
     }
 }
 
@@ -101,6 +124,14 @@ impl DataConfig {
     pub fn series(&self) -> Option<Vec<u32>> {
         matches!(self, DataConfig::Builtin {}).then(super::builtin::series)
     }
+}
+
+/// A set that is compiled in or drawn, in colour or grey.
+fn made(dataset: Dataset, coloured: bool) -> Loaded {
+    let images = dataset.len();
+    let tally = Tally { images, coloured: if coloured { images } else { 0 }, ..Tally::default() };
+    let notes = [vec![dataset.describe_classes()], tally.notes(dataset.channels, None, None)].concat();
+    Loaded { notes, ..Loaded::of(dataset) }
 }
 
 #[cfg(test)]
@@ -117,9 +148,18 @@ mod tests {
         let folder = parse("kind = 'folder'\npath = 'x'\nclient_folders = true").unwrap();
         assert_eq!(
             folder,
-            DataConfig::Folder { path: "x".into(), skip_bad: false, client_folders: true, follow_links: false }
+            DataConfig::Folder {
+                path: "x".into(),
+                skip_bad: false,
+                client_folders: true,
+                follow_links: false,
+                window: None
+            }
         );
-        assert_eq!(parse("kind = 'npz'\npath = 'a.npz'").unwrap(), DataConfig::Npz { path: "a.npz".into() });
+        assert_eq!(
+            parse("kind = 'npz'\npath = 'a.npz'").unwrap(),
+            DataConfig::Npz { path: "a.npz".into(), axis: None, window: None }
+        );
         assert_eq!(parse("kind = 'dermoscopy'\nn = 5").unwrap(), DataConfig::Dermoscopy { n: 5, seed: 0 });
         let again = toml::to_string(&folder).unwrap();
         assert_eq!(parse(&again).unwrap(), folder);
@@ -143,8 +183,13 @@ mod tests {
             std::fs::create_dir(root.path().join(client)).unwrap();
             image::GrayImage::new(16, 16).save(root.path().join(client).join("1.png")).unwrap();
         }
-        let config =
-            DataConfig::Folder { path: root.path().into(), skip_bad: false, client_folders: true, follow_links: false };
+        let config = DataConfig::Folder {
+            path: root.path().into(),
+            skip_bad: false,
+            client_folders: true,
+            follow_links: false,
+            window: None,
+        };
         assert_eq!(config.load(16, 1).unwrap().clients.unwrap().of_image, [0, 1]);
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use image::{Rgb, RgbImage};
+use std::fs;
 use tempfile::TempDir;
 
 const STOP: FolderOptions = FolderOptions { skip_bad: false, follow_links: false };
@@ -100,7 +101,7 @@ fn many_bad_images_are_counted() {
 #[test]
 fn missing_and_empty_folders() {
     let root = TempDir::new().unwrap();
-    assert!(message(folder(root.path(), 16, 1, STOP)).contains("no PNG or JPEG"));
+    assert!(message(folder(root.path(), 16, 1, STOP)).contains("no image in this folder; PNG, JPEG, TIFF"));
     assert!(message(folder(&root.path().join("absent"), 16, 1, STOP)).contains("no such folder"));
     let file = write(&root, "file.png", 1);
     assert!(message(folder(&file, 16, 1, STOP)).contains("not a folder"));
@@ -192,4 +193,152 @@ fn names_that_are_no_utf8_and_pipes_do_no_harm() {
     assert_eq!(set.files, ["1.png", "\u{fffd}\u{fffd}.png"]);
     assert!(std::process::Command::new("mkfifo").arg(root.path().join("pipe.png")).status().unwrap().success());
     assert!(message(folder(root.path(), 16, 1, STOP)).contains("pipe.png (no regular file)"));
+}
+
+#[test]
+fn clients_classes_and_files_are_in_natural_order() {
+    let root = TempDir::new().unwrap();
+    for client in ["client1", "client10", "client2"] {
+        for class in ["c10", "c9"] {
+            for file in ["10.png", "9.png", "009.png"] {
+                write(&root, &format!("{client}/{class}/{file}"), 1);
+            }
+        }
+    }
+    let loaded = clients(root.path(), Form { size: 16, channels: 1, options: STOP, window: None }).unwrap();
+    assert_eq!(loaded.clients.as_ref().unwrap().names, ["client1", "client2", "client10"]);
+    assert_eq!(client_names(root.path(), STOP).unwrap(), ["client1", "client2", "client10"]);
+    assert_eq!(loaded.dataset.classes, ["c9", "c10"]);
+    assert_eq!(loaded.dataset.labels[..6], [0, 0, 0, 1, 1, 1]);
+    assert_eq!(loaded.dataset.files[..3], ["client1/c9/009.png", "client1/c9/9.png", "client1/c9/10.png"]);
+    assert_eq!(loaded.clients.unwrap().of_image[5..7], [0, 1]);
+    let said = &loaded.notes[0];
+    assert!(said.starts_with("clients   0 client1 (6), 1 client2 (6), 2 client10 (6)"), "{said}");
+    assert!(said.contains("classes   c9 (9), c10 (9)"), "{said}");
+}
+
+#[test]
+fn foreign_folders_are_neither_classes_nor_clients() {
+    let root = TempDir::new().unwrap();
+    write(&root, "a/1.png", 1);
+    write(&root, "b/1.png", 2);
+    let foreign = [
+        "@eaDir",
+        "__MACOSX",
+        "#recycle",
+        "#snapshot",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        ".git",
+        ".ipynb_checkpoints",
+        "@Recycle",
+        "__pycache__",
+        "__macosx",
+    ];
+    for folder in foreign {
+        write(&root, &format!("{folder}/1.png"), 9);
+        write(&root, &format!("a/{folder}/deep/1.png"), 9);
+    }
+    for file in ["Thumbs.db", "desktop.ini", ".DS_Store", "._1.png", "a/notes.txt", "a/x.TXT", "b/scan.dcm", "b/README"]
+    {
+        fs::write(root.path().join(file), "x").unwrap();
+    }
+    let form = Form { size: 16, channels: 1, options: STOP, window: None };
+    let loaded = classes(root.path(), form).unwrap();
+    assert_eq!(loaded.dataset.files, ["a/1.png", "b/1.png"]);
+    let said = &loaded.notes[0];
+    for needle in [
+        "classes   a (1), b (1); passed over: ",
+        "2 .txt",
+        "1 .db",
+        "1 .ini",
+        "2 hidden",
+        "1 .dcm",
+        "1 without an ending",
+    ] {
+        assert!(said.contains(needle), "{needle}: {said}");
+    }
+    assert!(said.contains("@eaDir (2 times)") && said.contains("4 other kinds"), "{said}");
+    assert_eq!(clients(root.path(), form).unwrap().clients.unwrap().names, ["a", "b"]);
+    assert_eq!(client_names(root.path(), STOP).unwrap(), ["a", "b"]);
+}
+
+#[test]
+fn every_format_is_read_by_every_ending() {
+    use image::ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
+    let root = TempDir::new().unwrap();
+    let image = RgbImage::from_pixel(20, 20, Rgb([77; 3]));
+    let endings = [
+        ("png", Png),
+        ("jpg", Jpeg),
+        ("jpeg", Jpeg),
+        ("jpe", Jpeg),
+        ("jfif", Jpeg),
+        ("tif", Tiff),
+        ("tiff", Tiff),
+        ("bmp", Bmp),
+        ("dib", Bmp),
+        ("webp", WebP),
+    ];
+    for (ending, format) in endings {
+        image.save_with_format(root.path().join(format!("low.{ending}")), format).unwrap();
+        image.save_with_format(root.path().join(format!("UP.{}", ending.to_uppercase())), format).unwrap();
+        // Told apart by content.
+        image.save_with_format(root.path().join(format!("{format:?}-{ending}.png")), format).unwrap();
+    }
+    let (set, _) = folder(root.path(), 16, 3, STOP).unwrap();
+    assert_eq!(set.len(), 30);
+    assert!(set.pixels.iter().all(|v| v.abs_diff(77) <= 1));
+    fs::write(root.path().join("movie.gif"), "GIF89a").unwrap();
+    let empty = TempDir::new().unwrap();
+    fs::write(empty.path().join("scan.dcm"), "x").unwrap();
+    let text = message(folder(empty.path(), 16, 1, STOP));
+    assert!(text.contains("no image in this folder") && text.contains("passed over: 1 .dcm"), "{text}");
+}
+
+#[test]
+fn windows_hold_for_the_whole_set() {
+    let root = TempDir::new().unwrap();
+    let save = |file: &str, value: u16| {
+        image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(20, 20, image::Luma([value]))
+            .save(root.path().join(file))
+            .unwrap();
+    };
+    for (file, value) in [("0.png", 0), ("1.tif", 4095), ("2.png", 2048)] {
+        save(file, value);
+    }
+    write(&root, "3.png", 50);
+    let of = |window| classes(root.path(), Form { size: 16, channels: 1, options: STOP, window }).unwrap();
+    let first = |loaded: &Loaded| (0..4).map(|i| loaded.dataset.image(i)[0]).collect::<Vec<u8>>();
+    let plain = of(None);
+    assert_eq!(first(&plain), [0, 16, 8, 50]);
+    assert!(plain.warnings[0].contains("0 to 4095") && plain.warnings[0].contains("less than a quarter"), "{plain:?}");
+    let auto = of(Some(Window::Word(Word::Auto)));
+    assert_eq!(first(&auto), [0, 255, 128, 50], "images of 8 bits stay");
+    assert!(auto.warnings.is_empty() && auto.notes[1].contains("0 to 4095 (auto)"), "{:?}", auto.notes);
+    assert_eq!(first(&of(Some(Window::Range([2048.0, 4095.0])))), [0, 255, 0, 50]);
+    save("4.png", 65535);
+    assert!(of(None).warnings.is_empty(), "the whole range is in use");
+    assert_eq!(of(None).dataset.image(4)[0], 255);
+}
+
+#[test]
+fn splits_and_colours_are_said() {
+    let root = TempDir::new().unwrap();
+    for file in ["train/1.png", "test/1.png", "val/1.png"] {
+        write(&root, file, 40);
+    }
+    RgbImage::from_pixel(20, 20, Rgb([250, 0, 0])).save(root.path().join("train/2.png")).unwrap();
+    let form = Form { size: 16, channels: 1, options: STOP, window: None };
+    let loaded = classes(root.path(), form).unwrap();
+    assert!(loaded.warnings[0].contains("the folders test, train, val look like"), "{:?}", loaded.warnings);
+    assert!(
+        loaded.notes.iter().any(|n| n.contains("1 of 4 images are in colour and become grey")),
+        "{:?}",
+        loaded.notes
+    );
+    let colour = classes(root.path(), Form { channels: 3, ..form }).unwrap();
+    assert!(colour.notes.iter().any(|n| n.contains("3 of 4 images are grey")), "{:?}", colour.notes);
+    assert_eq!(clients(root.path(), form).unwrap().warnings.len(), 1);
 }

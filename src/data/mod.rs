@@ -1,4 +1,4 @@
-//! Images for training: folders of PNG and JPEG files, MedMNIST `.npz` files, the built-in CT/MR slices, and a procedural
+//! Images for training: folders of pictures (PNG, JPEG, TIFF, BMP, WebP), MedMNIST `.npz` files, the built-in CT/MR slices, and a procedural
 //! dermoscopy-like set. Every source ends as a [`Dataset`]: u8 pixels of one size, one or three channels, NHWC.
 
 mod builtin;
@@ -8,16 +8,22 @@ mod dermoscopy;
 mod fit;
 mod folder;
 mod guard;
+mod natural;
 mod npz;
 pub mod picture;
 pub(crate) mod random;
 mod split;
+mod tally;
+mod walk;
+mod whole;
+mod window;
 
 pub use builtin::builtin;
 pub use config::{Clients, DataConfig, Loaded};
 pub use dataset::{Dataset, SIZES};
 pub use dermoscopy::dermoscopy;
-pub use folder::{FolderOptions, client_folders, first_side, folder};
-pub use npz::{decode as decode_npz, npz};
+pub use folder::{FolderOptions, client_folders, client_names, first_side, folder};
+pub use npz::{NpzOptions, decode as decode_npz, npz};
 pub(crate) use split::by_class;
 pub use split::{Groups, Split, holdout};
+pub use window::{Window, Word};

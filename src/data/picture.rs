@@ -1,8 +1,10 @@
-//! PNG and JPEG files from elsewhere: sizes are checked before pixels are decoded.
+//! Picture files from elsewhere: sizes are checked before pixels are decoded, and pictures stand upright.
 
 use super::fit::fit;
 use super::guard::guarded;
+use super::whole::{png_chunk, unread_jpeg, whole};
 use crate::input;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::path::Path;
@@ -17,8 +19,19 @@ pub const MOST_RATIO: u64 = 1100;
 /// Decoded bytes that any file may have.
 pub const SMALL: u64 = 1 << 16;
 
-/// Reads and decodes one PNG or JPEG file, told apart by content. A file that ends early is refused even where a decoder would
-/// fill in the rest.
+/// Decoded bytes that any WebP, TIFF or BMP file may have.
+const BLANK: u64 = 8 << 20;
+/// Formats that are read.
+const READ: [ImageFormat; 5] =
+    [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::Bmp, ImageFormat::WebP];
+/// Formats that are read, in words.
+pub const KINDS: &str = "PNG, JPEG, TIFF, BMP and WebP";
+/// Endings of their files, in lower case.
+pub const ENDINGS: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff", "bmp", "dib", "webp"];
+
+/// Reads and decodes one picture file, told apart by content: the first picture where it has several, upright by its EXIF
+/// orientation. A file that ends early is refused even where a decoder would fill in the rest; what follows the end of the
+/// image is ignored.
 ///
 /// # Errors
 /// The reason alone: unreadable, no regular file, another format, truncated, damaged, or larger than allowed.
@@ -26,13 +39,13 @@ pub fn read(path: &Path) -> Result<DynamicImage, String> {
     decode(&bytes(path)?)
 }
 
-/// Height and width of a PNG or JPEG file, whichever is smaller.
+/// Height and width of a picture file, whichever is smaller.
 ///
 /// # Errors
 /// As [`read`].
 pub fn side(path: &Path) -> Result<u32, String> {
     let bytes = bytes(path)?;
-    let (width, height) = survived(|| Ok(open(&bytes)?.dimensions()))?;
+    let (width, height) = survived(|| Ok(open(&bytes)?.1.dimensions()))?;
     Ok(width.min(height))
 }
 
@@ -41,7 +54,13 @@ pub fn side(path: &Path) -> Result<u32, String> {
 /// # Errors
 /// As [`read`].
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    survived(|| DynamicImage::from_decoder(open(bytes)?).map_err(|e| e.to_string()))
+    survived(|| {
+        let (format, mut decoder) = open(bytes)?;
+        let orientation = orientation(bytes, format, &mut decoder);
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
+        image.apply_orientation(orientation);
+        Ok(image)
+    })
 }
 
 /// A picture's bytes as they enter a data set of images of `size` x `size` with 1 or 3 `channels`, as
@@ -67,89 +86,81 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     input::read(path, input::PICTURE).map_err(|e| e.to_string())
 }
 
+/// The format of a picture by its content.
+fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
+    let big_tiff = bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+");
+    match image::guess_format(bytes) {
+        Ok(format) if READ.contains(&format) => Ok(format),
+        _ if big_tiff => Ok(ImageFormat::Tiff),
+        _ if bytes.is_empty() => Err("empty file".into()),
+        _ if bytes.get(128..132) == Some(b"DICM") => Err(format!("a DICOM file; {KINDS} are read")),
+        Ok(other) => Err(format!("a file of the kind {other:?}; {KINDS} are read")),
+        Err(_) => Err(format!("neither of {KINDS}")),
+    }
+}
+
 /// The decoder of a picture whose header has been read and found small enough.
-fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, String> {
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        _ if bytes.is_empty() => return Err("empty file".into()),
-        _ => return Err("neither PNG nor JPEG".into()),
-    };
-    if !is_complete(bytes, format) {
-        return Err("truncated".into());
+fn open(bytes: &[u8]) -> Result<(ImageFormat, impl ImageDecoder + '_), String> {
+    let format = format_of(bytes)?;
+    if format == ImageFormat::Jpeg
+        && let Some(what) = unread_jpeg(bytes)
+    {
+        return Err(what);
+    }
+    let bytes = whole(bytes, format)?;
+    if format == ImageFormat::Png {
+        // The decoder makes nothing of sides that are too long, and does not name them.
+        let side = |at: usize| bytes.get(at..at + 4).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+        check_sides(side(16), side(20))?;
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
-    (limits.max_image_width, limits.max_image_height) = (Some(MOST_SIDE), Some(MOST_SIDE));
     limits.max_alloc = Some(MOST_DECODED);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
     let ((width, height), decoded) = (decoder.dimensions(), decoder.total_bytes());
+    check_sides(width, height)?;
+    if decoded > MOST_DECODED {
+        let size = format!("{width} x {height} pixels, {decoded} bytes");
+        return Err(format!("{size}; at most {MOST_DECODED} decoded bytes are read"));
+    }
     // As the file holds them: a bit or a place in a palette becomes one to three bytes.
     let bits = u64::from(decoder.original_color_type().bits_per_pixel());
     let held = u64::from(width).saturating_mul(height.into()).saturating_mul(bits) / 8;
-    let possible = (bytes.len() as u64).saturating_mul(MOST_RATIO).saturating_add(SMALL);
-    if decoded > MOST_DECODED || width > MOST_SIDE || height > MOST_SIDE {
-        return Err(format!(
-            "{width} x {height} pixels ({decoded} bytes); at most {MOST_SIDE} a side and {MOST_DECODED} bytes are decoded"
-        ));
-    }
-    if held > possible {
+    // One colour all over may take no bit at all in the formats that came later.
+    let free = if matches!(format, ImageFormat::Png | ImageFormat::Jpeg) { SMALL } else { BLANK };
+    if held > (bytes.len() as u64).saturating_mul(MOST_RATIO).saturating_add(free) {
         return Err(format!("{width} x {height} pixels cannot lie in {} bytes: a damaged file", bytes.len()));
     }
-    Ok(decoder)
+    // What remains to be allocated follows from what is known by now.
+    limits.max_alloc = Some(MOST_DECODED.min(2 * decoded + 16 * bytes.len() as u64 + BLANK));
+    decoder.set_limits(limits).map_err(|e| e.to_string())?;
+    Ok((format, decoder))
 }
 
-/// Whether the format's end marker is there: PNG's IEND chunk, JPEG's EOI after the last scan header (inside a scan FF is
-/// always followed by 00 or a restart marker, so FF D9 is no pixel data).
-fn is_complete(bytes: &[u8], format: ImageFormat) -> bool {
-    let last = |pattern: &[u8]| bytes.windows(pattern.len()).rposition(|w| w == pattern);
-    match format {
-        ImageFormat::Png => last(b"IEND\xae\x42\x60\x82").is_some(),
-        _ => last(b"\xff\xda").is_some_and(|scan| last(b"\xff\xd9").is_some_and(|end| end > scan)),
+fn check_sides(width: u32, height: u32) -> Result<(), String> {
+    if width > MOST_SIDE || height > MOST_SIDE {
+        return Err(format!("{width} x {height} pixels; at most {MOST_SIDE} a side are read"));
     }
+    Ok(())
+}
+
+/// How the picture is to be turned and mirrored: the orientation of EXIF or, in TIFF, of its own tag. One that makes no sense
+/// is none.
+fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecoder) -> Orientation {
+    let told = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    if told != Orientation::NoTransforms {
+        return told;
+    }
+    // Behind the pixels of a PNG, or with the prefix that only JPEG has: both are written by common tools.
+    let exif = match format {
+        ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
+        _ => decoder.exif_metadata().ok().flatten(),
+    };
+    let exif = exif.as_deref().map(|e| e.strip_prefix(b"Exif\0\0").unwrap_or(e));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A PNG of these sides whose header was changed after the fact, its checksum too.
-    fn claiming(width: u32, height: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        image::GrayImage::new(20, 20).write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
-        bytes[16..20].copy_from_slice(&width.to_be_bytes());
-        bytes[20..24].copy_from_slice(&height.to_be_bytes());
-        let crc = bytes[12..29].iter().fold(!0u32, |crc, b| {
-            (0..8).fold(crc ^ u32::from(*b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
-        });
-        bytes[29..33].copy_from_slice(&(!crc).to_be_bytes());
-        bytes
-    }
-
-    #[test]
-    fn sizes_are_refused_before_pixels_are_decoded() {
-        assert!(decode(&claiming(20, 20)).is_ok(), "the checksum is right");
-        for (width, height, needle) in [
-            (16_000, 16_000, "cannot lie in"),
-            (16_385, 1, "imit"),
-            (1, 16_385, "imit"),
-            (u32::MAX >> 1, u32::MAX >> 1, "imit"),
-            (0, 20, ""),
-        ] {
-            let what = decode(&claiming(width, height)).unwrap_err();
-            assert!(what.contains(needle), "{width} x {height}: {what}");
-        }
-    }
-
-    #[test]
-    fn only_files_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(read(dir.path()).unwrap_err().contains("a folder"));
-        assert!(side(&dir.path().join("absent.png")).is_err());
-        #[cfg(unix)]
-        assert!(read(Path::new("/dev/zero")).unwrap_err().contains("no regular file"));
-        let path = dir.path().join("a.jpg");
-        std::fs::write(&path, claiming(20, 20)).unwrap();
-        assert_eq!(side(&path).unwrap(), 20, "told apart by content");
-    }
-}
+#[path = "picture_tests.rs"]
+mod tests;

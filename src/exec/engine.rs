@@ -43,6 +43,10 @@ pub struct Descriptor {
     pub engine: String,
     /// Adapter name, or the CPU engine's name.
     pub adapter: String,
+    /// What tells a GPU from its equals: the PCI address, or its number in `fedgan devices` (`gpu:1`) where the driver gives none;
+    /// empty for what computes on the CPU.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
     /// `Vulkan`, `Metal`, `Dx12`, `Gl` or `-`.
     pub backend: String,
     /// `DiscreteGpu`, `IntegratedGpu`, `VirtualGpu`, `Cpu`, `Other`.

@@ -24,6 +24,7 @@ impl ReferenceEngine {
         let descriptor = Descriptor {
             engine: "reference".into(),
             adapter: "f64 reference".into(),
+            address: String::new(),
             backend: "-".into(),
             device_type: "Cpu".into(),
             driver: "-".into(),

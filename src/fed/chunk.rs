@@ -4,6 +4,7 @@ use super::Aggregate;
 use super::federation::Settings;
 use super::nonfinite::record_scan;
 use super::probe::Probe;
+use crate::error::sizes;
 use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, write_f32};
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
 use crate::kernels::attack::scale_update::{ScaleUpdate, ScaleUpdateParams};
@@ -74,11 +75,10 @@ pub(super) fn chunk_size(
     // First what follows from the settings alone: nothing below may overflow.
     let round = [("batch order", align(steps * critic * batch)), ("Adam table", critic * align(2 * steps))];
     if let Some((what, words)) = round.into_iter().find(|(_, words)| *words > most) {
+        let [needs, has] = sizes(4 * words as u64, 4 * most as u64);
         return Err(Error::input(format!(
-            "the {what} of one client's {steps} steps a round takes {} MiB, one launch holds {} MiB: choose a smaller \
-             train.local_steps or train.local_epochs",
-            words >> 18,
-            most >> 18
+            "the {what} of one client's {steps} steps a round takes {needs}, one launch holds {has}: choose a smaller \
+             train.local_steps or train.local_epochs"
         )));
     }
     let sides = [&gan.g, &gan.d].into_iter().flat_map(|net| &net.layers).flat_map(|l| [l.input, l.output]);
@@ -93,11 +93,10 @@ pub(super) fn chunk_size(
     };
     let fit = (most / largest).min(MOST_CLIENTS as usize) as u32;
     if fit == 0 {
+        let [needs, has] = sizes(4 * largest as u64, 4 * most as u64);
         return Err(Error::input(format!(
-            "one client needs a tensor of {} MiB, one launch on this device holds {} MiB: choose a smaller \
-             model.width, model.image_size, train.batch or train.n_critic",
-            largest >> 18,
-            most >> 18
+            "one client needs a tensor of {needs}, one launch on this device holds {has}: choose a smaller \
+             model.width, model.image_size, train.batch or train.n_critic"
         )));
     }
     Ok(settings.clients_per_launch.unwrap_or(clients).min(fit).clamp(1, clients))

@@ -84,10 +84,13 @@ impl Federation {
             1 => ", and so it is with 1 more client".into(),
             n => format!(", and so it is with {n} more clients"),
         };
-        let (round, lr) = (self.round + 1, self.settings.lr);
-        Error::NotFinite(format!(
-            "round {round}: {first}{others}; a smaller train.lr (now {lr:?}) is what helps most often; {more}"
-        ))
+        let (round, lr, attack) = (self.round + 1, self.settings.lr, &self.settings.attack);
+        // An enlarged update is spread by the server's mean: from the next round on any client can be the first.
+        let help = match attack.scale != 1.0 && !attack.malicious.is_empty() {
+            true => format!("a smaller attack.scale (now {:?}) is what helps most often", attack.scale),
+            false => format!("a smaller train.lr (now {lr:?}) is what helps most often"),
+        };
+        Error::NotFinite(format!("round {round}: {first}{others}; {help}; {more}"))
     }
 
     /// Gives a dropped client the server's networks and moments of 0, so that it can take part in the next round.

@@ -6,6 +6,7 @@ use super::drop::Dropped;
 use super::local::{self, Local, POISONED};
 use super::probe::Probe;
 use super::{Aggregate, OnNonfinite, Patch, Weights};
+use crate::error::sizes;
 use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, export, record_init};
@@ -341,10 +342,9 @@ fn poisoned_images(settings: &Settings, client: u32, holding: &[u32]) -> Vec<boo
 fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8], least: usize) -> Result<Tensor> {
     let words: Vec<u32> = pixels.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     if words.len() > engine.max_binding_words() {
+        let [needs, has] = sizes(4 * words.len() as u64, 4 * engine.max_binding_words() as u64);
         return Err(Error::input(format!(
-            "the training images take {} MiB on the device, one binding holds {} MiB: use fewer or smaller images",
-            words.len() >> 18,
-            engine.max_binding_words() >> 18
+            "the training images take {needs} on the device, one binding holds {has}: use fewer or smaller images"
         )));
     }
     let tensor = engine.alloc("training images", align(words.len().max(least / 4)))?;

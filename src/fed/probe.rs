@@ -6,6 +6,7 @@
 //! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
 use super::chunk::most_words;
+use crate::error::sizes;
 use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
@@ -46,11 +47,10 @@ impl Probe {
         let words = clients as usize * align(image as usize);
         let most = most_words(engine);
         if words > most {
+            let [needs, has] = sizes(4 * words as u64, 4 * most as u64);
             return Err(Error::input(format!(
-                "detection.kind isolation-forest: the mean images of {clients} clients take {} MiB, one launch on this \
-                 device holds {} MiB: choose fewer clients or a smaller model.image_size",
-                words >> 18,
-                most >> 18
+                "detection.kind isolation-forest: the mean images of {clients} clients take {needs}, one launch on this \
+                 device holds {has}: choose fewer clients or a smaller model.image_size"
             )));
         }
         Ok(Probe {

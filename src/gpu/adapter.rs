@@ -77,10 +77,16 @@ pub struct AdapterFacts {
     pub unusable: Option<String>,
     /// True when the same device is listed under a preferred backend: it is then never chosen.
     pub duplicate: bool,
+    /// False where the driver has not passed Vulkan's conformance tests and says so, as WSL2's driver of Mesa does (Vulkan on
+    /// Direct3D 12): it is taken only when asked for.
+    pub conformant: bool,
+    /// Its number among the adapters that may be chosen, N of `gpu:N`.
+    pub number: Option<usize>,
 }
 
 impl AdapterFacts {
-    pub(super) fn new(adapter: &wgpu::Adapter) -> Self {
+    /// The facts of an adapter, apart from those that other adapters decide.
+    pub(super) fn new(adapter: &wgpu::Adapter, conformant: bool) -> Self {
         let info = adapter.get_info();
         let limits = adapter.limits();
         let kind = match info.device_type {
@@ -114,6 +120,8 @@ impl AdapterFacts {
             limits: listed(&limits),
             variant: default_class(kind).name(),
             duplicate: false,
+            conformant,
+            number: None,
         }
     }
 
@@ -134,10 +142,21 @@ impl AdapterFacts {
         !self.duplicate && self.unusable.is_none()
     }
 
-    /// One line for the user: name, kind, backend.
+    /// One line for the user: name, number, kind, backend.
     pub fn title(&self) -> String {
+        let number = self.number.map_or(String::new(), |n| format!("gpu:{n}, "));
         let pci = if self.pci.is_empty() { String::new() } else { format!(", PCI {}", self.pci) };
-        format!("{} ({:?}, {:?}{pci})", self.name, self.kind, self.backend)
+        let note = if self.conformant { "" } else { ", not conformant" };
+        format!("{} ({number}{:?}, {:?}{pci}{note})", self.name, self.kind, self.backend)
+    }
+
+    /// [`crate::exec::Descriptor::address`].
+    pub fn address(&self) -> String {
+        match self.number {
+            _ if !self.pci.is_empty() => self.pci.clone(),
+            Some(n) if self.kind != Kind::Cpu => format!("gpu:{n}"),
+            _ => String::new(),
+        }
     }
 
     /// True when `self` and `other` are one physical device under two APIs, or one software adapter listed twice.
@@ -162,6 +181,9 @@ fn stem(name: &str) -> String {
     name.split(" (").next().unwrap_or(name).trim().to_lowercase()
 }
 
+/// Tensors begin at multiples of this many bytes, which WebGPU grants.
+const MOST_ALIGNMENT: u32 = 256;
+
 /// The portable contract of the kernels (shaders/README.md): what every adapter must offer.
 fn unusable(compute: bool, limits: &wgpu::Limits) -> Option<String> {
     let needs = [
@@ -173,6 +195,12 @@ fn unusable(compute: bool, limits: &wgpu::Limits) -> Option<String> {
     ];
     if !compute {
         return Some("no compute shaders".into());
+    }
+    let alignment = limits.min_storage_buffer_offset_alignment;
+    if alignment > MOST_ALIGNMENT {
+        return Some(format!(
+            "operands must be aligned to {alignment} bytes, to {MOST_ALIGNMENT} at most is supported"
+        ));
     }
     needs.iter().find(|n| n.1 < n.2).map(|(what, has, need)| format!("{has} {what}, {need} needed"))
 }
@@ -211,20 +239,48 @@ pub struct Adapter {
 /// created: it fails as out of memory, instead of succeeding and being paged in and out, or taking the device down.
 const BUDGET: u8 = 95;
 
+/// Numbers the entries that may be chosen, in their order.
+fn number(facts: &mut [AdapterFacts]) {
+    for (n, entry) in facts.iter_mut().filter(|f| f.eligible()).enumerate() {
+        entry.number = Some(n);
+    }
+}
+
+/// Which of `all` are among the `strict` ones, each of which accounts for one.
+fn accounted<T: PartialEq>(all: &[T], mut strict: Vec<T>) -> Vec<bool> {
+    let found = |item: &T| strict.iter().position(|s| s == item).map(|i| strict.swap_remove(i)).is_some();
+    all.iter().map(found).collect()
+}
+
+/// [`list`], each with whether its driver is conformant: wgpu does not say, but hides the others unless told not to.
+fn judged(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, bool)> {
+    let all = list(backends);
+    let vulkan = |adapter: &wgpu::Adapter| adapter.get_info().backend == wgpu::Backend::Vulkan;
+    if !all.iter().any(vulkan) {
+        return all.into_iter().map(|adapter| (adapter, true)).collect();
+    }
+    // Everything that the driver says of an adapter.
+    let identity = |adapter: &wgpu::Adapter| format!("{:?}", adapter.get_info());
+    let strict = ask(backends, None, false).iter().map(identity).collect();
+    let conformant = accounted(&all.iter().map(identity).collect::<Vec<_>>(), strict);
+    all.into_iter().zip(conformant).collect()
+}
+
 /// The adapters that `backends` list. Software ones have no [`BUDGET`]: theirs is the host's memory, what others use of it
 /// included, and lavapipe's count of it cannot be relied on.
 fn list(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let software = |adapter: &wgpu::Adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu;
-    let mut adapters = ask(backends, Some(BUDGET));
+    let mut adapters = ask(backends, Some(BUDGET), true);
     if adapters.iter().any(software) {
         adapters.retain(|adapter| !software(adapter));
-        adapters.extend(ask(backends, None).into_iter().filter(software));
+        adapters.extend(ask(backends, None, true).into_iter().filter(software));
     }
     adapters
 }
 
-/// The adapters of a new instance. A driver that panics while it is asked counts as no driver.
-fn ask(backends: wgpu::Backends, budget: Option<u8>) -> Vec<wgpu::Adapter> {
+/// The adapters of a new instance, those of drivers that are not conformant among them where `all` are asked for. A driver that
+/// panics while it is asked counts as no driver.
+fn ask(backends: wgpu::Backends, budget: Option<u8>, all: bool) -> Vec<wgpu::Adapter> {
     let backends = backends & wgpu::Instance::enabled_backend_features();
     if backends.is_empty() {
         return Vec::new();
@@ -233,6 +289,7 @@ fn ask(backends: wgpu::Backends, budget: Option<u8>) -> Vec<wgpu::Adapter> {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         // No driver debug layers in debug builds either: they print, and they slow shaders down.
         descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+        descriptor.flags.set(wgpu::InstanceFlags::ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER, all);
         descriptor.backends &= backends;
         descriptor.memory_budget_thresholds.for_resource_creation = budget;
         pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(backends))
@@ -246,26 +303,33 @@ fn ask(backends: wgpu::Backends, budget: Option<u8>) -> Vec<wgpu::Adapter> {
 pub fn enumerate() -> Vec<Adapter> {
     static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
     let ask = || {
-        let mut handles = list(wgpu::Backends::PRIMARY);
-        handles.extend(list(wgpu::Backends::GL));
-        let mut facts: Vec<AdapterFacts> = handles.iter().map(AdapterFacts::new).collect();
+        let mut handles = judged(wgpu::Backends::PRIMARY);
+        handles.extend(judged(wgpu::Backends::GL));
+        let mut facts: Vec<AdapterFacts> =
+            handles.iter().map(|(h, conformant)| AdapterFacts::new(h, *conformant)).collect();
         mark_duplicates(&mut facts);
-        handles.into_iter().zip(facts).map(|(handle, facts)| Adapter { facts, handle }).collect()
+        number(&mut facts);
+        handles.into_iter().zip(facts).map(|((handle, _), facts)| Adapter { facts, handle }).collect()
     };
     ADAPTERS.get_or_init(ask).clone()
 }
 
-/// Keeps Mesa's Vulkan device-selection layer from printing "XDG_RUNTIME_DIR is invalid" on machines without a desktop.
-/// It only sorts devices by preference, which [`super::choose`] does itself; where the user steers it, it stays.
+/// Keeps Mesa's Vulkan device-selection layer from printing "XDG_RUNTIME_DIR is invalid" where there is no such directory: on
+/// machines without a desktop, over `ssh -X`, under sudo and in containers. It only sorts devices by preference, which
+/// [`super::choose`] does itself; where the user steers it, it stays and is told of a directory without a compositor.
 ///
 /// # Safety
 /// Call before any thread is started: it sets an environment variable.
 pub unsafe fn quiet_drivers() {
-    let steered = ["XDG_RUNTIME_DIR", "WAYLAND_DISPLAY", "DISPLAY", "DRI_PRIME", "MESA_VK_DEVICE_SELECT"];
-    if steered.iter().all(|name| std::env::var_os(name).is_none()) {
-        // SAFETY: the caller promises that no other thread runs that could read the environment meanwhile.
-        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // The layer's Wayland library prints where the variable is missing or no absolute path.
+    if set("XDG_RUNTIME_DIR").is_some_and(|path| std::path::Path::new(&path).is_absolute()) {
+        return;
     }
+    let steered = ["DRI_PRIME", "MESA_VK_DEVICE_SELECT"].iter().any(|name| set(name).is_some());
+    let (name, value) = if steered { ("XDG_RUNTIME_DIR", "/nonexistent") } else { ("NODEVICE_SELECT", "1") };
+    // SAFETY: the caller promises that no other thread runs that could read the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
 }
 
 #[cfg(test)]
@@ -287,12 +351,44 @@ pub(super) mod tests {
             variant: default_class(kind).name(),
             unusable: None,
             duplicate: false,
+            conformant: true,
+            number: None,
         }
     }
 
     fn duplicates(mut list: Vec<AdapterFacts>) -> Vec<bool> {
         mark_duplicates(&mut list);
         list.iter().map(|f| f.duplicate).collect()
+    }
+
+    pub(in crate::gpu) fn numbered(mut list: Vec<AdapterFacts>) -> Vec<AdapterFacts> {
+        number(&mut list);
+        list
+    }
+
+    #[test]
+    fn an_adapter_that_wgpu_would_hide_is_not_conformant() {
+        assert_eq!(accounted(&["dzn a", "nvidia", "dzn b"], vec!["nvidia"]), [false, true, false]);
+        assert_eq!(accounted(&["twin", "twin", "dzn"], vec!["twin", "twin"]), [true, true, false]);
+        assert_eq!(accounted(&["twin", "twin"], vec!["twin"]), [true, false]);
+        assert_eq!(accounted(&["a"], vec![]), [false]);
+    }
+
+    #[test]
+    fn equals_are_told_apart_by_number_and_address() {
+        let card = |pci| facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, pci);
+        let mut weak = card("");
+        weak.unusable = Some("no compute shaders".into());
+        let mut dzn = facts("Microsoft Direct3D12 (NVIDIA RTX)", Kind::DiscreteGpu, Backend::Vulkan, "");
+        dzn.conformant = false;
+        let software = facts("llvmpipe", Kind::Cpu, Backend::Vulkan, "");
+        let all = numbered(vec![card("0000:01:00.0"), weak, card("0000:02:00.0"), card(""), dzn, software]);
+        let numbers: Vec<_> = all.iter().map(|f| f.number).collect();
+        assert_eq!(numbers, [Some(0), None, Some(1), Some(2), Some(3), Some(4)], "what cannot be chosen has no number");
+        let addresses: Vec<_> = all.iter().map(AdapterFacts::address).collect();
+        assert_eq!(addresses, ["0000:01:00.0", "", "0000:02:00.0", "gpu:2", "gpu:3", ""]);
+        assert_eq!(all[2].title(), "NVIDIA H100 (gpu:1, DiscreteGpu, Vulkan, PCI 0000:02:00.0)");
+        assert!(all[4].title().ends_with("(gpu:3, DiscreteGpu, Vulkan, not conformant)"), "{}", all[4].title());
     }
 
     #[test]

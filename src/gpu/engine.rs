@@ -1,11 +1,10 @@
 //! The GPU engine: buffers, prepared recordings, submission.
 
-use super::launch::{
-    SLOT, check_grid, describe, mib, operand_bytes, pack_params, param_bytes, parts, predicted_seconds,
-};
+use super::launch::{SLOT, check_grid, describe, operand_bytes, pack_params, param_bytes, parts, predicted_seconds};
 use super::pipelines::Pipelines;
 use super::timing::Clock;
 use super::{Device, GpuOptions, Tuning, select};
+use crate::error::{size, sizes};
 use crate::exec::{BufferId, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Timed, Traffic};
 use crate::kernels::{Build, Class};
 use crate::{Error, Result};
@@ -66,6 +65,7 @@ impl GpuEngine {
         let descriptor = Descriptor {
             engine: "gpu".into(),
             adapter: facts.name.clone(),
+            address: facts.address(),
             backend: format!("{:?}", facts.backend),
             device_type: format!("{:?}", facts.kind),
             driver: facts.driver.clone(),
@@ -194,13 +194,12 @@ impl GpuEngine {
         for (i, (tensor, binding)) in launch.args.iter().zip(launch.kernel.bindings()).enumerate() {
             let bytes = operand_bytes(tensor.words);
             if bytes == 0 || bytes > self.device.max_binding_bytes() {
+                let [needs, has] = sizes(bytes, self.device.max_binding_bytes());
                 return Err(Error::device(format!(
-                    "{}: kernel `{}`: operand `{}` has {:.1} MiB; this device binds at most {:.1} MiB",
+                    "{}: kernel `{}`: operand `{}` has {needs}; this device binds at most {has}",
                     launch.label,
                     launch.kernel.name(),
-                    binding.name,
-                    mib(bytes),
-                    mib(self.device.max_binding_bytes())
+                    binding.name
                 )));
             }
             let resource = range(self.buffer(*tensor)?, tensor.offset * 4, bytes);
@@ -260,15 +259,11 @@ impl Engine for GpuEngine {
             ("max_buffer_size", limits.max_buffer_size),
         ] {
             if bytes > limit {
-                return Err(Error::device(format!(
-                    "`{label}` needs {:.1} MiB; {} allows {:.1} MiB ({name})",
-                    mib(bytes),
-                    self.device.facts().title(),
-                    mib(limit)
-                )));
+                let ([needs, has], title) = (sizes(bytes, limit), self.device.facts().title());
+                return Err(Error::device(format!("`{label}` needs {needs}; {title} allows {has} ({name})")));
             }
         }
-        let doing = || format!("allocating {:.1} MiB for `{label}` beside {:.1} MiB", mib(bytes), mib(self.allocated));
+        let doing = || format!("allocating {} for `{label}` beside {}", size(bytes), size(self.allocated));
         let buffer = self.device.guarded(doing, || {
             self.device.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
@@ -293,7 +288,7 @@ impl Engine for GpuEngine {
         if words.is_empty() {
             return Ok(());
         }
-        let doing = || format!("uploading {:.1} MiB", mib(4 * words.len() as u64));
+        let doing = || format!("uploading {}", size(4 * words.len() as u64));
         for (at, piece) in words.chunks(UPLOADS / 4).enumerate() {
             let buffer = self.buffer(to)?;
             let offset = to.offset as u64 * 4 + (at * UPLOADS) as u64;
@@ -313,7 +308,7 @@ impl Engine for GpuEngine {
             return Ok(Vec::new());
         }
         let bytes = from.words as u64 * 4;
-        let doing = || format!("reading {:.1} MiB back", mib(bytes));
+        let doing = || format!("reading {} back", size(bytes));
         let source = self.buffer(from)?;
         let device = &self.device;
         let (staging, commands) = device.guarded(doing, || {

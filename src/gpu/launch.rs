@@ -72,10 +72,6 @@ pub(super) fn operand_bytes(words: usize) -> u64 {
     (words as u64 * 4).next_multiple_of(16)
 }
 
-pub(super) fn mib(bytes: u64) -> f64 {
-    bytes as f64 / (1 << 20) as f64
-}
-
 /// All parameter blocks in one buffer, each in a slot of its own; returns the bytes and where each block starts.
 pub(super) fn pack_params(launches: &[Launch]) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Vec::new();

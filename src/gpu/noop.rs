@@ -17,7 +17,7 @@ impl Device {
         let instance = wgpu::Instance::new(descriptor);
         let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::NOOP));
         let handle = adapters.into_iter().next().ok_or_else(|| Error::device("wgpu offers no noop adapter"))?;
-        let adapter = Adapter { facts: AdapterFacts::new(&handle), handle };
+        let adapter = Adapter { facts: AdapterFacts::new(&handle, true), handle };
         Device::request(&adapter, true, false).map(Arc::new)
     }
 }

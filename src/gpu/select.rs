@@ -32,9 +32,9 @@ enum Pick {
     Adapter(usize),
 }
 
-/// Resolves `auto`, `gpu`, `cpu`, `reference`, or a part of an adapter's name (any case; a PCI address works too).
-/// `auto` takes a hardware GPU if there is one and the built-in CPU engine otherwise; `gpu` takes the best adapter,
-/// software ones included.
+/// Resolves `auto`, `gpu`, `gpu:N`, `cpu`, `reference`, or a part of an adapter's name (any case; a PCI address works too).
+/// `auto` takes a hardware GPU with a conformant driver if there is one and the built-in CPU engine otherwise; `gpu` takes the best
+/// adapter, software ones included; `gpu:N` the one of that number ([`AdapterFacts::number`]).
 ///
 /// # Errors
 /// [`Error::Input`] with the list of adapters when none or several match.
@@ -80,24 +80,61 @@ fn pick(word: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
         "cpu" => Ok((Pick::Cpu, "the built-in cpu engine, as asked".into())),
         "auto" => Ok(pick_auto(facts)),
         "gpu" => match best(facts, |_| true) {
-            Some(i) => Ok((Pick::Adapter(i), format!("{}: the best adapter here", facts[i].title()))),
-            None => Err(Error::input(format!("no GPU adapter can be used; {}", listing(facts)))),
+            Some(i) => {
+                Ok((Pick::Adapter(i), format!("{}: the best adapter here{}", facts[i].title(), passed_over(facts))))
+            }
+            None => Err(Error::input(format!("no GPU adapter can be used{}; {}", passed_over(facts), listing(facts)))),
         },
-        name => pick_named(name, facts),
+        name => match name.strip_prefix("gpu:") {
+            Some(number) => pick_numbered(name, number.trim(), facts),
+            None => pick_named(name, facts),
+        },
     }
 }
 
 fn pick_auto(facts: &[AdapterFacts]) -> (Pick, String) {
-    if let Some(i) = best(facts, |f| f.kind <= Kind::VirtualGpu) {
+    if let Some(i) = best(facts, |f| f.kind <= Kind::VirtualGpu && f.conformant) {
         return (Pick::Adapter(i), format!("{}: the best GPU here", facts[i].title()));
     }
-    let others: Vec<String> = facts.iter().filter(|f| f.eligible()).map(AdapterFacts::title).collect();
-    let why = if others.is_empty() {
+    let titles = |wanted: &dyn Fn(&AdapterFacts) -> bool| -> Vec<String> {
+        facts.iter().filter(|f| f.eligible() && wanted(f)).map(AdapterFacts::title).collect()
+    };
+    let (tried, others) = (titles(&|f| !f.conformant && f.kind != Kind::Cpu), titles(&|_| true));
+    let why = if !tried.is_empty() {
+        format!("{} would have to be asked for (--device gpu): its driver is not conformant", tried.join(", "))
+    } else if others.is_empty() {
         "no usable GPU adapter was found".to_string()
     } else {
         format!("no hardware GPU was found, only {}", others.join(", "))
     };
-    (Pick::Cpu, format!("the built-in cpu engine: {why}"))
+    (Pick::Cpu, format!("the built-in cpu engine: {why}{}", passed_over(facts)))
+}
+
+/// Hardware on which the kernels cannot run, for the end of a reason.
+fn passed_over(facts: &[AdapterFacts]) -> String {
+    let hardware = facts.iter().filter(|f| f.kind != Kind::Cpu && !f.duplicate);
+    let why =
+        |f: &AdapterFacts| f.unusable.as_ref().map(|why| format!("; {} cannot run the kernels: {why}", f.title()));
+    hardware.filter_map(why).collect()
+}
+
+/// `gpu:N`; `request` is all of it.
+fn pick_numbered(request: &str, number: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let wanted: Option<usize> = number.parse().ok().filter(|_| digits);
+    let found = wanted.and_then(|n| facts.iter().position(|f| f.number == Some(n)));
+    match (found, digits) {
+        (Some(i), _) => Ok((Pick::Adapter(i), format!("{}: as asked", facts[i].title()))),
+        (None, true) => Err(Error::input(format!(
+            "device `{request}`: no adapter has this number{}; {}",
+            passed_over(facts),
+            listing(facts)
+        ))),
+        (None, false) => {
+            let what = "gpu: is followed by an adapter's number, as in gpu:0";
+            Err(Error::input(format!("device `{request}`: {what}; {}", listing(facts))))
+        }
+    }
 }
 
 fn pick_named(name: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
@@ -113,17 +150,18 @@ fn pick_named(name: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
         ([], []) => Err(Error::input(format!("no device matches `{name}`; {}", listing(facts)))),
         (several, _) => {
             let titles: Vec<String> = several.iter().map(|i| facts[*i].title()).collect();
-            let hint = "give a longer part of the name or the PCI address";
+            let hint = "give the number (gpu:N), a longer part of the name or the PCI address";
             Err(Error::input(format!("several devices match `{name}`: {}; {hint}", titles.join(", "))))
         }
     }
 }
 
-/// The best eligible adapter: by kind, then backend, then the drivers' order.
+/// The best eligible adapter: hardware first, conformant drivers first, then by kind, backend and the drivers' order.
 fn best(facts: &[AdapterFacts], allowed: impl Fn(&AdapterFacts) -> bool) -> Option<usize> {
-    (0..facts.len())
-        .filter(|i| facts[*i].eligible() && allowed(&facts[*i]))
-        .min_by_key(|i| (facts[*i].kind, facts[*i].backend, *i))
+    (0..facts.len()).filter(|i| facts[*i].eligible() && allowed(&facts[*i])).min_by_key(|i| {
+        let f = &facts[*i];
+        (f.kind == Kind::Cpu, !f.conformant, f.kind, f.backend, *i)
+    })
 }
 
 fn listing(facts: &[AdapterFacts]) -> String {
@@ -135,19 +173,19 @@ fn listing(facts: &[AdapterFacts]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::Backend;
-    use super::super::adapter::tests::facts;
+    use super::super::adapter::tests::{facts, numbered};
     use super::*;
 
     fn machine() -> Vec<AdapterFacts> {
         let mut gl = facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Gl, "");
         gl.duplicate = true;
-        vec![
+        numbered(vec![
             gl,
             facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, ""),
             facts("Intel(R) UHD Graphics 620", Kind::IntegratedGpu, Backend::Vulkan, "0000:00:02.0"),
             facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, "0000:01:00.0"),
             facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, "0000:02:00.0"),
-        ]
+        ])
     }
 
     fn picked(word: &str, facts: &[AdapterFacts]) -> Pick {
@@ -168,10 +206,69 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_those_of_the_list() {
+        let all = machine();
+        let expected = [
+            ("gpu:0", Pick::Adapter(1)),
+            ("gpu:1", Pick::Adapter(2)),
+            ("gpu:2", Pick::Adapter(3)),
+            ("gpu:3", Pick::Adapter(4)),
+            ("gpu: 3", Pick::Adapter(4)),
+            ("gpu:03", Pick::Adapter(4)),
+        ];
+        for (word, pick) in expected {
+            assert_eq!(picked(word, &all), pick, "{word}");
+        }
+        let refused =
+            ["gpu:", "gpu:4", "gpu:-1", "gpu:+1", "gpu:1.0", "gpu:x", "gpu:99999999999999999999", "gpu:1 2", "gpu::1"];
+        for word in refused {
+            let error = pick(word, &all).unwrap_err();
+            let text = error.to_string();
+            assert!(error.exit_code() == 2 && text.contains(&format!("`{word}`")), "{text}");
+            for part in ["gpu:0", "gpu:3, DiscreteGpu, Vulkan, PCI 0000:02:00.0", "llvmpipe", "reference"] {
+                assert!(text.contains(part), "{word}: {part} is not in: {text}");
+            }
+        }
+        assert!(pick("gpu:0", &[]).unwrap_err().to_string().contains("adapters here: none"));
+        assert!(pick("cpu:0", &all).unwrap_err().to_string().contains("no device matches `cpu:0`"));
+    }
+
+    #[test]
+    fn a_driver_that_is_not_conformant_is_taken_only_when_asked_for() {
+        let mut dzn = facts("Microsoft Direct3D12 (NVIDIA RTX)", Kind::DiscreteGpu, Backend::Vulkan, "");
+        dzn.conformant = false;
+        let llvmpipe = facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, "");
+        let wsl = numbered(vec![llvmpipe, dzn.clone()]);
+        let (auto, why) = pick("auto", &wsl).unwrap();
+        assert_eq!(auto, Pick::Cpu);
+        assert!(
+            why.contains("Microsoft Direct3D12") && why.contains("--device gpu") && why.contains("not conformant"),
+            "{why}"
+        );
+        for asked in ["gpu", "gpu:1", "direct3d12"] {
+            assert_eq!(picked(asked, &wsl), Pick::Adapter(1), "{asked}");
+        }
+        let both = numbered(vec![dzn, facts("Intel Arc", Kind::IntegratedGpu, Backend::Vulkan, "")]);
+        assert_eq!((picked("auto", &both), picked("gpu", &both)), (Pick::Adapter(1), Pick::Adapter(1)));
+    }
+
+    #[test]
+    fn hardware_that_is_passed_over_is_named() {
+        let mut weak = facts("Old Card", Kind::DiscreteGpu, Backend::Vulkan, "");
+        weak.unusable = Some("128 threads a workgroup, 256 needed".into());
+        let all = numbered(vec![weak, facts("llvmpipe", Kind::Cpu, Backend::Vulkan, "")]);
+        for word in ["auto", "gpu"] {
+            let why = pick(word, &all).unwrap().1;
+            assert!(why.contains("Old Card") && why.contains("128 threads a workgroup"), "{why}");
+        }
+        assert!(pick("gpu", &all[..1]).unwrap_err().to_string().contains("128 threads"));
+    }
+
+    #[test]
     fn auto_without_hardware_is_the_cpu_engine_and_says_why() {
         let (pick_software, why) = pick("auto", &machine()[..2]).unwrap();
         assert_eq!(pick_software, Pick::Cpu);
-        assert!(why.contains("only llvmpipe (LLVM 15) (Cpu, Vulkan)"), "{why}");
+        assert!(why.contains("only llvmpipe (LLVM 15) (gpu:0, Cpu, Vulkan)"), "{why}");
         let (pick_nothing, why) = pick("auto", &[]).unwrap();
         assert_eq!(pick_nothing, Pick::Cpu);
         assert!(why.contains("no usable GPU adapter"), "{why}");

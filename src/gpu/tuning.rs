@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Version of the file's layout; files of another are not used.
 const FORMAT: u32 = 1;
+/// By which `fedgan tune` knows its files.
+pub const MARK: &str = "fedgan tune --out";
 /// Characters of a file's name at most, its ending aside.
 const NAME: usize = 150;
 
@@ -17,6 +19,9 @@ const NAME: usize = 150;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuning {
+    /// [`MARK`]; empty in files of version 0.1.0.
+    #[serde(default)]
+    written_by: String,
     format: u32,
     /// Version of fedgan: another one may have other shaders.
     pub version: String,
@@ -43,6 +48,7 @@ impl Tuning {
     /// Without any choice, for this version on that adapter.
     pub fn new(facts: &AdapterFacts) -> Tuning {
         Tuning {
+            written_by: MARK.into(),
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             adapter: facts.name.clone(),
@@ -116,17 +122,27 @@ impl Tuning {
         serde_json::from_value(value).map_err(|e| Error::file(path, format!("no tuning file: {e}")))
     }
 
+    /// The text of a file.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub fn to_json(&self) -> Result<String> {
+        let marked = Tuning { written_by: MARK.into(), ..self.clone() };
+        let text = serde_json::to_string_pretty(&marked).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+        Ok(text + "\n")
+    }
+
     /// Writes a file at once, in the place of one that is there: a reader sees the old or the new one.
     ///
     /// # Errors
     /// [`Error::Output`], naming the file.
     pub fn save(&self, path: &Path) -> Result<()> {
         let fail = |e: std::io::Error| Error::output(path, e);
-        let text = serde_json::to_string_pretty(self).map_err(|e| Error::internal(format!("JSON: {e}")))?;
+        let text = self.to_json()?;
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(fail)?;
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(fail)?;
+        file.write_all(text.as_bytes()).map_err(fail)?;
         file.persist(path).map_err(|e| fail(e.error))?;
         Ok(())
     }

@@ -5,6 +5,9 @@ use super::product::{Right, product};
 use crate::{Error, Result};
 use nalgebra::DMatrix;
 
+/// Rows of a block of a covariance.
+const BLOCK: usize = 2048;
+
 /// A Frechet distance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Frechet {
@@ -33,7 +36,9 @@ pub fn frechet(x: &Features, y: &Features) -> Result<Frechet> {
     let (fx, fy) = ((x.n() - 1) as f64, (y.n() - 1) as f64);
     let root = if biased { nuclear(&cx, &cy, x.d) / (fx * fy).sqrt() } else { root_trace(&cx, &cy, x.d) };
     let means: f64 = mean_x.iter().zip(&mean_y).map(|(a, b)| (a - b).powi(2)).sum();
-    Ok(Frechet { value: means + square(&cx) / fx + square(&cy) / fy - 2.0 * root, biased })
+    let value = means + square(&cx) / fx + square(&cy) / fy - 2.0 * root;
+    // Rounding leaves a little less than 0 between equal sets. (`f64::max` would make 0 of NaN.)
+    Ok(Frechet { value: if value <= 0.0 { 0.0 } else { value }, biased })
 }
 
 /// The mean row, and the rows less it.
@@ -77,8 +82,14 @@ fn root_trace(x: &[f64], y: &[f64], d: usize) -> f64 {
 /// Xc^T Xc / (n - 1), [d][d].
 fn covariance(centred: &[f64], d: usize) -> Vec<f64> {
     let n = centred.len() / d;
-    let transposed = DMatrix::from_vec(d, n, centred.to_vec()).transpose();
-    let mut sums = product([d, d, n], transposed.as_slice(), transposed.as_slice(), Right::Transposed);
+    let mut sums = vec![0.0; d * d];
+    // Block by block, so that no second copy of all rows is needed.
+    for block in centred.chunks(BLOCK * d) {
+        let rows = block.len() / d;
+        let transposed = DMatrix::from_column_slice(d, rows, block).transpose();
+        let part = product([d, d, rows], transposed.as_slice(), transposed.as_slice(), Right::Transposed);
+        sums.iter_mut().zip(part).for_each(|(sum, v)| *sum += v);
+    }
     sums.iter_mut().for_each(|v| *v /= (n - 1) as f64);
     sums
 }

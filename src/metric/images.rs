@@ -1,6 +1,8 @@
 //! Sets of images as the metrics take them.
 
-use crate::kernels::rng::{HostRng, Stream};
+use crate::kernels::rng::HostRng;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 
 /// Images of one size, owned, [n][size][size][channels] in [-1, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +52,19 @@ impl ImageSet {
         &self.pixels[i * words..(i + 1) * words]
     }
 
+    /// The images in batches of at most `size`.
+    pub(super) fn batches(&self, size: usize) -> impl Iterator<Item = ImageSet> {
+        let words = self.size * self.size * self.channels;
+        self.pixels.chunks(size.max(1) * words).map(|part| ImageSet { pixels: part.to_vec(), ..*self })
+    }
+
+    /// The set with 0 for every value that is NaN or infinite, and how many images have one.
+    pub(super) fn finite(&self) -> (ImageSet, usize) {
+        let bad = (0..self.len()).filter(|i| self.image(*i).iter().any(|v| !v.is_finite())).count();
+        let pixels = self.pixels.iter().map(|v| if v.is_finite() { *v } else { 0.0 }).collect();
+        (ImageSet { pixels, ..*self }, bad)
+    }
+
     /// The images with these indices, in this order.
     ///
     /// # Panics
@@ -60,10 +75,37 @@ impl ImageSet {
     }
 }
 
-/// Indices 0..n in a random order, cut into two halves of n / 2; the odd one is left out.
-pub(super) fn halves(n: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let order = draw(n, n / 2 * 2, &mut HostRng::new(seed, Stream::RESAMPLE, 0, 0));
-    (order[..n / 2].to_vec(), order[n / 2..].to_vec())
+/// An image as bytes, as a saved picture has it: values beyond [-1, 1] become the nearer end, NaN 0.
+pub(super) fn bytes(image: &[f32]) -> Vec<u8> {
+    image.iter().map(|v| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8).collect()
+}
+
+/// Random keys of images, by seed and content alone: sorted by them, a set is in a random order that does not depend on the
+/// order in which it was read. The copies of one image are counted, so that each has a key of its own; which copy has which
+/// does not matter.
+#[derive(Debug)]
+pub(super) struct Keys {
+    seed: u64,
+    seen: HashMap<[u8; 32], u64>,
+}
+
+impl Keys {
+    pub fn new(seed: u64) -> Keys {
+        Keys { seed, seen: HashMap::new() }
+    }
+
+    /// The key of the next image.
+    pub fn next(&mut self, image: &[u8]) -> u128 {
+        let content: [u8; 32] = Sha256::digest(image).into();
+        let copies = self.seen.entry(content).or_default();
+        let mut digest = Sha256::new();
+        digest.update(self.seed.to_le_bytes());
+        digest.update(copies.to_le_bytes());
+        digest.update(content);
+        *copies += 1;
+        let key: [u8; 32] = digest.finalize().into();
+        key.iter().take(16).fold(0, |key, byte| key << 8 | u128::from(*byte))
+    }
 }
 
 /// `k` of 0..n without repetition, in random order.
@@ -79,18 +121,41 @@ pub(super) fn draw(n: usize, k: usize, rng: &mut HostRng) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::rng::Stream;
 
     #[test]
-    fn halves_are_disjoint_and_draws_do_not_repeat() {
+    fn keys_follow_content_seed_and_copies_only() {
+        let keys = |seed, images: &[[u8; 2]]| {
+            let mut keys = Keys::new(seed);
+            let mut all: Vec<u128> = images.iter().map(|i| keys.next(i)).collect();
+            all.sort_unstable();
+            all
+        };
+        let set = [[1, 2], [3, 4], [1, 2], [5, 6], [1, 2]];
+        let mut other = set;
+        other.reverse();
+        assert_eq!(keys(1, &set), keys(1, &other));
+        assert_ne!(keys(1, &set), keys(2, &set));
+        let mut once = keys(1, &set);
+        once.dedup();
+        assert_eq!(once.len(), set.len(), "copies have keys of their own");
+    }
+
+    #[test]
+    fn draws_do_not_repeat() {
         for n in [2, 7, 40] {
-            let (a, b) = halves(n, 3);
-            assert_eq!((a.len(), b.len()), (n / 2, n / 2));
-            let mut all = [a, b].concat();
+            let mut all = draw(n, n - 1, &mut HostRng::new(3, Stream::CHECK, 0, 0));
             all.sort_unstable();
             all.dedup();
-            assert_eq!(all.len(), n / 2 * 2);
+            assert!(all.len() == n - 1 && all.iter().all(|i| *i < n));
         }
-        assert_ne!(halves(40, 1), halves(40, 2));
+    }
+
+    #[test]
+    fn bytes_are_those_of_a_picture() {
+        assert_eq!(bytes(&[-1.0, 1.0, -0.6, 0.0, 2.0, -9.0]), [0, 255, 51, 128, 255, 0]);
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(bytes(&ImageSet::from_bytes(&all, 16, 1).pixels), all);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The metrics that an experiment asks for, against one set of real images.
 
-use super::images::{ImageSet, halves};
+use super::gather::{BATCH, Gathered, Keep};
+use super::images::ImageSet;
 use super::leakage::Leakage;
-use super::lite0::{Features, Lite0};
-use super::{NEIGHBOURS, PAIRS, RESIZE, diversity, frechet, kid, prdc, scales, sliced_wasserstein};
+use super::lite0::{FEATURES, Features, Lite0};
+use super::sliced::{self, Patches};
+use super::ssim::WHOLE;
+use super::{NEIGHBOURS, PAIRS, RESIZE, diversity, frechet, kid, prdc, scales};
 use crate::fed::Patch;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -59,9 +62,9 @@ impl Metric {
 /// A number with everything it must be read with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Value {
-    /// Name with extractor, resize and numbers of images.
+    /// Name with size, extractor, resize and numbers of images.
     pub name: String,
-    /// The number.
+    /// The number; NaN (`null` in JSON) where the generated images are not finite.
     pub value: f64,
     /// Spread over subsets, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,8 +94,8 @@ impl Value {
     }
 
     /// A value on features; `tail` follows the extractor and resize.
-    fn of_features(head: &str, tail: &str, value: f64, [images, references]: [usize; 2]) -> Value {
-        let name = format!("{head}_{EXTRACTOR}_{RESIZE}{tail}_n{images}_r{references}");
+    fn of_features(head: &str, size: usize, tail: &str, value: f64, [images, references]: [usize; 2]) -> Value {
+        let name = format!("{head}_{EXTRACTOR}_px{size}_{RESIZE}{tail}_n{images}_r{references}");
         let plain = Value::plain(name, value, images, references);
         Value { extractor: Some(EXTRACTOR), resize: Some(RESIZE), ..plain }
     }
@@ -110,16 +113,60 @@ impl Value {
 pub struct Judge {
     metrics: Vec<Metric>,
     seed: u64,
-    references: ImageSet,
-    halves: (Vec<usize>, Vec<usize>),
+    references: Gathered,
+    /// Images on each side of a floor and of its twin `half_...`: half the references, at most as many as are generated.
+    half: usize,
     network: Option<(Lite0, Features)>,
     leakage: Option<Leakage>,
     floors: Vec<Value>,
 }
 
+/// Generated images on their way to a [`Judge`]: batch by batch, so that they are never all held.
+#[derive(Debug)]
+pub struct Gathering<'a> {
+    judge: &'a Judge,
+    set: Gathered,
+}
+
+impl Gathering<'_> {
+    /// Takes a batch.
+    ///
+    /// # Panics
+    /// If the images have another shape than the references.
+    pub fn add(&mut self, images: &ImageSet) {
+        let (set, network) = (&mut self.set, self.judge.network.as_ref().map(|(network, _)| network));
+        assert_eq!((images.size, images.channels), (set.size, set.channels), "one shape");
+        set.add(images, network, self.judge.leakage.as_ref());
+    }
+
+    /// The metrics of the images. Each distance comes a second time as `half_...`, over a random choice of both sides with as
+    /// many images as the floor has, since values are comparable at equal numbers only. One image with a value that is NaN or
+    /// infinite makes every metric NaN, with a note.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where fewer or more images came than were announced.
+    pub fn values(mut self) -> Result<Vec<Value>> {
+        let (n, nonfinite) = (self.set.n(), self.set.nonfinite);
+        if n != self.set.keep.images {
+            return Err(Error::internal(format!("{n} images judged of {}", self.set.keep.images)));
+        }
+        self.set.sort();
+        let mut values = self.judge.values_of(&mut self.set)?;
+        if nonfinite > 0 {
+            for value in &mut values {
+                value.value = f64::NAN;
+                value.std = value.std.map(|_| f64::NAN);
+                value.note = Some(format!("{nonfinite} of {n} generated images are not finite"));
+            }
+        }
+        Ok(values)
+    }
+}
+
 impl Judge {
     /// Computes what depends on the real images only. `trigger`: the attack and clean real images to calibrate the search
-    /// on, best others than `references`, on which its false alarms are counted.
+    /// on, best others than `references`, on which its false alarms are counted. `samples`: generated images to come, on which
+    /// the size of the floors depends.
     ///
     /// # Errors
     /// [`Error::Input`] when a metric needs more reference images, or the trigger cannot be read; leakage without `trigger`.
@@ -128,42 +175,49 @@ impl Judge {
         references: ImageSet,
         trigger: Option<(&Patch, &ImageSet)>,
         seed: u64,
+        samples: usize,
     ) -> Result<Judge> {
         let mut metrics = metrics.to_vec();
         metrics.sort_unstable();
         metrics.dedup();
-        enough(&metrics, &references, "reference")?;
-        let network = if metrics.iter().any(|m| m.needs_features()) {
-            let network = Lite0::embedded()?;
-            let features = network.features(&references);
-            Some((network, features))
-        } else {
-            None
-        };
+        enough(&metrics, references.len(), "reference")?;
+        let network = if metrics.iter().any(|m| m.needs_features()) { Some(Lite0::embedded()?) } else { None };
         let leakage = match (metrics.contains(&Metric::Leakage), trigger) {
             (false, _) => None,
             (true, Some((patch, clean))) => Leakage::new(patch, clean)?,
             (true, None) => return Err(Error::input("metric leakage: there is no trigger to search for")),
         };
-        let halves = halves(references.len(), seed);
-        let mut judge = Judge { metrics, seed, references, halves, network, leakage, floors: Vec::new() };
+        let half = half(references.len(), samples);
+        let keep = keep(&metrics, references.len(), 2 * half);
+        let mut gathered = Gathered::new(keep, seed, references.size, references.channels);
+        references.batches(BATCH).for_each(|batch| gathered.add(&batch, network.as_ref(), leakage.as_ref()));
+        gathered.sort();
+        let network = network.map(|network| (network, gathered.take_features()));
+        let mut judge = Judge { metrics, seed, references: gathered, half, network, leakage, floors: Vec::new() };
         judge.floors = judge.floor_values()?;
         Ok(judge)
     }
 
-    /// The real images.
-    pub fn references(&self) -> &ImageSet {
-        &self.references
-    }
-
-    /// Real images against real ones: the two random halves of the references, for each distance; the same numbers at every
-    /// evaluation. Absent where the halves are too small.
+    /// Real images against real ones: two random halves of the references (or as many as are generated, if that is less), for
+    /// each distance; the same numbers at every evaluation. Absent where the halves are too small.
     pub fn floors(&self) -> &[Value] {
         &self.floors
     }
 
-    /// The metrics of generated images. KID and FD come a second time as `half_...`, with as many images on each side as
-    /// the floor has, since values are comparable at equal numbers only.
+    /// Begins to judge `n` generated images.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when a metric needs more images.
+    pub fn gather(&self, n: usize) -> Result<Gathering<'_>> {
+        enough(&self.metrics, n, "generated")?;
+        let keep = keep(&self.metrics, n, self.half);
+        Ok(Gathering {
+            judge: self,
+            set: Gathered::new(keep, self.seed, self.references.size, self.references.channels),
+        })
+    }
+
+    /// The metrics of a whole set: [`Gathering::values`].
     ///
     /// # Errors
     /// [`Error::Input`] when a metric needs more images.
@@ -171,21 +225,36 @@ impl Judge {
     /// # Panics
     /// If the images have another shape than the references.
     pub fn values(&self, images: &ImageSet) -> Result<Vec<Value>> {
-        assert_eq!((images.size, images.channels), (self.references.size, self.references.channels), "one shape");
-        enough(&self.metrics, images, "generated")?;
-        let mut values = Vec::new();
-        let features = self.network.as_ref().map(|(network, real)| (network.features(images), real));
+        let mut gathering = self.gather(images.len())?;
+        images.batches(BATCH).for_each(|batch| gathering.add(&batch));
+        gathering.values()
+    }
+
+    fn values_of(&self, images: &mut Gathered) -> Result<Vec<Value>> {
+        let (mut values, half, real) = (Vec::new(), self.half, &self.references);
+        let features = self.network.as_ref().map(|(_, real)| (images.take_features(), real));
         for metric in &self.metrics {
+            let twin = half >= metric.least() && images.n() >= half;
             match (metric, &features) {
-                (Metric::SlicedWasserstein, _) => values.push(self.sliced(images, &self.references, "")),
+                (Metric::SlicedWasserstein, _) => {
+                    values.push(self.sliced(&images.patches(), &real.patches(), ""));
+                    if twin {
+                        let sides = [images.patches_of(0, half), real.patches_of(half, half)];
+                        let [fake, real] = sides.each_ref().map(|side| side.iter().collect::<Vec<_>>());
+                        values.push(self.sliced(&fake, &real, "half_"));
+                    }
+                }
                 (Metric::MsSsim, _) => values.push(self.ssim(images, "")),
                 (Metric::Leakage, _) => values.extend(self.leaks(images)),
                 (metric, Some((fake, real))) => {
                     values.extend(self.on_features(*metric, "", fake, real)?);
-                    let half = self.halves.0.len();
-                    if *metric != Metric::Prdc && half >= metric.least() && fake.n() >= half {
-                        let few = fake.pick(&(0..half).collect::<Vec<_>>());
-                        values.extend(self.on_features(*metric, "half_", &few, &real.pick(&self.halves.1))?);
+                    if twin {
+                        values.extend(self.on_features(
+                            *metric,
+                            "half_",
+                            &fake.rows(0, half),
+                            &real.rows(half, half),
+                        )?);
                     }
                 }
                 (metric, None) => return Err(Error::internal(format!("metric {} without features", metric.name()))),
@@ -195,17 +264,19 @@ impl Judge {
     }
 
     fn floor_values(&self) -> Result<Vec<Value>> {
-        let (a, b) = &self.halves;
+        let (half, real) = (self.half, &self.references);
         let mut floors = Vec::new();
-        for metric in self.metrics.iter().filter(|m| a.len() >= m.least()) {
+        for metric in self.metrics.iter().filter(|m| half >= m.least()) {
             match (metric, &self.network) {
                 (Metric::SlicedWasserstein, _) => {
-                    floors.push(self.sliced(&self.references.pick(a), &self.references.pick(b), "floor_"));
+                    let sides = [real.patches_of(0, half), real.patches_of(half, half)];
+                    let [a, b] = sides.each_ref().map(|side| side.iter().collect::<Vec<_>>());
+                    floors.push(self.sliced(&a, &b, "floor_"));
                 }
-                (Metric::MsSsim, _) => floors.push(self.ssim(&self.references, "floor_")),
+                (Metric::MsSsim, _) => floors.push(self.ssim(real, "floor_")),
                 (Metric::Leakage, _) => floors.extend(self.alarms()),
                 (metric, Some((_, real))) => {
-                    floors.extend(self.on_features(*metric, "floor_", &real.pick(a), &real.pick(b))?);
+                    floors.extend(self.on_features(*metric, "floor_", &real.rows(0, half), &real.rows(half, half))?);
                 }
                 (_, None) => {}
             }
@@ -213,24 +284,25 @@ impl Judge {
         Ok(floors)
     }
 
-    fn sliced(&self, images: &ImageSet, references: &ImageSet, prefix: &str) -> Value {
-        let (size, channels) = (images.size, images.channels);
-        let d = sliced_wasserstein(&images.pixels, &references.pixels, size, channels, self.seed);
-        let name = format!("{prefix}sliced_wasserstein_n{}", d.images);
-        Value::plain(name, d.value, d.images, d.references)
+    fn sliced(&self, images: &[&Patches], references: &[&Patches], prefix: &str) -> Value {
+        let (size, channels) = (self.references.size, self.references.channels);
+        let (n, r) = (images.len(), references.len());
+        let value = sliced::distance(images, references, channels, self.seed);
+        Value::plain(format!("{prefix}sliced_wasserstein_px{size}_n{n}_r{r}"), value, n, r)
     }
 
-    fn ssim(&self, images: &ImageSet, prefix: &str) -> Value {
-        let name = format!("{prefix}ms_ssim_scales{}_pairs{PAIRS}_n{}", scales(images.size), images.len());
-        Value::plain(name, diversity(images, self.seed), images.len(), 0)
+    fn ssim(&self, images: &Gathered, prefix: &str) -> Value {
+        let (size, channels, n) = (images.size, images.channels, images.n());
+        let value = diversity(&images.whole(WHOLE), size, channels, self.seed);
+        Value::plain(format!("{prefix}ms_ssim_px{size}_scales{}_pairs{PAIRS}_n{n}", scales(size)), value, n, 0)
     }
 
-    fn leaks(&self, images: &ImageSet) -> Vec<Value> {
+    fn leaks(&self, images: &Gathered) -> Vec<Value> {
         let Some(leakage) = &self.leakage else { return Vec::new() };
-        let (n, scores) = (images.len(), leakage.correlations(images));
+        let (n, scores) = (images.n(), &images.correlations);
         let mean = scores.iter().sum::<f64>() / n as f64;
         vec![
-            Value::plain(format!("leakage_n{n}"), leakage.share(images), n, 0),
+            Value::plain(format!("leakage_n{n}"), leakage.above(scores), n, 0),
             Value::plain(format!("leakage_correlation_n{n}"), mean, n, 0),
         ]
     }
@@ -238,8 +310,9 @@ impl Judge {
     /// The search's threshold, and its share of alarms on the reference images.
     fn alarms(&self) -> Vec<Value> {
         let Some(leakage) = &self.leakage else { return Vec::new() };
-        let (r, c) = (self.references.len(), leakage.calibrated_on);
-        let alarms = Value::plain(format!("leakage_false_alarm_r{r}"), leakage.share(&self.references), r, c);
+        let (r, c) = (self.references.n(), leakage.calibrated_on);
+        let share = leakage.above(&self.references.correlations);
+        let alarms = Value::plain(format!("leakage_false_alarm_r{r}"), share, r, c);
         let threshold = Value::plain(format!("leakage_threshold_c{c}"), leakage.threshold, c, 0);
         vec![
             alarms.noted("share of clean real images above the threshold"),
@@ -248,18 +321,18 @@ impl Judge {
     }
 
     fn on_features(&self, metric: Metric, prefix: &str, fake: &Features, real: &Features) -> Result<Vec<Value>> {
-        let counts = [fake.n(), real.n()];
+        let (counts, size) = ([fake.n(), real.n()], self.references.size);
         Ok(match metric {
             Metric::Kid => {
                 let kid = kid(fake, real, self.seed)?;
-                let value = Value::of_features(&format!("{prefix}kid"), "", kid.mean, counts);
+                let value = Value::of_features(&format!("{prefix}kid"), size, "", kid.mean, counts);
                 let note = format!("mean over {} subsets of {}", super::SUBSETS, kid.subset);
                 vec![Value { std: Some(kid.std), note: Some(note), ..value }]
             }
             Metric::Fd => {
                 let distance = frechet(fake, real)?;
                 let tail = if distance.biased { "_biased" } else { "" };
-                let value = Value::of_features(&format!("{prefix}fd"), tail, distance.value, counts);
+                let value = Value::of_features(&format!("{prefix}fd"), size, tail, distance.value, counts);
                 let note = format!("no more images than features ({}): compare at equal n only", fake.d);
                 vec![if distance.biased { value.noted(&note) } else { value }]
             }
@@ -272,7 +345,7 @@ impl Judge {
                     ("coverage", p.coverage),
                 ];
                 let value = |(name, v): (&str, f64)| {
-                    Value::of_features(&format!("{prefix}{name}"), &format!("_k{NEIGHBOURS}"), v, counts)
+                    Value::of_features(&format!("{prefix}{name}"), size, &format!("_k{NEIGHBOURS}"), v, counts)
                 };
                 named.map(value).to_vec()
             }
@@ -280,62 +353,41 @@ impl Judge {
     }
 }
 
+/// Images on each side of a floor and of its twin.
+fn half(references: usize, samples: usize) -> usize {
+    (references / 2).min(samples)
+}
+
+/// What must be kept of `images` images for the metrics, `few` of which are looked at apart.
+fn keep(metrics: &[Metric], images: usize, few: usize) -> Keep {
+    let patches = metrics.contains(&Metric::SlicedWasserstein);
+    // Where a part of the set needs more patches of an image than the whole does, they are cut from the image later.
+    let apart = if patches && sliced::each(few.div_ceil(2).max(1)) != sliced::each(images) { few } else { 0 };
+    let pairs = if metrics.contains(&Metric::MsSsim) { WHOLE } else { 0 };
+    Keep { images, whole: apart.max(pairs), patches }
+}
+
+/// Bytes that judging takes on the host at most, besides the reference images themselves.
+pub fn host_bytes(metrics: &[Metric], samples: usize, references: usize, size: usize, channels: usize) -> u64 {
+    let (features, half) = (metrics.iter().any(|m| m.needs_features()), half(references, samples));
+    let real = keep(metrics, references, 2 * half).bytes(features, size, channels);
+    let fake = keep(metrics, samples, half).bytes(features, size, channels);
+    // The rows less their mean, or halves and subsets picked.
+    let copies = if features { 8 * ((samples + references) * FEATURES) as u64 } else { 0 };
+    real + fake + copies
+}
+
 /// Refuses a set that is too small for one of the metrics.
-fn enough(metrics: &[Metric], set: &ImageSet, what: &str) -> Result<()> {
-    match metrics.iter().find(|m| set.len() < m.least()) {
+fn enough(metrics: &[Metric], n: usize, what: &str) -> Result<()> {
+    match metrics.iter().find(|m| n < m.least()) {
         Some(m) => {
             let (name, least) = (m.name(), m.least());
-            Err(Error::input(format!("metric {name}: {} {what} images, at least {least} are needed", set.len())))
+            Err(Error::input(format!("metric {name}: {n} {what} images, at least {least} are needed")))
         }
         None => Ok(()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::rng::{HostRng, Stream};
-
-    fn noise(n: usize, client: u32) -> ImageSet {
-        let mut rng = HostRng::new(8, Stream::CHECK, client, 0);
-        ImageSet::new((0..n * 256).map(|_| rng.range(-1.0, 1.0) as f32).collect(), 16, 1)
-    }
-
-    #[test]
-    fn names_say_what_a_value_must_be_read_with() {
-        let metrics = [Metric::Fd, Metric::Kid, Metric::SlicedWasserstein, Metric::MsSsim];
-        let judge = Judge::new(&metrics, noise(6, 0), None, 1).unwrap();
-        let names = |values: &[Value]| values.iter().map(|v| v.name.clone()).collect::<Vec<_>>();
-        assert_eq!(
-            names(&judge.values(&noise(4, 1)).unwrap()),
-            [
-                "sliced_wasserstein_n4",
-                "kid_lite0_catmullrom224_n4_r6",
-                "half_kid_lite0_catmullrom224_n3_r3",
-                "fd_lite0_catmullrom224_biased_n4_r6",
-                "half_fd_lite0_catmullrom224_biased_n3_r3",
-                "ms_ssim_scales1_pairs500_n4"
-            ]
-        );
-        assert_eq!(
-            names(judge.floors()),
-            [
-                "floor_sliced_wasserstein_n3",
-                "floor_kid_lite0_catmullrom224_n3_r3",
-                "floor_fd_lite0_catmullrom224_biased_n3_r3",
-                "floor_ms_ssim_scales1_pairs500_n6"
-            ]
-        );
-    }
-
-    #[test]
-    fn sets_that_are_too_small_are_refused() {
-        let refusal = Judge::new(&[Metric::Prdc], noise(5, 0), None, 1).unwrap_err();
-        assert!(refusal.to_string().contains("prdc: 5 reference images, at least 6"), "{refusal}");
-        let refusal = Judge::new(&[Metric::Leakage], noise(5, 0), None, 1).unwrap_err();
-        assert_eq!(refusal.exit_code(), 2);
-        assert!(Metric::ALL.iter().zip(Metric::NAMES).all(|(m, name)| m.name() == name));
-        let json = serde_json::to_string(&Metric::ALL).unwrap();
-        assert_eq!(json, format!("{:?}", Metric::NAMES).replace(", ", ","));
-    }
-}
+#[path = "judge_tests.rs"]
+mod tests;

@@ -109,7 +109,11 @@ impl Leakage {
     /// # Panics
     /// As [`correlations`](Self::correlations).
     pub fn share(&self, set: &ImageSet) -> f64 {
-        let scores = self.correlations(set);
+        self.above(&self.correlations(set))
+    }
+
+    /// Share of these correlations that are above the threshold.
+    pub(super) fn above(&self, scores: &[f64]) -> f64 {
         scores.iter().filter(|s| **s > self.threshold).count() as f64 / scores.len() as f64
     }
 }

@@ -4,6 +4,7 @@
 //! is `fd_lite0`, not FID. [`Judge`] computes what an experiment asks for, with a real-against-real floor beside each.
 
 mod frechet;
+mod gather;
 mod images;
 mod judge;
 mod kernel;
@@ -17,11 +18,11 @@ mod ssim;
 
 pub use frechet::{Frechet, frechet};
 pub use images::ImageSet;
-pub use judge::{Judge, Metric, Value};
+pub use judge::{Gathering, Judge, Metric, Value, host_bytes};
 pub use kernel::{Kid, SUBSETS, kid, squared_mmd};
 pub use leakage::Leakage;
 pub use lite0::{FEATURES, Features, Lite0};
 pub use neighbours::{NEIGHBOURS, Prdc, prdc};
 pub use resize::RESIZE;
-pub use sliced::{SlicedWasserstein, sliced_wasserstein};
+pub use sliced::{SlicedWasserstein, patch_distance, sliced_wasserstein};
 pub use ssim::{PAIRS, diversity, ms_ssim, scales};

@@ -8,7 +8,8 @@ pub(super) const SIDE: usize = 224;
 pub const RESIZE: &str = "catmullrom224";
 
 /// An image [size][size][channels] in [-1, 1], rounded to bytes as a saved picture would be, resized by Catmull-Rom (widened
-/// when shrinking) without rounding again, as RGB planes [3][224][224] of 0 to 255; grey is repeated.
+/// when shrinking) without rounding again, as RGB planes [3][224][224]; grey is repeated. Where the filter overshoots beside an
+/// edge, the values are clamped to 0 to 255.
 pub(super) fn resized(image: &[f32], size: usize, channels: usize) -> Vec<f32> {
     let unit: Vec<f32> = image.iter().map(|v| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() / 255.0).collect();
     let (from, to, filter) = (size as u32, SIDE as u32, imageops::FilterType::CatmullRom);

@@ -1,15 +1,15 @@
 //! MS-SSIM (Wang, Simoncelli, Bovik 2003) between pairs of one set: near 1 says that the images are all alike.
 
-use super::images::ImageSet;
 use crate::kernels::rng::{HostRng, Stream};
 use rayon::prelude::*;
 
 const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 const WINDOW: usize = 11;
 const SIGMA: f64 = 1.5;
-/// (K1 L)^2 and (K2 L)^2 with K1 = 0.01, K2 = 0.03 and the range L = 2 of pixels in [-1, 1].
-const C1: f64 = 0.0004;
-const C2: f64 = 0.0036;
+/// (K1 L)^2 and (K2 L)^2 with K1 = 0.01, K2 = 0.03 and the range L = 255 of bytes: the luminance term is defined for pixels that
+/// are not negative.
+const C1: f64 = 2.55 * 2.55;
+const C2: f64 = 7.65 * 7.65;
 /// Pairs that are drawn.
 pub const PAIRS: usize = 500;
 
@@ -18,9 +18,12 @@ pub fn scales(size: usize) -> usize {
     (1..WEIGHTS.len()).take_while(|s| size >> s >= WINDOW).count() + 1
 }
 
-/// Mean MS-SSIM of 500 random pairs of different images of the set; NaN for fewer than 2.
-pub fn diversity(set: &ImageSet, seed: u64) -> f64 {
-    let n = set.len() as u32;
+/// Whole images that the pairs are drawn from, at most.
+pub(super) const WHOLE: usize = 1000;
+
+/// Mean MS-SSIM of 500 random pairs of different images, [size][size][channels] in bytes; NaN for fewer than 2.
+pub fn diversity(images: &[&[u8]], size: usize, channels: usize, seed: u64) -> f64 {
+    let n = images.len() as u32;
     if n < 2 {
         return f64::NAN;
     }
@@ -31,19 +34,19 @@ pub fn diversity(set: &ImageSet, seed: u64) -> f64 {
             (a as usize, (if b < a { b } else { b + 1 }) as usize)
         })
         .collect();
-    let value = |(a, b): &(usize, usize)| ms_ssim(set.image(*a), set.image(*b), set.size, set.channels);
+    let value = |(a, b): &(usize, usize)| ms_ssim(images[*a], images[*b], size, channels);
     let values: Vec<f64> = pairs.par_iter().map(value).collect();
     values.iter().sum::<f64>() / PAIRS as f64
 }
 
-/// MS-SSIM of two images [size][size][channels] in [-1, 1]: 11 x 11 Gaussian window (sigma 1.5), no padding, 2 x 2 means
-/// between scales, the first [`scales`] weights scaled to sum 1, negative terms taken as 0, mean over channels.
+/// MS-SSIM of two images [size][size][channels] of bytes: 11 x 11 Gaussian window (sigma 1.5), no padding, 2 x 2 means between
+/// scales, the first [`scales`] weights scaled to sum 1, negative terms taken as 0, mean over channels.
 ///
 /// # Panics
 /// If an image has another length, or `size` is below 11.
-pub fn ms_ssim(a: &[f32], b: &[f32], size: usize, channels: usize) -> f64 {
+pub fn ms_ssim(a: &[u8], b: &[u8], size: usize, channels: usize) -> f64 {
     assert!(size >= WINDOW && a.len() == size * size * channels && b.len() == a.len(), "two images of one size");
-    let plane = |x: &[f32], c: usize| x.iter().skip(c).step_by(channels).map(|v| *v as f64).collect::<Vec<_>>();
+    let plane = |x: &[u8], c: usize| x.iter().skip(c).step_by(channels).map(|v| f64::from(*v)).collect::<Vec<_>>();
     (0..channels).map(|c| plane_ms_ssim(plane(a, c), plane(b, c), size)).sum::<f64>() / channels as f64
 }
 
@@ -117,9 +120,12 @@ mod tests {
     #[test]
     fn alike_is_one_and_noise_is_low() {
         let mut rng = HostRng::new(1, Stream::CHECK, 0, 0);
-        let noise = ImageSet::new((0..20 * 32 * 32).map(|_| rng.range(-1.0, 1.0) as f32).collect(), 32, 1);
-        let one = ImageSet::new(noise.image(0).repeat(20), 32, 1);
-        assert!((diversity(&one, 1) - 1.0).abs() < 1e-12);
-        assert!(diversity(&noise, 1) < 0.3, "{}", diversity(&noise, 1));
+        let noise: Vec<u8> = (0..20 * 32 * 32).map(|_| rng.below(256) as u8).collect();
+        let all: Vec<&[u8]> = noise.chunks_exact(32 * 32).collect();
+        let one = vec![all[0]; 20];
+        assert!((diversity(&one, 32, 1, 1) - 1.0).abs() < 1e-12);
+        let low = diversity(&all, 32, 1, 1);
+        assert!((0.0..0.3).contains(&low), "{low}");
+        assert!(diversity(&all[..1], 32, 1, 1).is_nan());
     }
 }

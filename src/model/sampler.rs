@@ -5,7 +5,7 @@ use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, wri
 use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, seed_words};
 use crate::{Error, Result};
 
-/// Images of one launch. Fixed, so that image i of a seed does not depend on how many are asked for.
+/// Latents drawn at once. Fixed, so that image i of a seed does not depend on how many are asked for.
 const BATCH: u32 = 64;
 
 /// Generates images from row 0 of a bank, normalised by its running statistics.
@@ -13,7 +13,11 @@ const BATCH: u32 = 64;
 pub struct Sampler {
     latent: usize,
     image: usize,
+    /// Images of one launch of the network: as many of a batch as fit one binding.
+    launch: usize,
     z: Tensor,
+    /// Latents of a launch; `z` itself where a launch is a batch.
+    input: Tensor,
     state: Tensor,
     output: Tensor,
     draw: Recording,
@@ -24,12 +28,17 @@ impl Sampler {
     /// A sampler over `bank`, whose latents come from (seed, stream).
     ///
     /// # Errors
-    /// As [`Engine::alloc`].
+    /// As [`Engine::alloc`]; where a single image needs more than a binding holds.
     pub fn new(engine: &mut dyn Engine, net: &Network, bank: &NetworkBank, seed: u64, stream: Stream) -> Result<Self> {
-        let acts = Activations::alloc(engine, &mut Pool::default(), net, 1, 1, BATCH)?;
+        let launch = launch(engine, net)?;
+        let acts = Activations::alloc(engine, &mut Pool::default(), net, 1, 1, launch)?;
         let latent = net.layers[0].input[2] as usize;
         let words = BATCH as usize * latent;
         let z = engine.alloc("sample latents", align(words))?;
+        let input = match launch {
+            BATCH => z,
+            few => engine.alloc("sample latents of a launch", align(few as usize * latent))?,
+        };
         let state = engine.alloc("sample state", align(4))?;
         let (seed_lo, seed_hi) = seed_words(seed);
         let p = RngParams {
@@ -48,9 +57,9 @@ impl Sampler {
         let one = NetworkBank { clients: 1, ..*bank };
         let mut generate = Recording::new();
         let pass = Pass { net, bank: &one, acts: &acts, label: "G(sample)" };
-        let output = pass.forward(&mut generate, z, Mode::Eval)?;
+        let output = pass.forward(&mut generate, input, Mode::Eval)?;
         let image = net.layers.last().map_or(0, |l| l.output.iter().product::<u32>()) as usize;
-        Ok(Sampler { latent, image, z, state, output, draw, generate })
+        Ok(Sampler { latent, image, launch: launch as usize, z, input, state, output, draw, generate })
     }
 
     /// What it runs.
@@ -63,10 +72,40 @@ impl Sampler {
     /// # Errors
     /// When the device fails.
     pub fn seeded(&self, engine: &mut dyn Engine, n: usize, purpose: Purpose) -> Result<Vec<f32>> {
-        self.batches(engine, n, purpose, |engine, batch| {
-            engine.write(self.state, &[0, 0, batch as u32, 0])?;
-            engine.run(&self.draw, 1)
-        })
+        let mut images = Vec::with_capacity(n * self.image);
+        self.seeded_batches(engine, n, purpose, |batch| {
+            images.extend(batch);
+            Ok(())
+        })?;
+        Ok(images)
+    }
+
+    /// [`seeded`](Self::seeded), a launch of images at a time, in order.
+    ///
+    /// # Errors
+    /// When the device fails, or `take` does.
+    pub fn seeded_batches(
+        &self,
+        engine: &mut dyn Engine,
+        n: usize,
+        purpose: Purpose,
+        mut take: impl FnMut(Vec<f32>) -> Result<()>,
+    ) -> Result<()> {
+        for batch in 0..n.div_ceil(BATCH as usize) {
+            self.draw(engine, batch)?;
+            let here = (n - batch * BATCH as usize).min(BATCH as usize);
+            // The engine's own latents where they are the network's input.
+            let latents = match self.launch == BATCH as usize {
+                true => None,
+                false => Some(read_f32(engine, self.z.slice(0, here * self.latent), purpose)?),
+            };
+            for from in (0..here).step_by(self.launch) {
+                let count = self.launch.min(here - from);
+                let part = latents.as_ref().map(|z| &z[from * self.latent..(from + count) * self.latent]);
+                take(self.generate(engine, part, count, purpose)?)?;
+            }
+        }
+        Ok(())
     }
 
     /// The first `n` latents of the seed, [n][latent].
@@ -76,19 +115,24 @@ impl Sampler {
     pub fn latents(&self, engine: &mut dyn Engine, n: usize, purpose: Purpose) -> Result<Vec<f32>> {
         let mut all = Vec::with_capacity(n * self.latent);
         for batch in 0..n.div_ceil(BATCH as usize) {
-            engine.write(self.state, &[0, 0, batch as u32, 0])?;
-            engine.run(&self.draw, 1)?;
+            self.draw(engine, batch)?;
             all.extend(read_f32(engine, self.z.slice(0, BATCH as usize * self.latent), purpose)?);
         }
         all.truncate(n * self.latent);
         Ok(all)
     }
 
-    /// Images from given latents [n][latent].
+    /// Images from given latents [n][latent], a launch of them at a time, in order.
     ///
     /// # Errors
-    /// When the latents are no multiple of the latent size, or the device fails.
-    pub fn given(&self, engine: &mut dyn Engine, latents: &[f32], purpose: Purpose) -> Result<Vec<f32>> {
+    /// When the latents are no multiple of the latent size, the device fails, or `take` does.
+    pub fn given_batches(
+        &self,
+        engine: &mut dyn Engine,
+        latents: &[f32],
+        purpose: Purpose,
+        mut take: impl FnMut(Vec<f32>) -> Result<()>,
+    ) -> Result<()> {
         if latents.is_empty() || !latents.len().is_multiple_of(self.latent) {
             let found = latents.len();
             return Err(Error::input(format!(
@@ -96,27 +140,127 @@ impl Sampler {
                 self.latent
             )));
         }
-        self.batches(engine, latents.len() / self.latent, purpose, |engine, batch| {
-            let from = batch * BATCH as usize * self.latent;
-            let to = latents.len().min(from + BATCH as usize * self.latent);
-            write_f32(engine, self.z, &latents[from..to])
-        })
+        for part in latents.chunks(self.launch * self.latent) {
+            take(self.generate(engine, Some(part), part.len() / self.latent, purpose)?)?;
+        }
+        Ok(())
     }
 
-    fn batches(
+    fn draw(&self, engine: &mut dyn Engine, batch: usize) -> Result<()> {
+        engine.write(self.state, &[0, 0, batch as u32, 0])?;
+        engine.run(&self.draw, 1)
+    }
+
+    /// One launch: `count` images of these latents, or of what is in the input.
+    fn generate(
         &self,
         engine: &mut dyn Engine,
-        n: usize,
+        latents: Option<&[f32]>,
+        count: usize,
         purpose: Purpose,
-        mut fill: impl FnMut(&mut dyn Engine, usize) -> Result<()>,
     ) -> Result<Vec<f32>> {
-        let mut images = Vec::with_capacity(n * self.image);
-        for batch in 0..n.div_ceil(BATCH as usize) {
-            fill(engine, batch)?;
-            engine.run(&self.generate, 1)?;
-            let here = (n - batch * BATCH as usize).min(BATCH as usize);
-            images.extend(read_f32(engine, self.output.slice(0, here * self.image), purpose)?);
+        if let Some(latents) = latents {
+            write_f32(engine, self.input, latents)?;
         }
-        Ok(images)
+        engine.run(&self.generate, 1)?;
+        read_f32(engine, self.output.slice(0, count * self.image), purpose)
+    }
+}
+
+/// Images of a launch: the largest power of 2, at most a batch, whose tensors one binding holds.
+fn launch(engine: &dyn Engine, net: &Network) -> Result<u32> {
+    // Kernels address bytes by 32 bits, whatever a binding holds.
+    let most = engine.max_binding_words().min(u32::MAX as usize / 4);
+    let sides = || net.layers.iter().flat_map(|l| [l.input, l.output]);
+    let words = |images: u32| {
+        let of = |side: [u32; 3]| side.iter().map(|v| u64::from(*v)).product::<u64>() * u64::from(images);
+        sides().map(of).max().unwrap_or(0)
+    };
+    let fits = std::iter::successors(Some(BATCH), |b| Some(b / 2)).take_while(|b| *b > 0).find(|b| {
+        // Strides are whole multiples of 64 words.
+        words(*b).next_multiple_of(64) <= most as u64
+    });
+    fits.ok_or_else(|| {
+        Error::input(format!(
+            "sampling one image needs a tensor of {} MiB, one binding of this device holds {} MiB: choose a smaller \
+             model.width or model.image_size",
+            (words(1) >> 18).max(1),
+            most >> 18
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::CpuEngine;
+    use crate::model::Architecture;
+
+    /// The cpu engine with small bindings.
+    struct Tight(CpuEngine, usize);
+
+    impl Engine for Tight {
+        fn descriptor(&self) -> &crate::exec::Descriptor {
+            self.0.descriptor()
+        }
+        fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
+            assert!(words <= self.1, "{label}: {words} words in a binding of {}", self.1);
+            self.0.alloc(label, words)
+        }
+        fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()> {
+            self.0.write(to, words)
+        }
+        fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>> {
+            self.0.read(from, purpose)
+        }
+        fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
+            self.0.run(recording, times)
+        }
+        fn finish(&mut self) -> Result<()> {
+            self.0.finish()
+        }
+        fn traffic(&self) -> &crate::exec::Traffic {
+            self.0.traffic()
+        }
+        fn max_binding_words(&self) -> usize {
+            self.1
+        }
+    }
+
+    /// Launches follow the binding, and no bit of the images follows the launches.
+    #[test]
+    fn images_are_made_in_launches_that_fit_a_binding() {
+        let net = Architecture { image_size: 16, channels: 3, width: 4, latent: 5 }.generator();
+        let images = |words: usize| {
+            let mut engine = Tight(CpuEngine::new(), words);
+            let bank = NetworkBank::alloc(&mut engine, &net, 1, false)?;
+            let weights: Vec<f32> = (0..net.stride).map(|i| 0.3 * ((i as f32) * 0.37).sin()).collect();
+            write_f32(&mut engine, bank.weights, &weights)?;
+            write_f32(&mut engine, bank.running, &vec![1.0; net.running_stride])?;
+            let sampler = Sampler::new(&mut engine, &net, &bank, 3, Stream::SAMPLE)?;
+            let seeded = sampler.seeded(&mut engine, 70, Purpose::Check)?;
+            let latents = sampler.latents(&mut engine, 70, Purpose::Check)?;
+            let mut given = Vec::new();
+            sampler.given_batches(&mut engine, &latents, Purpose::Check, |batch| {
+                given.extend(batch);
+                Ok(())
+            })?;
+            assert_eq!(seeded, given);
+            Ok::<_, Error>((sampler.launch, seeded))
+        };
+        let (launch, whole) = images(1 << 24).unwrap();
+        assert_eq!((launch, whole.len()), (64, 70 * 768));
+        let largest = net.layers.iter().map(|l| l.output.iter().product::<u32>() as usize).max().unwrap();
+        for few in [1, 2, 8, 32] {
+            let (launch, images) = images((few * largest).max(net.stride).next_multiple_of(64)).unwrap();
+            assert!(launch < 64 && launch >= few, "{launch} for room of {few}");
+            assert!(images == whole, "{launch}");
+        }
+        let tight = launch_error(&net, largest / 2);
+        assert!(tight.contains("sampling one image") && tight.contains("model.width"), "{tight}");
+    }
+
+    fn launch_error(net: &Network, words: usize) -> String {
+        launch(&Tight(CpuEngine::new(), words), net).unwrap_err().to_string()
     }
 }

@@ -61,15 +61,25 @@ pub fn file(folder: &Path, name: &str) -> Result<PathBuf> {
 pub fn save(path: &Path, document: &Document) -> Result<()> {
     use std::io::Write;
     let text = serde_json::to_string(document).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
+    make_folder(path)?;
+    let bad = |e: std::io::Error| Error::output(path, e);
+    // Under another name first: a disk that is full leaves no half of a baseline.
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(bad)?;
+    file.write_all(text.as_bytes()).map_err(bad)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(e) => Err(bad(e.error)),
     }
-    let mut file = match std::fs::File::create_new(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Err(exists(path)),
-        Err(e) => return Err(Error::output(path, e)),
-    };
-    file.write_all(text.as_bytes()).map_err(|e| Error::output(path, e))
+}
+
+/// Creates the folder of a baseline.
+///
+/// # Errors
+/// [`Error::Output`] where it cannot be.
+pub fn make_folder(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e)))
 }
 
 /// Why a baseline is not written over.

@@ -6,15 +6,15 @@ use super::row::{Document, Outcome, Row};
 use super::stats::Summary;
 
 impl Document {
-    /// One line a row, a header first.
-    pub fn csv(&self) -> String {
-        let mut out = String::from(
+    /// One line a row, a header first. The last column has the name `key` and the value `mark` everywhere.
+    pub fn csv(&self, key: &str, mark: &str) -> String {
+        let mut out = format!(
             "kernel,origin,shape,variant,shader,outcome,why,elements,percent_of_bound,clock,samples,batch,median_s,p20_s,\
-             p80_s,min_s,wall_median_s,first_s,flops,bytes,flops_per_s,bytes_per_s,bound,share,fault\n",
+             p80_s,min_s,wall_median_s,first_s,flops,bytes,flops_per_s,bytes_per_s,bound,share,fault,{key}\n",
         );
         let shaders = self.shaders.iter().flat_map(|s| [(&s.builtin, "built-in"), (&s.edited, "edited")]);
         for (row, edited) in self.rows.iter().map(|r| (r, "")).chain(shaders) {
-            out.push_str(&row.csv(edited));
+            out.push_str(&format!("{},{mark}\n", row.csv(edited)));
         }
         out
     }
@@ -26,7 +26,7 @@ impl Row {
         let head = [&self.kernel, &origin, &self.shape, &self.variant, &self.shader].map(|s| quoted(s)).join(",");
         let (flops, bytes) = (self.flops, self.bytes);
         let none =
-            |outcome: &str, why: &str| format!("{head},{outcome},{},,,,,,,,,,,,{flops},{bytes},,,,,\n", quoted(why));
+            |outcome: &str, why: &str| format!("{head},{outcome},{},,,,,,,,,,,,{flops},{bytes},,,,,", quoted(why));
         let t = match &self.outcome {
             Outcome::Timed(timed) => timed,
             Outcome::Wrong { why } => return none("wrong", why),
@@ -39,7 +39,7 @@ impl Row {
             format!("{bound},{:.4},{}", r.share, r.fault)
         });
         format!(
-            "{head},timed,,{},{:.3},{clock},{n},{},{median:e},{p20:e},{p80:e},{min:e},{:e},{:e},{flops},{bytes},{:e},{:e},{against}\n",
+            "{head},timed,,{},{:.3},{clock},{n},{},{median:e},{p20:e},{p80:e},{min:e},{:e},{:e},{flops},{bytes},{:e},{:e},{against}",
             t.verified.elements,
             t.verified.percent,
             t.samples.batch,
@@ -85,7 +85,7 @@ mod tests {
         wrong.outcome = Outcome::Wrong { why: "y[3] is 1, expected 2".into() };
         let mut large = timed("copy", 1.0, 4);
         large.outcome = Outcome::Skipped { why: "too large".into() };
-        let text = document(vec![timed("fill", 0.2, 5), wrong, large]).csv();
+        let text = document(vec![timed("fill", 0.2, 5), wrong, large]).csv("by", "me");
         let lines: Vec<Vec<String>> = text.lines().map(fields).collect();
         assert_eq!(lines.len(), 4);
         let of = |line: usize, column: &str| {
@@ -93,6 +93,7 @@ mod tests {
             lines[line][at].clone()
         };
         assert!(lines.iter().all(|l| l.len() == lines[0].len()), "{lines:?}");
+        assert!(text.lines().all(|l| l.ends_with(",me") || l.ends_with(",by")), "{text}");
         assert_eq!(of(1, "origin"), "w1 a, \"b\"");
         assert_eq!((of(1, "samples"), of(1, "batch"), of(1, "clock")), ("5".into(), "3".into(), "wall".into()));
         let number = |column| of(1, column).parse::<f64>().unwrap();

@@ -1,5 +1,6 @@
 //! An engine with operands for one launch after another.
 
+use crate::error::sizes;
 use crate::exec::{Engine, Recording, Tensor};
 use crate::kernels::{Fill, Kernel};
 use crate::{Error, Result};
@@ -38,9 +39,8 @@ impl<E: Engine + ?Sized> Bench<E> {
         let most = self.engine.max_binding_words();
         for (binding, extent) in kernel.bindings().iter().zip(&extents) {
             if *extent > most {
-                let mib = |words: usize| words as f64 / f64::from(1 << 18);
-                let (name, needs, has) = (binding.name, mib(*extent), mib(most));
-                return Err(Error::device(format!("`{name}` needs {needs:.0} MiB, one binding holds {has:.0} MiB")));
+                let [needs, has] = sizes(4 * *extent as u64, 4 * most as u64);
+                return Err(Error::device(format!("`{}` needs {needs}, one binding holds {has}", binding.name)));
             }
         }
         let mut args = Vec::with_capacity(extents.len());

@@ -286,6 +286,7 @@ pub(super) mod tests {
             device: Descriptor {
                 engine: word("gpu"),
                 adapter: word("a"),
+                address: String::new(),
                 backend: word("Vulkan"),
                 device_type: word("Cpu"),
                 driver: word("d"),

@@ -358,6 +358,7 @@ mod tests {
             flagged: false,
             score: None,
             nonfinite: None,
+            name: None,
         }
     }
 

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::RunDir;
@@ -62,6 +62,9 @@ pub struct ClientRecord {
     /// The first thing of the client that was not finite, such as `D weights main.3.weight[17]`; `None` where all was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonfinite: Option<String>,
+    /// The client's name; `None` where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl ClientRecord {
@@ -145,7 +148,6 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<RoundRecord>> {
 /// # Errors
 /// As [`read_jsonl`].
 pub fn read_jsonl_to(path: &Path, length: u64) -> Result<Vec<RoundRecord>> {
-    use std::io::Read;
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(length).read_to_string(&mut text));
     read.map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
@@ -240,6 +242,8 @@ impl Log {
 /// The header of `metrics.csv`; its columns are the fields of [`ClientRecord`] after the round.
 pub const CSV_HEADER: &str = "round,client,malicious,weight,loss_g,loss_d_real,loss_d_fake,\
 last_loss_g,last_loss_d_real,last_loss_d_fake,update_norm,update_cosine,penalty,probe_deviation,flagged,score,nonfinite";
+/// What follows [`CSV_HEADER`] where clients have names.
+pub const CSV_NAME: &str = ",name";
 
 /// Writes the metric files of a run, complete after every round.
 pub struct MetricsWriter {
@@ -247,24 +251,28 @@ pub struct MetricsWriter {
     jsonl: Log,
     csv: Log,
     timing: Log,
+    /// Whether `metrics.csv` has a column of names.
+    named: bool,
     /// Created with its first row: most runs evaluate only now and then, some never.
     evaluation: Option<Log>,
 }
 
 impl MetricsWriter {
-    /// Creates `metrics.jsonl`, `metrics.csv` and `timing.jsonl` in the run directory.
+    /// Creates `metrics.jsonl`, `metrics.csv` (of `named` clients with a last column for their names) and `timing.jsonl` in the run
+    /// directory.
     ///
     /// # Errors
     /// [`Error::Output`] if one exists or cannot be created.
-    pub fn create(run: &RunDir) -> Result<MetricsWriter> {
+    pub fn create(run: &RunDir, named: bool) -> Result<MetricsWriter> {
         let mut writer = MetricsWriter {
             run: run.clone(),
             jsonl: Log::create(run, "metrics.jsonl")?,
             csv: Log::create(run, "metrics.csv")?,
             timing: Log::create(run, "timing.jsonl")?,
+            named,
             evaluation: None,
         };
-        writer.csv.append(&format!("{CSV_HEADER}\n"))?;
+        writer.csv.append(&format!("{CSV_HEADER}{}\n", if named { CSV_NAME } else { "" }))?;
         Ok(writer)
     }
 
@@ -285,8 +293,17 @@ impl MetricsWriter {
             jsonl: Log::resume(run, "metrics.jsonl", positions.jsonl)?,
             csv: Log::resume(run, "metrics.csv", positions.csv)?,
             timing: Log::resume(run, "timing.jsonl", positions.timing)?,
+            named: is_named(&run.file("metrics.csv")),
             evaluation,
         })
+    }
+
+    /// Appends to `metrics.jsonl` the line of a round whose other logs are there.
+    ///
+    /// # Errors
+    /// [`Error::Output`] if it cannot be written.
+    pub fn line(&mut self, record: &RoundRecord) -> Result<()> {
+        self.jsonl.append(&format!("{}\n", record.to_json()?))
     }
 
     /// Brings the logs onto the disk; how long they are.
@@ -308,8 +325,8 @@ impl MetricsWriter {
     /// # Errors
     /// [`Error::Output`] if a line cannot be written.
     pub fn round(&mut self, record: &RoundRecord) -> Result<()> {
-        self.jsonl.append(&format!("{}\n", record.to_json()?))?;
-        self.csv.append(&csv_rows(record))?;
+        self.line(record)?;
+        self.csv.append(&csv_rows(record, self.named))?;
         if record.extra.is_empty() {
             return Ok(());
         }
@@ -318,7 +335,7 @@ impl MetricsWriter {
             log.append("round,metric,value\n")?;
             self.evaluation = Some(log);
         }
-        let row = |(name, value): (&String, &f64)| format!("{},{},{}\n", record.round, quoted(name), number(*value));
+        let row = |(name, value): (&String, &f64)| format!("{},{},{}\n", record.round, quoted(name), marked(*value));
         let rows: String = record.extra.iter().map(row).collect();
         self.evaluation.as_mut().map_or(Ok(()), |log| log.append(&rows))
     }
@@ -330,7 +347,15 @@ impl MetricsWriter {
     }
 }
 
-fn csv_rows(record: &RoundRecord) -> String {
+/// Whether the table at `path` has a column of names: earlier versions made none, and its rows stay alike.
+fn is_named(path: &Path) -> bool {
+    use std::io::BufRead;
+    let mut header = String::new();
+    let read = File::open(path).and_then(|file| std::io::BufReader::new(file.take(1 << 16)).read_line(&mut header));
+    read.is_ok() && header.trim_end().ends_with(CSV_NAME)
+}
+
+fn csv_rows(record: &RoundRecord, named: bool) -> String {
     let row = |c: &ClientRecord| {
         let values = [
             c.weight,
@@ -347,7 +372,8 @@ fn csv_rows(record: &RoundRecord) -> String {
         ];
         let (values, score) = (values.map(number).join(","), number(c.score.unwrap_or(f64::NAN)));
         let nonfinite = c.nonfinite.as_deref().map_or(String::new(), quoted);
-        format!("{},{},{},{values},{},{score},{nonfinite}\n", record.round, c.client, c.malicious, c.flagged)
+        let name = if named { format!(",{}", c.name.as_deref().map_or(String::new(), quoted)) } else { String::new() };
+        format!("{},{},{},{values},{},{score},{nonfinite}{name}\n", record.round, c.client, c.malicious, c.flagged)
     };
     record.clients.iter().map(row).collect()
 }
@@ -355,6 +381,11 @@ fn csv_rows(record: &RoundRecord) -> String {
 /// The shortest decimal that reads back as `value`; empty for NaN and infinities.
 pub(super) fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:?}") } else { String::new() }
+}
+
+/// [`number`] of a value that was measured: `NaN`, `inf` or `-inf` where it is not finite.
+pub(super) fn marked(value: f64) -> String {
+    if value.is_finite() { number(value) } else { value.to_string() }
 }
 
 /// A CSV text cell, in quotes where it needs them.

@@ -18,6 +18,7 @@ fn client(client: usize, loss_g: f64) -> ClientRecord {
         flagged: client == 0,
         score: None,
         nonfinite: loss_g.is_nan().then(|| "D weights main.3.weight[17]".into()),
+        name: None,
     }
 }
 
@@ -31,7 +32,7 @@ fn records() -> Vec<RoundRecord> {
 
 fn write(base: &Path, seconds: f64) -> RunDir {
     let run = RunDir::create(None, base, "r").unwrap();
-    let mut writer = MetricsWriter::create(&run).unwrap();
+    let mut writer = MetricsWriter::create(&run, false).unwrap();
     for record in records() {
         writer.round(&record).unwrap();
         let timing = TimingRecord { round: record.round, seconds, images_per_second: 64.0, ..Default::default() };
@@ -87,14 +88,14 @@ fn csv_has_a_row_for_each_round_and_client() {
     assert_eq!(lines[2], "1,1,false,0.25,,0.1,0.3,0.10000000149011612,1e-7,2.0,,,,,false,,D weights main.3.weight[17]");
     assert!(lines.iter().all(|line| line.split(',').count() == CSV_HEADER.split(',').count()));
     let evaluation = std::fs::read_to_string(run.file("evaluation.csv")).unwrap();
-    assert_eq!(evaluation, "round,metric,value\n2,\"a,b \"\"c\"\"\",\n2,swd,0.5\n");
+    assert_eq!(evaluation, "round,metric,value\n2,\"a,b \"\"c\"\"\",inf\n2,swd,0.5\n");
 }
 
 #[test]
 fn a_run_without_evaluation_has_no_evaluation_file() {
     let temp = tempfile::tempdir().unwrap();
     let run = RunDir::create(None, temp.path(), "r").unwrap();
-    MetricsWriter::create(&run).unwrap().round(&records()[0]).unwrap();
+    MetricsWriter::create(&run, false).unwrap().round(&records()[0]).unwrap();
     assert!(!run.file("evaluation.csv").exists());
 }
 
@@ -102,7 +103,7 @@ fn a_run_without_evaluation_has_no_evaluation_file() {
 fn every_round_is_on_disk_when_it_is_written() {
     let temp = tempfile::tempdir().unwrap();
     let run = RunDir::create(None, temp.path(), "r").unwrap();
-    let mut writer = MetricsWriter::create(&run).unwrap();
+    let mut writer = MetricsWriter::create(&run, false).unwrap();
     writer.round(&records()[0]).unwrap();
     assert_eq!(read_jsonl(&run.file("metrics.jsonl")).unwrap().len(), 1, "read while the writer is alive");
     writer.round(&records()[1]).unwrap();
@@ -112,7 +113,7 @@ fn every_round_is_on_disk_when_it_is_written() {
     assert!(back[0].clients[1].loss_g.is_nan());
     assert_eq!(back[1].clients, records()[1].clients);
     assert_eq!(back[1].extra["swd"], 0.5);
-    assert!(MetricsWriter::create(&run).is_err(), "a second writer must not append to the first one's files");
+    assert!(MetricsWriter::create(&run, false).is_err(), "a second writer must not append to the first one's files");
 }
 
 #[test]
@@ -141,4 +142,26 @@ fn a_broken_line_is_named() {
 fn mean_losses_average_the_clients() {
     let record = RoundRecord { round: 1, clients: vec![client(0, 1.0), client(1, 2.0)], extra: BTreeMap::new() };
     assert_eq!(record.mean_losses(), (1.5, 0.2));
+}
+
+/// A table of an earlier version has no column of names: its rows stay alike when a run goes on.
+#[test]
+fn names_are_a_last_column_where_the_table_has_one() {
+    for named in [false, true] {
+        let temp = tempfile::tempdir().unwrap();
+        let run = RunDir::create(Some(&temp.path().join("run")), temp.path(), "x").unwrap();
+        let mut record = records()[0].clone();
+        record.clients[0].name = Some("a, b".into());
+        let mut writer = MetricsWriter::create(&run, named).unwrap();
+        writer.round(&record).unwrap();
+        let positions = writer.sync().unwrap();
+        let mut writer = MetricsWriter::resume(&run, &positions).unwrap();
+        writer.round(&RoundRecord { round: 1, ..record }).unwrap();
+        let table = std::fs::read_to_string(run.file("metrics.csv")).unwrap();
+        let header = format!("{CSV_HEADER}{}", if named { CSV_NAME } else { "" });
+        assert!(table.starts_with(&format!("{header}\n")));
+        assert_eq!(table.matches("\"a, b\"").count(), if named { 2 } else { 0 }, "{table}");
+        let read = read_jsonl(&run.file("metrics.jsonl")).unwrap();
+        assert_eq!(read[1].clients[0].name.as_deref(), Some("a, b"));
+    }
 }

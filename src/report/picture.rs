@@ -3,7 +3,7 @@
 use image::{ImageEncoder, Rgb, RgbImage};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 
 use super::font;
 use crate::{Error, Result};
@@ -127,6 +127,33 @@ pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
+/// The keyword of the text by which a PNG file says what made it (PNG specification, table of keywords).
+pub const SOFTWARE: &str = "Software";
+
+/// [`encode_png`] with a [`SOFTWARE`] text.
+///
+/// # Errors
+/// As [`encode_png`].
+pub fn encode_png_by(picture: &RgbImage, software: &str) -> Result<Vec<u8>> {
+    let fail = |e: png::EncodingError| Error::internal(format!("PNG encoder: {e}"));
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, picture.width(), picture.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.add_text_chunk(SOFTWARE.into(), software.into()).map_err(fail)?;
+    let mut writer = encoder.write_header().map_err(fail)?;
+    writer.write_image_data(picture.as_raw()).map_err(fail)?;
+    writer.finish().map_err(fail)?;
+    Ok(bytes)
+}
+
+/// The text under `keyword` before the pixels of a PNG file; `None` where there is none, or it is no PNG file.
+pub fn png_text(file: impl BufRead + Seek, keyword: &str) -> Option<String> {
+    let reader = png::Decoder::new(file).read_info().ok()?;
+    let found = reader.info().uncompressed_latin1_text.iter().find(|text| text.keyword == keyword);
+    found.map(|text| text.text.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +229,14 @@ mod tests {
         let strip_ink = (0..left.width()).any(|x| (0..STRIP).any(|y| *pair.get_pixel(x, y) != BACKGROUND));
         assert!(strip_ink, "the label is drawn");
 
-        let png = encode_png(&pair).unwrap();
-        assert_eq!(image::load_from_memory(&png).unwrap().to_rgb8(), pair);
+        let (png, marked) = (encode_png(&pair).unwrap(), encode_png_by(&pair, "this test").unwrap());
+        for bytes in [&png, &marked] {
+            assert_eq!(image::load_from_memory(bytes).unwrap().to_rgb8(), pair);
+        }
+        assert_eq!(encode_png_by(&pair, "this test").unwrap(), marked);
+        assert_eq!(png_text(Cursor::new(&marked), SOFTWARE).as_deref(), Some("this test"));
+        for none in [&png[..], b"", b"\x89PNG\r\n\x1a\n", &marked[..40], b"Software this test"] {
+            assert_eq!(png_text(Cursor::new(none), SOFTWARE), None);
+        }
     }
 }

@@ -126,6 +126,7 @@ mod tests {
             flagged: flagged[client],
             score: None,
             nonfinite: None,
+            name: None,
         };
         RoundRecord { round, clients: (0..3).map(client).collect(), extra: Default::default() }
     }

@@ -1,11 +1,16 @@
-//! The results of a sweep: `results.csv`, one line a finished run, and a table for the console.
+//! The results of a sweep: `results.csv`, a line for every run that is finished or left out, and a table for the console.
 
 use super::Summary;
-use super::metrics::{number, quoted};
+use super::metrics::{marked, number, quoted};
 use super::summary::DetectorSummary;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A finished run of a sweep.
+/// The last column of a table, and a key of other files, whose value names the option that wrote them.
+pub const MARK_COLUMN: &str = "written_by";
+/// Its value in a sweep's table.
+pub const MARK: &str = "fedgan sweep";
+
+/// A run of a sweep that is over.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The cell's name.
@@ -15,15 +20,33 @@ pub struct Row {
     /// The seed.
     pub seed: u64,
     /// What it came to.
-    pub summary: Summary,
+    pub outcome: Outcome,
+}
+
+/// What a run of a sweep came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It is finished.
+    Finished(Box<Summary>),
+    /// It is left out, for this reason.
+    LeftOut(String),
+}
+
+impl Row {
+    fn summary(&self) -> Option<&Summary> {
+        match &self.outcome {
+            Outcome::Finished(summary) => Some(summary),
+            Outcome::LeftOut(_) => None,
+        }
+    }
 }
 
 /// `results.csv` of `rows`, in their order: cell, a column an axis, seed, rounds, seconds, device, the program's version, then every metric and
-/// floor that any run has (empty where a run has none), the detector's columns (empty without detection), and client-rounds
-/// that diverged.
+/// floor that any run has (empty where a run has none, `NaN` or `inf` where it is not finite), the detector's columns (empty without detection), client-rounds
+/// that diverged, why a run is left out (its other columns are empty), and the mark of the file.
 pub fn csv(axes: &[String], rows: &[Row]) -> String {
     let names = |of: fn(&Summary) -> &BTreeMap<String, f64>| -> BTreeSet<&String> {
-        rows.iter().flat_map(|row| of(&row.summary).keys()).collect()
+        rows.iter().filter_map(Row::summary).flat_map(|summary| of(summary).keys()).collect()
     };
     let (metrics, floors) = (names(|s| &s.metrics), names(|s| &s.floors));
     let mut header: Vec<String> = vec!["cell".into()];
@@ -31,22 +54,37 @@ pub fn csv(axes: &[String], rows: &[Row]) -> String {
     header.extend(["seed", "rounds", "seconds", "device", "version"].map(String::from));
     header.extend(metrics.iter().chain(&floors).map(|name| name.to_string()));
     header.extend(DETECTOR.map(|(name, _)| name.to_string()));
-    header.push("diverged".into());
+    header.extend(["diverged", "left_out", MARK_COLUMN].map(String::from));
     let mut lines = vec![header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",")];
-    for Row { cell, labels, seed, summary } in rows {
+    for Row { cell, labels, seed, outcome } in rows {
         let mut cells = vec![quoted(cell)];
         cells.extend(labels.iter().map(|label| quoted(label)));
-        let device = format!("{}/{}", summary.device.engine, summary.device.adapter);
-        cells.extend([seed.to_string(), summary.rounds.to_string(), number(summary.timing.seconds), quoted(&device)]);
-        cells.push(quoted(&summary.version));
-        let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).map_or(String::new(), |v| number(*v));
-        cells.extend(metrics.iter().map(|name| value(&summary.metrics, name)));
-        cells.extend(floors.iter().map(|name| value(&summary.floors, name)));
-        cells.extend(DETECTOR.map(|(_, cell)| summary.detector.as_ref().map_or(String::new(), cell)));
-        cells.push(summary.diverged.to_string());
+        cells.push(seed.to_string());
+        match outcome {
+            Outcome::Finished(summary) => cells.extend(finished(summary, &metrics, &floors)),
+            Outcome::LeftOut(why) => {
+                // All columns but those before and the two at the end.
+                cells.resize(header.len() - 2, String::new());
+                cells.push(quoted(&why.replace(['\n', '\r'], "; ")));
+            }
+        }
+        cells.push(MARK.into());
         lines.push(cells.join(","));
     }
     lines.join("\n") + "\n"
+}
+
+/// The columns of a finished run from `rounds` to `left_out`.
+fn finished(summary: &Summary, metrics: &BTreeSet<&String>, floors: &BTreeSet<&String>) -> Vec<String> {
+    let device = format!("{}/{}", summary.device.engine, summary.device.adapter);
+    let mut cells = vec![summary.rounds.to_string(), number(summary.timing.seconds), quoted(&device)];
+    cells.push(quoted(&summary.version));
+    let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).map_or(String::new(), |v| marked(*v));
+    cells.extend(metrics.iter().map(|name| value(&summary.metrics, name)));
+    cells.extend(floors.iter().map(|name| value(&summary.floors, name)));
+    cells.extend(DETECTOR.map(|(_, cell)| summary.detector.as_ref().map_or(String::new(), cell)));
+    cells.extend([summary.diverged.to_string(), String::new()]);
+    cells
 }
 
 type Column = (&'static str, fn(&DetectorSummary) -> String);
@@ -60,7 +98,7 @@ const DETECTOR: [Column; 6] = [
     ("malicious_weight_last", |d| number(d.malicious_weight_last)),
 ];
 
-/// A line a cell: number of runs, mean (and standard deviation, from two runs on) of the headline values, flags.
+/// A line a cell: number of runs, mean (and standard deviation, from two runs on) of the headline values, flags, and runs that are left out.
 pub fn table(rows: &[Row]) -> String {
     let mut cells: Vec<&str> = Vec::new();
     for row in rows {
@@ -69,26 +107,34 @@ pub fn table(rows: &[Row]) -> String {
         }
     }
     let mut shorts: Vec<&str> = Vec::new();
-    for (short, _) in rows.iter().flat_map(|row| row.summary.headline()) {
+    for (short, _) in rows.iter().filter_map(Row::summary).flat_map(Summary::headline) {
         if !shorts.contains(&short) {
             shorts.push(short);
         }
     }
-    let detected = rows.iter().any(|row| row.summary.detector.is_some());
+    let detected = rows.iter().filter_map(Row::summary).any(|summary| summary.detector.is_some());
+    let left_out = rows.iter().any(|row| row.summary().is_none());
     let mut header: Vec<String> = ["cell", "runs"].iter().chain(&shorts).map(|s| s.to_string()).collect();
     if detected {
         header.extend(["false flags", "true flags", "suppressed"].map(String::from));
     }
+    if left_out {
+        header.push("left out".into());
+    }
     let mut lines = vec![header];
     for cell in cells {
-        let of_cell: Vec<&Row> = rows.iter().filter(|row| row.cell == cell).collect();
+        let all = rows.iter().filter(|row| row.cell == cell);
+        let of_cell: Vec<&Summary> = all.clone().filter_map(Row::summary).collect();
         let mut line = vec![cell.to_string(), of_cell.len().to_string()];
         for short in &shorts {
-            let headlines = of_cell.iter().flat_map(|row| row.summary.headline());
+            let headlines = of_cell.iter().flat_map(|summary| summary.headline());
             line.push(spread(&headlines.filter(|(s, _)| s == short).map(|(_, v)| v).collect::<Vec<_>>()));
         }
         if detected {
             line.extend(flags(&of_cell));
+        }
+        if left_out {
+            line.push((all.count() - of_cell.len()).to_string());
         }
         lines.push(line);
     }
@@ -96,8 +142,8 @@ pub fn table(rows: &[Row]) -> String {
 }
 
 /// Flags of all runs of a cell, and how many of the attacked ones were suppressed.
-fn flags(rows: &[&Row]) -> [String; 3] {
-    let found: Vec<&DetectorSummary> = rows.iter().filter_map(|row| row.summary.detector.as_ref()).collect();
+fn flags(runs: &[&Summary]) -> [String; 3] {
+    let found: Vec<&DetectorSummary> = runs.iter().filter_map(|summary| summary.detector.as_ref()).collect();
     let share = |part: u64, all: u64| if all == 0 { "-".to_string() } else { format!("{part}/{all}") };
     let sum = |of: fn(&DetectorSummary) -> u64| found.iter().map(|d| of(d)).sum();
     let attacked = found.iter().filter(|d| d.malicious_rounds > 0);
@@ -109,17 +155,23 @@ fn flags(rows: &[&Row]) -> [String; 3] {
     ]
 }
 
-/// Mean and sample standard deviation; "-" for none.
+/// Mean and sample standard deviation of the finite values, and how many others there are; "-" for none.
 fn spread(values: &[f64]) -> String {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    match values.len() {
-        0 => "-".into(),
+    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let n = finite.len() as f64;
+    let mean = finite.iter().sum::<f64>() / n;
+    let text = match finite.len() {
+        0 if values.is_empty() => return "-".into(),
+        0 => return "not finite".into(),
         1 => short(mean),
         _ => {
-            let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
+            let variance = finite.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
             format!("{} +- {}", short(mean), short(variance.sqrt()))
         }
+    };
+    match values.len() - finite.len() {
+        0 => text,
+        others => format!("{text} ({others} of {} not finite)", values.len()),
     }
 }
 
@@ -153,7 +205,7 @@ mod tests {
             cell: cell.into(),
             labels: vec![label.into(), "a,b".into()],
             seed,
-            summary,
+            outcome: Outcome::Finished(Box::new(summary)),
         };
         let mut second = example();
         second.metrics.insert("fd_lite0_n8".into(), 118.25);
@@ -170,17 +222,40 @@ mod tests {
         assert_eq!(
             lines[0],
             "cell,first,second,seed,rounds,seconds,device,version,fd_lite0_n8,fd_lite0_n8_std,kid_lite0_n8,leakage_correlation_n8,\
-             leakage_n8,sliced_wasserstein_n8,floor_fd_lite0,false_flags,honest_rounds,true_flags,malicious_rounds,\
-             suppressed_after,malicious_weight_last,diverged"
+             leakage_n8,sliced_wasserstein_px16_n8_r4,floor_fd_lite0,false_flags,honest_rounds,true_flags,malicious_rounds,\
+             suppressed_after,malicious_weight_last,diverged,left_out,written_by"
         );
         let device = &example().device;
         let device = format!("{}/{},{}", device.engine, device.adapter, example().version);
         assert_eq!(
             lines[1],
-            format!("one,x,\"a,b\",1,3,41.25,{device},116.25,3.0,,0.5,0.125,0.0811,50.0,1,6,2,2,1,0.01,0")
+            format!(
+                "one,x,\"a,b\",1,3,41.25,{device},116.25,3.0,,0.5,0.125,0.0811,50.0,1,6,2,2,1,0.01,0,,fedgan sweep"
+            )
         );
-        assert_eq!(lines[3], format!("two,y,\"a,b\",1,3,41.25,{device},116.25,3.0,,0.5,,0.0811,50.0,,,,,,,0"));
+        assert_eq!(
+            lines[3],
+            format!("two,y,\"a,b\",1,3,41.25,{device},116.25,3.0,NaN,0.5,,0.0811,50.0,,,,,,,0,,fedgan sweep")
+        );
         assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn runs_that_are_left_out_have_a_line_with_the_reason() {
+        let mut rows = rows();
+        let outcome = Outcome::LeftOut("train.batch 32: client 0, say, holds 3\nand more".into());
+        rows.insert(2, Row { cell: "one".into(), labels: vec!["x".into(), "y".into()], seed: 3, outcome });
+        let text = csv(&["first".into(), "second".into()], &rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 5);
+        let reason = "\"train.batch 32: client 0, say, holds 3; and more\"";
+        let commas = |line: &str| line.matches(',').count();
+        assert_eq!(lines[3], format!("one,x,y,3{}{reason},fedgan sweep", ",".repeat(commas(lines[0]) - 4)));
+        assert!(lines.iter().all(|l| l.ends_with(",fedgan sweep") || l.ends_with(",written_by")));
+        let table = table(&rows);
+        assert!(table.lines().next().is_some_and(|head| head.ends_with("left out")), "{table}");
+        let last: Vec<&str> = table.lines().map(|l| l.split_whitespace().last().unwrap()).collect();
+        assert_eq!(last[1..], ["1", "0"], "{table}");
     }
 
     #[test]
@@ -197,6 +272,13 @@ mod tests {
             ["one", "2", "117.2 +- 1.41", "0.0811 +- 0.0000", "0.1250 +- 0.0000", "-", "2/12", "4/4", "2/2"]
         );
         assert_eq!(trimmed(&lines[2])[..2], ["two", "1"]);
-        assert_eq!(trimmed(&lines[2])[6..], ["-", "-", "-"]);
+        assert_eq!(trimmed(&lines[2])[5..], ["not finite", "-", "-", "-"]);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_enter_no_mean() {
+        assert_eq!(spread(&[1.0, f64::NAN, 3.0, f64::INFINITY]), "2.00 +- 1.41 (2 of 4 not finite)");
+        assert_eq!(spread(&[f64::NAN, 2.0]), "2.00 (1 of 2 not finite)");
+        assert_eq!((spread(&[f64::NAN]), spread(&[])), ("not finite".to_string(), "-".to_string()));
     }
 }

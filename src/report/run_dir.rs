@@ -1,6 +1,7 @@
 //! The directory that a run leaves behind.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub struct RunDir {
     /// An earlier process worked here: what it wrote is written again.
     reopened: bool,
     /// Unlocked when the last clone goes; `None` on file systems without locks.
-    _lock: Option<Arc<File>>,
+    lock: Option<Arc<File>>,
 }
 
 impl RunDir {
@@ -46,27 +47,41 @@ impl RunDir {
     /// Opens the directory of a run that has not come to its end, to go on in it.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is no run's directory, its run is finished, or another process works in it.
+    /// As [`RunDir::reopen_any`]; [`Error::Input`] if its run is finished.
     pub fn reopen(path: &Path) -> Result<RunDir> {
+        let dir = Self::reopen_any(path)?;
+        match dir.file(super::summary::FILE).exists() {
+            true => Err(Error::file(path, format!("the run is finished ({} is there)", super::summary::FILE))),
+            false => Ok(dir),
+        }
+    }
+
+    /// Opens the directory of a run, finished or not, to go on in it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is no run's directory, or another process works in it.
+    pub fn reopen_any(path: &Path) -> Result<RunDir> {
         if !path.join(PLAN).is_file() {
             let what = format!("holds no {PLAN}: not the directory of a run, or of one that had not begun");
             return Err(Error::file(path, what));
         }
         let lock = lock(path)?;
-        if path.join(super::summary::FILE).exists() {
-            return Err(Error::file(path, format!("the run is finished ({} is there)", super::summary::FILE)));
-        }
         remove_parts(path, 1)?;
-        Ok(RunDir { path: path.into(), reopened: true, _lock: lock })
+        Ok(RunDir { path: path.into(), reopened: true, lock })
     }
 
     fn created(path: &Path) -> Result<RunDir> {
-        Ok(RunDir { path: path.into(), reopened: false, _lock: lock(path)? })
+        Ok(RunDir { path: path.into(), reopened: false, lock: lock(path)? })
     }
 
     /// The same directory, in which the run's files are written again.
     pub fn again(self) -> RunDir {
         RunDir { reopened: true, ..self }
+    }
+
+    /// Whether other processes are kept out: not every file system has locks.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Brings the names of the run's files onto the disk.
@@ -187,8 +202,7 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Those of `write`; [`Error::Output`] naming `path`.
 pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-    let name = path.file_name().ok_or_else(|| Error::output(path, "not a file name"))?;
-    let temporary = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+    let temporary = temporary(path).ok_or_else(|| Error::output(path, "not a file name"))?;
     let bad = |e| Error::output(path, e);
     // On the disk before it has the name: after a power cut, too, there is the old or the new.
     let written = File::create(&temporary).map_err(bad).and_then(|mut file| {
@@ -201,6 +215,23 @@ pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) ->
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// What [`replace_with`] writes first. Processes of several machines may work in one folder: the process's number alone is not
+/// enough.
+fn temporary(path: &Path) -> Option<PathBuf> {
+    let random = RandomState::new().build_hasher().finish() as u32;
+    let name = path.file_name()?.to_string_lossy();
+    Some(path.with_file_name(format!(".{name}.{}-{random:08x}.part", std::process::id())))
+}
+
+/// Tries whether [`replace_file`] could write `path`, and leaves nothing behind.
+///
+/// # Errors
+/// Why it could not.
+pub fn probe(path: &Path) -> std::io::Result<()> {
+    let temporary = temporary(path).ok_or_else(|| std::io::Error::from(ErrorKind::InvalidFilename))?;
+    File::create_new(&temporary).and_then(|_| fs::remove_file(&temporary))
 }
 
 /// Removes what killed processes left of files that they were writing ([`replace_with`]), `below` folders deep.

@@ -8,7 +8,7 @@
 
 use super::RunDir;
 use super::checkpoint::header;
-use super::metrics::{Positions, null_is_nan, null_values_are_nan};
+use super::metrics::{Positions, RoundRecord, null_is_nan, null_values_are_nan};
 use super::run_dir::{replace_with, sync_folder};
 use crate::check::watch::Checked;
 use crate::exec::Descriptor;
@@ -51,6 +51,10 @@ pub struct RunState {
     pub images: String,
     /// Where the logs end.
     pub logs: Positions,
+    /// The last round of a finished run as a longer run would have recorded it, where only the end asked for its evaluation: it
+    /// follows on `logs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unevaluated: Option<RoundRecord>,
     /// The federation's round, client weights and detector.
     pub federation: Memory,
     /// The untrained generator's values.

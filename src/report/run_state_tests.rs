@@ -7,6 +7,7 @@ fn state(round: u32) -> RunState {
     let descriptor = Descriptor {
         engine: "cpu".into(),
         adapter: "\"sha256\":\"".into(),
+        address: String::new(),
         backend: "-".into(),
         device_type: "Cpu".into(),
         driver: "-".into(),
@@ -20,6 +21,7 @@ fn state(round: u32) -> RunState {
         tuning: None,
         images: "0".into(),
         logs: Positions { jsonl: 1, csv: 2, timing: 3, evaluation: None },
+        unevaluated: None,
         federation: Memory {
             round,
             weights: vec![0.1, f64::NAN],

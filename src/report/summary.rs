@@ -29,6 +29,9 @@ pub struct Summary {
     pub device: Descriptor,
     /// Why this device was taken.
     pub reason: String,
+    /// Names of the clients by their ids; absent where they have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
     /// Client-rounds in which a loss, the update, a gradient, weight, moment or running statistic was not finite.
     pub diverged: u64,
     /// Values of the last evaluation by name.
@@ -40,6 +43,9 @@ pub struct Summary {
     /// Real images against real ones.
     #[serde(deserialize_with = "null_values_are_nan")]
     pub floors: BTreeMap<String, f64>,
+    /// What the run has read; absent in runs of version 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<Digests>,
     /// What the detector did; absent without detection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector: Option<DetectorSummary>,
@@ -54,6 +60,31 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// Never the same twice.
     pub timing: Timing,
+}
+
+/// SHA-256 of what a run has read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// All images as loaded, at the model's size, with their classes and clients.
+    pub images: String,
+    /// Training images, held-out images and who holds which.
+    pub split: String,
+    /// The trigger's picture at its size; absent where the trigger is a pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+}
+
+impl Digests {
+    /// What is not what it was, as the subject of a sentence.
+    pub fn changed(&self, now: &Digests) -> Option<&'static str> {
+        match (self.images != now.images, self.trigger != now.trigger) {
+            (true, true) => Some("the images and the trigger's picture are"),
+            (true, false) => Some("the images are"),
+            (false, true) => Some("the trigger's picture is"),
+            (false, false) if self.split != now.split => Some("the split into training and held-out images is"),
+            (false, false) => None,
+        }
+    }
 }
 
 /// Wall time.
@@ -125,13 +156,14 @@ impl Summary {
         serde_json::from_str(text).map_err(|e| Error::file(path, format!("not the summary of a run: {e}")))
     }
 
-    /// The values that a line has room for, by short names: distances, leakage, diversity.
+    /// The values that a line has room for, by short names: distances, leakage, diversity. Sliced distances and MS-SSIM of before
+    /// 0.2, whose definitions were others, have other names and are not among them.
     pub fn headline(&self) -> Vec<(&'static str, f64)> {
         const SHORT: [(&str, &str); 5] = [
             ("fd_", "fd"),
             ("kid_", "kid"),
-            ("sliced_wasserstein_n", "sw"),
-            ("ms_ssim_", "ms-ssim"),
+            ("sliced_wasserstein_px", "sw"),
+            ("ms_ssim_px", "ms-ssim"),
             ("leakage_n", "leakage"),
         ];
         let value = |prefix: &str| {
@@ -156,16 +188,18 @@ pub(crate) mod tests {
             version: "0.1.0".into(),
             device: crate::exec::Engine::descriptor(&crate::exec::ReferenceEngine::new()).clone(),
             reason: "asked for".into(),
+            clients: vec!["a".into(), "b, c".into()],
             diverged: 0,
             metrics: values(&[
                 ("fd_lite0_n8", 116.25),
                 ("fd_lite0_n8_std", 3.0),
                 ("leakage_n8", 0.125),
                 ("leakage_correlation_n8", 0.5),
-                ("sliced_wasserstein_n8", 0.0811),
+                ("sliced_wasserstein_px16_n8_r4", 0.0811),
             ]),
             untrained: values(&[("fd_lite0_n8", 400.0)]),
             floors: values(&[("floor_fd_lite0", 50.0)]),
+            digests: Some(Digests { images: "a1".into(), split: "b2".into(), trigger: Some("c3".into()) }),
             detector: Some(DetectorSummary {
                 false_flags: 1,
                 honest_rounds: 6,
@@ -188,20 +222,35 @@ pub(crate) mod tests {
         let summary = example();
         std::fs::write(dir.path().join(FILE), summary.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), summary);
-        let bare = Summary { detector: None, verified: None, ..summary };
-        assert!(!bare.to_json().unwrap().contains("detector"));
+        let bare = Summary { digests: None, detector: None, verified: None, clients: vec![], ..summary };
+        let text = bare.to_json().unwrap();
+        assert!(!text.contains("detector") && !text.contains("clients") && !text.contains("digests"));
         std::fs::write(dir.path().join(FILE), bare.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), bare);
     }
 
     #[test]
+    fn digests_say_what_has_changed() {
+        let was = example().digests.unwrap();
+        let other = |change: fn(&mut Digests)| {
+            let mut now = was.clone();
+            change(&mut now);
+            was.changed(&now)
+        };
+        assert_eq!(other(|_| ()), None);
+        assert_eq!(other(|d| d.images.push('x')), Some("the images are"));
+        assert_eq!(other(|d| d.split.push('x')), Some("the split into training and held-out images is"));
+        assert_eq!(other(|d| d.trigger = None), Some("the trigger's picture is"));
+    }
+
+    #[test]
     fn numbers_that_are_not_finite_are_null() {
         let mut summary = example();
-        summary.metrics.insert("sliced_wasserstein_n8".into(), f64::NAN);
+        summary.metrics.insert("sliced_wasserstein_px16_n8_r4".into(), f64::NAN);
         let text = summary.to_json().unwrap();
-        assert!(text.contains("\"sliced_wasserstein_n8\": null"), "{text}");
+        assert!(text.contains("\"sliced_wasserstein_px16_n8_r4\": null"), "{text}");
         let back: Summary = serde_json::from_str(&text).unwrap();
-        assert!(back.metrics["sliced_wasserstein_n8"].is_nan());
+        assert!(back.metrics["sliced_wasserstein_px16_n8_r4"].is_nan());
     }
 
     #[test]

@@ -164,14 +164,102 @@ pub(super) fn wait_for(dir: &Path, rounds: u32) {
 }
 
 #[cfg(unix)]
+fn signal(name: &str, child: &Child) {
+    let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
+/// What asks a process to end: the terminal, the user, batch systems.
+#[cfg(unix)]
+const REQUESTS: [&str; 6] = ["-INT", "-TERM", "-HUP", "-USR1", "-USR2", "-XCPU"];
+
+#[cfg(unix)]
+#[test]
+fn every_request_to_end_leaves_a_run_that_goes_on_bit_for_bit() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("run");
+    for name in REQUESTS {
+        let before = rounds_written(&dir);
+        let child = if before == 0 { run(&dir, 1_000_000).spawn() } else { resume(&dir).spawn() }.unwrap();
+        wait_for(&dir, before + 2);
+        // What is no interrupt of a person comes again while the round goes on, and other requests come after it.
+        let patient = !["-INT", "-TERM"].contains(&name);
+        let sent = if patient { vec![name, name, "-USR1", "-TERM"] } else { vec![name] };
+        sent.iter().for_each(|name| signal(name, &child));
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(130), "{name}: {said}");
+        assert_eq!(latest(&dir), rounds_written(&dir), "{name}: the round was finished and saved");
+        assert!(said.contains(&format!("fedgan run --resume {}", dir.display())), "{name}: {said}");
+    }
+    let rounds = rounds_written(&dir) + 2;
+    let set = format!("rounds={rounds}");
+    let output = resume(&dir).args(["--set", &set]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let whole = temp.path().join("whole");
+    assert!(run(&whole, rounds).output().unwrap().status.success());
+    same(&left(&whole), &dir, "six requests");
+}
+
+#[cfg(unix)]
+#[test]
+fn every_request_to_end_leaves_a_sweep_that_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("s.toml");
+    let text_of_sweep = "name = \"s\"\nseeds = [1]\n\n[[axis]]\nkey = \"train.lr\"\nvalues = [1e-4]\n\n[set]\nrounds = 1000000\n\"model.image_size\" = 16\n\"model.width\" = 2\n\
+        \"model.latent\" = 4\n\"train.batch\" = 4\n\"train.local_steps\" = 1\n\"federation.clients\" = 2\n\
+        \"evaluation.samples\" = 4\n\"evaluation.grid\" = 2\n\"evaluation.every\" = 0\n\"checkpoint.every\" = 0\n";
+    std::fs::write(&file, text_of_sweep).unwrap();
+    let out = temp.path().join("out");
+    let mut part = None;
+    for name in REQUESTS {
+        let mut command = fedgan(&["sweep", "--device", "cpu", "--quiet"]);
+        let child = command.arg(&file).arg("--out").arg(&out).spawn().unwrap();
+        let started = Instant::now();
+        let dir = loop {
+            let cells = std::fs::read_dir(out.join("cells")).into_iter().flatten().flatten();
+            let found = cells.map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "part"));
+            match found.filter(|p| p.join("metrics.jsonl").exists()) {
+                Some(found) => break found,
+                None => assert!(started.elapsed() < Duration::from_secs(300), "the sweep does not come on"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let before = latest(&dir);
+        wait_for(&dir, before + 2);
+        signal(name, &child);
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(130), "{name}: {said}");
+        assert!(latest(&dir) > before && latest(&dir) == rounds_written(&dir), "{name}: finished and saved");
+        part = Some(dir);
+    }
+    assert!(part.is_some());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_ignored_hangup_stays_ignored() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("run");
+    let set = run(&dir, 1_000_000);
+    let mut command = Command::new("nohup");
+    command.arg(set.get_program()).args(set.get_args()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    wait_for(&dir, 2);
+    signal("-HUP", &child);
+    let after = rounds_written(&dir) + 3;
+    wait_for(&dir, after);
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    signal("-TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[cfg(unix)]
 #[test]
 fn an_interrupted_run_is_kept_and_a_second_interrupt_ends_it() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("run");
-    let signal = |name: &str, child: &Child| {
-        let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-        assert!(kill.success());
-    };
     for (name, interrupts) in [("-INT", 1), ("-TERM", 1), ("-INT", 2)] {
         let before = rounds_written(&dir);
         let child = if before == 0 { run(&dir, 1_000_000).spawn() } else { resume(&dir).spawn() }.unwrap();

@@ -2,21 +2,26 @@
 
 mod adjoint;
 mod catalogue;
+#[cfg(target_os = "linux")]
+mod drivers;
 mod environment;
 mod federation;
 mod gradients;
+mod hostile;
 mod interrupted;
 mod layers;
 mod metrics;
 mod mishaps;
 mod mutants;
 mod nonfinite;
+mod outputs;
 mod penalty;
 mod portable;
 mod random;
 mod reflection;
 mod regularised;
 mod rng;
+mod shared_sweep;
 mod soak;
 mod step_gradients;
 mod tiles;

@@ -1,6 +1,6 @@
 //! Metrics against NumPy and SciPy, and Lite0 against the original network (`tests/metric/make_fixtures.py`).
 
-use fedgan::metric::{Features, Lite0, frechet, ms_ssim, prdc, squared_mmd};
+use fedgan::metric::{Features, Lite0, frechet, ms_ssim, patch_distance, prdc, squared_mmd};
 use fedgan::report::checkpoint::{self, TensorFile};
 use safetensors::SafeTensors;
 use std::path::PathBuf;
@@ -36,9 +36,38 @@ fn distances_agree_with_scipy() {
             agrees("prdc", *got, expected);
         }
     }
-    let image = |name: &str| file.f32_any(name).unwrap().1;
-    let value = ms_ssim(&image("ssim.a"), &image("ssim.b"), 32, 3);
-    agrees("ms-ssim", value, file.tensor("ssim.value").unwrap().values[0]);
+}
+
+/// MS-SSIM against TensorFlow, PRDC against the authors' package, the sliced distance against SciPy
+/// (`tests/metric/make_independent.py`).
+#[test]
+fn values_agree_with_independent_implementations() {
+    let file = checkpoint::load(&fixture("independent.safetensors")).unwrap();
+    let values = |name: &str| file.tensor(name).unwrap().values.clone();
+    for (size, channels) in [(16, 1), (32, 3), (64, 1), (176, 1)] {
+        let [a, b] = ["a", "b"].map(|n| ssim_image(n == "b", size, channels));
+        let expected = values(&format!("ssim.{size}.{channels}"))[0];
+        let got = ms_ssim(&a, &b, size, channels);
+        assert!((got - expected).abs() <= 1e-5, "ms-ssim of {size}: {got}, expected {expected}");
+    }
+    let p = prdc(&features(&file, "prdc.real"), &features(&file, "prdc.fake"), 5).unwrap();
+    for (got, expected) in [p.precision, p.recall, p.density, p.coverage].iter().zip(values("prdc.value")) {
+        agrees("prdc", *got, expected);
+    }
+    let directions: Vec<Vec<f64>> = values("sliced.directions").chunks(147).map(<[f64]>::to_vec).collect();
+    let got = patch_distance(values("sliced.a"), values("sliced.b"), 3, &directions);
+    agrees("sliced", got, values("sliced.value")[0]);
+}
+
+/// The images of `make_independent.py`, in whole numbers.
+fn ssim_image(second: bool, size: usize, channels: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (y, x, c) in (0..size).flat_map(|y| (0..size).flat_map(move |x| (0..channels).map(move |c| (y, x, c)))) {
+        let smooth = (x * x + 2 * y * y + 40 * c) * 3 / size % 200;
+        let noise = (x * 7919 + y * 104_729 + c * 1_299_709) % 251;
+        bytes.push(if second { smooth * 3 / 4 + noise / 4 } else { smooth } as u8);
+    }
+    bytes
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Function {
     /// Value and error of f(x).
     fn at(&self, x: f64) -> Approx {
         match self.kind as u32 {
-            0 => Approx::exact(x.max(0.0)),
+            0 => Approx::exact(if x <= 0.0 { 0.0 } else { x }),
             1 if x > 0.0 => Approx::exact(x),
             1 => Approx::rounded(self.slope) * Approx::exact(x),
             2 => Approx::exact(x).tanh(),
@@ -36,6 +36,7 @@ impl Function {
         let (one, dy) = (Approx::exact(1.0), Approx::exact(dy));
         match self.kind as u32 {
             0 | 1 if x > 0.0 => dy,
+            0 if x.is_nan() => dy,
             0 => Approx::exact(0.0),
             1 => Approx::rounded(self.slope) * dy,
             2 => {

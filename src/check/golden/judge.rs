@@ -55,12 +55,16 @@ pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
     // Expected values in f32 carry a rounding of their own.
     let slack = |i: usize| if expected.single { U * expected.values[i].abs() } else { 0.0 };
     let each = |bound: &dyn Fn(usize) -> f64| (0..got.len()).map(|i| bound(i) + slack(i)).collect();
-    let l2_expected = || l2(expected.values.iter().copied());
+    // The scale of a tensor judged as a whole is that of its finite elements; the others must be met.
+    let l2_expected = || l2(expected.values.iter().copied().filter(|v| v.is_finite()));
     let (allowed, whole, measure): (Vec<f64>, bool, String) = match &result.rule {
         Rule::Each(bounds) => (each(&|i| bounds[i]), false, "rounding bound of each element".into()),
         Rule::Known(values) => {
             let allowed = |i: usize| KNOWN_SHARE * values[i].e + 4.0 * U * values[i].v.abs();
-            let off = |i: usize| !((expected.values[i] - values[i].v).abs() <= allowed(i));
+            // Beyond f32 an infinity is what the device must give.
+            let same =
+                |i: usize| same(expected.values[i], f64::from(values[i].v as f32)) && !expected.values[i].is_finite();
+            let off = |i: usize| !same(i) && !((expected.values[i] - values[i].v).abs() <= allowed(i));
             if let Some(i) = (0..got.len()).find(|i| !expected.single && off(*i)) {
                 return wrong(result, expected, i, values[i].v, allowed(i));
             }
@@ -76,15 +80,18 @@ pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
             (vec![bound * norm; got.len()], true, format!("{bound:e} of the expected L2 norm {norm:.3e}"))
         }
         Rule::Update { before, share, floor, cap } => {
-            let (all, norm) = (l2_expected(), l2(expected.values.iter().zip(before).map(|(e, b)| e - b)));
+            let (all, norm) =
+                (l2_expected(), l2(expected.values.iter().zip(before).map(|(e, b)| e - b).filter(|v| v.is_finite())));
             let bound = (share * norm + floor * all).min(cap * all);
             (vec![bound; got.len()], true, format!("{share:e} of the expected update's L2 norm {norm:.3e}"))
         }
     };
-    // Infinities of one sign are equal.
-    let error = |(g, e): (&f64, &f64)| if g == e { 0.0 } else { (g - e).abs() };
+    let error = |(g, e): (&f64, &f64)| if same(*g, *e) { 0.0 } else { (g - e).abs() };
     let errors: Vec<f64> = got.iter().zip(&expected.values).map(error).collect();
-    let equal = |i: usize| got[i].to_bits() == expected.values[i].to_bits() && !got[i].is_nan();
+    let equal = |i: usize| match got[i].is_nan() {
+        true => expected.values[i].is_nan(),
+        false => got[i].to_bits() == expected.values[i].to_bits(),
+    };
     let percents: Vec<f64> = match &result.rule {
         Rule::Equal => (0..got.len()).map(|i| if equal(i) { 0.0 } else { f64::INFINITY }).collect(),
         _ => errors.iter().zip(&allowed).map(|(err, bound)| share(*err, *bound)).collect(),
@@ -112,6 +119,11 @@ fn wrong(result: &Computed, expected: &GoldenTensor, i: usize, value: f64, allow
     let worst = Some(WorstElement { index, got: f64::from(result.got[i]), expected, err, allowed });
     let measure = format!("the file is wrong: in f64 its inputs give {value:e}");
     TensorVerdict { name: format!("out.{}", result.name), passed: false, percent: share(err, allowed), worst, measure }
+}
+
+/// Equal, infinities of one sign and NaN with NaN included.
+fn same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan())
 }
 
 fn l2(values: impl Iterator<Item = f64>) -> f64 {
@@ -165,7 +177,7 @@ mod tests {
             let bad = verdict(&[1.0, -2.0, outside, 0.5], &expected, rule.clone());
             assert!(!bad.passed && bad.percent > 100.0, "{bad}");
             assert_eq!(bad.worst.unwrap().index, [1, 0]);
-            for (got, want) in [(f32::NAN, 4.0), (4.0, f64::NAN), (f32::NAN, f64::NAN), (f32::INFINITY, 4.0)] {
+            for (got, want) in [(f32::NAN, 4.0), (4.0, f64::NAN), (f32::INFINITY, 4.0), (f32::NAN, f64::INFINITY)] {
                 let nan = verdict(&[1.0, -2.0, got, 0.5], &[1.0, -2.0, want, 0.5], rule.clone());
                 assert!(!nan.passed, "{nan}");
             }

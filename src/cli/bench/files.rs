@@ -9,6 +9,10 @@ use crate::report::{picture, roofline};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
+const JSON: &str = "fedgan bench --json";
+const CSV: &str = "fedgan bench --csv";
+const ROOFLINE: &str = "fedgan bench --roofline";
+
 /// The files that are asked for, as far as they could be checked before anything was measured.
 pub(super) struct Files {
     /// The measurements to compare with.
@@ -22,6 +26,7 @@ pub(super) struct Files {
 /// The JSON: the document, and what has changed.
 #[derive(serde::Serialize)]
 struct Report<'a> {
+    written_by: &'static str,
     #[serde(flatten)]
     document: &'a Document,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,14 +38,19 @@ impl Files {
     pub(super) fn new(args: &BenchArgs) -> Result<Files> {
         let file = |name: &String| baseline::file(&baseline::folder(args.baseline_dir.as_deref())?, name);
         let save = args.save_baseline.as_ref().map(file).transpose()?;
-        if let Some(path) = save.as_ref().filter(|p| p.exists()) {
-            return Err(baseline::exists(path));
+        if let Some(path) = &save {
+            // A dangling link is in the way too.
+            if path.symlink_metadata().is_ok() {
+                return Err(baseline::exists(path));
+            }
+            baseline::make_folder(path)?;
         }
         let read = args.baseline.as_ref().map(file).transpose()?;
         let files = [
-            output("--json", args.json.as_deref(), Kind::Json("\"schema\"")),
-            output("--csv", args.csv.as_deref(), Kind::Text("kernel,origin,shape,")),
-            output("--roofline", args.roofline.as_deref(), Kind::Png),
+            output("--json", args.json.as_deref(), Kind::Json(JSON)),
+            output("--csv", args.csv.as_deref(), Kind::Table(CSV)),
+            output("--save-baseline", save.as_deref(), Kind::Json(JSON)),
+            output("--roofline", args.roofline.as_deref(), Kind::Png(ROOFLINE)),
         ];
         outputs::check(&files, &read.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         Ok(Files {
@@ -55,11 +65,12 @@ impl Files {
     /// Writes all of them. Nothing is kept as a baseline where a result was wrong.
     pub(super) fn write(&self, document: &Document, changes: Option<&[Change]>) -> Result<()> {
         if let Some(path) = &self.json {
-            let text = serde_json::to_string_pretty(&Report { document, changes });
-            put(path, text.map_err(|e| Error::internal(format!("JSON: {e}")))? + "\n")?;
+            let text = serde_json::to_string_pretty(&Report { written_by: JSON, document, changes });
+            let text = text.map_err(|e| Error::internal(format!("JSON: {e}")))? + "\n";
+            outputs::write(path, Kind::Json(JSON), text.as_bytes())?;
         }
         if let Some(path) = &self.csv {
-            put(path, document.csv())?;
+            outputs::write(path, Kind::Table(CSV), document.csv(outputs::KEY, CSV).as_bytes())?;
         }
         if let Some(path) = &self.roofline {
             draw(path, document)?;
@@ -73,10 +84,6 @@ impl Files {
             None => Ok(()),
         }
     }
-}
-
-fn put(path: &Path, text: String) -> Result<()> {
-    outputs::write(path, text.as_bytes())
 }
 
 fn draw(path: &Path, document: &Document) -> Result<()> {
@@ -104,5 +111,9 @@ fn draw(path: &Path, document: &Document) -> Result<()> {
     };
     let points: Vec<roofline::Point> = points.chain(parts).collect();
     let title = format!("{} ({}, {})", document.device.adapter, document.device.engine, document.device.driver);
-    outputs::write(path, &picture::encode_png(&roofline::draw(&title, lines, &points)?)?)
+    outputs::write(
+        path,
+        Kind::Png(ROOFLINE),
+        &picture::encode_png_by(&roofline::draw(&title, lines, &points)?, ROOFLINE)?,
+    )
 }

@@ -8,10 +8,10 @@ use crate::exec::Purpose;
 use crate::fed::{Fault, Federation, RoundReport};
 use crate::metric::{ImageSet, Judge, Value};
 use crate::model::{NamedTensors, Sampler};
-use crate::report::metrics::TimingRecord;
+use crate::report::metrics::{Positions, TimingRecord};
 use crate::report::rates::Rates;
 use crate::report::run_state::{self, Measured, Resumed};
-use crate::report::summary::{self, Summary, Timing};
+use crate::report::summary::{self, Digests, Summary, Timing};
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture, usage};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -46,11 +46,14 @@ pub(in crate::cli) struct Experiment {
     checked: Option<Arc<Mutex<Checked>>>,
     /// What watches found in earlier processes.
     pub(super) earlier: Option<Checked>,
-    /// Digest of the images and of who holds which.
-    pub(super) images: String,
+    /// Names of the clients by their ids, where they have any.
+    names: Vec<String>,
+    pub(super) digests: Digests,
     /// Where the run went on in another process.
     pub(super) resumed: Vec<Resumed>,
     pub(super) clock: Clock,
+    /// Where the logs ended before the last round, and its record, where nothing but the end asked for its evaluation.
+    pub(super) at_end: Option<(Positions, RoundRecord)>,
 }
 
 pub(super) struct Output {
@@ -74,12 +77,17 @@ impl Clock {
     }
 }
 
+/// The picture of samples after `round` rounds, in a run's directory.
+pub(super) fn grid_file(round: u32) -> String {
+    format!("grids/round-{round:04}.png")
+}
+
 impl Experiment {
     /// A run of what is built ([`parts`], perhaps in other launches than the plan's).
     pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
-        let judge = images.judge(&plan, &plan.metrics())?;
-        let digest = images.digest();
+        let judge = images.judge(&plan, &plan.metrics(), plan.evaluation.samples as usize)?;
         let shown = images.shown((plan.evaluation.grid * plan.evaluation.grid) as usize, plan.seed);
+        let digests = images.digests(&plan)?;
         let Parts { federation, sampler, judged } = parts;
         Ok(Experiment {
             plan,
@@ -94,9 +102,11 @@ impl Experiment {
             diverged: 0,
             checked,
             earlier: None,
-            images: digest,
+            names: images.names,
+            digests,
             resumed: vec![],
             clock: Clock { before: 0.0, started: Instant::now(), first: 0 },
+            at_end: None,
         })
     }
 
@@ -108,7 +118,8 @@ impl Experiment {
     pub fn describe(&self) -> String {
         let (gan, f) = (self.federation.gan(), &self.federation);
         let bad = &self.plan.attack.malicious;
-        let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: {bad:?}") };
+        let bad: Vec<String> = bad.iter().map(|id| self.named(*id as usize)).collect();
+        let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: [{}]", bad.join(", ")) };
         format!(
             "training  {} clients ({who}), {} a launch; G {} and D {} parameters; {} rounds of up to {} steps, batch {}",
             f.clients(),
@@ -121,9 +132,14 @@ impl Experiment {
         )
     }
 
+    /// A client's id, with its name where it has one.
+    pub fn named(&self, client: usize) -> String {
+        self.names.get(client).map_or_else(|| client.to_string(), |name| format!("{client} {name}"))
+    }
+
     /// Opens the run's files; the real grid and the untrained generator's.
     pub fn begin(&mut self, dir: &RunDir) -> Result<()> {
-        self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir)? });
+        self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir, !self.names.is_empty())? });
         let (size, channels) = self.shape();
         let shown = self.shown.len() / (size * size * channels);
         let real = picture::grid(&self.shown, shown, size, channels, self.plan.evaluation.grid as usize)?;
@@ -157,7 +173,7 @@ impl Experiment {
         let images = self.sampler.seeded(self.federation.engine(), shown, Purpose::Evaluation)?;
         let grid = picture::grid(&images, shown, size, channels, self.plan.evaluation.grid as usize)?;
         let bytes = picture::encode_png(&grid)?;
-        self.output()?.dir.write_bytes(&format!("grids/round-{round:04}.png"), &bytes)?;
+        self.output()?.dir.write_bytes(&grid_file(round), &bytes)?;
         Ok(())
     }
 
@@ -165,8 +181,12 @@ impl Experiment {
     fn evaluate(&mut self) -> Result<BTreeMap<String, f64>> {
         let (size, channels) = self.shape();
         let n = self.plan.evaluation.samples as usize;
-        let images = self.judged.seeded(self.federation.engine(), n, Purpose::Evaluation)?;
-        let values = self.judge.values(&ImageSet::new(images, size, channels))?;
+        let mut gathering = self.judge.gather(n)?;
+        self.judged.seeded_batches(self.federation.engine(), n, Purpose::Evaluation, |images| {
+            gathering.add(&ImageSet::new(images, size, channels));
+            Ok(())
+        })?;
+        let values = gathering.values()?;
         let entries = values.iter().chain(self.judge.floors()).flat_map(Value::entries).collect();
         self.values.1 = Measured {
             names: values.iter().map(|v| v.name.clone()).collect(),
@@ -192,8 +212,8 @@ impl Experiment {
         let report = self.federation.run_round()?;
         let seconds = started.elapsed().as_secs_f64();
         let done = report.round + 1;
-        let every = self.plan.evaluation.every;
-        let evaluated = done == self.plan.rounds || (every > 0 && done.is_multiple_of(every));
+        let (regular, last) = (self.plan.evaluation.is_due(done), done == self.plan.rounds);
+        let evaluated = last || regular;
         let mut extra = BTreeMap::new();
         if evaluated {
             self.grid(done)?;
@@ -203,6 +223,10 @@ impl Experiment {
         // Each critic step trains on a batch of its own.
         let a_step = u64::from(self.plan.train.batch) * u64::from(self.plan.train.training().critic_steps());
         let images: u64 = report.clients.iter().map(|c| u64::from(c.steps) * a_step).sum();
+        if last && !regular {
+            let plain = RoundRecord { extra: BTreeMap::new(), ..record.clone() };
+            self.at_end = Some((self.output()?.metrics.sync()?, plain));
+        }
         let images_per_second = images as f64 / seconds.max(1e-9);
         let timing = TimingRecord {
             round: record.round,
@@ -244,19 +268,20 @@ impl Experiment {
                 flagged: c.flagged,
                 score: Some(c.score).filter(|s| s.is_finite()),
                 nonfinite: c.nonfinite.as_ref().map(Fault::to_string),
+                name: self.names.get(i).cloned(),
             })
             .collect();
         RoundRecord { round: report.round as usize, clients, extra }
     }
 
     fn curves(&mut self) -> Result<()> {
-        let picture = curves::loss_curves(&self.plan.name, &self.records, &[])?;
+        let picture = curves::loss_curves(&self.plan.name, &self.records, &self.names)?;
         let bytes = picture::encode_png(&picture)?;
         self.output()?.dir.replace_bytes("losses.png", &bytes)?;
         Ok(())
     }
 
-    /// Writes the networks, the last picture and, after all else, the summary. Checkpoints are of no use any more.
+    /// Writes the networks, the last picture and, after all else, the summary.
     pub fn end(&mut self, resolved: &Resolved) -> Result<Summary> {
         let seconds = self.clock.seconds();
         let generator = self.federation.export_generator()?;
@@ -269,10 +294,13 @@ impl Experiment {
         // The last verification's verdict.
         self.federation.engine().finish()?;
         let summary = self.summary(resolved, seconds);
+        let keeps = self.plan.checkpoint.keeps_last();
         let dir = &self.output()?.dir;
         dir.write_text(summary::FILE, &summary.to_json()?)?;
         dir.sync();
-        run_state::clear(dir)?;
+        if !keeps {
+            run_state::clear(dir)?;
+        }
         Ok(summary)
     }
 
@@ -284,10 +312,12 @@ impl Experiment {
             version: resolved.version.clone(),
             device: resolved.device.clone(),
             reason: resolved.reason.clone(),
+            clients: self.names.clone(),
             diverged: self.diverged,
             metrics: self.values.1.entries.clone(),
             untrained: self.values.0.entries.clone(),
             floors: self.judge.floors().iter().flat_map(Value::entries).collect(),
+            digests: Some(self.digests.clone()),
             detector: self.rates().as_ref().map(Into::into),
             verified: self.verified(),
             resumed: self.resumed.clone(),

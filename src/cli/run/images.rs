@@ -3,9 +3,11 @@
 use crate::config::Plan;
 use crate::data::random::HostRng;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
-use crate::fed::every_client_has_a_batch;
+use crate::fed::attack::Trigger;
+use crate::fed::{Partition, every_client_has_a_batch};
 use crate::metric::{ImageSet, Judge, Metric};
 use crate::report::run_state;
+use crate::report::summary::Digests;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +18,12 @@ const SHOWN: u64 = 0x5348_4f57; // "SHOW"
 pub(in crate::cli) struct Images {
     /// Names of images that were left out, with the reasons.
     pub skipped: Vec<String>,
+    /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
+    pub notes: Vec<String>,
+    /// What may be a mistake in the images.
+    pub warnings: Vec<String>,
+    /// Names of the clients by their ids, where folders give them.
+    pub names: Vec<String>,
     /// Height, width and channels.
     pub(super) shape: (usize, usize),
     /// Training images, [n][size][size][channels].
@@ -27,6 +35,8 @@ pub(in crate::cli) struct Images {
     /// Number of images beside held-out ones that are neither held out nor trained on.
     apart: usize,
     total: usize,
+    /// Digest of the images before they are split.
+    whole: String,
     pub(super) holdings: Vec<Vec<u32>>,
 }
 
@@ -36,7 +46,8 @@ impl Images {
         data_exists(plan)?;
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         let loaded = plan.data.source.load(size, channels)?;
-        let set = &loaded.dataset;
+        classes_known(plan, &loaded)?;
+        let (set, whole) = (&loaded.dataset, digest(&loaded));
         let (split, holdings) = dealt(plan, &loaded)?;
         let pick =
             |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
@@ -45,13 +56,17 @@ impl Images {
         let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
         let (held_out, apart, total) = (split.held_out.len(), split.apart.len(), set.len());
         Ok(Images {
-            skipped: loaded.skipped.clone(),
+            skipped: loaded.skipped,
+            notes: loaded.notes,
+            warnings: loaded.warnings,
+            names: loaded.clients.map(|c| c.names).unwrap_or_default(),
             shape: (size, channels),
             train,
             reference,
             held_out,
             apart,
             total,
+            whole,
             holdings,
         })
     }
@@ -77,17 +92,31 @@ impl Images {
         images.copied().collect()
     }
 
-    /// The plan's metrics (or `metrics`) against the reference images. The training images, which are clean here, calibrate
+    /// Number of reference images.
+    pub fn references(&self) -> usize {
+        let (size, channels) = self.shape;
+        self.reference.len() / (size * size * channels)
+    }
+
+    /// `metrics` of `samples` generated images against the reference images. The training images, which are clean here, calibrate
     /// the search for the trigger.
-    pub fn judge(&self, plan: &Plan, metrics: &[Metric]) -> Result<Judge> {
+    pub fn judge(&self, plan: &Plan, metrics: &[Metric], samples: usize) -> Result<Judge> {
         let (size, channels) = self.shape;
         let references = ImageSet::new(self.reference.clone(), size, channels);
         let clean = metrics.contains(&Metric::Leakage).then(|| ImageSet::from_bytes(&self.train, size, channels));
-        Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed)
+        Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed, samples)
+    }
+
+    /// Digests of the images and of the trigger's picture.
+    ///
+    /// # Errors
+    /// When an attack's picture cannot be read.
+    pub fn digests(&self, plan: &Plan) -> Result<Digests> {
+        Ok(Digests { images: self.whole.clone(), split: self.split(), trigger: trigger(plan)? })
     }
 
     /// SHA-256 of the training images, the reference images and of who holds which.
-    pub(super) fn digest(&self) -> String {
+    fn split(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(&self.train);
         self.reference.iter().for_each(|v| digest.update(v.to_le_bytes()));
@@ -153,8 +182,53 @@ impl Rehearsal {
                 self.loaded.len() - 1
             }
         };
+        classes_known(plan, &self.loaded[at].1)?;
         let (_, holdings) = dealt(plan, &self.loaded[at].1)?;
         every_client_has_a_batch(&holdings, plan.train.batch)
+    }
+}
+
+/// Refuses a partition by class where the images have none.
+fn classes_known(plan: &Plan, loaded: &Loaded) -> Result<()> {
+    match (&plan.federation.partition, &plan.data.source) {
+        (Partition::Dirichlet { .. }, DataConfig::Npz { path, .. }) if !loaded.labelled => {
+            let what = "no array `train_labels`, whose classes federation.partition = \"dirichlet\" deals; \"iid\" and \"shared\" \
+                        need none";
+            Err(Error::file(path, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Digest of the plan's images as loaded, before they are split.
+///
+/// # Errors
+/// Those of the loader.
+pub(in crate::cli) fn digest_of(plan: &Plan) -> Result<String> {
+    let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
+    plan.data.source.load(size, channels).map(|loaded| digest(&loaded))
+}
+
+fn digest(loaded: &Loaded) -> String {
+    let (set, mut digest) = (&loaded.dataset, Sha256::new());
+    let clients = loaded.clients.as_ref().map_or(&[][..], |c| &c.of_image);
+    for numbers in [&[set.size as u32, set.channels as u32, set.len() as u32], &set.labels[..], clients] {
+        numbers.iter().for_each(|n| digest.update(n.to_le_bytes()));
+    }
+    digest.update(&set.pixels);
+    run_state::hex(digest)
+}
+
+/// Digest of the picture that is the plan's trigger, if one is. Honest runs need none.
+///
+/// # Errors
+/// When an attack's picture cannot be read.
+pub(in crate::cli) fn trigger(plan: &Plan) -> Result<Option<String>> {
+    let Trigger::Image(_) = plan.attack.trigger else { return Ok(None) };
+    match plan.attack.trigger.picture(plan.attack.side) {
+        Ok(picture) => Ok(Some(run_state::hex(Sha256::new_with_prefix(picture.as_raw())))),
+        Err(error) if plan.is_attacked() => Err(error),
+        Err(_) => Ok(None),
     }
 }
 
@@ -165,7 +239,7 @@ impl Rehearsal {
 pub(in crate::cli) fn data_exists(plan: &Plan) -> Result<()> {
     let (path, what) = match &plan.data.source {
         DataConfig::Folder { path, .. } => (path, "folder of images"),
-        DataConfig::Npz { path } => (path, "file"),
+        DataConfig::Npz { path, .. } => (path, "file"),
         DataConfig::Builtin {} | DataConfig::Dermoscopy { .. } => return Ok(()),
     };
     match path.exists() {

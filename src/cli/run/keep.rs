@@ -1,10 +1,11 @@
 //! Checkpoints of a run, and the way back from one.
 
-use super::experiment::{Clock, Experiment, Output};
+use super::experiment::{Clock, Experiment, Output, grid_file};
 use crate::config::{Draft, Plan, Resolved};
 use crate::exec::Descriptor;
 use crate::report::run_state::{self, Checkpoint, Resumed, RunState, Shape};
-use crate::report::{MetricsWriter, RunDir, metrics};
+use crate::report::summary::{self, Summary};
+use crate::report::{MetricsWriter, RunDir, metrics, run_dir};
 use crate::{Error, Result};
 use std::fs::File;
 use std::path::Path;
@@ -12,8 +13,30 @@ use std::time::Instant;
 
 /// Keys that a run may change when it goes on: none changes what has been computed, and chunks change no bit.
 /// What is not finite ends a run that stops for it before anything of its round is kept.
-pub(super) const FREE: [&str; 5] =
-    ["name", "device", "data.path", "federation.clients_per_launch", "federation.nonfinite"];
+pub(super) const FREE: [&str; 6] =
+    ["name", "rounds", "device", "data.path", "federation.clients_per_launch", "federation.nonfinite"];
+
+/// Refuses a finished run that `plan` has no further rounds for, or that cannot have any.
+///
+/// # Errors
+/// [`Error::Input`] naming the directory.
+pub(super) fn has_more(dir: &RunDir, plan: &Plan) -> Result<()> {
+    if !dir.file(summary::FILE).exists() {
+        return Ok(());
+    }
+    let done = Summary::read(dir.path())?.rounds;
+    let what = match plan.rounds > done {
+        false => format!("to train it further: --set rounds=N with N above {done}, here {}", plan.rounds),
+        true if run_state::list(dir)?.is_empty() => {
+            "it cannot be trained further, as it kept no state (checkpoint.last = false, a sweep's cell, or an earlier version)".into()
+        }
+        true => return Ok(()),
+    };
+    Err(Error::file(
+        dir.path(),
+        format!("the run is finished after {done} rounds ({} is there); {what}", summary::FILE),
+    ))
+}
 
 impl Experiment {
     /// Writes a checkpoint of the run after the rounds done.
@@ -22,9 +45,13 @@ impl Experiment {
     /// A device that fails, a file that cannot be written.
     pub fn save_checkpoint(&mut self, resolved: &Resolved) -> Result<()> {
         let Output { dir, metrics } = self.output()?;
-        let logs = metrics.sync()?;
+        let mut logs = metrics.sync()?;
         // A log that is new needs its name on the disk as well.
         dir.sync();
+        let ended = self.done() == self.plan.rounds;
+        if let Some((before, _)) = self.at_end.as_ref().filter(|_| ended) {
+            (logs.jsonl, logs.evaluation) = (before.jsonl, before.evaluation);
+        }
         let parts = self.federation.parts();
         let shapes: Vec<Shape> = parts.iter().map(|p| (p.name.clone(), [p.rows, p.words])).collect();
         let state = RunState {
@@ -32,8 +59,9 @@ impl Experiment {
             plan: self.plan.to_toml(resolved)?,
             device: resolved.device.clone(),
             tuning: digest_of_tuning(resolved),
-            images: self.images.clone(),
+            images: self.read(),
             logs,
+            unevaluated: self.at_end.as_ref().filter(|_| ended).map(|(_, record)| record.clone()),
             federation: self.federation.memory(),
             first: self.values.0.clone(),
             last: self.values.1.clone(),
@@ -42,7 +70,7 @@ impl Experiment {
             verified: self.verified(),
             resumed: self.resumed.clone(),
         };
-        let keep = self.plan.checkpoint.keep as usize;
+        let keep = if ended { 1 } else { self.plan.checkpoint.keep as usize };
         let dir = self.output()?.dir.clone();
         let federation = &mut self.federation;
         run_state::save(&dir, &state, &shapes, keep, |part, row| federation.read_row(&parts[part], row))?;
@@ -50,26 +78,58 @@ impl Experiment {
     }
 
     /// Goes on in `dir` from its latest checkpoint that is whole; the rounds done. `None` where the run came to no checkpoint:
-    /// it must begin again. `warn` hears of damaged checkpoints, and where the bits may differ from now on.
+    /// it must begin again. `begun` is the plan of the process before; `warn` hears of damaged checkpoints, and where the bits may
+    /// differ from now on.
     ///
     /// # Errors
-    /// [`Error::Input`] when checkpoints are there and none can be used, or they are of another experiment or other images.
-    pub fn restore(&mut self, dir: &RunDir, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<Option<u32>> {
+    /// [`Error::Input`] when checkpoints are there and none can be used, they are of another experiment or other images, or the plan
+    /// has no more rounds than are done.
+    pub fn restore(
+        &mut self,
+        dir: &RunDir,
+        begun: &Plan,
+        resolved: &Resolved,
+        warn: &dyn Fn(&str),
+    ) -> Result<Option<u32>> {
         let Some(state) = self.load(dir, resolved, warn)? else { return Ok(None) };
-        let RunState { federation, logs, first, last, diverged, seconds, verified, mut resumed, .. } = state;
+        let RunState { federation, logs, unevaluated, first, last, diverged, seconds, verified, mut resumed, .. } =
+            state;
         let (round, log) = (federation.round, dir.file("metrics.jsonl"));
+        if self.plan.rounds <= round {
+            let what =
+                format!("rounds = {}: the run has {round} behind it; give more (--set rounds=N)", self.plan.rounds);
+            return Err(Error::file(dir.path(), what));
+        }
         self.records = metrics::read_jsonl_to(&log, logs.jsonl)?;
+        self.records.extend(unevaluated.clone());
         if self.records.len() != round as usize {
             return Err(Error::file(&log, format!("{} rounds, the checkpoint has {round}", self.records.len())));
         }
         // Nothing is cut before all has been looked at.
-        let metrics = MetricsWriter::resume(dir, &logs)?;
+        self.unfinish(dir, begun, resolved)?;
+        let mut metrics = MetricsWriter::resume(dir, &logs)?;
+        unevaluated.iter().try_for_each(|record| metrics.line(record))?;
         run_state::forget_after(dir, round)?;
         self.output = Some(Output { dir: dir.clone(), metrics });
         resumed.push(Resumed { round, device: resolved.device.clone(), version: resolved.version.clone() });
         (self.values, self.diverged, self.earlier, self.resumed) = ((first, last), diverged, verified, resumed);
         self.clock = Clock { before: seconds, started: Instant::now(), first: round };
         Ok(Some(round))
+    }
+
+    /// Makes a finished run one under way. A process that ends in between leaves one or the other.
+    fn unfinish(&self, dir: &RunDir, begun: &Plan, resolved: &Resolved) -> Result<()> {
+        if begun.rounds != self.plan.rounds && !self.plan.evaluation.is_due(begun.rounds) {
+            // A longer run shows no samples there.
+            dir.remove(&grid_file(begun.rounds))?;
+        }
+        if dir.file(summary::FILE).exists() {
+            // The plan first: with its further rounds, a summary that is still there does not end the run.
+            dir.write_text(run_dir::PLAN, &self.plan.to_toml(resolved)?)?;
+            dir.remove(summary::FILE)?;
+            dir.sync();
+        }
+        Ok(())
     }
 
     /// The state of the latest checkpoint in `dir`, or of the start, to repeat rounds of which nothing is written.
@@ -111,8 +171,9 @@ impl Experiment {
     fn check(&self, state: &RunState, path: &Path, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<()> {
         let stored = Draft::parse("its plan".into(), &state.plan).and_then(Draft::plan);
         same_experiment(&stored.map_err(|e| Error::file(path, e))?, &self.plan, path)?;
-        if state.images != self.images {
-            return Err(Error::file(path, "the images, or who holds which, are not those that the run began with"));
+        if state.images != self.read() {
+            let what = "the images, who holds which, or the trigger's picture are not those that the run began with";
+            return Err(Error::file(path, what));
         }
         for (what, was, now) in [
             ("device", title(&state.device), title(&resolved.device)),
@@ -125,6 +186,12 @@ impl Experiment {
             }
         }
         Ok(())
+    }
+
+    /// Digest of the images, of who holds which, and of the trigger's picture where there is one.
+    fn read(&self) -> String {
+        let trigger = self.digests.trigger.as_ref().map_or(String::new(), |trigger| format!(" {trigger}"));
+        format!("{}{trigger}", self.digests.split)
     }
 
     fn fill(&mut self, checkpoint: &mut Checkpoint<File>, path: &Path) -> Result<()> {

@@ -4,7 +4,9 @@ use super::images::Images;
 use super::parts::{Parts, parts};
 use crate::check::watch::{SNAPSHOT, room_for};
 use crate::config::Plan;
+use crate::error::size;
 use crate::exec::{Allocation, Descriptor, Engine, TallyEngine, cpu};
+use crate::metric::host_bytes;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -23,8 +25,10 @@ pub(super) struct Memory {
     pub launch: u32,
     /// Words of the buffers in which verification keeps a launch's operands; none without verification.
     pub room: Vec<usize>,
-    /// What the host takes besides, at most: snapshots read back, and the cpu engine's scratch.
+    /// What the host takes besides, at most: snapshots read back, the cpu engine's scratch, and what the metrics keep.
     pub host: u64,
+    /// What the metrics keep of it: features, patches and some whole images.
+    pub judging: u64,
     /// The largest kinds of buffers, by label, largest first.
     pub largest: Vec<Allocation>,
     /// Why there are no more clients in a launch, where that is for want of memory.
@@ -61,6 +65,9 @@ impl Setting<'_> {
             "cpu" => parts.recordings().map(cpu::scratch_bytes).max().unwrap_or(0),
             _ => 0,
         };
+        let (model, samples) = (&self.plan.model, self.plan.evaluation.samples as usize);
+        let (size, channels) = (model.image_size as usize, model.channels as usize);
+        let judging = host_bytes(&self.plan.metrics(), samples, self.images.references(), size, channels);
         let mut labels = BTreeMap::from([(SNAPSHOT.to_string(), snapshots)]);
         for Allocation { label, bytes } in tally.allocations() {
             *labels.entry(label).or_default() += bytes;
@@ -77,7 +84,8 @@ impl Setting<'_> {
             clients: federation.clients(),
             launch: federation.clients_per_launch(),
             room,
-            host: snapshots + scratch,
+            host: snapshots + scratch + judging,
+            judging,
             largest,
             why: None,
         })
@@ -91,7 +99,19 @@ impl Setting<'_> {
     pub fn memory(&self, engine: &dyn Engine) -> Result<Memory> {
         match host_available().filter(|_| on_host(engine.descriptor())) {
             Some(available) => self.within(engine, available),
-            None => self.predict(engine, None),
+            None => {
+                let memory = self.predict(engine, None)?;
+                match host_available() {
+                    Some(free) if memory.host > free => Err(Error::input(format!(
+                        "{} on the host, {} of it for evaluation.samples = {}, where {} are free: choose fewer samples",
+                        size(memory.host),
+                        size(memory.judging),
+                        self.plan.evaluation.samples,
+                        size(free)
+                    ))),
+                    _ => Ok(memory),
+                }
+            }
         }
     }
 
@@ -102,7 +122,7 @@ impl Setting<'_> {
         if fits(&whole) {
             return Ok(whole);
         }
-        let free = mib(available);
+        let free = size(available);
         // What the user has fixed stays.
         let least = match self.plan.federation.clients_per_launch {
             Some(_) => whole.clone(),
@@ -110,8 +130,10 @@ impl Setting<'_> {
         };
         if !fits(&least) {
             let hint = self.what_fits(engine, &least, available, fits);
-            let host = mib(least.host);
-            return Err(Error::input(format!("{least}; {host} more on the host, where {free} are free: {hint}")));
+            let (host, judging, samples) = (size(least.host), size(least.judging), self.plan.evaluation.samples);
+            return Err(Error::input(format!(
+                "{least}; {host} more on the host, {judging} of it for evaluation.samples = {samples}, where {free} are free: {hint}"
+            )));
         }
         let (mut best, mut low, mut high) = (least, 2, whole.launch - 1);
         while low <= high {
@@ -121,7 +143,7 @@ impl Setting<'_> {
                 _ => high = middle - 1,
             }
         }
-        let all = mib(whole.bytes + whole.host);
+        let all = size(whole.bytes + whole.host);
         Ok(Memory { why: Some(format!("{} would take {all}, and {free} are free", whole.launch)), ..best })
     }
 
@@ -186,32 +208,24 @@ impl std::fmt::Display for Memory {
         let [kept, in_launch] = self.each();
         let snapshots = self.snapshots();
         let shared = self.bytes - self.of_clients - self.of_launch - snapshots;
-        let largest: Vec<String> = self.largest.iter().map(|a| format!("{} {}", a.label, mib(a.bytes))).collect();
+        let largest: Vec<String> = self.largest.iter().map(|a| format!("{} {}", a.label, size(a.bytes))).collect();
         write!(
             f,
             "{} on the device: {} kept by each of {} clients, {} more by each of the {} of a launch, {} for verification, \
              {} shared; most of it: {}",
-            mib(self.bytes),
-            mib(kept),
+            size(self.bytes),
+            size(kept),
             self.clients,
-            mib(in_launch),
+            size(in_launch),
             self.launch,
-            mib(snapshots),
-            mib(shared),
+            size(snapshots),
+            size(shared),
             largest.join(", ")
         )?;
         match &self.why {
             Some(why) => write!(f, "; {} clients a launch, as {why}", self.launch),
             None => Ok(()),
         }
-    }
-}
-
-/// A size for people.
-pub(super) fn mib(bytes: u64) -> String {
-    match bytes >> 20 {
-        0..10 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
-        mib => format!("{mib} MiB"),
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) fn start(plan: &Plan, path: &Path, stop: u32) -> Trained {
 
 /// Goes on in `path` for at most `rounds`, with what was warned of.
 pub(super) fn go_on(plan: &Plan, path: &Path, rounds: u32) -> Result<(Trained, Vec<String>)> {
-    let dir = RunDir::reopen(path)?;
+    let dir = RunDir::reopen_any(path)?;
+    keep::has_more(&dir, plan)?;
     let heard = RefCell::new(vec![]);
     let mut prepared = prepare(plan);
     let said = prepared.go_on(&dir, &|text| heard.borrow_mut().push(text.to_string()))?;
@@ -47,6 +48,10 @@ fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
         *bytes = summary.to_string().into_bytes();
     }
     out
+}
+
+fn rounds_kept(path: &Path) -> Vec<u32> {
+    run_state::list(&RunDir::reopen_any(path).unwrap()).unwrap().iter().map(|c| c.0).collect()
 }
 
 pub(super) fn same(a: &Path, b: &Path, what: &str) {
@@ -75,7 +80,7 @@ fn every_round(set: &[&str]) {
     let temp = tempfile::tempdir().unwrap();
     let whole = temp.path().join("whole");
     assert!(matches!(start(&plan, &whole, u32::MAX), Trained::Finished(_)));
-    assert!(!whole.join("checkpoints").exists(), "of no use any more");
+    assert_eq!(rounds_kept(&whole), [12], "what it may be trained further from");
     for round in 0..rounds {
         let path = temp.path().join(format!("stopped-{round}"));
         assert!(matches!(start(&plan, &path, round), Trained::Interrupted { done } if done == round));
@@ -236,10 +241,10 @@ fn checkpoints_of_another_experiment_are_refused() {
         "{text}"
     );
     let mut prepared = prepare(&plan);
-    prepared.experiment.images = "0".into();
+    prepared.experiment.digests.split = "0".into();
     let dir = RunDir::reopen(&path).unwrap();
     let text = prepared.go_on(&dir, &|_| ()).err().unwrap().to_string();
-    assert!(text.contains("the images, or who holds which"), "{text}");
+    assert!(text.contains("the images, who holds which"), "{text}");
     drop(dir);
     // Free keys, and a device that computes other bits: a warning.
     let mut free = plan.clone();
@@ -263,6 +268,117 @@ fn only_an_unfinished_run_that_nobody_works_on_is_opened_again() {
     drop(dir);
     go_on(&plan, &path, u32::MAX).unwrap();
     assert!(refusal(&path).contains("finished"), "{}", refusal(&path));
+}
+
+/// Runs that were finished after some rounds and trained further, against one that had all rounds from the start.
+fn trained_further(set: &[&str]) {
+    let of = |rounds: u32, more: &[&str]| {
+        let rounds = format!("rounds={rounds}");
+        let always = [rounds.as_str(), "checkpoint.every=2", "evaluation.metrics=[\"sliced-wasserstein\"]"];
+        tiny(&[&always[..], set, more].concat())
+    };
+    let temp = tempfile::tempdir().unwrap();
+    for every in ["evaluation.every=4", "evaluation.every=0"] {
+        let whole = temp.path().join(format!("whole-{every}"));
+        start(&of(9, &[every]), &whole, u32::MAX);
+        // Finished where an evaluation is due anyway, where none is, after the first round, and several times.
+        for (i, ends) in [&[4][..], &[5], &[1], &[2, 3, 4, 8]].into_iter().enumerate() {
+            let path = temp.path().join(format!("{every}-{i}"));
+            start(&of(ends[0], &[every]), &path, u32::MAX);
+            let mut done = ends[0];
+            for end in ends[1..].iter().copied().chain([9]) {
+                assert_eq!(rounds_kept(&path), [done]);
+                let (trained, heard) = go_on(&of(end, &[every]), &path, u32::MAX).unwrap();
+                assert!(matches!(trained, Trained::Finished(_)), "{heard:?}");
+                assert_eq!(heard, [format!("resumed   after round {done} of {end}")]);
+                done = end;
+            }
+            same(&whole, &path, &format!("{set:?} {every} {ends:?}"));
+        }
+        // Stopped while it is trained further.
+        let path = temp.path().join(format!("{every}-stopped"));
+        start(&of(3, &[every]), &path, u32::MAX);
+        for rounds in [0, 1, u32::MAX] {
+            go_on(&of(9, &[every]), &path, rounds).unwrap();
+        }
+        same(&whole, &path, &format!("{set:?} {every} stopped"));
+    }
+}
+
+#[test]
+fn an_honest_run_is_trained_further() {
+    trained_further(&["federation.clients=2"]);
+}
+
+#[test]
+fn an_attacked_run_is_trained_further() {
+    trained_further(&["federation.clients=3", "attack.malicious=1", "attack.scale=3.0", "federation.aggregate=both"]);
+}
+
+#[test]
+fn runs_with_detection_are_trained_further() {
+    let attacked = ["federation.clients=4", "attack.malicious=1", "detection.warmup=2"];
+    for rule in ["detection.kind=isolation-forest-published", "detection.kind=isolation-forest"] {
+        trained_further(&[&attacked[..], &[rule]].concat());
+    }
+}
+
+#[test]
+fn a_regularised_run_is_trained_further() {
+    trained_further(&["federation.clients=2", "train.loss=wgan-gp", "train.n_critic=2", "train.optimizer=rmsprop"]);
+}
+
+#[test]
+fn a_finished_run_without_further_rounds_or_state_is_refused_and_left_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let of = |rounds: u32, last: &str| tiny(&[&format!("rounds={rounds}"), "federation.clients=2", last]);
+    let (kept, bare) = (temp.path().join("kept"), temp.path().join("bare"));
+    start(&of(3, "checkpoint.last=true"), &kept, u32::MAX);
+    start(&of(3, "checkpoint.last=false"), &bare, u32::MAX);
+    assert!(!bare.join("checkpoints").exists());
+    let before = (left(&kept), left(&bare));
+    let refusal = |rounds: u32, path: &Path| {
+        let error = go_on(&of(rounds, "checkpoint.last=true"), path, u32::MAX).err().unwrap();
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    };
+    for rounds in [1, 3] {
+        let text = refusal(rounds, &kept);
+        assert!(text.contains("finished after 3 rounds") && text.contains("N above 3"), "{text}");
+    }
+    assert!(refusal(5, &bare).contains("kept no state"), "{}", refusal(5, &bare));
+    // Another experiment is not what is trained further.
+    let error = go_on(&tiny(&["rounds=5", "federation.clients=2", "train.lr=0.5"]), &kept, 1).err().unwrap();
+    assert!(error.to_string().contains("another experiment: train.lr"), "{error}");
+    assert!(before == (left(&kept), left(&bare)));
+    // One that was stopped cannot have fewer rounds than are behind it.
+    let stopped = temp.path().join("stopped");
+    start(&of(6, "checkpoint.last=true"), &stopped, 3);
+    for rounds in [2, 3] {
+        assert!(refusal(rounds, &stopped).contains("3 behind it"), "{}", refusal(rounds, &stopped));
+    }
+    let (trained, _) = go_on(&of(4, "checkpoint.last=true"), &stopped, u32::MAX).unwrap();
+    assert!(matches!(trained, Trained::Finished(_)));
+    let whole = temp.path().join("whole");
+    start(&of(4, "checkpoint.last=true"), &whole, u32::MAX);
+    same(&whole, &stopped, "fewer rounds than were planned");
+}
+
+#[test]
+fn a_run_that_was_killed_before_it_kept_its_last_state_is_trained_further_from_an_earlier_one() {
+    let temp = tempfile::tempdir().unwrap();
+    let of = |rounds: u32| tiny(&[&format!("rounds={rounds}"), "federation.clients=2", "evaluation.every=0"]);
+    let path = temp.path().join("a");
+    start(&of(5), &path, 2);
+    let early = std::fs::read(checkpoint(&path, 2)).unwrap();
+    go_on(&of(5), &path, u32::MAX).unwrap();
+    std::fs::remove_file(checkpoint(&path, 5)).unwrap();
+    std::fs::write(checkpoint(&path, 2), early).unwrap();
+    let (_, heard) = go_on(&of(7), &path, u32::MAX).unwrap();
+    assert_eq!(heard, ["resumed   after round 2 of 7"]);
+    let whole = temp.path().join("whole");
+    start(&of(7), &whole, u32::MAX);
+    same(&whole, &path, "killed at the end");
 }
 
 #[test]

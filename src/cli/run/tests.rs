@@ -29,7 +29,7 @@ pub(super) fn files(dir: &Path, below: &str, out: &mut BTreeMap<String, Vec<u8>>
             let mut summary: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             assert!(summary["timing"]["seconds"].take().as_f64().unwrap() > 0.0);
             out.insert(name, summary.to_string().into_bytes());
-        } else if name != "timing.jsonl" {
+        } else if name != "timing.jsonl" && !name.starts_with("checkpoints/") {
             out.insert(name, std::fs::read(&path).unwrap());
         }
     }
@@ -136,4 +136,46 @@ fn absurd_training_stops_is_left_out_or_is_recorded() {
     assert!(records.iter().flat_map(|r| &r.clients).all(|c| c.weight == 0.5 && c.nonfinite.is_some()));
     let csv = std::fs::read_to_string(dir.file("metrics.csv")).unwrap();
     assert!(csv.lines().nth(1).unwrap().contains(",D weights main."), "{csv}");
+}
+
+/// Names of client folders stand beside the ids in all that a run writes, in natural order.
+#[test]
+fn clients_are_named_in_every_output() {
+    let temp = tempfile::tempdir().unwrap();
+    let images = temp.path().join("images");
+    for client in ["client10", "client2", "client1, \"east\""] {
+        std::fs::create_dir_all(images.join(client)).unwrap();
+        for i in 0..16 {
+            let picture = image::GrayImage::from_pixel(16, 16, image::Luma([15 * i]));
+            picture.save(images.join(client).join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let data = format!("data={{ kind = \"folder\", path = {images:?} }}");
+    let set = ["federation.partition=client-folders", "federation.clients=3", "attack.malicious=[\"client10\"]"];
+    let plan = tiny(&[&[data.as_str()][..], &set].concat());
+    assert_eq!(plan.attack.malicious, [2]);
+    let said = std::cell::RefCell::new(Vec::new());
+    let prepared = Prepared::new(plan, 0, &|line| said.borrow_mut().push(line.to_string())).unwrap();
+    assert!(prepared.describe().contains("malicious: [2 client10]"), "{}", prepared.describe());
+    let dir = RunDir::create(Some(&temp.path().join("run")), temp.path(), "x").unwrap();
+    let summary = prepared.train(&dir, ProgressMode::Quiet).unwrap().summary;
+    let names = ["client1, \"east\"", "client2", "client10"];
+    assert_eq!(summary.clients, names);
+    assert!(
+        said.borrow().iter().any(|l| l.contains("0 client1, \"east\" (16), 1 client2 (16), 2 client10 (16)")),
+        "{said:?}"
+    );
+    let records = crate::report::metrics::read_jsonl(&dir.file("metrics.jsonl")).unwrap();
+    for (client, name) in records[1].clients.iter().zip(names) {
+        assert_eq!((client.name.as_deref(), client.malicious), (Some(name), name == "client10"));
+    }
+    let table = std::fs::read_to_string(dir.file("metrics.csv")).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].ends_with(",nonfinite,name") && lines[3].ends_with(",client10"), "{table}");
+    assert!(lines[1].ends_with(",\"client1, \"\"east\"\"\""), "{table}");
+    let written = std::fs::read_to_string(dir.file(run_dir::PLAN)).unwrap();
+    let tree: toml::Table = written.parse().unwrap();
+    assert_eq!(tree["resolved"]["clients"].as_array().unwrap().len(), 3);
+    // The plan that a run leaves holds ids, and needs no folder to be read.
+    assert_eq!(tree["attack"]["malicious"].as_array().unwrap()[0].as_integer(), Some(2));
 }

@@ -1,5 +1,10 @@
-//! The directory of a sweep: what is finished in it, what is left over, and one sweep at a time.
+//! The directory of a sweep: what is finished in it, left over, left out. Several processes may work in it: `sweep.toml` comes
+//! first, everything else is written in one step, and a cell is changed by the holder of its claim alone.
 
+use super::claim::{Claim, Claims};
+use super::left_out::LeftOut;
+use super::same::Known;
+use crate::cli::outputs::{self, Kind, output};
 use crate::cli::run;
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Problems, Sweep};
@@ -7,16 +12,21 @@ use crate::report::results::{self, Row};
 use crate::report::run_dir::{self, replace_file};
 use crate::report::{RunDir, Summary, summary};
 use crate::{Error, Result, input};
-use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The table of finished cells.
 pub(super) const RESULTS: &str = "results.csv";
 /// The sweep as it was read.
 const SWEEP: &str = "sweep.toml";
-/// Held while a sweep works in the directory.
-const LOCK: &str = ".lock";
+/// Folders of claims and of reasons.
+const CLAIMS: &str = ".claims";
+const LEFT_OUT: &str = ".left-out";
+/// What is said of the table.
+const TABLE: Kind = Kind::Table(results::MARK);
 /// Tells a run in training from a directory that somebody else made.
 const MARKER: &str = ".fedgan-unfinished";
 
@@ -44,8 +54,10 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
-    /// Locked while this lives.
-    _lock: Option<File>,
+    claims: RefCell<Claims>,
+    known: Known,
+    /// Reasons from before this process, by the cell's directory.
+    earlier: BTreeMap<String, LeftOut>,
 }
 
 impl Store {
@@ -58,45 +70,82 @@ impl Store {
             return Err(Error::input("--out is empty; give the sweep's directory"));
         }
         check_kin(path, sweep)?;
-        Ok(Store { path: path.to_path_buf(), _lock: None })
+        let claims = RefCell::new(Claims::new(path.join(CLAIMS)));
+        let earlier = LeftOut::read_all(&path.join(LEFT_OUT));
+        Ok(Store { path: path.to_path_buf(), claims, known: Known::default(), earlier })
     }
 
-    /// Creates what is missing of the directory and locks it until the answer is dropped.
+    /// Creates what is missing of the directory.
     ///
     /// # Errors
-    /// When another sweep holds the lock, or the directory cannot be written.
+    /// When another sweep's file came into its place, or the directory cannot be written.
     pub fn open(self, sweep: &Sweep) -> Result<Store> {
         fs::create_dir_all(&self.path).map_err(|e| Error::file(&self.path, format!("cannot create: {e}")))?;
-        let path = self.path.join(LOCK);
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let lock = lock.map_err(|e| Error::output(&path, e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::file(&self.path, "another sweep is running in this directory"));
-            }
-            Err(TryLockError::Error(e)) => return Err(Error::output(&path, format!("cannot lock: {e}"))),
-        }
-        check_kin(&self.path, sweep)?;
+        self.begin_sweep(sweep)?;
+        outputs::check(&[output("the sweep's table", Some(&self.path.join(RESULTS)), TABLE)], &[])?;
         let cells = self.path.join("cells");
         fs::create_dir_all(&cells).map_err(|e| Error::output(&cells, e))?;
-        for name in entries(&cells)? {
+        for name in entries(&cells)?.iter().filter(|name| !name.ends_with(".part")) {
             // Left where a sweep was killed between a cell's renaming and the marker's removal.
-            let (dir, marker) = (cells.join(&name), cells.join(&name).join(MARKER));
-            if !dir.join(summary::FILE).exists() || !marker.exists() {
-                continue;
+            let marker = cells.join(name).join(MARKER);
+            if cells.join(name).join(summary::FILE).exists() {
+                remove(&marker)?;
             }
-            // Or between its summary and the renaming.
-            let mut marker = marker;
-            if let Some(whole) = name.strip_suffix(".part") {
-                let path = cells.join(whole);
-                fs::rename(&dir, &path).map_err(|e| Error::output(&path, e))?;
-                marker = path.join(MARKER);
-            }
-            fs::remove_file(&marker).map_err(|e| Error::output(&marker, e))?;
         }
-        replace_file(&self.path.join(SWEEP), sweep.to_toml().as_bytes())?;
-        Ok(Store { _lock: Some(lock), ..self })
+        Ok(self)
+    }
+
+    /// Writes the sweep as it was read, where that is not there. Of two sweeps that come together the first has the directory.
+    fn begin_sweep(&self, sweep: &Sweep) -> Result<()> {
+        let (path, text) = (self.path.join(SWEEP), sweep.to_toml());
+        check_kin(&self.path, sweep)?;
+        if !path.exists() {
+            let create = || -> std::io::Result<()> {
+                let mut file = tempfile::Builder::new().prefix(".sweep").tempfile_in(&self.path)?;
+                file.write_all(text.as_bytes())?;
+                file.persist_noclobber(&path).map(|_| ()).map_err(|e| e.error)
+            };
+            if create().is_ok() {
+                return Ok(());
+            }
+            // It is there now, or this file system cannot do so at once.
+            check_kin(&self.path, sweep)?;
+        }
+        let same = input::read_text(&path, input::CONFIG).is_ok_and(|stored| stored == text);
+        if same { Ok(()) } else { replace_file(&path, text.as_bytes()) }
+    }
+
+    /// The claim on a cell, without which nothing of it is changed; `None` while another process has it. What a process left
+    /// that was killed between the cell's summary and its renaming is finished.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn claim(&self, cell: &Cell) -> Result<Option<Claim>> {
+        let claim = self.claims.borrow_mut().claim(&cell.directory())?;
+        let part = self.part(cell);
+        if claim.is_some() && part.join(summary::FILE).exists() && part.join(MARKER).exists() {
+            self.finish(cell)?;
+        }
+        Ok(claim)
+    }
+
+    /// Why the cell was left out, if it was.
+    pub fn left_out(&self, cell: &Cell) -> Option<LeftOut> {
+        LeftOut::read(&self.path.join(LEFT_OUT), &cell.directory())
+    }
+
+    /// [`Store::left_out`] by a process that works here at the same time as this one: it need not be tried again.
+    pub fn just_left_out(&self, cell: &Cell) -> Option<LeftOut> {
+        self.left_out(cell)
+            .filter(|now| self.earlier.get(&cell.directory()) != Some(now) || now.by.runs() == Some(true))
+    }
+
+    /// Notes why a cell is left out; an earlier reason is replaced, and removed without one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note(&self, cell: &Cell, why: Option<&LeftOut>) -> Result<()> {
+        LeftOut::write(&self.path.join(LEFT_OUT), &cell.directory(), why)
     }
 
     fn cell(&self, cell: &Cell) -> PathBuf {
@@ -126,10 +175,10 @@ impl Store {
     }
 
     /// The inner error is a directory that is in the way.
-    fn state(&self, cell: &Cell) -> Result<Result<State, String>> {
+    pub fn state(&self, cell: &Cell) -> Result<Result<State, String>> {
         let (path, part) = (self.cell(cell), self.part(cell));
         if fs::symlink_metadata(&path).is_ok() {
-            return finished(&path, cell);
+            return finished(&path, cell, &self.known);
         }
         if fs::symlink_metadata(&part).is_err() {
             return Ok(Ok(State::Missing));
@@ -194,8 +243,7 @@ impl Store {
         let (part, path) = (self.part(cell), self.cell(cell));
         fs::rename(&part, &path).map_err(|e| Error::output(&path, e))?;
         // Last, so that a directory of either name tells whose it is at any moment.
-        let marker = path.join(MARKER);
-        fs::remove_file(&marker).map_err(|e| Error::output(&marker, e))
+        remove(&path.join(MARKER))
     }
 
     /// Replaces `results.csv` in one step.
@@ -204,7 +252,12 @@ impl Store {
     /// When it cannot be written; the earlier one then stands.
     pub fn write_results(&self, sweep: &Sweep, rows: &[Row]) -> Result<()> {
         let axes: Vec<String> = sweep.axes.iter().map(|a| a.name.clone()).collect();
-        replace_file(&self.path.join(RESULTS), results::csv(&axes, rows).as_bytes())
+        outputs::write(&self.path.join(RESULTS), TABLE, results::csv(&axes, rows).as_bytes())
+    }
+
+    /// Remarks on finished cells that could not be held against their images or their device.
+    pub fn remarks(&self) -> Vec<String> {
+        self.known.remarks()
     }
 
     /// Names of directories of cells that the grid does not have (any more), sorted.
@@ -222,7 +275,7 @@ impl Store {
 }
 
 /// The finished cell at `path`, or why it is none of this sweep.
-fn finished(path: &Path, cell: &Cell) -> Result<Result<State, String>> {
+fn finished(path: &Path, cell: &Cell, known: &Known) -> Result<Result<State, String>> {
     if !path.join(summary::FILE).exists() {
         return Ok(Err(format!("{} exists and is no finished run; move it away", path.display())));
     }
@@ -230,15 +283,28 @@ fn finished(path: &Path, cell: &Cell) -> Result<Result<State, String>> {
         Ok(plan) => plan,
         Err(error) => return Ok(Err(format!("the plan of the finished run cannot be read: {error}"))),
     };
-    let differences = stored.differences(&cell.plan, &[])?;
+    let summary = match Summary::read(path) {
+        Ok(summary) => summary,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut differences = stored.differences(&cell.plan, &["device"])?;
+    differences.extend(known.other_device(&stored.device, &cell.plan.device, &summary.device));
     if !differences.is_empty() {
         let what = differences.join("; ");
         return Ok(Err(format!("was run with another plan: {what}; move the directory away or take another --out")));
     }
-    Ok(match Summary::read(path) {
-        Ok(summary) => Ok(State::Finished(Box::new(summary))),
-        Err(error) => Err(error.to_string()),
+    Ok(match known.other_images(&cell.plan, &summary)? {
+        None => Ok(State::Finished(Box::new(summary))),
+        Some(what) => Err(format!("{what}; move the directory away, to run the cell again, or take another --out")),
     })
+}
+
+/// Removes a file that another process may have removed.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::output(path, e)),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a directory that is not empty and holds no sweep, or another one.
@@ -255,8 +321,14 @@ fn check_kin(path: &Path, sweep: &Sweep) -> Result<()> {
             input::read_text(&stored, input::CONFIG).map_err(|e| Error::file(&stored, format!("cannot read: {e}")))?;
         return sweep.continues(&text).map_err(|what| Error::file(&stored, format!("{what}; take another --out")));
     }
-    match entries(path)?.first() {
+    let entries = entries(path)?;
+    // A sweep of version 0.1.0 made this folder first, and may have been killed then.
+    let begun = entries == ["cells"] && path.join("cells").read_dir().is_ok_and(|mut cells| cells.next().is_none());
+    match entries.first() {
         None => Ok(()),
+        Some(_) if begun => Ok(()),
+        // Another process is a step ahead: its file comes first.
+        Some(_) if stored.exists() => check_kin(path, sweep),
         Some(entry) => {
             let what = format!("holds {entry:?} but no {SWEEP}: not a sweep's directory; take another --out");
             Err(Error::file(path, what))

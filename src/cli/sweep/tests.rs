@@ -76,7 +76,7 @@ impl Fixture {
     }
 }
 
-/// Names and bytes of all files below, the lock and the results left out.
+/// Names and bytes of all files below.
 fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut out = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -201,14 +201,19 @@ fn a_failing_cell_is_named_and_leaves_what_is_recognised() {
     let fixture = Fixture::new();
     // More images a step than a client has shows only when the images are dealt.
     let message = fixture.refused(fixture.args(&["train.batch=50"]));
-    assert!(message.starts_with("cell honest-s2: "), "{message}");
+    assert!(message.starts_with("cells honest-s2, honest-s1, attacked-s2, attacked-s1: "), "{message}");
+    assert_eq!(message.lines().count(), 1, "a reason is told once: {message}");
+    let lines = fixture.results();
+    let column = |name: &str| lines[0].iter().position(|c| c == name).unwrap();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    assert!(lines[1..].iter().all(|l| l[column("left_out")].contains("train.batch 50")), "{lines:?}");
     let message = fixture.refused(fixture.args(&["data={ kind = \"folder\", path = \"no/such\" }"]));
     assert!(message.starts_with("cell honest-s2: data.path = \"no/such\": no such folder"), "{message}");
     run(fixture.only("honest-s1")).unwrap();
 }
 
 #[test]
-fn other_directories_and_running_sweeps_are_refused() {
+fn other_directories_and_sweeps_are_refused() {
     let fixture = Fixture::new();
     fs::create_dir(fixture.at("out")).unwrap();
     fs::write(fixture.at("out/thesis.txt"), "precious").unwrap();
@@ -216,11 +221,6 @@ fn other_directories_and_running_sweeps_are_refused() {
     assert!(message.contains("holds \"thesis.txt\" but no sweep.toml"), "{message}");
     fs::remove_file(fixture.at("out/thesis.txt")).unwrap();
 
-    let sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
-    let held = Store::look(&fixture.at("out"), &sweep).unwrap().open(&sweep).unwrap();
-    let message = fixture.refused(fixture.only("honest-s1"));
-    assert!(message.contains("another sweep is running in this directory"), "{message}");
-    drop(held);
     run(fixture.only("honest-s1")).unwrap();
 
     fixture.write("s.toml", &GRID.replace("tiny", "other"));
@@ -270,7 +270,7 @@ fn a_cell_whose_data_will_not_do_is_left_out_and_named() {
     let fixture = Fixture::new();
     fixture.write("s.toml", &format!("{GRID}\n[[axis]]\nkey = \"train.batch\"\nvalues = [4096, 8]\n"));
     let message = fixture.refused(fixture.only("honest"));
-    assert!(message.contains("cell honest-4096-s2: ") && message.contains("cell honest-4096-s1: "), "{message}");
+    assert!(message.contains("cells honest-4096-s2, honest-4096-s1: "), "{message}");
     assert!(message.contains("train.batch 4096: client 0 holds"), "{message}");
     let cells = names(fixture.at("out/cells"));
     assert!(["honest-8-s1", "honest-8-s2"].iter().all(|name| cells.iter().any(|c| c == name)), "{cells:?}");
@@ -307,10 +307,14 @@ fn a_cell_whose_training_stops_is_left_out_and_the_others_go_on() {
     assert!(matches!(error, Error::NotFinite(_)) && error.exit_code() == 1);
     let text = error.to_string();
     assert!(
-        text.lines().count() == 2 && text.lines().all(|l| l.contains("attacked") && l.contains(": client 0: ")),
+        text.lines().all(|l| l.contains("attacked") && l.contains(": client 0: "))
+            && ["attacked-s2", "attacked-s1"].iter().all(|cell| text.contains(cell)),
         "{text}"
     );
-    assert_eq!(fixture.results().len(), 3, "the header and the honest cell's two seeds");
+    let lines = fixture.results();
+    let left_out: Vec<&String> = lines[1..].iter().map(|l| &l[l.len() - 2]).collect();
+    assert!(left_out[..2].iter().all(|why| why.is_empty()), "{lines:?}");
+    assert!(left_out.len() == 4 && left_out[2..].iter().all(|why| why.contains("client 0: ")), "{lines:?}");
 }
 
 #[test]
@@ -324,14 +328,13 @@ fn an_interrupted_cell_goes_on_from_its_checkpoint() {
     let cells = sweep.cells().unwrap();
     let selected = select(&cells, Some("attacked-s1")).unwrap();
     let store = Store::look(&fixture.at("out"), &sweep).unwrap().open(&sweep).unwrap();
-    let states = store.states(&cells).unwrap();
     let grid = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: true, tuning: false };
     let asked = std::cell::Cell::new(0);
     let stop = || {
         asked.set(asked.get() + 1);
         asked.get() > 2
     };
-    assert!(grid.run(&selected, states, &stop).unwrap().is_none());
+    assert!(grid.run(&selected, &stop).unwrap().is_none());
     let part = fixture.at("out/cells/attacked-s1.part");
     assert_eq!(crate::report::metrics::read_jsonl(&part.join("metrics.jsonl")).unwrap().len(), 2);
     drop(store);
@@ -364,4 +367,145 @@ fn a_cell_that_lacks_only_its_name_is_kept() {
             path.display()
         );
     }
+}
+
+#[test]
+fn a_table_of_somebody_else_is_left_alone() {
+    let fixture = Fixture::new();
+    run(fixture.only("honest-s1")).unwrap();
+    let table = fixture.at("out/results.csv");
+    let own = fs::read_to_string(&table).unwrap();
+    for text in [own.clone() + "my own line\n", own.replace(",fedgan sweep", ""), "notes\n".into()] {
+        fs::write(&table, &text).unwrap();
+        let message = fixture.refused(fixture.only("honest"));
+        assert!(message.contains("results.csv: exists, and this option has not written it"), "{message}");
+        assert_eq!(fs::read_to_string(&table).unwrap(), text);
+        assert_eq!(names(fixture.at("out/cells")), ["honest-s1"], "nothing was trained");
+    }
+    fs::write(&table, own).unwrap();
+    run(fixture.only("honest")).unwrap();
+}
+
+/// Pictures in classes, and a grid that is trained on them.
+fn with_pictures(fixture: &Fixture) -> PathBuf {
+    let data = fixture.at("data");
+    for n in 0..40u8 {
+        let folder = data.join(["a", "b"][usize::from(n % 2)]);
+        fs::create_dir_all(&folder).unwrap();
+        let pixel = |x: u32, y: u32| image::Luma([(x * 9 + y * 5) as u8 ^ n]);
+        image::GrayImage::from_fn(16, 16, pixel).save(folder.join(format!("{n}.png"))).unwrap();
+    }
+    let source = format!("{{ kind = \"folder\", path = {data:?} }}");
+    fixture.write("base.toml", &BASE.replace("{ kind = \"dermoscopy\", n = 40 }", &source));
+    data
+}
+
+#[test]
+fn finished_cells_of_other_images_are_refused() {
+    let fixture = Fixture::new();
+    let data = with_pictures(&fixture);
+    run(fixture.only("honest-s1")).unwrap();
+    let (picture, moved) = (data.join("a/0.png"), fixture.at("moved.png"));
+    let refused = |what: &str| {
+        let before = snapshot(&fixture.at("out"));
+        let message = fixture.refused(fixture.only("honest"));
+        assert!(message.contains("honest-s1: is of other images than those that are there now"), "{what}: {message}");
+        assert_eq!(snapshot(&fixture.at("out")), before, "{what}");
+    };
+    fs::copy(data.join("b/1.png"), data.join("b/new.png")).unwrap();
+    refused("one more");
+    fs::remove_file(data.join("b/new.png")).unwrap();
+    fs::rename(&picture, &moved).unwrap();
+    refused("one less");
+    fs::rename(&moved, data.join("b/0.png")).unwrap();
+    refused("another class");
+    fs::rename(data.join("b/0.png"), &picture).unwrap();
+    let kept = fs::read(&picture).unwrap();
+    fs::copy(data.join("a/2.png"), &picture).unwrap();
+    refused("other pixels");
+    fs::write(&picture, kept).unwrap();
+    run(fixture.only("honest")).unwrap();
+    // A finished cell whose images have gone needs none.
+    fs::rename(&data, fixture.at("gone")).unwrap();
+    run(fixture.only("honest")).unwrap();
+    let path = fixture.at("out/cells/honest-s1/summary.json");
+    let old = Summary { digests: None, ..Summary::read(path.parent().unwrap()).unwrap() };
+    fs::write(&path, old.to_json().unwrap()).unwrap();
+    let message = fixture.refused(fixture.only("honest"));
+    assert!(message.contains("has not kept what its images were"), "{message}");
+}
+
+#[test]
+fn finished_cells_of_another_trigger_are_refused() {
+    let fixture = Fixture::new();
+    let trigger = fixture.at("t.png");
+    let paint = |shade: u8| image::RgbImage::from_pixel(5, 5, image::Rgb([shade, 9, 9])).save(&trigger).unwrap();
+    paint(10);
+    let set = format!("attack.trigger.image={trigger:?}");
+    let args = |only: &str| SweepArgs { only: Some(only.into()), ..fixture.args(&[&set]) };
+    run(args("attacked-s1")).unwrap();
+    run(args("attacked-s1")).unwrap();
+    paint(200);
+    let message = fixture.refused(args("attacked-s1"));
+    assert!(message.contains("attacked-s1: is of another picture as trigger"), "{message}");
+}
+
+#[test]
+fn a_device_that_is_the_same_engine_may_be_asked_for_in_another_way() {
+    let fixture = Fixture::new();
+    run(fixture.only("honest-s1")).unwrap();
+    let with = |device: &str| SweepArgs { device: Some(device.into()), ..fixture.only("honest-s1") };
+    let before = snapshot(&fixture.at("out/cells"));
+    if matches!(crate::gpu::choose("auto").unwrap().target, crate::gpu::Target::Cpu) {
+        run(with("auto")).unwrap();
+    }
+    run(with("CPU")).unwrap();
+    let message = fixture.refused(with("reference"));
+    assert!(
+        message.contains("device = \"cpu\" (cpu ") && message.contains("now \"reference\" (reference)"),
+        "{message}"
+    );
+    assert_eq!(snapshot(&fixture.at("out/cells")), before);
+}
+
+#[test]
+fn a_directory_that_was_only_begun_is_taken() {
+    for (folders, files) in [(&["cells"][..], &[][..]), (&[".claims"], &[]), (&[], &[".lock", ".sweepXY"]), (&[], &[])]
+    {
+        let fixture = Fixture::new();
+        let out = fixture.at("out");
+        fs::create_dir(&out).unwrap();
+        folders.iter().for_each(|name| fs::create_dir(out.join(name)).unwrap());
+        files.iter().for_each(|name| fs::write(out.join(name), "").unwrap());
+        run(fixture.only("honest-s1")).unwrap();
+        assert_eq!(names(out.join("cells")), ["honest-s1"]);
+    }
+    // Folders with something in them are somebody's.
+    let fixture = Fixture::new();
+    fs::create_dir_all(fixture.at("out/cells/mine")).unwrap();
+    assert!(fixture.refused(fixture.only("honest-s1")).contains("not a sweep's directory"));
+}
+
+#[test]
+fn a_reason_that_another_process_has_just_found_is_taken_and_an_old_one_is_tried_again() {
+    let fixture = Fixture::new();
+    let sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
+    let cells = sweep.cells().unwrap();
+    let selected = select(&cells, Some("honest-s1")).unwrap();
+    let open = || Store::look(&fixture.at("out"), &sweep).unwrap().open(&sweep).unwrap();
+    let why = LeftOut::new(&Error::input("too few"));
+    let run = |store: &Store| {
+        let grid = Grid { sweep: &sweep, cells: &cells, store, quiet: true, tuning: false };
+        grid.run(&selected, &|| false).unwrap().unwrap()
+    };
+    let store = open();
+    store.note(&cells[selected[0]], Some(&why)).unwrap();
+    let (rows, failed) = run(&store);
+    assert!(failed.len() == 1 && failed[0].1 == why && rows.len() == 1);
+    // As a process that has ended left it.
+    let text = serde_json::to_string(&why).unwrap().replace("\"number\":", "\"number\":1");
+    fs::write(fixture.at("out/.left-out/honest-s1.json"), text).unwrap();
+    let (rows, failed) = run(&open());
+    assert!(failed.is_empty() && rows.len() == 1);
+    assert!(names(fixture.at("out/.left-out")).is_empty(), "the reason is gone");
 }

@@ -6,16 +6,22 @@ use super::{Golden, random, whole_run};
 use crate::check::golden::Outcome;
 use crate::check::portable;
 use crate::check::suite::Row;
-use crate::cli::outputs;
+use crate::cli::outputs::{self, Kind};
 use crate::exec::Descriptor;
 use crate::gpu::AdapterFacts;
 use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+const BY: &str = "fedgan validate --json";
+const COMMENT: &str = "<!-- written by fedgan validate --markdown, which replaces this file -->\n";
+pub(super) const JSON: Kind = Kind::Json(BY);
+pub(super) const MARKDOWN: Kind = Kind::Text(COMMENT);
+
 /// Everything that was checked; what was not asked for is absent.
 #[derive(serde::Serialize)]
 pub(super) struct Report {
+    pub written_by: &'static str,
     pub format: &'static str,
     pub version: &'static str,
     /// What ran the kernels; absent where only texts were checked.
@@ -45,6 +51,7 @@ impl Report {
     /// A report in which nothing was checked yet.
     pub(super) fn new(reason: String, shader: Option<PathBuf>) -> Self {
         Report {
+            written_by: BY,
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
             device: None,
@@ -69,9 +76,9 @@ impl Report {
     pub(super) fn write(&self, json: Option<&Path>, markdown: Option<&Path>) -> Result<()> {
         if let Some(path) = json {
             let text = serde_json::to_string_pretty(self).map_err(|e| Error::internal(format!("JSON: {e}")))?;
-            outputs::write(path, (text + "\n").as_bytes())?;
+            outputs::write(path, JSON, (text + "\n").as_bytes())?;
         }
-        markdown.map_or(Ok(()), |path| outputs::write(path, self.markdown().as_bytes()))
+        markdown.map_or(Ok(()), |path| outputs::write(path, MARKDOWN, self.markdown().as_bytes()))
     }
 
     /// The report as a Markdown page.
@@ -80,7 +87,7 @@ impl Report {
         let verdict = if self.passed { "passed" } else { "FAILED" };
         let name = self.device.as_ref().map_or(self.reason.as_str(), |d| d.adapter.as_str());
         // `write!` to a `String` cannot fail.
-        let _ = writeln!(out, "# fedgan validate: {name}: {verdict}\n");
+        let _ = writeln!(out, "{COMMENT}# fedgan validate: {name}: {verdict}\n");
         let _ = writeln!(out, "fedgan {}, {:.0} s; {}\n", self.version, self.seconds, self.reason);
         self.about(&mut out);
         kernels(&mut out, "Kernels against the f64 reference", &self.kernels);

@@ -41,6 +41,11 @@ impl<R: Read + Seek> Archive<R> {
         self.bytes
     }
 
+    /// Whether there is an array of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.archive.file_names().any(|file| array_name_from_file_name(file) == Some(name))
+    }
+
     /// The array of that name, its data still to be read; the reason alone where there is none.
     pub fn array(&mut self, name: &str) -> Result<Npy<'_>, String> {
         let file = file_name_from_array_name(name);

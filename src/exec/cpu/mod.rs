@@ -121,6 +121,7 @@ impl CpuEngine {
         let descriptor = Descriptor {
             engine: "cpu".into(),
             adapter: "built-in CPU engine (f32, GEMM)".into(),
+            address: String::new(),
             backend: "-".into(),
             device_type: "Cpu".into(),
             driver: "-".into(),

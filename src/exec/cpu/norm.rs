@@ -2,7 +2,7 @@
 //! parts of equal length whatever the number of threads, each summed in f32 and joined in f64 in order.
 
 use super::Args;
-use super::pointwise::pieces;
+use super::pointwise::{pieces, relu};
 use crate::kernels::Params;
 use crate::kernels::nn::batch_norm_apply::BatchNormApplyParams;
 use crate::kernels::nn::batch_norm_backward_apply::BatchNormBackwardApplyParams;
@@ -48,6 +48,11 @@ pub(super) fn rows_of(x: &[f32], rows: Range<usize>, c: usize) -> std::slice::Ch
     x[rows.start * c..rows.end * c].chunks_exact(c)
 }
 
+/// `f64::max` drops NaN.
+fn not_below_0(v: f64) -> f64 {
+    if v < 0.0 { 0.0 } else { v }
+}
+
 /// Mean and biased variance of each channel: sums of d = x - first mean and d^2, corrected by avg(d).
 pub(super) fn moments(x: &[f32], rows: usize, c: usize) -> (Vec<f32>, Vec<f32>) {
     let n = rows as f64;
@@ -71,7 +76,7 @@ pub(super) fn moments(x: &[f32], rows: usize, c: usize) -> (Vec<f32>, Vec<f32>) 
     });
     let shift = |i: usize| sums[i] / n;
     let mean = (0..c).map(|i| (f64::from(first[i]) + shift(i)) as f32).collect();
-    let var = (0..c).map(|i| (sums[c + i] / n - shift(i) * shift(i)).max(0.0) as f32).collect();
+    let var = (0..c).map(|i| not_below_0(sums[c + i] / n - shift(i) * shift(i)) as f32).collect();
     (mean, var)
 }
 
@@ -126,7 +131,9 @@ pub fn batch_norm_apply(words: &[u32], args: &Args) {
                 *y = (x - mean) * scale + beta;
             }
             // In a loop of its own: chosen in the one above, it is not vectorised and thirty times slower.
-            if slope != 1.0 {
+            if slope == 0.0 {
+                y.iter_mut().for_each(|y| *y = relu(*y));
+            } else if slope != 1.0 {
                 y.iter_mut().for_each(|y| *y = if *y > 0.0 { *y } else { slope * *y });
             }
         }

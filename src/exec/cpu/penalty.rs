@@ -60,7 +60,7 @@ pub fn gradient_penalty_seed(words: &[u32], args: &Args) {
         let g = g[client * p.x_stride as usize + start..].chunks(len);
         for (v, (g, square)) in v.chunks_exact_mut(len).zip(g.zip(squares)) {
             let norm = square.sqrt();
-            let share = if norm > 0.0 { (norm - 1.0) / norm } else { 0.0 };
+            let share = if norm == 0.0 { 0.0 } else { (norm - 1.0) / norm };
             let scale = 2.0 * p.lambda / p.n as f32 * share;
             v.iter_mut().zip(g).for_each(|(v, g)| *v = scale * g);
         }

@@ -41,6 +41,18 @@ fn exp_negative(x: f32) -> f32 {
     series * f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000))
 }
 
+/// y, but NaN where x is NaN: `min` and comparisons drop it.
+#[inline(always)]
+fn kept(x: f32, y: f32) -> f32 {
+    if x.is_nan() { x } else { y }
+}
+
+/// max(x, 0), but NaN of NaN.
+#[inline(always)]
+pub(super) fn relu(x: f32) -> f32 {
+    if x <= 0.0 { 0.0 } else { x }
+}
+
 /// (1 - e) / (1 + e), e = exp(-2|x|); below 1/2, where that cancels, a + a^3 q(a^2), q fitted to (tanh(a)/a - 1)/a^2.
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
@@ -49,13 +61,13 @@ fn tanh(x: f32) -> f32 {
     let z = a * a;
     let q = (((-6.942_942e-3 * z + 2.147_068_3e-2) * z - 5.393_346_9e-2) * z + 1.333_322_6e-1) * z - 3.333_333_3e-1;
     let t = if a < 0.5 { a + a * (z * q) } else { (1.0 - e) / (1.0 + e) };
-    t.copysign(x)
+    kept(x, t.copysign(x))
 }
 
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     let e = exp_negative(-x.abs().min(87.0));
-    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+    kept(x, (if x < 0.0 { e } else { 1.0 }) / (1.0 + e))
 }
 
 /// y = f(x).
@@ -65,7 +77,7 @@ pub fn activation(words: &[u32], args: &Args) {
     pieces(args.rows_mut(1, p.clients, p.y_stride, p.n), 1, |client, start, y| {
         let pairs = y.iter_mut().zip(&x[client * p.x_stride as usize + start..]);
         match p.kind {
-            kind::RELU => pairs.for_each(|(y, x)| *y = if *x > 0.0 { *x } else { 0.0 }),
+            kind::RELU => pairs.for_each(|(y, x)| *y = relu(*x)),
             kind::LEAKY_RELU => pairs.for_each(|(y, x)| *y = if *x > 0.0 { *x } else { slope * x }),
             kind::TANH => pairs.for_each(|(y, x)| *y = tanh(*x)),
             _ => pairs.for_each(|(y, x)| *y = sigmoid(*x)),
@@ -85,7 +97,7 @@ pub fn activation_backward(words: &[u32], args: &Args) {
             // Read before the choice: a load behind a condition is not vectorised.
             kind::RELU => triples.for_each(|(dx, (s, dy))| {
                 let dy = *dy;
-                *dx = if *s > 0.0 { dy } else { 0.0 };
+                *dx = if *s <= 0.0 { 0.0 } else { dy };
             }),
             kind::LEAKY_RELU => triples.for_each(|(dx, (s, dy))| *dx = if *s > 0.0 { *dy } else { slope * dy }),
             kind::TANH => triples.for_each(|(dx, (s, dy))| *dx = dy * ((1.0 - s) * (1.0 + s))),
@@ -106,7 +118,7 @@ pub fn bce_with_logits(words: &[u32], args: &Args) {
             let q = e / (1.0 + e);
             let weight = if *x > 0.0 { 1.0 - t } else { t };
             sum += f64::from(x.abs() * weight + e.ln_1p());
-            *dx = if *x > 0.0 { weight - q } else { q - weight } / n;
+            *dx = kept(*x, if *x > 0.0 { weight - q } else { q - weight } / n);
         }
         loss[p.slot as usize] = (sum / f64::from(n)) as f32;
     }

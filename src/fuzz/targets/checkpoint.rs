@@ -45,6 +45,7 @@ fn seeds() -> Result<Vec<Vec<u8>>> {
         tuning: None,
         images: "0".into(),
         logs: Positions { jsonl: 1, csv: 2, timing: 3, evaluation: None },
+        unevaluated: None,
         federation: Memory {
             round: 3,
             weights: vec![0.25, f64::NAN],

@@ -1,10 +1,10 @@
-//! Sets of images: `.npz` files, PNG and JPEG files.
+//! Sets of images: `.npz` files, picture files.
 
 use super::{ORIGIN, Target};
-use crate::data::{decode_npz, picture};
+use crate::data::{NpzOptions, Window, Word, decode_npz, picture};
 use crate::{Error, Result};
 use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
-use npyz::WriterBuilder;
+use npyz::{Order, WriterBuilder};
 use std::io::{Cursor, Write};
 use std::path::Path;
 use zip::write::FileOptions;
@@ -16,6 +16,14 @@ const NPZ_WORDS: &[&str] = &[
     "'<i8'",
     "'>u4'",
     "'|u1'",
+    "'|b1'",
+    "'<u2'",
+    "'>i2'",
+    "'<f2'",
+    "'>f4'",
+    "'<f8'",
+    "(1, 4, 5, 6)",
+    "(2, 3, 4, 4)",
     "'|O'",
     "'|S7'",
     "'<U3'",
@@ -56,6 +64,19 @@ const PICTURE_WORDS: &[&str] = &[
     "Exif\0\0",
     "Adobe",
     "ICC_PROFILE",
+    "II*\0",
+    "MM\0*",
+    "BM",
+    "RIFF",
+    "WEBP",
+    "VP8 ",
+    "VP8L",
+    "VP8X",
+    "ALPH",
+    "ANIM",
+    "ANMF",
+    "EXIF",
+    "XMP ",
 ];
 
 pub(super) const TARGETS: &[Target] = &[
@@ -83,7 +104,22 @@ fn archives() -> Result<Vec<Vec<u8>>> {
         array(&mut zip, &[2, 1], &[1i64, -4]).map_err(failed)?;
         seeds.push(zip.finish().map_err(failed)?.into_inner());
     }
+    seeds.push(one_array(&[2, 4, 4], Order::Fortran, &(0..32).map(|i| i * 2000).collect::<Vec<u16>>())?);
+    seeds.push(one_array(&[2, 3, 4, 4], Order::C, &(0..96).map(|i| i as f32 / 96.0).collect::<Vec<f32>>())?);
+    seeds.push(one_array(&[1, 4, 5, 6], Order::Fortran, &(0..120).map(|i| i - 60).collect::<Vec<i16>>())?);
+    seeds.push(one_array(&[2, 4, 4, 1], Order::C, &(0..32).map(|i| i % 3 == 0).collect::<Vec<bool>>())?);
     Ok(seeds)
+}
+
+/// An archive of images alone.
+fn one_array<T: npyz::AutoSerialize + Copy>(shape: &[u64], order: Order, data: &[T]) -> Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("train_images.npy", FileOptions::default()).map_err(failed)?;
+    let options = npyz::WriteOptions::new().default_dtype().shape(shape).order(order);
+    let mut array = options.writer(&mut zip).begin_nd().map_err(failed)?;
+    array.extend(data.iter().copied()).map_err(failed)?;
+    array.finish().map_err(failed)?;
+    Ok(zip.finish().map_err(failed)?.into_inner())
 }
 
 fn array<T: npyz::AutoSerialize + Copy>(to: impl Write, shape: &[u64], data: &[T]) -> std::io::Result<()> {
@@ -92,8 +128,19 @@ fn array<T: npyz::AutoSerialize + Copy>(to: impl Write, shape: &[u64], data: &[T
     array.finish()
 }
 
+/// As it is, then as volumes with windows: what is refused as one may be read as the other.
 fn npz(input: &[u8]) -> Result<()> {
-    let set = decode_npz(Cursor::new(input), Path::new(ORIGIN), 16, 1 + 2 * (input.len() % 2))?;
+    let auto = Some(Window::Word(Word::Auto));
+    let kinds = [(None, None), (Some(1), auto), (Some(3), Some(Window::Range([-10.0, 4095.0])))];
+    let mut answers = kinds.map(|(axis, window)| set(input, NpzOptions { axis, window }));
+    let best = answers.iter().position(|a| matches!(a, Err(Error::Internal(_))));
+    let best = best.or_else(|| answers.iter().position(Result::is_ok)).unwrap_or(0);
+    std::mem::replace(&mut answers[best], Ok(()))
+}
+
+fn set(input: &[u8], options: NpzOptions) -> Result<()> {
+    let channels = 1 + 2 * (input.len() % 2);
+    let set = decode_npz(Cursor::new(input), Path::new(ORIGIN), 16, channels, options)?.dataset;
     let (n, counts) = (set.len(), set.class_counts());
     let whole = set.pixels.len() == n * set.image_bytes() && counts.iter().sum::<usize>() == n && set.files.len() == n;
     if whole { Ok(()) } else { Err(Error::internal("parts of a set do not fit each other")) }
@@ -107,15 +154,26 @@ fn pictures() -> Result<Vec<Vec<u8>>> {
         (rgb.clone(), ImageFormat::Png),
         (grey.clone(), ImageFormat::Png),
         (DynamicImage::from(rgb.to_rgba16()), ImageFormat::Png),
-        (rgb, ImageFormat::Jpeg),
-        (grey, ImageFormat::Jpeg),
+        (rgb.clone(), ImageFormat::Jpeg),
+        (grey.clone(), ImageFormat::Jpeg),
+        (rgb.clone(), ImageFormat::Tiff),
+        (DynamicImage::from(grey.to_luma16()), ImageFormat::Tiff),
+        (rgb.clone(), ImageFormat::Bmp),
+        (DynamicImage::from(rgb.to_rgba8()), ImageFormat::Bmp),
+        (rgb.clone(), ImageFormat::WebP),
+        (DynamicImage::from(rgb.to_rgba8()), ImageFormat::WebP),
     ];
     let encode = |(image, format): (DynamicImage, ImageFormat)| {
         let mut bytes = Cursor::new(Vec::new());
         image.write_to(&mut bytes, format).map_err(failed)?;
         Ok(bytes.into_inner())
     };
-    kinds.into_iter().map(encode).collect()
+    let mut seeds: Vec<Vec<u8>> = kinds.into_iter().map(encode).collect::<Result<_>>()?;
+    let jpeg = &seeds[3];
+    let exif = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let turned = [&jpeg[..2], exif, &jpeg[2..], b"\xff\xda behind"].concat();
+    seeds.push(turned);
+    Ok(seeds)
 }
 
 fn decode(input: &[u8]) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::kernels::nn::conv2d::Conv2d;
 use crate::perf::baseline;
 use crate::report::metrics::parse_jsonl;
 use crate::report::rates::Rates;
-use crate::report::summary::{DetectorSummary, Summary, Timing};
+use crate::report::summary::{DetectorSummary, Digests, Summary, Timing};
 use crate::report::{ClientRecord, RoundRecord};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -119,6 +119,7 @@ fn logs() -> Result<Vec<Vec<u8>>> {
         flagged: client == 0,
         score: None,
         nonfinite: (client == 1).then(|| "the loss D(fake)".into()),
+        name: (client == 0).then(|| "a, \"b\"".into()),
     };
     let extra = BTreeMap::from([("kid_n4".to_string(), 0.5)]);
     let lines =
@@ -143,10 +144,13 @@ fn summaries() -> Result<Vec<Vec<u8>>> {
         version: "0.1.0".into(),
         device,
         reason: "asked for".into(),
+        clients: vec!["a".into()],
+        warnings: vec!["few images".into()],
         diverged: 0,
         metrics: values("fd_lite0_n8"),
         untrained: values("fd_lite0_n8"),
         floors: values("floor_fd"),
+        digests: Some(Digests { images: "a1".into(), split: "b2".into(), trigger: None }),
         detector: Some(DetectorSummary {
             false_flags: 1,
             honest_rounds: 6,

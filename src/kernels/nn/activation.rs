@@ -110,7 +110,7 @@ impl Kernel for Activation {
         let (client, i) = locate(index, p.clients, p.y_stride, p.n)?;
         let x = inputs.f(0, client * p.x_stride as usize + i);
         Some(match p.kind {
-            kind::RELU => Eval::exact(if x > 0.0 { x } else { 0.0 }),
+            kind::RELU => Eval::exact(if x <= 0.0 { 0.0 } else { x }),
             kind::LEAKY_RELU if x > 0.0 => Eval::exact(x),
             kind::LEAKY_RELU => Eval::within(f64::from(p.slope) * x, gamma(2) * (f64::from(p.slope) * x).abs() + TINY),
             kind::TANH => tanh(x),

@@ -75,6 +75,7 @@ impl Kernel for ActivationBackward {
         let dy = inputs.f(1, client * p.dy_stride as usize + i);
         let derivative = match p.kind {
             kind::RELU | kind::LEAKY_RELU if s > 0.0 => return Some(Eval::exact(dy)),
+            kind::RELU if s.is_nan() => return Some(Eval::exact(dy)),
             kind::RELU => return Some(Eval::exact(0.0)),
             kind::LEAKY_RELU => f64::from(p.slope),
             kind::TANH => (1.0 - s) * (1.0 + s),

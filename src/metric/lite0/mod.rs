@@ -57,6 +57,14 @@ impl Features {
         &self.values[i * self.d..(i + 1) * self.d]
     }
 
+    /// `n` rows from row `from` on.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn rows(&self, from: usize, n: usize) -> Features {
+        Features { values: self.values[from * self.d..(from + n) * self.d].to_vec(), d: self.d }
+    }
+
     /// The rows with these indices, in this order.
     ///
     /// # Panics

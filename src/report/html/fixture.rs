@@ -65,6 +65,7 @@ fn record(round: usize, seed: u64, attacked: bool, evaluated: bool) -> RoundReco
             flagged: bad && round >= 2,
             score: None,
             nonfinite: None,
+            name: None,
         }
     };
     let shift = if attacked { 0.5 } else { 0.0 };

@@ -116,12 +116,16 @@ fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|e| Error::file(&cells, format!("cannot read: {e}")))?.path();
-        if path.is_dir() {
+        // Those of dots are on their way out.
+        if path.is_dir() && !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
             paths.push(path);
         }
     }
     paths.sort();
-    let order = order::cells(&dir.join("results.csv"), remarks);
+    let table = dir.join("results.csv");
+    let order = order::cells(&table, remarks);
+    let left_out = order::left_out(&table);
+    remarks.extend(left_out.iter().map(|(run, why)| format!("{}: {run} was left out: {why}", dir.display())));
     let place = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         order.iter().position(|cell| cell == cell_name(&name)).unwrap_or(order.len())
@@ -138,7 +142,8 @@ fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
         }
     }
     if found.is_empty() {
-        return Err(Error::file(&cells, "no finished run in this sweep"));
+        let why = left_out.first().map_or(String::new(), |(run, why)| format!("; {run} was left out: {why}"));
+        return Err(Error::file(&cells, format!("no finished run in this sweep{why}")));
     }
     Ok(found)
 }
@@ -368,6 +373,13 @@ mod tests {
         fs::write(&table, "cell,seed\nc,1\nb,2\nc,2\n").unwrap();
         let ordered = load(&[f.path("sweep")], &plan).unwrap();
         assert_eq!(names(&ordered), ["c-s1", "c-s2", "b-s2", "a-s1-s10"], "cells without a line come last");
+        fs::write(&table, "cell,seed,left_out\nc,1,\nc,9,\"too few, alas\"\n").unwrap();
+        let some = load(&[f.path("sweep")], &plan).unwrap();
+        assert!(
+            some.remarks.iter().any(|r| r.ends_with("sweep: c-s9 was left out: too few, alas")),
+            "{:?}",
+            some.remarks
+        );
         fs::write(&table, [0xFF, b'c']).unwrap();
         let unordered = load(&[f.path("sweep")], &plan).unwrap();
         assert_eq!(names(&unordered), ["a-s1-s10", "b-s2", "c-s1", "c-s2"]);

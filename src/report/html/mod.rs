@@ -26,8 +26,9 @@ pub use plan::PlanFacts;
 
 use crate::{Error, Result};
 
-/// Stands in the head of every page; a file with it may be replaced by a newer one.
-pub const MARKER: &str = "<!-- made by fedgan report: a newer report may replace this file -->";
+/// Every page begins so; a file that does may be replaced by a newer one.
+pub const BEGIN: &str =
+    "<!DOCTYPE html>\n<!-- made by fedgan report: a newer report may replace this file -->\n<html lang=\"en\">\n";
 
 /// A finished page.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,6 +22,15 @@ pub fn cells(path: &Path, remarks: &mut Vec<String>) -> Vec<String> {
     }
 }
 
+/// The runs that the table says were left out, each with the reason; none where it cannot be read.
+pub fn left_out(path: &Path) -> Vec<(String, String)> {
+    let Ok(text) = input::read_text(path, input::TABLE) else { return Vec::new() };
+    let columns = ["cell", "seed", "left_out"].map(|name| column(&text, name));
+    let [Some(cells), Some(seeds), Some(reasons)] = columns else { return Vec::new() };
+    let runs = cells.into_iter().zip(seeds).map(|(cell, seed)| format!("{cell}-s{seed}"));
+    runs.zip(reasons).filter(|(_, reason)| !reason.is_empty()).collect()
+}
+
 fn unordered(path: &Path, what: &str, remarks: &mut Vec<String>) -> Vec<String> {
     remarks.push(format!("{}: {what}; cells are in the order of their directories", path.display()));
     Vec::new()
@@ -62,6 +71,17 @@ fn lines(text: &str) -> Option<Vec<Vec<String>>> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn runs_that_are_left_out_are_found() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("results.csv");
+        assert!(left_out(&path).is_empty());
+        fs::write(&path, "cell,seed,left_out,written_by\na,1,,x\na,2,\"too few, by 3\",x\n").unwrap();
+        assert_eq!(left_out(&path), [("a-s2".to_string(), "too few, by 3".to_string())]);
+        fs::write(&path, "cell,seed\na,1\n").unwrap();
+        assert!(left_out(&path).is_empty(), "a table of version 0.1.0");
+    }
 
     #[test]
     fn cells_come_in_the_order_of_their_first_lines() {

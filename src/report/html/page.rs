@@ -5,7 +5,7 @@ use super::cells::{Cell, differing};
 use super::load::Run;
 use super::table::scroll;
 use super::text::{count, escape};
-use super::{MARKER, curves, detector, pictures, table};
+use super::{BEGIN, curves, detector, pictures, table};
 use std::collections::BTreeSet;
 
 const STYLE: &str = include_str!("page.css");
@@ -37,7 +37,7 @@ pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
         plans(cells),
     ];
     let mut out = format!(
-        "<!DOCTYPE html>\n{MARKER}\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "{BEGIN}<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n{}<main>\n",

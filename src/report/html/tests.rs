@@ -34,7 +34,7 @@ fn nothing_is_fetched_and_nothing_runs() {
     for word in ["<script", "http://", "https://", "url(", "@import", "<link", "<iframe"] {
         assert!(!html.contains(word), "{word}");
     }
-    assert!(html.find(MARKER).unwrap() < 100);
+    assert!(html.starts_with(BEGIN));
 }
 
 #[test]

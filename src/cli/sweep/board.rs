@@ -1,0 +1,94 @@
+//! What all processes of a sweep have come to, as the directory shows it, and its table.
+
+use super::store::{State, Store};
+use crate::Result;
+use crate::config::Sweep;
+use crate::config::sweep::Cell;
+use crate::report::Summary;
+use crate::report::results::{Outcome, Row};
+
+/// The cells that are over. What is finished stays so and is read once.
+pub(super) struct Board<'a> {
+    sweep: &'a Sweep,
+    cells: &'a [Cell],
+    store: &'a Store,
+    done: Vec<Option<Summary>>,
+    left_out: Vec<Option<String>>,
+}
+
+impl<'a> Board<'a> {
+    /// # Errors
+    /// All cells whose directory is not what the sweep asks for, in one message.
+    pub fn new(sweep: &'a Sweep, cells: &'a [Cell], store: &'a Store) -> Result<Board<'a>> {
+        let done = store.states(cells)?.into_iter().map(State::summary).collect();
+        Ok(Board { sweep, cells, store, done, left_out: vec![None; cells.len()] })
+    }
+
+    /// How far a cell is.
+    ///
+    /// # Errors
+    /// When its directory is not what the sweep asks for.
+    pub fn state(&self, i: usize) -> Result<State> {
+        self.store
+            .state(&self.cells[i])?
+            .map_err(|what| crate::Error::input(format!("{}: {what}", self.cells[i].directory())))
+    }
+
+    /// The cell's summary, if it is finished by now.
+    ///
+    /// # Errors
+    /// As [`Board::state`].
+    pub fn look(&mut self, i: usize) -> Result<Option<&Summary>> {
+        if self.done[i].is_none() {
+            self.done[i] = self.state(i)?.summary();
+        }
+        Ok(self.done[i].as_ref())
+    }
+
+    /// A cell was finished here.
+    pub fn finished(&mut self, i: usize, summary: Summary) {
+        self.done[i] = Some(summary);
+    }
+
+    /// The cells that are over, in the grid's order.
+    pub fn rows(&self) -> Vec<Row> {
+        let outcome = |i: usize| match (&self.done[i], &self.left_out[i]) {
+            (Some(summary), _) => Some(Outcome::Finished(Box::new(summary.clone()))),
+            (None, Some(why)) => Some(Outcome::LeftOut(why.clone())),
+            (None, None) => None,
+        };
+        let row = |(i, cell): (usize, &Cell)| {
+            let (cell, labels, seed) = (cell.name.clone(), cell.labels.clone(), cell.seed);
+            Some(Row { cell, labels, seed, outcome: outcome(i)? })
+        };
+        self.cells.iter().enumerate().filter_map(row).collect()
+    }
+
+    /// Writes the table of what all processes have come to. Again where something was added in the meantime: so whoever
+    /// writes last has written all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn publish(&mut self) -> Result<()> {
+        self.refresh()?;
+        loop {
+            self.store.write_results(self.sweep, &self.rows())?;
+            if !self.refresh()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether anything has changed.
+    fn refresh(&mut self) -> Result<bool> {
+        let mut changed = false;
+        for (i, cell) in self.cells.iter().enumerate().filter(|(i, _)| self.done[*i].is_none()).collect::<Vec<_>>() {
+            // What is in the way of a cell is told when it comes to that cell.
+            let found = self.store.state(cell)?.ok().and_then(State::summary);
+            let left_out = self.store.left_out(cell).map(|why| why.reason);
+            changed |= found.is_some() || left_out != self.left_out[i];
+            (self.done[i], self.left_out[i]) = (found, left_out);
+        }
+        Ok(changed)
+    }
+}

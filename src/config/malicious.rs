@@ -1,0 +1,204 @@
+//! Who is malicious: ids, and names of client folders.
+
+use super::{ClientRef, Malicious, Problems, RunConfig};
+use crate::data::{DataConfig, FolderOptions, client_names};
+use crate::fed::Partition;
+use crate::input::shorten;
+
+/// Names that a message lists.
+const LISTED: usize = 20;
+/// Bytes of a name in a message.
+const LONGEST: usize = 100;
+
+/// Malicious ids in order, each once and each a client of at most `most`. Names are looked up in the data folder.
+pub(super) fn malicious(config: &RunConfig, most: u32, problems: &mut Problems) -> Vec<u32> {
+    let clients = config.federation.clients;
+    let one: [ClientRef; 1];
+    let refs: &[ClientRef] = match &config.attack.malicious {
+        // Not beyond what `federation` accepts either: the list would take all memory.
+        Malicious::Count(count) if *count > clients.min(most) => {
+            problems.refuse("attack.malicious", count, &format!("at most {clients} (federation.clients)"));
+            return Vec::new();
+        }
+        Malicious::Count(count) => return (0..*count).collect(),
+        Malicious::Ids(ids) => return checked(ids.clone(), &format!("{ids:?}"), clients, problems),
+        Malicious::Mixed(refs) => refs,
+        Malicious::Name(name) => {
+            one = [ClientRef::Name(name.clone())];
+            &one
+        }
+    };
+    let Some(names) = names(config, problems) else { return Vec::new() };
+    let mut ids = Vec::new();
+    for client in refs {
+        match client {
+            ClientRef::Id(id) => ids.push(*id),
+            ClientRef::Name(name) => match names.iter().position(|n| n == name) {
+                Some(id) => ids.push(id as u32),
+                None => {
+                    problems.push(unknown(name, &names));
+                }
+            },
+        }
+    }
+    let found: Vec<String> = refs.iter().map(told).collect();
+    checked(ids, &format!("[{}]", found.join(", ")), clients, problems)
+}
+
+fn told(client: &ClientRef) -> String {
+    match client {
+        ClientRef::Id(id) => id.to_string(),
+        ClientRef::Name(name) => format!("{:?}", shorten(name, LONGEST)),
+    }
+}
+
+/// The clients' names; `None` where they have none, which is a problem.
+fn names(config: &RunConfig, problems: &mut Problems) -> Option<Vec<String>> {
+    let by_folder = config.federation.partition == Partition::ClientFolders;
+    let DataConfig::Folder { path, follow_links, .. } = &config.data.source else {
+        problems.push(
+            "attack.malicious: names of clients need data.kind = \"folder\"; without it clients have ids only".into(),
+        );
+        return None;
+    };
+    if !by_folder {
+        let need = "attack.malicious: names of clients need federation.partition = \"client-folders\"; without it they have ids only";
+        problems.push(need.into());
+        return None;
+    }
+    let options = FolderOptions { follow_links: *follow_links, skip_bad: false };
+    match client_names(path, options) {
+        Ok(names) => Some(names),
+        Err(error) => {
+            problems.push(format!("attack.malicious: the clients' names cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+fn unknown(name: &str, names: &[String]) -> String {
+    let score = |known: &&String| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
+    // Distances take time: not for a name that is no slip of the pen.
+    let near = (name.len() <= LONGEST).then(|| names.iter().max_by(|a, b| score(a).total_cmp(&score(b)))).flatten();
+    let near = near.map_or(String::new(), |near| format!("; the nearest is {near:?}"));
+    let more = names.len().saturating_sub(LISTED);
+    let listed: Vec<String> = names.iter().take(LISTED).enumerate().map(|(id, n)| format!("{id} {n}")).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let name = shorten(name, LONGEST);
+    format!("attack.malicious: no client folder {name:?}{near}; there are: {}{more}", listed.join(", "))
+}
+
+/// `ids` in order, each once and each a client; `found` is what was written.
+fn checked(ids: Vec<u32>, found: &str, clients: u32, problems: &mut Problems) -> Vec<u32> {
+    let mut sorted = ids.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    problems.require(sorted.len() == ids.len(), "attack.malicious", found, "without repetitions");
+    if sorted.iter().any(|id| *id >= clients) {
+        let last = clients.saturating_sub(1);
+        problems.refuse("attack.malicious", found, &format!("client ids from 0 to {last}"));
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Overrides, load};
+    use std::path::Path;
+
+    fn hospitals(names: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::TempDir::new().unwrap();
+        for name in names {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+            image::GrayImage::new(16, 16).save(root.path().join(name).join("1.png")).unwrap();
+        }
+        root
+    }
+
+    fn plan(root: &Path, clients: usize, malicious: &str) -> Result<Vec<u32>, String> {
+        let set = [
+            format!("data={{ kind = \"folder\", path = {:?} }}", root),
+            "federation.partition=client-folders".into(),
+            format!("federation.clients={clients}"),
+            format!("attack.malicious={malicious}"),
+        ];
+        let overrides = Overrides { set: set.to_vec(), ..Overrides::default() };
+        load(None, &overrides).map(|plan| plan.attack.malicious).map_err(|e| {
+            assert_eq!(e.exit_code(), 2);
+            e.to_string()
+        })
+    }
+
+    #[test]
+    fn names_and_ids_are_the_same_clients() {
+        let names = ["client10", "client2", "client1", "3", "Süd Klinik"];
+        let root = hospitals(&names);
+        // In natural order: 3, client1, client2, client10, Süd Klinik.
+        for (malicious, ids) in [
+            ("[\"client10\"]", vec![3]),
+            ("[\"client2\", 0]", vec![0, 2]),
+            ("[4, \"client1\"]", vec![1, 4]),
+            ("[\"Süd Klinik\", \"client1\"]", vec![1, 4]),
+            // A name of digits is a name where it is a string, an id where it is a number.
+            ("[\"3\"]", vec![0]),
+            ("[3]", vec![3]),
+            ("\"client2\"", vec![2]),
+            ("client2", vec![2]),
+            ("2", vec![0, 1]),
+            ("[]", vec![]),
+        ] {
+            assert_eq!(plan(root.path(), 5, malicious).unwrap(), ids, "{malicious}");
+        }
+    }
+
+    #[test]
+    fn unknown_and_repeated_names_are_one_clear_error() {
+        let root = hospitals(&["hospital1", "hospital2", "hospital10"]);
+        for (malicious, needle) in [
+            ("[\"hospitel10\"]", "no client folder \"hospitel10\"; the nearest is \"hospital10\""),
+            ("[\"HOSPITAL2\"]", "the nearest is \"hospital2\"; there are: 0 hospital1, 1 hospital2, 2 hospital10"),
+            ("[\"hospital2\", 1]", "attack.malicious = [\"hospital2\", 1]: must be without repetitions"),
+            ("[\"hospital2\", 9]", "client ids from 0 to 2"),
+            ("[true]", "a whole number, or a list of whole numbers and names"),
+        ] {
+            let text = plan(root.path(), 3, malicious).unwrap_err();
+            assert!(text.contains(needle), "{malicious}: {text}");
+        }
+        let text = plan(&root.path().join("absent"), 3, "[\"hospital1\"]").unwrap_err();
+        assert!(text.contains("no such folder"), "{text}");
+        let of = |set: &[&str]| {
+            let overrides = Overrides { set: set.iter().map(ToString::to_string).collect(), ..Overrides::default() };
+            load(None, &overrides).unwrap_err().to_string()
+        };
+        assert!(of(&["attack.malicious=[\"a\"]"]).contains("need data.kind = \"folder\""));
+        let path = format!("data={{ kind = \"folder\", path = {:?} }}", root.path());
+        assert!(of(&[&path, "attack.malicious=[\"hospital1\"]"]).contains("need federation.partition"));
+    }
+
+    #[test]
+    fn windows_and_axes_are_checked() {
+        let of = |data: &str| {
+            let set = vec![format!("data={{ kind = \"npz\", path = \"x\", {data} }}")];
+            load(None, &Overrides { set, ..Overrides::default() }).map_err(|e| e.to_string())
+        };
+        for good in ["window = \"auto\"", "window = [0, 4095]", "window = [-1000.5, 400], axis = 2"] {
+            let plan = of(good).unwrap_or_else(|e| panic!("{good}: {e}"));
+            let text = toml::to_string(&plan.to_config()).unwrap();
+            assert_eq!(super::super::Draft::parse("again".into(), &text).unwrap().plan().unwrap(), plan, "{good}");
+        }
+        for (bad, needle) in [
+            ("window = [4095, 0]", "low below high"),
+            ("window = [1, 1]", "low below high"),
+            ("window = [nan, 1]", "finite"),
+            ("window = [0, inf]", "finite"),
+            ("window = \"full\"", "\"auto\" or a list of two numbers"),
+            ("window = [1]", "\"auto\" or a list of two numbers"),
+            ("window = [1, \"x\"]", "\"auto\" or a list of two numbers"),
+            ("axis = 0", "from 1 to 3"),
+            ("axis = 4", "from 1 to 3"),
+        ] {
+            let text = of(bad).unwrap_err();
+            assert!(text.contains(needle), "{bad}: {text}");
+        }
+    }
+}

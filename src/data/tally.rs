@@ -1,0 +1,193 @@
+//! What there is to say of a set: how its images differ from what the model takes, and what its folders are called.
+
+use super::dataset::Dataset;
+use super::window::{Span, Window, Word, narrow};
+use std::path::Path;
+
+/// Names that a line lists.
+const LISTED: usize = 24;
+
+/// Counts over the images of a set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Tally {
+    pub images: usize,
+    /// With pixels that are not grey.
+    pub coloured: usize,
+    /// With pixels that are not opaque.
+    pub translucent: usize,
+    /// Of more than 8 bits.
+    pub deep: usize,
+    /// Values of 16-bit images.
+    pub words: Span,
+    /// Values of images in floating point.
+    pub floats: Span,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Tally { images: 0, coloured: 0, translucent: 0, deep: 0, words: Span::NONE, floats: Span::NONE }
+    }
+}
+
+impl Tally {
+    pub fn and(self, other: Tally) -> Tally {
+        Tally {
+            images: self.images + other.images,
+            coloured: self.coloured + other.coloured,
+            translucent: self.translucent + other.translucent,
+            deep: self.deep + other.deep,
+            words: self.words.and(other.words),
+            floats: self.floats.and(other.floats),
+        }
+    }
+
+    /// Lines for the console: what becomes of colours, alpha channels and values beyond 8 bits.
+    pub fn notes(&self, channels: usize, asked: Option<Window>, window: Option<[f64; 2]>) -> Vec<String> {
+        let of = |n: usize| if n == self.images { format!("all {n}") } else { format!("{n} of {}", self.images) };
+        let mut notes = Vec::new();
+        let grey = self.images - self.coloured;
+        if channels == 1 && self.coloured > 0 {
+            let images = of(self.coloured);
+            notes.push(format!("colours   {images} images are in colour and become grey, for model.channels = 1"));
+        }
+        if channels == 3 && grey > 0 {
+            notes.push(format!("colours   {} images are grey and become R = G = B, for model.channels = 3", of(grey)));
+        }
+        if self.translucent > 0 {
+            notes.push(format!(
+                "alpha     {} images have transparent pixels, which are laid on black",
+                of(self.translucent)
+            ));
+        }
+        if let Some([low, high]) = window.filter(|_| self.deep > 0) {
+            let auto = if asked == Some(Window::Word(Word::Auto)) { " (auto)" } else { "" };
+            let images = of(self.deep);
+            notes.push(format!(
+                "window    {low} to {high}{auto} becomes black to white in {images} images of more than 8 bits"
+            ));
+        }
+        notes
+    }
+
+    /// What may be a mistake about values beyond 8 bits.
+    pub fn warnings(&self, asked: Option<Window>) -> Vec<String> {
+        match asked {
+            Some(_) if self.deep == 0 => vec!["data.window has no effect: no image has more than 8 bits".into()],
+            Some(_) => Vec::new(),
+            None => narrow(self.words).into_iter().chain(beyond(self.floats)).collect(),
+        }
+    }
+}
+
+/// What is wrong with images in floating point that are shown from 0 to 1, if anything is.
+fn beyond(span: Span) -> Option<String> {
+    let Span { low, high, .. } = span;
+    (low < 0.0 || high > 1.0).then(|| {
+        format!(
+            "images in floating point hold values from {low} to {high}, of which 0 to 1 is shown: data.window = [{low}, {high}] \
+             or \"auto\" shows all"
+        )
+    })
+}
+
+/// `a (3), b (4)`.
+pub(super) fn listed(names: &[String], counts: &[usize]) -> String {
+    let mut items: Vec<String> =
+        names.iter().zip(counts).take(LISTED).map(|(name, n)| format!("{name} ({n})")).collect();
+    items.extend(names.len().checked_sub(LISTED + 1).map(|more| format!("and {} more", more + 1)));
+    items.join(", ")
+}
+
+impl Dataset {
+    /// The classes with the number of their images, for the console.
+    pub(super) fn describe_classes(&self) -> String {
+        format!("classes   {}", listed(&self.classes, &self.class_counts()))
+    }
+}
+
+/// A warning where folders, which became classes or clients, are called like the parts of a split: `train`, `test`.
+pub(super) fn splits(names: &[String], path: &Path) -> Option<String> {
+    let parts: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_part(name)).collect();
+    (parts.len() > 1).then(|| {
+        format!(
+            "{}: the folders {} look like the parts of a split, and their images are trained on all together; data.path = {:?} \
+             reads one part",
+            path.display(),
+            parts.join(", "),
+            path.join(parts.iter().find(|p| p.to_lowercase().contains("train")).unwrap_or(&parts[0]))
+        )
+    })
+}
+
+/// `train`, `Test_set`, `val2017`.
+fn is_part(name: &str) -> bool {
+    const PARTS: [&str; 12] =
+        ["train", "training", "trn", "test", "testing", "tst", "val", "valid", "validation", "dev", "eval", "holdout"];
+    let letters: String = name.to_lowercase().chars().filter(char::is_ascii_alphabetic).collect();
+    let plain = ["set", "data", "images", "imgs", "split", "folder"].iter().find_map(|end| letters.strip_suffix(end));
+    PARTS.contains(&letters.as_str()) || plain.is_some_and(|plain| PARTS.contains(&plain)) || letters == "heldout"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(of: &[&str]) -> Vec<String> {
+        of.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn parts_of_a_split_are_told_from_classes() {
+        for parts in [
+            &["test", "train"][..],
+            &["Train", "Val"],
+            &["TRAINING", "Testing", "validation"],
+            &["train_set", "test-set"],
+            &["train2017", "val2017"],
+            &["dev", "test", "train"],
+            &["test", "train", "other"],
+            &["valid", "held_out"],
+        ] {
+            let text = splits(&names(parts), Path::new("x")).unwrap_or_else(|| panic!("{parts:?}"));
+            assert!(text.contains("look like the parts of a split"), "{text}");
+        }
+        for classes in [
+            &["benign", "malignant"][..],
+            &["test"],
+            &["train"],
+            &["tested", "untested"],
+            &["contest", "attest"],
+            &["dataset", "images"],
+            &["0", "1"],
+            &[],
+        ] {
+            assert_eq!(splits(&names(classes), Path::new("x")), None, "{classes:?}");
+        }
+        let text = splits(&names(&["test", "train"]), Path::new("data")).unwrap();
+        assert!(text.contains("folders test, train") && text.contains("train\" reads one part"), "{text}");
+    }
+
+    #[test]
+    fn colours_alpha_and_windows_are_said() {
+        let tally = Tally { images: 5, coloured: 5, translucent: 1, deep: 0, ..Tally::default() };
+        let notes = tally.notes(1, None, None);
+        assert!(notes[0].contains("all 5 images are in colour and become grey"), "{notes:?}");
+        assert!(notes[1].contains("1 of 5 images have transparent pixels"), "{notes:?}");
+        assert_eq!(tally.notes(3, None, None).len(), 1);
+        let grey = Tally { images: 5, coloured: 2, ..Tally::default() };
+        assert!(grey.notes(3, None, None)[0].contains("3 of 5 images are grey"));
+        let auto = Some(Window::Word(Word::Auto));
+        assert_eq!(grey.warnings(auto).len(), 1, "nothing to stretch");
+        let deep = Tally { deep: 2, words: Span { low: 0.0, high: 4095.0, nonfinite: false }, ..grey };
+        assert_eq!((deep.warnings(None).len(), deep.warnings(auto).len()), (1, 0));
+        assert!(deep.notes(1, auto, Some([0.0, 4095.0])).iter().any(|n| n.contains("0 to 4095 (auto)")));
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let many = names(&vec!["x"; 100]);
+        assert!(listed(&many, &[1; 100]).ends_with("x (1), and 76 more"));
+        assert_eq!(listed(&many[..24], &[1; 24]).matches('x').count(), 24);
+        assert!(!listed(&many[..24], &[1; 24]).contains("more"));
+    }
+}

@@ -1,0 +1,202 @@
+//! The walk through a data folder: what is an image, a class, a client, and what is passed over.
+
+use super::folder::{Entry, FolderOptions};
+use super::natural::compare_os;
+use super::picture::{ENDINGS, KINDS};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Class of images that lie directly in the folder.
+const ALL: &str = "all";
+/// Deepest nesting of folders inside a class: ends loops of symbolic links.
+const MAX_DEPTH: usize = 16;
+/// Most folders in a set: without links to folders no set has so many, with them a few lead in endless ways to each other.
+const MAX_FOLDERS: usize = 100_000;
+/// Most images in a set.
+const MAX_IMAGES: usize = 10_000_000;
+/// Kinds of files and folders passed over that are listed.
+const LISTED: usize = 8;
+/// Bytes of an ending that is listed; what is longer is part of a name.
+const ENDING: usize = 12;
+/// Folders that systems, archives and network drives make, in lower case; so are all that start with `.` or `@`.
+const FOREIGN: [&str; 9] = [
+    "__macosx",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "recycler",
+    "system volume information",
+    "lost+found",
+    "__pycache__",
+    "network trash folder",
+];
+
+/// A walk through a data folder: where it may go, and what it found so far.
+pub(super) struct Walk {
+    /// Without links; `None` where links may lead anywhere.
+    inside: Option<PathBuf>,
+    folders: usize,
+    images: usize,
+    /// What is no image.
+    pub passed: Passed,
+}
+
+/// Files by ending, and foreign folders by name, that a walk has passed over.
+#[derive(Default)]
+pub(super) struct Passed {
+    files: BTreeMap<String, usize>,
+    folders: BTreeMap<String, usize>,
+}
+
+impl Passed {
+    /// `passed over: 3 .txt, 1 .gif; folders @eaDir (12)`, or nothing.
+    pub fn describe(&self) -> String {
+        let list = |of: &BTreeMap<String, usize>, item: fn(&String, usize) -> String| {
+            let mut counts: Vec<(&String, usize)> = of.iter().map(|(name, n)| (name, *n)).collect();
+            // The most frequent first, the rest by name as they are.
+            counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+            let more = counts.len().saturating_sub(LISTED);
+            let mut items: Vec<String> = counts.into_iter().take(LISTED).map(|(name, n)| item(name, n)).collect();
+            items.extend((more > 0).then(|| format!("{more} other kinds")));
+            items.join(", ")
+        };
+        let files = list(&self.files, |ending, n| format!("{n} {ending}"));
+        let folders = list(&self.folders, |name, n| if n == 1 { name.clone() } else { format!("{name} ({n} times)") });
+        match (files.is_empty(), folders.is_empty()) {
+            (true, true) => String::new(),
+            (false, true) => format!("passed over: {files}"),
+            (true, false) => format!("passed over: folders {folders}"),
+            (false, false) => format!("passed over: {files}; folders {folders}"),
+        }
+    }
+
+    fn file(&mut self, name: &str) {
+        let ending = Path::new(name).extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let ending = match ending.filter(|e| e.len() <= ENDING) {
+            _ if name.starts_with('.') => "hidden".to_string(),
+            Some(ending) => format!(".{ending}"),
+            None => "without an ending".to_string(),
+        };
+        *self.files.entry(ending).or_default() += 1;
+    }
+
+    fn folder(&mut self, name: &str) {
+        *self.folders.entry(name.to_string()).or_default() += 1;
+    }
+}
+
+/// A folder that no user made.
+fn is_foreign(name: &str) -> bool {
+    name.starts_with(['.', '@']) || FOREIGN.contains(&name.to_lowercase().as_str())
+}
+
+impl Walk {
+    pub fn new(path: &Path, options: FolderOptions) -> Walk {
+        // A folder that is not there is said by `list`.
+        let root = || path.canonicalize().unwrap_or_else(|_| path.into());
+        Walk { inside: (!options.follow_links).then(root), folders: 0, images: 0, passed: Passed::default() }
+    }
+
+    /// Images of one folder with classes, sorted by class and path; no class folder may lie beside an image.
+    pub fn class_entries(&mut self, path: &Path, client: u32) -> Result<Vec<Entry>> {
+        let (folders, images) = self.list(path)?;
+        let mut entries = Vec::new();
+        for folder in &folders {
+            let class = name(path, folder);
+            let mut files = Vec::new();
+            self.images_below(folder, 0, &mut files)?;
+            entries.extend(files.into_iter().map(|path| Entry { path, class: class.clone(), client }));
+        }
+        match (images.first(), entries.first()) {
+            (Some(image), Some(entry)) => {
+                let (image, class) = (name(path, image), &entry.class);
+                let what = format!("an image ({image}) beside class folders ({class}), expected one or the other");
+                return Err(Error::file(path, what));
+            }
+            (Some(_), None) => {
+                entries.extend(images.into_iter().map(|path| Entry { path, class: ALL.into(), client }));
+            }
+            _ => {}
+        }
+        Ok(entries)
+    }
+
+    /// All images under `folder`, sorted.
+    fn images_below(&mut self, folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(Error::file(
+                folder,
+                format!("folders nested more than {MAX_DEPTH} deep (a link to a parent?)"),
+            ));
+        }
+        let (folders, images) = self.list(folder)?;
+        out.extend(images);
+        folders.iter().try_for_each(|f| self.images_below(f, depth + 1, out))
+    }
+
+    /// Sub-folders and image files directly in `folder`, each in natural order of their names.
+    pub fn list(&mut self, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+        let bad = |e: std::io::Error| Error::file(folder, format!("cannot read this folder: {e}"));
+        if !folder.exists() {
+            return Err(Error::file(folder, "no such folder"));
+        }
+        if !folder.is_dir() {
+            return Err(Error::file(folder, format!("not a folder, expected a folder of images ({KINDS})")));
+        }
+        let (mut folders, mut images) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(folder).map_err(bad)? {
+            let entry = entry.map_err(bad)?;
+            let path = entry.path();
+            let own = entry.file_name().to_string_lossy().into_owned();
+            let is_folder = path.is_dir();
+            match is_folder {
+                true if is_foreign(&own) => self.passed.folder(&own),
+                false if own.starts_with('.') || !is_image_name(&path) => self.passed.file(&own),
+                _ => {
+                    if entry.file_type().map_err(bad)?.is_symlink() {
+                        self.check_link(&path)?;
+                    }
+                    if is_folder { folders.push(path) } else { images.push(path) }
+                }
+            }
+        }
+        (self.folders, self.images) = (self.folders + 1, self.images + images.len());
+        for (what, found, most) in [("folders", self.folders, MAX_FOLDERS), ("images", self.images, MAX_IMAGES)] {
+            if found > most {
+                return Err(Error::file(folder, format!("more than {most} {what} (links to each other?)")));
+            }
+        }
+        for paths in [&mut folders, &mut images] {
+            paths.sort_by(|a, b| compare_os(a.file_name().unwrap_or_default(), b.file_name().unwrap_or_default()));
+        }
+        Ok((folders, images))
+    }
+
+    /// Refuses a link that leads outside. A dangling one is an image that cannot be read, and a folder on the way is no link
+    /// any more when what lies in it is listed.
+    fn check_link(&self, path: &Path) -> Result<()> {
+        match (&self.inside, path.canonicalize()) {
+            (Some(root), Ok(target)) if !target.starts_with(root) => {
+                let (target, root) = (target.display(), root.display());
+                let what = format!(
+                    "a symbolic link to {target}, outside the data folder {root}; data.follow_links = true follows it"
+                );
+                Err(Error::file(path, what))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_image_name(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    extension.is_some_and(|e| ENDINGS.contains(&e.as_str()))
+}
+
+/// `path` relative to `root`, with forward slashes.
+pub(super) fn name(root: &Path, path: &Path) -> String {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    relative.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}

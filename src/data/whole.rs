@@ -1,0 +1,145 @@
+//! Whether a picture's file is whole: its own structure is walked to the end of the image, so that neither what follows it nor a
+//! thumbnail inside counts.
+
+use image::ImageFormat;
+
+/// The part of `bytes` that is the picture.
+///
+/// # Errors
+/// The reason alone: the file ends before its image does, or it is of a kind of JPEG that is not decoded.
+pub(super) fn whole(bytes: &[u8], format: ImageFormat) -> Result<&[u8], String> {
+    match format {
+        ImageFormat::Png => png(bytes),
+        ImageFormat::Jpeg => jpeg(bytes),
+        ImageFormat::WebP => webp(bytes),
+        // TIFF and BMP say where their pixels lie: their decoders miss what is not there.
+        _ => Some(bytes),
+    }
+    .ok_or_else(|| "truncated".to_string())
+}
+
+/// Up to and with IEND.
+fn png(bytes: &[u8]) -> Option<&[u8]> {
+    let (start, data) = chunk(bytes, b"IEND")?;
+    bytes.get(..start + data.len() + 4)
+}
+
+/// The data of the first PNG chunk of that kind.
+pub(super) fn png_chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    chunk(bytes, kind).map(|(_, data)| data)
+}
+
+/// Place and data of the first PNG chunk of that kind.
+fn chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<(usize, &'a [u8])> {
+    let mut at = 8usize;
+    loop {
+        let header = bytes.get(at..at.checked_add(8)?)?;
+        let length = u32::from_be_bytes(header[..4].try_into().ok()?) as usize;
+        let end = at.checked_add(12)?.checked_add(length)?;
+        let data = bytes.get(at + 8..end)?.split_last_chunk::<4>()?.0;
+        match &header[4..] {
+            found if found == kind => return Some((at + 8, data)),
+            b"IEND" => return None,
+            _ => at = end,
+        }
+    }
+}
+
+/// Up to and with the end of image that follows a scan.
+fn jpeg(bytes: &[u8]) -> Option<&[u8]> {
+    let (mut at, mut scanned) = (0, false);
+    loop {
+        let (marker, next) = marker(bytes, at)?;
+        at = next;
+        match marker {
+            EOI if scanned => return bytes.get(..at),
+            // Without an image: the decoder says so.
+            EOI => return Some(bytes),
+            _ if alone(marker) => {}
+            _ => {
+                at = segment(bytes, at)?;
+                // Pixels follow the header of a scan; they hold no marker but restarts, and end before the next one.
+                scanned |= marker == SOS;
+            }
+        }
+    }
+}
+
+const EOI: u8 = 0xD9;
+const SOS: u8 = 0xDA;
+
+/// The next marker at or after `at` and the place behind it. Whatever stands before it (pixels, stuffed zeros, restart markers,
+/// fill bytes) is passed over, as decoders do.
+fn marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
+    loop {
+        at += bytes.get(at..)?.iter().position(|b| *b == 0xFF)?;
+        match *bytes.get(at + 1)? {
+            0xFF => at += 1,
+            0 | 0xD0..=0xD7 => at += 2,
+            marker => return Some((marker, at + 2)),
+        }
+    }
+}
+
+/// Markers without a segment: TEM, SOI.
+fn alone(marker: u8) -> bool {
+    matches!(marker, 0x01 | 0xD8)
+}
+
+/// The place behind the segment whose length stands at `at`.
+fn segment(bytes: &[u8], at: usize) -> Option<usize> {
+    let length = bytes.get(at..at + 2)?;
+    let length = usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+    Some(at + length).filter(|end| *end <= bytes.len())
+}
+
+/// What a JPEG's frame header says that no decoder here takes: lossless and other processes, more than 8 bits. The reason alone.
+pub(super) fn unread_jpeg(bytes: &[u8]) -> Option<String> {
+    let mut at = 0;
+    loop {
+        let (marker, next) = marker(bytes, at)?;
+        at = next;
+        if alone(marker) {
+            continue;
+        }
+        let process = match marker {
+            SOS | EOI => return None,
+            0xC0..=0xC2 => None,
+            0xC3 => Some("lossless"),
+            0xC5..=0xC7 | 0xCD..=0xCF => Some("hierarchical"),
+            0xC9 | 0xCA => Some("arithmetic-coded"),
+            0xCB => Some("lossless arithmetic-coded"),
+            0xF7 => Some("JPEG-LS (lossless)"),
+            _ => {
+                at = segment(bytes, at)?;
+                continue;
+            }
+        };
+        let bits = *bytes.get(at + 2)?;
+        let name = match process {
+            Some(name) => name,
+            None if bits == 8 => return None,
+            None => "extended",
+        };
+        return Some(format!(
+            "a JPEG of the kind {name}, {bits} bits a sample; only baseline and progressive JPEG of 8 bits are read: convert it \
+             to PNG, which holds 8 or 16 bits"
+        ));
+    }
+}
+
+/// Up to where RIFF says it ends, with every chunk inside.
+fn webp(bytes: &[u8]) -> Option<&[u8]> {
+    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
+    let end = word(4)?.checked_add(8).filter(|end| *end <= bytes.len())?;
+    let mut at = 12;
+    while at + 8 <= end {
+        at = at.checked_add(8)?.checked_add(word(at + 4)?).filter(|next| *next <= end)?;
+        at += at % 2;
+    }
+    bytes.get(..end)
+}
+
+#[cfg(test)]
+#[path = "whole_tests.rs"]
+mod tests;

@@ -1,0 +1,161 @@
+use crate::data::picture::decode;
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
+use std::io::Cursor;
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    image.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+    bytes
+}
+
+fn colour() -> DynamicImage {
+    DynamicImage::from(RgbImage::from_fn(40, 30, |x, y| Rgb([(x * 6) as u8, (y * 8) as u8, (x * y % 200) as u8])))
+}
+
+fn jpeg() -> Vec<u8> {
+    encoded(&colour(), ImageFormat::Jpeg)
+}
+
+/// A JPEG segment.
+fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
+    [&[0xFF, marker][..], &(data.len() as u16 + 2).to_be_bytes(), data].concat()
+}
+
+fn with_segment(jpeg: &[u8], segment: &[u8]) -> Vec<u8> {
+    [&jpeg[..2], segment, &jpeg[2..]].concat()
+}
+
+/// Where each marker of the JPEG stands, by the plainest of walks.
+fn markers(jpeg: &[u8]) -> Vec<usize> {
+    (0..jpeg.len() - 1).filter(|&i| jpeg[i] == 0xFF && !matches!(jpeg[i + 1], 0 | 0xFF)).collect()
+}
+
+#[test]
+fn what_follows_the_end_of_image_is_ignored() {
+    let good = jpeg();
+    let expected = decode(&good).unwrap();
+    for trailer in [
+        &b"\xff\xda"[..],
+        b"\xff\xd8\xff\xda",
+        b"\0",
+        b"\xff",
+        b"\xff\xff\xff\xff",
+        b"\xff\xd8",
+        b"\xff\xc4\x7f\xff",
+        b"\xff\xda\x00\x08 a scan that is none",
+        b"\r\n",
+        b"text of a vendor",
+        &[0; 4096],
+        &good,
+        &good[..good.len() / 2],
+        b"\xff\xd9\xff\xda\xff\xd9",
+        b"PK\x03\x04",
+    ] {
+        let image = decode(&[&good, trailer].concat()).unwrap_or_else(|e| panic!("{trailer:?}: {e}"));
+        assert_eq!(image, expected, "{trailer:?}");
+    }
+    let png = encoded(&colour(), ImageFormat::Png);
+    for trailer in [&b"x"[..], &png, &png[..60], b"IEND\xae\x42\x60\x82"] {
+        assert_eq!(decode(&[&png, trailer].concat()).unwrap(), colour());
+    }
+    let webp = encoded(&colour(), ImageFormat::WebP);
+    assert_eq!(decode(&[&webp[..], b"behind"].concat()).unwrap(), colour());
+}
+
+#[test]
+fn truncation_is_found_at_every_byte() {
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff] {
+        let good = encoded(&colour(), format);
+        assert!(decode(&good).is_ok());
+        for length in 0..good.len() {
+            assert!(decode(&good[..length]).is_err(), "{format:?} of {} bytes cut to {length}", good.len());
+        }
+    }
+}
+
+/// A thumbnail's end of image, and its scan, lie inside a segment and end nothing.
+#[test]
+fn thumbnails_inside_do_not_count() {
+    let (good, small) = (jpeg(), encoded(&DynamicImage::from(GrayImage::new(16, 16)), ImageFormat::Jpeg));
+    let expected = decode(&good).unwrap();
+    for marker in [0xE1, 0xE2, 0xED, 0xFE] {
+        let holding = with_segment(&good, &segment(marker, &[b"thumbnail\0", &small[..]].concat()));
+        assert_eq!(decode(&holding).unwrap(), expected, "{marker:X}");
+        // Cut behind the thumbnail's end: each marker of the image itself, and the byte before its end.
+        let inside = 2 + 4 + 10 + small.len();
+        for cut in markers(&holding).into_iter().filter(|m| *m >= inside).chain([holding.len() - 1, inside + 1]) {
+            assert_eq!(decode(&holding[..cut]).unwrap_err(), "truncated", "{marker:X}, cut at {cut}");
+        }
+        // The same with a thumbnail behind the cut image.
+        let cut = [&holding[..holding.len() - 40], &small[..0]].concat();
+        assert_eq!(decode(&cut).unwrap_err(), "truncated");
+    }
+}
+
+#[test]
+fn fill_bytes_and_restart_markers_are_no_ends() {
+    let good = jpeg();
+    let expected = decode(&good).unwrap();
+    // Any marker may be preceded by fill bytes.
+    let filled = [&good[..2], &[0xFF; 5], &good[2..]].concat();
+    assert_eq!(decode(&filled).unwrap(), expected);
+    let filled = [&good[..good.len() - 2], &[0xFF; 3], &good[good.len() - 2..]].concat();
+    assert_eq!(decode(&filled).unwrap(), expected);
+}
+
+/// A grey image of 16 blocks with a restart marker behind each: DRI says so, and each block is one of the same bits.
+#[test]
+fn restart_markers_are_walked_over() {
+    let flat = |side| DynamicImage::from(GrayImage::from_pixel(side, side, Luma([128])));
+    let block = encoded(&flat(8), ImageFormat::Jpeg);
+    let mut bytes = block.clone();
+    let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    bytes[frame + 5..frame + 9].copy_from_slice(&[0, 32, 0, 32]);
+    let scan = bytes.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap();
+    let pixels = scan + 2 + usize::from(bytes[scan + 3]);
+    let data = bytes[pixels..bytes.len() - 2].to_vec();
+    bytes.truncate(pixels);
+    for i in 0..16u8 {
+        bytes.extend(&data);
+        bytes.extend([0xFF, if i == 15 { 0xD9 } else { 0xD0 + i % 8 }]);
+    }
+    let bytes = with_segment(&bytes, &segment(0xDD, &[0, 1]));
+    assert_eq!(decode(&bytes).unwrap(), flat(32));
+    assert_eq!(decode(&[&bytes[..], b"\xff\xda\xff\xd0"].concat()).unwrap(), flat(32));
+    for cut in markers(&bytes) {
+        assert!(decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn other_kinds_of_jpeg_are_named() {
+    for (marker, bits, needle) in [
+        (0xC3, 12, "lossless, 12 bits"),
+        (0xC3, 16, "lossless, 16 bits"),
+        (0xC1, 12, "extended, 12 bits"),
+        (0xC7, 8, "hierarchical"),
+        (0xC9, 8, "arithmetic-coded"),
+        (0xF7, 8, "JPEG-LS"),
+    ] {
+        let mut bytes = jpeg();
+        let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+        (bytes[frame + 1], bytes[frame + 4]) = (marker, bits);
+        let what = decode(&bytes).unwrap_err();
+        assert!(what.contains(needle) && what.contains("only baseline and progressive"), "{what}");
+    }
+    assert!(decode(b"\xff\xd8\xff\xd9").is_err());
+}
+
+#[test]
+fn other_formats_are_named() {
+    let dicom = [&[0; 128][..], b"DICM", &[0; 40]].concat();
+    for (bytes, needle) in [
+        (&b"GIF89a\x01\0\x01\0\0\0\0;"[..], "of the kind Gif; PNG, JPEG, TIFF, BMP and WebP are read"),
+        (&dicom, "DICOM"),
+        (b"hello", "neither"),
+        (b"", "empty file"),
+    ] {
+        let what = decode(bytes).unwrap_err();
+        assert!(what.contains(needle), "{what}");
+    }
+}

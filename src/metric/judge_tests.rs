@@ -1,0 +1,148 @@
+use super::*;
+use crate::fed::attack::{Pattern, Place, Range, Trigger};
+use crate::kernels::rng::{HostRng, Stream};
+
+fn noise(n: usize, client: u32) -> ImageSet {
+    let mut rng = HostRng::new(8, Stream::CHECK, client, 0);
+    ImageSet::new((0..n * 256).map(|_| rng.range(-1.0, 1.0) as f32).collect(), 16, 1)
+}
+
+fn names(values: &[Value]) -> Vec<&str> {
+    values.iter().map(|v| v.name.as_str()).collect()
+}
+
+#[test]
+fn names_say_what_a_value_must_be_read_with() {
+    let metrics = [Metric::Fd, Metric::Kid, Metric::SlicedWasserstein, Metric::MsSsim];
+    let judge = Judge::new(&metrics, noise(6, 0), None, 1, 4).unwrap();
+    assert_eq!(
+        names(&judge.values(&noise(4, 1)).unwrap()),
+        [
+            "sliced_wasserstein_px16_n4_r6",
+            "half_sliced_wasserstein_px16_n3_r3",
+            "kid_lite0_px16_catmullrom224_n4_r6",
+            "half_kid_lite0_px16_catmullrom224_n3_r3",
+            "fd_lite0_px16_catmullrom224_biased_n4_r6",
+            "half_fd_lite0_px16_catmullrom224_biased_n3_r3",
+            "ms_ssim_px16_scales1_pairs500_n4"
+        ]
+    );
+    assert_eq!(
+        names(judge.floors()),
+        [
+            "floor_sliced_wasserstein_px16_n3_r3",
+            "floor_kid_lite0_px16_catmullrom224_n3_r3",
+            "floor_fd_lite0_px16_catmullrom224_biased_n3_r3",
+            "floor_ms_ssim_px16_scales1_pairs500_n6"
+        ]
+    );
+}
+
+#[test]
+fn sets_that_are_too_small_are_refused() {
+    let refusal = Judge::new(&[Metric::Prdc], noise(5, 0), None, 1, 9).unwrap_err();
+    assert!(refusal.to_string().contains("prdc: 5 reference images, at least 6"), "{refusal}");
+    let refusal = Judge::new(&[Metric::Leakage], noise(5, 0), None, 1, 9).unwrap_err();
+    assert_eq!(refusal.exit_code(), 2);
+    assert!(Metric::ALL.iter().zip(Metric::NAMES).all(|(m, name)| m.name() == name));
+    let json = serde_json::to_string(&Metric::ALL).unwrap();
+    assert_eq!(json, format!("{:?}", Metric::NAMES).replace(", ", ","));
+}
+
+/// Every floor of a distance has a value of the same numbers of images beside it, whether there are more real or more generated
+/// images.
+#[test]
+fn every_floor_has_a_twin_at_equal_numbers() {
+    let metrics = [Metric::SlicedWasserstein, Metric::Kid, Metric::Fd, Metric::Prdc];
+    for (real, fake, half) in [(14, 7, 7), (12, 20, 6), (20, 6, 6)] {
+        let judge = Judge::new(&metrics, noise(real, 0), None, 1, fake).unwrap();
+        let values = judge.values(&noise(fake, 1)).unwrap();
+        assert_eq!(judge.floors().len(), 7);
+        for floor in judge.floors() {
+            let twin = floor.name.replace("floor_", "half_");
+            assert!(names(&values).contains(&twin.as_str()), "{twin} in {:?}", names(&values));
+            assert_eq!([floor.images, floor.references], [half, half]);
+        }
+    }
+}
+
+/// Two kinds of images, sorted by kind as folders of classes are, in three orders: the same values to the bit.
+#[test]
+fn no_order_of_the_images_changes_a_bit() {
+    let metrics = [Metric::SlicedWasserstein, Metric::Kid, Metric::Fd, Metric::Prdc, Metric::MsSsim];
+    let bright = |set: ImageSet| ImageSet::new(set.pixels.iter().map(|v| v * 0.2 + 0.7).collect(), 16, 1);
+    let fake = ImageSet::new([noise(10, 1).pixels, bright(noise(10, 2)).pixels].concat(), 16, 1);
+    let real = noise(16, 0);
+    let all = |order: &dyn Fn(usize, usize) -> usize, seed| {
+        let pick = |set: &ImageSet| set.pick(&(0..set.len()).map(|i| order(i, set.len())).collect::<Vec<_>>());
+        let judge = Judge::new(&metrics, pick(&real), None, seed, fake.len()).unwrap();
+        [judge.values(&pick(&fake)).unwrap(), judge.floors().to_vec()]
+    };
+    let sorted = all(&|i, _| i, 1);
+    assert_eq!(all(&|i, n| n - 1 - i, 1), sorted);
+    assert_eq!(all(&|i, n| (7 * i + 3) % (n + usize::from(n % 7 == 0)), 1), sorted);
+    let other = all(&|i, _| i, 2);
+    let half = |values: &[Value]| values.iter().find(|v| v.name.starts_with("half_fd")).map(|v| v.value);
+    assert_ne!(half(&other[0]), half(&sorted[0]), "the seed draws the halves");
+}
+
+fn trigger() -> Patch {
+    Patch {
+        malicious: vec![0],
+        trigger: Trigger::Pattern(Pattern::Checker),
+        side: 2,
+        margin: 1,
+        place: Place::BottomRight,
+        fraction: 1.0,
+        opacity: 1.0,
+        range: Range::Scaled,
+        start_round: 0,
+        scale: 1.0,
+    }
+}
+
+/// A generator of NaN is not a generator of perfect images, whatever share of its values is NaN.
+#[test]
+fn metrics_of_images_that_are_not_finite_are_not_finite() {
+    let (real, clean) = (noise(14, 0), noise(30, 2));
+    let judge = Judge::new(&Metric::ALL, real, Some((&trigger(), &clean)), 1, 12).unwrap();
+    let finite = judge.values(&noise(12, 1)).unwrap();
+    assert!(finite.iter().all(|v| v.value.is_finite()), "{finite:?}");
+    for (bad, count) in [(f32::NAN, 1), (f32::INFINITY, 1), (f32::NEG_INFINITY, 40), (f32::NAN, 12 * 256)] {
+        let mut images = noise(12, 1);
+        images.pixels.iter_mut().rev().take(count).for_each(|v| *v = bad);
+        let values = judge.values(&images).unwrap();
+        assert_eq!(names(&values), names(&finite), "the same columns");
+        for value in values {
+            assert!(value.value.is_nan() && value.std.is_none_or(f64::is_nan), "{value:?}");
+            assert!(
+                value.note.as_ref().is_some_and(|n| n.contains("of 12 generated images are not finite")),
+                "{value:?}"
+            );
+            assert!(serde_json::to_string(&value).unwrap().contains("\"value\":null"));
+        }
+    }
+}
+
+/// Batches do not matter, and their number is checked.
+#[test]
+fn images_come_in_any_batches() {
+    let judge = Judge::new(&[Metric::Fd, Metric::SlicedWasserstein], noise(8, 0), None, 1, 9).unwrap();
+    let images = noise(9, 1);
+    let whole = judge.values(&images).unwrap();
+    for size in [1, 4, 9] {
+        let mut gathering = judge.gather(9).unwrap();
+        images.batches(size).for_each(|batch| gathering.add(&batch));
+        assert_eq!(gathering.values().unwrap(), whole, "{size}");
+    }
+    assert!(judge.gather(10).unwrap().values().is_err());
+}
+
+#[test]
+fn memory_is_bounded_by_features_and_patches() {
+    // 65536 images of 256 x 256 x 3 would take 51.5 GB as they are.
+    let all = host_bytes(&Metric::ALL, 65536, 1000, 256, 3);
+    assert!(all < 3 << 30, "{} MiB", all >> 20);
+    assert!(all > 8 * 65536 * 1280);
+    assert_eq!(host_bytes(&[Metric::Leakage], 65536, 1000, 256, 3), 0);
+}
