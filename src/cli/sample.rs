@@ -128,7 +128,7 @@ fn write_each(dir: &Path, batch: &[f32], first: usize, size: usize, channels: us
     let images = batch.chunks_exact(size * size * channels);
     let next = first + images.len();
     for (image, number) in images.zip(first..) {
-        let picture = picture::grid(image, 1, size, channels, 1)?;
+        let picture = picture::single(image, size, channels)?;
         let bytes = picture::encode_png_by(&picture, IMAGES)?;
         outputs::write(&dir.join(format!("{number:05}.png")), Kind::Png(IMAGES), &bytes)?;
     }

@@ -19,8 +19,6 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         && !config.name.starts_with('.')
         && config.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     problems.require(name_ok, "name", quoted(&config.name), "letters, digits, `-`, `_` or `.`, not starting with `.`");
-    let seeds = "from 0 to 9223372036854775807";
-    problems.require(i64::try_from(config.seed).is_ok(), "seed", config.seed, seeds);
     problems.require(config.rounds >= 1, "rounds", config.rounds, "at least 1");
     problems.require(
         !config.device.trim().is_empty(),

@@ -30,14 +30,29 @@ pub fn grid(images: &[f32], n: usize, size: usize, channels: usize, columns: usi
     check(images.len(), n, size, channels, columns)?;
     Ok(arrange(n, size, columns, |i, y, x| {
         let at = ((i * size + y) * size + x) * channels;
-        let pixel = &images[at..at + channels];
-        if pixel.iter().any(|v| v.is_nan()) {
-            return NOT_A_NUMBER;
-        }
-        // The inverse of the loader's u8 / 127.5 - 1.
-        let byte = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
-        if channels == 3 { [byte(pixel[0]), byte(pixel[1]), byte(pixel[2])] } else { [byte(pixel[0]); 3] }
+        colour(&images[at..at + channels])
     }))
+}
+
+/// One image in [-1, 1], NHWC, pixel for pixel: neither enlarged nor framed.
+///
+/// # Errors
+/// As [`grid`].
+pub fn single(image: &[f32], size: usize, channels: usize) -> Result<RgbImage> {
+    check(image.len(), 1, size, channels, 1)?;
+    Ok(RgbImage::from_fn(size as u32, size as u32, |x, y| {
+        let at = (y as usize * size + x as usize) * channels;
+        Rgb(colour(&image[at..at + channels]))
+    }))
+}
+
+/// A pixel of one or three values in [-1, 1]: the inverse of the loader's u8 / 127.5 - 1.
+fn colour(pixel: &[f32]) -> [u8; 3] {
+    if pixel.iter().any(|v| v.is_nan()) {
+        return NOT_A_NUMBER;
+    }
+    let byte = |v: f32| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
+    if pixel.len() == 3 { [byte(pixel[0]), byte(pixel[1]), byte(pixel[2])] } else { [byte(pixel[0]); 3] }
 }
 
 /// [`grid`] of `n` real images as stored: u8, NHWC.

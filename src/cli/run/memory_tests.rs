@@ -38,7 +38,7 @@ fn the_prediction_is_what_is_allocated() {
 
 /// Wide enough that the clients' part is most of it.
 fn wide(set: &[&str]) -> (Plan, Images) {
-    setup(&[&["model.width=16", "train.batch=32"], set].concat())
+    setup(&[&["model.width=16", "train.batch=32", "evaluation.samples=8"], set].concat())
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn drawn(set: &[&str]) -> Vec<Block> {
         "evaluation.samples=16",
         "evaluation.grid=2",
         "evaluation.every=0",
-        "evaluation.metrics=[\"leakage\"]",
+        "evaluation.metrics=[\"leakage\", \"ms-ssim\"]",
         "data={ kind = \"dermoscopy\", n = 60 }",
     ];
     let set = base.iter().chain(set).map(|s| s.to_string()).collect();

@@ -1,7 +1,7 @@
 //! The directory of a sweep: what is finished in it, left over, left out. Several processes may work in it: `sweep.toml` comes
 //! first, everything else is written in one step, and a cell is changed by the holder of its claim alone.
 
-use super::claim::{Claim, Claims};
+use super::claim::{Claim, Claims, Process};
 use super::left_out::LeftOut;
 use super::same::Known;
 use crate::cli::outputs::{self, Kind, output};
@@ -136,8 +136,10 @@ impl Store {
 
     /// [`Store::left_out`] by a process that works here at the same time as this one: it need not be tried again.
     pub fn just_left_out(&self, cell: &Cell) -> Option<LeftOut> {
-        self.left_out(cell)
-            .filter(|now| self.earlier.get(&cell.directory()) != Some(now) || now.by.runs() == Some(true))
+        self.left_out(cell).filter(|now| {
+            self.earlier.get(&cell.directory()) != Some(now)
+                || (now.by != Process::own() && now.by.runs() == Some(true))
+        })
     }
 
     /// Notes why a cell is left out; an earlier reason is replaced, and removed without one.

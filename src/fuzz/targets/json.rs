@@ -162,7 +162,6 @@ fn summaries() -> Result<Vec<Vec<u8>>> {
         }),
         resumed: Vec::new(),
         verified: Some(Checked { launches: 3, elements: 7, percent: 12.5, label: "D".into(), too_large: 0 }),
-        warnings: vec!["no image is held out".into()],
         timing: Timing { seconds: 41.25 },
     };
     Ok(vec![summary.to_json()?.into_bytes()])
