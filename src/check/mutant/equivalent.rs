@@ -83,7 +83,7 @@ const COMMON: &[Equivalent] = &[
     Equivalent {
         files: &["nn/batch_norm_apply.wgsl"],
         operator: Operator::Border,
-        change: "y[at] = select(p.slope * v, v, v > E()); => y[at] = select(p.slope * v, v, v >= E());",
+        change: "y[at] = kept(v, select(low, v, v > E())); => y[at] = kept(v, select(low, v, v >= E()));",
         why: Why::Same,
         reason: "at 0 both sides are 0, as slopes are finite",
     },

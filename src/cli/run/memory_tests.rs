@@ -73,7 +73,7 @@ fn too_little_memory_says_what_would_fit() {
         assert_eq!(error.exit_code(), 2);
         error.to_string()
     };
-    let text = refusal(&[], 0.8);
+    let text = refusal(&[], 0.9);
     for part in
         [" on the device: ", "each of the 1 of a launch", "most of it: ", " free: federation.clients=1 or train.batch="]
     {
