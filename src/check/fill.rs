@@ -10,7 +10,50 @@ pub enum Pass {
     Exact,
     /// Normals: the rounding bound decides.
     Rounding,
+    /// Normals with a NaN here and there: every element that depends on one is NaN, all others keep their bound.
+    Nan,
+    /// Normals with infinities and subnormal numbers here and there: an element that the reference says is not finite is
+    /// not finite, all others keep their bound.
+    Extreme,
 }
+
+impl Pass {
+    /// True of the passes with special values among the normals.
+    pub fn special(self) -> bool {
+        matches!(self, Pass::Nan | Pass::Extreme)
+    }
+
+    /// The special value number `which`, of a fill that may be negative or not.
+    fn value(self, which: u32, signed: bool) -> u32 {
+        let sign = if signed { which << 31 } else { 0 };
+        match (self, which / 2 % 2) {
+            (Pass::Nan, _) => nan_word(which as usize),
+            (_, 0) => f32::INFINITY.to_bits() | sign,
+            _ => 0x0012_3456 | sign,
+        }
+    }
+
+    /// Puts special values into an operand of reals: one for certain, and one in [`SPARSE`] of the others.
+    fn sprinkle(self, fill: &Fill, words: &mut [u32], random: &mut Random) {
+        let signed = match fill {
+            Fill::Real { scale, .. } if *scale != 0.0 => true,
+            Fill::Positive { .. } => false,
+            _ => return,
+        };
+        if !self.special() || words.is_empty() {
+            return;
+        }
+        let certain = random.below(words.len() as u32) as usize;
+        for (i, word) in words.iter_mut().enumerate() {
+            if i == certain || random.below(SPARSE) == 0 {
+                *word = self.value(random.below(8), signed);
+            }
+        }
+    }
+}
+
+/// One element in so many is a special value.
+const SPARSE: u32 = 61;
 
 /// What a random problem does to the [`Fill::Real`] and [`Fill::Positive`] of its row; constants stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,9 +162,9 @@ pub fn words(fill: &Fill, len: usize, pass: Pass, random: &mut Random) -> Vec<u3
         .map(|i| match (fill, pass) {
             (Fill::Real { scale, shift }, _) if *scale == 0.0 => f(*shift),
             (Fill::Real { .. }, Pass::Exact) => f(random.below(7) as f64 - 3.0),
-            (Fill::Real { scale, shift }, Pass::Rounding) => f(random.normal() * scale + shift),
+            (Fill::Real { scale, shift }, _) => f(random.normal() * scale + shift),
             (Fill::Positive { .. }, Pass::Exact) => f(random.below(3) as f64 + 1.0),
-            (Fill::Positive { scale }, Pass::Rounding) => f((random.normal().abs() + 1e-3) * scale),
+            (Fill::Positive { scale }, _) => f((random.normal().abs() + 1e-3) * scale),
             (Fill::Words(table), _) if table.is_empty() => 0,
             (Fill::Words(table), _) => table[i % table.len()],
             (Fill::Below(n), _) => random.below((*n).max(1)),
@@ -147,6 +190,7 @@ pub fn operands(kernel: &dyn Kernel, params: &[u32], pass: Pass, seed: u64, styl
             let mut random = Random::new(seed, kernel.name(), params, slot);
             let mut operand = words(&style.of(fill), *len, pass, &mut random);
             style.thin(fill, &mut operand, &mut random);
+            pass.sprinkle(fill, &mut operand, &mut random);
             operand
         })
         .collect())
