@@ -230,6 +230,11 @@ pub trait Kernel: Sync {
     fn exact_on_integers(&self, _words: &[u32]) -> bool {
         false
     }
+    /// Bindings whose values may also be multiplied with the zeros of padding. A non-finite value there may spread to elements
+    /// whose sum does not hold it by the formula, as it does in PyTorch where it multiplies zeros and not where it skips them.
+    fn meets_padding(&self, _words: &[u32]) -> &'static [usize] {
+        &[]
+    }
 }
 
 impl std::fmt::Debug for dyn Kernel {

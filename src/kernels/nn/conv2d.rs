@@ -44,6 +44,10 @@ impl Kernel for Conv2d {
     fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
+    /// The zeros around the images.
+    fn meets_padding(&self, words: &[u32]) -> &'static [usize] {
+        if ConvParams::from_words(words).pad > 0 { &[1] } else { &[] }
+    }
     fn bindings(&self) -> &'static [Binding] {
         const {
             &[

@@ -76,6 +76,10 @@ impl Kernel for ConvTranspose2d {
     fn exact_on_integers(&self, _words: &[u32]) -> bool {
         true
     }
+    /// The zeros around the small images: a phase reaches beyond them whatever the padding is.
+    fn meets_padding(&self, _words: &[u32]) -> &'static [usize] {
+        &[1]
+    }
     fn bindings(&self) -> &'static [Binding] {
         const {
             &[

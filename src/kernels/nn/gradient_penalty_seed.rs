@@ -68,7 +68,8 @@ impl Kernel for GradientPenaltySeed {
         let (client, i) = locate(index, p.clients, p.x_stride, p.n * p.len)?;
         let root = inputs.f(1, client * p.square_stride as usize + i / p.len as usize).sqrt();
         if root == 0.0 {
-            return Some(Eval::exact(0.0));
+            // A norm of 0 has the gradient 0, and 0 times what is not finite is NaN.
+            return Some(Eval::exact(0.0 * inputs.f(0, index)));
         }
         let scale = 2.0 * f64::from(p.lambda) / p.n as f64 * inputs.f(0, index).abs();
         let share = (root - 1.0) / root;
