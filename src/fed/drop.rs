@@ -1,5 +1,6 @@
 //! Clients that are left out of a round because something of theirs is not finite (`federation.nonfinite = "drop"`).
 
+use super::attack::Patch;
 use super::federation::Federation;
 use super::{ClientReport, OnNonfinite};
 use crate::exec::{Recording, Tensor};
@@ -84,12 +85,8 @@ impl Federation {
             1 => ", and so it is with 1 more client".into(),
             n => format!(", and so it is with {n} more clients"),
         };
-        let (round, lr, attack) = (self.round + 1, self.settings.lr, &self.settings.attack);
-        // An enlarged update is spread by the server's mean: from the next round on any client can be the first.
-        let help = match attack.scale != 1.0 && !attack.malicious.is_empty() {
-            true => format!("a smaller attack.scale (now {:?}) is what helps most often", attack.scale),
-            false => format!("a smaller train.lr (now {lr:?}) is what helps most often"),
-        };
+        let faulty: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
+        let (round, help) = (self.round + 1, hint(self.settings.lr, &self.settings.attack, self.round, &faulty));
         Error::NotFinite(format!("round {round}: {first}{others}; {help}; {more}"))
     }
 
@@ -126,9 +123,62 @@ impl Federation {
     }
 }
 
+/// What to change after non-finite values in the `faulty` clients of a round. Enlarged updates are to blame where malicious
+/// clients alone are at fault; once the server has averaged such an update, any client can be the first, and a factor beyond
+/// the number of clients, which replaces the model, is the likelier cause.
+fn hint(lr: impl std::fmt::Debug, attack: &Patch, round: u32, faulty: &[bool]) -> String {
+    let scale = attack.scale;
+    let malicious = |client: usize| attack.malicious.contains(&(client as u32));
+    let enlarged = scale > 1.0 && !attack.malicious.is_empty() && round >= attack.start_round;
+    let alone = faulty.iter().enumerate().all(|(client, faulty)| !faulty || malicious(client));
+    let spread = round > attack.start_round;
+    match enlarged {
+        true if alone || (spread && scale > faulty.len() as f64) => {
+            format!("a smaller attack.scale (now {scale:?}) is what helps most often")
+        }
+        true if spread => {
+            format!("a smaller train.lr (now {lr:?}) or attack.scale (now {scale:?}) is what helps most often")
+        }
+        _ => format!("a smaller train.lr (now {lr:?}) is what helps most often"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::without;
+    use super::super::attack::{Patch, Pattern, Place, Range, Trigger};
+    use super::{hint, without};
+
+    #[test]
+    fn the_hint_names_what_made_the_fault() {
+        let patch = |scale: f64| Patch {
+            malicious: vec![0],
+            trigger: Trigger::Pattern(Pattern::Checker),
+            side: 2,
+            margin: 1,
+            place: Place::BottomRight,
+            fraction: 1.0,
+            opacity: 1.0,
+            range: Range::Scaled,
+            start_round: 3,
+            scale,
+        };
+        let (first, second, all) = ([true, false, false], [false, true, false], [true; 3]);
+        let said = |scale: f64, round: u32, faulty: &[bool]| {
+            let text = hint(0.5, &patch(scale), round, faulty);
+            (text.contains("attack.scale"), text.contains("train.lr"))
+        };
+        // The malicious client's own update, in its first round.
+        assert_eq!(said(1e30, 3, &first), (true, false));
+        // Before any enlarged update was averaged, honest clients diverge by themselves.
+        assert_eq!(said(1e30, 3, &second), (false, true));
+        assert_eq!(said(1e30, 2, &first), (false, true));
+        // Afterwards all do.
+        assert_eq!(said(1e30, 4, &all), (true, false));
+        assert_eq!(said(1.5, 4, &all), (true, true));
+        // An update that is sent as it is, or made smaller, overflows nothing.
+        assert_eq!(said(1.0, 4, &first), (false, true));
+        assert_eq!(said(0.5, 4, &first), (false, true));
+    }
 
     #[test]
     fn the_others_share_a_dropped_weight() {

@@ -177,9 +177,25 @@ mod tests {
             let bad = verdict(&[1.0, -2.0, outside, 0.5], &expected, rule.clone());
             assert!(!bad.passed && bad.percent > 100.0, "{bad}");
             assert_eq!(bad.worst.unwrap().index, [1, 0]);
-            for (got, want) in [(f32::NAN, 4.0), (4.0, f64::NAN), (f32::INFINITY, 4.0), (f32::NAN, f64::INFINITY)] {
+            for (got, want) in [
+                (f32::NAN, 4.0),
+                (4.0, f64::NAN),
+                (f32::INFINITY, 4.0),
+                (f32::INFINITY, f64::NEG_INFINITY),
+                (f32::INFINITY, f64::NAN),
+                (f32::NAN, f64::INFINITY),
+            ] {
                 let nan = verdict(&[1.0, -2.0, got, 0.5], &[1.0, -2.0, want, 0.5], rule.clone());
                 assert!(!nan.passed, "{nan}");
+            }
+            // A file may expect what is not finite, and is met by the same alone.
+            for (got, want) in [(f32::NAN, f64::NAN), (f32::NEG_INFINITY, f64::NEG_INFINITY)] {
+                let rule = match &rule {
+                    Rule::Known(_) => Rule::Known([1.0, -2.0, want, 0.5].map(|v| Approx::new(v, 0.125)).to_vec()),
+                    other => other.clone(),
+                };
+                let met = verdict(&[1.0, -2.0, got, 0.5], &[1.0, -2.0, want, 0.5], rule.clone());
+                assert!(met.passed, "{rule:?}: {met}");
             }
         }
     }

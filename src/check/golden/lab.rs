@@ -65,12 +65,13 @@ pub struct Lab<'e> {
     pub engine: &'e mut dyn Engine,
     recording: Recording,
     label: String,
+    rooms: Vec<Tensor>,
 }
 
 impl<'e> Lab<'e> {
     /// An empty workplace; `label` names the case in errors.
     pub fn new(engine: &'e mut dyn Engine, label: impl Into<String>) -> Self {
-        Lab { engine, recording: Recording::new(), label: label.into() }
+        Lab { engine, recording: Recording::new(), label: label.into(), rooms: vec![] }
     }
 
     /// Uploads values.
@@ -91,12 +92,15 @@ impl<'e> Lab<'e> {
         self.put(bytemuck::cast_slice(words))
     }
 
-    /// Room for a result, filled with NaN, so that elements which no launch writes fail.
+    /// Room for a result, filled with NaN words that tell their place: elements that no launch writes fail, also where a file
+    /// expects NaN.
     ///
     /// # Errors
     /// When the device refuses.
     pub fn room(&mut self, words: usize) -> Result<Tensor> {
-        self.put_words(&(0..words).map(nan_word).collect::<Vec<u32>>())
+        let room = self.put_words(&(0..words).map(nan_word).collect::<Vec<u32>>())?;
+        self.rooms.push(room);
+        Ok(room)
     }
 
     /// The catalogue row of that name.
@@ -141,9 +145,17 @@ impl<'e> Lab<'e> {
     /// Downloads values.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or has left an element of a result as it was.
     pub fn get(&mut self, tensor: Tensor) -> Result<Vec<f32>> {
-        read_f32(self.engine, tensor, Purpose::Check)
+        let values = read_f32(self.engine, tensor, Purpose::Check)?;
+        let holds = |room: &&Tensor| room.buffer == tensor.buffer && room.offset <= tensor.offset;
+        if let Some(room) = self.rooms.iter().find(holds) {
+            let first = tensor.offset - room.offset;
+            if let Some(i) = values.iter().enumerate().position(|(i, v)| v.to_bits() == nan_word(first + i)) {
+                return Err(Error::Verdict(format!("{}: no launch has written element {i} of a result", self.label)));
+            }
+        }
+        Ok(values)
     }
 }
 
