@@ -1,6 +1,7 @@
 //! Right results made wrong, for every row of the catalogue: the comparison must find each.
 
 use super::faulty::Faulty;
+use super::fill::Pass;
 use super::run::{GUARD, Trial};
 use super::{Checker, Options, Prepared, Repro};
 use crate::kernels::{Access, CATALOGUE, Elem, Kernel};
@@ -130,7 +131,9 @@ fn every_row_finds_wrong_results() {
                     if trial.expected[slot].iter().all(Option::is_none) {
                         continue;
                     }
-                    for fault in FAULTS {
+                    // Which of the values that are not finite it is remains open among infinities.
+                    let faults = FAULTS.iter().filter(|f| trial.pass != Pass::Extreme || **f != Fault::Nan);
+                    for fault in faults.copied() {
                         let (changed, found) = found(&case, pass, slot, fault);
                         *tried.entry(fault).or_default() += changed as usize;
                         if changed != found {

@@ -188,7 +188,7 @@ const COMMON: &[Equivalent] = &[
     Equivalent {
         files: &["nn/batch_norm_stats.wgsl"],
         operator: Operator::Sign,
-        change: "let v = max(part1[lane] / n - shift * shift, E(0.0)); => let v = max(part1[lane] / n + shift * shift, E(0.0));",
+        change: "let raw = part1[lane] / n - shift * shift; => let raw = part1[lane] / n + shift * shift;",
         why: Why::Same,
         reason: "shift is the first mean's rounding error; its square is inside the bound, which takes any order of sums",
     },
@@ -205,6 +205,27 @@ const COMMON: &[Equivalent] = &[
         change: "let end = select(0u, p.rows, channel < vectors); // lanes beyond the last channel sum nothing => let end = select((0u + 1u), p.rows, channel < vectors); // lanes beyond the last channel sum nothing",
         why: Why::Same,
         reason: BEYOND,
+    },
+    Equivalent {
+        files: &["nn/instance_norm_stats.wgsl"],
+        operator: Operator::Border,
+        change: "let end = select(0u, p.rows, channel < vectors); // lanes beyond the last channel sum nothing => let end = select(0u, p.rows, channel <= vectors); // lanes beyond the last channel sum nothing",
+        why: Why::Same,
+        reason: BEYOND,
+    },
+    Equivalent {
+        files: &["nn/gradient_penalty_seed.wgsl"],
+        operator: Operator::Border,
+        change: "return select(y, v, (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u); => return select(y, v, (bitcast<u32>(v) & 0x7fffffffu) >= 0x7f800000u);",
+        why: Why::Same,
+        reason: "with an infinite square neither form gives a finite share",
+    },
+    Equivalent {
+        files: &["nn/activation.wgsl"],
+        operator: Operator::Border,
+        change: "case 1u: { return select(p.slope * v, v, v > E(0.0)); } => case 1u: { return select(p.slope * v, v, v >= E(0.0)); }",
+        why: Why::Same,
+        reason: "at 0 both sides are 0, as slopes are finite",
     },
     Equivalent {
         files: &["nn/activation.wgsl"],

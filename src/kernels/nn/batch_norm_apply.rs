@@ -84,6 +84,9 @@ impl Kernel for BatchNormApply {
         // mean and invstd are operands: x - mean is one rounding, the conditioning lies in the statistics
         let (v, slope) = (term + beta, f64::from(p.slope));
         // The rectifier's slope is at most 1 on both sides of 0, so errors do not grow in it; its product rounds once more.
+        if slope == 0.0 && v == f64::NEG_INFINITY {
+            return Some(Eval::exact(0.0));
+        }
         let y = if v > 0.0 {
             v
         } else if slope == 0.0 && v <= 0.0 {

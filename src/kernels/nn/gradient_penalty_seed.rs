@@ -86,9 +86,9 @@ impl Kernel for GradientPenaltySeed {
             })
             .to_vec()
     }
-    /// Norms on both sides of 1, one of them 0.
+    /// Norms on both sides of 1, one of them 0, one not a number.
     fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        let squares = [0.25f32, 1.0, 0.0, 9.5, 1e-4].map(f32::to_bits).to_vec();
+        let squares = [0.25f32, 1.0, 0.0, 9.5, 1e-4, f32::NAN].map(f32::to_bits).to_vec();
         vec![Fill::NORMAL, Fill::Words(squares), Fill::Nan]
     }
 }
