@@ -117,6 +117,11 @@ pub const fn nan_word(i: usize) -> u32 {
     0x7fd0_0000 | (i as u32 & 0xf_ffff)
 }
 
+/// True of a word that [`nan_word`] makes: no launch has written it, or one has computed with what none had written.
+pub const fn is_nan_word(word: u32) -> bool {
+    word & 0xfff0_0000 == nan_word(0)
+}
+
 /// A small generator (splitmix64) for inputs; independent of the kernels under test.
 #[derive(Clone, Debug)]
 pub struct Random(u64);

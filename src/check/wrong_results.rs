@@ -131,8 +131,10 @@ fn every_row_finds_wrong_results() {
                     if trial.expected[slot].iter().all(Option::is_none) {
                         continue;
                     }
-                    // Which of the values that are not finite it is remains open among infinities.
-                    let faults = FAULTS.iter().filter(|f| trial.pass != Pass::Extreme || **f != Fault::Nan);
+                    // Among infinities it remains open which of the values that are not finite it is, and one per cent of a
+                    // subnormal number is within what a device may flush.
+                    let hidden = |f: &Fault| trial.pass == Pass::Extreme && matches!(f, Fault::Nan | Fault::Scale);
+                    let faults = FAULTS.iter().filter(|f| !hidden(f));
                     for fault in faults.copied() {
                         let (changed, found) = found(&case, pass, slot, fault);
                         *tried.entry(fault).or_default() += changed as usize;

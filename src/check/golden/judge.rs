@@ -2,6 +2,7 @@
 
 use super::GoldenTensor;
 use super::lab::{Computed, Rule};
+use crate::check::fill::is_nan_word;
 use crate::kernels::U;
 
 /// The share of its bound by which an expected value in f64 may differ from the value known here, besides 4 u of it: inputs that
@@ -86,10 +87,12 @@ pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
             (vec![bound; got.len()], true, format!("{share:e} of the expected update's L2 norm {norm:.3e}"))
         }
     };
-    let error = |(g, e): (&f64, &f64)| if same(*g, *e) { 0.0 } else { (g - e).abs() };
-    let errors: Vec<f64> = got.iter().zip(&expected.values).map(error).collect();
+    // A NaN that no launch has written meets no NaN.
+    let written = |i: usize| !is_nan_word(result.got[i].to_bits());
+    let error = |(i, (g, e)): (usize, (&f64, &f64))| if same(*g, *e) && written(i) { 0.0 } else { (g - e).abs() };
+    let errors: Vec<f64> = got.iter().zip(&expected.values).enumerate().map(error).collect();
     let equal = |i: usize| match got[i].is_nan() {
-        true => expected.values[i].is_nan(),
+        true => expected.values[i].is_nan() && written(i),
         false => got[i].to_bits() == expected.values[i].to_bits(),
     };
     let percents: Vec<f64> = match &result.rule {
@@ -155,6 +158,7 @@ fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
 mod tests {
     use super::super::approx::Approx;
     use super::*;
+    use crate::check::fill::nan_word;
 
     fn verdict(got: &[f32], expected: &[f64], rule: Rule) -> TensorVerdict {
         let result = Computed { name: "y".into(), shape: vec![2, got.len() / 2], got: got.to_vec(), rule };
@@ -188,6 +192,15 @@ mod tests {
                 let nan = verdict(&[1.0, -2.0, got, 0.5], &[1.0, -2.0, want, 0.5], rule.clone());
                 assert!(!nan.passed, "{nan}");
             }
+            let unwritten = verdict(
+                &[1.0, -2.0, f32::from_bits(nan_word(2)), 0.5],
+                &[1.0, -2.0, f64::NAN, 0.5],
+                match &rule {
+                    Rule::Known(_) => Rule::Known([1.0, -2.0, f64::NAN, 0.5].map(|v| Approx::new(v, 0.125)).to_vec()),
+                    other => other.clone(),
+                },
+            );
+            assert!(!unwritten.passed, "{rule:?}: {unwritten}");
             // A file may expect what is not finite, and is met by the same alone.
             for (got, want) in [(f32::NAN, f64::NAN), (f32::NEG_INFINITY, f64::NEG_INFINITY)] {
                 let rule = match &rule {

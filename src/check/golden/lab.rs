@@ -65,13 +65,12 @@ pub struct Lab<'e> {
     pub engine: &'e mut dyn Engine,
     recording: Recording,
     label: String,
-    rooms: Vec<Tensor>,
 }
 
 impl<'e> Lab<'e> {
     /// An empty workplace; `label` names the case in errors.
     pub fn new(engine: &'e mut dyn Engine, label: impl Into<String>) -> Self {
-        Lab { engine, recording: Recording::new(), label: label.into(), rooms: vec![] }
+        Lab { engine, recording: Recording::new(), label: label.into() }
     }
 
     /// Uploads values.
@@ -98,9 +97,7 @@ impl<'e> Lab<'e> {
     /// # Errors
     /// When the device refuses.
     pub fn room(&mut self, words: usize) -> Result<Tensor> {
-        let room = self.put_words(&(0..words).map(nan_word).collect::<Vec<u32>>())?;
-        self.rooms.push(room);
-        Ok(room)
+        self.put_words(&(0..words).map(nan_word).collect::<Vec<u32>>())
     }
 
     /// The catalogue row of that name.
@@ -145,17 +142,9 @@ impl<'e> Lab<'e> {
     /// Downloads values.
     ///
     /// # Errors
-    /// When the device fails, or has left an element of a result as it was.
+    /// When the device fails.
     pub fn get(&mut self, tensor: Tensor) -> Result<Vec<f32>> {
-        let values = read_f32(self.engine, tensor, Purpose::Check)?;
-        let holds = |room: &&Tensor| room.buffer == tensor.buffer && room.offset <= tensor.offset;
-        if let Some(room) = self.rooms.iter().find(holds) {
-            let first = tensor.offset - room.offset;
-            if let Some(i) = values.iter().enumerate().position(|(i, v)| v.to_bits() == nan_word(first + i)) {
-                return Err(Error::Verdict(format!("{}: no launch has written element {i} of a result", self.label)));
-            }
-        }
-        Ok(values)
+        read_f32(self.engine, tensor, Purpose::Check)
     }
 }
 

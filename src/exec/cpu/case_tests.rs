@@ -64,8 +64,9 @@ fn judge(kernel: &dyn Kernel, params: &[u32], before: &[Vec<u32>], after: &[Vec<
             };
             let bound = if exact { 0.0 } else { eval.bound };
             let want = if bound == 0.0 && binding.elem == Elem::F32 { eval.value as f32 as f64 } else { eval.value };
-            // An infinite value, whose bound is infinite too, must be met.
-            let close = got == want || bound.is_finite() && (got - want).abs() <= bound;
+            // An infinite value, whose bound is infinite too, must be met, and so must NaN.
+            let same = got == want || got.is_nan() && want.is_nan();
+            let close = same || bound.is_finite() && (got - want).abs() <= bound;
             assert!(close, "{at}: {got:e}, expected {want:e} within {bound:e}");
         }
     }
