@@ -78,12 +78,12 @@ fn nothing_grows(device: &str) {
     assert!(rounds[1].device_bytes > Some(100_000), "{device}: {:?}", rounds[1]);
     assert_eq!(rounds[1].open_files.is_some(), cfg!(target_os = "linux"));
 
-    // Logs and tables, plan, summary, three pictures, the grids, the networks, the lock.
+    // Logs and tables, plan, summary, three pictures, the grids, the networks, the lock, the last state.
     let tables = ["metrics.jsonl", "metrics.csv", "evaluation.csv", "timing.jsonl", "plan.toml", "summary.json"];
     let pictures = ["real.png", "losses.png", "samples.png"];
     let grids = 1 + ROUNDS / EVERY;
     assert_eq!(std::fs::read_dir(dir.join("grids")).unwrap().count(), grids);
-    assert_eq!(files(&dir), tables.len() + pictures.len() + grids + 1 + CLIENTS + 1, "{device}");
+    assert_eq!(files(&dir), tables.len() + pictures.len() + grids + 1 + CLIENTS + 1 + 1, "{device}");
     assert!(tables.iter().chain(&pictures).all(|name| dir.join(name).exists()));
 }
 

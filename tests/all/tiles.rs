@@ -50,6 +50,9 @@ impl<T: Kernel + Tiled> Kernel for Forced<T> {
     fn exact_on_integers(&self, words: &[u32]) -> bool {
         self.0.exact_on_integers(words)
     }
+    fn meets_padding(&self, words: &[u32]) -> &'static [usize] {
+        self.0.meets_padding(words)
+    }
 }
 
 /// The output of a launch on the repro's inputs.
