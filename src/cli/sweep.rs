@@ -166,6 +166,9 @@ struct Grid<'a> {
     tuning: bool,
 }
 
+/// All cells of a grid that are over, and the selected ones that were left out, with the reason.
+type Ended = (Vec<Row>, Vec<(String, LeftOut)>);
+
 impl Grid<'_> {
     fn say(&self, text: &str) {
         if !self.quiet {
@@ -176,7 +179,7 @@ impl Grid<'_> {
     /// Runs the selected cells that are not finished, each in one of the processes that share the directory, and waits for
     /// those of other processes; all cells of the grid that are over, in its order, and why selected ones were left out: their
     /// input, training that came upon NaN or infinity, or a device that failed verification. `None` where `stop` asked for an end.
-    fn run(&self, selected: &[usize], stop: &dyn Fn() -> bool) -> Result<Option<(Vec<Row>, Vec<(String, LeftOut)>)>> {
+    fn run(&self, selected: &[usize], stop: &dyn Fn() -> bool) -> Result<Option<Ended>> {
         let strangers = self.store.strangers(self.cells)?;
         if !strangers.is_empty() {
             self.say(&format!("note: not of this grid, left as they are: {}", strangers.join(", ")));

@@ -91,7 +91,7 @@ pub fn run(args: TuneArgs) -> Result<u8> {
 
 fn adapter(request: &str) -> Result<Adapter> {
     match choose(request)? {
-        Choice { target: Target::Gpu(adapter), .. } => Ok(adapter),
+        Choice { target: Target::Gpu(adapter), .. } => Ok(*adapter),
         Choice { reason, .. } => Err(Error::input(format!(
             "tune needs a GPU adapter, and --device {request} is {reason}; `fedgan devices` lists adapters"
         ))),

@@ -8,8 +8,8 @@ use image::{ImageEncoder, Rgb, RgbImage};
 
 /// EXIF with nothing but an orientation, in either byte order.
 fn exif(value: u16, big: bool) -> Vec<u8> {
-    let (u16s, u32s): (fn(u16) -> [u8; 2], fn(u32) -> [u8; 4]) =
-        if big { (u16::to_be_bytes, u32::to_be_bytes) } else { (u16::to_le_bytes, u32::to_le_bytes) };
+    let u16s = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
+    let u32s = |v: u32| if big { v.to_be_bytes() } else { v.to_le_bytes() };
     let mut out = if big { b"MM".to_vec() } else { b"II".to_vec() };
     out.extend(u16s(42));
     out.extend(u32s(8));

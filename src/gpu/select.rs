@@ -12,7 +12,7 @@ pub enum Target {
     /// The built-in f32 CPU engine.
     Cpu,
     /// The GPU engine on this adapter.
-    Gpu(Adapter),
+    Gpu(Box<Adapter>),
 }
 
 /// The answer to a request.
@@ -46,7 +46,7 @@ pub fn choose(request: &str) -> Result<Choice> {
     let target = match pick {
         Pick::Reference => Target::Reference,
         Pick::Cpu => Target::Cpu,
-        Pick::Adapter(i) => Target::Gpu(adapters.swap_remove(i)),
+        Pick::Adapter(i) => Target::Gpu(Box::new(adapters.swap_remove(i))),
     };
     Ok(Choice { target, reason })
 }

@@ -22,7 +22,7 @@ pub(super) fn rows_of(args: &ValidateArgs) -> Result<Vec<Row>> {
 fn adapter(args: &ValidateArgs) -> Result<(Option<Adapter>, String)> {
     match (choose(args.device.as_deref().unwrap_or("gpu")), &args.device) {
         (Ok(choice), _) => Ok(match choice.target {
-            Target::Gpu(adapter) => (Some(adapter), choice.reason),
+            Target::Gpu(adapter) => (Some(*adapter), choice.reason),
             _ => (None, choice.reason),
         }),
         (Err(why), None) => Ok((None, why.to_string())),
