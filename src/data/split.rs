@@ -32,6 +32,7 @@ pub enum Groups<'a> {
 }
 
 /// Holds out `fraction` of the images, rounded, drawn by `seed`: of each class its share by largest remainders, and never all.
+/// Classes of one image count as one class together where the others cannot give as many.
 /// Clients hold out their shares of their own images, and keep one at least; of series whole blocks are held out.
 ///
 /// # Errors
@@ -40,8 +41,9 @@ pub fn holdout(labels: &[u32], groups: Groups, fraction: f64, seed: u64) -> Resu
     if !(0.0..1.0).contains(&fraction) {
         return Err(Error::input(format!("hold-out fraction {fraction}: expected at least 0 and below 1")));
     }
-    let classes = by_class(labels);
     let total = (fraction * labels.len() as f64).round() as usize;
+    let labels = &pooled(labels, total)[..];
+    let classes = by_class(labels);
     let mut places = vec![Place::Train; labels.len()];
     match groups {
         Groups::None => by_images(&classes, total, seed, &mut places),
@@ -50,6 +52,15 @@ pub fn holdout(labels: &[u32], groups: Groups, fraction: f64, seed: u64) -> Resu
     }
     let of = |place| (0..).zip(&places).filter(|(_, p)| **p == place).map(|(i, _)| i).collect();
     Ok(Split { train: of(Place::Train), held_out: of(Place::HeldOut), apart: of(Place::Apart) })
+}
+
+/// The classes, those of one image joined into one where all classes together cannot give `total` images without losing their
+/// last: sets with many labels an image have as many classes as combinations.
+fn pooled(labels: &[u32], total: usize) -> Vec<u32> {
+    let classes = by_class(labels);
+    let most: usize = classes.iter().map(|members| members.len().saturating_sub(1)).sum();
+    let single = |label: u32| most < total && classes[label as usize].len() == 1;
+    labels.iter().map(|label| if single(*label) { classes.len() as u32 } else { *label }).collect()
 }
 
 /// Where an image goes.

@@ -38,10 +38,13 @@ fn sums_are_exact_and_classes_have_their_shares() {
         let split = holdout(&labels, Groups::None, fraction, case).unwrap();
         whole(&split, labels.len() as u32);
         assert!(split.apart.is_empty());
-        let can: usize = counts.iter().map(|n| n - 1).sum();
+        let each: usize = counts.iter().map(|n| n - 1).sum();
         let wanted = (fraction * labels.len() as f64).round() as usize;
+        let singles = counts.iter().filter(|n| **n == 1).count();
+        let pooled = each < wanted;
+        let can = each + if pooled { singles.saturating_sub(1) } else { 0 };
         assert_eq!(split.held_out.len(), wanted.min(can), "{counts:?} {fraction}");
-        for (class, n) in counts.iter().enumerate() {
+        for (class, n) in counts.iter().enumerate().filter(|(_, n)| **n > 1 || !pooled) {
             let held = count(&split.held_out, &labels, class as u32);
             let quota = wanted as f64 * *n as f64 / labels.len() as f64;
             assert!(held < *n && held >= (quota.floor() as usize).min(n - 1), "{counts:?} {fraction} {class}: {held}");
@@ -56,6 +59,23 @@ fn small_classes_together_hold_out_their_share() {
     assert!((0..20).all(|seed| held(seed).len() == 4), "ten classes of four images");
     let classes: std::collections::BTreeSet<u32> = (0..20).flat_map(held).map(|i| labels[i as usize]).collect();
     assert_eq!(classes.len(), 10, "which classes they are of is a draw");
+}
+
+#[test]
+fn classes_of_one_image_hold_out_their_share_together() {
+    let labels: Vec<u32> = (0..60).collect();
+    let held = |groups, seed| holdout(&labels, groups, 0.1, seed).unwrap().held_out;
+    let clients: Vec<u32> = (0..60).map(|i| i / 20).collect();
+    for seed in 0..20 {
+        assert_eq!(held(Groups::None, seed).len(), 6);
+        let held = held(Groups::Clients(&clients), seed);
+        assert!((0..3).all(|client| count(&held, &clients, client) == 2), "{held:?}");
+    }
+    let all: std::collections::BTreeSet<u32> = (0..40).flat_map(|seed| held(Groups::None, seed)).collect();
+    assert!(all.len() > 50, "which images they are is a draw: {}", all.len());
+    // A class that others can stand in for keeps its only image.
+    let labels: Vec<u32> = [0].into_iter().chain([1]).chain([2; 40]).collect();
+    assert!((0..50).all(|seed| holdout(&labels, Groups::None, 0.3, seed).unwrap().held_out.iter().all(|i| *i > 1)));
 }
 
 #[test]
@@ -77,7 +97,9 @@ fn clients_hold_out_their_own_share_and_keep_images() {
         }
         let trained: std::collections::BTreeSet<u32> = split.train.iter().map(|i| labels[*i as usize]).collect();
         let all: std::collections::BTreeSet<u32> = labels.iter().copied().collect();
-        assert_eq!(trained, all, "no class is held out whole");
+        let single = |label: &u32| count(&(0..labels.len() as u32).collect::<Vec<_>>(), &labels, *label) == 1;
+        let lost: Vec<&u32> = all.difference(&trained).collect();
+        assert!(lost.is_empty() || wanted > labels.len() - all.len() && lost.iter().all(|l| single(l)), "{lost:?}");
         if classes == 1 {
             let can: usize = counts.iter().map(|n| n - 1).sum();
             assert_eq!(split.held_out.len(), wanted.min(can), "{counts:?} {fraction}");

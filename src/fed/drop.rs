@@ -79,11 +79,13 @@ impl Federation {
 
     fn not_finite(&self, reports: &[ClientReport], more: &str) -> Error {
         let mut faults = reports.iter().enumerate().filter_map(|(i, r)| Some((i, r.nonfinite.as_ref()?)));
-        let first = faults.next().map_or(String::new(), |(i, fault)| format!("client {i}: {fault} is not finite"));
+        let named = |i: usize| self.names.get(i).map_or_else(|| i.to_string(), |name| format!("{i} {name}"));
+        let first =
+            faults.next().map_or(String::new(), |(i, fault)| format!("client {}: {fault} is not finite", named(i)));
         let others = match faults.count() {
             0 => String::new(),
-            1 => ", and so it is with 1 more client".into(),
-            n => format!(", and so it is with {n} more clients"),
+            1 => ", as in 1 more client".into(),
+            n => format!(", as in {n} more clients"),
         };
         let faulty: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
         let (round, help) = (self.round + 1, hint(self.settings.lr, &self.settings.attack, self.round, &faulty));

@@ -53,6 +53,8 @@ pub struct Federation {
     pub(super) engine: Box<dyn Engine>,
     pub(super) gan: Gan,
     pub(super) settings: Settings,
+    /// Names of the clients in messages; empty where they have ids only.
+    pub(super) names: Vec<String>,
     pub(super) holdings: Vec<Vec<u32>>,
     pub(super) poisoned: Vec<Vec<bool>>,
     pub(super) steps: Vec<u32>,
@@ -147,6 +149,7 @@ impl Federation {
             engine,
             gan,
             settings,
+            names: Vec::new(),
             holdings,
             poisoned,
             steps,
@@ -185,6 +188,11 @@ impl Federation {
         }
         let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
         write_f32(self.engine.as_mut(), self.mean_weights, &weights)
+    }
+
+    /// Gives the clients names, by their ids, for messages.
+    pub fn name_clients(&mut self, names: Vec<String>) {
+        self.names = names;
     }
 
     /// The engine, for samplers and traffic counts.

@@ -242,12 +242,14 @@ fn rounds_without_a_client_leave_the_server_alone_and_end_the_run() {
             assert!(f.export_generator().unwrap() == start);
         }
         let error = f.run_round().unwrap_err().to_string();
-        assert!(error.starts_with("round 3: client 0: ") && error.contains("with 2 more clients"), "{error}");
+        assert!(error.starts_with("round 3: client 0: ") && error.contains("as in 2 more clients"), "{error}");
         assert!(error.contains("no client was left in the last 3 rounds") && error.contains("now 1e30"), "{error}");
         assert!(f.export_generator().unwrap() == start, "{name}");
 
-        let error = bce(engine(), absurd(OnNonfinite::Stop), 3).run_round().unwrap_err().to_string();
-        assert!(error.starts_with("round 1: client 0: "), "{name}: {error}");
+        let mut f = bce(engine(), absurd(OnNonfinite::Stop), 3);
+        f.name_clients(["east", "west", "north"].map(String::from).to_vec());
+        let error = f.run_round().unwrap_err().to_string();
+        assert!(error.starts_with("round 1: client 0 east: "), "{name}: {error}");
         let mut f = bce(engine(), absurd(OnNonfinite::Record), 3);
         assert_eq!(f.run_round().unwrap().diverged().len(), 3);
         assert!(f.export_generator().unwrap().values().any(|(_, v)| v.iter().any(|v| !v.is_finite())));

@@ -43,6 +43,7 @@ pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine
     };
     let data = ClientData { pixels: &images.train, holdings: images.holdings.clone() };
     let mut federation = Federation::new(engine, gan, settings, data)?;
+    federation.name_clients(images.names.clone());
     countable(plan, federation.steps().iter().copied().max().unwrap_or(0))?;
     let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
     let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;

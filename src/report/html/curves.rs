@@ -112,6 +112,18 @@ fn weights(cell: &Cell) -> Figure {
     Figure::new(&cell.label, chart, lines, is_unfinished(cell))
 }
 
+/// Who the malicious clients are, where clients have names.
+fn malicious_names(cells: &[Cell]) -> String {
+    let named = |c: &ClientRecord| Some(format!("{} {}", c.client, c.name.as_ref()?));
+    let of = |cell: &Cell| {
+        let first = cell.runs.iter().find_map(|r| r.records.first())?;
+        let names: Vec<String> = first.clients.iter().filter(|c| c.malicious).filter_map(named).collect();
+        (!names.is_empty())
+            .then(|| format!("<p>Malicious in {}: {}</p>\n", escape(&cell.label), escape(&names.join(", "))))
+    };
+    cells.iter().filter_map(of).collect()
+}
+
 /// Charts to be compared share their axes: all of them in x, those of one `group` in y.
 fn share(figures: &mut [Figure], groups: &[String], from_zero: bool) {
     let x = figures.iter().map(|f| f.chart.x_span()).fold(None, join);
@@ -218,7 +230,7 @@ pub fn section(cells: &[Cell]) -> String {
             (broken(SECOND), "malicious clients"),
             (plain_swatch("level"), "limit of suppression, 0.2 / clients"),
             (plain_swatch("upright"), "end of the warm-up"),
-        ]),
+        ]) + &malicious_names(cells),
         grid(&weight),
     )
 }
@@ -253,11 +265,28 @@ mod tests {
         let weight = weights(&cells[1]).chart;
         assert_eq!((weight.lines[1].points[3], weight.upright), ((4.0, 0.01), Some(2.0)));
         assert_eq!(weights(&cells[0]).chart.lines.len(), 1, "nobody is malicious");
+        assert!(!section(&cells).contains("Malicious in"), "these clients have no names");
         let names = columns(inputs.runs.iter());
         let kid = distance(&cells, &names[0]).chart;
         assert_eq!((kid.lines[0].points[0], kid.lines[0].band[0]), ((4.0, 0.1875), (4.0, 0.125, 0.25)));
         assert_eq!(kid.levels, [Level { y: 0.0625, colour: None }], "one floor for all");
     }
+    #[test]
+    fn malicious_clients_are_called_by_their_names() {
+        let f = Fixture::new();
+        f.run("a", 1, "", 4);
+        f.run("b", 1, "[attack]\nmalicious = [0]\n", 4);
+        let mut inputs = load(&["a", "b"].map(|n| f.path(n)), &plan).unwrap();
+        for record in inputs.runs.iter_mut().flat_map(|run| &mut run.records) {
+            for (client, name) in record.clients.iter_mut().zip(["<east>", "west", "north"]) {
+                client.name = Some(name.into());
+            }
+        }
+        let html = section(&group(&inputs, &mut Vec::new()));
+        assert_eq!(html.matches("Malicious in").count(), 1, "{html}");
+        assert!(html.contains(": 0 &lt;east&gt;</p>") && !html.contains("west"), "{html}");
+    }
+
     #[test]
     fn charts_of_metrics_tell_of_unfinished_runs_and_missing_values() {
         let f = Fixture::new();

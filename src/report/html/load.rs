@@ -5,6 +5,7 @@ use super::plan::PlanFacts;
 use crate::report::RoundRecord;
 use crate::report::metrics::{TimingRecord, parse_line};
 use crate::{Error, Result, input};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,30 @@ pub fn load(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
             inputs.runs.push(run);
         }
     }
+    inputs.remarks.extend(warnings(&inputs.runs));
     Ok(inputs)
+}
+
+/// What the runs were warned of when they trained, each warning once.
+fn warnings(runs: &[Run]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Warned {
+        #[serde(default)]
+        warnings: Vec<String>,
+    }
+    let mut told: BTreeMap<String, Vec<&Path>> = BTreeMap::new();
+    for run in runs {
+        // Old, torn or missing summaries have none.
+        let text = input::read_text(&run.dir.join("summary.json"), input::SUMMARY).unwrap_or_default();
+        for warning in serde_json::from_str(&text).map_or(Vec::new(), |w: Warned| w.warnings) {
+            told.entry(warning).or_default().push(&run.dir);
+        }
+    }
+    let line = |(warning, dirs): (String, Vec<&Path>)| match dirs.len() {
+        1 => format!("{}: {warning}", dirs[0].display()),
+        n => format!("{} and {} more: {warning}", dirs[0].display(), n - 1),
+    };
+    told.into_iter().map(line).collect()
 }
 
 /// A run directory with its sweep and cell.
@@ -254,6 +278,26 @@ mod tests {
         let error = load(&[fixture.path(name)], &plan).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         error.to_string()
+    }
+
+    #[test]
+    fn warnings_of_runs_are_told_once() {
+        let f = Fixture::new();
+        for (name, seed, summary) in [
+            ("a", 1, r#"{"warnings":["nothing is held out"]}"#),
+            ("b", 2, r#"{"warnings":["nothing is held out","grey <b>"]}"#),
+            ("c", 3, "{}"),
+            ("d", 4, "{\"warn"),
+        ] {
+            f.run(name, seed, "", 3);
+            fs::write(f.path(name).join("summary.json"), summary).unwrap();
+        }
+        let inputs = load(&["a", "b", "c", "d"].map(|name| f.path(name)), &plan).unwrap();
+        let told: Vec<&String> =
+            inputs.remarks.iter().filter(|r| r.contains("held out") || r.contains("grey")).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].ends_with("/b: grey <b>"), "{told:?}");
+        assert!(told[1].ends_with("/a and 1 more: nothing is held out"), "{told:?}");
     }
 
     #[test]
