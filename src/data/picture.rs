@@ -5,7 +5,7 @@ use super::guard::guarded;
 use super::whole::{png_chunk, unread_jpeg, whole};
 use crate::input;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -57,7 +57,7 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     survived(|| {
         let (format, mut decoder) = open(bytes)?;
         let orientation = orientation(bytes, format, &mut decoder);
-        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(told)?;
         image.apply_orientation(orientation);
         Ok(image)
     })
@@ -70,6 +70,14 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
 /// As [`read`].
 pub fn fitted(bytes: &[u8], size: usize, channels: usize) -> Result<Vec<u8>, String> {
     decode(bytes).map(|image| fit(&image, size, channels))
+}
+
+/// What a decoder cannot read, with a way out where the file is sound.
+fn told(why: ImageError) -> String {
+    match why {
+        ImageError::Unsupported(_) => format!("{why}; convert it to PNG of 8 or 16 bits"),
+        _ => why.to_string(),
+    }
 }
 
 /// What the decoder says; that of JPEG panics at some headers that make little sense.
@@ -117,7 +125,7 @@ fn open(bytes: &[u8]) -> Result<(ImageFormat, impl ImageDecoder + '_), String> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MOST_DECODED);
     reader.limits(limits.clone());
-    let mut decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+    let mut decoder = reader.into_decoder().map_err(told)?;
     let ((width, height), decoded) = (decoder.dimensions(), decoder.total_bytes());
     check_sides(width, height)?;
     if decoded > MOST_DECODED {
@@ -134,7 +142,7 @@ fn open(bytes: &[u8]) -> Result<(ImageFormat, impl ImageDecoder + '_), String> {
     }
     // What remains to be allocated follows from what is known by now.
     limits.max_alloc = Some(MOST_DECODED.min(2 * decoded + 16 * bytes.len() as u64 + BLANK));
-    decoder.set_limits(limits).map_err(|e| e.to_string())?;
+    decoder.set_limits(limits).map_err(told)?;
     Ok((format, decoder))
 }
 

@@ -12,7 +12,8 @@ pub(super) fn whole(bytes: &[u8], format: ImageFormat) -> Result<&[u8], String> 
         ImageFormat::Png => png(bytes),
         ImageFormat::Jpeg => jpeg(bytes),
         ImageFormat::WebP => webp(bytes),
-        // TIFF and BMP say where their pixels lie: their decoders miss what is not there.
+        ImageFormat::Tiff => tiff(bytes).then_some(bytes),
+        // It says where its pixels lie: its decoder misses what is not there.
         _ => Some(bytes),
     }
     .ok_or_else(|| "truncated".to_string())
@@ -138,6 +139,39 @@ fn webp(bytes: &[u8]) -> Option<&[u8]> {
         at += at % 2;
     }
     bytes.get(..end)
+}
+
+/// Whether the tags of the first picture of a TIFF or BigTIFF file have no more values than the file has room for: the
+/// decoder makes room for all of them, at 32 bytes each, before it reads the first. It misses itself what else is not there.
+fn tiff(bytes: &[u8]) -> bool {
+    let little = bytes.starts_with(b"II");
+    let number = |at: u64, len: u64| {
+        let at = usize::try_from(at).ok()?;
+        let digits = bytes.get(at..at.checked_add(len as usize)?)?;
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        Some(if little { digits.iter().rev().fold(0, add) } else { digits.iter().fold(0, add) })
+    };
+    let big = number(2, 2) == Some(43);
+    // Bytes of an offset and of a count of tags.
+    let (word, counted) = if big { (8, 8) } else { (4, 2) };
+    let Some(directory) = number(if big { 8 } else { 4 }, word) else { return false };
+    let Some(tags) = number(directory, counted) else { return false };
+    let entry = 4 + 2 * word;
+    if tags > bytes.len() as u64 / entry {
+        return false;
+    }
+    (0..tags).all(|tag| {
+        // No overflow: the directory lies in the file.
+        let at = directory + counted + tag * entry;
+        let (Some(kind), Some(count)) = (number(at + 2, 2), number(at + 4, word)) else { return false };
+        let each = match kind {
+            3 | 8 => 2,
+            4 | 9 | 11 | 13 => 4,
+            5 | 10 | 12 | 16..=18 => 8,
+            _ => 1,
+        };
+        count.saturating_mul(each) <= bytes.len() as u64
+    })
 }
 
 #[cfg(test)]

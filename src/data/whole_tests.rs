@@ -159,3 +159,64 @@ fn other_formats_are_named() {
         assert!(what.contains(needle), "{what}");
     }
 }
+
+#[test]
+fn progressive_jpeg_is_read_whole_or_not_at_all() {
+    let bytes = include_bytes!("../../tests/pictures/progressive.jpg");
+    let scans = markers(bytes).into_iter().filter(|at| bytes[at + 1] == 0xDA).count();
+    assert!(bytes.windows(2).any(|w| w == [0xFF, 0xC2]) && scans > 2, "{scans} scans");
+    let image = decode(bytes).unwrap().to_rgb8();
+    assert_eq!(image.dimensions(), (16, 16));
+    // Red grows along the rows of pixels, green down the columns, blue falls.
+    let [first, last] = [image.get_pixel(1, 1).0, image.get_pixel(14, 14).0];
+    assert!(first[0] < 60 && last[0] > 200 && first[2] > 200 && last[2] < 60, "{first:?} {last:?}");
+    let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC2]).unwrap();
+    for cut in markers(bytes) {
+        let what = decode(&bytes[..cut]).unwrap_err();
+        assert!(cut <= frame || what == "truncated", "cut at {cut}: {what}");
+    }
+    assert_eq!(decode(&[&bytes[..], b"\xff\xd8\xff\xdatrailer"].concat()).unwrap().to_rgb8(), image);
+}
+
+#[test]
+fn tiff_of_one_bit_is_read() {
+    let image = decode(include_bytes!("../../tests/pictures/one-bit-group4.tif")).unwrap().to_luma8();
+    for (x, y, pixel) in image.enumerate_pixels() {
+        let inside = (2..9).contains(&x) && (4..12).contains(&y);
+        assert_eq!(pixel.0[0], if inside { 255 } else { 0 }, "{x} {y}");
+    }
+}
+
+#[test]
+fn tags_of_tiff_hold_what_the_file_has_room_for() {
+    let bytes = encoded(&colour(), ImageFormat::Tiff);
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let directory = word(4);
+    let tags = usize::from(bytes[directory]);
+    assert!(bytes.starts_with(b"II*\0") && tags > 8 && decode(&bytes).is_ok());
+    for tag in 0..tags {
+        for count in [1 << 21, 1 << 26, u32::MAX] {
+            let mut broken = bytes.clone();
+            broken[directory + 2 + 12 * tag + 4..][..4].copy_from_slice(&u32::to_le_bytes(count));
+            assert_eq!(decode(&broken).unwrap_err(), "truncated", "tag {tag} of {count} values");
+        }
+    }
+    for (at, value) in [(4, u32::MAX), (4, bytes.len() as u32 - 1), (directory, 0xFFFF)] {
+        let mut broken = bytes.clone();
+        broken[at..][..4].copy_from_slice(&value.to_le_bytes());
+        assert_eq!(decode(&broken).unwrap_err(), "truncated", "{value} at {at}");
+    }
+    // BigTIFF: words of 8 bytes, a directory that lies outside, and one whose tag is too large.
+    let big = |directory: u64, count: u64| {
+        let mut bytes = [&b"II+\0\x08\0\0\0"[..], &directory.to_le_bytes()].concat();
+        bytes.extend(1u64.to_le_bytes());
+        bytes.extend([0x3D, 1, 3, 0]);
+        bytes.extend(count.to_le_bytes());
+        bytes.extend([0; 16]);
+        bytes
+    };
+    for (directory, count) in [(u64::MAX - 4, 1), (1 << 40, 1), (16, 1 << 40), (16, u64::MAX), (16, 30)] {
+        assert_eq!(decode(&big(directory, count)).unwrap_err(), "truncated", "{directory} {count}");
+    }
+    assert_ne!(decode(&big(16, 2)).unwrap_err(), "truncated");
+}
