@@ -1,4 +1,5 @@
 use super::*;
+use crate::report::metrics::TimingRecord;
 use std::collections::BTreeMap;
 
 pub(super) fn tiny(set: &[&str]) -> Plan {
@@ -79,6 +80,29 @@ fn a_run_without_detection_says_nothing_of_a_detector() {
     let dir = RunDir::create(None, temp.path(), "x").unwrap();
     let finished = Prepared::new(tiny(&["federation.clients=1"]), 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet);
     assert!(finished.unwrap().summary.detector.is_none());
+}
+
+#[test]
+fn images_a_second_count_all_that_is_trained_on() {
+    let temp = tempfile::tempdir().unwrap();
+    for (critic, local, expected) in [(1, 1, 8), (5, 1, 40), (3, 2, 48)] {
+        let set = [
+            "train.loss=wgan-gp".to_string(),
+            "federation.clients=3".into(),
+            format!("train.n_critic={critic}"),
+            format!("train.local_steps={local}"),
+        ];
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        let dir = RunDir::create(Some(&temp.path().join(format!("{critic}-{local}"))), temp.path(), "x").unwrap();
+        Prepared::new(tiny(&set), 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+        let text = std::fs::read_to_string(dir.file("timing.jsonl")).unwrap();
+        let rounds: Vec<TimingRecord> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rounds.len(), 2);
+        for round in rounds {
+            let images = round.images_per_second * round.seconds;
+            assert!((images - f64::from(3 * expected)).abs() < 1e-6, "{critic} {local}: {images}");
+        }
+    }
 }
 
 #[test]
