@@ -137,6 +137,12 @@ impl AdapterFacts {
         self.kind == Kind::Cpu
     }
 
+    /// True when marked loops of shaders are expanded: everywhere but on SwiftShader, whose compiler, Subzero, did not get through
+    /// one tiled convolution with its register tile expanded in five minutes and 12 GB.
+    pub fn expands(&self) -> bool {
+        !self.name.starts_with("SwiftShader")
+    }
+
     /// True when the adapter may be chosen.
     pub fn eligible(&self) -> bool {
         !self.duplicate && self.unusable.is_none()

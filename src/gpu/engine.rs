@@ -62,6 +62,7 @@ impl GpuEngine {
         let facts = device.facts();
         let class = options.class.unwrap_or(facts.class());
         let checked = options.checked.unwrap_or(facts.checked());
+        let options = GpuOptions { unroll: options.unroll && facts.expands(), ..options };
         let descriptor = Descriptor {
             engine: "gpu".into(),
             adapter: facts.name.clone(),

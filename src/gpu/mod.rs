@@ -37,7 +37,7 @@ pub struct GpuOptions {
     pub checked: Option<bool>,
     /// Replacement text by shader path, e.g. `nn/conv2d_direct.wgsl`. Replaced shaders always run checked.
     pub sources: BTreeMap<String, String>,
-    /// Expand the loops that the shaders mark for it.
+    /// Expand the loops that the shaders mark for it, where the adapter's compiler bears it ([`AdapterFacts::expands`]).
     pub unroll: bool,
     /// Ask for timestamps where the adapter has them (and default limits are not asked for): [`crate::exec::Engine::timed`]
     /// then reads the device's clock.
