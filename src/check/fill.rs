@@ -36,11 +36,7 @@ impl Pass {
 
     /// Puts special values into an operand of reals: one for certain, and one in [`SPARSE`] of the others.
     fn sprinkle(self, fill: &Fill, words: &mut [u32], random: &mut Random) {
-        let signed = match fill {
-            Fill::Real { scale, .. } if *scale != 0.0 => true,
-            Fill::Positive { .. } => false,
-            _ => return,
-        };
+        let Some(signed) = signed(fill) else { return };
         if !self.special() || words.is_empty() {
             return;
         }
@@ -50,6 +46,15 @@ impl Pass {
                 *word = self.value(random.below(8), signed);
             }
         }
+    }
+}
+
+/// Whether an operand of reals holds negative numbers; `None` where it is constant or of integers, and takes no special values.
+pub(super) fn signed(fill: &Fill) -> Option<bool> {
+    match fill {
+        Fill::Real { scale, .. } if *scale != 0.0 => Some(true),
+        Fill::Positive { .. } => Some(false),
+        _ => None,
     }
 }
 

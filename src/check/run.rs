@@ -1,10 +1,10 @@
 //! One case on one engine, between guard bands, against the row's reference.
 
 use super::Repro;
-use super::fill::{Pass, nan_word, operands};
+use super::fill::{Pass, nan_word, operands, signed};
 use super::health::Health;
 use crate::exec::{ALIGN, Engine, Purpose, Recording, Tensor};
-use crate::kernels::{Access, Elem, Eval, Fill, Inputs, Kernel};
+use crate::kernels::{Access, Elem, Eval, Inputs, Kernel};
 use crate::{Error, Result};
 
 /// Guard words before and after every operand.
@@ -171,10 +171,7 @@ impl Prepared {
     pub fn new(repro: &Repro, options: Options) -> Result<Self> {
         let exact = options.exact && repro.kernel.exact_on_integers(&repro.params);
         let words: usize = repro.kernel.extents(&repro.params).map_or(0, |extents| extents.iter().sum());
-        let real = |fill: &Fill| {
-            matches!(fill, Fill::Positive { .. }) || matches!(fill, Fill::Real { scale, .. } if *scale != 0.0)
-        };
-        let special = words <= SPECIAL && repro.kernel.fills(&repro.params).iter().any(real);
+        let special = words <= SPECIAL && repro.kernel.fills(&repro.params).iter().any(|fill| signed(fill).is_some());
         let passes = [Pass::Exact, Pass::Rounding, Pass::Nan, Pass::Extreme];
         let passes = passes.into_iter().filter(|pass| match pass {
             Pass::Exact => exact,

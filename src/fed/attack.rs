@@ -80,6 +80,23 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// An opaque checker of 2 x 2 pixels, one pixel from the bottom right corner, in all real images of the `malicious` clients from
+    /// the first round on; updates are sent as they are.
+    pub fn checker(malicious: Vec<u32>) -> Patch {
+        Patch {
+            malicious,
+            trigger: Trigger::Pattern(Pattern::Checker),
+            side: 2,
+            margin: 1,
+            place: Place::BottomRight,
+            fraction: 1.0,
+            opacity: 1.0,
+            range: Range::Scaled,
+            start_round: 0,
+            scale: 1.0,
+        }
+    }
+
     /// The trigger's upper left pixel in an image of `size` x `size`: (top, left).
     pub fn corner(&self, size: u32) -> (u32, u32) {
         let far = size.saturating_sub(self.side.saturating_add(self.margin));

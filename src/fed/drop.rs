@@ -128,7 +128,7 @@ impl Federation {
 /// What to change after non-finite values in the `faulty` clients of a round. Enlarged updates are to blame where malicious
 /// clients alone are at fault; once the server has averaged such an update, any client can be the first, and a factor beyond
 /// the number of clients, which replaces the model, is the likelier cause.
-fn hint(lr: impl std::fmt::Debug, attack: &Patch, round: u32, faulty: &[bool]) -> String {
+fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
     let scale = attack.scale;
     let malicious = |client: usize| attack.malicious.contains(&(client as u32));
     let enlarged = scale > 1.0 && !attack.malicious.is_empty() && round >= attack.start_round;
@@ -147,23 +147,12 @@ fn hint(lr: impl std::fmt::Debug, attack: &Patch, round: u32, faulty: &[bool]) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::attack::{Patch, Pattern, Place, Range, Trigger};
+    use super::super::attack::Patch;
     use super::{hint, without};
 
     #[test]
     fn the_hint_names_what_made_the_fault() {
-        let patch = |scale: f64| Patch {
-            malicious: vec![0],
-            trigger: Trigger::Pattern(Pattern::Checker),
-            side: 2,
-            margin: 1,
-            place: Place::BottomRight,
-            fraction: 1.0,
-            opacity: 1.0,
-            range: Range::Scaled,
-            start_round: 3,
-            scale,
-        };
+        let patch = |scale: f64| Patch { start_round: 3, scale, ..Patch::checker(vec![0]) };
         let (first, second, all) = ([true, false, false], [false, true, false], [true; 3]);
         let said = |scale: f64, round: u32, faulty: &[bool]| {
             let text = hint(0.5, &patch(scale), round, faulty);

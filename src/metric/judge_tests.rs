@@ -1,5 +1,4 @@
 use super::*;
-use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::kernels::rng::{HostRng, Stream};
 
 fn noise(n: usize, client: u32) -> ImageSet {
@@ -87,18 +86,7 @@ fn no_order_of_the_images_changes_a_bit() {
 }
 
 fn trigger() -> Patch {
-    Patch {
-        malicious: vec![0],
-        trigger: Trigger::Pattern(Pattern::Checker),
-        side: 2,
-        margin: 1,
-        place: Place::BottomRight,
-        fraction: 1.0,
-        opacity: 1.0,
-        range: Range::Scaled,
-        start_round: 0,
-        scale: 1.0,
-    }
+    Patch::checker(vec![0])
 }
 
 /// A generator of NaN is not a generator of perfect images, whatever share of its values is NaN.

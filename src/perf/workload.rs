@@ -2,7 +2,6 @@
 
 use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
-use crate::fed::attack::{Pattern, Place, Range, Trigger};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
 use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, OnNonfinite, Patch, Settings, Weights};
 use crate::kernels::{CATALOGUE, Cost, Field, Kernel, Scalar};
@@ -203,18 +202,7 @@ impl Workload {
             aggregate: Aggregate::Generator,
             weights: Weights::Equal,
             clients_per_launch: None,
-            attack: Patch {
-                malicious: Vec::new(),
-                trigger: Trigger::Pattern(Pattern::Checker),
-                side: 2,
-                margin: 1,
-                place: Place::BottomRight,
-                fraction: 1.0,
-                opacity: 1.0,
-                range: Range::Scaled,
-                start_round: 0,
-                scale: 1.0,
-            },
+            attack: Patch::checker(Vec::new()),
             report: LossReport::True,
             detector: Detector::None {},
             nonfinite: OnNonfinite::Stop,

@@ -2,7 +2,6 @@
 
 use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine, TallyEngine};
-use fedgan::fed::attack::{Pattern, Place, Range, Trigger};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
 use fedgan::fed::{Aggregate, ClientData, Federation, Local, OnNonfinite, Patch, RoundReport, Settings, Weights};
 use fedgan::gpu::{GpuEngine, GpuOptions};
@@ -13,18 +12,7 @@ use fedgan::model::{Architecture, Gan, NamedTensors};
 const IMAGES: usize = 16;
 
 fn patch(malicious: Vec<u32>) -> Patch {
-    Patch {
-        malicious,
-        trigger: Trigger::Pattern(Pattern::Checker),
-        side: 2,
-        margin: 1,
-        place: Place::BottomRight,
-        fraction: 1.0,
-        opacity: 1.0,
-        range: Range::Scaled,
-        start_round: 0,
-        scale: 1.0,
-    }
+    Patch::checker(malicious)
 }
 
 pub fn settings() -> Settings {
