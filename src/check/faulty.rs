@@ -3,7 +3,9 @@
 use super::{CaseResult, Failure, Options, Repro, Verdict, check_case};
 use crate::Result;
 use crate::exec::{Descriptor, Engine, Purpose, Recording, ReferenceEngine, Tensor, Traffic};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, split, strided,
+};
 
 crate::params! {
     /// Parameters of [`Product`].
@@ -51,10 +53,11 @@ impl Kernel for Product {
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = ProductParams::from_words(words);
         let (row, col) = split(index, p.rows, p.stride);
-        let terms: Vec<f64> = (0..p.k as usize)
-            .map(|i| inputs.f(0, row * p.k as usize + i) * inputs.f(1, i * p.cols as usize + col % p.cols as usize))
-            .collect();
-        let bound = gamma(terms.len() + 1) * terms.iter().map(|t| t.abs()).sum::<f64>();
+        let factors =
+            |i: usize| [inputs.f(0, row * p.k as usize + i), inputs.f(1, i * p.cols as usize + col % p.cols as usize)];
+        let terms: Vec<f64> = (0..p.k as usize).map(|i| factors(i).iter().product()).collect();
+        let lost: f64 = (0..p.k as usize).map(|i| flushed(&factors(i))).sum();
+        let bound = gamma(terms.len() + 1) * terms.iter().map(|t| t.abs()).sum::<f64>() + lost;
         (col < p.cols as usize).then(|| Eval::within(terms.iter().sum(), bound))
     }
     fn cases(&self) -> Vec<Vec<u32>> {

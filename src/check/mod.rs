@@ -20,6 +20,8 @@ pub mod watch;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]
+mod flushing;
+#[cfg(test)]
 mod wrong_results;
 
 pub use fill::{Pass, Style};

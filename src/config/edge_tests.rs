@@ -15,6 +15,7 @@ fn context(path: &str) -> Vec<&'static str> {
         ("train.alpha", "train.optimizer=rmsprop"),
         ("data.n", "data.kind=dermoscopy"),
         ("data.seed", "data.kind=dermoscopy"),
+        ("data.seed", "data.n=160"),
     ];
     beside.iter().filter(|(start, _)| path.starts_with(start)).map(|(_, set)| *set).collect()
 }

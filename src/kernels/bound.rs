@@ -3,6 +3,13 @@
 /// Unit roundoff of f32, 2^-24.
 pub const U: f64 = 1.0 / 16_777_216.0;
 
+/// What a product of these factors may be off by where a device flushes subnormal numbers to 0, as WGSL allows it to do with
+/// factors, partial products and the product: each of them is below 2^-126 then, and is multiplied by the others.
+pub fn flushed(factors: &[f64]) -> f64 {
+    let others: f64 = factors.iter().map(|factor| factor.abs().max(1.0)).product();
+    2.0 * factors.len() as f64 * f64::from(f32::MIN_POSITIVE) * others
+}
+
 /// gamma(n) = n u / (1 - n u): |computed - exact| <= gamma(n) sum|terms| for any order of n roundings.
 pub fn gamma(n: usize) -> f64 {
     let nu = n as f64 * U;

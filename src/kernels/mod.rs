@@ -20,7 +20,7 @@ pub mod optim;
 pub mod rng;
 pub mod util;
 
-pub use bound::{U, gamma};
+pub use bound::{U, flushed, gamma};
 pub use kernel::{
     Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, MOST_WORDS, ceil_div, few_bits,
     grid_fits, linear_grid, product, split, strided,

@@ -45,7 +45,12 @@ impl Images {
     pub fn load(plan: &Plan) -> Result<Images> {
         data_exists(plan)?;
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
-        let loaded = plan.data.source.load(size, channels)?;
+        Images::of(plan, plan.data.source.load(size, channels)?)
+    }
+
+    /// Splits and deals images that the plan's source has given in the model's form.
+    pub(super) fn of(plan: &Plan, loaded: Loaded) -> Result<Images> {
+        let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         classes_known(plan, &loaded)?;
         let (set, whole) = (&loaded.dataset, digest(&loaded));
         let (split, holdings) = dealt(plan, &loaded)?;

@@ -2,6 +2,7 @@
 //! refused as bad input; nothing wraps and nothing is an internal error.
 
 use super::memory::Setting;
+use super::tests::images_of;
 use super::*;
 use crate::config::edge_tests::{load_with, paths};
 use crate::config::keys::Kind;
@@ -26,7 +27,7 @@ fn every_integer_key_at_its_edges_is_planned_or_refused() {
     for path in paths(Kind::Integer).chain(paths(Kind::Long)) {
         for value in edges {
             let Ok(plan) = load_with(path, value) else { continue };
-            let found = Images::load(&plan).and_then(|images| planned(&plan, &images, &CpuEngine::new()));
+            let found = images_of(&plan).and_then(|images| planned(&plan, &images, &CpuEngine::new()));
             match found {
                 Ok(_) => built += 1,
                 Err(error) => assert_eq!(error.exit_code(), 2, "{path}={value}: {error}"),
@@ -59,7 +60,7 @@ fn products_of_keys_are_planned_or_refused() {
     ];
     for (set, named) in cases {
         let plan = plan_of(set);
-        let images = Images::load(&plan).unwrap();
+        let images = images_of(&plan).unwrap();
         for engine in [&CpuEngine::new() as &dyn Engine, &ReferenceEngine::new()] {
             let error = planned(&plan, &images, engine).expect_err(&format!("{set:?}"));
             let text = error.to_string();
@@ -68,7 +69,7 @@ fn products_of_keys_are_planned_or_refused() {
     }
     // At the edge itself there is nothing to refuse.
     let plan = plan_of(&["rounds=4294967295", "train.local_steps=1", "model.image_size=16", "model.width=1"]);
-    let images = Images::load(&plan).unwrap();
+    let images = images_of(&plan).unwrap();
     planned(&plan, &images, &CpuEngine::new()).unwrap();
 }
 
@@ -88,7 +89,7 @@ fn clients_beyond_one_launch_are_cut_on_every_engine() {
     ];
     for set in cases {
         let plan = plan_of(set);
-        let images = Images::load(&plan).unwrap();
+        let images = images_of(&plan).unwrap();
         let engines: [&dyn Engine; 3] = [&cpu, &reference, gpu.as_ref()];
         let [on_cpu, on_reference, on_gpu] = engines.map(|engine| planned(&plan, &images, engine));
         let launch = on_cpu.unwrap_or_else(|error| panic!("{set:?}: {error}"));
@@ -105,14 +106,14 @@ fn clients_beyond_one_launch_are_cut_on_every_engine() {
 /// The bar of a first Dirichlet run: shares that every client can train with, or one message.
 #[test]
 fn dirichlet_runs_of_the_built_in_set_work_or_say_why_not() {
-    let mut works = 0;
+    let (mut works, mut rehearsal) = (0, images::Rehearsal::default());
     for alpha in ["0.1", "0.3", "1.0"] {
         for clients in ["4", "10", "20"] {
             let partition = format!("federation.partition={{ kind = \"dirichlet\", alpha = {alpha} }}");
             let clients = format!("federation.clients={clients}");
             let plan = plan_of(&[&partition, &clients, "train.batch=16", "model.image_size=16"]);
-            let rehearsed = images::Rehearsal::default().deal(&plan);
-            match Images::load(&plan) {
+            let rehearsed = rehearsal.deal(&plan);
+            match images_of(&plan) {
                 Ok(images) => {
                     works += 1;
                     rehearsed.unwrap();
@@ -136,7 +137,7 @@ fn dirichlet_runs_of_the_built_in_set_work_or_say_why_not() {
 #[test]
 fn pictures_show_images_of_all_classes_and_a_set_without_held_out_images_is_warned_of() {
     let plan = plan_of(&["model.image_size=16"]);
-    let images = Images::load(&plan).unwrap();
+    let images = images_of(&plan).unwrap();
     assert_eq!(images.warning(&plan), None);
     let shown = images.shown(9, plan.seed);
     assert_eq!(shown, images.shown(9, plan.seed));
@@ -150,7 +151,7 @@ fn pictures_show_images_of_all_classes_and_a_set_without_held_out_images_is_warn
     assert_eq!(images.shown(1000, 1).len(), images.reference.len(), "no more than there are");
     let plan =
         plan_of(&["model.image_size=16", "data={ kind = \"dermoscopy\", n = 4, held_out = 0.1 }", "train.batch=1"]);
-    let images = Images::load(&plan).unwrap();
+    let images = images_of(&plan).unwrap();
     let warning = images.warning(&plan).unwrap();
     assert!(warning.contains("data.held_out = 0.1: no image of 4 is held out"), "{warning}");
 }

@@ -1,6 +1,27 @@
 use super::*;
+use crate::data::{DataConfig, Loaded};
 use crate::report::metrics::TimingRecord;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// Sources in the form of a model, loaded once for all plans that use them: to decode them takes most of the time here.
+static LOADED: Mutex<Vec<((DataConfig, [u32; 2]), Loaded)>> = Mutex::new(Vec::new());
+
+/// The images of a plan.
+pub(super) fn images_of(plan: &Plan) -> Result<Images> {
+    let form = [plan.model.image_size, plan.model.channels];
+    let key = (plan.data.source.clone(), form);
+    let mut known = LOADED.lock().unwrap();
+    let at = match known.iter().position(|(of, _)| *of == key) {
+        Some(at) => at,
+        None => {
+            let loaded = plan.data.source.load(form[0] as usize, form[1] as usize)?;
+            known.push((key, loaded));
+            known.len() - 1
+        }
+    };
+    Images::of(plan, known[at].1.clone())
+}
 
 pub(super) fn tiny(set: &[&str]) -> Plan {
     let base = [

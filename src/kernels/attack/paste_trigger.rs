@@ -1,7 +1,8 @@
 //! Pasting the backdoor trigger.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, product, split, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, product,
+    split, strided,
 };
 
 crate::params! {
@@ -110,7 +111,11 @@ impl Kernel for PasteTrigger {
         let a = p.opacity as f64;
         let (kept, pasted) = ((1.0 - a) * inputs.f(0, index), a * t);
         // 1 - a, a product and the sum round.
-        let bound = if a == 1.0 { 0.0 } else { gamma(3) * (kept.abs() + pasted.abs()) };
+        let bound = if a == 1.0 {
+            0.0
+        } else {
+            gamma(3) * (kept.abs() + pasted.abs()) + flushed(&[a, t]) + flushed(&[1.0 - a, inputs.f(0, index)])
+        };
         Some(Eval::within(if a == 1.0 { t } else { kept + pasted }, bound))
     }
     fn cases(&self) -> Vec<Vec<u32>> {

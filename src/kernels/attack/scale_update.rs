@@ -1,7 +1,7 @@
 //! Malicious clients send their update enlarged.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, split, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -63,7 +63,7 @@ impl Kernel for ScaleUpdate {
             return None;
         }
         let (from, own) = (inputs.f(1, i), inputs.f(0, index));
-        let bound = gamma(3) * (from.abs() + scale.abs() * (own.abs() + from.abs()));
+        let bound = gamma(3) * (from.abs() + scale.abs() * (own.abs() + from.abs())) + flushed(&[scale, own - from]);
         Some(Eval::within(from + scale * (own - from), bound))
     }
     fn cases(&self) -> Vec<Vec<u32>> {

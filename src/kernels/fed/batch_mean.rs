@@ -1,8 +1,8 @@
 //! The mean over a batch.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, few_bits, gamma, linear_grid,
-    product, split, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, few_bits, flushed, gamma,
+    linear_grid, product, split, strided,
 };
 
 crate::params! {
@@ -85,7 +85,8 @@ impl Kernel for BatchMean {
         }
         let before = if p.accumulate == 1 { inputs.f(1, index) } else { 0.0 };
         let scale = p.scale as f64;
-        let bound = gamma(p.batch as usize + 2) * (magnitude * scale.abs() + before.abs());
+        let bound = gamma(p.batch as usize + 2) * (magnitude * scale.abs() + before.abs())
+            + p.batch as f64 * flushed(&[scale, magnitude]);
         Some(Eval::within(before + scale * sum, bound).over(p.batch as usize + 2))
     }
     fn cases(&self) -> Vec<Vec<u32>> {

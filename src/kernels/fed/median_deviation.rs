@@ -1,8 +1,8 @@
 //! How far every client lies from the clients' median, averaged over launches.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, few_bits, gamma, linear_grid, split,
-    strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, few_bits, flushed, gamma, linear_grid,
+    split, strided,
 };
 
 crate::params! {
@@ -79,7 +79,10 @@ impl Kernel for MedianDeviation {
         let (low, high) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
         let (before, rate) = (inputs.f(1, index), p.rate as f64);
         let magnitude = before.abs() + rate * (own.abs() + 0.5 * (low.abs() + high.abs()) + before.abs());
-        Some(Eval::within(before + rate * (own - 0.5 * (low + high) - before), gamma(5) * magnitude))
+        Some(Eval::within(
+            before + rate * (own - 0.5 * (low + high) - before),
+            gamma(5) * magnitude + 3.0 * flushed(&[rate]),
+        ))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let p = MedianDeviationParams { clients: 1, n: 1, x_stride: 64, y_stride: 64, rate: 0.5 };

@@ -1,7 +1,7 @@
 //! The weighted mean over clients.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, strided,
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, strided,
 };
 
 crate::params! {
@@ -67,16 +67,18 @@ impl Kernel for WeightedMean {
     fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let p = WeightedMeanParams::from_words(words);
         let mut value = if p.accumulate == 1 { inputs.f(2, index) } else { 0.0 };
-        let mut magnitude = value.abs();
+        let (mut magnitude, mut lost) = (value.abs(), 0.0);
         for c in 0..p.clients as usize {
             let weight = inputs.f(1, p.first as usize + c);
             if weight != 0.0 {
-                let term = weight * inputs.f(0, c * p.x_stride as usize + index);
+                let x = inputs.f(0, c * p.x_stride as usize + index);
+                let term = weight * x;
+                lost += flushed(&[weight, x]);
                 value += term;
                 magnitude += term.abs();
             }
         }
-        Some(Eval::within(value, gamma(p.clients as usize + 1) * magnitude).over(p.clients as usize + 1))
+        Some(Eval::within(value, gamma(p.clients as usize + 1) * magnitude + lost).over(p.clients as usize + 1))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         let p = WeightedMeanParams { clients: 1, n: 1, x_stride: 64, first: 0, accumulate: 0 };

@@ -1,7 +1,7 @@
 //! Normalise, scale and shift, and rectify.
 
-use super::rows::{TINY, area, locate, map_build, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+use super::rows::{area, locate, map_build, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormApply`].
@@ -80,9 +80,11 @@ impl Kernel for BatchNormApply {
         let x = inputs.f(0, index);
         let (mean, invstd) = (inputs.f(1, stat), inputs.f(2, stat));
         let (scale, beta) = (inputs.f(3, param), inputs.f(4, param));
+        let slope = f64::from(p.slope);
         let term = scale * (x - mean) * invstd;
+        let lost = flushed(&[scale, x - mean, invstd, slope]);
         // mean and invstd are operands: x - mean is one rounding, the conditioning lies in the statistics
-        let (v, slope) = (term + beta, f64::from(p.slope));
+        let v = term + beta;
         // The rectifier's slope is at most 1 on both sides of 0, so errors do not grow in it; its product rounds once more.
         if slope == 0.0 && v == f64::NEG_INFINITY {
             return Some(Eval::exact(0.0));
@@ -94,7 +96,7 @@ impl Kernel for BatchNormApply {
         } else {
             slope * v
         };
-        Some(Eval::within(y, gamma(6) * (term.abs() + beta.abs()) + TINY))
+        Some(Eval::within(y, gamma(6) * (term.abs() + beta.abs()) + lost))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1), (2, 33, 5), (3, 257, 13), (1, 64, 8), (2, 300, 12), (4, 37, 32), (2, 17, 101), (1, 1024, 20)]

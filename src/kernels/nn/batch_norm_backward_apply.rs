@@ -1,7 +1,7 @@
 //! The gradient of batch norm by its input.
 
-use super::rows::{TINY, area, locate, map_build, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+use super::rows::{area, locate, map_build, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormBackwardApply`].
@@ -78,11 +78,14 @@ impl Kernel for BatchNormBackwardApply {
         let sums = client * p.sums_stride as usize + channel;
         let (dy, x) = (inputs.f(0, index), inputs.f(1, index));
         let (mean, invstd) = (inputs.f(2, stat), inputs.f(3, stat));
-        let scale = inputs.f(4, client * p.param_stride as usize + channel) * invstd;
+        let weight = inputs.f(4, client * p.param_stride as usize + channel);
+        let scale = weight * invstd;
         let (a, b) = (inputs.f(5, sums) / rows, (x - mean) * invstd * inputs.f(5, sums + c) / rows);
         // the scale before cancellation; two divisions of 2.5 ulp are the loosest steps
         let size = dy.abs() + a.abs() + b.abs();
-        Some(Eval::within(scale * (dy - a - b), gamma(14) * scale.abs() * size + 2.0 * TINY))
+        let lost = flushed(&[weight, invstd, x - mean, invstd, inputs.f(5, sums + c) / rows])
+            + flushed(&[weight, invstd, size]);
+        Some(Eval::within(scale * (dy - a - b), gamma(14) * scale.abs() * size + lost))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1), (2, 33, 5), (3, 257, 13), (1, 64, 8), (2, 300, 12), (4, 37, 32), (2, 17, 101), (1, 1024, 20)]

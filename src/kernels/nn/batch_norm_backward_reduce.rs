@@ -1,7 +1,9 @@
 //! The two sums over rows that the norm's backward pass needs; they are also the gradients of beta and gamma.
 
-use super::rows::{TINY, area, depth, locate, reduce_build, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+use super::rows::{area, depth, locate, reduce_build, stride};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, flushed, gamma, strided,
+};
 
 crate::params! {
     /// Parameters of [`BatchNormBackwardReduce`].
@@ -35,15 +37,16 @@ const DGAMMA: usize = 5;
 fn sum(p: &BatchNormBackwardReduceParams, inputs: &Inputs, client: usize, channel: usize, which: usize) -> Eval {
     let stat = client * p.stat_stride as usize + channel;
     let (mean, invstd) = (inputs.f(2, stat), inputs.f(3, stat));
-    let (mut value, mut scale) = (0.0, 0.0);
+    let (mut value, mut scale, mut lost) = (0.0, 0.0, 0.0);
     for row in 0..p.rows as usize {
         let at = client * p.x_stride as usize + row * p.c as usize + channel;
-        let factor = if which == 1 { (inputs.f(1, at) - mean) * invstd } else { 1.0 };
+        let centred = inputs.f(1, at) - mean;
+        let factor = if which == 1 { centred * invstd } else { 1.0 };
+        lost += if which == 1 { flushed(&[inputs.f(0, at), centred, invstd]) } else { 0.0 };
         value += inputs.f(0, at) * factor;
         scale += (inputs.f(0, at) * factor).abs();
     }
-    Eval::within(value, gamma(depth(p.rows) + if which == 1 { 4 } else { 0 }) * scale + p.rows as f64 * TINY)
-        .over(depth(p.rows))
+    Eval::within(value, gamma(depth(p.rows) + if which == 1 { 4 } else { 0 }) * scale + lost).over(depth(p.rows))
 }
 
 impl Kernel for BatchNormBackwardReduce {

@@ -1,7 +1,9 @@
 //! Batch statistics of every channel, and the running statistics.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, flushed, gamma, strided,
+};
 
 crate::params! {
     /// Parameters of [`BatchNormStats`].
@@ -148,7 +150,10 @@ impl Kernel for BatchNormStats {
         };
         let momentum = f64::from(p.momentum);
         let (old, new) = ((1.0 - momentum) * inputs.f(slot, index), momentum * batch.value);
-        Some(Eval::within(old + new, momentum * batch.bound + gamma(4) * (old.abs() + new.abs())))
+        Some(Eval::within(
+            old + new,
+            momentum * batch.bound + gamma(4) * (old.abs() + new.abs()) + flushed(&[momentum, batch.value]),
+        ))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [

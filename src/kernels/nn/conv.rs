@@ -40,7 +40,7 @@ crate::params! {
 
 use super::conv2d_weight_grad::Conv2dWeightGrad;
 use super::tile::Tiled;
-use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, Params, U, gamma, product, strided};
+use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, Params, U, flushed, gamma, product, strided};
 
 /// Pixels that a part of a weight gradient's sum has at least, if its sum has them: four steps of a tiled shader.
 pub(super) const LEAST_PART: u32 = 64;
@@ -216,18 +216,22 @@ impl ConvParams {
 pub(super) struct Sum {
     value: f64,
     scale: f64,
+    lost: f64,
     terms: usize,
 }
 
 impl Sum {
-    pub(super) fn add(&mut self, term: f64) {
+    pub(super) fn add(&mut self, x: f64, w: f64) {
+        let term = x * w;
         self.value += term;
         self.scale += term.abs();
+        self.lost += flushed(&[x, w]);
         self.terms += 1;
     }
-    /// |error| <= gamma(K + 1) sum|terms| for K products summed in any order, plus the rounding of the reference itself.
+    /// |error| <= gamma(K + 1) sum|terms| for K products summed in any order, plus the rounding of the reference itself and
+    /// what a device may flush to 0.
     pub(super) fn eval(&self) -> crate::kernels::Eval {
-        let bound = gamma(self.terms + 1) * self.scale + U * self.value.abs() + f64::from(f32::MIN_POSITIVE);
+        let bound = gamma(self.terms + 1) * self.scale + U * self.value.abs() + self.lost;
         crate::kernels::Eval::within(self.value, bound).over(self.terms + 1)
     }
 }

@@ -96,7 +96,7 @@ impl Kernel for Conv2d {
                 let Some(yx) = p.meet(oy, ox, ky, kx) else { continue };
                 for ci in 0..p.ci {
                     let x = p.large_at(inputs, 0, client, n, yx, ci);
-                    sum.add(x * p.weight_at(inputs, 1, client, co, ky * p.k + kx, ci));
+                    sum.add(x, p.weight_at(inputs, 1, client, co, ky * p.k + kx, ci));
                 }
             }
         }

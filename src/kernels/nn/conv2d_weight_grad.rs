@@ -116,10 +116,10 @@ impl Kernel for Conv2dWeightGrad {
             let (ox, oy, n) = (pixel % p.ow, pixel / p.ow % p.oh, pixel / p.ow / p.oh);
             let Some(yx) = p.meet(oy, ox, tap / p.k, tap % p.k) else { continue };
             let x = p.large_at(inputs, 0, client, n, yx, ci);
-            sum.add(x * p.small_at(inputs, 1, client, n, (oy, ox), co));
+            sum.add(x, p.small_at(inputs, 1, client, n, (oy, ox), co));
         }
         if p.accumulate == 1 {
-            sum.add(inputs.f(2, index));
+            sum.add(1.0, inputs.f(2, index));
         }
         Some(sum.eval())
     }

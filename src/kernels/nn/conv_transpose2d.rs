@@ -128,7 +128,7 @@ impl Kernel for ConvTranspose2d {
                 }
                 for co in 0..p.co {
                     let s = p.small_at(inputs, 0, client, n, (oy, ox), co);
-                    sum.add(s * p.weight_at(inputs, 1, client, co, ky * p.k + kx, ci));
+                    sum.add(s, p.weight_at(inputs, 1, client, co, ky * p.k + kx, ci));
                 }
             }
         }

@@ -1,8 +1,10 @@
 //! The direction along which the gradient penalty is differentiated.
 
 use super::gradient_penalty::{check_lambda, root_error};
-use super::rows::{TINY, image_build, images, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+use super::rows::{image_build, images, locate, stride};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, flushed, gamma, strided,
+};
 
 crate::params! {
     /// Parameters of [`GradientPenaltySeed`].
@@ -76,7 +78,11 @@ impl Kernel for GradientPenaltySeed {
         let value = scale.copysign(inputs.f(0, index)) * share;
         // the root's error counts in ||g|| - 1 and again in the division by ||g||
         let error = 1.01 * (root_error(root) * (1.0 + share.abs()) + U * (root - 1.0).abs()) / root;
-        Some(Eval::within(value, scale * (error + gamma(14) * share.abs()) + 2.0 * TINY))
+        Some(Eval::within(
+            value,
+            scale * (error + gamma(14) * share.abs())
+                + flushed(&[2.0 * f64::from(p.lambda), inputs.f(0, index), share]),
+        ))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1), (2, 3, 37), (3, 5, 256), (1, 4, 768)]

@@ -1,7 +1,7 @@
 //! The squared norm of every image.
 
-use super::rows::{TINY, depth, images, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+use super::rows::{depth, images, locate, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ImageSquareSum`].
@@ -61,8 +61,9 @@ impl Kernel for ImageSquareSum {
         let p = ImageSquareSumParams::from_words(words);
         let (client, image) = locate(index, p.clients, p.y_stride, p.n)?;
         let first = client * p.x_stride as usize + image * p.len as usize;
-        let value = (0..p.len as usize).map(|i| inputs.f(0, first + i).powi(2)).sum::<f64>();
-        Some(Eval::within(value, gamma(depth(p.len) + 2) * value + p.len as f64 * TINY).over(depth(p.len) + 2))
+        let values = (0..p.len as usize).map(|i| inputs.f(0, first + i));
+        let (value, lost) = values.fold((0.0, 0.0), |(sum, lost), x| (sum + x * x, lost + flushed(&[x, x])));
+        Some(Eval::within(value, gamma(depth(p.len) + 2) * value + lost).over(depth(p.len) + 2))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1), (2, 3, 37), (3, 5, 256), (1, 4, 3 * 1024)]

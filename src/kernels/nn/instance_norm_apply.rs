@@ -1,8 +1,7 @@
 //! Normalise by each image's statistics, scale and shift.
 
 use super::instance::{self, InstanceParams};
-use super::rows::TINY;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
 
 /// y = gamma (x - mean) invstd + beta with the statistics of each image and channel.
 pub struct InstanceNormApply;
@@ -46,10 +45,11 @@ impl Kernel for InstanceNormApply {
         let p = InstanceParams::from_words(words);
         let at = p.locate(index, p.x_stride, p.rows)?;
         let (mean, invstd) = p.stats(inputs, 1, at);
-        let term = p.param(inputs, 2, at) * (p.x(inputs, 0, at, at.row) - mean) * invstd;
+        let (gain, centred) = (p.param(inputs, 2, at), p.x(inputs, 0, at, at.row) - mean);
+        let term = gain * centred * invstd;
         let beta = p.param(inputs, 3, at);
         // mean and invstd are operands: x - mean is one rounding, the conditioning lies in the statistics
-        Some(Eval::within(term + beta, gamma(5) * (term.abs() + beta.abs()) + TINY))
+        Some(Eval::within(term + beta, gamma(5) * (term.abs() + beta.abs()) + flushed(&[gain, centred, invstd])))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         instance::cases(2, 0, false)

@@ -1,8 +1,7 @@
 //! The Jacobian of instance norm, applied to a delta or to a tangent.
 
 use super::instance::{self, InstanceParams, place};
-use super::rows::TINY;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
 
 /// y = gamma invstd (d - m0 / rows - x^ m1 / rows), m = moments[place, place + 1]. The Jacobian is symmetric: d is the output's
 /// delta and y the input's, or d is the input's tangent and y the output's.
@@ -48,13 +47,16 @@ impl Kernel for InstanceNormBackwardApply {
         let p = InstanceParams::from_words(words);
         let at = p.locate(index, p.x_stride, p.rows)?;
         let (mean, invstd) = p.stats(inputs, 2, at);
-        let scale = p.param(inputs, 3, at) * invstd;
+        let gain = p.param(inputs, 3, at);
+        let scale = gain * invstd;
         let (d, rows) = (p.x(inputs, 0, at, at.row), p.rows as f64);
         let a = p.moment(inputs, 4, at, p.place) / rows;
-        let b = (p.x(inputs, 1, at, at.row) - mean) * invstd * p.moment(inputs, 4, at, p.place + 1) / rows;
+        let (centred, moment) = (p.x(inputs, 1, at, at.row) - mean, p.moment(inputs, 4, at, p.place + 1) / rows);
+        let b = centred * invstd * moment;
         // the scale before cancellation; two divisions of 2.5 ulp are the loosest steps
         let size = d.abs() + a.abs() + b.abs();
-        Some(Eval::within(scale * (d - a - b), gamma(14) * scale.abs() * size + 2.0 * TINY))
+        let lost = flushed(&[gain, invstd, centred, invstd, moment]) + flushed(&[gain, invstd, size]);
+        Some(Eval::within(scale * (d - a - b), gamma(14) * scale.abs() * size + lost))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [instance::cases(2, 0, false), instance::cases(place::ALL, place::DELTA, false)].concat()

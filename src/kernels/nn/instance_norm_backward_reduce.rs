@@ -1,8 +1,8 @@
 //! The two sums over an image's pixels that the norm's Jacobian needs.
 
 use super::instance::{self, InstanceParams, place};
-use super::rows::{TINY, depth};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma};
+use super::rows::depth;
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
 
 /// moments[place, place + 1] = (sum d, sum d x^) of every image and channel, x^ = (x - mean) invstd; d is a delta on its way
 /// back or a tangent on its way forward. Other places are left alone.
@@ -47,15 +47,16 @@ impl Kernel for InstanceNormBackwardReduce {
         let at = p.locate(index, p.moment_stride, p.places)?;
         let which = (at.row as u32).checked_sub(p.place).filter(|w| *w < 2)?;
         let (mean, invstd) = p.stats(inputs, 2, at);
-        let (mut value, mut scale) = (0.0, 0.0);
+        let (mut value, mut scale, mut lost) = (0.0, 0.0, 0.0);
         for row in 0..p.rows as usize {
-            let factor = if which == 1 { (p.x(inputs, 1, at, row) - mean) * invstd } else { 1.0 };
-            let term = p.x(inputs, 0, at, row) * factor;
+            let (d, centred) = (p.x(inputs, 0, at, row), p.x(inputs, 1, at, row) - mean);
+            let term = if which == 1 { d * centred * invstd } else { d };
+            lost += if which == 1 { flushed(&[d, centred, invstd]) } else { 0.0 };
             value += term;
             scale += term.abs();
         }
         Some(
-            Eval::within(value, gamma(depth(p.rows) + if which == 1 { 4 } else { 0 }) * scale + p.rows as f64 * TINY)
+            Eval::within(value, gamma(depth(p.rows) + if which == 1 { 4 } else { 0 }) * scale + lost)
                 .over(depth(p.rows)),
         )
     }

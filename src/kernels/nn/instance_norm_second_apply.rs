@@ -1,8 +1,7 @@
 //! What the tangent's delta adds to the delta of the norm's input.
 
 use super::instance::{self, InstanceParams, place};
-use super::rows::TINY;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
 
 /// The derivative by x of u . (J t), J the norm's Jacobian at x, with the moments of t, u and both:
 /// y (+)= -gamma invstd^2 (x^ (s - 3 p q) + q (t - avg t) + p (u - avg u)).
@@ -51,14 +50,20 @@ impl Kernel for InstanceNormSecondApply {
         let (mean, invstd) = p.stats(inputs, 3, at);
         let moment = |place| p.moment(inputs, 5, at, place) / p.rows as f64;
         let [avg_t, a, avg_u, b, s] = [0, 1, 2, 3, 4].map(moment);
-        let xhat = (p.x(inputs, 0, at, at.row) - mean) * invstd;
+        let centred = p.x(inputs, 0, at, at.row) - mean;
+        let xhat = centred * invstd;
         let (t, u) = (p.x(inputs, 1, at, at.row), p.x(inputs, 2, at, at.row));
-        let scale = p.param(inputs, 4, at) * invstd * invstd;
+        let gain = p.param(inputs, 4, at);
+        let scale = gain * invstd * invstd;
         let value = -scale * (xhat * (s - 3.0 * a * b) + b * (t - avg_t) + a * (u - avg_u));
         let size = xhat.abs() * (s.abs() + 3.0 * (a * b).abs())
             + b.abs() * (t.abs() + avg_t.abs())
             + a.abs() * (u.abs() + avg_u.abs());
-        Some(instance::added(&p, inputs.f(6, index), value, gamma(26) * scale.abs() * size + 4.0 * TINY))
+        let lost = flushed(&[gain, invstd, invstd, centred, invstd, a, b])
+            + flushed(&[gain, invstd, invstd, centred, invstd, s])
+            + flushed(&[gain, invstd, invstd, b, t.abs() + avg_t.abs()])
+            + flushed(&[gain, invstd, invstd, a, u.abs() + avg_u.abs()]);
+        Some(instance::added(&p, inputs.f(6, index), value, gamma(26) * scale.abs() * size + 3.0 * lost))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         instance::cases(place::ALL, 0, true)

@@ -1,8 +1,7 @@
 //! The gradient of gamma from a tangent and its delta.
 
 use super::instance::{self, At, InstanceParams, place};
-use super::rows::TINY;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
 
 /// dgamma (+)= sum over images of invstd (s - p q) rows, from the moments; the tangent does not depend on beta.
 pub struct InstanceNormSecondParamGrad;
@@ -43,16 +42,18 @@ impl Kernel for InstanceNormSecondParamGrad {
     fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         let p = InstanceParams::from_words(words);
         let at = p.locate(index, p.param_stride, 1).filter(|at| at.image == 0)?;
-        let (mut sum, mut scale) = (0.0, 0.0);
+        let (mut sum, mut scale, mut lost) = (0.0, 0.0, 0.0);
         for image in 0..p.n as usize {
             let at = At { image, ..at };
             let moment = |place| p.moment(inputs, 1, at, place);
             let (_, invstd) = p.stats(inputs, 0, at);
-            let product = moment(place::TANGENT + 1) * moment(place::DELTA + 1) / p.rows as f64;
+            let (tangent, delta) = (moment(place::TANGENT + 1), moment(place::DELTA + 1));
+            let product = tangent * delta / p.rows as f64;
+            lost += flushed(&[invstd, tangent, delta]) + flushed(&[invstd, moment(place::CROSS)]);
             sum += invstd * (moment(place::CROSS) - product);
             scale += invstd.abs() * (moment(place::CROSS).abs() + product.abs());
         }
-        let bound = gamma(p.n as usize + 10) * scale + p.n as f64 * TINY;
+        let bound = gamma(p.n as usize + 10) * scale + lost;
         Some(instance::added(&p, inputs.f(slot, index), sum, bound).over(p.n as usize + 10))
     }
     fn cases(&self) -> Vec<Vec<u32>> {

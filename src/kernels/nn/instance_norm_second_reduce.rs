@@ -1,8 +1,8 @@
 //! The covariance of delta and tangent: the fifth moment of a second derivative.
 
 use super::instance::{self, InstanceParams, place};
-use super::rows::{TINY, depth};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma};
+use super::rows::depth;
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
 
 /// moments[4] = sum (u - avg u) (t - avg t) of every image and channel, with the sums of t in moments[0] and of u in
 /// moments[2]. Other places are left alone.
@@ -46,14 +46,15 @@ impl Kernel for InstanceNormSecondReduce {
         let at = p.locate(index, p.moment_stride, p.places).filter(|at| at.row as u32 == place::CROSS)?;
         let average = |place| p.moment(inputs, 2, at, place) / p.rows as f64;
         let (avg_u, avg_t) = (average(place::DELTA), average(place::TANGENT));
-        let (mut value, mut scale) = (0.0, 0.0);
+        let (mut value, mut scale, mut lost) = (0.0, 0.0, 0.0);
         for row in 0..p.rows as usize {
             let (u, t) = (p.x(inputs, 0, at, row), p.x(inputs, 1, at, row));
             value += (u - avg_u) * (t - avg_t);
+            lost += flushed(&[u - avg_u, t - avg_t]);
             scale += (u.abs() + avg_u.abs()) * (t.abs() + avg_t.abs());
         }
         // a division of 2.5 ulp and a subtraction in each factor, and their product
-        Some(Eval::within(value, gamma(depth(p.rows) + 14) * scale + p.rows as f64 * TINY).over(depth(p.rows) + 14))
+        Some(Eval::within(value, gamma(depth(p.rows) + 14) * scale + lost).over(depth(p.rows) + 14))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         instance::cases(place::ALL, 0, false)

@@ -1,7 +1,7 @@
 //! Points between real and generated images, where the gradient penalty is taken.
 
-use super::rows::{TINY, image_build, images, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+use super::rows::{image_build, images, locate, stride};
+use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`Interpolate`].
@@ -64,7 +64,12 @@ impl Kernel for Interpolate {
         let (client, i) = locate(index, p.clients, p.x_stride, p.n * p.len)?;
         let a = inputs.f(2, client * p.a_stride as usize + i / p.len as usize);
         let (x, z) = (a * inputs.f(0, index), (1.0 - a) * inputs.f(1, index));
-        Some(Eval::within(x + z, gamma(4) * (x.abs() + z.abs()) + TINY))
+        Some(Eval::within(
+            x + z,
+            gamma(4) * (x.abs() + z.abs())
+                + flushed(&[a, inputs.f(0, index)])
+                + flushed(&[1.0 - a, inputs.f(1, index)]),
+        ))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 1), (2, 3, 37), (3, 5, 256), (1, 4, 768)]

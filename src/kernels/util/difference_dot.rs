@@ -1,7 +1,9 @@
 //! How far every client's difference from a reference points along one direction.
 
 use super::reduce_sum::sum_depth;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, split, strided,
+};
 
 crate::params! {
     /// Parameters of [`DifferenceDot`].
@@ -66,15 +68,17 @@ impl Kernel for DifferenceDot {
         if i != p.y_at as usize {
             return None;
         }
-        let (mut value, mut magnitude) = (0.0, 0.0);
+        let (mut value, mut magnitude, mut lost) = (0.0, 0.0, 0.0);
         for j in 0..p.n as usize {
             let reference = inputs.f(1, j);
-            let term = (inputs.f(0, c * p.x_stride as usize + j) - reference) * (inputs.f(2, j) - reference);
+            let (x, z) = (inputs.f(0, c * p.x_stride as usize + j) - reference, inputs.f(2, j) - reference);
+            let term = x * z;
+            lost += flushed(&[x, z]);
             value += term;
             magnitude += term.abs();
         }
         // Two differences and their product round once each, then the term goes through the additions.
-        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * magnitude).over(sum_depth(p.n) + 3))
+        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * magnitude + lost).over(sum_depth(p.n) + 3))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 64, 64, 0), (3, 10_007, 10_048, 64, 1), (2, 255, 256, 128, 3)]

@@ -1,7 +1,9 @@
 //! The squared distance of every client from a reference.
 
 use super::reduce_sum::sum_depth;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+use crate::kernels::{
+    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, split, strided,
+};
 
 crate::params! {
     /// Parameters of [`DifferenceNorm`].
@@ -61,12 +63,14 @@ impl Kernel for DifferenceNorm {
         if i > 0 {
             return None;
         }
-        let value = (0..p.n as usize)
-            .map(|j| inputs.f(0, c * p.x_stride as usize + j) - inputs.f(1, j))
-            .map(|difference| difference * difference)
-            .sum::<f64>();
+        let (mut value, mut lost) = (0.0, 0.0);
+        for j in 0..p.n as usize {
+            let difference = inputs.f(0, c * p.x_stride as usize + j) - inputs.f(1, j);
+            value += difference * difference;
+            lost += flushed(&[difference, difference]);
+        }
         // The difference counts twice in its square, the square rounds once; all terms are positive.
-        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * value).over(sum_depth(p.n) + 3))
+        Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * value + lost).over(sum_depth(p.n) + 3))
     }
     fn cases(&self) -> Vec<Vec<u32>> {
         [(1, 1, 64, 64), (3, 10_007, 10_048, 64), (2, 255, 256, 128)]
