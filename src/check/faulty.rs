@@ -3,9 +3,7 @@
 use super::{CaseResult, Failure, Options, Repro, Verdict, check_case};
 use crate::Result;
 use crate::exec::{Descriptor, Engine, Purpose, Recording, ReferenceEngine, Tensor, Traffic};
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, split, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`Product`].
@@ -25,33 +23,22 @@ crate::params! {
 pub struct Product;
 
 impl Kernel for Product {
-    fn name(&self) -> &'static str {
-        "product"
+    type Params = ProductParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "test/product";
+    const FORMULA: &'static str = "y = x w";
+    const BINDINGS: &'static [Binding; 3] =
+        &[Binding::read("x", "[rows][k]"), Binding::read("w", "[k][cols]"), Binding::write("y", "[rows][cols]")];
+    fn extents(&self, p: &ProductParams) -> Result<[usize; 3], String> {
+        Ok([(p.rows * p.k) as usize, (p.k * p.cols) as usize, strided(p.rows, p.stride, p.cols)?])
     }
-    fn family(&self) -> &'static str {
-        "test"
-    }
-    fn formula(&self) -> &'static str {
-        "y = x w"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ProductParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::read("x", "[rows][k]"), Binding::read("w", "[k][cols]"), Binding::write("y", "[rows][cols]")] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = ProductParams::from_words(words);
-        Ok(vec![(p.rows * p.k) as usize, (p.k * p.cols) as usize, strided(p.rows, p.stride, p.cols)?])
-    }
-    fn build(&self, _words: &[u32], _class: Class) -> Build {
+    fn build(&self, _: &ProductParams, _class: Class) -> Build {
         Build::plain("test/product.wgsl", [1, 1, 1])
     }
-    fn cost(&self, _words: &[u32]) -> Cost {
+    fn cost(&self, _: &ProductParams) -> Cost {
         Cost::default()
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ProductParams::from_words(words);
+    fn at(&self, p: &ProductParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (row, col) = split(index, p.rows, p.stride);
         let factors =
             |i: usize| [inputs.f(0, row * p.k as usize + i), inputs.f(1, i * p.cols as usize + col % p.cols as usize)];
@@ -60,13 +47,13 @@ impl Kernel for Product {
         let bound = gamma(terms.len() + 1) * terms.iter().map(|t| t.abs()).sum::<f64>() + lost;
         (col < p.cols as usize).then(|| Eval::within(terms.iter().sum(), bound))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
-        vec![ProductParams { rows: 3, cols: 5, k: 40, stride: 64 }.words()]
+    fn cases(&self) -> Vec<ProductParams> {
+        vec![ProductParams { rows: 3, cols: 5, k: 40, stride: 64 }]
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    fn fills(&self, _: &ProductParams) -> [Fill; 3] {
+        [Fill::NORMAL, Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &ProductParams) -> bool {
         true
     }
 }

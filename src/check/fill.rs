@@ -1,6 +1,6 @@
 //! Deterministic contents for a case's bindings.
 
-use crate::kernels::{Fill, Kernel};
+use crate::kernels::{AnyKernel, Fill};
 use crate::{Error, Result};
 
 /// How [`Fill::Real`] and [`Fill::Positive`] are drawn.
@@ -188,7 +188,7 @@ pub fn words(fill: &Fill, len: usize, pass: Pass, random: &mut Random) -> Vec<u3
 ///
 /// # Errors
 /// When the row's shape rule refuses the parameters, or its fills do not match its bindings.
-pub fn operands(kernel: &dyn Kernel, params: &[u32], pass: Pass, seed: u64, style: Style) -> Result<Vec<Vec<u32>>> {
+pub fn operands(kernel: &dyn AnyKernel, params: &[u32], pass: Pass, seed: u64, style: Style) -> Result<Vec<Vec<u32>>> {
     let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
     let fills = kernel.fills(params);
     if fills.len() != extents.len() || fills.len() != kernel.bindings().len() {

@@ -1,7 +1,7 @@
 //! A case as one line: `conv2d:clients=2,n=3,...`, or a kernel's name alone for all its cases.
 
 use super::fill::Style;
-use crate::kernels::{self, Kernel, Scalar};
+use crate::kernels::{self, AnyKernel, Scalar};
 use crate::{Error, Result};
 
 /// One problem: a kernel, its parameter words, and what its inputs are drawn by. Nothing else decides its operands, guard
@@ -9,7 +9,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Repro {
     /// The catalogue row.
-    pub kernel: &'static dyn Kernel,
+    pub kernel: &'static dyn AnyKernel,
     /// Parameter words.
     pub params: Vec<u32>,
     /// Seed of the inputs; printed as `@SEED` unless 0.
@@ -75,7 +75,7 @@ impl Repro {
     }
 
     /// All catalogue cases of a row.
-    pub fn cases(kernel: &'static dyn Kernel) -> Vec<Repro> {
+    pub fn cases(kernel: &'static dyn AnyKernel) -> Vec<Repro> {
         kernel.cases().into_iter().map(|params| Repro { kernel, params, seed: 0, style: Style::Plain }).collect()
     }
 }
@@ -95,7 +95,7 @@ fn inputs_by(text: &str, inputs: &str) -> Result<(u64, Style)> {
 ///
 /// # Errors
 /// Lists the rows there are.
-pub fn kernel(name: &str) -> Result<&'static dyn Kernel> {
+pub fn kernel(name: &str) -> Result<&'static dyn AnyKernel> {
     kernels::find(name).ok_or_else(|| {
         let names: Vec<&str> = kernels::CATALOGUE.iter().map(|k| k.name()).collect();
         Error::input(format!("no kernel `{name}`; there are: {}", names.join(", ")))
@@ -106,7 +106,7 @@ pub fn kernel(name: &str) -> Result<&'static dyn Kernel> {
 ///
 /// # Errors
 /// Names unknown, missing and repeated fields and values that a u32 field cannot hold.
-pub fn params_by_name(kernel: &dyn Kernel, pairs: &[(&str, f64)]) -> Result<Vec<u32>> {
+pub fn params_by_name(kernel: &dyn AnyKernel, pairs: &[(&str, f64)]) -> Result<Vec<u32>> {
     assemble(kernel, pairs, |field, value| match field {
         Scalar::u32 => (value.fract() == 0.0 && (0.0..=u32::MAX as f64).contains(value)).then_some(*value as u32),
         Scalar::f32 => Some((*value as f32).to_bits()),
@@ -114,7 +114,7 @@ pub fn params_by_name(kernel: &dyn Kernel, pairs: &[(&str, f64)]) -> Result<Vec<
 }
 
 fn assemble<V: std::fmt::Display>(
-    kernel: &dyn Kernel,
+    kernel: &dyn AnyKernel,
     pairs: &[(&str, V)],
     word: impl Fn(Scalar, &V) -> Option<u32>,
 ) -> Result<Vec<u32>> {
@@ -140,7 +140,7 @@ fn assemble<V: std::fmt::Display>(
     Ok(params.into_iter().flatten().collect())
 }
 
-fn allowed(kernel: &dyn Kernel) -> String {
+fn allowed(kernel: &dyn AnyKernel) -> String {
     let fields: Vec<String> = kernel.fields().iter().map(|f| format!("{}: {:?}", f.name, f.ty)).collect();
     format!("its parameters are {}", fields.join(", "))
 }

@@ -4,7 +4,7 @@ use super::Repro;
 use super::fill::{Pass, nan_word, operands, signed};
 use super::health::Health;
 use crate::exec::{ALIGN, Engine, Purpose, Recording, Tensor};
-use crate::kernels::{Access, Elem, Eval, Inputs, Kernel};
+use crate::kernels::{Access, AnyKernel, Elem, Eval, Inputs};
 use crate::{Error, Result};
 
 /// Guard words before and after every operand.
@@ -402,7 +402,7 @@ pub(super) struct Compared {
 /// Elements of one read-write binding against what the reference says of them. `exact` demands equality with the value
 /// rounded to f32.
 pub(super) fn compare(
-    kernel: &dyn Kernel,
+    kernel: &dyn AnyKernel,
     slot: usize,
     before: &[u32],
     after: &[u32],
@@ -455,7 +455,7 @@ fn over(percent: f64) -> f64 {
     if percent > 100.0 { percent } else { f64::INFINITY }
 }
 
-fn stray_write(kernel: &dyn Kernel, before: &[Vec<u32>], after: &Banded) -> Option<Failure> {
+fn stray_write(kernel: &dyn AnyKernel, before: &[Vec<u32>], after: &Banded) -> Option<Failure> {
     for (slot, binding) in kernel.bindings().iter().enumerate() {
         let len = before[slot].len();
         let sent = banded(slot, &before[slot]);
@@ -467,7 +467,7 @@ fn stray_write(kernel: &dyn Kernel, before: &[Vec<u32>], after: &Banded) -> Opti
     None
 }
 
-fn unrepeatable(kernel: &dyn Kernel, runs: &[Banded]) -> Option<Failure> {
+fn unrepeatable(kernel: &dyn AnyKernel, runs: &[Banded]) -> Option<Failure> {
     for run in runs.iter().skip(1) {
         for (slot, binding) in kernel.bindings().iter().enumerate() {
             let differs = run[slot].iter().zip(&runs[0][slot]).position(|(a, b)| a != b);

@@ -4,7 +4,7 @@ use super::faulty::Faulty;
 use super::fill::{Pass, is_nan_word};
 use super::run::{GUARD, Trial};
 use super::{Checker, Options, Prepared, Repro};
-use crate::kernels::{Access, CATALOGUE, Elem, Kernel};
+use crate::kernels::{Access, AnyKernel, CATALOGUE, Elem};
 use std::collections::BTreeMap;
 
 /// What is done to one output.
@@ -100,7 +100,7 @@ fn stride(repro: &Repro, extent: usize) -> Option<usize> {
 }
 
 /// The cheapest case, and the cheapest with several clients.
-fn cases(kernel: &'static dyn Kernel) -> Vec<Repro> {
+fn cases(kernel: &'static dyn AnyKernel) -> Vec<Repro> {
     let mut all = Repro::cases(kernel);
     all.sort_by(|a, b| kernel.cost(&a.params).bytes.total_cmp(&kernel.cost(&b.params).bytes));
     let clients = kernel.fields().iter().position(|f| f.name == "clients");

@@ -2,7 +2,7 @@
 
 use super::outputs::{self, Kind, output};
 use crate::kernels::reflect::{Language, Shader, Variant, variants};
-use crate::kernels::{Access, CATALOGUE, Class, Elem, Kernel, find};
+use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find};
 use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -143,7 +143,7 @@ pub fn markdown() -> String {
     out
 }
 
-fn section(out: &mut String, kernel: &dyn Kernel) {
+fn section(out: &mut String, kernel: &dyn AnyKernel) {
     let _ = writeln!(out, "\n## {}\n\n`{}`\n", kernel.name(), kernel.formula());
     let _ = writeln!(out, "| binding | access | layout |\n|---|---|---|");
     for binding in kernel.bindings() {
@@ -163,7 +163,7 @@ fn section(out: &mut String, kernel: &dyn Kernel) {
 }
 
 /// The distinct shader files with the classes that use them.
-fn files(kernel: &dyn Kernel) -> Vec<String> {
+fn files(kernel: &dyn AnyKernel) -> Vec<String> {
     let mut found: Vec<(&str, Vec<Class>)> = Vec::new();
     for variant in variants(kernel, &Class::ALL) {
         match found.iter_mut().find(|f| f.0 == variant.file) {

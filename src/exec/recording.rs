@@ -1,7 +1,7 @@
 //! Launches as plain data.
 
 use super::Tensor;
-use crate::kernels::{Access, Cost, Kernel, Params};
+use crate::kernels::{Access, AnyKernel, Cost, Each, Kernel, Params};
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The catalogue row.
-    pub kernel: &'static dyn Kernel,
+    pub kernel: &'static dyn AnyKernel,
     /// The parameter struct's words.
     pub params: Vec<u32>,
     /// One tensor per binding.
@@ -54,23 +54,23 @@ impl Recording {
     ///
     /// # Errors
     /// Names the label, kernel, binding, what was given and what is needed.
-    pub fn launch<P: Params>(
+    pub fn launch<K: Kernel>(
         &mut self,
-        kernel: &'static dyn Kernel,
-        params: &P,
-        args: &[Tensor],
+        kernel: &'static K,
+        params: &K::Params,
+        args: &Each<K, Tensor>,
         label: impl Into<String>,
     ) -> Result<()> {
-        self.launch_words(kernel, params.words(), args, label)
+        self.launch_words(kernel, params.words(), args.as_ref(), label)
     }
 
-    /// [`Recording::launch`] with parameters as words.
+    /// [`Recording::launch`] of a row whose types are not known, with parameters as words.
     ///
     /// # Errors
     /// As [`Recording::launch`].
     pub fn launch_words(
         &mut self,
-        kernel: &'static dyn Kernel,
+        kernel: &'static dyn AnyKernel,
         params: Vec<u32>,
         args: &[Tensor],
         label: impl Into<String>,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::exec::{ReferenceEngine, align};
 use crate::kernels::util::fill::{Fill, FillParams};
-use crate::kernels::{Binding, Build, Cost, Eval, Field, Fill as CaseFill, Inputs, Kernel, Params};
+use crate::kernels::{Arity, Binding, Build, Cost, Eval, Fill as CaseFill, Inputs, Kernel, Params};
 use std::sync::OnceLock;
 
 const FILE: &str = "util/fill.wgsl";
@@ -182,38 +182,28 @@ fn an_oversized_buffer_names_label_size_and_limit() {
 struct Wide;
 
 impl Kernel for Wide {
-    fn name(&self) -> &'static str {
-        "wide"
+    type Params = FillParams;
+    type Operands = Arity<1>;
+    const STEM: &'static str = "util/wide";
+    const FORMULA: &'static str = Fill::FORMULA;
+    const BINDINGS: &'static [Binding; 1] = Fill::BINDINGS;
+    fn extents(&self, p: &FillParams) -> std::result::Result<[usize; 1], String> {
+        Kernel::extents(&Fill, p)
     }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y = value"
-    }
-    fn fields(&self) -> &'static [Field] {
-        Fill.fields()
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        Fill.bindings()
-    }
-    fn extents(&self, words: &[u32]) -> std::result::Result<Vec<usize>, String> {
-        Fill.extents(words)
-    }
-    fn build(&self, _words: &[u32], _class: Class) -> Build {
+    fn build(&self, _: &FillParams, _class: Class) -> Build {
         Build::plain(FILE, [65536, 1, 1])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        Fill.cost(words)
+    fn cost(&self, p: &FillParams) -> Cost {
+        Kernel::cost(&Fill, p)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        Fill.at(words, inputs, slot, index)
+    fn at(&self, p: &FillParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
+        Kernel::at(&Fill, p, inputs, slot, index)
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
-        Fill.cases()
+    fn cases(&self) -> Vec<FillParams> {
+        Kernel::cases(&Fill)
     }
-    fn fills(&self, words: &[u32]) -> Vec<CaseFill> {
-        Fill.fills(words)
+    fn fills(&self, p: &FillParams) -> [CaseFill; 1] {
+        Kernel::fills(&Fill, p)
     }
 }
 
@@ -306,7 +296,7 @@ fn a_tuned_engine_runs_the_chosen_variant_with_the_same_bits() {
     use crate::kernels::nn::conv::ConvParams;
     use crate::kernels::nn::conv2d::Conv2d;
     let p = ConvParams::new(2, 3, [8, 8, 16], [4, 4, 40], 4, 2, 1);
-    let extents = Conv2d.extents(&p.words()).unwrap();
+    let extents = Kernel::extents(&Conv2d, &p).unwrap();
     let outcome = |class, variant: Option<&str>| {
         let mut engine = engine(GpuOptions { class: Some(class), ..Default::default() });
         let mut tuning = Tuning::new(engine.device.facts());
@@ -314,7 +304,7 @@ fn a_tuned_engine_runs_the_chosen_variant_with_the_same_bits() {
             tuning.pick(&Conv2d, &ConvParams { clients: 7, ..p }.words(), variant);
         }
         engine.retune(Some(Arc::new(tuning)));
-        let tensors: Vec<Tensor> = extents.iter().map(|n| engine.alloc("operand", align(*n)).unwrap()).collect();
+        let tensors = extents.map(|n| engine.alloc("operand", align(n)).unwrap());
         for tensor in &tensors[..2] {
             let words: Vec<u32> = (0..tensor.words).map(|i| ((i as f32 * 0.37).sin()).to_bits()).collect();
             engine.write(*tensor, &words).unwrap();

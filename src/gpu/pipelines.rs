@@ -3,7 +3,7 @@
 use super::device::describe;
 use super::{Device, GpuOptions};
 use crate::exec::Launch;
-use crate::kernels::{Access, Build, Kernel, shader};
+use crate::kernels::{Access, AnyKernel, Build, shader};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -75,7 +75,7 @@ struct Shader<'a> {
     options: &'a GpuOptions,
     checked: bool,
     build: &'a Build,
-    kernel: &'a dyn Kernel,
+    kernel: &'a dyn AnyKernel,
     label: &'a str,
 }
 

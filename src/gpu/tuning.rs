@@ -1,7 +1,7 @@
 //! Measured choices among the tiled variants, and the file that keeps them for an adapter and its driver.
 
 use super::AdapterFacts;
-use crate::kernels::{Build, Kernel, grid_fits};
+use crate::kernels::{AnyKernel, Build, grid_fits};
 use crate::{Error, Result, input};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub struct Tuning {
 
 /// What identifies a launch: the kernel and its parameters without the number of clients and the client strides. Chunks of
 /// clients thus get the same variant.
-pub fn key(kernel: &dyn Kernel, words: &[u32]) -> String {
+pub fn key(kernel: &dyn AnyKernel, words: &[u32]) -> String {
     let fields = kernel.fields().iter().zip(words);
     let kept = fields.filter(|(f, _)| f.name != "clients" && !f.draw.is_stride());
     let pairs: Vec<String> = kept.map(|(f, word)| format!("{}={word}", f.name)).collect();
@@ -59,12 +59,12 @@ impl Tuning {
     }
 
     /// Chooses `variant` for all launches that have the key of this one.
-    pub fn pick(&mut self, kernel: &dyn Kernel, words: &[u32], variant: &str) {
+    pub fn pick(&mut self, kernel: &dyn AnyKernel, words: &[u32], variant: &str) {
         self.picks.insert(key(kernel, words), variant.into());
     }
 
     /// The chosen build; `None` where nothing was chosen, or something that the launch cannot have.
-    pub fn build(&self, kernel: &dyn Kernel, words: &[u32]) -> Option<Build> {
+    pub fn build(&self, kernel: &dyn AnyKernel, words: &[u32]) -> Option<Build> {
         let variants = kernel.variants(words);
         if variants.is_empty() {
             return None;

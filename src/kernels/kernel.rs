@@ -1,6 +1,6 @@
 //! The trait that every catalogue row implements, and the small types it speaks in.
 
-use super::Field;
+use super::{Field, Params};
 
 /// How a shader accesses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,58 +186,184 @@ impl Fill {
     pub const NORMAL: Fill = Fill::Real { scale: 1.0, shift: 0.0 };
 }
 
-/// A catalogue row.
+/// How many bindings a kernel has, as a type: [`Arity`].
+pub trait Operands {
+    /// One `T` a binding, in binding order.
+    type Each<T: Clone + 'static>: AsRef<[T]> + Clone + 'static;
+}
+
+/// `N` bindings.
+#[derive(Clone, Copy, Debug)]
+pub struct Arity<const N: usize>;
+
+impl<const N: usize> Operands for Arity<N> {
+    type Each<T: Clone + 'static> = [T; N];
+}
+
+/// One `T` for each binding of `K`: an array.
+pub type Each<K, T> = <<K as Kernel>::Operands as Operands>::Each<T>;
+
+/// A kernel: all that is particular to it. The catalogue, validation and engines see it as [`AnyKernel`].
 ///
-/// `words` is always the parameter struct's words ([`super::Params::words`]); slot `i` is `bindings()[i]`.
+/// A launch ([`crate::exec::Recording::launch`]) takes this kernel's parameters and as many operands as it has bindings; anything
+/// else does not compile:
+///
+/// ```compile_fail
+/// use fedgan::{exec::{Recording, Tensor}, kernels::nn::{bce_with_logits::BceWithLogits, wasserstein_loss::WassersteinLossParams}};
+/// fn wrong_parameters(recording: &mut Recording, x: Tensor) {
+///     let params = WassersteinLossParams::default();
+///     recording.launch(&BceWithLogits, &params, &[x, x, x], "loss").unwrap();
+/// }
+/// ```
+/// ```compile_fail
+/// use fedgan::{exec::{Recording, Tensor}, kernels::nn::bce_with_logits::{BceParams, BceWithLogits}};
+/// fn too_few_operands(recording: &mut Recording, x: Tensor) {
+///     recording.launch(&BceWithLogits, &BceParams::default(), &[x, x], "loss").unwrap();
+/// }
+/// ```
+/// With the right ones it does:
+/// ```
+/// use fedgan::{exec::{Recording, Tensor}, kernels::nn::bce_with_logits::{BceParams, BceWithLogits}};
+/// fn right(recording: &mut Recording, x: Tensor) -> fedgan::Result<()> {
+///     recording.launch(&BceWithLogits, &BceParams::default(), &[x, x, x], "loss")
+/// }
+/// ```
 pub trait Kernel: Sync {
-    /// The name: the file stem of its Rust file and (without a variant suffix) of its shader.
-    fn name(&self) -> &'static str;
-    /// The family: the folder of both.
-    fn family(&self) -> &'static str;
+    /// The parameter struct.
+    type Params: Params;
+    /// The number of bindings: `Arity<N>`, at most 7 (with headroom under the portable limit of 8).
+    type Operands: Operands;
+    /// Family and name, `family/name`: the folder and the file stem of its Rust file, of its shader (without a variant suffix)
+    /// and of its f32 twin.
+    const STEM: &'static str;
     /// The formula, in one line.
-    fn formula(&self) -> &'static str;
-    /// The parameter struct's fields.
-    fn fields(&self) -> &'static [Field];
-    /// The storage bindings (at most 7: with headroom under the portable limit of 8).
-    fn bindings(&self) -> &'static [Binding];
+    const FORMULA: &'static str;
+    /// The storage bindings.
+    const BINDINGS: &'static Each<Self, Binding>;
     /// The shape rule: the extent in words that each binding must have at least.
     ///
     /// # Errors
     /// Says which parameter is out of range, what it is and what is allowed.
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String>;
+    fn extents(&self, p: &Self::Params) -> Result<Each<Self, usize>, String>;
     /// Shader file, constants and grid for a device class. A kernel without variants ignores `class`.
-    fn build(&self, words: &[u32], class: Class) -> Build;
+    fn build(&self, p: &Self::Params, class: Class) -> Build;
     /// The builds among which a tuner may choose for [`Class::Tiled`], each with its name: the one that [`Kernel::build`]
     /// gives first. Empty where there is no choice.
-    fn variants(&self, _words: &[u32]) -> Vec<(&'static str, Build)> {
+    fn variants(&self, _: &Self::Params) -> Vec<(&'static str, Build)> {
         Vec::new()
     }
     /// Flops and compulsory bytes.
-    fn cost(&self, words: &[u32]) -> Cost;
+    fn cost(&self, p: &Self::Params) -> Cost;
     /// Element `index` of read-write binding `slot` after the launch; `None` if the launch does not write it.
     /// Naive: loops in index order, f64 accumulators, nothing shared with the shader's logic.
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval>;
+    fn at(&self, p: &Self::Params, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval>;
     /// The whole of read-write binding `slot` after the launch, `extents[slot]` elements.
-    fn whole(&self, words: &[u32], inputs: &Inputs, slot: usize, extent: usize) -> Vec<Option<Eval>> {
+    fn whole(&self, p: &Self::Params, inputs: &Inputs, slot: usize, extent: usize) -> Vec<Option<Eval>> {
         use rayon::prelude::*;
-        (0..extent).into_par_iter().map(|i| self.at(words, inputs, slot, i)).collect()
+        (0..extent).into_par_iter().map(|i| self.at(p, inputs, slot, i)).collect()
     }
-    /// Parameter words of the validation cases: ordinary, odd, prime and single shapes, several clients.
-    fn cases(&self) -> Vec<Vec<u32>>;
+    /// Parameters of the validation cases: ordinary, odd, prime and single shapes, several clients.
+    fn cases(&self) -> Vec<Self::Params>;
     /// How a case fills each binding.
-    fn fills(&self, words: &[u32]) -> Vec<Fill>;
+    fn fills(&self, p: &Self::Params) -> Each<Self, Fill>;
     /// True when small-integer inputs must give bit-equal results in any order of summation, with these parameters.
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &Self::Params) -> bool {
         false
     }
     /// Bindings whose values may also be multiplied with the zeros of padding. A non-finite value there may spread to elements
     /// whose sum does not hold it by the formula, as it does in PyTorch where it multiplies zeros and not where it skips them.
-    fn meets_padding(&self, _words: &[u32]) -> &'static [usize] {
+    fn meets_padding(&self, _: &Self::Params) -> &'static [usize] {
         &[]
     }
 }
 
-impl std::fmt::Debug for dyn Kernel {
+/// A [`Kernel`] whose types are not known: a row of the catalogue. `words` is always the parameter struct's words
+/// ([`super::Params::words`]); slot `i` is `bindings()[i]`. Every kernel is one; nothing implements it by hand.
+pub trait AnyKernel: Sync {
+    /// The name: the second half of [`Kernel::STEM`].
+    fn name(&self) -> &'static str;
+    /// The family: the first half of [`Kernel::STEM`].
+    fn family(&self) -> &'static str;
+    /// [`Kernel::FORMULA`].
+    fn formula(&self) -> &'static str;
+    /// The parameter struct's fields.
+    fn fields(&self) -> &'static [Field];
+    /// [`Kernel::BINDINGS`].
+    fn bindings(&self) -> &'static [Binding];
+    /// [`Kernel::extents`].
+    ///
+    /// # Errors
+    /// As there.
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String>;
+    /// [`Kernel::build`].
+    fn build(&self, words: &[u32], class: Class) -> Build;
+    /// [`Kernel::variants`].
+    fn variants(&self, words: &[u32]) -> Vec<(&'static str, Build)>;
+    /// [`Kernel::cost`].
+    fn cost(&self, words: &[u32]) -> Cost;
+    /// [`Kernel::at`].
+    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval>;
+    /// [`Kernel::whole`].
+    fn whole(&self, words: &[u32], inputs: &Inputs, slot: usize, extent: usize) -> Vec<Option<Eval>>;
+    /// [`Kernel::cases`], as words.
+    fn cases(&self) -> Vec<Vec<u32>>;
+    /// [`Kernel::fills`].
+    fn fills(&self, words: &[u32]) -> Vec<Fill>;
+    /// [`Kernel::exact_on_integers`].
+    fn exact_on_integers(&self, words: &[u32]) -> bool;
+    /// [`Kernel::meets_padding`].
+    fn meets_padding(&self, words: &[u32]) -> &'static [usize];
+}
+
+impl<K: Kernel> AnyKernel for K {
+    fn name(&self) -> &'static str {
+        K::STEM.split_once('/').map_or(K::STEM, |(_, name)| name)
+    }
+    fn family(&self) -> &'static str {
+        K::STEM.split_once('/').map_or("", |(family, _)| family)
+    }
+    fn formula(&self) -> &'static str {
+        K::FORMULA
+    }
+    fn fields(&self) -> &'static [Field] {
+        K::Params::FIELDS
+    }
+    fn bindings(&self) -> &'static [Binding] {
+        K::BINDINGS.as_ref()
+    }
+    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
+        Kernel::extents(self, &K::Params::from_words(words)).map(|extents| extents.as_ref().to_vec())
+    }
+    fn build(&self, words: &[u32], class: Class) -> Build {
+        Kernel::build(self, &K::Params::from_words(words), class)
+    }
+    fn variants(&self, words: &[u32]) -> Vec<(&'static str, Build)> {
+        Kernel::variants(self, &K::Params::from_words(words))
+    }
+    fn cost(&self, words: &[u32]) -> Cost {
+        Kernel::cost(self, &K::Params::from_words(words))
+    }
+    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
+        Kernel::at(self, &K::Params::from_words(words), inputs, slot, index)
+    }
+    fn whole(&self, words: &[u32], inputs: &Inputs, slot: usize, extent: usize) -> Vec<Option<Eval>> {
+        Kernel::whole(self, &K::Params::from_words(words), inputs, slot, extent)
+    }
+    fn cases(&self) -> Vec<Vec<u32>> {
+        Kernel::cases(self).iter().map(Params::words).collect()
+    }
+    fn fills(&self, words: &[u32]) -> Vec<Fill> {
+        Kernel::fills(self, &K::Params::from_words(words)).as_ref().to_vec()
+    }
+    fn exact_on_integers(&self, words: &[u32]) -> bool {
+        Kernel::exact_on_integers(self, &K::Params::from_words(words))
+    }
+    fn meets_padding(&self, words: &[u32]) -> &'static [usize] {
+        Kernel::meets_padding(self, &K::Params::from_words(words))
+    }
+}
+
+impl std::fmt::Debug for dyn AnyKernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }

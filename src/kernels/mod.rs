@@ -22,13 +22,13 @@ pub mod util;
 
 pub use bound::{U, flushed, gamma};
 pub use kernel::{
-    Access, Binding, Build, Class, Cost, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS, MOST_WORDS, ceil_div, few_bits,
-    grid_fits, linear_grid, product, split, strided,
+    Access, AnyKernel, Arity, Binding, Build, Class, Cost, Each, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS,
+    MOST_WORDS, Operands, ceil_div, few_bits, grid_fits, linear_grid, product, split, strided,
 };
 pub use params::{Draw, Field, Params, Scalar};
 
 /// Every kernel, in the order of the table in `shaders/README.md`.
-pub static CATALOGUE: &[&dyn Kernel] = &[
+pub static CATALOGUE: &[&dyn AnyKernel] = &[
     &nn::conv2d::Conv2d,
     &nn::conv_transpose2d::ConvTranspose2d,
     &nn::conv2d_weight_grad::Conv2dWeightGrad,
@@ -79,6 +79,6 @@ pub static CATALOGUE: &[&dyn Kernel] = &[
 ];
 
 /// The row of that name.
-pub fn find(name: &str) -> Option<&'static dyn Kernel> {
+pub fn find(name: &str) -> Option<&'static dyn AnyKernel> {
     CATALOGUE.iter().copied().find(|k| k.name() == name)
 }

@@ -26,7 +26,7 @@ fn every_shader_parses_validates_and_matches_its_row() {
     assert!(seen.len() >= 2 * CATALOGUE.len());
 }
 
-fn check(kernel: &dyn super::Kernel, name: &str, text: &str) {
+fn check(kernel: &dyn super::AnyKernel, name: &str, text: &str) {
     let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
     validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));

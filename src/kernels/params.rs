@@ -21,7 +21,8 @@ pub struct Field {
     pub draw: Draw,
 }
 
-/// How a random problem sets a parameter. Ranges include both ends; functions get the words of the fields before theirs.
+/// How a random problem sets a parameter. Ranges include both ends; functions get the words of the fields before theirs, which
+/// [`crate::params!`] makes the struct.
 ///
 /// A draw need not satisfy the row's shape rule: what the rule refuses is drawn again.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +64,7 @@ impl Draw {
 }
 
 /// A parameter struct declared by [`crate::params!`].
-pub trait Params: bytemuck::Pod + Default + std::fmt::Debug {
+pub trait Params: bytemuck::Pod + Default + Send + Sync + std::fmt::Debug {
     /// The fields, in order.
     const FIELDS: &'static [Field];
 
@@ -79,22 +80,51 @@ pub trait Params: bytemuck::Pod + Default + std::fmt::Debug {
     fn from_words(words: &[u32]) -> Self {
         *bytemuck::from_bytes(bytemuck::cast_slice(words))
     }
+
+    /// The struct of which only the first fields are known; the others are 0.
+    fn begun(words: &[u32]) -> Self {
+        let mut all = Self::default();
+        let to: &mut [u32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut all));
+        to.iter_mut().zip(words).for_each(|(to, word)| *to = *word);
+        all
+    }
 }
 
-/// Declares a kernel's parameter struct: `NAME: TYPE in DRAW`. Fields are `u32` or `f32` only, so that host and WGSL layouts
-/// agree; [`Draw`] says how random problems set them.
+/// Declares a kernel's parameter struct: `NAME: TYPE in DRAW`, or `NAME as WGSL_NAME: TYPE in DRAW` where the field's name is
+/// reserved in WGSL. Fields are `u32` or `f32` only, so that host and WGSL layouts agree; [`Draw`] says how random problems set
+/// them. A draw that depends on other fields is a closure over the struct, in which fields that are not drawn yet are 0:
+/// `pad: u32 in Between(|p| [0, p.k - 1])`.
 #[macro_export]
 macro_rules! params {
-    ($(#[$m:meta])* pub struct $name:ident { $($(#[$fm:meta])* $f:ident : $t:ident in $draw:expr),* $(,)? }) => {
+    ($(#[$m:meta])* pub struct $name:ident {
+        $($(#[$fm:meta])* $f:ident $(as $wgsl:ident)? : $t:ident in $draw:ident $(($($arg:tt)*))?),* $(,)?
+    }) => {
         $(#[$m])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
         pub struct $name { $($(#[$fm])* pub $f: $t),* }
         impl $crate::kernels::Params for $name {
-            const FIELDS: &'static [$crate::kernels::Field] = {
-                use $crate::kernels::Draw::*;
-                &[$($crate::kernels::Field { name: stringify!($f), ty: $crate::kernels::Scalar::$t, draw: $draw }),*]
-            };
+            const FIELDS: &'static [$crate::kernels::Field] = &[$($crate::kernels::Field {
+                name: $crate::params!(@ name $f $($wgsl)?),
+                ty: $crate::kernels::Scalar::$t,
+                draw: $crate::params!(@ draw $name $t $draw $(($($arg)*))?),
+            }),*];
         }
     };
+    (@ name $f:ident) => { stringify!($f) };
+    (@ name $f:ident $wgsl:ident) => { stringify!($wgsl) };
+    (@ draw $name:ident $t:ident Follows(|$p:pat_param| $value:expr)) => {
+        $crate::kernels::Draw::Follows(|words| {
+            let $p = <$name as $crate::kernels::Params>::begun(words);
+            let value: $t = $value;
+            bytemuck::cast(value)
+        })
+    };
+    (@ draw $name:ident $t:ident $draw:ident(|$p:pat_param| $value:expr)) => {
+        $crate::kernels::Draw::$draw(|words| {
+            let $p = <$name as $crate::kernels::Params>::begun(words);
+            $value
+        })
+    };
+    (@ draw $name:ident $t:ident $draw:ident $(($($arg:tt)*))?) => { $crate::kernels::Draw::$draw $(($($arg)*))? };
 }

@@ -2,7 +2,7 @@
 //! No device is needed: tests run this over every row, `validate --shader` before an edited file reaches a device.
 
 use super::writers::Form;
-use super::{Access, Class, Elem, Kernel, Scalar, shader};
+use super::{Access, AnyKernel, Class, Elem, Scalar, shader};
 use naga::{AddressSpace, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 
 /// Most invocations of a workgroup that every WebGPU device offers.
@@ -92,7 +92,7 @@ impl Shader {
     }
 
     /// Every way in which the shader disagrees with `kernel`'s declaration or exceeds the portable limits; empty if none.
-    pub fn disagreements(&self, kernel: &dyn Kernel) -> Vec<String> {
+    pub fn disagreements(&self, kernel: &dyn AnyKernel) -> Vec<String> {
         let mut found = Vec::new();
         if self.main().is_none() || self.module.entry_points.len() != 1 {
             found.push("must have exactly one entry point, `@compute fn main`".to_string());
@@ -125,7 +125,7 @@ impl Shader {
     }
 
     /// The uniform block at binding 0 against the row's parameter fields.
-    fn check_params(&self, kernel: &dyn Kernel, found: &mut Vec<String>) {
+    fn check_params(&self, kernel: &dyn AnyKernel, found: &mut Vec<String>) {
         let Some(global) = self.bound(0) else {
             return found.push("no variable at @group(0) @binding(0): expected `var<uniform> p: Params`".into());
         };
@@ -161,7 +161,7 @@ impl Shader {
     }
 
     /// The storage variables against the row's bindings.
-    fn check_bindings(&self, kernel: &dyn Kernel, found: &mut Vec<String>) {
+    fn check_bindings(&self, kernel: &dyn AnyKernel, found: &mut Vec<String>) {
         let declared = kernel.bindings();
         let bound = self.module.global_variables.iter().filter(|(_, g)| g.binding.is_some()).count();
         if bound != declared.len() + 1 {
@@ -284,7 +284,7 @@ impl Variant {
 }
 
 /// The distinct shader texts of `kernel` over all its cases, for one class or both, in case order.
-pub fn variants(kernel: &dyn Kernel, classes: &[Class]) -> Vec<Variant> {
+pub fn variants(kernel: &dyn AnyKernel, classes: &[Class]) -> Vec<Variant> {
     let mut found: Vec<Variant> = Vec::new();
     for case in kernel.cases() {
         for class in classes {

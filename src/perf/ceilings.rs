@@ -10,7 +10,7 @@ use crate::exec::cpu::peak;
 use crate::exec::{Launch, Purpose, Recording};
 use crate::kernels::util::copy::CopyParams;
 use crate::kernels::util::fill::FillParams;
-use crate::kernels::{Cost, Elem, Inputs, Kernel, Params, find};
+use crate::kernels::{AnyKernel, Cost, Elem, Inputs, Params, find};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -108,13 +108,13 @@ impl Ceilings {
     }
 }
 
-fn row(name: &str) -> Result<&'static dyn Kernel> {
+fn row(name: &str) -> Result<&'static dyn AnyKernel> {
     find(name).ok_or_else(|| Error::internal(format!("no kernel `{name}`")))
 }
 
 fn copied(bench: &mut Bench, n: u32, budget: &Budget) -> Result<Copied> {
     let gpu = bench.engine.descriptor().engine == "gpu";
-    let mut rate = |kernel: &'static dyn Kernel, params: Vec<u32>| -> Result<f64> {
+    let mut rate = |kernel: &'static dyn AnyKernel, params: Vec<u32>| -> Result<f64> {
         let recording = bench.record(kernel, &params, "bandwidth")?;
         // Once is enough: the larger ones run the same shader.
         if gpu && n <= COPIES[0] {

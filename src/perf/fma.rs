@@ -1,6 +1,6 @@
 //! The probe of a GPU's multiply-adds: a row outside the catalogue, for timing alone.
 
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
 
 crate::params! {
     /// Parameters of [`FmaPeak`].
@@ -20,43 +20,31 @@ crate::params! {
 pub(super) struct FmaPeak;
 
 impl Kernel for FmaPeak {
-    fn name(&self) -> &'static str {
-        "fma_peak"
+    type Params = FmaPeakParams;
+    type Operands = Arity<1>;
+    const STEM: &'static str = "perf/fma_peak";
+    const FORMULA: &'static str = "a = a scale + shift, over and over";
+    const BINDINGS: &'static [Binding; 1] = &[Binding::write("y", "[64 groups]: sums of the chains")];
+    fn extents(&self, p: &FmaPeakParams) -> Result<[usize; 1], String> {
+        Ok([64 * p.groups as usize])
     }
-    fn family(&self) -> &'static str {
-        "perf"
+    fn build(&self, p: &FmaPeakParams, _class: Class) -> Build {
+        Build::plain("perf/fma_peak.wgsl", [p.groups, 1, 1])
     }
-    fn formula(&self) -> &'static str {
-        "a = a scale + shift, over and over"
-    }
-    fn fields(&self) -> &'static [Field] {
-        FmaPeakParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::write("y", "[64 groups]: sums of the chains")] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        Ok(vec![64 * FmaPeakParams::from_words(words).groups as usize])
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        Build::plain("perf/fma_peak.wgsl", [FmaPeakParams::from_words(words).groups, 1, 1])
-    }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = FmaPeakParams::from_words(words);
+    fn cost(&self, p: &FmaPeakParams) -> Cost {
         let invocations = 64.0 * f64::from(p.groups);
         Cost { flops: invocations * f64::from(p.turns) * 16.0 * 12.0 * 2.0, bytes: 4.0 * invocations }
     }
     /// With factor 1/2 the chains come near 2 shift within 30 multiply-adds, wherever they start.
-    fn at(&self, words: &[u32], _inputs: &Inputs, _slot: usize, _index: usize) -> Option<Eval> {
-        let p = FmaPeakParams::from_words(words);
+    fn at(&self, p: &FmaPeakParams, _inputs: &Inputs, _slot: usize, _index: usize) -> Option<Eval> {
         let end = 12.0 * f64::from(p.shift) / (1.0 - f64::from(p.scale));
         Some(Eval::within(end, 1e-5 * end))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
-        vec![FmaPeakParams { groups: 3, turns: 8, scale: 0.5, shift: 0.25 }.words()]
+    fn cases(&self) -> Vec<FmaPeakParams> {
+        vec![FmaPeakParams { groups: 3, turns: 8, scale: 0.5, shift: 0.25 }]
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::Nan]
+    fn fills(&self, _: &FmaPeakParams) -> [Fill; 1] {
+        [Fill::Nan]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::sizes;
 use crate::exec::{Engine, Recording, Tensor};
-use crate::kernels::{Fill, Kernel};
+use crate::kernels::{AnyKernel, Fill};
 use crate::{Error, Result};
 
 /// Operands repeat after this many words, a prime: drawing hundreds of millions of numbers would take longer than timing.
@@ -34,7 +34,7 @@ impl<E: Engine + ?Sized> Bench<E> {
     ///
     /// # Errors
     /// [`Error::Input`] when the shape rule refuses `params`; [`Error::Device`] when an operand is too large.
-    pub fn record(&mut self, kernel: &'static dyn Kernel, params: &[u32], label: &str) -> Result<Recording> {
+    pub fn record(&mut self, kernel: &'static dyn AnyKernel, params: &[u32], label: &str) -> Result<Recording> {
         let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
         let most = self.engine.max_binding_words();
         for (binding, extent) in kernel.bindings().iter().zip(&extents) {

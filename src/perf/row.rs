@@ -8,7 +8,7 @@ use super::stats::{Comparison, Summary};
 use super::step::StepReport;
 use crate::Result;
 use crate::exec::{Descriptor, Purpose};
-use crate::kernels::{Class, Kernel};
+use crate::kernels::{AnyKernel, Class};
 use serde::{Deserialize, Serialize};
 
 /// [`Row::origin`] of a problem that was typed.
@@ -146,7 +146,7 @@ impl Timed {
 
 impl Row {
     /// An empty row for a launch on an engine with that variant name.
-    pub fn named(kernel: &dyn Kernel, params: &[u32], shape: String, origin: String, variant: &str) -> Row {
+    pub fn named(kernel: &dyn AnyKernel, params: &[u32], shape: String, origin: String, variant: &str) -> Row {
         let cost = kernel.cost(params);
         let class = Class::ALL.into_iter().find(|c| c.name() == variant);
         Row {
@@ -169,7 +169,7 @@ impl Row {
     pub fn run(
         mut self,
         bench: &mut Bench,
-        kernel: &'static dyn Kernel,
+        kernel: &'static dyn AnyKernel,
         params: &[u32],
         judge: Judge,
         budget: &Budget,

@@ -1,6 +1,6 @@
 //! The probe of a GPU's bandwidth: a row outside the catalogue, for timing alone.
 
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
 
 /// Words of a block, which one workgroup moves.
 pub(super) const BLOCK: u32 = 2048;
@@ -21,57 +21,44 @@ crate::params! {
 pub(super) struct StreamPeak;
 
 impl Kernel for StreamPeak {
-    fn name(&self) -> &'static str {
-        "stream_peak"
-    }
-    fn family(&self) -> &'static str {
-        "perf"
-    }
-    fn formula(&self) -> &'static str {
-        "y = x, or y = sum(x)"
-    }
-    fn fields(&self) -> &'static [Field] {
-        StreamPeakParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::read("x", "[n]"), Binding::write("y", "[n], or [256 groups] sums")] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = StreamPeakParams::from_words(words);
+    type Params = StreamPeakParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "perf/stream_peak";
+    const FORMULA: &'static str = "y = x, or y = sum(x)";
+    const BINDINGS: &'static [Binding; 2] =
+        &[Binding::read("x", "[n]"), Binding::write("y", "[n], or [256 groups] sums")];
+    fn extents(&self, p: &StreamPeakParams) -> Result<[usize; 2], String> {
         if p.n == 0 || !p.n.is_multiple_of(BLOCK) {
-            return Err(format!("{} words: must be a multiple of {BLOCK}", p.n));
+            return Err(format!("{} p: must be a multiple of {BLOCK}", p.n));
         }
-        Ok(vec![p.n as usize, if p.reads == 1 { 256 * p.groups as usize } else { p.n as usize }])
+        Ok([p.n as usize, if p.reads == 1 { 256 * p.groups as usize } else { p.n as usize }])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = StreamPeakParams::from_words(words);
+    fn build(&self, p: &StreamPeakParams, _class: Class) -> Build {
         Build { file: "perf/stream_peak.wgsl", consts: vec![("READS", p.reads)], grid: [p.groups, 1, 1] }
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = StreamPeakParams::from_words(words);
+    fn cost(&self, p: &StreamPeakParams) -> Cost {
         let n = f64::from(p.n);
         match p.reads {
             1 => Cost { flops: n, bytes: 4.0 * n + 1024.0 * f64::from(p.groups) },
             _ => Cost { flops: 0.0, bytes: 8.0 * n },
         }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = StreamPeakParams::from_words(words);
+    fn at(&self, p: &StreamPeakParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         if p.reads != 1 {
             return Some(Eval::exact(inputs.f(0, index)));
         }
         let (group, within) = (index / 256, index % 256);
         let blocks = (group..(p.n / BLOCK) as usize).step_by(p.groups as usize);
-        let words = blocks.flat_map(|b| (0..8).map(move |i| b * BLOCK as usize + 256 * i + within));
-        let terms: Vec<f64> = words.map(|at| inputs.f(0, at)).collect();
+        let p = blocks.flat_map(|b| (0..8).map(move |i| b * BLOCK as usize + 256 * i + within));
+        let terms: Vec<f64> = p.map(|at| inputs.f(0, at)).collect();
         let bound = crate::kernels::gamma(terms.len()) * terms.iter().map(|t| t.abs()).sum::<f64>();
         Some(Eval::within(terms.iter().sum(), bound))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
-        [0, 1].map(|reads| StreamPeakParams { n: 5 * BLOCK, groups: 2, reads }.words()).to_vec()
+    fn cases(&self) -> Vec<StreamPeakParams> {
+        [0, 1].map(|reads| StreamPeakParams { n: 5 * BLOCK, groups: 2, reads }).to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::NORMAL, Fill::Nan]
+    fn fills(&self, _: &StreamPeakParams) -> [Fill; 2] {
+        [Fill::NORMAL, Fill::Nan]
     }
 }
 
@@ -80,6 +67,7 @@ mod tests {
     use super::*;
     use crate::exec::Purpose;
     use crate::gpu::GpuOptions;
+    use crate::kernels::Params;
     use crate::perf::Bench;
 
     /// Every element of both cases on a GPU.
@@ -88,7 +76,7 @@ mod tests {
         let (engine, _) = crate::gpu::open("gpu", GpuOptions::default()).unwrap();
         let mut bench = Bench::new(engine);
         for params in StreamPeak.cases() {
-            let recording = bench.record(&StreamPeak, &params, "stream").unwrap();
+            let recording = bench.record(&StreamPeak, &Params::words(&params), "stream").unwrap();
             bench.engine.run(&recording, 1).unwrap();
             let args = recording.launches()[0].args.clone();
             let words: Vec<Vec<u32>> =

@@ -4,7 +4,7 @@ use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
 use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, OnNonfinite, Patch, Settings, Weights};
-use crate::kernels::{CATALOGUE, Cost, Field, Kernel, Scalar};
+use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ impl std::fmt::Display for Workload {
 #[derive(Clone, Debug)]
 pub struct Shape {
     /// The row.
-    pub kernel: &'static dyn Kernel,
+    pub kernel: &'static dyn AnyKernel,
     /// Its parameters.
     pub params: Vec<u32>,
     /// The first launch of this shape.
@@ -85,7 +85,7 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// The row.
-    pub kernel: &'static dyn Kernel,
+    pub kernel: &'static dyn AnyKernel,
     /// Its parameters.
     pub params: Vec<u32>,
     /// A workload and its launch, `case`, or [`super::row::GIVEN`].
@@ -100,7 +100,7 @@ impl Problem {
     }
 
     /// A row's heaviest catalogue case.
-    pub fn case(kernel: &'static dyn Kernel) -> Option<Problem> {
+    pub fn case(kernel: &'static dyn AnyKernel) -> Option<Problem> {
         let cases = kernel.cases().into_iter().map(|params| Problem { kernel, params, origin: "case".into() });
         cases.max_by(|a, b| a.work().total_cmp(&b.work()))
     }
@@ -112,7 +112,7 @@ impl Problem {
     /// As [`Workload::shapes`].
     pub fn of_training(
         workloads: &[(String, Workload)],
-        wanted: &dyn Fn(&dyn Kernel) -> bool,
+        wanted: &dyn Fn(&dyn AnyKernel) -> bool,
         most: usize,
     ) -> Result<Vec<Problem>> {
         let shapes = workloads.iter().map(|(name, w)| Ok((name, w.shapes()?))).collect::<Result<Vec<_>>>()?;
@@ -137,7 +137,7 @@ impl Problem {
 }
 
 /// True where two launches of a kernel differ in nothing that could matter for their time: floats, and with one client strides.
-fn alike(kernel: &dyn Kernel, a: &[u32], b: &[u32]) -> bool {
+fn alike(kernel: &dyn AnyKernel, a: &[u32], b: &[u32]) -> bool {
     let fields = kernel.fields();
     let clients = fields.iter().position(|f| f.name == "clients");
     let single = clients.is_none_or(|at| a[at] == 1 && b[at] == 1);

@@ -30,7 +30,7 @@ fn launch(engine: &mut dyn Engine, name: &str, p: &ConvParams, operands: [&[u32]
         })
         .collect();
     let mut recording = Recording::new();
-    recording.launch(kernel, p, &tensors, name).unwrap();
+    recording.launch_words(kernel, p.words(), &tensors, name).unwrap();
     engine.run(&recording, 1).unwrap();
     let read = read_f32(engine, tensors[2], Purpose::Check).unwrap();
     let inputs = Inputs(words.to_vec());

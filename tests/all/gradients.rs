@@ -22,7 +22,7 @@ use fedgan::kernels::nn::{
     split_sum::SplitSumParams,
     wasserstein_loss::WassersteinLossParams,
 };
-use fedgan::kernels::{CATALOGUE, Elem, Inputs, Kernel, Params, find};
+use fedgan::kernels::{AnyKernel, CATALOGUE, Elem, Inputs, Params, find};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ thread_local! {
 }
 
 /// A row whose name or output says that it is a gradient.
-fn is_gradient(kernel: &dyn Kernel) -> bool {
+fn is_gradient(kernel: &dyn AnyKernel) -> bool {
     let name = ["backward", "grad", "second"].iter().any(|part| kernel.name().contains(part));
     let written = kernel.bindings().iter().filter(|b| b.access == fedgan::kernels::Access::ReadWrite);
     let outputs = ["dx", "dy", "dw", "dz", "db", "dgamma", "dbeta"];

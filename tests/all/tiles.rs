@@ -8,50 +8,40 @@ use fedgan::kernels::nn::conv_transpose2d::ConvTranspose2d;
 use fedgan::kernels::nn::conv2d::Conv2d;
 use fedgan::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use fedgan::kernels::nn::tile::{Tile, Tiled};
-use fedgan::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params};
+use fedgan::kernels::{AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, Params};
 
 /// A row that always builds one variant.
 struct Forced<T: 'static>(&'static T, Tile);
 
-impl<T: Kernel + Tiled> Kernel for Forced<T> {
-    fn name(&self) -> &'static str {
-        self.0.name()
+impl<T: Tiled> Kernel for Forced<T> {
+    type Params = ConvParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = T::STEM;
+    const FORMULA: &'static str = T::FORMULA;
+    const BINDINGS: &'static [Binding; 3] = T::BINDINGS;
+    fn extents(&self, p: &ConvParams) -> Result<[usize; 3], String> {
+        Kernel::extents(self.0, p)
     }
-    fn family(&self) -> &'static str {
-        self.0.family()
+    fn build(&self, p: &ConvParams, _class: Class) -> Build {
+        self.0.tiled(p, self.1)
     }
-    fn formula(&self) -> &'static str {
-        self.0.formula()
+    fn cost(&self, p: &ConvParams) -> Cost {
+        Kernel::cost(self.0, p)
     }
-    fn fields(&self) -> &'static [Field] {
-        self.0.fields()
+    fn at(&self, p: &ConvParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
+        Kernel::at(self.0, p, inputs, slot, index)
     }
-    fn bindings(&self) -> &'static [Binding] {
-        self.0.bindings()
+    fn cases(&self) -> Vec<ConvParams> {
+        Kernel::cases(self.0)
     }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        self.0.extents(words)
+    fn fills(&self, p: &ConvParams) -> [Fill; 3] {
+        Kernel::fills(self.0, p)
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        self.0.tiled(&ConvParams::from_words(words), self.1)
+    fn exact_on_integers(&self, p: &ConvParams) -> bool {
+        Kernel::exact_on_integers(self.0, p)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        self.0.cost(words)
-    }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        self.0.at(words, inputs, slot, index)
-    }
-    fn cases(&self) -> Vec<Vec<u32>> {
-        self.0.cases()
-    }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        self.0.fills(words)
-    }
-    fn exact_on_integers(&self, words: &[u32]) -> bool {
-        self.0.exact_on_integers(words)
-    }
-    fn meets_padding(&self, words: &[u32]) -> &'static [usize] {
-        self.0.meets_padding(words)
+    fn meets_padding(&self, p: &ConvParams) -> &'static [usize] {
+        Kernel::meets_padding(self.0, p)
     }
 }
 
@@ -74,18 +64,17 @@ fn output(engine: &mut GpuEngine, repro: &Repro) -> Vec<u32> {
 }
 
 /// Holds every candidate for the row's cheap cases against the reference; square tiles must give the same bits.
-fn every_candidate<T: Kernel + Tiled>(row: &'static T) {
+fn every_candidate<T: Tiled>(row: &'static T) {
     let mut engine = GpuEngine::open("gpu", GpuOptions { class: Some(Class::Tiled), ..GpuOptions::default() })
         .unwrap_or_else(|e| panic!("tests need a Vulkan adapter: run scripts/test --install-driver: {e}"));
     let mut compared = 0;
-    for words in row.cases().into_iter().filter(|words| row.cost(words).flops < 3e6) {
-        let p = ConvParams::from_words(&words);
+    for p in Kernel::cases(row).into_iter().filter(|p| Kernel::cost(row, p).flops < 3e6) {
         let candidates = row.gemm(&p).candidates();
         assert!(Tile::SQUARE.iter().all(|tile| candidates.contains(tile)), "{p:?}: {candidates:?}");
         let mut square: Option<(Tile, Vec<u32>)> = None;
         for tile in candidates {
-            let kernel: &'static dyn Kernel = Box::leak(Box::new(Forced(row, tile)));
-            let repro = Repro { kernel, params: words.clone(), seed: 3, style: fill::Style::Plain };
+            let kernel: &'static dyn AnyKernel = Box::leak(Box::new(Forced(row, tile)));
+            let repro = Repro { kernel, params: p.words(), seed: 3, style: fill::Style::Plain };
             let result = Checker::new(&mut engine).case(&repro, Options::default()).unwrap();
             assert!(result.passed(), "{} {repro}: {:?}", tile.name(), result.verdict);
             if tile == Tile::Narrow {

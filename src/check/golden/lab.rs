@@ -4,7 +4,7 @@ use super::approx::Approx;
 use crate::check::fill::nan_word;
 use crate::check::repro::params_by_name;
 use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32};
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, AnyKernel};
 use crate::{Error, Result};
 
 /// By what an expected tensor is judged.
@@ -104,7 +104,7 @@ impl<'e> Lab<'e> {
     ///
     /// # Errors
     /// Says that it is not built.
-    pub fn kernel(&self, name: &str) -> Result<&'static dyn Kernel> {
+    pub fn kernel(&self, name: &str) -> Result<&'static dyn AnyKernel> {
         kernels::find(name).ok_or_else(|| Error::input(format!("{}: kernel `{name}` is not built yet", self.label)))
     }
 
@@ -122,7 +122,7 @@ impl<'e> Lab<'e> {
     ///
     /// # Errors
     /// As [`Recording::launch_words`].
-    pub fn launch_words(&mut self, kernel: &'static dyn Kernel, words: Vec<u32>, args: &[Tensor]) -> Result<()> {
+    pub fn launch_words(&mut self, kernel: &'static dyn AnyKernel, words: Vec<u32>, args: &[Tensor]) -> Result<()> {
         kernel.extents(&words).map_err(|what| Error::input(format!("{}: {what}", self.label)))?;
         self.recording.launch_words(kernel, words, args, self.label.clone())
     }

@@ -17,7 +17,7 @@ pub use operator::Operator;
 
 use super::{Checker, Failure, Options, Prepared, Repro, Verdict, suite};
 use crate::gpu::{Device, GpuEngine, GpuOptions, Kind};
-use crate::kernels::{CATALOGUE, Class, Kernel, shader};
+use crate::kernels::{AnyKernel, CATALOGUE, Class, shader};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub enum Outcome {
 /// A shader file with the cases that are built from it, ready to be run many times.
 pub struct Target {
     /// The catalogue row.
-    pub kernel: &'static dyn Kernel,
+    pub kernel: &'static dyn AnyKernel,
     /// The shader's path under `shaders/`.
     pub file: &'static str,
     text: String,
@@ -55,7 +55,7 @@ pub struct Target {
 }
 
 /// The shader files that `kernel`'s cases are built from.
-pub fn files(kernel: &dyn Kernel) -> Vec<&'static str> {
+pub fn files(kernel: &dyn AnyKernel) -> Vec<&'static str> {
     let mut files = Vec::new();
     for class in Class::ALL {
         files.extend(kernel.cases().iter().map(|words| kernel.build(words, class).file));
@@ -66,7 +66,7 @@ pub fn files(kernel: &dyn Kernel) -> Vec<&'static str> {
 }
 
 /// All mutants of a text, by operator, each operator's in an order that spreads over the text.
-fn derive(text: &str, kernel: &dyn Kernel) -> Vec<Mutant> {
+fn derive(text: &str, kernel: &dyn AnyKernel) -> Vec<Mutant> {
     let syntax = syntax::Syntax::new(text);
     let mut mutants = Vec::new();
     for operator in Operator::ALL {
@@ -105,7 +105,7 @@ impl Target {
     ///
     /// # Errors
     /// When a case of the catalogue is refused or the shader's includes cannot be read.
-    pub fn new(kernel: &'static dyn Kernel, file: &'static str) -> Result<Self> {
+    pub fn new(kernel: &'static dyn AnyKernel, file: &'static str) -> Result<Self> {
         let source = shader::source(file).ok_or_else(|| Error::internal(format!("no shader file {file}")))?;
         let text = shader::with_includes(source).map_err(Error::internal)?;
         let all = Repro::cases(kernel);
@@ -219,7 +219,7 @@ pub struct Row {
 ///
 /// # Errors
 /// When the unchanged shader fails its own cases, or the device cannot be used.
-pub fn run(device: &Arc<Device>, kernel: &'static dyn Kernel, file: &'static str, sample: usize) -> Result<Row> {
+pub fn run(device: &Arc<Device>, kernel: &'static dyn AnyKernel, file: &'static str, sample: usize) -> Result<Row> {
     let target = Target::new(kernel, file)?;
     match target.unchanged(device)? {
         Outcome::Survived => {}
@@ -251,7 +251,7 @@ pub fn run(device: &Arc<Device>, kernel: &'static dyn Kernel, file: &'static str
 }
 
 /// Every shader file of every row, with its row.
-pub fn shaders() -> Vec<(&'static dyn Kernel, &'static str)> {
+pub fn shaders() -> Vec<(&'static dyn AnyKernel, &'static str)> {
     CATALOGUE.iter().flat_map(|kernel| files(*kernel).into_iter().map(|file| (*kernel, file))).collect()
 }
 

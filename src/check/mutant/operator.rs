@@ -1,7 +1,7 @@
 //! The ways in which a shader is broken.
 
 use super::syntax::{Kind, Place, Syntax};
-use crate::kernels::{Access, Kernel, Scalar};
+use crate::kernels::{Access, AnyKernel, Scalar};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -89,7 +89,7 @@ pub(super) struct Edit {
 }
 
 /// The sites of `operator` in a shader of `kernel`, in the order of the text.
-pub(super) fn sites(operator: Operator, syntax: &Syntax, kernel: &dyn Kernel) -> Vec<Edit> {
+pub(super) fn sites(operator: Operator, syntax: &Syntax, kernel: &dyn AnyKernel) -> Vec<Edit> {
     (0..syntax.len())
         .filter(|at| syntax.place(*at) != Place::Outside)
         .filter_map(|at| match syntax.place(at) {
@@ -113,7 +113,7 @@ fn header(operator: Operator, syntax: &Syntax, at: usize, part: usize) -> Option
     }
 }
 
-fn body(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn Kernel) -> Option<Edit> {
+fn body(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) -> Option<Edit> {
     let word = syntax.word(at);
     let replace = |with: String| Some(Edit { span: syntax.span(at, at), with });
     match operator {
@@ -216,7 +216,7 @@ fn last_comma(syntax: &Syntax, open: usize, close: usize) -> Option<usize> {
 }
 
 /// Operators on `output[...] = value;` and `output[...] += value;`.
-fn stored(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn Kernel) -> Option<Edit> {
+fn stored(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) -> Option<Edit> {
     let output = kernel.bindings().iter().any(|b| b.access == Access::ReadWrite && b.name == syntax.word(at));
     if !output || syntax.word(at + 1) != "[" || !syntax.begins(at) {
         return None;
@@ -242,7 +242,7 @@ fn stored(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn Kernel) -
 }
 
 /// `p.x_stride` becomes the next stride of the parameter block.
-fn other_stride(syntax: &Syntax, at: usize, kernel: &dyn Kernel) -> Option<String> {
+fn other_stride(syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) -> Option<String> {
     if syntax.word(at.wrapping_sub(1)) != "." || syntax.word(at.wrapping_sub(2)) != "p" {
         return None;
     }

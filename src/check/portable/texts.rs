@@ -4,7 +4,7 @@ use super::{Row, strides};
 use crate::check::Repro;
 use crate::kernels::reflect::{Language, Shader};
 use crate::kernels::writers::Form;
-use crate::kernels::{Class, Kernel, shader};
+use crate::kernels::{AnyKernel, Class, shader};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::io::Write as _;
@@ -21,14 +21,19 @@ pub struct Text {
     /// False for the loop form.
     expanded: bool,
     /// The row that it must agree with.
-    kernel: &'static dyn Kernel,
+    kernel: &'static dyn AnyKernel,
     /// As naga reads it, or what naga says against it.
     shader: std::result::Result<Shader, String>,
 }
 
 impl Text {
     /// Parses `wgsl`, a shader of `kernel` with its marked loops expanded or not.
-    pub fn new(name: impl Into<String>, kernel: &'static dyn Kernel, wgsl: impl Into<String>, expanded: bool) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        kernel: &'static dyn AnyKernel,
+        wgsl: impl Into<String>,
+        expanded: bool,
+    ) -> Self {
         let wgsl = wgsl.into();
         Text { name: name.into(), expanded, kernel, shader: Shader::parse(&wgsl), wgsl }
     }

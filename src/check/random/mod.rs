@@ -9,7 +9,7 @@ pub use shrink::{Shrunk, shrink};
 
 use super::Repro;
 use super::fill::{Random, Style};
-use crate::kernels::{Draw, Kernel};
+use crate::kernels::{AnyKernel, Draw};
 use crate::{Error, Result};
 
 /// Draws that a problem may take before its row is called impossible to draw.
@@ -41,7 +41,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    fn allow(&self, kernel: &dyn Kernel, words: &[u32]) -> bool {
+    fn allow(&self, kernel: &dyn AnyKernel, words: &[u32]) -> bool {
         let cost = kernel.cost(words);
         let extent = || kernel.extents(words).map_or(usize::MAX, |e| e.iter().sum());
         cost.flops <= self.flops && cost.bytes <= 4.0 * self.words as f64 && extent() <= self.words
@@ -64,7 +64,7 @@ pub struct Tally {
 /// # Errors
 /// When no draw passes the row's shape rule within the limits.
 pub fn problem(
-    kernel: &'static dyn Kernel,
+    kernel: &'static dyn AnyKernel,
     seed: u64,
     index: u32,
     limits: &Limits,
@@ -101,7 +101,7 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn new(kernel: &dyn Kernel, huge: bool, random: &mut Random) -> Self {
+    fn new(kernel: &dyn AnyKernel, huge: bool, random: &mut Random) -> Self {
         let fields = kernel.fields();
         let counts: Vec<usize> = (0..fields.len()).filter(|i| fields[*i].draw.is_count()).collect();
         let long = counts.get(random.below(counts.len().max(1) as u32) as usize).copied().unwrap_or(0);
@@ -133,7 +133,7 @@ impl Sizes {
 }
 
 /// All words but those that follow from others.
-fn draw(kernel: &dyn Kernel, huge: bool, random: &mut Random) -> Vec<u32> {
+fn draw(kernel: &dyn AnyKernel, huge: bool, random: &mut Random) -> Vec<u32> {
     let fields = kernel.fields();
     let sizes = Sizes::new(kernel, huge, random);
     let mut words = vec![0; fields.len()];

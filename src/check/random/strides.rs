@@ -1,6 +1,6 @@
 //! The parameters that follow from the drawn ones: derived words and client strides.
 
-use crate::kernels::{Draw, Kernel};
+use crate::kernels::{AnyKernel, Draw};
 
 /// What client strides are multiples of, in words.
 const UNIT: u32 = 64;
@@ -10,7 +10,7 @@ const UNIT: u32 = 64;
 ///
 /// # Errors
 /// What the row's shape rule says.
-pub(super) fn settle(kernel: &dyn Kernel, words: &mut [u32], extra: &[u32]) -> Result<(), String> {
+pub(super) fn settle(kernel: &dyn AnyKernel, words: &mut [u32], extra: &[u32]) -> Result<(), String> {
     let fields = kernel.fields();
     for (at, field) in fields.iter().enumerate() {
         if let Draw::Between(range) = field.draw {
@@ -35,7 +35,7 @@ pub(super) fn settle(kernel: &dyn Kernel, words: &mut [u32], extra: &[u32]) -> R
 }
 
 /// The units by which each stride exceeds the least one.
-pub(super) fn extra(kernel: &dyn Kernel, words: &[u32]) -> Vec<u32> {
+pub(super) fn extra(kernel: &dyn AnyKernel, words: &[u32]) -> Vec<u32> {
     let mut settled = words.to_vec();
     let none = vec![0; words.len()];
     if settle(kernel, &mut settled, &none).is_err() {
@@ -45,7 +45,7 @@ pub(super) fn extra(kernel: &dyn Kernel, words: &[u32]) -> Vec<u32> {
 }
 
 /// Sets all strides to the largest power of two that the row takes: what it then refuses, no stride would mend.
-fn widest(kernel: &dyn Kernel, words: &mut [u32], strides: &[usize]) -> Result<(), String> {
+fn widest(kernel: &dyn AnyKernel, words: &mut [u32], strides: &[usize]) -> Result<(), String> {
     let mut refusal = Ok(());
     for bit in (UNIT.trailing_zeros()..30).rev() {
         strides.iter().for_each(|at| words[*at] = 1 << bit);
@@ -58,7 +58,7 @@ fn widest(kernel: &dyn Kernel, words: &mut [u32], strides: &[usize]) -> Result<(
 }
 
 /// The least stride of field `at` that the row takes, the other strides being wide.
-fn least(kernel: &dyn Kernel, words: &[u32], at: usize) -> u32 {
+fn least(kernel: &dyn AnyKernel, words: &[u32], at: usize) -> u32 {
     let mut words = words.to_vec();
     let (mut low, mut high) = (0, words[at] / UNIT);
     while low < high {

@@ -5,11 +5,11 @@ use super::{Limits, Tally, problem, shrink};
 use crate::check::faulty::{Faulty, Product};
 use crate::check::{Checker, Repro, Style};
 use crate::exec::CpuEngine;
-use crate::kernels::{CATALOGUE, Draw, Kernel};
+use crate::kernels::{AnyKernel, CATALOGUE, Draw};
 
 const DRAWS: u32 = 80;
 
-fn draws(kernel: &'static dyn Kernel, seed: u64, number: u32) -> (Vec<Repro>, Tally) {
+fn draws(kernel: &'static dyn AnyKernel, seed: u64, number: u32) -> (Vec<Repro>, Tally) {
     let mut tally = Tally::default();
     let mut one = |i| problem(kernel, seed, i, &Limits::default(), &mut tally).unwrap();
     let all = (0..number).map(&mut one).collect();

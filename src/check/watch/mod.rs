@@ -14,7 +14,7 @@ use super::fill::Random;
 use super::health::Health;
 use super::run::{Failure, Worst, compare};
 use crate::exec::Launch;
-use crate::kernels::{Access, Elem, Eval, Inputs, Kernel};
+use crate::kernels::{Access, AnyKernel, Elem, Eval, Inputs};
 use crate::{Error, Result};
 
 /// Which elements of a launch's outputs are compared.
@@ -178,7 +178,7 @@ fn guarded<T>(launch: &Launch, evaluate: impl FnOnce() -> T) -> Result<T> {
 }
 
 /// Where element `index` of a binding lies: its client, where the binding's layout names a client stride, and the layout.
-pub(crate) fn place(kernel: &dyn Kernel, params: &[u32], binding: &str, index: usize) -> String {
+pub(crate) fn place(kernel: &dyn AnyKernel, params: &[u32], binding: &str, index: usize) -> String {
     let layout = kernel.bindings().iter().find(|b| b.name == binding).map_or("", |b| b.doc);
     match clients(kernel, params, layout) {
         Some((clients, stride)) if clients > 1 => {
@@ -189,7 +189,7 @@ pub(crate) fn place(kernel: &dyn Kernel, params: &[u32], binding: &str, index: u
 }
 
 /// The number of clients and the client stride of an operand whose layout names its stride.
-fn clients(kernel: &dyn Kernel, params: &[u32], layout: &'static str) -> Option<(usize, usize)> {
+fn clients(kernel: &dyn AnyKernel, params: &[u32], layout: &'static str) -> Option<(usize, usize)> {
     let name = |text: &'static str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
     let stride = layout.split_once("client stride ").and_then(|(_, rest)| name(rest));
     let field = |name: &str| kernel.fields().iter().position(|f| f.name == name).map(|at| params[at] as usize);

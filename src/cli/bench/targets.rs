@@ -4,7 +4,7 @@ use super::device::{REFERENCE_LIMIT, Subject};
 use super::{BenchArgs, too_large_for_reference};
 use crate::check::{Repro, Style, repro};
 use crate::cli::validate::{Replacement, read_shader};
-use crate::kernels::{CATALOGUE, Class, Kernel};
+use crate::kernels::{AnyKernel, CATALOGUE, Class};
 use crate::perf::row::GIVEN;
 use crate::perf::{Problem, Workload};
 use crate::{Error, Result};
@@ -16,7 +16,7 @@ pub(super) fn shape(p: &Problem) -> String {
 
 /// The command line's targets, checked as far as that needs no device.
 pub(super) struct Wanted {
-    kernels: Vec<&'static dyn Kernel>,
+    kernels: Vec<&'static dyn AnyKernel>,
     given: Vec<Problem>,
     /// Workloads that are named or sized on the command line; empty: the defaults.
     workloads: Vec<(String, Workload)>,
@@ -108,11 +108,12 @@ impl Wanted {
         let mut problems: Vec<Problem> = self.given.clone();
         let whole = self.step || self.round;
         if let Some((file, _)) = &self.replacement {
-            let uses = |kernel: &dyn Kernel, p: &[u32]| Class::ALL.iter().any(|c| kernel.build(p, *c).file == *file);
+            let uses = |kernel: &dyn AnyKernel, p: &[u32]| Class::ALL.iter().any(|c| kernel.build(p, *c).file == *file);
             if let Some(other) = problems.iter().find(|p| !uses(p.kernel, &p.params)) {
                 return Err(Error::input(format!("{} is not built from {file}", shape(other))));
             }
-            let named = |k: &dyn Kernel| self.kernels.is_empty() || self.kernels.iter().any(|n| n.name() == k.name());
+            let named =
+                |k: &dyn AnyKernel| self.kernels.is_empty() || self.kernels.iter().any(|n| n.name() == k.name());
             if problems.is_empty() {
                 let all = Problem::of_training(&workloads, &|k| named(k), usize::MAX)?;
                 problems.extend(all.into_iter().filter(|p| uses(p.kernel, &p.params)));
@@ -134,7 +135,7 @@ impl Wanted {
                 if self.kernels.is_empty() && problems.is_empty() && !whole { CATALOGUE } else { &self.kernels[..] };
             problems.extend(kernels.iter().filter_map(|k| Problem::case(*k)));
         } else if !self.kernels.is_empty() {
-            let named = |k: &dyn Kernel| self.kernels.iter().any(|n| n.name() == k.name());
+            let named = |k: &dyn AnyKernel| self.kernels.iter().any(|n| n.name() == k.name());
             problems.extend(Problem::of_training(&workloads, &named, usize::MAX)?);
         } else if problems.is_empty() && !whole {
             problems.extend(Problem::of_training(&workloads, &|_| true, 1)?);
@@ -158,7 +159,7 @@ impl Wanted {
     }
 }
 
-fn kernel(name: &str) -> Result<&'static dyn Kernel> {
+fn kernel(name: &str) -> Result<&'static dyn AnyKernel> {
     repro::kernel(name).map_err(|e| Error::input(format!("{e}; besides kernels: step, round")))
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// Sources in the form of a model, loaded once for all plans that use them: to decode them takes most of the time here.
-static LOADED: Mutex<Vec<((DataConfig, [u32; 2]), Loaded)>> = Mutex::new(Vec::new());
+static LOADED: Mutex<Vec<(Form, Loaded)>> = Mutex::new(Vec::new());
+
+/// A source, the model's image size and channels.
+type Form = (DataConfig, [u32; 2]);
 
 /// The images of a plan.
 pub(super) fn images_of(plan: &Plan) -> Result<Images> {

@@ -7,7 +7,7 @@ use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 use crate::kernels::optim::adam::{Adam, AdamParams, adam_table};
 use crate::kernels::rng::{HostRng, RngParams, Stream, rng_bits::RngBits, rng_normal::RngNormal, threefry4x32};
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
-use crate::kernels::{Access, CATALOGUE, Elem, Fill, Inputs, Kernel, Params};
+use crate::kernels::{Access, AnyKernel, CATALOGUE, Elem, Fill, Inputs, Params};
 
 /// Operands as a case wants them: small integers in the exact pass, normals otherwise.
 fn fill(fill: &Fill, len: usize, exact: bool, rng: &mut HostRng) -> Vec<u32> {
@@ -26,7 +26,7 @@ fn fill(fill: &Fill, len: usize, exact: bool, rng: &mut HostRng) -> Vec<u32> {
 }
 
 /// Uploads the operands, launches once, downloads them.
-fn launch(kernel: &'static dyn Kernel, params: &[u32], before: &[Vec<u32>]) -> Vec<Vec<u32>> {
+fn launch(kernel: &'static dyn AnyKernel, params: &[u32], before: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let mut engine = CpuEngine::new();
     let args: Vec<Tensor> = before
         .iter()
@@ -43,7 +43,13 @@ fn launch(kernel: &'static dyn Kernel, params: &[u32], before: &[Vec<u32>]) -> V
 }
 
 /// Panics with the first element outside its bound; returns how many elements were judged and how many left alone.
-fn judge(kernel: &dyn Kernel, params: &[u32], before: &[Vec<u32>], after: &[Vec<u32>], exact: bool) -> (usize, usize) {
+fn judge(
+    kernel: &dyn AnyKernel,
+    params: &[u32],
+    before: &[Vec<u32>],
+    after: &[Vec<u32>],
+    exact: bool,
+) -> (usize, usize) {
     let inputs = Inputs(before.iter().map(Vec::as_slice).collect());
     let (mut judged, mut kept) = (0, 0);
     for (slot, binding) in kernel.bindings().iter().enumerate() {

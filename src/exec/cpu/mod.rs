@@ -25,7 +25,7 @@ mod util;
 pub use args::Args;
 
 use super::{BufferId, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
-use crate::kernels::Kernel;
+use crate::kernels::AnyKernel;
 use crate::{Error, Result};
 
 /// A kernel's CPU implementation: parameter words, operands.
@@ -87,7 +87,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|f| f.0)
 }
 
-fn function(kernel: &dyn Kernel) -> Result<CpuFn> {
+fn function(kernel: &dyn AnyKernel) -> Result<CpuFn> {
     FUNCTIONS
         .iter()
         .find(|(name, _)| *name == kernel.name())

@@ -9,10 +9,10 @@ use crate::kernels::nn::batch_norm_backward_reduce::{BatchNormBackwardReduce, Ba
 use crate::kernels::nn::batch_norm_stats::{BatchNormStats, BatchNormStatsParams};
 use crate::kernels::nn::bce_with_logits::{BceParams, BceWithLogits};
 use crate::kernels::nn::channel_sum::{ChannelSum, ChannelSumParams};
-use crate::kernels::{Kernel, Params};
+use crate::kernels::{AnyKernel, Params};
 
 /// Launches once with f32 operands; returns all of them afterwards.
-fn launch<P: Params>(kernel: &'static dyn Kernel, params: &P, before: &[Vec<f32>]) -> Vec<Vec<f32>> {
+fn launch<P: Params>(kernel: &'static dyn AnyKernel, params: &P, before: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let mut engine = CpuEngine::new();
     let args: Vec<Tensor> = before
         .iter()
@@ -23,7 +23,7 @@ fn launch<P: Params>(kernel: &'static dyn Kernel, params: &P, before: &[Vec<f32>
         })
         .collect();
     let mut recording = Recording::new();
-    recording.launch(kernel, params, &args, "test").unwrap();
+    recording.launch_words(kernel, params.words(), &args, "test").unwrap();
     engine.run(&recording, 1).unwrap();
     args.into_iter().map(|t| bytemuck::cast_vec(engine.read(t, Purpose::Check).unwrap())).collect()
 }

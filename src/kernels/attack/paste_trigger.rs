@@ -1,8 +1,8 @@
 //! Pasting the backdoor trigger.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, product,
-    split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, linear_grid, product, split,
+    strided,
 };
 
 crate::params! {
@@ -19,15 +19,15 @@ crate::params! {
         /// Channels.
         c: u32 in Count,
         /// Trigger height.
-        th: u32 in Between(|w| [1, w[2]]),
+        th: u32 in Between(|p| [1, p.h]),
         /// Trigger width.
-        tw: u32 in Between(|w| [1, w[3]]),
+        tw: u32 in Between(|p| [1, p.w]),
         /// Row of the trigger's first pixel.
-        top: u32 in Between(|w| [0, w[2] - w[5]]),
+        top: u32 in Between(|p| [0, p.h - p.th]),
         /// Column of the trigger's first pixel.
-        left: u32 in Between(|w| [0, w[3] - w[6]]),
+        left: u32 in Between(|p| [0, p.w - p.tw]),
         /// Client stride of `order`.
-        order_stride: u32 in StrideFrom(|w| w[1].saturating_mul(3)),
+        order_stride: u32 in StrideFrom(|p| p.batch.saturating_mul(3)),
         /// Client stride of `x`.
         x_stride: u32 in Stride,
         /// Share a of the trigger, 0..=1; 1 copies it.
@@ -40,33 +40,20 @@ crate::params! {
 pub struct PasteTrigger;
 
 impl Kernel for PasteTrigger {
-    fn name(&self) -> &'static str {
-        "paste_trigger"
-    }
-    fn family(&self) -> &'static str {
-        "attack"
-    }
-    fn formula(&self) -> &'static str {
-        "x = (1 - a) x + a t in the window of poisoned images"
-    }
-    fn fields(&self) -> &'static [Field] {
-        PasteTriggerParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::write("x", "[clients][batch][h][w][c], client stride x_stride: images"),
-                Binding::read("trigger", "[th][tw][c], in the images' range"),
-                Binding::read_u32(
-                    "order",
-                    "[clients][steps * batch], client stride order_stride: bit 31 marks poisoned images",
-                ),
-                Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = PasteTriggerParams::from_words(words);
+    type Params = PasteTriggerParams;
+    type Operands = Arity<4>;
+    const STEM: &'static str = "attack/paste_trigger";
+    const FORMULA: &'static str = "x = (1 - a) x + a t in the window of poisoned images";
+    const BINDINGS: &'static [Binding; 4] = &[
+        Binding::write("x", "[clients][batch][h][w][c], client stride x_stride: images"),
+        Binding::read("trigger", "[th][tw][c], in the images' range"),
+        Binding::read_u32(
+            "order",
+            "[clients][steps * batch], client stride order_stride: bit 31 marks poisoned images",
+        ),
+        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+    ];
+    fn extents(&self, p: &PasteTriggerParams) -> Result<[usize; 4], String> {
         let inside = |at: u32, side: u32, of: u32| side > 0 && at as u64 + side as u64 <= of as u64;
         if !inside(p.top, p.th, p.h) || !inside(p.left, p.tw, p.w) {
             return Err(format!(
@@ -78,7 +65,7 @@ impl Kernel for PasteTrigger {
             return Err(format!("opacity {}: must be within 0..=1", p.opacity));
         }
         let batch = product("batch", &[p.batch, p.h, p.w, p.c])?;
-        Ok(vec![
+        Ok([
             strided(p.clients, p.x_stride, batch)?,
             (p.th * p.tw * p.c) as usize,
             // The number of steps is no parameter: a client's row is its whole stride.
@@ -86,17 +73,14 @@ impl Kernel for PasteTrigger {
             4,
         ])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = PasteTriggerParams::from_words(words);
+    fn build(&self, p: &PasteTriggerParams, _class: Class) -> Build {
         Build::plain("attack/paste_trigger.wgsl", linear_grid(p.batch * p.th * p.tw * p.c, 256, p.clients))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = PasteTriggerParams::from_words(words);
+    fn cost(&self, p: &PasteTriggerParams) -> Cost {
         let n = p.clients as f64 * p.batch as f64 * p.th as f64 * p.tw as f64 * p.c as f64;
         Cost { flops: 4.0 * n, bytes: 12.0 * n }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = PasteTriggerParams::from_words(words);
+    fn at(&self, p: &PasteTriggerParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = split(index, p.clients, p.x_stride);
         let (channel, pixel) = (i % p.c as usize, i / p.c as usize);
         let (column, row) = (pixel % p.w as usize, pixel / p.w as usize % p.h as usize);
@@ -118,7 +102,7 @@ impl Kernel for PasteTrigger {
         };
         Some(Eval::within(if a == 1.0 { t } else { kept + pasted }, bound))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<PasteTriggerParams> {
         let p = PasteTriggerParams {
             clients: 2,
             batch: 4,
@@ -133,15 +117,14 @@ impl Kernel for PasteTrigger {
         };
         let p = PasteTriggerParams { order_stride: 64, x_stride: 768, opacity: 1.0, ..p };
         vec![
-            p.words(),
-            PasteTriggerParams { opacity: 0.3, top: 0, left: 5, ..p }.words(),
-            PasteTriggerParams { clients: 1, batch: 1, h: 1, w: 1, c: 1, th: 1, tw: 1, top: 0, left: 0, ..p }.words(),
-            PasteTriggerParams { clients: 3, h: 7, w: 5, c: 1, th: 7, tw: 2, top: 0, left: 3, x_stride: 192, ..p }
-                .words(),
+            p,
+            PasteTriggerParams { opacity: 0.3, top: 0, left: 5, ..p },
+            PasteTriggerParams { clients: 1, batch: 1, h: 1, w: 1, c: 1, th: 1, tw: 1, top: 0, left: 0, ..p },
+            PasteTriggerParams { clients: 3, h: 7, w: 5, c: 1, th: 7, tw: 2, top: 0, left: 3, x_stride: 192, ..p },
         ]
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![
+    fn fills(&self, _: &PasteTriggerParams) -> [Fill; 4] {
+        [
             Fill::NORMAL,
             Fill::NORMAL,
             // Seven entries, so that clients and steps see different marks.

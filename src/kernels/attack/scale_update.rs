@@ -1,7 +1,7 @@
 //! Malicious clients send their update enlarged.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -21,42 +21,26 @@ crate::params! {
 pub struct ScaleUpdate;
 
 impl Kernel for ScaleUpdate {
-    fn name(&self) -> &'static str {
-        "scale_update"
+    type Params = ScaleUpdateParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "attack/scale_update";
+    const FORMULA: &'static str = "w[c] = reference + scales[c] (w[c] - reference) where scales[c] != 1";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::write("w", "[clients][n], client stride `stride`"),
+        Binding::read("reference", "[n], the same for all clients"),
+        Binding::read("scales", "[clients]"),
+    ];
+    fn extents(&self, p: &ScaleUpdateParams) -> Result<[usize; 3], String> {
+        Ok([strided(p.clients, p.stride, p.n)?, p.n as usize, p.clients as usize])
     }
-    fn family(&self) -> &'static str {
-        "attack"
-    }
-    fn formula(&self) -> &'static str {
-        "w[c] = reference + scales[c] (w[c] - reference) where scales[c] != 1"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ScaleUpdateParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::write("w", "[clients][n], client stride `stride`"),
-                Binding::read("reference", "[n], the same for all clients"),
-                Binding::read("scales", "[clients]"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = ScaleUpdateParams::from_words(words);
-        Ok(vec![strided(p.clients, p.stride, p.n)?, p.n as usize, p.clients as usize])
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = ScaleUpdateParams::from_words(words);
+    fn build(&self, p: &ScaleUpdateParams, _class: Class) -> Build {
         Build::plain("attack/scale_update.wgsl", linear_grid(p.n, 256, p.clients))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = ScaleUpdateParams::from_words(words);
+    fn cost(&self, p: &ScaleUpdateParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: 3.0 * n, bytes: 8.0 * n + 4.0 * p.n as f64 }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ScaleUpdateParams::from_words(words);
+    fn at(&self, p: &ScaleUpdateParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.stride);
         let scale = inputs.f(2, c);
         if i >= p.n as usize || scale == 1.0 {
@@ -66,16 +50,16 @@ impl Kernel for ScaleUpdate {
         let bound = gamma(3) * (from.abs() + scale.abs() * (own.abs() + from.abs())) + flushed(&[scale, own - from]);
         Some(Eval::within(from + scale * (own - from), bound))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ScaleUpdateParams> {
         [(1, 1, 64), (3, 1029, 1088), (5, 256, 256)]
-            .map(|(clients, n, stride)| ScaleUpdateParams { clients, n, stride }.words())
+            .map(|(clients, n, stride)| ScaleUpdateParams { clients, n, stride })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &ScaleUpdateParams) -> [Fill; 3] {
         let scales = [4.0f32, 1.0, -1.5, 0.0, 10.0].map(f32::to_bits).to_vec();
-        vec![Fill::NORMAL, Fill::NORMAL, Fill::Words(scales)]
+        [Fill::NORMAL, Fill::NORMAL, Fill::Words(scales)]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &ScaleUpdateParams) -> bool {
         true
     }
 }

@@ -1,8 +1,8 @@
 //! The mean over a batch.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, few_bits, flushed, gamma,
-    linear_grid, product, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, few_bits, flushed, gamma, linear_grid,
+    product, split, strided,
 };
 
 crate::params! {
@@ -30,28 +30,15 @@ crate::params! {
 pub struct BatchMean;
 
 impl Kernel for BatchMean {
-    fn name(&self) -> &'static str {
-        "batch_mean"
-    }
-    fn family(&self) -> &'static str {
-        "fed"
-    }
-    fn formula(&self) -> &'static str {
-        "y[c, i] = [y[c, i] +] scale sum_b x[c, b, i]"
-    }
-    fn fields(&self) -> &'static [Field] {
-        BatchMeanParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][batch][n], client stride x_stride"),
-                Binding::write("y", "[clients][n], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = BatchMeanParams::from_words(words);
+    type Params = BatchMeanParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "fed/batch_mean";
+    const FORMULA: &'static str = "y[c, i] = [y[c, i] +] scale sum_b x[c, b, i]";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read("x", "[clients][batch][n], client stride x_stride"),
+        Binding::write("y", "[clients][n], client stride y_stride"),
+    ];
+    fn extents(&self, p: &BatchMeanParams) -> Result<[usize; 2], String> {
         if p.accumulate > 1 {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
         }
@@ -60,19 +47,16 @@ impl Kernel for BatchMean {
             return Err(format!("{} images: at most {MAX_GROUPS}", p.batch));
         }
         let images = product("x", &[p.batch, p.n])?;
-        Ok(vec![strided(p.clients, p.x_stride, images)?, strided(p.clients, p.y_stride, p.n)?])
+        Ok([strided(p.clients, p.x_stride, images)?, strided(p.clients, p.y_stride, p.n)?])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = BatchMeanParams::from_words(words);
+    fn build(&self, p: &BatchMeanParams, _class: Class) -> Build {
         Build::plain("fed/batch_mean.wgsl", linear_grid(p.n, 256, p.clients))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = BatchMeanParams::from_words(words);
+    fn cost(&self, p: &BatchMeanParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: (p.batch as f64 + 1.0) * n, bytes: 4.0 * n * (p.batch as f64 + 1.0) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = BatchMeanParams::from_words(words);
+    fn at(&self, p: &BatchMeanParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         if i >= p.n as usize {
             return None;
@@ -89,24 +73,20 @@ impl Kernel for BatchMean {
             + p.batch as f64 * flushed(&[scale, magnitude]);
         Some(Eval::within(before + scale * sum, bound).over(p.batch as usize + 2))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<BatchMeanParams> {
         let p = BatchMeanParams { clients: 1, batch: 1, n: 1, x_stride: 64, y_stride: 64, accumulate: 0, scale: 1.0 };
         vec![
-            p.words(),
-            BatchMeanParams { clients: 3, batch: 32, n: 257, x_stride: 8256, y_stride: 320, scale: 0.03125, ..p }
-                .words(),
-            BatchMeanParams { clients: 2, batch: 7, n: 300, x_stride: 2112, y_stride: 384, accumulate: 1, scale: 0.25 }
-                .words(),
+            p,
+            BatchMeanParams { clients: 3, batch: 32, n: 257, x_stride: 8256, y_stride: 320, scale: 0.03125, ..p },
+            BatchMeanParams { clients: 2, batch: 7, n: 300, x_stride: 2112, y_stride: 384, accumulate: 1, scale: 0.25 },
             // A mean over 63 images rounds, whatever the images are.
-            BatchMeanParams { clients: 2, batch: 63, n: 3, x_stride: 256, accumulate: 1, scale: 1.0 / 63.0, ..p }
-                .words(),
+            BatchMeanParams { clients: 2, batch: 63, n: 3, x_stride: 256, accumulate: 1, scale: 1.0 / 63.0, ..p },
         ]
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = BatchMeanParams::from_words(words);
-        vec![Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+    fn fills(&self, p: &BatchMeanParams) -> [Fill; 2] {
+        [Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self, words: &[u32]) -> bool {
-        few_bits(BatchMeanParams::from_words(words).scale)
+    fn exact_on_integers(&self, p: &BatchMeanParams) -> bool {
+        few_bits(p.scale)
     }
 }

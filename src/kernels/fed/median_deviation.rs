@@ -1,8 +1,8 @@
 //! How far every client lies from the clients' median, averaged over launches.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, few_bits, flushed, gamma, linear_grid,
-    split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, few_bits, flushed, gamma, linear_grid, split,
+    strided,
 };
 
 crate::params! {
@@ -27,44 +27,28 @@ crate::params! {
 pub struct MedianDeviation;
 
 impl Kernel for MedianDeviation {
-    fn name(&self) -> &'static str {
-        "median_deviation"
-    }
-    fn family(&self) -> &'static str {
-        "fed"
-    }
-    fn formula(&self) -> &'static str {
-        "y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i])"
-    }
-    fn fields(&self) -> &'static [Field] {
-        MedianDeviationParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::write("y", "[clients][n], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = MedianDeviationParams::from_words(words);
+    type Params = MedianDeviationParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "fed/median_deviation";
+    const FORMULA: &'static str = "y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i])";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::write("y", "[clients][n], client stride y_stride"),
+    ];
+    fn extents(&self, p: &MedianDeviationParams) -> Result<[usize; 2], String> {
         if !(p.rate > 0.0 && p.rate <= 1.0) {
             return Err(format!("rate {}: must be in (0, 1]", p.rate));
         }
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
+        Ok([strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = MedianDeviationParams::from_words(words);
+    fn build(&self, p: &MedianDeviationParams, _class: Class) -> Build {
         Build::plain("fed/median_deviation.wgsl", linear_grid(p.n, 1, 1))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = MedianDeviationParams::from_words(words);
+    fn cost(&self, p: &MedianDeviationParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: n * (p.clients as f64 + 4.0), bytes: 12.0 * n }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = MedianDeviationParams::from_words(words);
+    fn at(&self, p: &MedianDeviationParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         if i >= p.n as usize {
             return None;
@@ -84,30 +68,29 @@ impl Kernel for MedianDeviation {
             gamma(5) * magnitude + 3.0 * flushed(&[rate]),
         ))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<MedianDeviationParams> {
         let p = MedianDeviationParams { clients: 1, n: 1, x_stride: 64, y_stride: 64, rate: 0.5 };
         vec![
-            p.words(),
-            MedianDeviationParams { clients: 4, n: 513, x_stride: 576, y_stride: 640, ..p }.words(),
-            MedianDeviationParams { clients: 7, n: 193, x_stride: 256, y_stride: 256, rate: 0.125 }.words(),
-            MedianDeviationParams { clients: 20, n: 65, x_stride: 128, y_stride: 128, rate: 1.0 }.words(),
+            p,
+            MedianDeviationParams { clients: 4, n: 513, x_stride: 576, y_stride: 640, ..p },
+            MedianDeviationParams { clients: 7, n: 193, x_stride: 256, y_stride: 256, rate: 0.125 },
+            MedianDeviationParams { clients: 20, n: 65, x_stride: 128, y_stride: 128, rate: 1.0 },
             // More clients than a software driver lets one invocation compare with each other.
-            MedianDeviationParams { clients: 261, n: 3, ..p }.words(),
+            MedianDeviationParams { clients: 261, n: 3, ..p },
             // More elements than workgroups: the loop's second turn.
-            MedianDeviationParams { clients: 12, n: 4099, x_stride: 4160, y_stride: 4160, ..p }.words(),
+            MedianDeviationParams { clients: 12, n: 4099, x_stride: 4160, y_stride: 4160, ..p },
             // A rate of many bits rounds, whatever the values are.
-            MedianDeviationParams { clients: 2, n: 5, rate: 0.3, ..p }.words(),
+            MedianDeviationParams { clients: 2, n: 5, rate: 0.3, ..p },
         ]
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = MedianDeviationParams::from_words(words);
+    fn fills(&self, p: &MedianDeviationParams) -> [Fill; 2] {
         // Where there are several: a tie between clients that decides the median of the six that have a number; an infinity,
         // and the NaN nearest to it.
         let missing = f32::from_bits(0x7f80_0001);
         let tied = [0.5, -1.0, missing, 2.0, 0.5, -0.25, f32::INFINITY].map(f32::to_bits).to_vec();
-        vec![if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]
+        [if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]
     }
-    fn exact_on_integers(&self, words: &[u32]) -> bool {
-        few_bits(MedianDeviationParams::from_words(words).rate)
+    fn exact_on_integers(&self, p: &MedianDeviationParams) -> bool {
+        few_bits(p.rate)
     }
 }

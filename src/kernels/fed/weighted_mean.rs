@@ -1,7 +1,7 @@
 //! The weighted mean over clients.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, linear_grid, strided,
 };
 
 crate::params! {
@@ -25,47 +25,31 @@ crate::params! {
 pub struct WeightedMean;
 
 impl Kernel for WeightedMean {
-    fn name(&self) -> &'static str {
-        "weighted_mean"
-    }
-    fn family(&self) -> &'static str {
-        "fed"
-    }
-    fn formula(&self) -> &'static str {
-        "y = [y +] sum_c weights[first + c] x[c]"
-    }
-    fn fields(&self) -> &'static [Field] {
-        WeightedMeanParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::read("weights", "[>= first + clients]"),
-                Binding::write("y", "[n]"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = WeightedMeanParams::from_words(words);
+    type Params = WeightedMeanParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "fed/weighted_mean";
+    const FORMULA: &'static str = "y = [y +] sum_c weights[first + c] x[c]";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::read("weights", "[>= first + clients]"),
+        Binding::write("y", "[n]"),
+    ];
+    fn extents(&self, p: &WeightedMeanParams) -> Result<[usize; 3], String> {
         if p.accumulate > 1 {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
         }
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, p.first as usize + p.clients as usize, p.n as usize])
+        Ok([strided(p.clients, p.x_stride, p.n)?, p.first as usize + p.clients as usize, p.n as usize])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = WeightedMeanParams::from_words(words);
+    fn build(&self, p: &WeightedMeanParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, 1);
         Build { file: "fed/weighted_mean.wgsl", consts: vec![("LANES", lanes)], grid }
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = WeightedMeanParams::from_words(words);
+    fn cost(&self, p: &WeightedMeanParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: 2.0 * n, bytes: 4.0 * n + 4.0 * p.n as f64 }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = WeightedMeanParams::from_words(words);
+    fn at(&self, p: &WeightedMeanParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let mut value = if p.accumulate == 1 { inputs.f(2, index) } else { 0.0 };
         let (mut magnitude, mut lost) = (value.abs(), 0.0);
         for c in 0..p.clients as usize {
@@ -80,24 +64,23 @@ impl Kernel for WeightedMean {
         }
         Some(Eval::within(value, gamma(p.clients as usize + 1) * magnitude + lost).over(p.clients as usize + 1))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<WeightedMeanParams> {
         let p = WeightedMeanParams { clients: 1, n: 1, x_stride: 64, first: 0, accumulate: 0 };
         vec![
-            p.words(),
-            WeightedMeanParams { clients: 4, n: 2052, x_stride: 2112, ..p }.words(),
-            WeightedMeanParams { clients: 3, n: 517, x_stride: 576, first: 2, accumulate: 1 }.words(),
-            WeightedMeanParams { clients: 20, n: 64, x_stride: 64, accumulate: 1, ..p }.words(),
+            p,
+            WeightedMeanParams { clients: 4, n: 2052, x_stride: 2112, ..p },
+            WeightedMeanParams { clients: 3, n: 517, x_stride: 576, first: 2, accumulate: 1 },
+            WeightedMeanParams { clients: 20, n: 64, x_stride: 64, accumulate: 1, ..p },
             // The client without weight holds NaN, and one weight too many would be read from the guard band.
-            WeightedMeanParams { clients: 5, n: 70, x_stride: 128, first: 2, accumulate: 0 }.words(),
+            WeightedMeanParams { clients: 5, n: 70, x_stride: 128, first: 2, accumulate: 0 },
         ]
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = WeightedMeanParams::from_words(words);
+    fn fills(&self, p: &WeightedMeanParams) -> [Fill; 3] {
         let weights = [1.0f32, 0.5, 0.125, 0.0, 0.75].map(f32::to_bits).to_vec();
-        let x = if p.clients == 5 { Fill::Words(unread_client(&p, 1)) } else { Fill::NORMAL };
-        vec![x, Fill::Words(weights), if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+        let x = if p.clients == 5 { Fill::Words(unread_client(p, 1)) } else { Fill::NORMAL };
+        [x, Fill::Words(weights), if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &WeightedMeanParams) -> bool {
         true
     }
 }

@@ -1,7 +1,7 @@
 //! ReLU, leaky ReLU, tanh and sigmoid.
 
 use super::rows::{TINY, linear_build, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, strided};
 
 /// Values of [`ActivationParams::kind`] and of its backward twin's.
 pub mod kind {
@@ -71,42 +71,26 @@ fn sigmoid(x: f64) -> Eval {
 }
 
 impl Kernel for Activation {
-    fn name(&self) -> &'static str {
-        "activation"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "y = f(x), f: relu, leaky_relu, tanh or sigmoid"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ActivationParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::write("y", "[clients][n], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = ActivationParams::from_words(words);
+    type Params = ActivationParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "nn/activation";
+    const FORMULA: &'static str = "y = f(x), f: relu, leaky_relu, tanh or sigmoid";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::write("y", "[clients][n], client stride y_stride"),
+    ];
+    fn extents(&self, p: &ActivationParams) -> Result<[usize; 2], String> {
         kind::check(p.kind, p.slope)?;
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
+        Ok([strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = ActivationParams::from_words(words);
+    fn build(&self, p: &ActivationParams, _class: Class) -> Build {
         linear_build("nn/activation.wgsl", p.n, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = ActivationParams::from_words(words);
+    fn cost(&self, p: &ActivationParams) -> Cost {
         let elements = p.clients as f64 * p.n as f64;
         Cost { flops: elements * [1.0, 2.0, 6.0, 4.0][p.kind.min(3) as usize], bytes: 8.0 * elements }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ActivationParams::from_words(words);
+    fn at(&self, p: &ActivationParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = locate(index, p.clients, p.y_stride, p.n)?;
         let x = inputs.f(0, client * p.x_stride as usize + i);
         Some(match p.kind {
@@ -117,7 +101,7 @@ impl Kernel for Activation {
             _ => sigmoid(x),
         })
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ActivationParams> {
         let mut cases = Vec::new();
         for kind in kind::RELU..=kind::SIGMOID {
             for (clients, n) in [(1, 1), (2, 1000), (3, 257)] {
@@ -128,12 +112,12 @@ impl Kernel for Activation {
         // more vectors than the grid's 4096 workgroups: the loop's second turn
         let n = 4 * (4096 * 256 + 77);
         cases.push(ActivationParams { clients: 1, n, x_stride: n, y_stride: n, kind: kind::LEAKY_RELU, slope: 0.2 });
-        cases.iter().map(Params::words).collect()
+        cases
     }
     /// 257 elements: wide enough to saturate.
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let scale = if ActivationParams::from_words(words).n == 257 { 30.0 } else { 1.5 };
-        vec![Fill::Real { scale, shift: 0.0 }, Fill::Nan]
+    fn fills(&self, p: &ActivationParams) -> [Fill; 2] {
+        let scale = if p.n == 257 { 30.0 } else { 1.5 };
+        [Fill::Real { scale, shift: 0.0 }, Fill::Nan]
     }
 }
 
@@ -148,7 +132,7 @@ mod tests {
             assert!(x == 0.0 || tanh(x).bound < 1e-4 * tanh(x).value.abs(), "tanh {x}: {:?}", tanh(x));
             assert!(sigmoid(x).bound < 1e-4 * sigmoid(x).value, "sigmoid {x}: {:?}", sigmoid(x));
         }
-        let words = ActivationParams { clients: 1, n: 1, kind: 4, ..Default::default() }.words();
+        let words = ActivationParams { clients: 1, n: 1, kind: 4, ..Default::default() };
         assert!(Activation.extents(&words).unwrap_err().contains("kind 4"));
     }
 }

@@ -2,7 +2,7 @@
 
 pub use super::activation::kind;
 use super::rows::{TINY, linear_build, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ActivationBackward`].
@@ -29,47 +29,32 @@ crate::params! {
 pub struct ActivationBackward;
 
 impl Kernel for ActivationBackward {
-    fn name(&self) -> &'static str {
-        "activation_backward"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "dx = dy f'(x): relu, leaky_relu by s = x; tanh dy (1-s^2), sigmoid dy s (1-s) by s = y"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ActivationBackwardParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("s", "[clients][n], client stride s_stride: x (relu, leaky_relu) or y (tanh, sigmoid)"),
-                Binding::read("dy", "[clients][n], client stride dy_stride"),
-                Binding::write("dx", "[clients][n], client stride dx_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = ActivationBackwardParams::from_words(words);
+    type Params = ActivationBackwardParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/activation_backward";
+    const FORMULA: &'static str =
+        "dx = dy f'(x): relu, leaky_relu by s = x; tanh dy (1-s^2), sigmoid dy s (1-s) by s = y";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("s", "[clients][n], client stride s_stride: x (relu, leaky_relu) or y (tanh, sigmoid)"),
+        Binding::read("dy", "[clients][n], client stride dy_stride"),
+        Binding::write("dx", "[clients][n], client stride dx_stride"),
+    ];
+    fn extents(&self, p: &ActivationBackwardParams) -> Result<[usize; 3], String> {
         kind::check(p.kind, p.slope)?;
-        Ok(vec![
+        Ok([
             strided(p.clients, p.s_stride, p.n)?,
             strided(p.clients, p.dy_stride, p.n)?,
             strided(p.clients, p.dx_stride, p.n)?,
         ])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = ActivationBackwardParams::from_words(words);
+    fn build(&self, p: &ActivationBackwardParams, _class: Class) -> Build {
         linear_build("nn/activation_backward.wgsl", p.n, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = ActivationBackwardParams::from_words(words);
+    fn cost(&self, p: &ActivationBackwardParams) -> Cost {
         let elements = p.clients as f64 * p.n as f64;
         Cost { flops: elements * [1.0, 2.0, 4.0, 3.0][p.kind.min(3) as usize], bytes: 12.0 * elements }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ActivationBackwardParams::from_words(words);
+    fn at(&self, p: &ActivationBackwardParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = locate(index, p.clients, p.dx_stride, p.n)?;
         let s = inputs.f(0, client * p.s_stride as usize + i);
         let dy = inputs.f(1, client * p.dy_stride as usize + i);
@@ -84,27 +69,25 @@ impl Kernel for ActivationBackward {
         let value = dy * derivative;
         Some(Eval::within(value, gamma(5) * value.abs() + TINY))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ActivationBackwardParams> {
         let mut cases = Vec::new();
         for kind in kind::RELU..=kind::SIGMOID {
             for (clients, n) in [(1, 1), (2, 1000), (3, 257)] {
                 let (s_stride, dy_stride, dx_stride) = (stride(n, 0), stride(n, 2), stride(n, 1));
-                cases.push(
-                    ActivationBackwardParams { clients, n, s_stride, dy_stride, dx_stride, kind, slope: 0.2 }.words(),
-                );
+                cases.push(ActivationBackwardParams { clients, n, s_stride, dy_stride, dx_stride, kind, slope: 0.2 });
             }
         }
         cases
     }
     /// Inputs of the ReLUs with zeros among them; outputs of tanh and sigmoid inside their ranges.
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let s = match ActivationBackwardParams::from_words(words).kind {
+    fn fills(&self, p: &ActivationBackwardParams) -> [Fill; 3] {
+        let s = match p.kind {
             kind::RELU | kind::LEAKY_RELU => {
                 Fill::Words([0.0f32, 1.5, -0.75, -0.0, 2e-3, -3.0, 40.0].map(f32::to_bits).to_vec())
             }
             kind::TANH => Fill::Words((0..97).map(|i| (i as f32 / 48.0 - 1.0).to_bits()).collect()),
             _ => Fill::Words((0..97).map(|i| (i as f32 / 96.0).to_bits()).collect()),
         };
-        vec![s, Fill::NORMAL, Fill::Nan]
+        [s, Fill::NORMAL, Fill::Nan]
     }
 }

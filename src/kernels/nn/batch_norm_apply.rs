@@ -1,7 +1,7 @@
 //! Normalise, scale and shift, and rectify.
 
 use super::rows::{area, locate, map_build, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormApply`].
@@ -28,51 +28,35 @@ crate::params! {
 pub struct BatchNormApply;
 
 impl Kernel for BatchNormApply {
-    fn name(&self) -> &'static str {
-        "batch_norm_apply"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "v = gamma (x - mean) invstd + beta; y = v above 0, else slope v"
-    }
-    fn fields(&self) -> &'static [Field] {
-        BatchNormApplyParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][rows][c], client stride x_stride"),
-                Binding::read("mean", "[clients][c], client stride stat_stride"),
-                Binding::read("invstd", "[clients][c], client stride stat_stride"),
-                Binding::read("gamma", "[clients][c], client stride param_stride"),
-                Binding::read("beta", "[clients][c], client stride param_stride"),
-                Binding::write("y", "[clients][rows][c], client stride x_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = BatchNormApplyParams::from_words(words);
+    type Params = BatchNormApplyParams;
+    type Operands = Arity<6>;
+    const STEM: &'static str = "nn/batch_norm_apply";
+    const FORMULA: &'static str = "v = gamma (x - mean) invstd + beta; y = v above 0, else slope v";
+    const BINDINGS: &'static [Binding; 6] = &[
+        Binding::read("x", "[clients][rows][c], client stride x_stride"),
+        Binding::read("mean", "[clients][c], client stride stat_stride"),
+        Binding::read("invstd", "[clients][c], client stride stat_stride"),
+        Binding::read("gamma", "[clients][c], client stride param_stride"),
+        Binding::read("beta", "[clients][c], client stride param_stride"),
+        Binding::write("y", "[clients][rows][c], client stride x_stride"),
+    ];
+    fn extents(&self, p: &BatchNormApplyParams) -> Result<[usize; 6], String> {
         if !(0.0..=1.0).contains(&p.slope) {
             return Err(format!("slope {}: must be within 0 and 1", p.slope));
         }
         let x = strided(p.clients, p.x_stride, area(p.rows, p.c)?)?;
         let stat = strided(p.clients, p.stat_stride, p.c)?;
         let param = strided(p.clients, p.param_stride, p.c)?;
-        Ok(vec![x, stat, stat, param, param, x])
+        Ok([x, stat, stat, param, param, x])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = BatchNormApplyParams::from_words(words);
+    fn build(&self, p: &BatchNormApplyParams, _class: Class) -> Build {
         map_build("nn/batch_norm_apply.wgsl", p.rows, p.c, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = BatchNormApplyParams::from_words(words);
+    fn cost(&self, p: &BatchNormApplyParams) -> Cost {
         let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
         Cost { flops: (3.0 + f64::from(p.slope != 1.0)) * channels * rows, bytes: 4.0 * channels * (2.0 * rows + 4.0) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = BatchNormApplyParams::from_words(words);
+    fn at(&self, p: &BatchNormApplyParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, element) = locate(index, p.clients, p.x_stride, p.rows * p.c)?;
         let channel = element % p.c as usize;
         let stat = client * p.stat_stride as usize + channel;
@@ -98,21 +82,20 @@ impl Kernel for BatchNormApply {
         };
         Some(Eval::within(y, gamma(6) * (term.abs() + beta.abs()) + lost))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<BatchNormApplyParams> {
         [(1, 1, 1), (2, 33, 5), (3, 257, 13), (1, 64, 8), (2, 300, 12), (4, 37, 32), (2, 17, 101), (1, 1024, 20)]
             .into_iter()
             .zip([1.0, 0.0, 0.2, 1.0].into_iter().cycle())
             .map(|((clients, rows, c), slope)| {
                 let (x_stride, stat_stride, param_stride) = (stride(rows * c, 1), stride(c, 0), stride(c, 3));
-                BatchNormApplyParams { clients, rows, c, x_stride, stat_stride, param_stride, slope }.words()
+                BatchNormApplyParams { clients, rows, c, x_stride, stat_stride, param_stride, slope }
             })
             .collect()
     }
     /// Rows a multiple of 100: mean / std = 1000.
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = BatchNormApplyParams::from_words(words);
+    fn fills(&self, p: &BatchNormApplyParams) -> [Fill; 6] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
-        vec![
+        [
             Fill::Real { scale: 1.0, shift },
             Fill::Real { scale, shift },
             Fill::Positive { scale: 1.0 },

@@ -1,7 +1,7 @@
 //! The gradient of batch norm by its input.
 
 use super::rows::{area, locate, map_build, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormBackwardApply`].
@@ -27,50 +27,34 @@ crate::params! {
 pub struct BatchNormBackwardApply;
 
 impl Kernel for BatchNormBackwardApply {
-    fn name(&self) -> &'static str {
-        "batch_norm_backward_apply"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "dx = gamma invstd (dy - sums[0]/rows - xhat sums[1]/rows), xhat = (x - mean) invstd"
-    }
-    fn fields(&self) -> &'static [Field] {
-        BatchNormBackwardApplyParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("dy", "[clients][rows][c], client stride x_stride"),
-                Binding::read("x", "[clients][rows][c], client stride x_stride"),
-                Binding::read("mean", "[clients][c], client stride stat_stride"),
-                Binding::read("invstd", "[clients][c], client stride stat_stride"),
-                Binding::read("gamma", "[clients][c], client stride param_stride"),
-                Binding::read("sums", "[clients][2][c], client stride sums_stride: sum dy, sum dy xhat"),
-                Binding::write("dx", "[clients][rows][c], client stride x_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = BatchNormBackwardApplyParams::from_words(words);
+    type Params = BatchNormBackwardApplyParams;
+    type Operands = Arity<7>;
+    const STEM: &'static str = "nn/batch_norm_backward_apply";
+    const FORMULA: &'static str = "dx = gamma invstd (dy - sums[0]/rows - xhat sums[1]/rows), xhat = (x - mean) invstd";
+    const BINDINGS: &'static [Binding; 7] = &[
+        Binding::read("dy", "[clients][rows][c], client stride x_stride"),
+        Binding::read("x", "[clients][rows][c], client stride x_stride"),
+        Binding::read("mean", "[clients][c], client stride stat_stride"),
+        Binding::read("invstd", "[clients][c], client stride stat_stride"),
+        Binding::read("gamma", "[clients][c], client stride param_stride"),
+        Binding::read("sums", "[clients][2][c], client stride sums_stride: sum dy, sum dy xhat"),
+        Binding::write("dx", "[clients][rows][c], client stride x_stride"),
+    ];
+    fn extents(&self, p: &BatchNormBackwardApplyParams) -> Result<[usize; 7], String> {
         let x = strided(p.clients, p.x_stride, area(p.rows, p.c)?)?;
         let stat = strided(p.clients, p.stat_stride, p.c)?;
         let param = strided(p.clients, p.param_stride, p.c)?;
         let sums = strided(p.clients, p.sums_stride, 2 * p.c)?;
-        Ok(vec![x, x, stat, stat, param, sums, x])
+        Ok([x, x, stat, stat, param, sums, x])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = BatchNormBackwardApplyParams::from_words(words);
+    fn build(&self, p: &BatchNormBackwardApplyParams, _class: Class) -> Build {
         map_build("nn/batch_norm_backward_apply.wgsl", p.rows, p.c, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = BatchNormBackwardApplyParams::from_words(words);
+    fn cost(&self, p: &BatchNormBackwardApplyParams) -> Cost {
         let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
         Cost { flops: 5.0 * channels * rows, bytes: 4.0 * channels * (3.0 * rows + 5.0) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = BatchNormBackwardApplyParams::from_words(words);
+    fn at(&self, p: &BatchNormBackwardApplyParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, element) = locate(index, p.clients, p.x_stride, p.rows * p.c)?;
         let (c, rows) = (p.c as usize, p.rows as f64);
         let channel = element % c;
@@ -87,21 +71,19 @@ impl Kernel for BatchNormBackwardApply {
             + flushed(&[weight, invstd, size]);
         Some(Eval::within(scale * (dy - a - b), gamma(14) * scale.abs() * size + lost))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<BatchNormBackwardApplyParams> {
         [(1, 1, 1), (2, 33, 5), (3, 257, 13), (1, 64, 8), (2, 300, 12), (4, 37, 32), (2, 17, 101), (1, 1024, 20)]
             .map(|(clients, rows, c)| {
                 let (x_stride, stat_stride) = (stride(rows * c, 1), stride(c, 0));
                 let (param_stride, sums_stride) = (stride(c, 3), stride(2 * c, 1));
                 BatchNormBackwardApplyParams { clients, rows, c, x_stride, stat_stride, param_stride, sums_stride }
-                    .words()
             })
             .to_vec()
     }
     /// Sums as large as the rows make them; rows a multiple of 100: mean / std = 1000.
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = BatchNormBackwardApplyParams::from_words(words);
+    fn fills(&self, p: &BatchNormBackwardApplyParams) -> [Fill; 7] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
-        vec![
+        [
             Fill::NORMAL,
             Fill::Real { scale: 1.0, shift },
             Fill::Real { scale, shift },

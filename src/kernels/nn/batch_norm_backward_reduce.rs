@@ -1,9 +1,7 @@
 //! The two sums over rows that the norm's backward pass needs; they are also the gradients of beta and gamma.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, flushed, gamma, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormBackwardReduce`].
@@ -50,33 +48,20 @@ fn sum(p: &BatchNormBackwardReduceParams, inputs: &Inputs, client: usize, channe
 }
 
 impl Kernel for BatchNormBackwardReduce {
-    fn name(&self) -> &'static str {
-        "batch_norm_backward_reduce"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "dbeta = sums[0] = sum dy, dgamma = sums[1] = sum dy (x - mean) invstd"
-    }
-    fn fields(&self) -> &'static [Field] {
-        BatchNormBackwardReduceParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("dy", "[clients][rows][c], client stride x_stride"),
-                Binding::read("x", "[clients][rows][c], client stride x_stride"),
-                Binding::read("mean", "[clients][c], client stride stat_stride"),
-                Binding::read("invstd", "[clients][c], client stride stat_stride"),
-                Binding::write("sums", "[clients][2][c], client stride sums_stride"),
-                Binding::write("dgamma", "[clients][c], client stride grad_stride"),
-                Binding::write("dbeta", "[clients][c], client stride grad_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = BatchNormBackwardReduceParams::from_words(words);
+    type Params = BatchNormBackwardReduceParams;
+    type Operands = Arity<7>;
+    const STEM: &'static str = "nn/batch_norm_backward_reduce";
+    const FORMULA: &'static str = "dbeta = sums[0] = sum dy, dgamma = sums[1] = sum dy (x - mean) invstd";
+    const BINDINGS: &'static [Binding; 7] = &[
+        Binding::read("dy", "[clients][rows][c], client stride x_stride"),
+        Binding::read("x", "[clients][rows][c], client stride x_stride"),
+        Binding::read("mean", "[clients][c], client stride stat_stride"),
+        Binding::read("invstd", "[clients][c], client stride stat_stride"),
+        Binding::write("sums", "[clients][2][c], client stride sums_stride"),
+        Binding::write("dgamma", "[clients][c], client stride grad_stride"),
+        Binding::write("dbeta", "[clients][c], client stride grad_stride"),
+    ];
+    fn extents(&self, p: &BatchNormBackwardReduceParams) -> Result<[usize; 7], String> {
         if p.mode > 2 {
             return Err(format!("mode {}: must be 0 (overwrite), 1 (add) or 2 (leave alone)", p.mode));
         }
@@ -84,27 +69,24 @@ impl Kernel for BatchNormBackwardReduce {
         let stat = strided(p.clients, p.stat_stride, p.c)?;
         let sums = strided(p.clients, p.sums_stride, 2 * p.c)?;
         let grad = strided(p.clients, p.grad_stride, p.c)?;
-        Ok(vec![x, x, stat, stat, sums, grad, grad])
+        Ok([x, x, stat, stat, sums, grad, grad])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = BatchNormBackwardReduceParams::from_words(words);
+    fn build(&self, p: &BatchNormBackwardReduceParams, _class: Class) -> Build {
         reduce_build("nn/batch_norm_backward_reduce.wgsl", p.c, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = BatchNormBackwardReduceParams::from_words(words);
+    fn cost(&self, p: &BatchNormBackwardReduceParams) -> Cost {
         let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
         let grads = [2.0, 4.0, 0.0][p.mode.min(2) as usize];
         Cost { flops: 4.0 * channels * rows, bytes: 4.0 * channels * (2.0 * rows + 4.0 + grads) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = BatchNormBackwardReduceParams::from_words(words);
+    fn at(&self, p: &BatchNormBackwardReduceParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         if slot == SUMS {
             let (client, element) = locate(index, p.clients, p.sums_stride, 2 * p.c)?;
-            return Some(sum(&p, inputs, client, element % p.c as usize, element / p.c as usize));
+            return Some(sum(p, inputs, client, element % p.c as usize, element / p.c as usize));
         }
         let (client, channel) = locate(index, p.clients, p.grad_stride, p.c)?;
         let total = |old: f64| {
-            let s = sum(&p, inputs, client, channel, usize::from(slot == DGAMMA));
+            let s = sum(p, inputs, client, channel, usize::from(slot == DGAMMA));
             Eval::within(old + s.value, s.bound + 2.0 * U * (old + s.value).abs())
         };
         match p.mode {
@@ -113,7 +95,7 @@ impl Kernel for BatchNormBackwardReduce {
             _ => None,
         }
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<BatchNormBackwardReduceParams> {
         [
             (1, 1, 1, 0),
             (2, 33, 5, 1),
@@ -128,16 +110,14 @@ impl Kernel for BatchNormBackwardReduce {
             let (x_stride, stat_stride) = (stride(rows * c, 1), stride(c, 0));
             let (sums_stride, grad_stride) = (stride(2 * c, 0), stride(c, 2));
             BatchNormBackwardReduceParams { clients, rows, c, x_stride, stat_stride, sums_stride, grad_stride, mode }
-                .words()
         })
         .to_vec()
     }
     /// Rows a multiple of 100: mean / std = 1000.
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = BatchNormBackwardReduceParams::from_words(words);
+    fn fills(&self, p: &BatchNormBackwardReduceParams) -> [Fill; 7] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
         let grad = if p.mode == 0 { Fill::Nan } else { Fill::NORMAL };
-        vec![
+        [
             Fill::NORMAL,
             Fill::Real { scale: 1.0, shift },
             Fill::Real { scale, shift },
@@ -148,7 +128,7 @@ impl Kernel for BatchNormBackwardReduce {
         ]
     }
     /// Integer dy, x, mean and invstd: every term and partial sum is an integer far below 2^24.
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &BatchNormBackwardReduceParams) -> bool {
         true
     }
 }

@@ -2,7 +2,7 @@
 
 use super::batch_norm_stats::invstd;
 use super::rows::{linear_build, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormRunning`].
@@ -24,48 +24,32 @@ crate::params! {
 pub struct BatchNormRunning;
 
 impl Kernel for BatchNormRunning {
-    fn name(&self) -> &'static str {
-        "batch_norm_running"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "mean = running_mean, invstd = 1/sqrt(running_var + eps)"
-    }
-    fn fields(&self) -> &'static [Field] {
-        BatchNormRunningParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("running_mean", "[clients][c], client stride running_stride"),
-                Binding::read("running_var", "[clients][c], client stride running_stride"),
-                Binding::write("mean", "[clients][c], client stride stat_stride"),
-                Binding::write("invstd", "[clients][c], client stride stat_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = BatchNormRunningParams::from_words(words);
+    type Params = BatchNormRunningParams;
+    type Operands = Arity<4>;
+    const STEM: &'static str = "nn/batch_norm_running";
+    const FORMULA: &'static str = "mean = running_mean, invstd = 1/sqrt(running_var + eps)";
+    const BINDINGS: &'static [Binding; 4] = &[
+        Binding::read("running_mean", "[clients][c], client stride running_stride"),
+        Binding::read("running_var", "[clients][c], client stride running_stride"),
+        Binding::write("mean", "[clients][c], client stride stat_stride"),
+        Binding::write("invstd", "[clients][c], client stride stat_stride"),
+    ];
+    fn extents(&self, p: &BatchNormRunningParams) -> Result<[usize; 4], String> {
         if !(p.eps > 0.0 && p.eps.is_finite()) {
             return Err(format!("eps {}: must be above 0", p.eps));
         }
         let running = strided(p.clients, p.running_stride, p.c)?;
         let stat = strided(p.clients, p.stat_stride, p.c)?;
-        Ok(vec![running, running, stat, stat])
+        Ok([running, running, stat, stat])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = BatchNormRunningParams::from_words(words);
+    fn build(&self, p: &BatchNormRunningParams, _class: Class) -> Build {
         linear_build("nn/batch_norm_running.wgsl", p.c, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = BatchNormRunningParams::from_words(words);
+    fn cost(&self, p: &BatchNormRunningParams) -> Cost {
         let channels = p.clients as f64 * p.c as f64;
         Cost { flops: 2.0 * channels, bytes: 16.0 * channels }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = BatchNormRunningParams::from_words(words);
+    fn at(&self, p: &BatchNormRunningParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         let (client, channel) = locate(index, p.clients, p.stat_stride, p.c)?;
         let from = client * p.running_stride as usize + channel;
         Some(match slot {
@@ -73,15 +57,15 @@ impl Kernel for BatchNormRunning {
             _ => invstd(Eval::exact(inputs.f(1, from)), p.eps),
         })
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<BatchNormRunningParams> {
         [(1, 1), (2, 7), (3, 64), (2, 257)]
             .map(|(clients, c)| {
                 let (running_stride, stat_stride) = (stride(c, 1), stride(c, 0));
-                BatchNormRunningParams { clients, c, running_stride, stat_stride, eps: 1e-5 }.words()
+                BatchNormRunningParams { clients, c, running_stride, stat_stride, eps: 1e-5 }
             })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::NORMAL, Fill::Positive { scale: 1.0 }, Fill::Nan, Fill::Nan]
+    fn fills(&self, _: &BatchNormRunningParams) -> [Fill; 4] {
+        [Fill::NORMAL, Fill::Positive { scale: 1.0 }, Fill::Nan, Fill::Nan]
     }
 }

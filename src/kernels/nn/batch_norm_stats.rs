@@ -1,9 +1,7 @@
 //! Batch statistics of every channel, and the running statistics.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, flushed, gamma, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormStats`].
@@ -77,33 +75,21 @@ pub(super) fn invstd(var: Eval, eps: f32) -> Eval {
 }
 
 impl Kernel for BatchNormStats {
-    fn name(&self) -> &'static str {
-        "batch_norm_stats"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "mean = avg(x), invstd = 1/sqrt(avg((x-mean)^2) + eps); running = (1-m) running + m batch (var times n/(n-1))"
-    }
-    fn fields(&self) -> &'static [Field] {
-        BatchNormStatsParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][rows][c], client stride x_stride"),
-                Binding::write("mean", "[clients][c], client stride stat_stride"),
-                Binding::write("invstd", "[clients][c], client stride stat_stride"),
-                Binding::write("running_mean", "[clients][c], client stride running_stride; in place"),
-                Binding::write("running_var", "[clients][c], client stride running_stride; in place"),
-                Binding::read_u32("state", "[4]: the step within the round, then words this kernel does not read"),
-                Binding::read_u32("client_steps", "[clients]: steps of each client in this round"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = BatchNormStatsParams::from_words(words);
+    type Params = BatchNormStatsParams;
+    type Operands = Arity<7>;
+    const STEM: &'static str = "nn/batch_norm_stats";
+    const FORMULA: &'static str =
+        "mean = avg(x), invstd = 1/sqrt(avg((x-mean)^2) + eps); running = (1-m) running + m batch (var times n/(n-1))";
+    const BINDINGS: &'static [Binding; 7] = &[
+        Binding::read("x", "[clients][rows][c], client stride x_stride"),
+        Binding::write("mean", "[clients][c], client stride stat_stride"),
+        Binding::write("invstd", "[clients][c], client stride stat_stride"),
+        Binding::write("running_mean", "[clients][c], client stride running_stride; in place"),
+        Binding::write("running_var", "[clients][c], client stride running_stride; in place"),
+        Binding::read_u32("state", "[4]: the step within the round, then words this kernel does not read"),
+        Binding::read_u32("client_steps", "[clients]: steps of each client in this round"),
+    ];
+    fn extents(&self, p: &BatchNormStatsParams) -> Result<[usize; 7], String> {
         if !(p.eps > 0.0 && p.eps.is_finite()) {
             return Err(format!("eps {}: must be above 0", p.eps));
         }
@@ -119,29 +105,26 @@ impl Kernel for BatchNormStats {
         let stat = strided(p.clients, p.stat_stride, p.c)?;
         let running = strided(p.clients, p.running_stride, p.c)?;
         let x = strided(p.clients, p.x_stride, area(p.rows, p.c)?)?;
-        Ok(vec![x, stat, stat, running, running, 4, p.clients as usize])
+        Ok([x, stat, stat, running, running, 4, p.clients as usize])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = BatchNormStatsParams::from_words(words);
+    fn build(&self, p: &BatchNormStatsParams, _class: Class) -> Build {
         reduce_build("nn/batch_norm_stats.wgsl", p.c, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = BatchNormStatsParams::from_words(words);
+    fn cost(&self, p: &BatchNormStatsParams) -> Cost {
         let (channels, running) = (p.clients as f64 * p.c as f64, if p.update == 1 { 4.0 } else { 0.0 });
         Cost { flops: 5.0 * channels * p.rows as f64, bytes: 4.0 * channels * (p.rows as f64 + 2.0 + running) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = BatchNormStatsParams::from_words(words);
+    fn at(&self, p: &BatchNormStatsParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         if slot == MEAN || slot == INVSTD {
             let (client, channel) = locate(index, p.clients, p.stat_stride, p.c)?;
-            let m = channel_moments(&p, inputs, client, channel);
+            let m = channel_moments(p, inputs, client, channel);
             return Some(if slot == MEAN { m.mean } else { invstd(m.var, p.eps) });
         }
         let (client, channel) = locate(index, p.clients, p.running_stride, p.c)?;
         if p.update == 0 || inputs.u(STATE, 0) >= inputs.u(STEPS, client) {
             return None;
         }
-        let m = channel_moments(&p, inputs, client, channel);
+        let m = channel_moments(p, inputs, client, channel);
         let batch = if slot == RUNNING_MEAN {
             m.mean
         } else {
@@ -155,7 +138,7 @@ impl Kernel for BatchNormStats {
             momentum * batch.bound + gamma(4) * (old.abs() + new.abs()) + flushed(&[momentum, batch.value]),
         ))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<BatchNormStatsParams> {
         [
             (1, 1, 1, 0),
             (1, 2, 3, 1),
@@ -172,15 +155,13 @@ impl Kernel for BatchNormStats {
             let (x_stride, stat_stride, running_stride) = (stride(rows * c, 1), stride(c, 0), stride(c, 2));
             let (eps, momentum) = (1e-5, 0.1);
             BatchNormStatsParams { clients, rows, c, x_stride, stat_stride, running_stride, eps, momentum, update }
-                .words()
         })
         .to_vec()
     }
     /// Rows a multiple of 100: mean / std = 1000, where E[x^2] - E[x]^2 loses everything.
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = BatchNormStatsParams::from_words(words);
+    fn fills(&self, p: &BatchNormStatsParams) -> [Fill; 7] {
         let shift = if p.rows.is_multiple_of(100) { 1e3 } else { 0.5 };
-        vec![
+        [
             Fill::Real { scale: 1.0, shift },
             Fill::Nan,
             Fill::Nan,
@@ -209,28 +190,28 @@ mod tests {
             let inputs = Inputs(vec![&x, &[0], &[0], &one, &one, &[0, 0, 0, 0], &[1]]);
             let p = params(rows, 1);
             let m = channel_moments(&p, &inputs, 0, 0);
-            let eval = BatchNormStats.at(&p.words(), &inputs, 4, 0).expect("written");
+            let eval = BatchNormStats.at(&p, &inputs, 4, 0).expect("written");
             let biased = 0.9 + f64::from(p.momentum) * m.var.value;
             assert!((biased - eval.value).abs() > eval.bound, "rows {rows}: {eval:?}");
-            let std = BatchNormStats.at(&p.words(), &inputs, INVSTD, 0).expect("written");
+            let std = BatchNormStats.at(&p, &inputs, INVSTD, 0).expect("written");
             assert!(0.01 * std.value > std.bound, "rows {rows}: {std:?}");
         }
     }
 
     #[test]
     fn refuses_what_has_no_variance() {
-        assert!(BatchNormStats.extents(&params(1, 1).words()).unwrap_err().contains("1 row"));
-        assert!(BatchNormStats.extents(&params(1, 0).words()).is_ok());
-        assert!(BatchNormStats.extents(&params(4, 2).words()).unwrap_err().contains("update 2"));
+        assert!(BatchNormStats.extents(&params(1, 1)).unwrap_err().contains("1 row"));
+        assert!(BatchNormStats.extents(&params(1, 0)).is_ok());
+        assert!(BatchNormStats.extents(&params(4, 2)).unwrap_err().contains("update 2"));
         let eps = BatchNormStatsParams { eps: f32::NAN, ..params(4, 1) };
-        assert!(BatchNormStats.extents(&eps.words()).unwrap_err().contains("eps"));
+        assert!(BatchNormStats.extents(&eps).unwrap_err().contains("eps"));
     }
 
     /// A client without a step left keeps its running statistics.
     #[test]
     fn finished_clients_are_not_updated() {
         let (x, one) = ([1f32.to_bits(), 2f32.to_bits()], [1f32.to_bits()]);
-        let p = params(2, 1).words();
+        let p = params(2, 1);
         let at = |step: u32, steps: u32| {
             let (state, client) = ([step, 0, 0, 0], [steps]);
             let inputs = Inputs(vec![&x, &[0], &[0], &one, &one, &state, &client]);

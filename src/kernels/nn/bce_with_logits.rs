@@ -2,42 +2,26 @@
 
 use super::activation::exp_error;
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{
-    Binding, Build, Class, Cost, Draw, Eval, Field, Fill, Inputs, Kernel, Params, Scalar, gamma, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, strided};
 
-/// Parameters of [`BceWithLogits`].
-///
-/// Written out instead of by `params!` because `target` is a reserved word of WGSL: the shader's field is `label`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct BceParams {
-    /// Clients.
-    pub clients: u32,
-    /// Logits of a client.
-    pub n: u32,
-    /// Client stride of `x`.
-    pub x_stride: u32,
-    /// Client stride of `dx`.
-    pub dx_stride: u32,
-    /// Client stride of `loss`.
-    pub loss_stride: u32,
-    /// Which element of a client's losses to write.
-    pub slot: u32,
-    /// The target of every logit, 0 to 1.
-    pub target: f32,
-}
-
-impl Params for BceParams {
-    const FIELDS: &'static [Field] = &[
-        Field { name: "clients", ty: Scalar::u32, draw: Draw::Count },
-        Field { name: "n", ty: Scalar::u32, draw: Draw::Count },
-        Field { name: "x_stride", ty: Scalar::u32, draw: Draw::Stride },
-        Field { name: "dx_stride", ty: Scalar::u32, draw: Draw::Stride },
-        Field { name: "loss_stride", ty: Scalar::u32, draw: Draw::Stride },
-        Field { name: "slot", ty: Scalar::u32, draw: Draw::Range(0, 70) },
-        Field { name: "label", ty: Scalar::f32, draw: Draw::Real(0.0, 1.0) },
-    ];
+crate::params! {
+    /// Parameters of [`BceWithLogits`].
+    pub struct BceParams {
+        /// Clients.
+        clients: u32 in Count,
+        /// Logits of a client.
+        n: u32 in Count,
+        /// Client stride of `x`.
+        x_stride: u32 in Stride,
+        /// Client stride of `dx`.
+        dx_stride: u32 in Stride,
+        /// Client stride of `loss`.
+        loss_stride: u32 in Stride,
+        /// Which element of a client's losses to write.
+        slot: u32 in Range(0, 70),
+        /// The target of every logit, 0 to 1.
+        target as label: f32 in Real(0.0, 1.0),
+    }
 }
 
 /// loss[slot] = mean of max(x, 0) - x t + log(1 + exp(-|x|)), dx = (sigmoid(x) - t) / n.
@@ -62,49 +46,34 @@ fn gradient(x: f64, t: f64) -> Eval {
 }
 
 impl Kernel for BceWithLogits {
-    fn name(&self) -> &'static str {
-        "bce_with_logits"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "loss = mean(max(x,0) - x t + log(1+exp(-|x|))), dx = (sigmoid(x) - t)/n"
-    }
-    fn fields(&self) -> &'static [Field] {
-        BceParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::write("dx", "[clients][n], client stride dx_stride"),
-                Binding::write("loss", "[clients][more than slot], client stride loss_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = BceParams::from_words(words);
+    type Params = BceParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/bce_with_logits";
+    const FORMULA: &'static str = "loss = mean(max(x,0) - x t + log(1+exp(-|x|))), dx = (sigmoid(x) - t)/n";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::write("dx", "[clients][n], client stride dx_stride"),
+        Binding::write("loss", "[clients][more than slot], client stride loss_stride"),
+    ];
+    fn extents(&self, p: &BceParams) -> Result<[usize; 3], String> {
         if !(0.0..=1.0).contains(&p.target) {
             return Err(format!("target {}: must be 0 to 1", p.target));
         }
         let losses = p.slot.checked_add(1).ok_or("slot: out of range")?;
-        Ok(vec![
+        Ok([
             strided(p.clients, p.x_stride, p.n)?,
             strided(p.clients, p.dx_stride, p.n)?,
             strided(p.clients, p.loss_stride, losses)?,
         ])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        Build::plain("nn/bce_with_logits.wgsl", [1, 1, BceParams::from_words(words).clients])
+    fn build(&self, p: &BceParams, _class: Class) -> Build {
+        Build::plain("nn/bce_with_logits.wgsl", [1, 1, p.clients])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = BceParams::from_words(words);
+    fn cost(&self, p: &BceParams) -> Cost {
         let (clients, n) = (p.clients as f64, p.n as f64);
         Cost { flops: 30.0 * clients * n, bytes: 4.0 * clients * (2.0 * n + 1.0) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = BceParams::from_words(words);
+    fn at(&self, p: &BceParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         let (n, t) = (p.n as f64, f64::from(p.target));
         let x = |client: usize, i: usize| inputs.f(0, client * p.x_stride as usize + i);
         if slot == DX {
@@ -124,22 +93,22 @@ impl Kernel for BceWithLogits {
         }
         Some(Eval::within(value / n, bound / n + gamma(depth(p.n) + 6) * value / n + TINY).over(depth(p.n) + 6))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<BceParams> {
         [(1, 1, 0, 1.0), (2, 37, 3, 0.0), (3, 257, 1, 1.0), (2, 1000, 0, 0.3), (4, 64, 2, 0.9), (2, 5, 1, 0.2)]
             .map(|(clients, n, slot, target)| {
                 let (x_stride, dx_stride, loss_stride) = (stride(n, 0), stride(n, 1), 64);
-                BceParams { clients, n, x_stride, dx_stride, loss_stride, slot, target }.words()
+                BceParams { clients, n, x_stride, dx_stride, loss_stride, slot, target }
             })
             .to_vec()
     }
     /// 257 logits: wide enough to saturate on both sides. 5: so near 0 that the late terms of log(1 + e) count.
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let scale = match BceParams::from_words(words).n {
+    fn fills(&self, p: &BceParams) -> [Fill; 3] {
+        let scale = match p.n {
             257 => 30.0,
             5 => 1e-3,
             _ => 2.0,
         };
-        vec![Fill::Real { scale, shift: 0.0 }, Fill::Nan, Fill::Nan]
+        [Fill::Real { scale, shift: 0.0 }, Fill::Nan, Fill::Nan]
     }
 }
 
@@ -155,7 +124,7 @@ mod tests {
         assert_eq!(gradient(-200.0, 1.0).value, -1.0);
         let (right, wrong) = (gradient(0.5, 1.0), gradient(0.5, 0.99));
         assert!((right.value - wrong.value).abs() > 100.0 * right.bound);
-        let words = BceParams { clients: 1, n: 1, target: 1.5, ..Default::default() }.words();
+        let words = BceParams { clients: 1, n: 1, target: 1.5, ..Default::default() };
         assert!(BceWithLogits.extents(&words).unwrap_err().contains("target 1.5"));
     }
 }

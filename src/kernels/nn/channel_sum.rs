@@ -1,7 +1,7 @@
 //! Sum over the rows of every channel: the gradient of a bias.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ChannelSum`].
@@ -25,44 +25,28 @@ crate::params! {
 pub struct ChannelSum;
 
 impl Kernel for ChannelSum {
-    fn name(&self) -> &'static str {
-        "channel_sum"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "y[c] (+)= sum(row) x[row, c]"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ChannelSumParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][rows][c], client stride x_stride"),
-                Binding::write("y", "[clients][c], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = ChannelSumParams::from_words(words);
+    type Params = ChannelSumParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "nn/channel_sum";
+    const FORMULA: &'static str = "y[c] (+)= sum(row) x[row, c]";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read("x", "[clients][rows][c], client stride x_stride"),
+        Binding::write("y", "[clients][c], client stride y_stride"),
+    ];
+    fn extents(&self, p: &ChannelSumParams) -> Result<[usize; 2], String> {
         if p.accumulate > 1 {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
         }
-        Ok(vec![strided(p.clients, p.x_stride, area(p.rows, p.c)?)?, strided(p.clients, p.y_stride, p.c)?])
+        Ok([strided(p.clients, p.x_stride, area(p.rows, p.c)?)?, strided(p.clients, p.y_stride, p.c)?])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = ChannelSumParams::from_words(words);
+    fn build(&self, p: &ChannelSumParams, _class: Class) -> Build {
         reduce_build("nn/channel_sum.wgsl", p.c, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = ChannelSumParams::from_words(words);
+    fn cost(&self, p: &ChannelSumParams) -> Cost {
         let (channels, rows) = (p.clients as f64 * p.c as f64, p.rows as f64);
         Cost { flops: channels * rows, bytes: 4.0 * channels * (rows + 1.0 + p.accumulate as f64) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ChannelSumParams::from_words(words);
+    fn at(&self, p: &ChannelSumParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, channel) = locate(index, p.clients, p.y_stride, p.c)?;
         let (mut sum, mut scale) = (0.0, 0.0);
         for row in 0..p.rows as usize {
@@ -73,19 +57,19 @@ impl Kernel for ChannelSum {
         let value = if p.accumulate == 1 { inputs.f(1, index) + sum } else { sum };
         Some(Eval::within(value, gamma(depth(p.rows)) * scale + 2.0 * U * value.abs()).over(depth(p.rows)))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ChannelSumParams> {
         [(1, 1, 1, 0), (2, 33, 5, 1), (3, 257, 3, 0), (1, 64, 8, 1), (4, 37, 32, 0), (2, 17, 101, 1), (1, 1024, 20, 0)]
             .map(|(clients, rows, c, accumulate)| {
                 let (x_stride, y_stride) = (stride(rows * c, 1), stride(c, 0));
-                ChannelSumParams { clients, rows, c, x_stride, y_stride, accumulate }.words()
+                ChannelSumParams { clients, rows, c, x_stride, y_stride, accumulate }
             })
             .to_vec()
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let accumulate = ChannelSumParams::from_words(words).accumulate == 1;
-        vec![Fill::NORMAL, if accumulate { Fill::NORMAL } else { Fill::Nan }]
+    fn fills(&self, p: &ChannelSumParams) -> [Fill; 2] {
+        let accumulate = p.accumulate == 1;
+        [Fill::NORMAL, if accumulate { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &ChannelSumParams) -> bool {
         true
     }
 }

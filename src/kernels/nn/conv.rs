@@ -14,9 +14,9 @@ crate::params! {
         /// Channels of the large side.
         ci: u32 in Count,
         /// Height of the small side.
-        oh: u32 in Follows(|w| ConvParams::fitted(w, 2)),
+        oh: u32 in Follows(|p| p.fitted(p.h)),
         /// Width of the small side.
-        ow: u32 in Follows(|w| ConvParams::fitted(w, 3)),
+        ow: u32 in Follows(|p| p.fitted(p.w)),
         /// Channels of the small side.
         co: u32 in Count,
         /// Kernel side, 1..=7.
@@ -24,7 +24,7 @@ crate::params! {
         /// Stride, 1 or 2.
         stride: u32 in Range(1, 2),
         /// Padding, below k.
-        pad: u32 in Between(|w| [0, w[8] - 1]),
+        pad: u32 in Between(|p| [0, p.k - 1]),
         /// Client stride of the large side.
         large_stride: u32 in Stride,
         /// Client stride of the weights (or their gradient).
@@ -40,7 +40,7 @@ crate::params! {
 
 use super::conv2d_weight_grad::Conv2dWeightGrad;
 use super::tile::Tiled;
-use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, Params, U, flushed, gamma, product, strided};
+use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, U, flushed, gamma, product, strided};
 
 /// Pixels that a part of a weight gradient's sum has at least, if its sum has them: four steps of a tiled shader.
 pub(super) const LEAST_PART: u32 = 64;
@@ -77,10 +77,9 @@ impl ConvParams {
         side.checked_sub(1)?.checked_mul(stride)?.checked_add(k)?.checked_sub(2 * pad).filter(|s| *s > 0)
     }
 
-    /// The small side that belongs to the large side in word `side`; 0, which the rule refuses, where the kernel does not fit.
-    fn fitted(words: &[u32], side: usize) -> u32 {
-        let p = Self::from_words(words);
-        Self::small_side(words[side], p.k, p.stride, p.pad).unwrap_or(0)
+    /// The small side that belongs to a large side; 0, which the rule refuses, where the kernel does not fit.
+    fn fitted(&self, side: u32) -> u32 {
+        Self::small_side(side, self.k, self.stride, self.pad).unwrap_or(0)
     }
 
     /// Geometry with client strides rounded up to the bank's alignment, one split, no accumulation.
@@ -279,6 +278,6 @@ pub(super) fn cases() -> Vec<ConvParams> {
 }
 
 /// How the three operands of a case are filled, the output aside.
-pub(super) fn fills(output: usize) -> Vec<Fill> {
-    (0..3).map(|slot| if slot == output { Fill::Nan } else { Fill::NORMAL }).collect()
+pub(super) fn fills(output: usize) -> [Fill; 3] {
+    [0, 1, 2].map(|slot| if slot == output { Fill::Nan } else { Fill::NORMAL })
 }

@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci].
@@ -26,46 +26,34 @@ impl Tiled for Conv2d {
 }
 
 impl Kernel for Conv2d {
-    fn name(&self) -> &'static str {
-        "conv2d"
+    type Params = ConvParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/conv2d";
+    const FORMULA: &'static str =
+        "small[n,oy,ox,co] = sum(ky,kx,ci) large[n, oy s+ky-pad, ox s+kx-pad, ci] w[co,ky,kx,ci]";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("large", "[clients][n][h][w][ci], client stride large_stride"),
+        Binding::read("weights", "[clients][co][k][k][ci], client stride weight_stride"),
+        Binding::write("small", "[clients][n][oh][ow][co], client stride small_stride"),
+    ];
+    fn cost(&self, p: &ConvParams) -> Cost {
+        p.cost()
     }
-    fn formula(&self) -> &'static str {
-        "small[n,oy,ox,co] = sum(ky,kx,ci) large[n, oy s+ky-pad, ox s+kx-pad, ci] w[co,ky,kx,ci]"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ConvParams::FIELDS
-    }
-    fn cost(&self, words: &[u32]) -> Cost {
-        ConvParams::from_words(words).cost()
-    }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &ConvParams) -> bool {
         true
     }
     /// The zeros around the images.
-    fn meets_padding(&self, words: &[u32]) -> &'static [usize] {
-        if ConvParams::from_words(words).pad > 0 { &[1] } else { &[] }
+    fn meets_padding(&self, p: &ConvParams) -> &'static [usize] {
+        if p.pad > 0 { &[1] } else { &[] }
     }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("large", "[clients][n][h][w][ci], client stride large_stride"),
-                Binding::read("weights", "[clients][co][k][k][ci], client stride weight_stride"),
-                Binding::write("small", "[clients][n][oh][ow][co], client stride small_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let extents = ConvParams::from_words(words).check().map(|e| e.to_vec())?;
-        Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(words, *class)))?;
+    fn extents(&self, p: &ConvParams) -> Result<[usize; 3], String> {
+        let extents = p.check()?;
+        Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(p, *class)))?;
         Ok(extents)
     }
-    fn build(&self, words: &[u32], class: Class) -> Build {
-        let p = ConvParams::from_words(words);
+    fn build(&self, p: &ConvParams, class: Class) -> Build {
         match class {
-            Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
+            Class::Tiled => self.tiled(p, self.gemm(p).tile()),
             Class::Direct => {
                 let tm = [16, 8, 4, 2].into_iter().find(|t| *t <= p.co).unwrap_or(1);
                 // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
@@ -79,11 +67,10 @@ impl Kernel for Conv2d {
             }
         }
     }
-    fn variants(&self, words: &[u32]) -> Vec<(&'static str, Build)> {
-        tile::variants(self, words)
+    fn variants(&self, p: &ConvParams) -> Vec<(&'static str, Build)> {
+        tile::variants(self, p)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ConvParams::from_words(words);
+    fn at(&self, p: &ConvParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = split(index, p.clients, p.small_stride);
         let i = i as u32;
         if i >= p.small() {
@@ -102,7 +89,7 @@ impl Kernel for Conv2d {
         }
         Some(sum.eval())
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ConvParams> {
         let mut list = conv::cases();
         list.extend([
             conv::case(2, 2, [9, 7], [29, 3], 3, 2, 1),
@@ -112,9 +99,9 @@ impl Kernel for Conv2d {
             conv::case(1, 1, [46, 46], [8, 252], 2, 1, 0),
             conv::case(1, 1, [45, 45], [3, 251], 3, 1, 1),
         ]);
-        list.iter().map(Params::words).collect()
+        list
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &ConvParams) -> [Fill; 3] {
         conv::fills(2)
     }
 }

@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co].
@@ -52,57 +52,43 @@ impl Tiled for Conv2dWeightGrad {
 }
 
 impl Kernel for Conv2dWeightGrad {
-    fn name(&self) -> &'static str {
-        "conv2d_weight_grad"
+    type Params = ConvParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/conv2d_weight_grad";
+    const FORMULA: &'static str =
+        "dw[co,ky,kx,ci] (+)= sum(n,oy,ox) large[n, oy s+ky-pad, ox s+kx-pad, ci] small[n,oy,ox,co], in ordered parts";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("large", "[clients][n][h][w][ci], client stride large_stride"),
+        Binding::read("small", "[clients][n][oh][ow][co], client stride small_stride"),
+        Binding::write("dw", "[clients][splits][co][k][k][ci], client stride weight_stride"),
+    ];
+    fn cost(&self, p: &ConvParams) -> Cost {
+        p.cost()
     }
-    fn formula(&self) -> &'static str {
-        "dw[co,ky,kx,ci] (+)= sum(n,oy,ox) large[n, oy s+ky-pad, ox s+kx-pad, ci] small[n,oy,ox,co], in ordered parts"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ConvParams::FIELDS
-    }
-    fn cost(&self, words: &[u32]) -> Cost {
-        ConvParams::from_words(words).cost()
-    }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &ConvParams) -> bool {
         true
     }
     /// The zeros around the images.
-    fn meets_padding(&self, words: &[u32]) -> &'static [usize] {
-        if ConvParams::from_words(words).pad > 0 { &[1] } else { &[] }
+    fn meets_padding(&self, p: &ConvParams) -> &'static [usize] {
+        if p.pad > 0 { &[1] } else { &[] }
     }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("large", "[clients][n][h][w][ci], client stride large_stride"),
-                Binding::read("small", "[clients][n][oh][ow][co], client stride small_stride"),
-                Binding::write("dw", "[clients][splits][co][k][k][ci], client stride weight_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = ConvParams::from_words(words);
+    fn extents(&self, p: &ConvParams) -> Result<[usize; 3], String> {
         let [large, weights, small] = p.check()?;
         p.check_part()?;
-        let extents = vec![large, small, weights];
-        Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(words, *class)))?;
+        let extents = [large, small, weights];
+        Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(p, *class)))?;
         Ok(extents)
     }
-    fn build(&self, words: &[u32], class: Class) -> Build {
-        let p = ConvParams::from_words(words);
+    fn build(&self, p: &ConvParams, class: Class) -> Build {
         match class {
-            Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
-            Class::Direct => Self::direct(&p, 8, if p.ci.is_multiple_of(4) { 4 } else { 8 }),
+            Class::Tiled => self.tiled(p, self.gemm(p).tile()),
+            Class::Direct => Self::direct(p, 8, if p.ci.is_multiple_of(4) { 4 } else { 8 }),
         }
     }
-    fn variants(&self, words: &[u32]) -> Vec<(&'static str, Build)> {
-        tile::variants(self, words)
+    fn variants(&self, p: &ConvParams) -> Vec<(&'static str, Build)> {
+        tile::variants(self, p)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ConvParams::from_words(words);
+    fn at(&self, p: &ConvParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = split(index, p.clients, p.weight_stride);
         let i = i as u32;
         if i >= p.weights() * p.splits {
@@ -123,7 +109,7 @@ impl Kernel for Conv2dWeightGrad {
         }
         Some(sum.eval())
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ConvParams> {
         let mut list = conv::cases();
         list.extend([
             conv::case(2, 2, [32, 33], [12, 60], 2, 1, 1),
@@ -143,9 +129,9 @@ impl Kernel for Conv2dWeightGrad {
         }
         // The longest part.
         list.push(ConvParams { accumulate: 1, ..conv::case(1, 1, [128, 256], [1, 1], 1, 1, 0) });
-        list.iter().map(Params::words).collect()
+        list
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        if ConvParams::from_words(words).accumulate == 1 { vec![Fill::NORMAL; 3] } else { conv::fills(2) }
+    fn fills(&self, p: &ConvParams) -> [Fill; 3] {
+        if p.accumulate == 1 { [const { Fill::NORMAL }; 3] } else { conv::fills(2) }
     }
 }

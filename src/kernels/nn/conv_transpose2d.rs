@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// x[n, y, x, ci] = sum over the taps with y = oy s + ky - pad, x = ox s + kx - pad, and co, of small[n, oy, ox, co] w[co, ky, kx, ci].
@@ -58,60 +58,46 @@ impl Tiled for ConvTranspose2d {
 }
 
 impl Kernel for ConvTranspose2d {
-    fn name(&self) -> &'static str {
-        "conv_transpose2d"
+    type Params = ConvParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/conv_transpose2d";
+    const FORMULA: &'static str =
+        "large[n,y,x,ci] = sum(co, ky,kx with y = oy s+ky-pad, x = ox s+kx-pad) small[n,oy,ox,co] w[co,ky,kx,ci]";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("small", "[clients][n][oh][ow][co], client stride small_stride"),
+        Binding::read("weights", "[clients][co][k][k][ci], client stride weight_stride"),
+        Binding::write("large", "[clients][n][h][w][ci], client stride large_stride; every element is written"),
+    ];
+    fn cost(&self, p: &ConvParams) -> Cost {
+        p.cost()
     }
-    fn formula(&self) -> &'static str {
-        "large[n,y,x,ci] = sum(co, ky,kx with y = oy s+ky-pad, x = ox s+kx-pad) small[n,oy,ox,co] w[co,ky,kx,ci]"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ConvParams::FIELDS
-    }
-    fn cost(&self, words: &[u32]) -> Cost {
-        ConvParams::from_words(words).cost()
-    }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &ConvParams) -> bool {
         true
     }
     /// The zeros around the small images: a phase reaches beyond them whatever the padding is.
-    fn meets_padding(&self, _words: &[u32]) -> &'static [usize] {
+    fn meets_padding(&self, _: &ConvParams) -> &'static [usize] {
         &[1]
     }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("small", "[clients][n][oh][ow][co], client stride small_stride"),
-                Binding::read("weights", "[clients][co][k][k][ci], client stride weight_stride"),
-                Binding::write("large", "[clients][n][h][w][ci], client stride large_stride; every element is written"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let extents =
-            ConvParams::from_words(words).check().map(|[large, weights, small]| vec![small, weights, large])?;
-        Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(words, *class)))?;
+    fn extents(&self, p: &ConvParams) -> Result<[usize; 3], String> {
+        let extents = p.check().map(|[large, weights, small]| [small, weights, large])?;
+        Class::ALL.iter().try_for_each(|class| grid_fits(&self.build(p, *class)))?;
         Ok(extents)
     }
-    fn build(&self, words: &[u32], class: Class) -> Build {
-        let p = ConvParams::from_words(words);
+    fn build(&self, p: &ConvParams, class: Class) -> Build {
         match class {
-            Class::Tiled => self.tiled(&p, self.gemm(&p).tile()),
+            Class::Tiled => self.tiled(p, self.gemm(p).tile()),
             Class::Direct => {
-                let [lm, tm] = Self::channels(&p);
-                let groups = ceil_div(Self::pixels(&p), 16) * ceil_div(p.ci, tm * lm) * Self::phases(&p);
+                let [lm, tm] = Self::channels(p);
+                let groups = ceil_div(Self::pixels(p), 16) * ceil_div(p.ci, tm * lm) * Self::phases(p);
                 // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
-                Self::direct(&p, 8, if groups < 64 { 4 } else { 16 })
+                Self::direct(p, 8, if groups < 64 { 4 } else { 16 })
             }
         }
     }
-    fn variants(&self, words: &[u32]) -> Vec<(&'static str, Build)> {
-        tile::variants(self, words)
+    fn variants(&self, p: &ConvParams) -> Vec<(&'static str, Build)> {
+        tile::variants(self, p)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ConvParams::from_words(words);
+    fn at(&self, p: &ConvParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = split(index, p.clients, p.large_stride);
         let i = i as u32;
         if i >= p.large() {
@@ -134,7 +120,7 @@ impl Kernel for ConvTranspose2d {
         }
         Some(sum.eval())
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ConvParams> {
         let mut list = conv::cases();
         list.extend([
             conv::case(2, 1, [45, 45], [60, 8], 3, 2, 1),
@@ -142,9 +128,9 @@ impl Kernel for ConvTranspose2d {
             conv::case(1, 1, [45, 45], [252, 8], 3, 2, 1),
             conv::case(1, 1, [46, 45], [251, 5], 3, 2, 0),
         ]);
-        list.iter().map(Params::words).collect()
+        list
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &ConvParams) -> [Fill; 3] {
         conv::fills(2)
     }
 }

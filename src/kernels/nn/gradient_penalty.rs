@@ -1,7 +1,7 @@
 //! The gradient penalty of WGAN-GP.
 
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, strided};
 
 crate::params! {
     /// Parameters of [`GradientPenalty`].
@@ -35,42 +35,27 @@ pub(super) fn root_error(root: f64) -> f64 {
 pub struct GradientPenalty;
 
 impl Kernel for GradientPenalty {
-    fn name(&self) -> &'static str {
-        "gradient_penalty"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "loss[slot] = lambda mean((sqrt(squares) - 1)^2)"
-    }
-    fn fields(&self) -> &'static [Field] {
-        GradientPenaltyParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("squares", "[clients][n], client stride square_stride: ||g||^2 of each image"),
-                Binding::write("loss", "[clients][more than slot], client stride loss_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = GradientPenaltyParams::from_words(words);
+    type Params = GradientPenaltyParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "nn/gradient_penalty";
+    const FORMULA: &'static str = "loss[slot] = lambda mean((sqrt(squares) - 1)^2)";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read("squares", "[clients][n], client stride square_stride: ||g||^2 of each image"),
+        Binding::write("loss", "[clients][more than slot], client stride loss_stride"),
+    ];
+    fn extents(&self, p: &GradientPenaltyParams) -> Result<[usize; 2], String> {
         check_lambda(p.lambda)?;
         let losses = p.slot.checked_add(1).ok_or("slot: out of range")?;
-        Ok(vec![strided(p.clients, p.square_stride, p.n)?, strided(p.clients, p.loss_stride, losses)?])
+        Ok([strided(p.clients, p.square_stride, p.n)?, strided(p.clients, p.loss_stride, losses)?])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        Build::plain("nn/gradient_penalty.wgsl", [1, 1, GradientPenaltyParams::from_words(words).clients])
+    fn build(&self, p: &GradientPenaltyParams, _class: Class) -> Build {
+        Build::plain("nn/gradient_penalty.wgsl", [1, 1, p.clients])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = GradientPenaltyParams::from_words(words);
+    fn cost(&self, p: &GradientPenaltyParams) -> Cost {
         let (clients, n) = (p.clients as f64, p.n as f64);
         Cost { flops: 4.0 * clients * n, bytes: 4.0 * clients * (n + 1.0) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = GradientPenaltyParams::from_words(words);
+    fn at(&self, p: &GradientPenaltyParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = locate(index, p.clients, p.loss_stride, p.slot + 1)?;
         if i != p.slot as usize {
             return None;
@@ -88,16 +73,16 @@ impl Kernel for GradientPenalty {
             Eval::within(scale * sum, scale * (1.01 * bound + gamma(depth(p.n) + 8) * sum) + TINY).over(depth(p.n) + 8),
         )
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<GradientPenaltyParams> {
         [(1, 1, 0), (2, 37, 3), (3, 257, 1)]
             .map(|(clients, n, slot)| {
                 let (square_stride, loss_stride) = (stride(n, 1), 64);
-                GradientPenaltyParams { clients, n, square_stride, loss_stride, slot, lambda: 10.0 }.words()
+                GradientPenaltyParams { clients, n, square_stride, loss_stride, slot, lambda: 10.0 }
             })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::Positive { scale: 2.0 }, Fill::Nan]
+    fn fills(&self, _: &GradientPenaltyParams) -> [Fill; 2] {
+        [Fill::Positive { scale: 2.0 }, Fill::Nan]
     }
 }
 
@@ -111,7 +96,7 @@ mod tests {
         let p = GradientPenaltyParams { clients: 1, n: 2, lambda: 10.0, ..Default::default() };
         let at = |squares: [f32; 2]| {
             let squares = squares.map(f32::to_bits);
-            GradientPenalty.at(&p.words(), &Inputs(vec![&squares, &[0]]), 1, 0).expect("written")
+            GradientPenalty.at(&p, &Inputs(vec![&squares, &[0]]), 1, 0).expect("written")
         };
         assert_eq!(at([1.0, 1.0]).value, 0.0);
         assert_eq!(at([0.0, 0.0]).value, 10.0);
@@ -119,6 +104,6 @@ mod tests {
         assert_eq!(eval.value, 25.0);
         assert!(eval.bound < 1e-4);
         let negative = GradientPenaltyParams { lambda: -1.0, ..p };
-        assert!(GradientPenalty.extents(&negative.words()).unwrap_err().contains("lambda -1"));
+        assert!(GradientPenalty.extents(&negative).unwrap_err().contains("lambda -1"));
     }
 }

@@ -2,9 +2,7 @@
 
 use super::gradient_penalty::{check_lambda, root_error};
 use super::rows::{image_build, images, locate, stride};
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, flushed, gamma, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`GradientPenaltySeed`].
@@ -29,44 +27,28 @@ crate::params! {
 pub struct GradientPenaltySeed;
 
 impl Kernel for GradientPenaltySeed {
-    fn name(&self) -> &'static str {
-        "gradient_penalty_seed"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "v = (2 lambda / n) (||g|| - 1) g / ||g||, 0 where g is 0"
-    }
-    fn fields(&self) -> &'static [Field] {
-        GradientPenaltySeedParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("g", "[clients][n][len], client stride x_stride: gradient of the critic by each image"),
-                Binding::read("squares", "[clients][n], client stride square_stride: ||g||^2 of each image"),
-                Binding::write("v", "[clients][n][len], client stride x_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = GradientPenaltySeedParams::from_words(words);
+    type Params = GradientPenaltySeedParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/gradient_penalty_seed";
+    const FORMULA: &'static str = "v = (2 lambda / n) (||g|| - 1) g / ||g||, 0 where g is 0";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("g", "[clients][n][len], client stride x_stride: gradient of the critic by each image"),
+        Binding::read("squares", "[clients][n], client stride square_stride: ||g||^2 of each image"),
+        Binding::write("v", "[clients][n][len], client stride x_stride"),
+    ];
+    fn extents(&self, p: &GradientPenaltySeedParams) -> Result<[usize; 3], String> {
         check_lambda(p.lambda)?;
         let x = strided(p.clients, p.x_stride, images(p.n, p.len)?)?;
-        Ok(vec![x, strided(p.clients, p.square_stride, p.n)?, x])
+        Ok([x, strided(p.clients, p.square_stride, p.n)?, x])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = GradientPenaltySeedParams::from_words(words);
+    fn build(&self, p: &GradientPenaltySeedParams, _class: Class) -> Build {
         image_build("nn/gradient_penalty_seed.wgsl", p.n, p.len, p.clients)
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = GradientPenaltySeedParams::from_words(words);
+    fn cost(&self, p: &GradientPenaltySeedParams) -> Cost {
         let (images, len) = (p.clients as f64 * p.n as f64, p.len as f64);
         Cost { flops: images * (len + 6.0), bytes: 4.0 * images * (2.0 * len + 1.0) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = GradientPenaltySeedParams::from_words(words);
+    fn at(&self, p: &GradientPenaltySeedParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = locate(index, p.clients, p.x_stride, p.n * p.len)?;
         let root = inputs.f(1, client * p.square_stride as usize + i / p.len as usize).sqrt();
         if root == 0.0 {
@@ -84,17 +66,17 @@ impl Kernel for GradientPenaltySeed {
                 + flushed(&[2.0 * f64::from(p.lambda), inputs.f(0, index), share]),
         ))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<GradientPenaltySeedParams> {
         [(1, 1, 1), (2, 3, 37), (3, 5, 256), (1, 4, 768)]
             .map(|(clients, n, len)| {
                 let (x_stride, square_stride) = (stride(n * len, 1), stride(n, 0));
-                GradientPenaltySeedParams { clients, n, len, x_stride, square_stride, lambda: 10.0 }.words()
+                GradientPenaltySeedParams { clients, n, len, x_stride, square_stride, lambda: 10.0 }
             })
             .to_vec()
     }
     /// Norms on both sides of 1, one of them 0, one not a number.
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &GradientPenaltySeedParams) -> [Fill; 3] {
         let squares = [0.25f32, 1.0, 0.0, 9.5, 1e-4, f32::NAN].map(f32::to_bits).to_vec();
-        vec![Fill::NORMAL, Fill::Words(squares), Fill::Nan]
+        [Fill::NORMAL, Fill::Words(squares), Fill::Nan]
     }
 }

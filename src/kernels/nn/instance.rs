@@ -5,7 +5,7 @@
 //! also carry a tangent forward through it. A second derivative (the gradient penalty's) needs five sums of every image and
 //! channel, its `moments`, in this order: [`place`].
 
-use crate::kernels::{Build, Cost, Eval, Fill, Inputs, MAX_GROUPS, Params, ceil_div, strided};
+use crate::kernels::{Build, Cost, Eval, Fill, Inputs, MAX_GROUPS, ceil_div, strided};
 
 crate::params! {
     /// Parameters of the instance norm rows; strides are client strides in words.
@@ -196,7 +196,7 @@ pub(super) struct Extents {
 }
 
 /// Cases of every row: single, odd, prime and vector shapes, several clients.
-pub(super) fn cases(places: u32, place: u32, accumulate: bool) -> Vec<Vec<u32>> {
+pub(super) fn cases(places: u32, place: u32, accumulate: bool) -> Vec<InstanceParams> {
     [
         (1, 1, 1, 1),
         (2, 3, 33, 5),
@@ -215,7 +215,7 @@ pub(super) fn cases(places: u32, place: u32, accumulate: bool) -> Vec<Vec<u32>> 
         p.param_stride += 128;
         p.moment_stride += 64;
         p.accumulate = u32::from(accumulate && i % 2 == 1);
-        Params::words(&p)
+        p
     })
     .collect()
 }

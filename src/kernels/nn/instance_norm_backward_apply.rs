@@ -1,50 +1,36 @@
 //! The Jacobian of instance norm, applied to a delta or to a tangent.
 
 use super::instance::{self, InstanceParams, place};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
 /// y = gamma invstd (d - m0 / rows - x^ m1 / rows), m = moments[place, place + 1]. The Jacobian is symmetric: d is the output's
 /// delta and y the input's, or d is the input's tangent and y the output's.
 pub struct InstanceNormBackwardApply;
 
 impl Kernel for InstanceNormBackwardApply {
-    fn name(&self) -> &'static str {
-        "instance_norm_backward_apply"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "y = gamma invstd (d - avg d - x^ avg(d x^)), x^ = (x - mean) invstd, averages of each image from moments[place]"
-    }
-    fn fields(&self) -> &'static [Field] {
-        InstanceParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("d", instance::X),
-                Binding::read("x", instance::X),
-                Binding::read("stats", instance::STATS),
-                Binding::read("gamma", instance::PARAM),
-                Binding::read("moments", instance::MOMENTS),
-                Binding::write("y", instance::X),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = InstanceParams::from_words(words);
+    type Params = InstanceParams;
+    type Operands = Arity<6>;
+    const STEM: &'static str = "nn/instance_norm_backward_apply";
+    const FORMULA: &'static str = "y = gamma invstd (d - avg d - x^ avg(d x^)), x^ = (x - mean) invstd, averages of each image from moments[place]";
+    const BINDINGS: &'static [Binding; 6] = &[
+        Binding::read("d", instance::X),
+        Binding::read("x", instance::X),
+        Binding::read("stats", instance::STATS),
+        Binding::read("gamma", instance::PARAM),
+        Binding::read("moments", instance::MOMENTS),
+        Binding::write("y", instance::X),
+    ];
+    fn extents(&self, p: &InstanceParams) -> Result<[usize; 6], String> {
         let e = p.check()?;
-        Ok(vec![e.x, e.x, e.stats, e.param, e.moments, e.x])
+        Ok([e.x, e.x, e.stats, e.param, e.moments, e.x])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        InstanceParams::from_words(words).map_build("nn/instance_norm_backward_apply.wgsl")
+    fn build(&self, p: &InstanceParams, _class: Class) -> Build {
+        p.map_build("nn/instance_norm_backward_apply.wgsl")
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        InstanceParams::from_words(words).cost(5.0, 3.0, 5.0)
+    fn cost(&self, p: &InstanceParams) -> Cost {
+        p.cost(5.0, 3.0, 5.0)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = InstanceParams::from_words(words);
+    fn at(&self, p: &InstanceParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let at = p.locate(index, p.x_stride, p.rows)?;
         let (mean, invstd) = p.stats(inputs, 2, at);
         let gain = p.param(inputs, 3, at);
@@ -58,12 +44,11 @@ impl Kernel for InstanceNormBackwardApply {
         let lost = flushed(&[gain, invstd, centred, invstd, moment]) + flushed(&[gain, invstd, size]);
         Some(Eval::within(scale * (d - a - b), gamma(14) * scale.abs() * size + lost))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<InstanceParams> {
         [instance::cases(2, 0, false), instance::cases(place::ALL, place::DELTA, false)].concat()
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = InstanceParams::from_words(words);
-        let [x, stats] = instance::x_and_stats(&p);
-        vec![Fill::NORMAL, x, stats, Fill::Real { scale: 0.1, shift: 1.0 }, instance::moments_fill(&p), Fill::Nan]
+    fn fills(&self, p: &InstanceParams) -> [Fill; 6] {
+        let [x, stats] = instance::x_and_stats(p);
+        [Fill::NORMAL, x, stats, Fill::Real { scale: 0.1, shift: 1.0 }, instance::moments_fill(p), Fill::Nan]
     }
 }

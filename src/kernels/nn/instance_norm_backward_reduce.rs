@@ -2,48 +2,35 @@
 
 use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
 /// moments[place, place + 1] = (sum d, sum d x^) of every image and channel, x^ = (x - mean) invstd; d is a delta on its way
 /// back or a tangent on its way forward. Other places are left alone.
 pub struct InstanceNormBackwardReduce;
 
 impl Kernel for InstanceNormBackwardReduce {
-    fn name(&self) -> &'static str {
-        "instance_norm_backward_reduce"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "moments[place] = sum d, moments[place + 1] = sum d (x - mean) invstd, over each image's pixels"
-    }
-    fn fields(&self) -> &'static [Field] {
-        InstanceParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("d", instance::X),
-                Binding::read("x", instance::X),
-                Binding::read("stats", instance::STATS),
-                Binding::write("moments", instance::MOMENTS),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = InstanceParams::from_words(words);
+    type Params = InstanceParams;
+    type Operands = Arity<4>;
+    const STEM: &'static str = "nn/instance_norm_backward_reduce";
+    const FORMULA: &'static str =
+        "moments[place] = sum d, moments[place + 1] = sum d (x - mean) invstd, over each image's pixels";
+    const BINDINGS: &'static [Binding; 4] = &[
+        Binding::read("d", instance::X),
+        Binding::read("x", instance::X),
+        Binding::read("stats", instance::STATS),
+        Binding::write("moments", instance::MOMENTS),
+    ];
+    fn extents(&self, p: &InstanceParams) -> Result<[usize; 4], String> {
         let e = p.check()?;
-        Ok(vec![e.x, e.x, e.stats, e.moments])
+        Ok([e.x, e.x, e.stats, e.moments])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        InstanceParams::from_words(words).reduce_build("nn/instance_norm_backward_reduce.wgsl")
+    fn build(&self, p: &InstanceParams, _class: Class) -> Build {
+        p.reduce_build("nn/instance_norm_backward_reduce.wgsl")
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        InstanceParams::from_words(words).cost(4.0, 2.0, 4.0)
+    fn cost(&self, p: &InstanceParams) -> Cost {
+        p.cost(4.0, 2.0, 4.0)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = InstanceParams::from_words(words);
+    fn at(&self, p: &InstanceParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let at = p.locate(index, p.moment_stride, p.places)?;
         let which = (at.row as u32).checked_sub(p.place).filter(|w| *w < 2)?;
         let (mean, invstd) = p.stats(inputs, 2, at);
@@ -60,16 +47,15 @@ impl Kernel for InstanceNormBackwardReduce {
                 .over(depth(p.rows)),
         )
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<InstanceParams> {
         [instance::cases(2, 0, false), instance::cases(place::ALL, place::DELTA, false)].concat()
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = InstanceParams::from_words(words);
-        let [x, stats] = instance::x_and_stats(&p);
-        vec![Fill::NORMAL, x, stats, Fill::Nan]
+    fn fills(&self, p: &InstanceParams) -> [Fill; 4] {
+        let [x, stats] = instance::x_and_stats(p);
+        [Fill::NORMAL, x, stats, Fill::Nan]
     }
     /// Integer operands: every term and partial sum is an integer far below 2^24.
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &InstanceParams) -> bool {
         true
     }
 }

@@ -2,47 +2,34 @@
 
 use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
 /// moments[4] = sum (u - avg u) (t - avg t) of every image and channel, with the sums of t in moments[0] and of u in
 /// moments[2]. Other places are left alone.
 pub struct InstanceNormSecondReduce;
 
 impl Kernel for InstanceNormSecondReduce {
-    fn name(&self) -> &'static str {
-        "instance_norm_second_reduce"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "moments[4] = sum (u - avg u) (t - avg t) over each image's pixels, averages from moments[2] and moments[0]"
-    }
-    fn fields(&self) -> &'static [Field] {
-        InstanceParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("u", instance::X),
-                Binding::read("t", instance::X),
-                Binding::write("moments", instance::MOMENTS),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = InstanceParams::from_words(words);
+    type Params = InstanceParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/instance_norm_second_reduce";
+    const FORMULA: &'static str =
+        "moments[4] = sum (u - avg u) (t - avg t) over each image's pixels, averages from moments[2] and moments[0]";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("u", instance::X),
+        Binding::read("t", instance::X),
+        Binding::write("moments", instance::MOMENTS),
+    ];
+    fn extents(&self, p: &InstanceParams) -> Result<[usize; 3], String> {
         let e = p.check_all()?;
-        Ok(vec![e.x, e.x, e.moments])
+        Ok([e.x, e.x, e.moments])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        InstanceParams::from_words(words).reduce_build("nn/instance_norm_second_reduce.wgsl")
+    fn build(&self, p: &InstanceParams, _class: Class) -> Build {
+        p.reduce_build("nn/instance_norm_second_reduce.wgsl")
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        InstanceParams::from_words(words).cost(4.0, 2.0, 3.0)
+    fn cost(&self, p: &InstanceParams) -> Cost {
+        p.cost(4.0, 2.0, 3.0)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = InstanceParams::from_words(words);
+    fn at(&self, p: &InstanceParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let at = p.locate(index, p.moment_stride, p.places).filter(|at| at.row as u32 == place::CROSS)?;
         let average = |place| p.moment(inputs, 2, at, place) / p.rows as f64;
         let (avg_u, avg_t) = (average(place::DELTA), average(place::TANGENT));
@@ -56,11 +43,10 @@ impl Kernel for InstanceNormSecondReduce {
         // a division of 2.5 ulp and a subtraction in each factor, and their product
         Some(Eval::within(value, gamma(depth(p.rows) + 14) * scale + lost).over(depth(p.rows) + 14))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<InstanceParams> {
         instance::cases(place::ALL, 0, false)
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = InstanceParams::from_words(words);
-        vec![Fill::Real { scale: 1.0, shift: 0.3 }, Fill::Real { scale: 1.0, shift: 0.3 }, instance::moments_fill(&p)]
+    fn fills(&self, p: &InstanceParams) -> [Fill; 3] {
+        [Fill::Real { scale: 1.0, shift: 0.3 }, Fill::Real { scale: 1.0, shift: 0.3 }, instance::moments_fill(p)]
     }
 }

@@ -2,53 +2,42 @@
 
 use super::batch_norm_stats::{invstd, moments};
 use super::instance::{self, InstanceParams};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
 
 /// Mean and 1 / sqrt(biased variance + eps) of every client, image and channel, over the image's pixels.
 pub struct InstanceNormStats;
 
 impl Kernel for InstanceNormStats {
-    fn name(&self) -> &'static str {
-        "instance_norm_stats"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "mean = avg(x), invstd = 1/sqrt(avg((x - mean)^2) + eps) over each image's pixels"
-    }
-    fn fields(&self) -> &'static [Field] {
-        InstanceParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::read("x", instance::X), Binding::write("stats", instance::STATS)] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = InstanceParams::from_words(words);
+    type Params = InstanceParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "nn/instance_norm_stats";
+    const FORMULA: &'static str = "mean = avg(x), invstd = 1/sqrt(avg((x - mean)^2) + eps) over each image's pixels";
+    const BINDINGS: &'static [Binding; 2] =
+        &[Binding::read("x", instance::X), Binding::write("stats", instance::STATS)];
+    fn extents(&self, p: &InstanceParams) -> Result<[usize; 2], String> {
         if !(p.eps > 0.0 && p.eps.is_finite()) {
             return Err(format!("eps {}: must be above 0", p.eps));
         }
         let e = p.check()?;
-        Ok(vec![e.x, e.stats])
+        Ok([e.x, e.stats])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        InstanceParams::from_words(words).reduce_build("nn/instance_norm_stats.wgsl")
+    fn build(&self, p: &InstanceParams, _class: Class) -> Build {
+        p.reduce_build("nn/instance_norm_stats.wgsl")
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        InstanceParams::from_words(words).cost(5.0, 1.0, 2.0)
+    fn cost(&self, p: &InstanceParams) -> Cost {
+        p.cost(5.0, 1.0, 2.0)
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = InstanceParams::from_words(words);
+    fn at(&self, p: &InstanceParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let at = p.locate(index, p.stat_stride, 2)?;
         let m = moments(|row| p.x(inputs, 0, at, row), p.rows);
         Some(if at.row == 0 { m.mean } else { invstd(m.var, p.eps) })
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<InstanceParams> {
         instance::cases(2, 0, false)
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let [x, _] = instance::x_and_stats(&InstanceParams::from_words(words));
-        vec![x, Fill::Nan]
+    fn fills(&self, p: &InstanceParams) -> [Fill; 2] {
+        let [x, _] = instance::x_and_stats(p);
+        [x, Fill::Nan]
     }
 }
 
@@ -59,7 +48,7 @@ mod tests {
     /// Statistics are each image's own: another image of the batch does not show in them.
     #[test]
     fn images_do_not_mix() {
-        let p = InstanceParams::new(1, 2, 4, 1, 2).words();
+        let p = InstanceParams::new(1, 2, 4, 1, 2);
         let at = |other: f32, index: usize| {
             let x: Vec<u32> = [1.0, 2.0, 3.0, 6.0, other, 0.0, 0.0, 0.0].map(f32::to_bits).to_vec();
             InstanceNormStats.at(&p, &Inputs(vec![&x, &[0; 4]]), 1, index).expect("written").value
@@ -72,7 +61,7 @@ mod tests {
     #[test]
     fn refuses_bad_parameters() {
         let p = InstanceParams::new(1, 2, 4, 1, 2);
-        let refused = |p: InstanceParams| InstanceNormStats.extents(&p.words()).unwrap_err();
+        let refused = |p: InstanceParams| InstanceNormStats.extents(&p).unwrap_err();
         assert!(refused(InstanceParams { eps: 0.0, ..p }).contains("eps"));
         assert!(refused(InstanceParams { n: 0, ..p }).contains("0 images"));
         assert!(refused(InstanceParams { place: 1, ..p }).contains("place 1 of 2"));

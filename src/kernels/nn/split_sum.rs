@@ -1,7 +1,7 @@
 //! Adds the partial sums of a split weight gradient.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, MAX_GROUPS, Params, U, gamma, linear_grid, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, U, gamma, linear_grid, strided,
 };
 
 crate::params! {
@@ -26,28 +26,15 @@ crate::params! {
 pub struct SplitSum;
 
 impl Kernel for SplitSum {
-    fn name(&self) -> &'static str {
-        "split_sum"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "y[i] (+)= sum(s) x[s, i], in order of s"
-    }
-    fn fields(&self) -> &'static [Field] {
-        SplitSumParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][splits][n], client stride x_stride"),
-                Binding::write("y", "[clients][n], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = SplitSumParams::from_words(words);
+    type Params = SplitSumParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "nn/split_sum";
+    const FORMULA: &'static str = "y[i] (+)= sum(s) x[s, i], in order of s";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read("x", "[clients][splits][n], client stride x_stride"),
+        Binding::write("y", "[clients][n], client stride y_stride"),
+    ];
+    fn extents(&self, p: &SplitSumParams) -> Result<[usize; 2], String> {
         if p.accumulate > 1 {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
         }
@@ -60,20 +47,17 @@ impl Kernel for SplitSum {
         let Some(len) = p.splits.checked_mul(p.n) else {
             return Err(format!("{} parts of {} elements exceed a u32 index", p.splits, p.n));
         };
-        Ok(vec![strided(p.clients, p.x_stride, len)?, strided(p.clients, p.y_stride, p.n)?])
+        Ok([strided(p.clients, p.x_stride, len)?, strided(p.clients, p.y_stride, p.n)?])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = SplitSumParams::from_words(words);
+    fn build(&self, p: &SplitSumParams, _class: Class) -> Build {
         Build::plain("nn/split_sum.wgsl", linear_grid(p.n, 256, p.clients))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = SplitSumParams::from_words(words);
+    fn cost(&self, p: &SplitSumParams) -> Cost {
         let results = p.clients as f64 * p.n as f64;
         let (splits, accumulate) = (p.splits as f64, p.accumulate as f64);
         Cost { flops: results * (splits - 1.0 + accumulate), bytes: 4.0 * results * (splits + 1.0 + accumulate) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = SplitSumParams::from_words(words);
+    fn at(&self, p: &SplitSumParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (n, stride) = (p.n as usize, p.y_stride as usize);
         // With one client the stride need not cover n.
         let (c, i) = if p.clients == 1 { (0, index) } else { (index / stride, index % stride) };
@@ -87,18 +71,22 @@ impl Kernel for SplitSum {
         // One rounding less than terms on the device, and the reference's own rounding to f32.
         Some(Eval::within(value, gamma(terms.len()) * scale + U * value.abs()).over(terms.len()))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<SplitSumParams> {
         [(1, 1, 1, 64, 64, 0), (1, 4, 1000, 4032, 1024, 1), (3, 3, 257, 832, 320, 0), (2, 7, 64, 512, 128, 1)]
-            .map(|(clients, splits, n, x_stride, y_stride, accumulate)| {
-                SplitSumParams { clients, splits, n, x_stride, y_stride, accumulate }.words()
+            .map(|(clients, splits, n, x_stride, y_stride, accumulate)| SplitSumParams {
+                clients,
+                splits,
+                n,
+                x_stride,
+                y_stride,
+                accumulate,
             })
             .to_vec()
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = SplitSumParams::from_words(words);
-        vec![Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+    fn fills(&self, p: &SplitSumParams) -> [Fill; 2] {
+        [Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &SplitSumParams) -> bool {
         true
     }
 }

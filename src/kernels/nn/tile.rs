@@ -1,10 +1,10 @@
 //! The shader variants of the tiled convolutions and which of them a shape gets.
 
 use super::conv::ConvParams;
-use crate::kernels::{Build, MAX_GROUPS, Params, ceil_div};
+use crate::kernels::{Arity, Build, Kernel, MAX_GROUPS, ceil_div};
 
 /// A convolution row with tiled variants.
-pub trait Tiled {
+pub trait Tiled: Kernel<Params = ConvParams, Operands = Arity<3>> {
     /// The matrix product of one client.
     fn gemm(&self, p: &ConvParams) -> Gemm;
     /// Shader file, constants and grid of a variant; [`Tile::Narrow`] only where [`Gemm::narrow`] says so.
@@ -115,16 +115,15 @@ impl Gemm {
 }
 
 /// [`crate::kernels::Kernel::variants`] of a tiled row: its candidates in their order.
-pub(super) fn variants(row: &impl Tiled, words: &[u32]) -> Vec<(&'static str, Build)> {
-    let p = ConvParams::from_words(words);
-    row.gemm(&p).candidates().into_iter().map(|tile| (tile.name(), row.tiled(&p, tile))).collect()
+pub(super) fn variants(row: &impl Tiled, p: &ConvParams) -> Vec<(&'static str, Build)> {
+    row.gemm(p).candidates().into_iter().map(|tile| (tile.name(), row.tiled(p, tile))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::nn::{conv_transpose2d::ConvTranspose2d, conv2d::Conv2d, conv2d_weight_grad::Conv2dWeightGrad};
-    use crate::kernels::{Class, Kernel};
+    use crate::kernels::{AnyKernel, Class};
     use std::collections::BTreeSet;
 
     fn tile(m: u32, n: u32, layers: u32) -> Tile {
@@ -146,9 +145,8 @@ mod tests {
 
     #[test]
     fn every_variant_has_a_case_in_every_row() {
-        fn covered(row: &(impl Kernel + Tiled)) -> BTreeSet<(Tile, u32)> {
-            let cases = row.cases().into_iter().map(|words| ConvParams::from_words(&words));
-            cases.map(|p| (row.gemm(&p).tile(), p.lanes())).collect()
+        fn covered(row: &impl Tiled) -> BTreeSet<(Tile, u32)> {
+            row.cases().into_iter().map(|p| (row.gemm(&p).tile(), p.lanes())).collect()
         }
         for found in [covered(&Conv2d), covered(&ConvTranspose2d), covered(&Conv2dWeightGrad)] {
             for tile in [Tile::Narrow, Tile::Small, Tile::Medium, Tile::Large] {
@@ -160,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_default_build_is_the_first_variant() {
-        for row in [&Conv2d as &dyn Kernel, &ConvTranspose2d, &Conv2dWeightGrad] {
+        for row in [&Conv2d as &dyn AnyKernel, &ConvTranspose2d, &Conv2dWeightGrad] {
             for words in row.cases() {
                 let variants = row.variants(&words);
                 assert_eq!(variants[0].1, row.build(&words, Class::Tiled), "{}", row.name());

@@ -1,7 +1,7 @@
 //! The critic's and the generator's loss: a mean of logits.
 
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`WassersteinLoss`].
@@ -29,49 +29,34 @@ const DX: usize = 1;
 pub struct WassersteinLoss;
 
 impl Kernel for WassersteinLoss {
-    fn name(&self) -> &'static str {
-        "wasserstein_loss"
-    }
-    fn family(&self) -> &'static str {
-        "nn"
-    }
-    fn formula(&self) -> &'static str {
-        "loss[slot] = scale mean(x), dx = scale / n"
-    }
-    fn fields(&self) -> &'static [Field] {
-        WassersteinLossParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::write("dx", "[clients][n], client stride dx_stride"),
-                Binding::write("loss", "[clients][more than slot], client stride loss_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = WassersteinLossParams::from_words(words);
+    type Params = WassersteinLossParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "nn/wasserstein_loss";
+    const FORMULA: &'static str = "loss[slot] = scale mean(x), dx = scale / n";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::write("dx", "[clients][n], client stride dx_stride"),
+        Binding::write("loss", "[clients][more than slot], client stride loss_stride"),
+    ];
+    fn extents(&self, p: &WassersteinLossParams) -> Result<[usize; 3], String> {
         if !p.scale.is_finite() {
             return Err(format!("scale {}: must be finite", p.scale));
         }
         let losses = p.slot.checked_add(1).ok_or("slot: out of range")?;
-        Ok(vec![
+        Ok([
             strided(p.clients, p.x_stride, p.n)?,
             strided(p.clients, p.dx_stride, p.n)?,
             strided(p.clients, p.loss_stride, losses)?,
         ])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        Build::plain("nn/wasserstein_loss.wgsl", [1, 1, WassersteinLossParams::from_words(words).clients])
+    fn build(&self, p: &WassersteinLossParams, _class: Class) -> Build {
+        Build::plain("nn/wasserstein_loss.wgsl", [1, 1, p.clients])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = WassersteinLossParams::from_words(words);
+    fn cost(&self, p: &WassersteinLossParams) -> Cost {
         let (clients, n) = (p.clients as f64, p.n as f64);
         Cost { flops: clients * n, bytes: 4.0 * clients * (2.0 * n + 1.0) }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = WassersteinLossParams::from_words(words);
+    fn at(&self, p: &WassersteinLossParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         let (n, scale) = (p.n as f64, f64::from(p.scale));
         if slot == DX {
             locate(index, p.clients, p.dx_stride, p.n)?;
@@ -86,15 +71,15 @@ impl Kernel for WassersteinLoss {
         let size: f64 = (0..p.n as usize).map(|i| x(i).abs()).sum();
         Some(Eval::within(scale * sum / n, gamma(depth(p.n) + 8) * scale.abs() * size / n + TINY).over(depth(p.n) + 8))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<WassersteinLossParams> {
         [(1, 1, 0, 1.0), (2, 37, 2, -1.0), (3, 257, 1, 1.0)]
             .map(|(clients, n, slot, scale)| {
                 let (x_stride, dx_stride, loss_stride) = (stride(n, 0), stride(n, 1), 64);
-                WassersteinLossParams { clients, n, x_stride, dx_stride, loss_stride, slot, scale }.words()
+                WassersteinLossParams { clients, n, x_stride, dx_stride, loss_stride, slot, scale }
             })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::Real { scale: 3.0, shift: 0.0 }, Fill::Nan, Fill::Nan]
+    fn fills(&self, _: &WassersteinLossParams) -> [Fill; 3] {
+        [Fill::Real { scale: 3.0, shift: 0.0 }, Fill::Nan, Fill::Nan]
     }
 }

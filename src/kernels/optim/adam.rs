@@ -2,7 +2,7 @@
 
 use super::one_minus;
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -23,9 +23,9 @@ crate::params! {
         /// Added to the root of the second moment.
         eps: f32 in Positive(1e-8, 0.1),
         /// 1 - beta1, rounded once from f64 (in f32 it would cancel).
-        one_minus_beta1: f32 in Follows(|w| one_minus(w[4])),
+        one_minus_beta1: f32 in Follows(|p| one_minus(p.beta1)),
         /// 1 - beta2, rounded once from f64.
-        one_minus_beta2: f32 in Follows(|w| one_minus(w[5])),
+        one_minus_beta2: f32 in Follows(|p| one_minus(p.beta2)),
     }
 }
 
@@ -92,54 +92,35 @@ pub fn adam_table(lr: f64, beta1: f64, beta2: f64, first_step: u32, steps: u32) 
 pub struct Adam;
 
 impl Kernel for Adam {
-    fn name(&self) -> &'static str {
-        "adam"
-    }
-    fn family(&self) -> &'static str {
-        "optim"
-    }
-    fn formula(&self) -> &'static str {
-        "m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr_t m / (sqrt(v) k_t + eps)"
-    }
-    fn fields(&self) -> &'static [Field] {
-        AdamParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::write("w", "[clients][n], client stride `stride`: weights"),
-                Binding::read("g", "like w: gradient"),
-                Binding::write("m", "like w: first moment"),
-                Binding::write("v", "like w: second moment"),
-                Binding::read(
-                    "table",
-                    "[clients][steps][2], client stride table_stride: lr / (1 - b1^t), 1 / sqrt(1 - b2^t)",
-                ),
-                Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
-                Binding::read_u32("client_steps", "[clients]: active steps in the round"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = AdamParams::from_words(words);
+    type Params = AdamParams;
+    type Operands = Arity<7>;
+    const STEM: &'static str = "optim/adam";
+    const FORMULA: &'static str = "m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr_t m / (sqrt(v) k_t + eps)";
+    const BINDINGS: &'static [Binding; 7] = &[
+        Binding::write("w", "[clients][n], client stride `stride`: weights"),
+        Binding::read("g", "like w: gradient"),
+        Binding::write("m", "like w: first moment"),
+        Binding::write("v", "like w: second moment"),
+        Binding::read("table", "[clients][steps][2], client stride table_stride: lr / (1 - b1^t), 1 / sqrt(1 - b2^t)"),
+        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::read_u32("client_steps", "[clients]: active steps in the round"),
+    ];
+    fn extents(&self, p: &AdamParams) -> Result<[usize; 7], String> {
         let n = strided(p.clients, p.stride, p.n)?;
         // The number of steps is no parameter: a client's row is its whole stride.
         let table = strided(p.clients, p.table_stride, p.table_stride.max(2))?;
-        Ok(vec![n, n, n, n, table, 4, p.clients as usize])
+        Ok([n, n, n, n, table, 4, p.clients as usize])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = AdamParams::from_words(words);
+    fn build(&self, p: &AdamParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, p.clients);
         Build { file: "optim/adam.wgsl", consts: vec![("LANES", lanes)], grid }
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = AdamParams::from_words(words);
+    fn cost(&self, p: &AdamParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: 13.0 * n, bytes: 28.0 * n }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = AdamParams::from_words(words);
+    fn at(&self, p: &AdamParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.stride);
         let step = inputs.u(5, 0);
         if i >= p.n as usize || step >= inputs.u(6, c) {
@@ -149,19 +130,17 @@ impl Kernel for Adam {
         let step = p.step(inputs, index, inputs.f(4, entry), inputs.f(4, entry + 1));
         Some([step.w, step.w, step.m, step.v][slot])
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<AdamParams> {
         let p = AdamParams { clients: 1, n: 1, stride: 64, table_stride: 64, ..AdamParams::new(0.5, 0.999, 1e-8) };
         vec![
-            p.words(),
-            AdamParams { clients: 3, n: 1028, stride: 1088, ..p }.words(),
-            AdamParams { clients: 3, n: 331, stride: 384, table_stride: 128, ..AdamParams::new(0.9, 0.99, 1e-3) }
-                .words(),
+            p,
+            AdamParams { clients: 3, n: 1028, stride: 1088, ..p },
+            AdamParams { clients: 3, n: 331, stride: 384, table_stride: 128, ..AdamParams::new(0.9, 0.99, 1e-3) },
         ]
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = AdamParams::from_words(words);
+    fn fills(&self, p: &AdamParams) -> [Fill; 7] {
         let table = adam_table(2e-4, p.beta1 as f64, p.beta2 as f64, 3, 10).into_iter().map(f32::to_bits).collect();
-        vec![
+        [
             Fill::Real { scale: 0.02, shift: 0.0 },
             Fill::Real { scale: 0.1, shift: 0.0 },
             Fill::Real { scale: 0.05, shift: 0.0 },

@@ -2,7 +2,7 @@
 
 use super::one_minus;
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -19,7 +19,7 @@ crate::params! {
         /// Decay of the second moment.
         alpha: f32 in Real(0.0, 0.9999),
         /// 1 - alpha, rounded once from f64 (in f32 it would cancel).
-        one_minus_alpha: f32 in Follows(|w| one_minus(w[4])),
+        one_minus_alpha: f32 in Follows(|p| one_minus(p.alpha)),
         /// Added to the root of the second moment.
         eps: f32 in Positive(1e-8, 0.1),
     }
@@ -47,47 +47,31 @@ const FLUSH: f64 = f32::MIN_POSITIVE as f64;
 pub struct Rmsprop;
 
 impl Kernel for Rmsprop {
-    fn name(&self) -> &'static str {
-        "rmsprop"
-    }
-    fn family(&self) -> &'static str {
-        "optim"
-    }
-    fn formula(&self) -> &'static str {
-        "v = alpha v + (1 - alpha) g^2; w -= lr g / (sqrt(v) + eps)"
-    }
-    fn fields(&self) -> &'static [Field] {
-        RmspropParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::write("w", "[clients][n], client stride `stride`: weights"),
-                Binding::read("g", "like w: gradient"),
-                Binding::write("v", "like w: second moment"),
-                Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
-                Binding::read_u32("client_steps", "[clients]: active steps in the round"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = RmspropParams::from_words(words);
+    type Params = RmspropParams;
+    type Operands = Arity<5>;
+    const STEM: &'static str = "optim/rmsprop";
+    const FORMULA: &'static str = "v = alpha v + (1 - alpha) g^2; w -= lr g / (sqrt(v) + eps)";
+    const BINDINGS: &'static [Binding; 5] = &[
+        Binding::write("w", "[clients][n], client stride `stride`: weights"),
+        Binding::read("g", "like w: gradient"),
+        Binding::write("v", "like w: second moment"),
+        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::read_u32("client_steps", "[clients]: active steps in the round"),
+    ];
+    fn extents(&self, p: &RmspropParams) -> Result<[usize; 5], String> {
         let n = strided(p.clients, p.stride, p.n)?;
-        Ok(vec![n, n, n, 4, p.clients as usize])
+        Ok([n, n, n, 4, p.clients as usize])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = RmspropParams::from_words(words);
+    fn build(&self, p: &RmspropParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, p.clients);
         Build { file: "optim/rmsprop.wgsl", consts: vec![("LANES", lanes)], grid }
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = RmspropParams::from_words(words);
+    fn cost(&self, p: &RmspropParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: 9.0 * n, bytes: 20.0 * n }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = RmspropParams::from_words(words);
+    fn at(&self, p: &RmspropParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.stride);
         if i >= p.n as usize || inputs.u(3, 0) >= inputs.u(4, c) {
             return None;
@@ -109,16 +93,16 @@ impl Kernel for Rmsprop {
         let value = w - change;
         Some(Eval::within(value, 1.01 * (change_error + U * value.abs())))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<RmspropParams> {
         let p = RmspropParams { clients: 1, n: 1, stride: 64, ..RmspropParams::new(2e-4, 0.99, 1e-8) };
         vec![
-            p.words(),
-            RmspropParams { clients: 3, n: 1028, stride: 1088, ..p }.words(),
-            RmspropParams { clients: 3, n: 331, stride: 384, ..RmspropParams::new(1e-2, 0.9, 1e-3) }.words(),
+            p,
+            RmspropParams { clients: 3, n: 1028, stride: 1088, ..p },
+            RmspropParams { clients: 3, n: 331, stride: 384, ..RmspropParams::new(1e-2, 0.9, 1e-3) },
         ]
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![
+    fn fills(&self, _: &RmspropParams) -> [Fill; 5] {
+        [
             Fill::Real { scale: 0.02, shift: 0.0 },
             Fill::Real { scale: 0.1, shift: 0.0 },
             Fill::Positive { scale: 0.01 },

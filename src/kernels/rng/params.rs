@@ -1,7 +1,7 @@
 //! What the three rows share: parameters, bindings, shape rule, cases, and the words themselves.
 
 use super::{Stream, threefry4x32};
-use crate::kernels::{Binding, Build, Cost, Fill, Inputs, Params, linear_grid, split, strided};
+use crate::kernels::{Binding, Build, Cost, Fill, Inputs, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of `rng_bits`, `rng_uniform` and `rng_normal`.
@@ -37,38 +37,34 @@ impl RngParams {
     }
 }
 
-pub(super) fn extents(words: &[u32]) -> Result<Vec<usize>, String> {
-    let p = RngParams::from_words(words);
-    Ok(vec![strided(p.clients, p.y_stride, p.n)?, 4])
+pub(super) fn extents(p: &RngParams) -> Result<[usize; 2], String> {
+    Ok([strided(p.clients, p.y_stride, p.n)?, 4])
 }
 
-pub(super) fn build(file: &'static str, words: &[u32]) -> Build {
-    let p = RngParams::from_words(words);
+pub(super) fn build(file: &'static str, p: &RngParams) -> Build {
     Build::plain(file, linear_grid(p.n, 1024, p.clients))
 }
 
-pub(super) fn cost(words: &[u32], flops_each: f64) -> Cost {
-    let p = RngParams::from_words(words);
+pub(super) fn cost(p: &RngParams, flops_each: f64) -> Cost {
     let n = p.clients as f64 * p.n as f64;
     Cost { flops: flops_each * n, bytes: 4.0 * n + 16.0 }
 }
 
 /// The block of output element `index` and the element's place in it; `None` between clients.
-pub(super) fn element(words: &[u32], inputs: &Inputs, index: usize) -> Option<([u32; 4], usize)> {
-    let p = RngParams::from_words(words);
+pub(super) fn element(p: &RngParams, inputs: &Inputs, index: usize) -> Option<([u32; 4], usize)> {
     let (c, i) = split(index, p.clients, p.y_stride);
     (i < p.n as usize).then(|| (p.block(inputs.0[1], c as u32, i as u32 / 4), i % 4))
 }
 
-pub(super) fn cases(a: f32, b: f32) -> Vec<Vec<u32>> {
+pub(super) fn cases(a: f32, b: f32) -> Vec<RngParams> {
     let p = RngParams { seed_lo: 0xdead_beef, seed_hi: 7, stream: Stream::LATENT_D.0, a, b, ..Default::default() };
     vec![
-        RngParams { clients: 1, n: 1, y_stride: 64, ..p }.words(),
-        RngParams { clients: 3, n: 101, y_stride: 128, client_base: 5, ..p }.words(),
-        RngParams { clients: 2, n: 5000, y_stride: 5056, stream: Stream::init(1, 3).0, ..p }.words(),
+        RngParams { clients: 1, n: 1, y_stride: 64, ..p },
+        RngParams { clients: 3, n: 101, y_stride: 128, client_base: 5, ..p },
+        RngParams { clients: 2, n: 5000, y_stride: 5056, stream: Stream::init(1, 3).0, ..p },
     ]
 }
 
-pub(super) fn fills() -> Vec<Fill> {
-    vec![Fill::Nan, Fill::Words(vec![1, 3, 17, 0])]
+pub(super) fn fills() -> [Fill; 2] {
+    [Fill::Nan, Fill::Words(vec![1, 3, 17, 0])]
 }

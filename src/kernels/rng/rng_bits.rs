@@ -1,44 +1,34 @@
 //! y = 32 random bits.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
 
 /// y[c, i] = word i % 4 of the Threefry block i / 4 of client c; integers, equal on every device.
 pub struct RngBits;
 
 impl Kernel for RngBits {
-    fn name(&self) -> &'static str {
-        "rng_bits"
+    type Params = RngParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "rng/rng_bits";
+    const FORMULA: &'static str = "y = threefry4x32-20(key, counter)";
+    const BINDINGS: &'static [Binding; 2] = &[Binding::write_u32("y", "[clients][n], client stride y_stride"), STATE];
+    fn extents(&self, p: &RngParams) -> Result<[usize; 2], String> {
+        params::extents(p)
     }
-    fn family(&self) -> &'static str {
-        "rng"
+    fn build(&self, p: &RngParams, _class: Class) -> Build {
+        params::build("rng/rng_bits.wgsl", p)
     }
-    fn formula(&self) -> &'static str {
-        "y = threefry4x32-20(key, counter)"
+    fn cost(&self, p: &RngParams) -> Cost {
+        params::cost(p, 0.0)
     }
-    fn fields(&self) -> &'static [Field] {
-        RngParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::write_u32("y", "[clients][n], client stride y_stride"), STATE] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        params::extents(words)
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        params::build("rng/rng_bits.wgsl", words)
-    }
-    fn cost(&self, words: &[u32]) -> Cost {
-        params::cost(words, 0.0)
-    }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let (block, i) = params::element(words, inputs, index)?;
+    fn at(&self, p: &RngParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let (block, i) = params::element(p, inputs, index)?;
         Some(Eval::exact(block[i] as f64))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<RngParams> {
         params::cases(0.0, 1.0)
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &RngParams) -> [Fill; 2] {
         params::fills()
     }
 }

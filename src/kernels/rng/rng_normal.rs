@@ -1,7 +1,7 @@
 //! y = normal numbers.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U};
 use std::f64::consts::{SQRT_2, TAU};
 
 /// y[c, i] = a + b z, z from Box-Muller on words (0, 1) and (2, 3) of each block: u = ((w0 >> 8) + 1) 2^-24 in (0, 1],
@@ -39,33 +39,22 @@ fn box_muller(w0: u32, w1: u32, odd: bool) -> (f64, f64) {
 }
 
 impl Kernel for RngNormal {
-    fn name(&self) -> &'static str {
-        "rng_normal"
+    type Params = RngParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "rng/rng_normal";
+    const FORMULA: &'static str = "y = a + b z, z = sqrt(-2 ln u) (cos, sin)(2 pi t)";
+    const BINDINGS: &'static [Binding; 2] = &[Binding::write("y", "[clients][n], client stride y_stride"), STATE];
+    fn extents(&self, p: &RngParams) -> Result<[usize; 2], String> {
+        params::extents(p)
     }
-    fn family(&self) -> &'static str {
-        "rng"
+    fn build(&self, p: &RngParams, _class: Class) -> Build {
+        params::build("rng/rng_normal.wgsl", p)
     }
-    fn formula(&self) -> &'static str {
-        "y = a + b z, z = sqrt(-2 ln u) (cos, sin)(2 pi t)"
+    fn cost(&self, p: &RngParams) -> Cost {
+        params::cost(p, 24.0)
     }
-    fn fields(&self) -> &'static [Field] {
-        RngParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::write("y", "[clients][n], client stride y_stride"), STATE] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        params::extents(words)
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        params::build("rng/rng_normal.wgsl", words)
-    }
-    fn cost(&self, words: &[u32]) -> Cost {
-        params::cost(words, 24.0)
-    }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = RngParams::from_words(words);
-        let (block, i) = params::element(words, inputs, index)?;
+    fn at(&self, p: &RngParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let (block, i) = params::element(p, inputs, index)?;
         let (z, z_error) = box_muller(block[i & 2], block[i | 1], i % 2 == 1);
         let (a, b) = (p.a as f64, p.b as f64);
         let value = a + b * z;
@@ -74,12 +63,12 @@ impl Kernel for RngNormal {
         let bound = b.abs() * z_error + U * ((b * z).abs() + value.abs());
         Some(Eval::within(value, 1.01 * bound + 1e-38))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<RngParams> {
         let mut cases = params::cases(0.0, 1.0);
         cases.extend(params::cases(1.0, 0.02).drain(1..2));
         cases
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &RngParams) -> [Fill; 2] {
         params::fills()
     }
 }

@@ -1,48 +1,37 @@
 //! y = uniform numbers.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, U};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U};
 
 /// y[c, i] = a + (b - a) t with t = (word >> 8) 2^-24 in [0, 1). Rounding may reach b where |a| is large against b - a.
 pub struct RngUniform;
 
 impl Kernel for RngUniform {
-    fn name(&self) -> &'static str {
-        "rng_uniform"
+    type Params = RngParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "rng/rng_uniform";
+    const FORMULA: &'static str = "y = a + (b - a) (bits >> 8) 2^-24";
+    const BINDINGS: &'static [Binding; 2] = &[Binding::write("y", "[clients][n], client stride y_stride"), STATE];
+    fn extents(&self, p: &RngParams) -> Result<[usize; 2], String> {
+        params::extents(p)
     }
-    fn family(&self) -> &'static str {
-        "rng"
+    fn build(&self, p: &RngParams, _class: Class) -> Build {
+        params::build("rng/rng_uniform.wgsl", p)
     }
-    fn formula(&self) -> &'static str {
-        "y = a + (b - a) (bits >> 8) 2^-24"
+    fn cost(&self, p: &RngParams) -> Cost {
+        params::cost(p, 4.0)
     }
-    fn fields(&self) -> &'static [Field] {
-        RngParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::write("y", "[clients][n], client stride y_stride"), STATE] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        params::extents(words)
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        params::build("rng/rng_uniform.wgsl", words)
-    }
-    fn cost(&self, words: &[u32]) -> Cost {
-        params::cost(words, 4.0)
-    }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = RngParams::from_words(words);
-        let (block, i) = params::element(words, inputs, index)?;
+    fn at(&self, p: &RngParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
+        let (block, i) = params::element(p, inputs, index)?;
         let offset = (p.b as f64 - p.a as f64) * (block[i] >> 8) as f64 / 16_777_216.0;
         let value = p.a as f64 + offset;
         // t is exact; b - a, the product and the sum round once each. 1.01 covers products of roundings.
         Some(Eval::within(value, 1.01 * U * (2.0 * offset.abs() + value.abs())))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<RngParams> {
         params::cases(-0.75, 2.0)
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &RngParams) -> [Fill; 2] {
         params::fills()
     }
 }

@@ -1,8 +1,6 @@
 //! y = x.
 
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, linear_grid, split, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of [`struct@Copy`].
@@ -22,55 +20,39 @@ crate::params! {
 pub struct Copy;
 
 impl Kernel for Copy {
-    fn name(&self) -> &'static str {
-        "copy"
+    type Params = CopyParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "util/copy";
+    const FORMULA: &'static str = "y = x";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read_u32("x", "[clients][n], client stride x_stride, any words"),
+        Binding::write_u32("y", "[clients][n], client stride y_stride"),
+    ];
+    fn extents(&self, p: &CopyParams) -> Result<[usize; 2], String> {
+        Ok([strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
     }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y = x"
-    }
-    fn fields(&self) -> &'static [Field] {
-        CopyParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read_u32("x", "[clients][n], client stride x_stride, any words"),
-                Binding::write_u32("y", "[clients][n], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = CopyParams::from_words(words);
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, p.n)?])
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = CopyParams::from_words(words);
+    fn build(&self, p: &CopyParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, p.clients);
         Build { file: "util/copy.wgsl", consts: vec![("LANES", lanes)], grid }
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = CopyParams::from_words(words);
+    fn cost(&self, p: &CopyParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: 0.0, bytes: 8.0 * n }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = CopyParams::from_words(words);
+    fn at(&self, p: &CopyParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         (i < p.n as usize).then(|| Eval::exact(inputs.u(0, c * p.x_stride as usize + i) as f64))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<CopyParams> {
         [(1, 1, 64, 64), (2, 1000, 1024, 1088), (3, 257, 384, 320)]
-            .map(|(clients, n, x_stride, y_stride)| CopyParams { clients, n, x_stride, y_stride }.words())
+            .map(|(clients, n, x_stride, y_stride)| CopyParams { clients, n, x_stride, y_stride })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::Below(u32::MAX), Fill::Nan]
+    fn fills(&self, _: &CopyParams) -> [Fill; 2] {
+        [Fill::Below(u32::MAX), Fill::Nan]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &CopyParams) -> bool {
         true
     }
 }

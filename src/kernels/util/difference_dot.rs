@@ -1,9 +1,7 @@
 //! How far every client's difference from a reference points along one direction.
 
 use super::reduce_sum::sum_depth;
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, split, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`DifferenceDot`].
@@ -26,44 +24,28 @@ crate::params! {
 pub struct DifferenceDot;
 
 impl Kernel for DifferenceDot {
-    fn name(&self) -> &'static str {
-        "difference_dot"
-    }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i])"
-    }
-    fn fields(&self) -> &'static [Field] {
-        DifferenceDotParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::read("reference", "[n], the same for all clients"),
-                Binding::read("mean", "[n], the same for all clients"),
-                Binding::write("y", "[clients][y_at + 1], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = DifferenceDotParams::from_words(words);
+    type Params = DifferenceDotParams;
+    type Operands = Arity<4>;
+    const STEM: &'static str = "util/difference_dot";
+    const FORMULA: &'static str = "y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i])";
+    const BINDINGS: &'static [Binding; 4] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::read("reference", "[n], the same for all clients"),
+        Binding::read("mean", "[n], the same for all clients"),
+        Binding::write("y", "[clients][y_at + 1], client stride y_stride"),
+    ];
+    fn extents(&self, p: &DifferenceDotParams) -> Result<[usize; 4], String> {
         let y = strided(p.clients, p.y_stride, p.y_at.saturating_add(1))?;
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, p.n as usize, p.n as usize, y])
+        Ok([strided(p.clients, p.x_stride, p.n)?, p.n as usize, p.n as usize, y])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = DifferenceDotParams::from_words(words);
+    fn build(&self, p: &DifferenceDotParams, _class: Class) -> Build {
         Build::plain("util/difference_dot.wgsl", [1, 1, p.clients])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = DifferenceDotParams::from_words(words);
+    fn cost(&self, p: &DifferenceDotParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: 4.0 * n, bytes: 4.0 * n + 8.0 * p.n as f64 + 4.0 * p.clients as f64 }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = DifferenceDotParams::from_words(words);
+    fn at(&self, p: &DifferenceDotParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         if i != p.y_at as usize {
             return None;
@@ -80,17 +62,15 @@ impl Kernel for DifferenceDot {
         // Two differences and their product round once each, then the term goes through the additions.
         Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * magnitude + lost).over(sum_depth(p.n) + 3))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<DifferenceDotParams> {
         [(1, 1, 64, 64, 0), (3, 10_007, 10_048, 64, 1), (2, 255, 256, 128, 3)]
-            .map(|(clients, n, x_stride, y_stride, y_at)| {
-                DifferenceDotParams { clients, n, x_stride, y_stride, y_at }.words()
-            })
+            .map(|(clients, n, x_stride, y_stride, y_at)| DifferenceDotParams { clients, n, x_stride, y_stride, y_at })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::NORMAL, Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    fn fills(&self, _: &DifferenceDotParams) -> [Fill; 4] {
+        [Fill::NORMAL, Fill::NORMAL, Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &DifferenceDotParams) -> bool {
         true
     }
 }

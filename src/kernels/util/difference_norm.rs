@@ -1,9 +1,7 @@
 //! The squared distance of every client from a reference.
 
 use super::reduce_sum::sum_depth;
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, flushed, gamma, split, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`DifferenceNorm`].
@@ -23,42 +21,26 @@ crate::params! {
 pub struct DifferenceNorm;
 
 impl Kernel for DifferenceNorm {
-    fn name(&self) -> &'static str {
-        "difference_norm"
+    type Params = DifferenceNormParams;
+    type Operands = Arity<3>;
+    const STEM: &'static str = "util/difference_norm";
+    const FORMULA: &'static str = "y[c] = sum_i (x[c, i] - reference[i])^2";
+    const BINDINGS: &'static [Binding; 3] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::read("reference", "[n], the same for all clients"),
+        Binding::write("y", "[clients][1], client stride y_stride"),
+    ];
+    fn extents(&self, p: &DifferenceNormParams) -> Result<[usize; 3], String> {
+        Ok([strided(p.clients, p.x_stride, p.n)?, p.n as usize, strided(p.clients, p.y_stride, 1)?])
     }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y[c] = sum_i (x[c, i] - reference[i])^2"
-    }
-    fn fields(&self) -> &'static [Field] {
-        DifferenceNormParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::read("reference", "[n], the same for all clients"),
-                Binding::write("y", "[clients][1], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = DifferenceNormParams::from_words(words);
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, p.n as usize, strided(p.clients, p.y_stride, 1)?])
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = DifferenceNormParams::from_words(words);
+    fn build(&self, p: &DifferenceNormParams, _class: Class) -> Build {
         Build::plain("util/difference_norm.wgsl", [1, 1, p.clients])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = DifferenceNormParams::from_words(words);
+    fn cost(&self, p: &DifferenceNormParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: 3.0 * n, bytes: 4.0 * n + 4.0 * p.n as f64 + 4.0 * p.clients as f64 }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = DifferenceNormParams::from_words(words);
+    fn at(&self, p: &DifferenceNormParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         if i > 0 {
             return None;
@@ -72,15 +54,15 @@ impl Kernel for DifferenceNorm {
         // The difference counts twice in its square, the square rounds once; all terms are positive.
         Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * value + lost).over(sum_depth(p.n) + 3))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<DifferenceNormParams> {
         [(1, 1, 64, 64), (3, 10_007, 10_048, 64), (2, 255, 256, 128)]
-            .map(|(clients, n, x_stride, y_stride)| DifferenceNormParams { clients, n, x_stride, y_stride }.words())
+            .map(|(clients, n, x_stride, y_stride)| DifferenceNormParams { clients, n, x_stride, y_stride })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    fn fills(&self, _: &DifferenceNormParams) -> [Fill; 3] {
+        [Fill::NORMAL, Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &DifferenceNormParams) -> bool {
         true
     }
 }

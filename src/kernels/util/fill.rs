@@ -1,7 +1,7 @@
 //! y = value.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill as CaseFill, Inputs, Kernel, Params, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill as CaseFill, Inputs, Kernel, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -22,43 +22,29 @@ crate::params! {
 pub struct Fill;
 
 impl Kernel for Fill {
-    fn name(&self) -> &'static str {
-        "fill"
+    type Params = FillParams;
+    type Operands = Arity<1>;
+    const STEM: &'static str = "util/fill";
+    const FORMULA: &'static str = "y = value";
+    const BINDINGS: &'static [Binding; 1] = &[Binding::write("y", "[clients][n], client stride y_stride")];
+    fn extents(&self, p: &FillParams) -> Result<[usize; 1], String> {
+        Ok([strided(p.clients, p.y_stride, p.n)?])
     }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y = value"
-    }
-    fn fields(&self) -> &'static [Field] {
-        FillParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const { &[Binding::write("y", "[clients][n], client stride y_stride")] }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = FillParams::from_words(words);
-        Ok(vec![strided(p.clients, p.y_stride, p.n)?])
-    }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = FillParams::from_words(words);
+    fn build(&self, p: &FillParams, _class: Class) -> Build {
         Build::plain("util/fill.wgsl", linear_grid(p.n, 256, p.clients))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = FillParams::from_words(words);
+    fn cost(&self, p: &FillParams) -> Cost {
         Cost { flops: 0.0, bytes: 4.0 * p.clients as f64 * p.n as f64 }
     }
-    fn at(&self, words: &[u32], _inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = FillParams::from_words(words);
+    fn at(&self, p: &FillParams, _inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         (split(index, p.clients, p.y_stride).1 < p.n as usize).then(|| Eval::exact(p.value as f64))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<FillParams> {
         [(1, 1, 64), (2, 1000, 1024), (3, 257, 320)]
-            .map(|(clients, n, y_stride)| FillParams { clients, n, y_stride, value: 0.25 }.words())
+            .map(|(clients, n, y_stride)| FillParams { clients, n, y_stride, value: 0.25 })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<CaseFill> {
-        vec![CaseFill::Nan]
+    fn fills(&self, _: &FillParams) -> [CaseFill; 1] {
+        [CaseFill::Nan]
     }
 }

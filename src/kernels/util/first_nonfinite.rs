@@ -1,8 +1,6 @@
 //! The first NaN or infinity in every client's row.
 
-use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, linear_grid, split, strided,
-};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of [`FirstNonfinite`].
@@ -30,42 +28,26 @@ pub fn first(word: u32) -> Option<usize> {
 }
 
 impl Kernel for FirstNonfinite {
-    fn name(&self) -> &'static str {
-        "first_nonfinite"
-    }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y[c, y_at] = max(y[c, y_at], 2^32 - 1 - min {i: x[c, i] is NaN or infinite})"
-    }
-    fn fields(&self) -> &'static [Field] {
-        FirstNonfiniteParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read_u32("x", "[clients][n] floats as words, client stride x_stride"),
-                Binding::write_u32("y", "[clients][y_at + 1], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = FirstNonfiniteParams::from_words(words);
+    type Params = FirstNonfiniteParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "util/first_nonfinite";
+    const FORMULA: &'static str = "y[c, y_at] = max(y[c, y_at], 2^32 - 1 - min {i: x[c, i] is NaN or infinite})";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read_u32("x", "[clients][n] floats as words, client stride x_stride"),
+        Binding::write_u32("y", "[clients][y_at + 1], client stride y_stride"),
+    ];
+    fn extents(&self, p: &FirstNonfiniteParams) -> Result<[usize; 2], String> {
         let y = strided(p.clients, p.y_stride, p.y_at.saturating_add(1))?;
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, y])
+        Ok([strided(p.clients, p.x_stride, p.n)?, y])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = FirstNonfiniteParams::from_words(words);
+    fn build(&self, p: &FirstNonfiniteParams, _class: Class) -> Build {
         Build::plain("util/first_nonfinite.wgsl", linear_grid(p.n, 256, p.clients))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = FirstNonfiniteParams::from_words(words);
+    fn cost(&self, p: &FirstNonfiniteParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: n, bytes: 4.0 * n + 4.0 * p.clients as f64 }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = FirstNonfiniteParams::from_words(words);
+    fn at(&self, p: &FirstNonfiniteParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         if i != p.y_at as usize {
             return None;
@@ -74,19 +56,18 @@ impl Kernel for FirstNonfinite {
         let fault = (0..p.n).find(|j| !inputs.f(0, row + *j as usize).is_finite());
         Some(Eval::exact(f64::from(inputs.u(1, index).max(fault.map_or(0, |j| u32::MAX - j)))))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<FirstNonfiniteParams> {
         let p = FirstNonfiniteParams { clients: 1, n: 1, x_stride: 64, y_stride: 64, y_at: 0 };
         vec![
-            p.words(),
-            FirstNonfiniteParams { clients: 5, n: 10_007, x_stride: 10_048, y_at: 2, ..p }.words(),
-            FirstNonfiniteParams { clients: 3, n: 255, x_stride: 256, y_stride: 128, y_at: HELD }.words(),
+            p,
+            FirstNonfiniteParams { clients: 5, n: 10_007, x_stride: 10_048, y_at: 2, ..p },
+            FirstNonfiniteParams { clients: 3, n: 255, x_stride: 256, y_stride: 128, y_at: HELD },
             // More elements than the grid's invocations, and the fault behind them: the loop's second turn.
-            FirstNonfiniteParams { n: 4096 * 256 + 300, ..p }.words(),
+            FirstNonfiniteParams { n: 4096 * 256 + 300, ..p },
         ]
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = FirstNonfiniteParams::from_words(words);
-        vec![Fill::Words(planted(&p)), Fill::Words(held(&p))]
+    fn fills(&self, p: &FirstNonfiniteParams) -> [Fill; 2] {
+        [Fill::Words(planted(p)), Fill::Words(held(p))]
     }
 }
 

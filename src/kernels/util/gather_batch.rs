@@ -1,7 +1,7 @@
 //! A batch of images from bytes.
 
 use crate::kernels::{
-    Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -14,7 +14,7 @@ crate::params! {
         /// Elements (bytes) of an image, a multiple of 4.
         image: u32 in Multiple(4),
         /// Client stride of `order`.
-        order_stride: u32 in StrideFrom(|w| w[1].saturating_mul(3)),
+        order_stride: u32 in StrideFrom(|p| p.batch.saturating_mul(3)),
         /// Client stride of `y`.
         y_stride: u32 in Stride,
     }
@@ -25,39 +25,23 @@ crate::params! {
 pub struct GatherBatch;
 
 impl Kernel for GatherBatch {
-    fn name(&self) -> &'static str {
-        "gather_batch"
-    }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y = byte / 127.5 - 1 of image order[step * batch + b]"
-    }
-    fn fields(&self) -> &'static [Field] {
-        GatherBatchParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read_u32("pixels", "[images][image / 4]: four bytes a word, first byte lowest"),
-                Binding::read_u32(
-                    "order",
-                    "[clients][steps * batch], client stride order_stride: low 31 bits image number",
-                ),
-                Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
-                Binding::write("y", "[clients][batch][image], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = GatherBatchParams::from_words(words);
+    type Params = GatherBatchParams;
+    type Operands = Arity<4>;
+    const STEM: &'static str = "util/gather_batch";
+    const FORMULA: &'static str = "y = byte / 127.5 - 1 of image order[step * batch + b]";
+    const BINDINGS: &'static [Binding; 4] = &[
+        Binding::read_u32("pixels", "[images][image / 4]: four bytes a word, first byte lowest"),
+        Binding::read_u32("order", "[clients][steps * batch], client stride order_stride: low 31 bits image number"),
+        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::write("y", "[clients][batch][image], client stride y_stride"),
+    ];
+    fn extents(&self, p: &GatherBatchParams) -> Result<[usize; 4], String> {
         if !p.image.is_multiple_of(4) {
             return Err(format!("images of {} elements: must be a multiple of 4", p.image));
         }
         let batch = u32::try_from(p.batch as u64 * p.image as u64)
             .map_err(|_| format!("{} images of {} elements", p.batch, p.image))?;
-        Ok(vec![
+        Ok([
             (batch / 4) as usize,
             // The number of steps is no parameter: a client's row is its whole stride.
             strided(p.clients, p.order_stride, p.order_stride.max(p.batch))?,
@@ -65,17 +49,14 @@ impl Kernel for GatherBatch {
             strided(p.clients, p.y_stride, batch)?,
         ])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = GatherBatchParams::from_words(words);
+    fn build(&self, p: &GatherBatchParams, _class: Class) -> Build {
         Build::plain("util/gather_batch.wgsl", linear_grid(p.batch * p.image, 1024, p.clients))
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = GatherBatchParams::from_words(words);
+    fn cost(&self, p: &GatherBatchParams) -> Cost {
         let n = p.clients as f64 * p.batch as f64 * p.image as f64;
         Cost { flops: 2.0 * n, bytes: 5.0 * n }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = GatherBatchParams::from_words(words);
+    fn at(&self, p: &GatherBatchParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         let (b, e) = (i / p.image as usize, i % p.image as usize);
         if b >= p.batch as usize {
@@ -88,17 +69,20 @@ impl Kernel for GatherBatch {
         // (2 byte - 255) is exact; the constant 1 / 255 and the product round.
         Some(Eval::within(value, gamma(3) * value.abs()))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<GatherBatchParams> {
         [(1, 1, 4, 64), (2, 3, 48, 192), (3, 7, 36, 256)]
-            .map(|(clients, batch, image, y_stride)| {
-                GatherBatchParams { clients, batch, image, order_stride: 128, y_stride }.words()
+            .map(|(clients, batch, image, y_stride)| GatherBatchParams {
+                clients,
+                batch,
+                image,
+                order_stride: 128,
+                y_stride,
             })
             .to_vec()
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        let p = GatherBatchParams::from_words(words);
+    fn fills(&self, p: &GatherBatchParams) -> [Fill; 4] {
         // Numbers below the batch in an order of odd period, some of them marked as poisoned.
         let order = (0..11).map(|i| ((i * i + i / 2) % p.batch) | ((i % 3 / 2) << 31)).collect();
-        vec![Fill::Below(u32::MAX), Fill::Words(order), Fill::Words(vec![2, 1, 30, 0]), Fill::Nan]
+        [Fill::Below(u32::MAX), Fill::Words(order), Fill::Words(vec![2, 1, 30, 0]), Fill::Nan]
     }
 }

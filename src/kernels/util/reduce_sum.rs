@@ -1,6 +1,6 @@
 //! Sums over a client's elements.
 
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`ReduceSum`].
@@ -27,44 +27,28 @@ pub(super) fn sum_depth(n: u32) -> usize {
 pub struct ReduceSum;
 
 impl Kernel for ReduceSum {
-    fn name(&self) -> &'static str {
-        "reduce_sum"
-    }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "y[c] = sum_i x[c, i] or sum_i x[c, i]^2"
-    }
-    fn fields(&self) -> &'static [Field] {
-        ReduceSumParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("x", "[clients][n], client stride x_stride"),
-                Binding::write("y", "[clients][1], client stride y_stride"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = ReduceSumParams::from_words(words);
+    type Params = ReduceSumParams;
+    type Operands = Arity<2>;
+    const STEM: &'static str = "util/reduce_sum";
+    const FORMULA: &'static str = "y[c] = sum_i x[c, i] or sum_i x[c, i]^2";
+    const BINDINGS: &'static [Binding; 2] = &[
+        Binding::read("x", "[clients][n], client stride x_stride"),
+        Binding::write("y", "[clients][1], client stride y_stride"),
+    ];
+    fn extents(&self, p: &ReduceSumParams) -> Result<[usize; 2], String> {
         if p.mode > 1 {
             return Err(format!("mode {}: must be 0 (sum) or 1 (sum of squares)", p.mode));
         }
-        Ok(vec![strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, 1)?])
+        Ok([strided(p.clients, p.x_stride, p.n)?, strided(p.clients, p.y_stride, 1)?])
     }
-    fn build(&self, words: &[u32], _class: Class) -> Build {
-        let p = ReduceSumParams::from_words(words);
+    fn build(&self, p: &ReduceSumParams, _class: Class) -> Build {
         Build::plain("util/reduce_sum.wgsl", [1, 1, p.clients])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = ReduceSumParams::from_words(words);
+    fn cost(&self, p: &ReduceSumParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;
         Cost { flops: (1 + p.mode) as f64 * n, bytes: 4.0 * n + 4.0 * p.clients as f64 }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
-        let p = ReduceSumParams::from_words(words);
+    fn at(&self, p: &ReduceSumParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (c, i) = split(index, p.clients, p.y_stride);
         if i > 0 {
             return None;
@@ -78,19 +62,19 @@ impl Kernel for ReduceSum {
         }
         Some(Eval::within(value, gamma(sum_depth(p.n) + p.mode as usize) * magnitude).over(sum_depth(p.n)))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<ReduceSumParams> {
         let p = ReduceSumParams { clients: 1, n: 1, x_stride: 64, y_stride: 64, mode: 0 };
         vec![
-            p.words(),
-            ReduceSumParams { clients: 3, n: 10_007, x_stride: 10_048, ..p }.words(),
-            ReduceSumParams { clients: 2, n: 4096, x_stride: 4096, mode: 1, ..p }.words(),
-            ReduceSumParams { clients: 2, n: 255, x_stride: 256, y_stride: 128, mode: 1 }.words(),
+            p,
+            ReduceSumParams { clients: 3, n: 10_007, x_stride: 10_048, ..p },
+            ReduceSumParams { clients: 2, n: 4096, x_stride: 4096, mode: 1, ..p },
+            ReduceSumParams { clients: 2, n: 255, x_stride: 256, y_stride: 128, mode: 1 },
         ]
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
-        vec![Fill::NORMAL, Fill::Nan]
+    fn fills(&self, _: &ReduceSumParams) -> [Fill; 2] {
+        [Fill::NORMAL, Fill::Nan]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &ReduceSumParams) -> bool {
         true
     }
 }

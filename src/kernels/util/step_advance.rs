@@ -1,6 +1,6 @@
 //! Booking a step's losses and advancing the step counter.
 
-use crate::kernels::{Binding, Build, Class, Cost, Eval, Field, Fill, Inputs, Kernel, Params, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`StepAdvance`].
@@ -19,44 +19,29 @@ crate::params! {
 pub struct StepAdvance;
 
 impl Kernel for StepAdvance {
-    fn name(&self) -> &'static str {
-        "step_advance"
+    type Params = StepAdvanceParams;
+    type Operands = Arity<4>;
+    const STEM: &'static str = "util/step_advance";
+    const FORMULA: &'static str = "stats += losses of active clients; step += 1";
+    const BINDINGS: &'static [Binding; 4] = &[
+        Binding::read("losses", "[clients][>= 4], client stride loss_stride: three losses, gradient penalty"),
+        Binding::read_u32("client_steps", "[clients]: active steps in the round"),
+        Binding::write(
+            "stats",
+            "[clients][8], client stride stat_stride: 3 sums, number of steps, 3 last losses, sum of penalties",
+        ),
+        Binding::write_u32("state", "[4]: step in the round, round, steps in all, free"),
+    ];
+    fn extents(&self, p: &StepAdvanceParams) -> Result<[usize; 4], String> {
+        Ok([strided(p.clients, p.loss_stride, 4)?, p.clients as usize, strided(p.clients, p.stat_stride, 8)?, 4])
     }
-    fn family(&self) -> &'static str {
-        "util"
-    }
-    fn formula(&self) -> &'static str {
-        "stats += losses of active clients; step += 1"
-    }
-    fn fields(&self) -> &'static [Field] {
-        StepAdvanceParams::FIELDS
-    }
-    fn bindings(&self) -> &'static [Binding] {
-        const {
-            &[
-                Binding::read("losses", "[clients][>= 4], client stride loss_stride: three losses, gradient penalty"),
-                Binding::read_u32("client_steps", "[clients]: active steps in the round"),
-                Binding::write(
-                    "stats",
-                    "[clients][8], client stride stat_stride: 3 sums, number of steps, 3 last losses, sum of penalties",
-                ),
-                Binding::write_u32("state", "[4]: step in the round, round, steps in all, free"),
-            ]
-        }
-    }
-    fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String> {
-        let p = StepAdvanceParams::from_words(words);
-        Ok(vec![strided(p.clients, p.loss_stride, 4)?, p.clients as usize, strided(p.clients, p.stat_stride, 8)?, 4])
-    }
-    fn build(&self, _words: &[u32], _class: Class) -> Build {
+    fn build(&self, _: &StepAdvanceParams, _class: Class) -> Build {
         Build::plain("util/step_advance.wgsl", [1, 1, 1])
     }
-    fn cost(&self, words: &[u32]) -> Cost {
-        let p = StepAdvanceParams::from_words(words);
+    fn cost(&self, p: &StepAdvanceParams) -> Cost {
         Cost { flops: 5.0 * p.clients as f64, bytes: 76.0 * p.clients as f64 }
     }
-    fn at(&self, words: &[u32], inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
-        let p = StepAdvanceParams::from_words(words);
+    fn at(&self, p: &StepAdvanceParams, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval> {
         if slot == 3 {
             let advance = index == 0 || index == 2;
             return advance.then(|| Eval::exact(inputs.u(3, index).wrapping_add(1) as f64));
@@ -76,16 +61,16 @@ impl Kernel for StepAdvance {
         let before = inputs.f(2, index);
         Some(Eval::within(before + added, gamma(1) * (before.abs() + added.abs())))
     }
-    fn cases(&self) -> Vec<Vec<u32>> {
+    fn cases(&self) -> Vec<StepAdvanceParams> {
         [(1, 64, 64), (5, 64, 128), (131, 128, 64)]
-            .map(|(clients, loss_stride, stat_stride)| StepAdvanceParams { clients, loss_stride, stat_stride }.words())
+            .map(|(clients, loss_stride, stat_stride)| StepAdvanceParams { clients, loss_stride, stat_stride })
             .to_vec()
     }
-    fn fills(&self, _words: &[u32]) -> Vec<Fill> {
+    fn fills(&self, _: &StepAdvanceParams) -> [Fill; 4] {
         let state = Fill::Words(vec![3, 1, 20, 0]);
-        vec![Fill::NORMAL, Fill::Words(vec![4, 3, 7, 0, 5]), Fill::NORMAL, state]
+        [Fill::NORMAL, Fill::Words(vec![4, 3, 7, 0, 5]), Fill::NORMAL, state]
     }
-    fn exact_on_integers(&self, _words: &[u32]) -> bool {
+    fn exact_on_integers(&self, _: &StepAdvanceParams) -> bool {
         true
     }
 }

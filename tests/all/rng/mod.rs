@@ -6,7 +6,7 @@ mod statistics;
 use fedgan::exec::{CpuEngine, Engine, Purpose, Recording, ReferenceEngine};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::rng::{RngParams, rng_bits::RngBits, rng_normal::RngNormal, rng_uniform::RngUniform};
-use fedgan::kernels::{Class, Kernel};
+use fedgan::kernels::{AnyKernel, Class, Params};
 
 fn gpu(class: Class) -> Box<dyn Engine> {
     let options = GpuOptions { class: Some(class), ..GpuOptions::default() };
@@ -24,13 +24,13 @@ fn engines(with_reference: bool) -> Vec<(&'static str, Box<dyn Engine>)> {
 }
 
 /// The words that `kernel` makes, at step `step` of all and round `round`; words between clients stay 0.
-fn words(engine: &mut dyn Engine, kernel: &'static dyn Kernel, p: &RngParams, step: u32, round: u32) -> Vec<u32> {
+fn words(engine: &mut dyn Engine, kernel: &'static dyn AnyKernel, p: &RngParams, step: u32, round: u32) -> Vec<u32> {
     let extent = (p.clients as usize - 1) * p.y_stride as usize + p.n as usize;
     let y = engine.alloc("numbers", extent).unwrap();
     let state = engine.alloc("state", 4).unwrap();
     engine.write(state, &[9, round, step, 77]).unwrap();
     let mut recording = Recording::new();
-    recording.launch(kernel, p, &[y, state], "numbers").unwrap();
+    recording.launch_words(kernel, p.words(), &[y, state], "numbers").unwrap();
     engine.run(&recording, 1).unwrap();
     engine.forget(&recording);
     engine.read(y, Purpose::Check).unwrap()
