@@ -280,6 +280,8 @@ pub trait Kernel: Sync {
 /// A [`Kernel`] whose types are not known: a row of the catalogue. `words` is always the parameter struct's words
 /// ([`super::Params::words`]); slot `i` is `bindings()[i]`. Every kernel is one; nothing implements it by hand.
 pub trait AnyKernel: Sync {
+    /// [`Kernel::STEM`].
+    fn stem(&self) -> &'static str;
     /// The name: the second half of [`Kernel::STEM`].
     fn name(&self) -> &'static str;
     /// The family: the first half of [`Kernel::STEM`].
@@ -316,6 +318,9 @@ pub trait AnyKernel: Sync {
 }
 
 impl<K: Kernel> AnyKernel for K {
+    fn stem(&self) -> &'static str {
+        K::STEM
+    }
     fn name(&self) -> &'static str {
         K::STEM.split_once('/').map_or(K::STEM, |(_, name)| name)
     }

@@ -1,6 +1,7 @@
 //! The kernel catalogue. A row is the only declaration of a kernel: WGSL source, parameters, bindings, shape rule, grid,
 //! cost, CPU reference, cases and error bound. Validation, argument checks, the generated table and every recording
-//! derive from it. A new kernel is two files (`shaders/F/K.wgsl`, `src/kernels/F/K.rs`) and one line in [`CATALOGUE`].
+//! derive from it. A new kernel is three files of one stem (`shaders/F/K.wgsl`, `src/kernels/F/K.rs`, `src/exec/cpu/F/K.rs`) and one line
+//! below.
 //!
 //! Nothing here knows a tensor handle or a device.
 
@@ -13,13 +14,6 @@ pub mod reflect;
 pub mod shader;
 pub mod writers;
 
-pub mod attack;
-pub mod fed;
-pub mod nn;
-pub mod optim;
-pub mod rng;
-pub mod util;
-
 pub use bound::{U, flushed, gamma};
 pub use kernel::{
     Access, AnyKernel, Arity, Binding, Build, Class, Cost, Each, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS,
@@ -27,56 +21,118 @@ pub use kernel::{
 };
 pub use params::{Draw, Field, Params, Scalar};
 
-/// Every kernel, in the order of the table in `shaders/README.md`.
-pub static CATALOGUE: &[&dyn AnyKernel] = &[
-    &nn::conv2d::Conv2d,
-    &nn::conv_transpose2d::ConvTranspose2d,
-    &nn::conv2d_weight_grad::Conv2dWeightGrad,
-    &nn::split_sum::SplitSum,
-    &nn::batch_norm_stats::BatchNormStats,
-    &nn::batch_norm_running::BatchNormRunning,
-    &nn::batch_norm_apply::BatchNormApply,
-    &nn::batch_norm_backward_reduce::BatchNormBackwardReduce,
-    &nn::batch_norm_backward_apply::BatchNormBackwardApply,
-    &nn::instance_norm_stats::InstanceNormStats,
-    &nn::instance_norm_apply::InstanceNormApply,
-    &nn::instance_norm_backward_reduce::InstanceNormBackwardReduce,
-    &nn::instance_norm_backward_apply::InstanceNormBackwardApply,
-    &nn::instance_norm_param_grad::InstanceNormParamGrad,
-    &nn::instance_norm_second_reduce::InstanceNormSecondReduce,
-    &nn::instance_norm_second_apply::InstanceNormSecondApply,
-    &nn::instance_norm_second_param_grad::InstanceNormSecondParamGrad,
-    &nn::activation::Activation,
-    &nn::activation_backward::ActivationBackward,
-    &nn::bce_with_logits::BceWithLogits,
-    &nn::interpolate::Interpolate,
-    &nn::image_square_sum::ImageSquareSum,
-    &nn::gradient_penalty::GradientPenalty,
-    &nn::gradient_penalty_seed::GradientPenaltySeed,
-    &nn::wasserstein_loss::WassersteinLoss,
-    &nn::bias_add::BiasAdd,
-    &nn::channel_sum::ChannelSum,
-    &util::fill::Fill,
-    &rng::rng_bits::RngBits,
-    &rng::rng_uniform::RngUniform,
-    &rng::rng_normal::RngNormal,
-    &optim::adam::Adam,
-    &optim::rmsprop::Rmsprop,
-    &attack::paste_trigger::PasteTrigger,
-    &attack::scale_update::ScaleUpdate,
-    &fed::weighted_mean::WeightedMean,
-    &fed::broadcast::Broadcast,
-    &fed::batch_mean::BatchMean,
-    &fed::median_deviation::MedianDeviation,
-    &util::copy::Copy,
-    &util::gather_batch::GatherBatch,
-    &util::reduce_sum::ReduceSum,
-    &util::difference_norm::DifferenceNorm,
-    &util::difference_dot::DifferenceDot,
-    &util::max_abs::MaxAbs,
-    &util::first_nonfinite::FirstNonfinite,
-    &util::step_advance::StepAdvance,
-];
+/// The list of kernels: hands it to the macro named `$then`. **A kernel is one line here** and three files of its stem:
+/// `shaders/F/K.wgsl`, `src/kernels/F/K.rs` and its f32 twin `src/exec/cpu/F/K.rs`, all declared by this list. Behind the
+/// semicolon stand items that the kernels of a family share.
+///
+/// `cargo fmt` does not see modules that a macro declares: `scripts/fmt` does.
+macro_rules! for_each_kernel {
+    ($then:ident) => {
+        $then! {
+            /// Neural-network kernels. Activations are [clients][N][H][W][C] (NHWC a client), weights [clients][Co][kh][kw][Ci].
+            ///
+            /// Three convolution rows serve six operations. With the "large" side [N][H][W][Ci] and the "small" side [N][OH][OW][Co]:
+            /// `conv2d` maps large to small (and is the data gradient of a transposed convolution), `conv_transpose2d` maps small to
+            /// large (and is the data gradient of a convolution), `conv2d_weight_grad` contracts both (the weight gradient of either).
+            /// A transposed convolution's PyTorch weight [in][out][kh][kw] is the convolution weight [Co][Ci][kh][kw] with Co = in.
+            nn {
+                conv2d: Conv2d,
+                conv_transpose2d: ConvTranspose2d,
+                conv2d_weight_grad: Conv2dWeightGrad,
+                split_sum: SplitSum,
+                batch_norm_stats: BatchNormStats,
+                batch_norm_running: BatchNormRunning,
+                batch_norm_apply: BatchNormApply,
+                batch_norm_backward_reduce: BatchNormBackwardReduce,
+                batch_norm_backward_apply: BatchNormBackwardApply,
+                instance_norm_stats: InstanceNormStats,
+                instance_norm_apply: InstanceNormApply,
+                instance_norm_backward_reduce: InstanceNormBackwardReduce,
+                instance_norm_backward_apply: InstanceNormBackwardApply,
+                instance_norm_param_grad: InstanceNormParamGrad,
+                instance_norm_second_reduce: InstanceNormSecondReduce,
+                instance_norm_second_apply: InstanceNormSecondApply,
+                instance_norm_second_param_grad: InstanceNormSecondParamGrad,
+                activation: Activation,
+                activation_backward: ActivationBackward,
+                bce_with_logits: BceWithLogits,
+                interpolate: Interpolate,
+                image_square_sum: ImageSquareSum,
+                gradient_penalty: GradientPenalty,
+                gradient_penalty_seed: GradientPenaltySeed,
+                wasserstein_loss: WassersteinLoss,
+                bias_add: BiasAdd,
+                channel_sum: ChannelSum,
+                ;
+                pub mod conv;
+                pub mod instance;
+                mod rows;
+                pub mod tile;
+            }
+            /// Counter-based random numbers. Element i of client c is a function of (seed, stream, client, step, round, i) alone, so
+            /// launch order, device and client chunks do not matter:
+            /// key = (seed_lo, seed_hi, stream, client_base + c), counter = (i / 4, steps in all, round, 0), word i % 4 of the block.
+            rng {
+                rng_bits: RngBits,
+                rng_uniform: RngUniform,
+                rng_normal: RngNormal,
+                ;
+                mod params;
+                pub mod threefry;
+                #[cfg(test)]
+            pub(crate) mod witness;
+                pub use params::RngParams;
+                pub use threefry::{HostRng, Stream, seed_words, threefry4x32};
+            }
+            /// Optimisers, in place on every active client.
+            optim {
+                adam: Adam,
+                rmsprop: Rmsprop,
+                ;
+                mod decay;
+            }
+            /// What a malicious client does on the device.
+            attack {
+                paste_trigger: PasteTrigger,
+                scale_update: ScaleUpdate,
+                ;
+            }
+            /// Between clients and server: the weighted mean of clients' tensors and its broadcast; what the server's probe of the clients'
+            /// generators needs.
+            fed {
+                weighted_mean: WeightedMean,
+                broadcast: Broadcast,
+                batch_mean: BatchMean,
+                median_deviation: MedianDeviation,
+                ;
+            }
+            /// Moving words: fill, copy, batches from bytes, reductions, the step counter.
+            util {
+                fill: Fill,
+                copy: Copy,
+                gather_batch: GatherBatch,
+                reduce_sum: ReduceSum,
+                difference_norm: DifferenceNorm,
+                difference_dot: DifferenceDot,
+                max_abs: MaxAbs,
+                first_nonfinite: FirstNonfinite,
+                step_advance: StepAdvance,
+                ;
+            }
+        }
+    };
+}
+pub(crate) use for_each_kernel;
+
+/// Declares the families' modules, and the catalogue.
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $family:ident { $($kernel:ident : $type:ident),* $(,)? ; $($also:item)* })*) => {
+        $($(#[$doc])* pub mod $family { $(pub mod $kernel;)* $($also)* })*
+        /// Every kernel, in the order of the table in `shaders/README.md`.
+        pub static CATALOGUE: &[&dyn AnyKernel] = &[$($(&$family::$kernel::$type),*),*];
+    };
+}
+for_each_kernel!(catalogue);
 
 /// The row of that name.
 pub fn find(name: &str) -> Option<&'static dyn AnyKernel> {

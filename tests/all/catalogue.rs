@@ -1,6 +1,5 @@
 //! What every catalogue row promises beside its shader.
 
-use fedgan::exec::cpu;
 use fedgan::kernels::{Access, CATALOGUE, Class};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,8 +11,11 @@ fn names_are_unique_and_are_the_file_stems() {
     for kernel in CATALOGUE {
         let (name, family) = (kernel.name(), kernel.family());
         assert!(names.insert(name), "two rows are called {name}");
-        let rust = root.join(format!("src/kernels/{family}/{name}.rs"));
-        assert!(rust.is_file(), "{name}: no {}", rust.display());
+        assert_eq!(kernel.stem(), format!("{family}/{name}"));
+        for folder in ["src/kernels", "src/exec/cpu"] {
+            let rust = root.join(format!("{folder}/{family}/{name}.rs"));
+            assert!(rust.is_file(), "{name}: no {}", rust.display());
+        }
         for case in kernel.cases() {
             for class in Class::ALL {
                 let file = kernel.build(&case, class).file;
@@ -26,12 +28,23 @@ fn names_are_unique_and_are_the_file_stems() {
     }
 }
 
+/// A file beside the kernels that no line of the list declares is not compiled.
 #[test]
-fn the_cpu_engine_has_exactly_the_catalogue() {
-    let rows: BTreeSet<&str> = CATALOGUE.iter().map(|k| k.name()).collect();
-    let functions: BTreeSet<&str> = cpu::names().collect();
-    assert_eq!(rows, functions);
-    assert_eq!(cpu::names().count(), functions.len(), "a function is listed twice");
+fn every_file_of_a_family_is_declared() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = std::fs::read_to_string(root.join("src/kernels/mod.rs")).unwrap();
+    for folder in ["src/kernels", "src/exec/cpu"] {
+        let families: BTreeSet<&str> = CATALOGUE.iter().map(|k| k.family()).collect();
+        for family in families {
+            for file in std::fs::read_dir(root.join(folder).join(family)).unwrap().flatten() {
+                let name = file.file_name().into_string().unwrap();
+                let stem = name.strip_suffix(".rs").unwrap_or_else(|| panic!("{folder}/{family}/{name}: no Rust file"));
+                let row = CATALOGUE.iter().any(|k| k.name() == stem && k.family() == family);
+                let shared = folder == "src/kernels" && list.contains(&format!("mod {stem};"));
+                assert!(row || shared, "{folder}/{family}/{name} is not in the list of src/kernels/mod.rs");
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,23 +1,24 @@
 //! The host convolutions against a loop over every (pixel, tap, channel) triple in f64.
 
-use super::{Args, CpuFn, conv};
+use super::{Args, twin};
 use crate::exec::{BufferId, Tensor};
 use crate::kernels::nn::conv::ConvParams;
-use crate::kernels::nn::split_sum::SplitSumParams;
-use crate::kernels::{Binding, Params, gamma};
+use crate::kernels::nn::split_sum::{SplitSum, SplitSumParams};
+use crate::kernels::nn::{conv_transpose2d::ConvTranspose2d, conv2d::Conv2d, conv2d_weight_grad::Conv2dWeightGrad};
+use crate::kernels::{AnyKernel, Binding, Params, gamma};
 
 /// A gap between clients, and outputs before they are written.
 const UNTOUCHED: u32 = 0x7fc0_dead;
 
-/// Runs `f` with read operands `inputs` and write operand `out`; returns what is in `out` afterwards.
-fn launch(f: CpuFn, words: &[u32], inputs: &[&[f32]], out: Vec<f32>) -> Vec<f32> {
+/// Runs the kernel's twin with read operands `inputs` and write operand `out`; returns what is in `out` afterwards.
+fn launch(kernel: &dyn AnyKernel, words: &[u32], inputs: &[&[f32]], out: Vec<f32>) -> Vec<f32> {
     let mut buffers: Vec<Vec<u32>> = inputs.iter().map(|i| bytemuck::cast_slice(i).to_vec()).collect();
     buffers.push(bytemuck::cast_vec(out));
     let mut bindings = vec![Binding::read("in", ""); inputs.len()];
     bindings.push(Binding::write("out", ""));
     let tensors: Vec<Tensor> =
         (0..buffers.len()).map(|i| Tensor { buffer: BufferId(i as u32), offset: 0, words: buffers[i].len() }).collect();
-    f(words, &Args::new(&mut buffers, &bindings, &tensors));
+    (twin(kernel).unwrap().run)(words, &Args::new(&mut buffers, &bindings, &tensors));
     bytemuck::cast_vec(buffers.pop().unwrap())
 }
 
@@ -128,9 +129,9 @@ impl Case {
     fn run(&self, which: Which, old: Vec<f32>) -> Vec<f32> {
         let words = self.p.words();
         match which {
-            Which::Forward => launch(conv::conv2d, &words, &[&self.large, &self.weights], old),
-            Which::Transposed => launch(conv::conv_transpose2d, &words, &[&self.small, &self.weights], old),
-            Which::Weights => launch(conv::conv2d_weight_grad, &words, &[&self.large, &self.small], old),
+            Which::Forward => launch(&Conv2d, &words, &[&self.large, &self.weights], old),
+            Which::Transposed => launch(&ConvTranspose2d, &words, &[&self.small, &self.weights], old),
+            Which::Weights => launch(&Conv2dWeightGrad, &words, &[&self.large, &self.small], old),
         }
     }
 
@@ -311,7 +312,7 @@ fn split_sum_adds_in_order() {
             1 => (0..2 * p.y_stride).map(|_| random(&mut state)).collect(),
             _ => vec![f32::from_bits(UNTOUCHED); 2 * p.y_stride as usize],
         };
-        let got = launch(conv::split_sum, &SplitSumParams { accumulate, ..p }.words(), &[&x], old.clone());
+        let got = launch(&SplitSum, &SplitSumParams { accumulate, ..p }.words(), &[&x], old.clone());
         for i in 0..2 * p.y_stride as usize {
             let (c, e) = (i / p.y_stride as usize, i % p.y_stride as usize);
             let part = |s: usize| x[c * p.x_stride as usize + s * n as usize + e];
@@ -330,7 +331,6 @@ fn the_rows_cases_meet_their_references() {
     use crate::kernels::{Access, Inputs, find};
     for name in ["conv2d", "conv_transpose2d", "conv2d_weight_grad", "split_sum"] {
         let kernel = find(name).unwrap();
-        let function = super::function(kernel).unwrap();
         let slot = kernel.bindings().iter().position(|b| b.access == Access::ReadWrite).unwrap();
         assert_eq!(slot, kernel.bindings().len() - 1, "{name} writes its last operand");
         for words in kernel.cases() {
@@ -339,7 +339,7 @@ fn the_rows_cases_meet_their_references() {
             let operands: Vec<Vec<f32>> =
                 extents.iter().map(|n| (0..*n).map(|_| random(&mut state)).collect()).collect();
             let slices: Vec<&[f32]> = operands.iter().map(Vec::as_slice).collect();
-            let got = launch(function, &words, &slices[..slot], operands[slot].clone());
+            let got = launch(kernel, &words, &slices[..slot], operands[slot].clone());
             let inputs = Inputs(slices.iter().map(|s| bytemuck::cast_slice(s)).collect());
             for (i, eval) in kernel.whole(&words, &inputs, slot, extents[slot]).into_iter().enumerate() {
                 let Some(eval) = eval else {

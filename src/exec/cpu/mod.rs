@@ -2,102 +2,68 @@
 //! partition of every sum depends on shapes only, so results do not depend on the number of threads.
 
 mod args;
-mod attack;
 #[cfg(test)]
 mod case_tests;
-mod conv;
 #[cfg(test)]
 mod conv_tests;
-mod fed;
 mod gemm;
-mod instance;
-mod norm;
+mod lib;
 #[cfg(test)]
 mod norm_tests;
-mod optim;
 mod patches;
 pub mod peak;
-mod penalty;
-mod pointwise;
-mod rng;
-mod util;
 
 pub use args::Args;
 
 use super::{BufferId, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
-use crate::kernels::AnyKernel;
+use crate::kernels::{AnyKernel, Kernel, Params};
 use crate::{Error, Result};
 
-/// A kernel's CPU implementation: parameter words, operands.
-pub type CpuFn = fn(&[u32], &Args);
+/// The f32 twin of a kernel: `src/exec/cpu/F/K.rs` is to `src/kernels/F/K.rs` what `shaders/F/K.wgsl` is.
+trait Twin: Kernel {
+    /// Runs a launch.
+    fn run(p: &Self::Params, args: &Args);
 
-/// One line per catalogue row (a test holds the two lists equal).
-static FUNCTIONS: &[(&str, CpuFn)] = &[
-    ("conv2d", conv::conv2d),
-    ("conv2d_weight_grad", conv::conv2d_weight_grad),
-    ("conv_transpose2d", conv::conv_transpose2d),
-    ("split_sum", conv::split_sum),
-    ("batch_norm_stats", norm::batch_norm_stats),
-    ("batch_norm_running", norm::batch_norm_running),
-    ("batch_norm_apply", norm::batch_norm_apply),
-    ("batch_norm_backward_reduce", norm::batch_norm_backward_reduce),
-    ("batch_norm_backward_apply", norm::batch_norm_backward_apply),
-    ("instance_norm_stats", instance::stats),
-    ("instance_norm_apply", instance::apply),
-    ("instance_norm_backward_reduce", instance::backward_reduce),
-    ("instance_norm_backward_apply", instance::backward_apply),
-    ("instance_norm_param_grad", instance::param_grad),
-    ("instance_norm_second_reduce", instance::second_reduce),
-    ("instance_norm_second_apply", instance::second_apply),
-    ("instance_norm_second_param_grad", instance::second_param_grad),
-    ("activation", pointwise::activation),
-    ("activation_backward", pointwise::activation_backward),
-    ("bce_with_logits", pointwise::bce_with_logits),
-    ("interpolate", penalty::interpolate),
-    ("image_square_sum", penalty::image_square_sum),
-    ("gradient_penalty", penalty::gradient_penalty),
-    ("gradient_penalty_seed", penalty::gradient_penalty_seed),
-    ("wasserstein_loss", penalty::wasserstein_loss),
-    ("bias_add", norm::bias_add),
-    ("channel_sum", norm::channel_sum),
-    ("fill", util::fill),
-    ("rng_bits", rng::rng_bits),
-    ("rng_uniform", rng::rng_uniform),
-    ("rng_normal", rng::rng_normal),
-    ("adam", optim::adam),
-    ("rmsprop", optim::rmsprop),
-    ("paste_trigger", attack::paste_trigger),
-    ("scale_update", attack::scale_update),
-    ("weighted_mean", fed::weighted_mean),
-    ("broadcast", fed::broadcast),
-    ("batch_mean", fed::batch_mean),
-    ("median_deviation", fed::median_deviation),
-    ("copy", util::copy),
-    ("gather_batch", util::gather_batch),
-    ("reduce_sum", util::reduce_sum),
-    ("difference_norm", util::difference_norm),
-    ("difference_dot", util::difference_dot),
-    ("max_abs", util::max_abs),
-    ("first_nonfinite", util::first_nonfinite),
-    ("step_advance", util::step_advance),
-];
-
-/// Names of the kernels that this engine has.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().map(|f| f.0)
+    /// Words of scratch that the tasks of a launch share.
+    fn scratch_words(_: &Self::Params) -> usize {
+        0
+    }
 }
 
-fn function(kernel: &dyn AnyKernel) -> Result<CpuFn> {
-    FUNCTIONS
-        .iter()
-        .find(|(name, _)| *name == kernel.name())
-        .map(|f| f.1)
-        .ok_or_else(|| Error::internal(format!("the cpu engine has no `{}`", kernel.name())))
+/// A [`Twin`] whose types are not known.
+struct Entry {
+    stem: &'static str,
+    run: fn(&[u32], &Args),
+    scratch_words: fn(&[u32]) -> usize,
+}
+
+impl Entry {
+    const fn of<T: Twin>() -> Entry {
+        Entry {
+            stem: T::STEM,
+            run: |words, args| T::run(&T::Params::from_words(words), args),
+            scratch_words: |words| T::scratch_words(&T::Params::from_words(words)),
+        }
+    }
+}
+
+/// Declares the twins' modules and lists them.
+macro_rules! twins {
+    ($($(#[$doc:meta])* $family:ident { $($kernel:ident : $type:ident),* $(,)? ; $($also:item)* })*) => {
+        $(mod $family { $(mod $kernel;)* })*
+        static TWINS: &[Entry] = &[$($(Entry::of::<crate::kernels::$family::$kernel::$type>()),*),*];
+    };
+}
+crate::kernels::for_each_kernel!(twins);
+
+fn twin(kernel: &dyn AnyKernel) -> Result<&'static Entry> {
+    let found = TWINS.iter().find(|twin| twin.stem == kernel.stem());
+    found.ok_or_else(|| Error::internal(format!("the cpu engine has no `{}`", kernel.name())))
 }
 
 /// Bytes of scratch that the launches of a recording share, beside a MiB or so a thread.
 pub fn scratch_bytes(recording: &Recording) -> u64 {
-    let words = recording.launches().iter().map(|l| conv::prepared_words(l.kernel.name(), &l.params));
+    let words = recording.launches().iter().filter_map(|l| twin(l.kernel).ok().map(|t| (t.scratch_words)(&l.params)));
     4 * words.max().unwrap_or(0) as u64
 }
 
@@ -155,14 +121,14 @@ impl Engine for CpuEngine {
     }
 
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
-        let functions: Vec<CpuFn> = recording.launches().iter().map(|l| function(l.kernel)).collect::<Result<_>>()?;
+        let twins: Vec<&Entry> = recording.launches().iter().map(|l| twin(l.kernel)).collect::<Result<_>>()?;
         let buffers = &mut self.buffers;
         // Inside the pool, so that the calling thread hands over once a recording and not at every parallel loop: on small
         // models the hand-overs took a fifth of the time.
         rayon::scope(|_| {
             for _ in 0..times {
-                for (launch, function) in recording.launches().iter().zip(&functions) {
-                    function(&launch.params, &Args::new(buffers, launch.kernel.bindings(), &launch.args));
+                for (launch, twin) in recording.launches().iter().zip(&twins) {
+                    (twin.run)(&launch.params, &Args::new(buffers, launch.kernel.bindings(), &launch.args));
                 }
             }
         });

@@ -1,6 +1,6 @@
 //! Adam.
 
-use super::one_minus;
+use super::decay::one_minus;
 use crate::kernels::{
     Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, linear_grid, split, strided,
 };

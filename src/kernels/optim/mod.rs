@@ -1,8 +1,0 @@
-//! Optimisers, in place on every active client.
-pub mod adam;
-pub mod rmsprop;
-
-/// 1 - decay, rounded once: for drawn problems, where the decay in f32 is exact.
-fn one_minus(decay: f32) -> f32 {
-    (1.0 - f64::from(decay)) as f32
-}
