@@ -17,7 +17,7 @@ use crate::check::suite::{self, Row};
 use crate::gpu::{Choice, Target, choose};
 use crate::kernels::{CATALOGUE, Class, shader};
 use crate::{Error, Result, input};
-use engines::{check_golden, check_kernels, progress, subjects};
+use engines::{check_golden, check_kernels, subjects};
 use mutants::Mutants;
 use report::Report;
 use std::path::{Path, PathBuf};

@@ -1,18 +1,6 @@
 //! Matrix products of contiguous row-major matrices, on one thread: callers are parallel over images or blocks.
 
-/// The scalars that are multiplied here.
-pub(super) trait Scalar: Copy + 'static {
-    /// Nought and one.
-    const UNITS: [Self; 2];
-}
-
-impl Scalar for f32 {
-    const UNITS: [f32; 2] = [0.0, 1.0];
-}
-
-impl Scalar for f64 {
-    const UNITS: [f64; 2] = [0.0, 1.0];
-}
+use crate::exec::cpu::blas::{self, Scalar};
 
 /// A right operand: as it lies, or read as its transpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,39 +17,16 @@ pub(super) enum Right {
 /// If an operand has another length than its shape.
 pub(super) fn product<T: Scalar>([m, n, k]: [usize; 3], a: &[T], b: &[T], right: Right) -> Vec<T> {
     assert!(a.len() == m * k && b.len() == k * n, "operands of a {m} x {n} product over {k}");
-    let [zero, one] = T::UNITS;
-    let mut out = vec![zero; m * n];
+    let mut out = vec![T::ZERO; m * n];
     if out.is_empty() || k == 0 {
         return out;
     }
-    let (b_rows, b_cols) = match right {
-        Right::Plain => (n as isize, 1),
-        Right::Transposed => (1, k as isize),
+    let b_strides = match right {
+        Right::Plain => [n, 1],
+        Right::Transposed => [1, k],
     };
     // SAFETY: the lengths are asserted above, so every element touched lies in its slice; `out` is exclusive.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            a.as_ptr(),
-            1,
-            k as isize,
-            b.as_ptr(),
-            b_cols,
-            b_rows,
-            zero,
-            one,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+    unsafe { blas::gemm([m, n, k], (out.as_mut_ptr(), n), false, (a.as_ptr(), [k, 1]), (b.as_ptr(), b_strides)) }
     out
 }
 

@@ -15,6 +15,7 @@ pub mod results;
 pub mod roofline;
 pub mod run_dir;
 pub mod run_state;
+pub mod steps;
 pub mod summary;
 pub mod usage;
 
@@ -24,4 +25,5 @@ pub use checkpoint::{TensorData, TensorFile};
 pub use metrics::{ClientRecord, MetricsWriter, RoundRecord};
 pub use progress::{Progress, ProgressMode, RoundProgress};
 pub use run_dir::RunDir;
+pub use steps::Steps;
 pub use summary::Summary;

@@ -9,7 +9,7 @@ use crate::check::{Checker, Repro};
 use crate::exec::Engine;
 use crate::gpu::{GpuOptions, Target, choose, open};
 use crate::kernels::{CATALOGUE, Class};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::report::Steps;
 use std::path::PathBuf;
 
 /// One engine to check: all there is on `cpu` and `reference`, one for each class of shader variants on a GPU.
@@ -63,7 +63,7 @@ pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) ->
 /// Every group on every subject; cases that both classes build alike run once.
 pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<Row>> {
     let total: usize = groups.iter().map(Vec::len).sum::<usize>() * subjects.len();
-    let bar = progress(total as u64);
+    let bar = Steps::new(total as u64);
     let mut rows = Vec::new();
     let several = subjects.len() > 1;
     for (at, subject) in subjects.iter_mut().enumerate() {
@@ -80,7 +80,7 @@ pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> 
             }
             let alike = several && suite::differing(group, Class::Direct).is_empty();
             bar.set_message(format!("{} {variant}", group[0].kernel.name()));
-            let row = suite::run(&mut checker, &cases, if alike { "-" } else { variant }, || bar.inc(1))?;
+            let row = suite::run(&mut checker, &cases, if alike { "-" } else { variant }, || bar.inc())?;
             rows.push(row);
         }
     }
@@ -93,13 +93,13 @@ pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> 
 
 /// Every file on every subject; what cannot be run is reported once.
 pub(super) fn check_golden(subjects: &mut [Subject], files: &[PathBuf]) -> Vec<Golden> {
-    let bar = progress((files.len() * subjects.len()) as u64);
+    let bar = Steps::new((files.len() * subjects.len()) as u64);
     let mut reports: Vec<Golden> = Vec::new();
     for file in files {
         for subject in subjects.iter_mut() {
             bar.set_message(file.display().to_string());
             let case = golden::run_file(subject.engine.as_mut(), file);
-            bar.inc(1);
+            bar.inc();
             let not_run = matches!(case.outcome, golden::Outcome::NotRun(_));
             reports.push(Golden { variant: if not_run { "-" } else { subject.variant() }, case });
             if not_run {
@@ -109,10 +109,4 @@ pub(super) fn check_golden(subjects: &mut [Subject], files: &[PathBuf]) -> Vec<G
     }
     bar.finish_and_clear();
     reports
-}
-
-/// A line on a terminal, nothing elsewhere.
-pub(super) fn progress(total: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {msg}");
-    ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -1,8 +1,9 @@
 //! `fedgan validate --mutants`: every shader broken on purpose, which its kernel's cases must notice.
 
-use super::{ValidateArgs, progress, select};
+use super::{ValidateArgs, select};
 use crate::check::mutant::{self, Operator};
 use crate::gpu::{Choice, Device, Target, choose};
+use crate::report::Steps;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -61,12 +62,12 @@ impl Mutants {
         let names: Vec<&str> = select(args, None)?.iter().map(|group| group[0].kernel.name()).collect();
         let shaders: Vec<_> =
             mutant::shaders().into_iter().filter(|(kernel, _)| names.contains(&kernel.name())).collect();
-        let bar = progress(shaders.len() as u64);
+        let bar = Steps::new(shaders.len() as u64);
         let mut found = Mutants { sample, ..Mutants::default() };
         for (kernel, file) in shaders {
             bar.set_message(format!("mutants of {file}"));
             found.add(mutant::run(&device, kernel, file, sample)?);
-            bar.inc(1);
+            bar.inc();
         }
         bar.finish_and_clear();
         Ok(found)

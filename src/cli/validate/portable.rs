@@ -1,11 +1,12 @@
 //! `fedgan validate --portable`: the forms in which other devices would run the kernels.
 
-use super::{ValidateArgs, progress, select};
+use super::{ValidateArgs, select};
 use crate::Result;
 use crate::check::portable::{Row, noop, on_adapter, texts};
 use crate::check::{Repro, suite};
 use crate::gpu::{Adapter, GpuOptions, Target, choose};
 use crate::kernels::Class;
+use crate::report::Steps;
 use std::fmt::Write as _;
 
 /// The forms that need no adapter, then those on the chosen one.
@@ -32,21 +33,21 @@ fn adapter(args: &ValidateArgs) -> Result<(Option<Adapter>, String)> {
 
 fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec<Row>> {
     let each = Class::ALL.map(|class| suite::differing(repros, class).len()).iter().sum::<usize>() as u64;
-    let bar = progress(if adapter.is_some() { 2 * each } else { each });
+    let bar = Steps::new(if adapter.is_some() { 2 * each } else { each });
     let texts = texts::of(repros)?;
-    bar.set_message("shader writers");
+    bar.set_message("shader writers".into());
     let mut rows = vec![texts::declarations(&texts)];
     rows.extend(texts::writers(&texts));
-    bar.set_message("spirv-val");
+    bar.set_message("spirv-val".into());
     rows.push(texts::spirv_val(&texts));
-    bar.set_message("tint");
+    bar.set_message("tint".into());
     rows.push(texts::tint(&texts)?);
-    bar.set_message("wgpu validation");
-    rows.push(noop(repros, &GpuOptions::default(), || bar.inc(1))?);
+    bar.set_message("wgpu validation".into());
+    rows.push(noop(repros, &GpuOptions::default(), || bar.inc())?);
     match adapter {
         Some(adapter) => rows.extend(on_adapter(adapter, repros, |class| {
             bar.set_message(class.to_string());
-            bar.inc(1);
+            bar.inc();
         })?),
         None => rows.push(Row::not_run("the cases in other forms, bit for bit", "cases", reason)),
     }

@@ -1,6 +1,6 @@
 //! `fedgan validate --run`: a real run, launch by launch, against the reference.
 
-use super::{Replacement, ValidateArgs, progress};
+use super::{Replacement, ValidateArgs};
 use crate::check::suite::Row;
 use crate::check::watch::{Differential, Log};
 use crate::cli::run::experiment::Experiment;
@@ -10,6 +10,7 @@ use crate::config::{self, Overrides, Plan};
 use crate::exec::Descriptor;
 use crate::gpu::{GpuOptions, open};
 use crate::metric::Metric;
+use crate::report::Steps;
 use crate::report::progress::duration;
 use crate::{Error, Result};
 use std::path::Path;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
     let sources = shader.into_iter().map(|(file, text)| (file.to_string(), text)).collect();
     let (engine, _) = open(&plan.device, GpuOptions { sources, ..GpuOptions::default() })?;
     let descriptor = engine.descriptor().clone();
-    let bar = progress(0);
+    let bar = Steps::new(0);
     let told = bar.clone();
     let watched = Differential::new(
         engine,

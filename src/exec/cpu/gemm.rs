@@ -1,5 +1,6 @@
 //! Matrix products on strided views, and the scratch memory that the convolutions multiply from.
 
+use super::blas;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
@@ -80,33 +81,10 @@ pub(super) fn gemm([m, n, k]: [usize; 3], out: &mut Block, add: bool, a: Mat, b:
         assert!(end(m, k, a.rs, a.cs) <= a.data.len(), "left operand {m}x{k} leaves its slice");
         assert!(end(k, n, b.rs, b.cs) <= b.data.len(), "right operand {k}x{n} leaves its slice");
     }
-    let s = |stride: usize| stride as isize;
-    let (alpha, beta) = (1.0f32, 1.0f32); // out = alpha out + beta a b
+    let (left, right) = ((a.data.as_ptr(), [a.rs, a.cs]), (b.data.as_ptr(), [b.rs, b.cs]));
     // SAFETY: every element touched lies within the three slices by the assertions, `out` is exclusive to this task, its
     // rows do not overlap, and the operands are shared borrows.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.ptr,
-            1,
-            s(out.rs),
-            add,
-            a.data.as_ptr(),
-            s(a.cs),
-            s(a.rs),
-            b.data.as_ptr(),
-            s(b.cs),
-            s(b.rs),
-            alpha,
-            beta,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+    unsafe { blas::gemm([m, n, k], (out.ptr, out.rs), add, left, right) }
 }
 
 /// One cache line, so that scratch starts on a line.

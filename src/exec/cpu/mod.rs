@@ -2,6 +2,7 @@
 //! partition of every sum depends on shapes only, so results do not depend on the number of threads.
 
 mod args;
+pub(crate) mod blas;
 #[cfg(test)]
 mod case_tests;
 #[cfg(test)]
