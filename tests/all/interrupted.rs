@@ -105,6 +105,7 @@ fn killed(mut child: Child, delay: Duration) -> bool {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn a_run_outlives_fifty_kills() {
     let temp = tempfile::tempdir().unwrap();
     let whole = temp.path().join("whole");

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 const SAMPLE: usize = 2;
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn broken_shaders_fail() {
     let adapter = match choose("gpu") {
         Ok(Choice { target: Target::Gpu(adapter), .. }) => adapter,

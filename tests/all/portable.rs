@@ -34,6 +34,7 @@ fn assert_passed(rows: &[Row]) {
 /// What unchecked shaders on hardware rest on, too: with checks, without, with loops as loops and with WebGPU's default
 /// limits, every case gives the same bits.
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn every_form_gives_the_same_bits_in_every_case() {
     let adapter = match choose("gpu") {
         Ok(Choice { target: Target::Gpu(adapter), .. }) => adapter,
@@ -125,6 +126,7 @@ fn a_form_that_differs_in_one_bit_is_reported() {
 
 /// Nothing else of a whole round depends on what a device offers beyond WebGPU's defaults, nor on its run-time checks.
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn whole_rounds_have_the_same_bits_in_every_form() {
     use crate::federation::{build_gan, outcome, settings, shared};
     use fedgan::model::{Architecture, Gan};

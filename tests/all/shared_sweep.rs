@@ -92,6 +92,7 @@ fn processes_that_start_together_share_the_cells() {
 /// Processes are killed while others go on; the others, or whoever comes next, end what was begun.
 #[cfg(target_os = "linux")]
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn a_shared_sweep_outlives_the_death_of_its_processes() {
     let temp = tempfile::tempdir().unwrap();
     let (alone, dir) = (temp.path().join("alone"), temp.path().join("shared"));

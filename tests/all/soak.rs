@@ -88,11 +88,13 @@ fn nothing_grows(device: &str) {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn two_thousand_rounds_on_the_gpu_engine() {
     nothing_grows("gpu");
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn two_thousand_rounds_on_the_cpu_engine() {
     nothing_grows("cpu");
 }
