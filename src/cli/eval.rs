@@ -10,9 +10,10 @@ use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
 use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
 use crate::model::infer_generator;
+use crate::report::layout;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
-use crate::report::summary::{self, DetectorSummary, Digests, Summary};
+use crate::report::summary::{DetectorSummary, Digests, Summary};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -174,7 +175,7 @@ fn of_data(set: &[String]) -> Result<Vec<String>> {
 /// # Errors
 /// When they are others, unless `others` allows them: a split drawn anew would measure with images of the training.
 fn same_images(dir: &Path, now: &Digests, others: bool) -> Result<Option<String>> {
-    let path = dir.join(summary::FILE);
+    let path = dir.join(layout::SUMMARY);
     let known = if path.exists() { Summary::read(dir)?.digests } else { None };
     let changed = match known {
         None => {
@@ -410,7 +411,7 @@ mod tests {
         refused(&["--set", &set], "the trigger's picture is not what the run has used");
         // A run of an earlier version.
         let old = Summary { digests: None, ..Summary::read(&dir).unwrap() };
-        std::fs::write(dir.join(summary::FILE), old.to_json().unwrap()).unwrap();
+        std::fs::write(dir.join(layout::SUMMARY), old.to_json().unwrap()).unwrap();
         assert!(with(&["--set", &set]).unwrap().real.contains("not known to be the run's images"));
     }
 

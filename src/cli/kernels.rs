@@ -1,7 +1,8 @@
 //! `fedgan kernels`: the catalogue as a table, as `shaders/README.md`, or the text of one shader as it runs.
 
 use super::outputs::{self, Kind, output};
-use crate::kernels::reflect::{Language, Shader, Variant, variants};
+use crate::kernels::reflect::{Shader, Variant, variants};
+use crate::kernels::writers::Language;
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find};
 use crate::{Error, Result};
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::{checkpoint, picture};
+use crate::report::{picture, safetensors};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -16,7 +16,7 @@ fn png(software: Option<&str>) -> Vec<u8> {
 fn tensors(metadata: &[(&str, &str)]) -> Vec<u8> {
     let tensors = BTreeMap::from([("images".to_string(), (vec![2], vec![0.5f32, 1.0]))]);
     let metadata = metadata.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    checkpoint::encode(&tensors, &metadata).unwrap()
+    safetensors::encode(&tensors, &metadata).unwrap()
 }
 
 /// What the kind's option writes.

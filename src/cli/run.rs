@@ -15,6 +15,7 @@ use crate::check::watch::{Arm, DEFAULT_EVERY, Sentinel};
 use crate::config::{self, Overrides, Plan, Resolved};
 use crate::exec::Engine;
 use crate::fed::OnNonfinite;
+use crate::report::layout;
 use crate::report::progress::duration;
 use crate::report::{Progress, ProgressMode, RoundProgress, RunDir, Summary, run_dir};
 use crate::{Error, Result};
@@ -86,7 +87,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
     let (dir, plan, prepared) = match &args.resume {
         Some(path) => {
             let dir = RunDir::reopen_any(path)?;
-            let plan = config::load(Some(&dir.file(run_dir::PLAN)), &overrides)?;
+            let plan = config::load(Some(&dir.file(layout::PLAN)), &overrides)?;
             keep::has_more(&dir, &plan)?;
             let mut prepared = prepare(&plan)?;
             say(&prepared.go_on(&dir, &warn)?);
@@ -147,7 +148,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
                 OnNonfinite::Drop | OnNonfinite::Record => error.and(&found),
             })
         }
-        Err(error) if dir.file(run_dir::PLAN).exists() => {
+        Err(error) if dir.file(layout::PLAN).exists() => {
             Err(error.and(&format!("what was done is kept; to go on: {}", resume())))
         }
         Err(error) => Err(error),
@@ -274,7 +275,7 @@ impl Prepared {
     /// # Errors
     /// When what it left is of another experiment, or damaged.
     pub fn go_on(&mut self, dir: &RunDir, warn: &dyn Fn(&str)) -> Result<String> {
-        let path = dir.file(run_dir::PLAN);
+        let path = dir.file(layout::PLAN);
         let begun = config::load(Some(&path), &Overrides::default())?;
         keep::same_experiment(&begun, self.plan(), &path)?;
         Ok(match self.experiment.restore(dir, &begun, &self.resolved, warn)? {
@@ -300,7 +301,7 @@ impl Prepared {
     pub fn train_until(self, dir: &RunDir, mode: ProgressMode, stop: &dyn Fn() -> bool) -> Result<Trained> {
         let Prepared { mut experiment, resolved } = self;
         // Also where it goes on: keys that may change, and what it goes on on, are the next process's as well.
-        dir.write_text(run_dir::PLAN, &experiment.plan().to_toml(&resolved)?)?;
+        dir.write_text(layout::PLAN, &experiment.plan().to_toml(&resolved)?)?;
         if experiment.output.is_none() {
             experiment.begin(dir)?;
             dir.sync();

@@ -5,7 +5,7 @@ use crate::exec::{Engine, Purpose};
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
 use crate::model::{Architecture, NamedTensors, NetworkBank, Sampler, import, infer_generator, nhwc_to_nchw};
-use crate::report::{checkpoint, picture};
+use crate::report::{picture, safetensors};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -137,14 +137,14 @@ fn write_each(dir: &Path, batch: &[f32], first: usize, size: usize, channels: us
 
 /// The F32 tensors of a file; PyTorch's integer counters are left out where `skip_counters`.
 pub(super) fn named(path: &Path, skip_counters: bool) -> Result<NamedTensors> {
-    let file = checkpoint::load(path)?;
+    let file = safetensors::load(path)?;
     let names = file.tensors.keys().filter(|name| !(skip_counters && name.ends_with("num_batches_tracked")));
     names.map(|name| Ok((name.clone(), file.f32_any(name)?))).collect()
 }
 
 /// Latents [n][latent] from the tensor `latents`.
 fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
-    let (shape, values) = checkpoint::load(path)?.f32_any("latents")?;
+    let (shape, values) = safetensors::load(path)?.f32_any("latents")?;
     let fits = match shape.as_slice() {
         [n, l] | [n, l, 1, 1] => *l == latent && (1..=65536).contains(n),
         _ => false,
@@ -195,7 +195,7 @@ fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32
 fn save(path: &Path, mark: &'static str, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
     let tensors = NamedTensors::from([(name.to_string(), (shape, values))]);
     let metadata = BTreeMap::from([(outputs::KEY.to_string(), mark.to_string())]);
-    outputs::write(path, Kind::Tensors(mark), &checkpoint::encode(&tensors, &metadata)?)
+    outputs::write(path, Kind::Tensors(mark), &safetensors::encode(&tensors, &metadata)?)
 }
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
         let row = |n: usize| (0..n).map(|i| 0.3 * ((i as f32) * 0.37).sin()).collect::<Vec<f32>>();
         let running = vec![1.0; net.running_stride];
         let tensors = crate::model::export(&net, &row(net.stride), &running);
-        std::fs::write(path, checkpoint::encode(&tensors, &BTreeMap::new()).unwrap()).unwrap();
+        std::fs::write(path, safetensors::encode(&tensors, &BTreeMap::new()).unwrap()).unwrap();
     }
 
     fn args(dir: &Path, device: &str) -> SampleArgs {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn images(dir: &Path) -> (Vec<usize>, Vec<f32>) {
-        checkpoint::load(&dir.join("images.safetensors")).unwrap().f32_any("images").unwrap()
+        safetensors::load(&dir.join("images.safetensors")).unwrap().f32_any("images").unwrap()
     }
 
     #[test]

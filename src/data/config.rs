@@ -3,7 +3,7 @@
 use super::folder::{self, FolderOptions, Form};
 use super::npz::{self, NpzOptions};
 use super::tally::Tally;
-use super::{Dataset, Window, builtin, dermoscopy};
+use super::{Dataset, Loaded, Window, builtin, dermoscopy};
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -60,40 +60,6 @@ fn default_n() -> usize {
 impl Default for DataConfig {
     fn default() -> Self {
         DataConfig::Builtin {}
-    }
-}
-
-/// Client of each image, where the folders say it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Clients {
-    /// Names of the clients' folders, in natural order; their number is the number of clients.
-    pub names: Vec<String>,
-    /// `[n]`: index into `names`.
-    pub of_image: Vec<u32>,
-}
-
-/// Images, and what there is to say about them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
-    /// The images; at least one.
-    pub dataset: Dataset,
-    /// Names of the images left out by `skip_bad`, with the reasons.
-    pub skipped: Vec<String>,
-    /// Present with `client_folders` only.
-    pub clients: Option<Clients>,
-    /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
-    pub notes: Vec<String>,
-    /// What may be a mistake, a line each.
-    pub warnings: Vec<String>,
-    /// False where the source says nothing of classes.
-    pub labelled: bool,
-}
-
-impl Loaded {
-    /// Images with nothing more to say.
-    pub fn of(dataset: Dataset) -> Loaded {
-        let (skipped, notes, warnings) = Default::default();
-        Loaded { dataset, skipped, clients: None, notes, warnings, labelled: true }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Folders of pictures.
 
-use super::config::{Clients, Loaded};
+use super::dataset::{Clients, Loaded};
 use super::dataset::{Dataset, check_bytes, check_shape};
 use super::fit::{fit, is_coloured, is_translucent};
 use super::natural;

@@ -19,8 +19,8 @@ mod whole;
 mod window;
 
 pub use builtin::builtin;
-pub use config::{Clients, DataConfig, Loaded};
-pub use dataset::{Dataset, SIZES};
+pub use config::DataConfig;
+pub use dataset::{Clients, Dataset, Loaded, SIZES};
 pub use dermoscopy::dermoscopy;
 pub use folder::{FolderOptions, client_folders, client_names, first_side, folder};
 pub use npz::{NpzOptions, decode as decode_npz, npz};

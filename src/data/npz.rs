@@ -8,7 +8,7 @@ mod images;
 mod labels;
 mod layout;
 
-use super::config::Loaded;
+use super::dataset::Loaded;
 use super::dataset::{Dataset, check_shape};
 use super::picture::{MOST_RATIO, SMALL};
 use super::window::Window;

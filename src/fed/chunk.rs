@@ -1,9 +1,10 @@
 //! A chunk of clients: its buffers and what is recorded over them.
 
 use super::Aggregate;
-use super::federation::Settings;
+use super::moments::UpdateMoments;
 use super::nonfinite::record_scan;
 use super::probe::Probe;
+use super::settings::Settings;
 use crate::error::sizes;
 use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, write_f32};
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
@@ -24,11 +25,10 @@ pub(super) struct Chunk {
     pub first: u32,
     pub buffers: GanBuffers,
     pub order: Tensor,
-    /// [clients][64]: squared norm of the generator's update, its inner product with the mean update, the largest lasting
-    /// deviation of the server's probe.
+    /// [clients] rows of [`UpdateMoments`].
     pub moments: Tensor,
-    pub send_g: Recording,
-    pub send_d: Recording,
+    pub broadcast_g: Recording,
+    pub broadcast_d: Recording,
     pub step: Recording,
     /// Malicious clients enlarge their updates; empty where nobody does.
     pub scale: Recording,
@@ -37,16 +37,18 @@ pub(super) struct Chunk {
     /// The server's probe, and its outcome into `moments`; empty without a probe.
     pub probe: Recording,
     pub peaks: Recording,
-    pub propose: Recording,
-    pub report: Recording,
+    pub mean_update: Recording,
+    pub measure: Recording,
     pub aggregate: Recording,
 }
 
 impl Chunk {
     /// All of them.
     pub fn recordings(&self) -> [&Recording; 10] {
-        let Chunk { send_g, send_d, step, scale, scan, probe, peaks, propose, report, aggregate, .. } = self;
-        [send_g, send_d, step, scale, scan, probe, peaks, propose, report, aggregate]
+        let Chunk {
+            broadcast_g, broadcast_d, step, scale, scan, probe, peaks, mean_update, measure, aggregate, ..
+        } = self;
+        [broadcast_g, broadcast_d, step, scale, scan, probe, peaks, mean_update, measure, aggregate]
     }
 }
 
@@ -132,19 +134,20 @@ impl ChunkBuilder<'_> {
         let rows = clients as usize;
         let order_stride = align(self.max_steps as usize * (gan.training.critic_steps() * batch) as usize);
         let order = engine.alloc("batch order", rows * order_stride)?;
-        let moments = engine.alloc("update moments", rows * align(1))?;
+        let moments = engine.alloc("update moments", rows * UpdateMoments::WORDS)?;
         let step = self.record_step(engine, pool, &buffers, first, order, order_stride as u32)?;
-        let [mut send_g, mut send_d, mut propose, mut report, mut aggregate] =
+        let [mut broadcast_g, mut broadcast_d, mut mean_update, mut measure, mut aggregate] =
             std::array::from_fn(|_| Recording::new());
-        self.record_send(&mut send_g, &gan.g, &self.server_g, &buffers.g)?;
-        self.record_send(&mut send_d, &gan.d, &self.server_d, &buffers.d)?;
+        self.record_broadcast(&mut broadcast_g, &gan.g, &self.server_g, &buffers.g)?;
+        self.record_broadcast(&mut broadcast_d, &gan.d, &self.server_d, &buffers.d)?;
         let scan = record_scan(gan, &buffers, self.server_g.weights, moments)?;
         let stride = gan.g.stride as u32;
         let (x, y) = ((buffers.g.weights, gan.g.stride), self.proposal);
-        self.record_weighted(&mut propose, x, y, clients, first, "mean of G weights".into())?;
-        let p = DifferenceDotParams { clients, n: stride, x_stride: stride, y_stride: align(1) as u32, y_at: 1 };
+        self.record_weighted(&mut mean_update, x, y, clients, first, "mean of G weights".into())?;
+        let (y_stride, y_at) = (UpdateMoments::WORDS as u32, UpdateMoments::DOT_AT);
+        let p = DifferenceDotParams { clients, n: stride, x_stride: stride, y_stride, y_at };
         let tensors = [buffers.g.weights, self.server_g.weights, self.proposal, moments];
-        report.launch(&DifferenceDot, &p, &tensors, "G update along the mean update")?;
+        measure.launch(&DifferenceDot, &p, &tensors, "G update along the mean update")?;
         self.record_mean(&mut aggregate, &gan.g, &self.server_g, &buffers.g, first)?;
         if self.settings.aggregate == Aggregate::Both {
             self.record_mean(&mut aggregate, &gan.d, &self.server_d, &buffers.d, first)?;
@@ -161,15 +164,15 @@ impl ChunkBuilder<'_> {
             buffers,
             order,
             moments,
-            send_g,
-            send_d,
+            broadcast_g,
+            broadcast_d,
             step,
             scale,
             scan,
             probe,
             peaks,
-            propose,
-            report,
+            mean_update,
+            measure,
             aggregate,
         })
     }
@@ -347,14 +350,14 @@ impl ChunkBuilder<'_> {
         Ok(())
     }
 
-    fn record_send(&self, rec: &mut Recording, net: &Network, from: &NetworkBank, to: &NetworkBank) -> Result<()> {
+    fn record_broadcast(&self, rec: &mut Recording, net: &Network, from: &NetworkBank, to: &NetworkBank) -> Result<()> {
         let clients = to.clients;
         for (x, y, words, what) in [
             (from.weights, to.weights, net.stride, "weights"),
             (from.running, to.running, net.running_stride, "running statistics"),
         ] {
             let p = BroadcastParams { clients, n: words as u32, y_stride: words as u32 };
-            rec.launch(&Broadcast, &p, &[x, y], format!("send {} {what}", net.name))?;
+            rec.launch(&Broadcast, &p, &[x, y], format!("broadcast {} {what}", net.name))?;
         }
         Ok(())
     }

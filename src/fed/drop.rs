@@ -1,17 +1,5 @@
-//! Clients that are left out of a round because something of theirs is not finite (`federation.nonfinite = "drop"`).
-
-use super::attack::Patch;
-use super::federation::Federation;
-use super::{ClientReport, OnNonfinite};
-use crate::exec::{Recording, Tensor};
-use crate::kernels::util::copy::{Copy, CopyParams};
-use crate::kernels::util::fill::{Fill, FillParams};
-use crate::{Error, Result};
-
-/// Rounds in a row in which every client may be dropped; the next one of that kind ends the run. A round without a client
-/// leaves the server's networks as they were and hands the clients a fresh start with other batches, which may succeed once
-/// or twice. What has failed three times will go on doing so.
-const EMPTY_ROUNDS: u32 = 2;
+//! Clients that are left out of a round because something of theirs is not finite (`federation.nonfinite = "drop"`): what is
+//! remembered of them, and the weights of the others.
 
 /// What a run must remember of dropped clients.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -48,128 +36,9 @@ pub(super) fn left_out(dropped: &[bool]) -> Vec<u32> {
     (0..).zip(dropped).filter(|(_, dropped)| **dropped).map(|(client, _)| client).collect()
 }
 
-impl Federation {
-    /// Which clients are left out of this round.
-    ///
-    /// # Errors
-    /// [`Error::NotFinite`] where the run must end: at any fault under [`OnNonfinite::Stop`], at the third round in a row
-    /// without a client under [`OnNonfinite::Drop`].
-    pub(super) fn judge_faults(&mut self, reports: &[ClientReport]) -> Result<Vec<bool>> {
-        let faults: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
-        if self.settings.nonfinite == OnNonfinite::Record || !faults.contains(&true) {
-            self.dropped.empty = 0;
-            return Ok(vec![false; faults.len()]);
-        }
-        if self.settings.nonfinite == OnNonfinite::Stop {
-            return Err(self.not_finite(
-                reports,
-                "federation.nonfinite = \"drop\" leaves such a client out of the round, \"record\" only notes it",
-            ));
-        }
-        if faults.contains(&false) {
-            self.dropped.empty = 0;
-        } else if self.dropped.empty == EMPTY_ROUNDS {
-            let rounds = EMPTY_ROUNDS + 1;
-            return Err(self.not_finite(reports, &format!("no client was left in the last {rounds} rounds")));
-        } else {
-            self.dropped.empty += 1;
-        }
-        Ok(faults)
-    }
-
-    fn not_finite(&self, reports: &[ClientReport], more: &str) -> Error {
-        let mut faults = reports.iter().enumerate().filter_map(|(i, r)| Some((i, r.nonfinite.as_ref()?)));
-        let named = |i: usize| self.names.get(i).map_or_else(|| i.to_string(), |name| format!("{i} {name}"));
-        let first =
-            faults.next().map_or(String::new(), |(i, fault)| format!("client {}: {fault} is not finite", named(i)));
-        let others = match faults.count() {
-            0 => String::new(),
-            1 => ", as in 1 more client".into(),
-            n => format!(", as in {n} more clients"),
-        };
-        let faulty: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
-        let (round, help) = (self.round + 1, hint(self.settings.lr, &self.settings.attack, self.round, &faulty));
-        Error::NotFinite(format!("round {round}: {first}{others}; {help}; {more}"))
-    }
-
-    /// Gives a dropped client the server's networks and moments of 0, so that it can take part in the next round.
-    pub(super) fn restart(&mut self, client: u32) -> Result<()> {
-        let (rec, fresh) = (self.record_restart(client)?, self.round + 1);
-        self.engine.run(&rec, 1)?;
-        self.engine.forget(&rec);
-        self.dropped.since[client as usize] = fresh;
-        Ok(())
-    }
-
-    fn record_restart(&self, client: u32) -> Result<Recording> {
-        let mut rec = Recording::new();
-        let chunk = self.chunk_of(client)?;
-        let at = (client - chunk.first) as usize;
-        let row = |of: Tensor, words: usize| of.slice(at * words, words);
-        let (gan, b) = (&self.gan, &chunk.buffers);
-        for (net, bank, server) in [(&gan.g, &b.g, &self.server_g), (&gan.d, &b.d, &self.server_d)] {
-            for (from, to, words) in
-                [(server.weights, bank.weights, net.stride), (server.running, bank.running, net.running_stride)]
-            {
-                let n = words as u32;
-                let p = CopyParams { clients: 1, n, x_stride: n, y_stride: n };
-                rec.launch(&Copy, &p, &[from, row(to, words)], format!("restart {} of client {client}", net.name))?;
-            }
-            for moments in [bank.m, bank.v] {
-                let p = FillParams { clients: 1, n: net.stride as u32, y_stride: net.stride as u32, value: 0.0 };
-                let label = format!("restart {} moments of client {client}", net.name);
-                rec.launch(&Fill, &p, &[row(moments, net.stride)], label)?;
-            }
-        }
-        Ok(rec)
-    }
-}
-
-/// What to change after non-finite values in the `faulty` clients of a round. Enlarged updates are to blame where malicious
-/// clients alone are at fault; once the server has averaged such an update, any client can be the first, and a factor beyond
-/// the number of clients, which replaces the model, is the likelier cause.
-fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
-    let scale = attack.scale;
-    let malicious = |client: usize| attack.malicious.contains(&(client as u32));
-    let enlarged = scale > 1.0 && !attack.malicious.is_empty() && round >= attack.start_round;
-    let alone = faulty.iter().enumerate().all(|(client, faulty)| !faulty || malicious(client));
-    let spread = round > attack.start_round;
-    match enlarged {
-        true if alone || (spread && scale > faulty.len() as f64) => {
-            format!("a smaller attack.scale (now {scale:?}) is what helps most often")
-        }
-        true if spread => {
-            format!("a smaller train.lr (now {lr:?}) or attack.scale (now {scale:?}) is what helps most often")
-        }
-        _ => format!("a smaller train.lr (now {lr:?}) is what helps most often"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::attack::Patch;
-    use super::{hint, without};
-
-    #[test]
-    fn the_hint_names_what_made_the_fault() {
-        let patch = |scale: f64| Patch { start_round: 3, scale, ..Patch::checker(vec![0]) };
-        let (first, second, all) = ([true, false, false], [false, true, false], [true; 3]);
-        let said = |scale: f64, round: u32, faulty: &[bool]| {
-            let text = hint(0.5, &patch(scale), round, faulty);
-            (text.contains("attack.scale"), text.contains("train.lr"))
-        };
-        // The malicious client's own update, in its first round.
-        assert_eq!(said(1e30, 3, &first), (true, false));
-        // Before any enlarged update was averaged, honest clients diverge by themselves.
-        assert_eq!(said(1e30, 3, &second), (false, true));
-        assert_eq!(said(1e30, 2, &first), (false, true));
-        // Afterwards all do.
-        assert_eq!(said(1e30, 4, &all), (true, false));
-        assert_eq!(said(1.5, 4, &all), (true, true));
-        // An update that is sent as it is, or made smaller, overflows nothing.
-        assert_eq!(said(1.0, 4, &first), (false, true));
-        assert_eq!(said(0.5, 4, &first), (false, true));
-    }
+    use super::without;
 
     #[test]
     fn the_others_share_a_dropped_weight() {

@@ -1,43 +1,16 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and what is recorded over them.
 
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
-use super::detector::{Detection, Detector, LossReport};
+use super::detector::Detection;
 use super::drop::Dropped;
-use super::local::{self, Local, POISONED};
+use super::local::{self, POISONED};
 use super::probe::Probe;
-use super::{Aggregate, OnNonfinite, Patch, Weights};
+use super::settings::Settings;
 use crate::error::sizes;
 use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, export, record_init};
 use crate::{Error, Result};
-
-/// What a federation does beside the networks themselves.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Seeds weights, latents and batch order.
-    pub seed: u64,
-    /// Images of a step.
-    pub batch: u32,
-    /// Adam's learning rate.
-    pub lr: f64,
-    /// Local training of a round.
-    pub local: Local,
-    /// What the server averages.
-    pub aggregate: Aggregate,
-    /// The clients' weights.
-    pub weights: Weights,
-    /// Clients trained in one launch; `None`: as many as the device's bindings hold.
-    pub clients_per_launch: Option<u32>,
-    /// The attack; nobody malicious in an honest run.
-    pub attack: Patch,
-    /// What malicious clients report of their losses.
-    pub report: LossReport,
-    /// Which clients lose weight.
-    pub detector: Detector,
-    /// What follows when something of a client is not finite.
-    pub nonfinite: OnNonfinite,
-}
 
 /// The training images and who holds which.
 #[derive(Clone, Debug)]
@@ -183,8 +156,8 @@ impl Federation {
         self.engine.run(&rec, 1)?;
         self.engine.forget(&rec);
         for chunk in &self.chunks {
-            self.engine.run(&chunk.send_g, 1)?;
-            self.engine.run(&chunk.send_d, 1)?;
+            self.engine.run(&chunk.broadcast_g, 1)?;
+            self.engine.run(&chunk.broadcast_d, 1)?;
         }
         let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
         write_f32(self.engine.as_mut(), self.mean_weights, &weights)

@@ -1,10 +1,11 @@
 //! NaN and infinity in what a client trains: found on its device row after the round's local training, and named.
 
+use super::moments::UpdateMoments;
 use crate::Result;
-use crate::exec::{Recording, Tensor, align};
+use crate::exec::{Recording, Tensor};
 use crate::kernels::util::difference_norm::{DifferenceNorm, DifferenceNormParams};
 use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams, first};
-use crate::model::{Gan, GanBuffers, Network, NetworkBank, ParamSpec, STAT_WORDS};
+use crate::model::{Gan, GanBuffers, Network, NetworkBank, ParamSpec, RoundStats, SCANS};
 use serde::{Deserialize, Serialize};
 
 /// What follows when a client's losses, gradients, weights, moments or running statistics are not finite.
@@ -50,13 +51,16 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// Names of the sums and last values in a client's statistics; their places are [`crate::model::Loss`]'s.
-const LOSSES: [(usize, &str); 7] =
-    [(0, "D(real)"), (1, "D(fake)"), (2, "G"), (7, "penalty"), (4, "D(real)"), (5, "D(fake)"), (6, "G")];
-/// Element of a client's loss statistics, which the host reads anyway, from which on the scans leave their outcomes.
-const SCANS_AT: u32 = 16;
-/// Scanned tensors of a client.
-const SCANS: usize = 10;
+/// Scanned tensors of a client; the last scan is that of its update's norm.
+const TENSORS: usize = SCANS - 1;
+
+/// Names and values of the losses of a round.
+fn losses(stats: &RoundStats) -> [(&'static str, f32); 7] {
+    let ([real, fake, g], [last_real, last_fake, last_g]) = (stats.sum, stats.last);
+    let sums = [("D(real)", real), ("D(fake)", fake), ("G", g), ("penalty", stats.penalty)];
+    let last = [("D(real)", last_real), ("D(fake)", last_fake), ("G", last_g)];
+    std::array::from_fn(|i| if i < sums.len() { sums[i] } else { last[i - sums.len()] })
+}
 
 /// A tensor of every client of a chunk: [clients][words].
 struct Scanned<'a> {
@@ -68,7 +72,7 @@ struct Scanned<'a> {
 }
 
 /// What is scanned, in the order in which a fault is named: a NaN in a weight is in the moments too, D is updated before G.
-fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; SCANS] {
+fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; TENSORS] {
     let of = |role: usize, at: usize| -> Scanned<'a> {
         let (network, net, bank): (_, &Network, &NetworkBank) = [("D", &gan.d, &b.d), ("G", &gan.g, &b.g)][at];
         let (role, tensor, words, specs): (_, _, _, &[ParamSpec]) = match role {
@@ -89,33 +93,34 @@ fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; SCANS] {
 /// If a layout does not fit its buffers (a bug).
 pub(super) fn record_scan(gan: &Gan, b: &GanBuffers, server_g: Tensor, moments: Tensor) -> Result<Recording> {
     let (mut rec, clients) = (Recording::new(), b.clients);
-    let (stride, row) = (gan.g.stride as u32, align(1) as u32);
+    let (stride, row) = (gan.g.stride as u32, UpdateMoments::WORDS as u32);
     let p = DifferenceNormParams { clients, n: stride, x_stride: stride, y_stride: row };
     rec.launch(&DifferenceNorm, &p, &[b.g.weights, server_g, moments], "G update norm")?;
     let mut scan = |at: usize, x: Tensor, n: u32, x_stride: u32, label: String| {
-        let p = FirstNonfiniteParams { clients, n, x_stride, y_stride: STAT_WORDS as u32, y_at: SCANS_AT + at as u32 };
+        let (y_stride, y_at) = (RoundStats::WORDS as u32, (RoundStats::SCANS_AT + at) as u32);
+        let p = FirstNonfiniteParams { clients, n, x_stride, y_stride, y_at };
         rec.launch(&FirstNonfinite, &p, &[x, b.stats], label)
     };
     for (at, s) in scanned(gan, b).iter().enumerate() {
         let n = s.words as u32;
         scan(at, s.tensor, n, n, format!("finite {} {}", s.network, s.role))?;
     }
-    scan(SCANS, moments, 1, row, "finite G update norm".into())?;
+    scan(TENSORS, moments, 1, row, "finite G update norm".into())?;
     Ok(rec)
 }
 
 /// The first fault of a client by its row of statistics, scans included. `idle` clients took no part in the round's last
 /// steps, whose gradients nobody used.
-pub(super) fn fault(gan: &Gan, b: &GanBuffers, stats: &[u32], idle: bool) -> Option<Fault> {
-    let outcome = |at: usize| first(stats[SCANS_AT as usize + at]);
+pub(super) fn fault(gan: &Gan, b: &GanBuffers, stats: &RoundStats, idle: bool) -> Option<Fault> {
+    let outcome = |at: usize| first(stats.scans[at]);
     let tensors = scanned(gan, b);
     let mut found = tensors.iter().enumerate().filter(|(_, s)| !(idle && s.role == "gradients"));
     let element = found.find_map(|(at, s)| {
         let (tensor, element) = place(s.specs, outcome(at)?);
         Some(Fault::Element { network: s.network, role: s.role, tensor, element })
     });
-    let loss = || LOSSES.iter().find(|(at, _)| !f32::from_bits(stats[*at]).is_finite()).map(|l| Fault::Loss(l.1));
-    element.or_else(loss).or_else(|| outcome(SCANS).map(|_| Fault::UpdateNorm))
+    let loss = || losses(stats).iter().find(|(_, value)| !value.is_finite()).map(|(name, _)| Fault::Loss(name));
+    element.or_else(loss).or_else(|| outcome(TENSORS).map(|_| Fault::UpdateNorm))
 }
 
 /// The tensor of word `at` of a client's row, and the element in PyTorch's layout.
@@ -158,14 +163,14 @@ mod tests {
         let gan = Gan::new(arch, 0.5, 0.999, 1e-8).unwrap();
         let mut engine = crate::exec::ReferenceEngine::new();
         let b = gan.alloc(&mut engine, &mut crate::exec::Pool::default(), 1, 1, 4, 1).unwrap();
-        let mut stats = vec![0u32; STAT_WORDS];
+        let mut stats = vec![0u32; RoundStats::WORDS];
         let mut named = |at: usize, word: u32, idle| {
             stats[at] = word;
-            fault(&gan, &b, &stats, idle).map(|f| f.to_string())
+            fault(&gan, &b, &RoundStats::rows(&stats)[0], idle).map(|f| f.to_string())
         };
         assert_eq!(named(0, 1f32.to_bits(), false), None);
-        let scans = SCANS_AT as usize;
-        assert_eq!(named(scans + SCANS, u32::MAX, false).unwrap(), "the norm of the G update");
+        let scans = RoundStats::SCANS_AT;
+        assert_eq!(named(scans + TENSORS, u32::MAX, false).unwrap(), "the norm of the G update");
         assert_eq!(named(6, f32::INFINITY.to_bits(), false).unwrap(), "the loss G");
         assert_eq!(named(1, f32::NAN.to_bits(), false).unwrap(), "the loss D(fake)");
         assert_eq!(named(scans + 9, !1u32, false).unwrap(), "G running statistics main.1.running_mean[1]");

@@ -6,6 +6,7 @@
 //! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
 use super::chunk::most_words;
+use super::moments::UpdateMoments;
 use crate::error::sizes;
 use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};
@@ -20,8 +21,6 @@ use crate::{Error, Result};
 const IMAGES: u32 = 64;
 /// Rounds over which the deviations are averaged (exponentially).
 const MEMORY: f32 = 12.0;
-/// Element of a client's row of moments that takes the outcome.
-pub(super) const PEAK_AT: u32 = 2;
 
 /// Latents, mean images and averaged deviations of all clients.
 #[derive(Clone, Copy, Debug)]
@@ -146,13 +145,13 @@ impl Probe {
         rec.launch(&MedianDeviation, &p, &[self.means, self.deviations], "probe deviation")
     }
 
-    /// Records each client's largest averaged deviation into its row of `moments` (stride 64), at [`PEAK_AT`].
+    /// Records each client's largest averaged deviation into its [`UpdateMoments::peak`].
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
     pub fn record_peaks(&self, rec: &mut Recording, moments: Tensor, first: u32, clients: u32) -> Result<()> {
-        let p =
-            MaxAbsParams { clients, n: self.image, x_stride: self.stride(), y_stride: align(1) as u32, y_at: PEAK_AT };
+        let (y_stride, y_at) = (UpdateMoments::WORDS as u32, UpdateMoments::PEAK_AT);
+        let p = MaxAbsParams { clients, n: self.image, x_stride: self.stride(), y_stride, y_at };
         let rows = self.rows(self.deviations, first, clients);
         rec.launch(&MaxAbs, &p, &[rows, moments], "largest probe deviation")
     }

@@ -1,14 +1,14 @@
-//! A round as five visible steps: send, train, examine, report, aggregate.
+//! A round as six steps: broadcast, train locally, collect, screen, measure, aggregate. Screening is in `screen`.
 
 use super::drop::{left_out, without};
 use super::federation::{Federation, order_row};
+use super::moments::UpdateMoments;
 use super::nonfinite::fault;
-use super::probe::PEAK_AT;
 use super::{Aggregate, Fault};
 use crate::Result;
-use crate::exec::{Purpose, align, read_f32, write_f32};
+use crate::exec::{Purpose, write_f32};
 use crate::kernels::optim::adam::adam_table;
-use crate::model::STAT_WORDS;
+use crate::model::RoundStats;
 
 /// What the server learns of a client in a round: a few scalars. Reports are equal when their bits are: a NaN (no
 /// detection, a zero update) equals itself, as repeatability needs.
@@ -81,11 +81,11 @@ impl Federation {
     /// When the device fails; [`Error::NotFinite`](crate::Error::NotFinite) as [`super::OnNonfinite`] says, before anything
     /// is averaged.
     pub fn run_round(&mut self) -> Result<RoundReport> {
-        self.send()?;
-        self.train()?;
-        let mut clients = self.examine()?;
-        let dropped = self.judge_faults(&clients)?;
-        self.report(&mut clients, &dropped)?;
+        self.broadcast()?;
+        self.train_locally()?;
+        let mut clients = self.collect()?;
+        let dropped = self.screen(&clients)?;
+        self.measure(&mut clients, &dropped)?;
         self.aggregate(&mut clients, &dropped)?;
         let report = RoundReport { round: self.round, clients };
         self.round += 1;
@@ -93,7 +93,7 @@ impl Federation {
     }
 
     /// The server's networks to the clients; this round's tables to the device.
-    fn send(&mut self) -> Result<()> {
+    fn broadcast(&mut self) -> Result<()> {
         let max_steps = self.round_steps();
         for i in 0..self.chunks.len() {
             let (first, clients) = (self.chunks[i].first as usize, self.chunks[i].buffers.clients as usize);
@@ -128,9 +128,9 @@ impl Federation {
             self.engine.write(tables.client_steps, &steps)?;
             self.engine.write(tables.state, &[0, self.round, total, 0])?;
             self.engine.write(stats, &vec![0; stats.words])?;
-            self.engine.run(&chunk.send_g, 1)?;
+            self.engine.run(&chunk.broadcast_g, 1)?;
             if self.settings.aggregate == Aggregate::Both {
-                self.engine.run(&chunk.send_d, 1)?;
+                self.engine.run(&chunk.broadcast_d, 1)?;
             }
         }
         Ok(())
@@ -152,7 +152,7 @@ impl Federation {
 
     /// Local training; malicious clients enlarge their updates. Each chunk is scanned for NaN and infinity before the next one
     /// trains, with whatever the two may share.
-    fn train(&mut self) -> Result<()> {
+    fn train_locally(&mut self) -> Result<()> {
         let steps = self.round_steps();
         let scaled = self.round >= self.settings.attack.start_round;
         for chunk in &self.chunks {
@@ -166,18 +166,16 @@ impl Federation {
     }
 
     /// The first of the round's two reads: loss statistics, and with them the outcomes of the scans.
-    fn examine(&mut self) -> Result<Vec<ClientReport>> {
+    fn collect(&mut self) -> Result<Vec<ClientReport>> {
         let (mut reports, last) = (Vec::new(), self.round_steps());
         for chunk in &self.chunks {
             let stats = self.engine.read(chunk.buffers.stats, Purpose::RoundScalars)?;
-            for s in stats.chunks(STAT_WORDS) {
-                let value = |i: usize| f32::from_bits(s[i]) as f64;
-                let count = value(3);
+            for s in RoundStats::rows(&stats) {
                 reports.push(ClientReport {
-                    steps: count as u32,
-                    mean: [0, 1, 2].map(|i| if count > 0.0 { value(i) / count } else { 0.0 }),
-                    penalty: if count > 0.0 { value(7) / count } else { 0.0 },
-                    last: [4, 5, 6].map(value),
+                    steps: s.steps as u32,
+                    mean: s.sum.map(|sum| s.mean(sum)),
+                    penalty: s.mean(s.penalty),
+                    last: s.last.map(f64::from),
                     update_norm: f64::NAN,
                     update_cosine: f64::NAN,
                     probe_deviation: f64::NAN,
@@ -193,7 +191,7 @@ impl Federation {
 
     /// What the server sees of the updates, the second read of a round: their norm and direction, the outcome of its probe.
     /// Clients that are left out have no part in what is said of the others.
-    fn report(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
+    fn measure(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
         for chunk in &self.chunks {
             self.engine.run(&chunk.probe, 1)?;
         }
@@ -207,17 +205,17 @@ impl Federation {
         }
         // The mean needs every chunk before the first inner product with it.
         for chunk in &self.chunks {
-            self.engine.run(&chunk.propose, 1)?;
+            self.engine.run(&chunk.mean_update, 1)?;
         }
         let (mut squares, mut dots, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in &self.chunks {
-            self.engine.run(&chunk.report, 1)?;
+            self.engine.run(&chunk.measure, 1)?;
             self.engine.run(&chunk.peaks, 1)?;
-            let moments = read_f32(self.engine.as_mut(), chunk.moments, Purpose::RoundScalars)?;
-            for m in moments.chunks(align(1)) {
-                squares.push(m[0] as f64);
-                dots.push(m[1] as f64);
-                peaks.push(if self.probe.is_some() { m[PEAK_AT as usize] as f64 } else { f64::NAN });
+            let moments = self.engine.read(chunk.moments, Purpose::RoundScalars)?;
+            for m in UpdateMoments::rows(&moments) {
+                squares.push(f64::from(m.square));
+                dots.push(f64::from(m.dot));
+                peaks.push(if self.probe.is_some() { f64::from(m.peak) } else { f64::NAN });
             }
         }
         let cosines = cosines(&weights, &squares, &dots);

@@ -1,8 +1,65 @@
 //! naga's writers, set up as wgpu sets them up: what a driver gets to read, written without a driver.
 
-use super::reflect::{Language, Shader};
+use super::reflect::Shader;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::{AddressSpace, ResourceBinding, ShaderStage, StorageAccess};
+
+/// A language that [`Shader::translate`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Language {
+    /// The assembled WGSL itself.
+    Wgsl,
+    /// SPIR-V 1.3, binary (Vulkan).
+    Spirv,
+    /// Metal Shading Language 2.0.
+    Msl,
+    /// HLSL, shader model 5.1 (DX12).
+    Hlsl,
+    /// GLSL ES 3.10 (OpenGL).
+    Glsl,
+}
+
+impl Language {
+    /// The language's usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Wgsl => "WGSL",
+            Language::Spirv => "SPIR-V",
+            Language::Msl => "MSL",
+            Language::Hlsl => "HLSL",
+            Language::Glsl => "GLSL ES",
+        }
+    }
+}
+
+impl std::str::FromStr for Language {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "wgsl" => Ok(Language::Wgsl),
+            "spirv" => Ok(Language::Spirv),
+            "msl" => Ok(Language::Msl),
+            "hlsl" => Ok(Language::Hlsl),
+            "glsl" => Ok(Language::Glsl),
+            _ => Err("allowed: wgsl, spirv, msl, hlsl, glsl".into()),
+        }
+    }
+}
+
+impl Shader {
+    /// The module in another language, without the run-time checks that only software adapters keep ([`Form::shown`]); text as
+    /// UTF-8, SPIR-V as little-endian words. `wgsl` is the text it was parsed from, handed back for [`Language::Wgsl`].
+    ///
+    /// # Errors
+    /// When naga's writer for that language refuses the module.
+    pub fn translate(&self, wgsl: &str, language: Language) -> Result<Vec<u8>, String> {
+        match language {
+            Language::Wgsl => Ok(wgsl.as_bytes().to_vec()),
+            _ => self.write(Form::shown(language)),
+        }
+    }
+}
 
 /// The run-time checks that a writer adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -282,5 +339,18 @@ mod tests {
                 assert!(error.starts_with(&form.to_string()), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn translates_to_every_language() {
+        let text = shader::source("util/fill.wgsl").unwrap();
+        let shader = Shader::parse(text).unwrap();
+        let spirv = shader.translate(text, Language::Spirv).unwrap();
+        assert_eq!(spirv[..4], 0x0723_0203_u32.to_le_bytes());
+        let text_of = |language| String::from_utf8(shader.translate(text, language).unwrap()).unwrap();
+        assert_eq!(text_of(Language::Wgsl), text);
+        assert!(text_of(Language::Msl).contains("[[buffer(1)]]"));
+        assert!(text_of(Language::Hlsl).contains("numthreads(256, 1, 1)"));
+        assert!(text_of(Language::Glsl).contains("local_size_x = 256"));
     }
 }

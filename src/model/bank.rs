@@ -3,6 +3,7 @@
 use super::{Layer, LayerKind, Network};
 use crate::Result;
 use crate::exec::{Engine, Pool, Tensor, align};
+use crate::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use crate::kernels::nn::instance::InstanceParams;
 
 /// One network's state for `clients` clients: [clients][stride] each, apart by role so that no two roles share a buffer.
@@ -157,7 +158,7 @@ impl Scratch {
         let delta = sides.map(|s| Activations::stride(s, batch) as usize).max().unwrap_or(1);
         let partial = layers()
             .filter_map(|l| super::pass::conv_params(l, clients, batch, 0))
-            .map(|p| (p.splits_for(total_clients), p.weights()))
+            .map(|p| (Conv2dWeightGrad::splits(&p, total_clients), p.weights()))
             .map(|(splits, words)| if splits > 1 { align(splits as usize * words as usize) } else { 0 })
             .max()
             .unwrap_or(0);

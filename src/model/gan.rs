@@ -1,30 +1,15 @@
 //! The GAN training step (see docs/golden-format.md, `gan_step`): discriminator on real and fake, Adam; generator
 //! through the updated discriminator, Adam. What differs under WGAN-GP stands in `wgan.rs`.
 
-use super::{Activations, Architecture, Backward, Mode, Network, NetworkBank, Norm, Pass, Scratch, WganBuffers};
+use super::{
+    Activations, Architecture, Backward, Loss, Mode, Network, NetworkBank, Norm, Pass, RoundStats, Scratch, WganBuffers,
+};
 use crate::exec::{Engine, Pool, Recording, Tensor, align};
 use crate::kernels::nn::bce_with_logits::{BceParams, BceWithLogits};
 use crate::kernels::optim::adam::{Adam, AdamParams};
 use crate::kernels::optim::rmsprop::{Rmsprop, RmspropParams};
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
 use crate::{Error, Result};
-
-/// Client stride of the loss statistics: sums of the losses in 0..3, active steps in 3, last
-/// losses in 4..7, the sum of [`Loss::Penalty`] in 7, then padding.
-pub const STAT_WORDS: usize = crate::exec::ALIGN;
-
-/// Position of a loss in the loss and statistics rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// BCE of D on real images, target 1; under WGAN-GP -mean D(real).
-    DReal = 0,
-    /// BCE of D on generated images, target 0; under WGAN-GP mean D(fake).
-    DFake = 1,
-    /// Non-saturating loss of G: BCE of D on generated images, target 1; under WGAN-GP -mean D(fake).
-    G = 2,
-    /// The gradient penalty of the last critic step.
-    Penalty = 3,
-}
 
 /// The distribution of the weights between real and generated images at which the gradient penalty is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -176,7 +161,7 @@ pub struct GanBuffers {
     pub dlogits: Tensor,
     /// The step's losses, [clients][4], client stride 64.
     pub losses: Tensor,
-    /// Loss statistics of the round, [clients][STAT_WORDS].
+    /// Loss statistics of the round, [clients] rows of [`RoundStats`].
     pub stats: Tensor,
     /// Step tables.
     pub tables: StepTables,
@@ -238,7 +223,7 @@ impl Gan {
             scratch: Scratch::alloc(engine, pool, &[&self.g, &self.d], clients, total_clients, batch)?,
             dlogits: pool.alloc(engine, "logit deltas", rows * align(batch as usize))?,
             losses: pool.alloc(engine, "losses", rows * align(1))?,
-            stats: engine.alloc("loss statistics", rows * STAT_WORDS)?,
+            stats: engine.alloc("loss statistics", rows * RoundStats::WORDS)?,
             tables: StepTables {
                 state: engine.alloc("step state", align(4))?,
                 client_steps: engine.alloc("client steps", align(rows))?,
@@ -296,7 +281,11 @@ impl Gan {
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
     pub fn record_advance(&self, rec: &mut Recording, b: &GanBuffers) -> Result<()> {
-        let p = StepAdvanceParams { clients: b.clients, loss_stride: align(1) as u32, stat_stride: STAT_WORDS as u32 };
+        let p = StepAdvanceParams {
+            clients: b.clients,
+            loss_stride: align(1) as u32,
+            stat_stride: RoundStats::WORDS as u32,
+        };
         rec.launch(&StepAdvance, &p, &[b.losses, b.tables.client_steps, b.stats, b.tables.state], "step advance")
     }
 

@@ -10,14 +10,16 @@ mod layout;
 mod pass;
 mod penalty;
 mod sampler;
+mod stats;
 mod wgan;
 
 pub use arch::{Architecture, Layer, LayerKind, Network, Norm, ParamSpec, RunningSpec};
 pub use bank::{Activations, NetworkBank, Scratch};
-pub use gan::{Gan, GanBuffers, Interpolation, Loss, Objective, Optimiser, STAT_WORDS, StepTables, Training};
+pub use gan::{Gan, GanBuffers, Interpolation, Objective, Optimiser, StepTables, Training};
 pub use init::record_init;
 pub use layout::{NamedTensors, export, import, infer_generator, nchw_to_nhwc, nhwc_to_nchw};
 pub use pass::{Backward, Mode, Pass};
 pub use penalty::{Penalty, PenaltyBuffers};
 pub use sampler::Sampler;
+pub use stats::{Loss, RoundStats, SCANS};
 pub use wgan::{CriticBatch, WganBuffers};

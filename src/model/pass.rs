@@ -278,7 +278,7 @@ impl Pass<'_> {
         let (large, small) = if matches!(layer.kind, LayerKind::Conv { .. }) { (x, dy) } else { (dy, x) };
         let label = self.name(layer, "weight gradient");
         let accumulate = u32::from(accumulate);
-        p.splits = p.splits_for(self.acts.total_clients);
+        p.splits = Conv2dWeightGrad::splits(&p, self.acts.total_clients);
         if p.splits == 1 {
             p.accumulate = accumulate;
             return rec.launch(&Conv2dWeightGrad, &p, &[large, small, dw], label);

@@ -1,6 +1,6 @@
 //! The WGAN-GP training step: critic steps with a gradient penalty, then a generator step.
 
-use super::gan::Loss;
+use super::stats::Loss;
 use super::{Activations, Backward, Gan, GanBuffers, Mode, Objective, Pass, Penalty, PenaltyBuffers};
 use crate::exec::{Engine, Pool, Recording, Tensor, align};
 use crate::kernels::nn::interpolate::{Interpolate, InterpolateParams};

@@ -51,8 +51,9 @@ impl Kernel for FmaPeak {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::reflect::{Language, Shader};
+    use crate::kernels::reflect::Shader;
     use crate::kernels::shader;
+    use crate::kernels::writers::Language;
 
     #[test]
     fn the_shader_is_valid_and_counts_what_the_cost_says() {

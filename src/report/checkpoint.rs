@@ -1,345 +1,380 @@
-//! Networks and golden cases as safetensors files.
+//! Checkpoints of a run: `checkpoints/round-NNNNNN.safetensors`, each all that is needed to go on bit for bit after that many
+//! rounds.
 //!
-//! Writing is deterministic: metadata and tensors in the order of their names, no padding but the header's. Reading says
-//! which file and which tensor is wrong, what was found and what is allowed.
+//! The file is a safetensors file, so that any tool can look into it. Its metadata hold the format's version, the run's state
+//! as JSON, and the SHA-256 of the whole file, taken with that digest's own digits as zeros. It is written to a temporary file
+//! row by row, brought onto the disk and renamed: under its name there is either a whole checkpoint or none. Damage that comes
+//! later is noticed by the digest.
 
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use super::RunDir;
+use super::layout::CHECKPOINTS;
+use super::metrics::{Positions, RoundRecord, null_is_nan, null_values_are_nan};
+use super::run_dir::{replace_with, sync_folder};
+use super::safetensors::header;
+use super::summary::Resumed;
+use crate::check::watch::Checked;
+use crate::exec::Descriptor;
+use crate::fed::state::Memory;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, input};
+/// The format that this program writes and reads.
+const FORMAT: &str = "fedgan-run-state 1";
+/// Digits of the digest before it is known.
+const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// What stands before the digits in the header.
+const DIGEST_KEY: &[u8] = b"\"sha256\":\"";
+/// A longer header is no checkpoint's: 16 MiB hold the detector's memory of 65535 clients more than twice over.
+const LARGEST_HEADER: u64 = 16 << 20;
+/// What is read at once while a file is digested.
+const BLOCK: usize = 1 << 20;
 
-/// Tensors to be written: name to shape (outermost dimension first) and values.
-pub type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
-
-/// One tensor as read, its values widened to f64 (exact for F32; I64 beyond 2^53 is rounded).
-#[derive(Clone, Debug, PartialEq)]
-pub struct TensorData {
-    /// Shape, outermost dimension first; empty for a scalar.
-    pub shape: Vec<usize>,
-    /// Values in row-major order.
-    pub values: Vec<f64>,
-    /// The type in the file: "F32", "F64" or "I64" (PyTorch's counters).
-    pub dtype: String,
+/// A run after a number of rounds: all but the tensors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunState {
+    /// The program's version.
+    pub version: String,
+    /// The experiment as TOML.
+    pub plan: String,
+    /// What trained the last rounds.
+    pub device: Descriptor,
+    /// Digest of the tuning file in use, if any.
+    pub tuning: Option<String>,
+    /// Digest of the images and of who holds which.
+    pub images: String,
+    /// Where the logs end.
+    pub logs: Positions,
+    /// The last round of a finished run as a longer run would have recorded it, where only the end asked for its evaluation: it
+    /// follows on `logs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unevaluated: Option<RoundRecord>,
+    /// The federation's round, client weights and detector.
+    pub federation: Memory,
+    /// The untrained generator's values.
+    pub first: Measured,
+    /// The latest evaluation's values.
+    pub last: Measured,
+    /// Client-rounds that diverged.
+    pub diverged: u64,
+    /// Wall time of the rounds.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub seconds: f64,
+    /// What verification has found.
+    pub verified: Option<Checked>,
+    /// Where and on what the run went on before.
+    pub resumed: Vec<Resumed>,
 }
 
-/// A safetensors file as read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TensorFile {
-    /// Where it was read from; named in every error.
-    pub path: PathBuf,
-    /// The `__metadata__` of the file.
-    pub metadata: BTreeMap<String, String>,
-    /// The tensors by name.
-    pub tensors: BTreeMap<String, TensorData>,
+/// Values of an evaluation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Names and values without their spreads, in the order of the experiment's metrics.
+    pub names: Vec<String>,
+    /// All numbers by name.
+    #[serde(deserialize_with = "null_values_are_nan")]
+    pub entries: BTreeMap<String, f64>,
 }
 
-/// The bytes of a safetensors file holding these f32 tensors and this metadata.
+/// A tensor of a checkpoint, [rows][words].
+pub type Shape = (String, [usize; 2]);
+
+/// The name of the checkpoint after `round` rounds.
+fn file_name(round: u32) -> String {
+    format!("round-{round:06}.safetensors")
+}
+
+/// Writes the checkpoint of `state` after its round and removes all but the `keep` (at least 1) latest ones. `row` yields row
+/// r of tensor t as f32 words.
 ///
 /// # Errors
-/// [`Error::Internal`] if a shape does not fit its values.
-pub fn encode(tensors: &NamedTensors, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
-    for (name, (shape, values)) in tensors {
-        if shape.iter().product::<usize>() != values.len() || name == "__metadata__" {
-            return Err(Error::internal(format!("tensor '{name}': shape {shape:?} with {} values", values.len())));
+/// Those of `row`; [`Error::Output`] naming the file.
+pub fn save(
+    run: &RunDir,
+    state: &RunState,
+    shapes: &[Shape],
+    keep: usize,
+    mut row: impl FnMut(usize, usize) -> Result<Vec<u32>>,
+) -> Result<PathBuf> {
+    let folder = run.file(CHECKPOINTS);
+    fs::create_dir_all(&folder).map_err(|e| Error::output(&folder, e))?;
+    let path = folder.join(file_name(state.federation.round));
+    let json = serde_json::to_string(state).map_err(|e| Error::internal(format!("checkpoint: {e}")))?;
+    let metadata = [("format", FORMAT), ("state", &json), ("sha256", BLANK)];
+    let metadata = metadata.map(|(k, v)| (k.to_string(), v.to_string())).into();
+    let sizes = shapes.iter().map(|(name, shape)| (name.as_str(), &shape[..]));
+    let header = header(sizes, &metadata)?;
+    if header.len() as u64 > 8 + LARGEST_HEADER {
+        return Err(Error::internal(format!("a checkpoint's header of {} bytes", header.len())));
+    }
+    let at = place(&header).ok_or_else(|| Error::internal("a checkpoint without a place for its digest"))?;
+    replace_with(&path, |file| {
+        let bad = |e| Error::output(&path, e);
+        let mut digest = Sha256::new();
+        let mut out = BufWriter::with_capacity(BLOCK, &mut *file);
+        digest.update(&header);
+        out.write_all(&header).map_err(bad)?;
+        for (t, (name, [rows, words])) in shapes.iter().enumerate() {
+            for r in 0..*rows {
+                let values = row(t, r)?;
+                if values.len() != *words {
+                    return Err(Error::internal(format!("{name}: row {r} has {} words", values.len())));
+                }
+                let bytes: Vec<u8> = values.iter().flat_map(|w| w.to_le_bytes()).collect();
+                digest.update(&bytes);
+                out.write_all(&bytes).map_err(bad)?;
+            }
+        }
+        out.flush().map_err(bad)?;
+        drop(out);
+        file.seek(SeekFrom::Start(at)).map_err(bad)?;
+        file.write_all(hex(digest).as_bytes()).map_err(bad)
+    })?;
+    sync_folder(&folder);
+    for (_, old) in list(run)?.into_iter().skip(keep.max(1)) {
+        remove(&old)?;
+    }
+    Ok(path)
+}
+
+/// The run's checkpoints with their rounds, the latest first.
+///
+/// # Errors
+/// [`Error::Input`] when the folder is there and cannot be read.
+pub fn list(run: &RunDir) -> Result<Vec<(u32, PathBuf)>> {
+    let folder = run.file(CHECKPOINTS);
+    let bad = |e: std::io::Error| Error::file(&folder, format!("cannot read this directory: {e}"));
+    let mut found = Vec::new();
+    match fs::read_dir(&folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        entries => {
+            for entry in entries.map_err(bad)? {
+                let path = entry.map_err(bad)?.path();
+                let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                let digits = name.strip_prefix("round-").and_then(|n| n.strip_suffix(".safetensors"));
+                // Only names that `save` gives: others are somebody's own files.
+                let round = digits.and_then(|d| d.parse().ok()).filter(|round| name == file_name(*round));
+                found.extend(round.map(|round| (round, path)));
+            }
         }
     }
-    let mut bytes = header(tensors.iter().map(|(name, (shape, _))| (name.as_str(), shape.as_slice())), metadata)?;
-    for (_, values) in tensors.values() {
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    }
-    Ok(bytes)
+    found.sort();
+    found.reverse();
+    Ok(found)
 }
 
-/// What stands before the values of a safetensors file of f32 tensors, the length of the header first.
-pub(super) fn header<'a>(
-    tensors: impl Iterator<Item = (&'a str, &'a [usize])>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<Vec<u8>> {
-    // The crate's own writer keeps metadata in a HashMap, whose order changes from run to run: the header is built here.
-    let mut entries = Vec::new();
-    if !metadata.is_empty() {
-        entries.push(format!("\"__metadata__\":{}", json(metadata)?));
-    }
-    let mut end = 0usize;
-    for (name, shape) in tensors {
-        let start = end;
-        end += shape.iter().product::<usize>() * size_of::<f32>();
-        entries.push(format!(
-            "{}:{{\"dtype\":\"F32\",\"shape\":{},\"data_offsets\":[{start},{end}]}}",
-            json(name)?,
-            json(shape)?
-        ));
-    }
-    let mut header = format!("{{{}}}", entries.join(",")).into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header);
-    Ok(bytes)
-}
-
-/// Reads a safetensors file whose tensors are F32, F64 or I64.
+/// Removes checkpoints of later rounds than `round`: they were passed over, and the run takes another way from here.
 ///
 /// # Errors
-/// [`Error::Input`] naming the file (and the tensor): missing, truncated, not a safetensors file, another type,
-/// larger than [`input`] allows.
-pub fn load(path: &Path) -> Result<TensorFile> {
-    let bytes = input::read(path, input::TENSORS).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
-    decode(&bytes, path)
-}
-
-/// [`load`] from bytes; `path` is named in errors.
-pub fn decode(bytes: &[u8], path: &Path) -> Result<TensorFile> {
-    check_length(bytes, path)?;
-    let many = |what: String| Error::file(path, what);
-    input::check_tensor_header(bytes).map_err(many)?;
-    let bad = |e| Error::file(path, broken(&e, bytes.len()));
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(bad)?;
-    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let file = SafeTensors::deserialize(bytes).map_err(bad)?;
-    input::check_tensors(&file).map_err(many)?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
-        let (values, dtype): (Vec<f64>, _) = match view.dtype() {
-            Dtype::F32 => (words(view.data()).map(|w| f64::from(f32::from_le_bytes(w))).collect(), "F32"),
-            Dtype::F64 => (words(view.data()).map(f64::from_le_bytes).collect(), "F64"),
-            Dtype::I64 => (words(view.data()).map(|w| i64::from_le_bytes(w) as f64).collect(), "I64"),
-            other => {
-                let what = format!("tensor '{name}' has type {other:?}; allowed are F32, F64 and I64");
-                return Err(Error::file(path, what));
-            }
-        };
-        let data = TensorData { shape: view.shape().to_vec(), values, dtype: dtype.to_string() };
-        tensors.insert(name.to_string(), data);
-    }
-    Ok(TensorFile { path: path.to_path_buf(), metadata, tensors })
-}
-
-fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| Error::internal(format!("safetensors header: {e}")))
-}
-
-fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    bytes.as_chunks::<N>().0.iter().copied()
-}
-
-/// Truncation is the commonest damage, so it gets its own words, with the sizes.
-fn check_length(bytes: &[u8], path: &Path) -> Result<()> {
-    let Some(first) = bytes.first_chunk::<8>() else {
-        let what = format!("truncated: {} bytes, less than the 8 of a safetensors header length", bytes.len());
-        return Err(Error::file(path, what));
-    };
-    let header = u64::from_le_bytes(*first);
-    if bytes.get(8) != Some(&b'{') && bytes.len() > 8 {
-        return Err(Error::file(path, "not a safetensors file: no JSON header after the first 8 bytes"));
-    }
-    if header > (bytes.len() - 8) as u64 {
-        let what = format!(
-            "truncated header (or not a safetensors file): it should be {header} bytes long, the file has {} after its first 8",
-            bytes.len() - 8
-        );
-        return Err(Error::file(path, what));
+/// [`Error::Output`] when one cannot be removed.
+pub fn forget_after(run: &RunDir, round: u32) -> Result<()> {
+    for (_, path) in list(run)?.into_iter().filter(|(found, _)| *found > round) {
+        remove(&path)?;
     }
     Ok(())
 }
 
-fn broken(error: &SafeTensorError, found: usize) -> String {
-    match error {
-        SafeTensorError::MetadataIncompleteBuffer => {
-            format!("truncated, or followed by other data: its {found} bytes are not what its header lists ({error})")
+fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).map_err(|e| Error::output(path, format!("cannot remove: {e}")))
+}
+
+/// Removes all checkpoints, what interrupted processes left of one, and the folder where nothing else is in it.
+///
+/// # Errors
+/// [`Error::Output`] when a checkpoint cannot be removed.
+pub fn clear(run: &RunDir) -> Result<()> {
+    let folder = run.file(CHECKPOINTS);
+    for (_, path) in list(run)? {
+        remove(&path)?;
+    }
+    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) && is_part(&name) {
+            remove(&entry.path())?;
         }
-        _ => format!("not a valid safetensors file: {error}"),
+    }
+    // Files that the run did not make keep the folder.
+    let _ = fs::remove_dir(&folder);
+    Ok(())
+}
+
+/// Whether a checkpoint was being written under this name (see [`replace_with`]).
+fn is_part(name: &str) -> bool {
+    let middle = name.strip_prefix(".round-").and_then(|n| n.strip_suffix(".part"));
+    middle.and_then(|n| n.split_once(".safetensors.")).is_some_and(|(round, process)| {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        digits(round) && digits(process)
+    })
+}
+
+/// A whole checkpoint: its state, and its tensors to be read row by row.
+#[derive(Debug)]
+pub struct Checkpoint<R> {
+    path: PathBuf,
+    source: R,
+    state: RunState,
+    /// Shape and place in the file.
+    tensors: BTreeMap<String, ([usize; 2], u64)>,
+}
+
+impl Checkpoint<File> {
+    /// Opens a checkpoint and holds it against its digest.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::of`]; [`Error::Input`] when the file cannot be read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
+        Checkpoint::of(file, path)
     }
 }
 
-impl TensorFile {
-    /// A tensor that must be there.
+impl<R: Read + Seek> Checkpoint<R> {
+    /// A checkpoint from its bytes; `path` is named in errors. Memory stays below that of the header and a block.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the file, the tensor and the tensors that are there.
-    pub fn tensor(&self, name: &str) -> Result<&TensorData> {
-        self.tensors.get(name).ok_or_else(|| {
-            let mut found: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
-            let more = found.len().saturating_sub(12);
-            found.truncate(12);
-            let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-            Error::file(&self.path, format!("tensor '{name}' is missing; found {}{tail}", found.join(", ")))
-        })
-    }
-
-    /// A floating-point tensor (F32 or F64) that must have this shape.
-    ///
-    /// # Errors
-    /// [`Error::Input`] naming the file, the tensor, the shape or type found and the one wanted.
-    pub fn values(&self, name: &str, shape: &[usize]) -> Result<&[f64]> {
-        self.typed(name, Some(shape), &["F32", "F64"]).map(|tensor| tensor.values.as_slice())
-    }
-
-    /// An F32 tensor that must have this shape.
-    ///
-    /// # Errors
-    /// As [`TensorFile::values`].
-    pub fn f32_values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        // Exact: every value was widened from an f32.
-        self.typed(name, Some(shape), &["F32"]).map(|tensor| tensor.values.iter().map(|v| *v as f32).collect())
-    }
-
-    /// An F32 tensor of any shape, with its shape.
-    ///
-    /// # Errors
-    /// [`Error::Input`] naming the file, the tensor and the type found.
-    pub fn f32_any(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
-        let tensor = self.typed(name, None, &["F32"])?;
-        Ok((tensor.shape.clone(), tensor.values.iter().map(|v| *v as f32).collect()))
-    }
-
-    fn typed(&self, name: &str, shape: Option<&[usize]>, allowed: &[&str]) -> Result<&TensorData> {
-        let tensor = self.tensor(name)?;
-        if !allowed.contains(&tensor.dtype.as_str()) {
-            let what = format!("tensor '{name}' has type {}; allowed: {}", tensor.dtype, allowed.join(", "));
-            return Err(Error::file(&self.path, what));
+    /// [`Error::Input`]: cut short, altered, of another format, or not what its header says.
+    pub fn of(mut source: R, path: &Path) -> Result<Self> {
+        let bad = |what: &str| Error::file(path, what);
+        let io = |e: std::io::Error| Error::file(path, format!("cannot read: {e}"));
+        let length = source.seek(SeekFrom::End(0)).map_err(io)?;
+        source.seek(SeekFrom::Start(0)).map_err(io)?;
+        let mut first = [0; 8];
+        source.read_exact(&mut first).map_err(|_| bad("damaged: it is cut short"))?;
+        let size = u64::from_le_bytes(first);
+        if size > LARGEST_HEADER || size > length - 8 {
+            return Err(bad(
+                "damaged, or no checkpoint: its header would be longer than the file or than any checkpoint's",
+            ));
         }
-        match shape {
-            Some(shape) if shape != tensor.shape => {
-                let what = format!("tensor '{name}' has shape {:?}; expected {shape:?}", tensor.shape);
-                Err(Error::file(&self.path, what))
+        let mut header = first.to_vec();
+        header.resize(8 + size as usize, 0);
+        source.read_exact(&mut header[8..]).map_err(io)?;
+        let at = place(&header).ok_or_else(|| bad("no checkpoint: its header holds no digest"))? as usize;
+        let end = at + BLANK.len();
+        let digits = header.get(at..end).ok_or_else(|| bad("damaged: its header is cut short"))?.to_vec();
+        header[at..end].copy_from_slice(BLANK.as_bytes());
+        let mut digest = Sha256::new();
+        digest.update(&header);
+        let mut block = vec![0; BLOCK];
+        loop {
+            match source.read(&mut block).map_err(io)? {
+                0 => break,
+                n => digest.update(&block[..n]),
             }
-            _ => Ok(tensor),
+        }
+        if hex(digest).as_bytes() != digits {
+            return Err(bad("damaged: it is not what was written (its SHA-256 differs)"));
+        }
+        let (state, tensors) = parse(&header[8..], length - 8 - size, path)?;
+        let start = 8 + size;
+        let tensors = tensors.into_iter().map(|(name, (shape, at))| (name, (shape, start + at))).collect();
+        Ok(Checkpoint { path: path.into(), source, state, tensors })
+    }
+
+    /// The state.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// Refuses tensors other than these.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the file and the first tensor that differs.
+    pub fn expect(&self, shapes: &[Shape]) -> Result<()> {
+        for (name, shape) in shapes {
+            match self.tensors.get(name) {
+                None => return Err(Error::file(&self.path, format!("lacks the tensor '{name}'"))),
+                Some((found, _)) if found != shape => {
+                    let what = format!("tensor '{name}' has shape {found:?}, this run's has {shape:?}");
+                    return Err(Error::file(&self.path, what));
+                }
+                Some(_) => {}
+            }
+        }
+        match self.tensors.len() == shapes.len() {
+            true => Ok(()),
+            false => {
+                Err(Error::file(&self.path, format!("{} tensors, this run has {}", self.tensors.len(), shapes.len())))
+            }
         }
     }
+
+    /// Row `row` of a tensor as words.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is none, or the file cannot be read.
+    pub fn row(&mut self, name: &str, row: usize) -> Result<Vec<u32>> {
+        let io = |path: &Path, e: std::io::Error| Error::file(path, format!("cannot read: {e}"));
+        let found = self.tensors.get(name).filter(|(shape, _)| row < shape[0]);
+        let &([_, words], start) = found.ok_or_else(|| Error::file(&self.path, format!("no row {row} of '{name}'")))?;
+        self.source.seek(SeekFrom::Start(start + (row * words * 4) as u64)).map_err(|e| io(&self.path, e))?;
+        let mut bytes = vec![0; words * 4];
+        self.source.read_exact(&mut bytes).map_err(|e| io(&self.path, e))?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|w| u32::from_le_bytes(*w)).collect())
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: [usize; 2],
+    data_offsets: [u64; 2],
+}
+
+/// Shape and offset in the data of every tensor.
+type Tensors = BTreeMap<String, ([usize; 2], u64)>;
+
+/// The header's JSON, held against the number of bytes that follow it.
+fn parse(json: &[u8], data: u64, path: &Path) -> Result<(RunState, Tensors)> {
+    let bad = |what: String| Error::file(path, what);
+    // As raw text first: values of any kind would take many times the header's length.
+    let mut header: BTreeMap<String, &RawValue> =
+        serde_json::from_slice(json).map_err(|e| bad(format!("no checkpoint: its header is no JSON ({e})")))?;
+    let metadata: BTreeMap<String, String> = header
+        .remove("__metadata__")
+        .and_then(|m| serde_json::from_str(m.get()).ok())
+        .ok_or_else(|| bad("no checkpoint: it has no metadata".into()))?;
+    match metadata.get("format").map(String::as_str) {
+        Some(FORMAT) => {}
+        found => {
+            let found = found.unwrap_or("none");
+            return Err(bad(format!("format `{found}`; this version of fedgan reads `{FORMAT}`")));
+        }
+    }
+    let state = metadata.get("state").map_or("", String::as_str);
+    let state = serde_json::from_str(state).map_err(|e| bad(format!("its state cannot be read: {e}")))?;
+    let mut tensors = Tensors::new();
+    for (name, entry) in header {
+        let entry: Entry = serde_json::from_str(entry.get()).map_err(|e| bad(format!("tensor '{name}': {e}")))?;
+        let [start, end] = entry.data_offsets;
+        let [rows, words] = entry.shape.map(|n| n as u64);
+        let bytes = rows.checked_mul(words).and_then(|n| n.checked_mul(4));
+        if entry.dtype != "F32" || end > data || bytes.is_none() || end.checked_sub(start) != bytes {
+            return Err(bad(format!("tensor '{name}' is not where its header says")));
+        }
+        tensors.insert(name, (entry.shape, start));
+    }
+    Ok((state, tensors))
+}
+
+/// Where the digits of the digest are.
+fn place(header: &[u8]) -> Option<u64> {
+    let at = header.windows(DIGEST_KEY.len()).position(|w| w == DIGEST_KEY)?;
+    Some((at + DIGEST_KEY.len()) as u64)
+}
+
+/// A digest's digits.
+pub fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn example() -> (NamedTensors, BTreeMap<String, String>) {
-        let tensors = BTreeMap::from([
-            ("main.1.weight".to_string(), (vec![2], vec![f32::MIN_POSITIVE, -0.0])),
-            ("main.0.weight".to_string(), (vec![1, 2, 3], vec![1.0, -2.5, 3.0, 0.1, f32::NAN, f32::INFINITY])),
-            ("scalar".to_string(), (vec![], vec![7.0])),
-        ]);
-        let metadata = (0..20).map(|i| (format!("key \"{i}\""), format!("value\n{i}"))).collect();
-        (tensors, metadata)
-    }
-
-    /// A file with one tensor of any type, written by the crate's own writer.
-    fn foreign(dtype: Dtype, shape: Vec<usize>, data: &[u8]) -> Vec<u8> {
-        let view = safetensors::tensor::TensorView::new(dtype, shape, data).unwrap();
-        safetensors::serialize([("t", view)], None).unwrap()
-    }
-
-    fn refusal(bytes: &[u8]) -> String {
-        let error = decode(bytes, Path::new("some/case.safetensors")).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        let text = error.to_string();
-        assert!(text.starts_with("some/case.safetensors: "), "{text}");
-        text
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let (tensors, metadata) = example();
-        let temp = tempfile::tempdir().unwrap();
-        let path = temp.path().join("g.safetensors");
-        std::fs::write(&path, encode(&tensors, &metadata).unwrap()).unwrap();
-        let file = load(&path).unwrap();
-        assert_eq!(file.metadata, metadata);
-        assert_eq!(file.tensors.len(), 3);
-        for (name, (shape, values)) in &tensors {
-            let back = file.f32_values(name, shape).unwrap();
-            let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(&back), bits(values), "{name}");
-            assert_eq!(file.tensors[name].dtype, "F32");
-        }
-        assert_eq!(file.f32_any("scalar").unwrap(), (vec![], vec![7.0]));
-    }
-
-    #[test]
-    fn the_same_input_gives_the_same_bytes() {
-        let (tensors, metadata) = example();
-        let bytes = encode(&tensors, &metadata).unwrap();
-        for _ in 0..8 {
-            let (tensors, metadata) = example();
-            assert_eq!(encode(&tensors, &metadata).unwrap(), bytes);
-        }
-        let header = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
-        assert_eq!(header % 8, 0, "tensor data is aligned for readers that map the file");
-        let text = std::str::from_utf8(&bytes[8..8 + header]).unwrap();
-        assert!(text.find("main.0").unwrap() < text.find("main.1").unwrap());
-        assert_eq!(bytes.len(), 8 + header + 4 * 9);
-        assert_eq!(bytes[8 + header..][..4], 1.0f32.to_le_bytes());
-    }
-
-    #[test]
-    fn files_without_metadata_or_tensors_work() {
-        let bytes = encode(&BTreeMap::new(), &BTreeMap::new()).unwrap();
-        let file = decode(&bytes, Path::new("x")).unwrap();
-        assert!(file.tensors.is_empty() && file.metadata.is_empty());
-    }
-
-    #[test]
-    fn a_shape_that_does_not_fit_is_a_program_error() {
-        let tensors = BTreeMap::from([("w".to_string(), (vec![2, 2], vec![0.0; 3]))]);
-        assert!(matches!(encode(&tensors, &BTreeMap::new()), Err(Error::Internal(_))));
-    }
-
-    #[test]
-    fn doubles_and_counters_are_read_too() {
-        let doubles: Vec<u8> = [0.1f64, -1e300].iter().flat_map(|v| v.to_le_bytes()).collect();
-        let file = decode(&foreign(Dtype::F64, vec![2], &doubles), Path::new("x")).unwrap();
-        assert_eq!(file.values("t", &[2]).unwrap(), [0.1, -1e300]);
-        assert_eq!(file.tensors["t"].dtype, "F64");
-        let error = file.f32_values("t", &[2]).unwrap_err().to_string();
-        assert!(error.contains("'t'") && error.contains("F64") && error.contains("F32"), "{error}");
-        let file = decode(&foreign(Dtype::I64, vec![], &41i64.to_le_bytes()), Path::new("x")).unwrap();
-        assert_eq!(file.tensor("t").unwrap().values, [41.0]);
-        assert!(file.values("t", &[]).is_err(), "a counter is no weight");
-    }
-
-    #[test]
-    fn other_types_are_refused_by_name() {
-        let text = refusal(&foreign(Dtype::F16, vec![2], &[0; 4]));
-        assert!(text.contains("'t'") && text.contains("F16") && text.contains("F32"), "{text}");
-    }
-
-    #[test]
-    fn every_truncation_is_refused() {
-        let (tensors, metadata) = example();
-        let bytes = encode(&tensors, &metadata).unwrap();
-        for length in 0..bytes.len() {
-            let text = refusal(&bytes[..length]);
-            assert!(text.contains("truncated"), "{length} bytes: {text}");
-        }
-        let longer = [bytes.as_slice(), &[0; 4]].concat();
-        assert!(refusal(&longer).contains("followed by other data"));
-    }
-
-    #[test]
-    fn other_files_are_refused() {
-        assert!(refusal(b"\x89PNG\r\n\x1a\n and so on").contains("not a safetensors file"));
-        let header = b"{\"t\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}  ";
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header);
-        bytes.extend([0; 8]);
-        assert!(refusal(&bytes).contains("not a valid safetensors file"));
-        let error = load(Path::new("no/such/file.safetensors")).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("no/such/file.safetensors"), "{error}");
-    }
-
-    #[test]
-    fn missing_tensors_and_wrong_shapes_are_named() {
-        let (tensors, metadata) = example();
-        let file = decode(&encode(&tensors, &metadata).unwrap(), Path::new("gen.safetensors")).unwrap();
-        let missing = file.tensor("main.9.weight").unwrap_err();
-        assert_eq!(missing.exit_code(), 2);
-        let text = missing.to_string();
-        assert!(
-            text.contains("gen.safetensors") && text.contains("main.9.weight") && text.contains("main.0"),
-            "{text}"
-        );
-        let text = file.f32_values("main.0.weight", &[3, 2, 1]).unwrap_err().to_string();
-        assert!(text.contains("main.0.weight") && text.contains("[1, 2, 3]") && text.contains("[3, 2, 1]"), "{text}");
-    }
-}
+#[path = "checkpoint_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod curves;
 pub mod html;
+pub mod layout;
 pub mod metrics;
 pub mod picture;
 pub mod progress;
@@ -14,16 +15,16 @@ pub mod rates;
 pub mod results;
 pub mod roofline;
 pub mod run_dir;
-pub mod run_state;
+pub mod safetensors;
 pub mod steps;
 pub mod summary;
 pub mod usage;
 
 mod font;
 
-pub use checkpoint::{TensorData, TensorFile};
 pub use metrics::{ClientRecord, MetricsWriter, RoundRecord};
 pub use progress::{Progress, ProgressMode, RoundProgress};
 pub use run_dir::RunDir;
+pub use safetensors::{TensorData, TensorFile};
 pub use steps::Steps;
 pub use summary::Summary;

@@ -6,16 +6,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::layout::{LOCK, PLAN, SUMMARY};
 use crate::{Error, Result};
-
-/// The experiment as it runs; written first, so that a directory without it holds no run.
-pub const PLAN: &str = "plan.toml";
 
 /// How many numbered directories a name may have before the search for a free one gives up.
 const LAST_NUMBER: u32 = 999_999;
-
-/// The file that holds the lock of the process that works in a run's directory.
-pub const LOCK: &str = ".lock";
 
 /// A directory of one run and of nothing else; every path handed out lies inside it. While it or a clone lives, no other
 /// process opens it again.
@@ -50,8 +45,8 @@ impl RunDir {
     /// As [`RunDir::reopen_any`]; [`Error::Input`] if its run is finished.
     pub fn reopen(path: &Path) -> Result<RunDir> {
         let dir = Self::reopen_any(path)?;
-        match dir.file(super::summary::FILE).exists() {
-            true => Err(Error::file(path, format!("the run is finished ({} is there)", super::summary::FILE))),
+        match dir.file(SUMMARY).exists() {
+            true => Err(Error::file(path, format!("the run is finished ({} is there)", SUMMARY))),
             false => Ok(dir),
         }
     }

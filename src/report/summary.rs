@@ -1,8 +1,8 @@
 //! `summary.json`: what a run came to, in one object. It is written last, so that a directory with it is a finished run.
 
+use super::layout::SUMMARY;
 use super::metrics::{null_is_nan, null_values_are_nan};
 use super::rates::Rates;
-use super::run_state::Resumed;
 use crate::check::watch::Checked;
 use crate::exec::Descriptor;
 use crate::{Error, Result, input};
@@ -10,8 +10,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The name of the file in a run directory.
-pub const FILE: &str = "summary.json";
+/// A run that went on in another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    /// Rounds that were done.
+    pub round: u32,
+    /// What trained from then on.
+    pub device: Descriptor,
+    /// The program's version from then on.
+    pub version: String,
+}
 
 /// The outcome of a run. All but `timing`, `resumed` and, in a resumed run, `verified` is the same for the same plan, device and version; `null` is a number that is
 /// not finite.
@@ -145,7 +154,7 @@ impl Summary {
     /// # Errors
     /// [`Error::Input`] naming the file: missing (an unfinished run), or no summary.
     pub fn read(directory: &Path) -> Result<Summary> {
-        let path = directory.join(FILE);
+        let path = directory.join(SUMMARY);
         let text =
             input::read_text(&path, input::SUMMARY).map_err(|e| Error::file(&path, format!("cannot read: {e}")))?;
         Summary::parse(&path, &text)
@@ -220,12 +229,12 @@ pub(crate) mod tests {
     fn reads_back_as_itself() {
         let dir = tempfile::tempdir().unwrap();
         let summary = example();
-        std::fs::write(dir.path().join(FILE), summary.to_json().unwrap()).unwrap();
+        std::fs::write(dir.path().join(SUMMARY), summary.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), summary);
         let bare = Summary { digests: None, detector: None, verified: None, clients: vec![], ..summary };
         let text = bare.to_json().unwrap();
         assert!(!text.contains("detector") && !text.contains("clients") && !text.contains("digests"));
-        std::fs::write(dir.path().join(FILE), bare.to_json().unwrap()).unwrap();
+        std::fs::write(dir.path().join(SUMMARY), bare.to_json().unwrap()).unwrap();
         assert_eq!(Summary::read(dir.path()).unwrap(), bare);
     }
 
@@ -258,7 +267,7 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let missing = Summary::read(dir.path()).unwrap_err();
         assert!(missing.to_string().contains("summary.json: cannot read") && missing.exit_code() == 2);
-        std::fs::write(dir.path().join(FILE), "{}").unwrap();
+        std::fs::write(dir.path().join(SUMMARY), "{}").unwrap();
         assert!(Summary::read(dir.path()).unwrap_err().to_string().contains("not the summary of a run"));
     }
 

@@ -1,8 +1,8 @@
 //! Metrics against NumPy and SciPy, and Lite0 against the original network (`tests/metric/make_fixtures.py`).
 
+use ::safetensors::SafeTensors;
 use fedgan::metric::{Features, Lite0, frechet, ms_ssim, patch_distance, prdc, squared_mmd};
-use fedgan::report::checkpoint::{self, TensorFile};
-use safetensors::SafeTensors;
+use fedgan::report::safetensors::{self, TensorFile};
 use std::path::PathBuf;
 
 fn fixture(name: &str) -> PathBuf {
@@ -21,7 +21,7 @@ fn agrees(what: &str, got: f64, expected: f64) {
 
 #[test]
 fn distances_agree_with_scipy() {
-    let file = checkpoint::load(&fixture("fixtures.safetensors")).unwrap();
+    let file = safetensors::load(&fixture("fixtures.safetensors")).unwrap();
     // `full` has n > 4 d, `few` has n <= d.
     for (set, biased) in [("full", false), ("few", true)] {
         let (x, y) = (features(&file, &format!("{set}.x")), features(&file, &format!("{set}.y")));
@@ -42,7 +42,7 @@ fn distances_agree_with_scipy() {
 /// (`tests/metric/make_independent.py`).
 #[test]
 fn values_agree_with_independent_implementations() {
-    let file = checkpoint::load(&fixture("independent.safetensors")).unwrap();
+    let file = safetensors::load(&fixture("independent.safetensors")).unwrap();
     let values = |name: &str| file.tensor(name).unwrap().values.clone();
     for (size, channels) in [(16, 1), (32, 3), (64, 1), (176, 1)] {
         let [a, b] = ["a", "b"].map(|n| ssim_image(n == "b", size, channels));
@@ -72,7 +72,7 @@ fn ssim_image(second: bool, size: usize, channels: usize) -> Vec<u8> {
 
 #[test]
 fn a_set_is_at_distance_zero_of_itself() {
-    let file = checkpoint::load(&fixture("fixtures.safetensors")).unwrap();
+    let file = safetensors::load(&fixture("fixtures.safetensors")).unwrap();
     for set in ["full.x", "few.x"] {
         let x = features(&file, set);
         let distance = frechet(&x, &x).unwrap().value;

@@ -11,6 +11,7 @@ use super::{Case, GoldenTensor};
 use crate::Result;
 use crate::exec::Tensor;
 use crate::kernels::nn::conv::ConvParams;
+use crate::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use crate::kernels::{Params, gamma};
 
 /// Most products of a convolution: a few seconds in f64.
@@ -200,7 +201,7 @@ fn channel_sum(lab: &mut Lab, x: Tensor, y: Tensor, [n, c, h, w]: [usize; 4]) ->
 
 /// dw, in as many parts as a training step of one client takes.
 fn weight_grad(lab: &mut Lab, p: ConvParams, [large, small, dw]: [Tensor; 3]) -> Result<()> {
-    let (row, splits, n) = (lab.kernel("conv2d_weight_grad")?, p.splits_for(1), p.weights());
+    let (row, splits, n) = (lab.kernel("conv2d_weight_grad")?, Conv2dWeightGrad::splits(&p, 1), p.weights());
     if splits == 1 {
         return lab.launch_words(row, p.words(), &[large, small, dw]);
     }

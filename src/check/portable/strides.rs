@@ -56,8 +56,9 @@ pub(super) fn only_where_allowed(module: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::reflect::{Language, Shader};
+    use crate::kernels::reflect::Shader;
     use crate::kernels::writers::Form;
+    use crate::kernels::writers::Language;
 
     fn strides(module: &[u8]) -> usize {
         let words: Vec<u32> = module.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();

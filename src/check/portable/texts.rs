@@ -2,8 +2,9 @@
 
 use super::{Row, strides};
 use crate::check::Repro;
-use crate::kernels::reflect::{Language, Shader};
+use crate::kernels::reflect::Shader;
 use crate::kernels::writers::Form;
+use crate::kernels::writers::Language;
 use crate::kernels::{AnyKernel, Class, shader};
 use crate::{Error, Result};
 use rayon::prelude::*;

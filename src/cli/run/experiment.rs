@@ -8,11 +8,12 @@ use crate::exec::Purpose;
 use crate::fed::{Fault, Federation, RoundReport};
 use crate::metric::{ImageSet, Judge, Value};
 use crate::model::{NamedTensors, Sampler};
+use crate::report::checkpoint::{self, Measured};
+use crate::report::layout;
 use crate::report::metrics::{Positions, TimingRecord};
 use crate::report::rates::Rates;
-use crate::report::run_state::{self, Measured, Resumed};
-use crate::report::summary::{self, Digests, Summary, Timing};
-use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, checkpoint, curves, picture, usage};
+use crate::report::summary::{Digests, Resumed, Summary, Timing};
+use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, curves, picture, safetensors, usage};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -296,10 +297,10 @@ impl Experiment {
         let summary = self.summary(resolved, seconds);
         let keeps = self.plan.checkpoint.keeps_last();
         let dir = &self.output()?.dir;
-        dir.write_text(summary::FILE, &summary.to_json()?)?;
+        dir.write_text(layout::SUMMARY, &summary.to_json()?)?;
         dir.sync();
         if !keeps {
-            run_state::clear(dir)?;
+            checkpoint::clear(dir)?;
         }
         Ok(summary)
     }
@@ -376,7 +377,7 @@ impl Experiment {
             ("format".to_string(), "pt".to_string()),
             ("fedgan".to_string(), env!("CARGO_PKG_VERSION").to_string()),
         ]);
-        let bytes = checkpoint::encode(tensors, &metadata)?;
+        let bytes = safetensors::encode(tensors, &metadata)?;
         self.output()?.dir.write_bytes(name, &bytes)?;
         Ok(())
     }

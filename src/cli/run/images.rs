@@ -6,7 +6,7 @@ use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
 use crate::fed::attack::Trigger;
 use crate::fed::{Partition, every_client_has_a_batch};
 use crate::metric::{ImageSet, Judge, Metric};
-use crate::report::run_state;
+use crate::report::checkpoint;
 use crate::report::summary::Digests;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
@@ -129,7 +129,7 @@ impl Images {
             digest.update((holding.len() as u64).to_le_bytes());
             holding.iter().for_each(|i| digest.update(i.to_le_bytes()));
         }
-        run_state::hex(digest)
+        checkpoint::hex(digest)
     }
 
     /// One line for the console.
@@ -221,7 +221,7 @@ fn digest(loaded: &Loaded) -> String {
         numbers.iter().for_each(|n| digest.update(n.to_le_bytes()));
     }
     digest.update(&set.pixels);
-    run_state::hex(digest)
+    checkpoint::hex(digest)
 }
 
 /// Digest of the picture that is the plan's trigger, if one is. Honest runs need none.
@@ -231,7 +231,7 @@ fn digest(loaded: &Loaded) -> String {
 pub(in crate::cli) fn trigger(plan: &Plan) -> Result<Option<String>> {
     let Trigger::Image(_) = plan.attack.trigger else { return Ok(None) };
     match plan.attack.trigger.picture(plan.attack.side) {
-        Ok(picture) => Ok(Some(run_state::hex(Sha256::new_with_prefix(picture.as_raw())))),
+        Ok(picture) => Ok(Some(checkpoint::hex(Sha256::new_with_prefix(picture.as_raw())))),
         Err(error) if plan.is_attacked() => Err(error),
         Err(_) => Ok(None),
     }

@@ -3,9 +3,10 @@
 use super::experiment::{Clock, Experiment, Output, grid_file};
 use crate::config::{Draft, Plan, Resolved};
 use crate::exec::Descriptor;
-use crate::report::run_state::{self, Checkpoint, Resumed, RunState, Shape};
-use crate::report::summary::{self, Summary};
-use crate::report::{MetricsWriter, RunDir, metrics, run_dir};
+use crate::report::checkpoint::{self, Checkpoint, RunState, Shape};
+use crate::report::layout;
+use crate::report::summary::{Resumed, Summary};
+use crate::report::{MetricsWriter, RunDir, metrics};
 use crate::{Error, Result};
 use std::fs::File;
 use std::path::Path;
@@ -21,20 +22,20 @@ pub(super) const FREE: [&str; 6] =
 /// # Errors
 /// [`Error::Input`] naming the directory.
 pub(super) fn has_more(dir: &RunDir, plan: &Plan) -> Result<()> {
-    if !dir.file(summary::FILE).exists() {
+    if !dir.file(layout::SUMMARY).exists() {
         return Ok(());
     }
     let done = Summary::read(dir.path())?.rounds;
     let what = match plan.rounds > done {
         false => format!("to train it further: --set rounds=N with N above {done}, here {}", plan.rounds),
-        true if run_state::list(dir)?.is_empty() => {
+        true if checkpoint::list(dir)?.is_empty() => {
             "it cannot be trained further, as it kept no state (checkpoint.last = false, a sweep's cell, or an earlier version)".into()
         }
         true => return Ok(()),
     };
     Err(Error::file(
         dir.path(),
-        format!("the run is finished after {done} rounds ({} is there); {what}", summary::FILE),
+        format!("the run is finished after {done} rounds ({} is there); {what}", layout::SUMMARY),
     ))
 }
 
@@ -73,7 +74,7 @@ impl Experiment {
         let keep = if ended { 1 } else { self.plan.checkpoint.keep as usize };
         let dir = self.output()?.dir.clone();
         let federation = &mut self.federation;
-        run_state::save(&dir, &state, &shapes, keep, |part, row| federation.read_row(&parts[part], row))?;
+        checkpoint::save(&dir, &state, &shapes, keep, |part, row| federation.read_row(&parts[part], row))?;
         Ok(())
     }
 
@@ -109,7 +110,7 @@ impl Experiment {
         self.unfinish(dir, begun, resolved)?;
         let mut metrics = MetricsWriter::resume(dir, &logs)?;
         unevaluated.iter().try_for_each(|record| metrics.line(record))?;
-        run_state::forget_after(dir, round)?;
+        checkpoint::forget_after(dir, round)?;
         self.output = Some(Output { dir: dir.clone(), metrics });
         resumed.push(Resumed { round, device: resolved.device.clone(), version: resolved.version.clone() });
         (self.values, self.diverged, self.earlier, self.resumed) = ((first, last), diverged, verified, resumed);
@@ -123,10 +124,10 @@ impl Experiment {
             // A longer run shows no samples there.
             dir.remove(&grid_file(begun.rounds))?;
         }
-        if dir.file(summary::FILE).exists() {
+        if dir.file(layout::SUMMARY).exists() {
             // The plan first: with its further rounds, a summary that is still there does not end the run.
-            dir.write_text(run_dir::PLAN, &self.plan.to_toml(resolved)?)?;
-            dir.remove(summary::FILE)?;
+            dir.write_text(layout::PLAN, &self.plan.to_toml(resolved)?)?;
+            dir.remove(layout::SUMMARY)?;
             dir.sync();
         }
         Ok(())
@@ -143,7 +144,7 @@ impl Experiment {
     /// Puts the state of the latest whole checkpoint on the device.
     fn load(&mut self, dir: &RunDir, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<Option<RunState>> {
         let mut damaged = Vec::new();
-        for (_, path) in run_state::list(dir)? {
+        for (_, path) in checkpoint::list(dir)? {
             let usable = Checkpoint::open(&path).and_then(|c| match c.state().logs.reached(dir) {
                 true => Ok(c),
                 false => Err(Error::file(&path, "the run's logs are shorter than it says")),
@@ -229,5 +230,5 @@ pub(super) fn same_experiment(stored: &Plan, plan: &Plan, path: &Path) -> Result
 fn digest_of_tuning(resolved: &Resolved) -> Option<String> {
     use sha2::Digest;
     let bytes = std::fs::read(resolved.tuning.as_ref()?).ok()?;
-    Some(run_state::hex(sha2::Sha256::new_with_prefix(bytes)))
+    Some(checkpoint::hex(sha2::Sha256::new_with_prefix(bytes)))
 }

@@ -2,7 +2,7 @@
 
 use super::tests::{files, tiny};
 use super::*;
-use crate::report::run_state;
+use crate::report::checkpoint;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn rounds_kept(path: &Path) -> Vec<u32> {
-    run_state::list(&RunDir::reopen_any(path).unwrap()).unwrap().iter().map(|c| c.0).collect()
+    checkpoint::list(&RunDir::reopen_any(path).unwrap()).unwrap().iter().map(|c| c.0).collect()
 }
 
 pub(super) fn same(a: &Path, b: &Path, what: &str) {
@@ -106,11 +106,13 @@ fn an_honest_run_goes_on_at_every_round() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn an_attacked_run_goes_on_at_every_round() {
     every_round(&["federation.clients=3", "attack.malicious=1", "attack.scale=3.0", "federation.aggregate=both"]);
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn a_run_with_the_published_rule_goes_on_at_every_round() {
     every_round(&[
         "federation.clients=4",
@@ -121,6 +123,7 @@ fn a_run_with_the_published_rule_goes_on_at_every_round() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn a_run_with_the_corrected_rule_goes_on_at_every_round() {
     every_round(&[
         "federation.clients=3",
@@ -133,6 +136,7 @@ fn a_run_with_the_corrected_rule_goes_on_at_every_round() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn a_regularised_run_goes_on_at_every_round() {
     every_round(&["federation.clients=2", "train.loss=wgan-gp", "train.n_critic=2", "train.optimizer=rmsprop"]);
 }
@@ -162,7 +166,7 @@ fn tiny_on(device: &str, set: &[&str]) -> Plan {
 fn stopped(path: &Path) -> Plan {
     let plan = tiny(&["rounds=6", "federation.clients=2", "checkpoint.every=1"]);
     start(&plan, path, 3);
-    let rounds: Vec<u32> = run_state::list(&RunDir::reopen(path).unwrap()).unwrap().iter().map(|c| c.0).collect();
+    let rounds: Vec<u32> = checkpoint::list(&RunDir::reopen(path).unwrap()).unwrap().iter().map(|c| c.0).collect();
     assert_eq!(rounds, [3, 2], "the last two are kept");
     plan
 }
@@ -313,6 +317,7 @@ fn an_honest_run_is_trained_further() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn an_attacked_run_is_trained_further() {
     trained_further(&["federation.clients=3", "attack.malicious=1", "attack.scale=3.0", "federation.aggregate=both"]);
 }
@@ -326,6 +331,7 @@ fn runs_with_detection_are_trained_further() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
 fn a_regularised_run_is_trained_further() {
     trained_further(&["federation.clients=2", "train.loss=wgan-gp", "train.n_critic=2", "train.optimizer=rmsprop"]);
 }

@@ -221,7 +221,7 @@ fn clients_are_named_in_every_output() {
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].ends_with(",nonfinite,name") && lines[3].ends_with(",client10"), "{table}");
     assert!(lines[1].ends_with(",\"client1, \"\"east\"\"\""), "{table}");
-    let written = std::fs::read_to_string(dir.file(run_dir::PLAN)).unwrap();
+    let written = std::fs::read_to_string(dir.file(layout::PLAN)).unwrap();
     let tree: toml::Table = written.parse().unwrap();
     assert_eq!(tree["resolved"]["clients"].as_array().unwrap().len(), 3);
     // The plan that a run leaves holds ids, and needs no folder to be read.

@@ -8,9 +8,10 @@ use crate::cli::outputs::{self, Kind, output};
 use crate::cli::run;
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Problems, Sweep};
+use crate::report::layout;
 use crate::report::results::{self, Row};
-use crate::report::run_dir::{self, replace_file};
-use crate::report::{RunDir, Summary, summary};
+use crate::report::run_dir::replace_file;
+use crate::report::{RunDir, Summary};
 use crate::{Error, Result, input};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,7 +89,7 @@ impl Store {
         for name in entries(&cells)?.iter().filter(|name| !name.ends_with(".part")) {
             // Left where a sweep was killed between a cell's renaming and the marker's removal.
             let marker = cells.join(name).join(MARKER);
-            if cells.join(name).join(summary::FILE).exists() {
+            if cells.join(name).join(layout::SUMMARY).exists() {
                 remove(&marker)?;
             }
         }
@@ -123,7 +124,7 @@ impl Store {
     pub fn claim(&self, cell: &Cell) -> Result<Option<Claim>> {
         let claim = self.claims.borrow_mut().claim(&cell.directory())?;
         let part = self.part(cell);
-        if claim.is_some() && part.join(summary::FILE).exists() && part.join(MARKER).exists() {
+        if claim.is_some() && part.join(layout::SUMMARY).exists() && part.join(MARKER).exists() {
             self.finish(cell)?;
         }
         Ok(claim)
@@ -199,7 +200,7 @@ impl Store {
     /// When another process works in it.
     pub fn reopen(&self, cell: &Cell) -> Result<Option<RunDir>> {
         let part = self.part(cell);
-        let plan = part.join(run_dir::PLAN);
+        let plan = part.join(layout::PLAN);
         if !plan.is_file() {
             return Ok(None);
         }
@@ -278,7 +279,7 @@ impl Store {
 
 /// The finished cell at `path`, or why it is none of this sweep.
 fn finished(path: &Path, cell: &Cell, known: &Known) -> Result<Result<State, String>> {
-    if !path.join(summary::FILE).exists() {
+    if !path.join(layout::SUMMARY).exists() {
         return Ok(Err(format!("{} exists and is no finished run; move it away", path.display())));
     }
     let stored = match Draft::read(Some(&path.join("plan.toml"))).and_then(Draft::plan) {
@@ -355,6 +356,6 @@ fn is_empty(path: &Path) -> Result<bool> {
     let bad = |e: std::io::Error| Error::file(path, format!("cannot read this directory: {e}"));
     let mut names = fs::read_dir(path).map_err(bad)?;
     // The marker itself may have been on its way, behind the lock.
-    let ours = |name: &str| name == run_dir::LOCK || name.contains(MARKER);
+    let ours = |name: &str| name == layout::LOCK || name.contains(MARKER);
     Ok(names.all(|entry| entry.is_ok_and(|e| ours(&e.file_name().to_string_lossy()))))
 }

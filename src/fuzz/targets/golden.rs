@@ -6,7 +6,7 @@ use crate::Result;
 use crate::check::golden::{Case, run_case};
 use crate::exec::ReferenceEngine;
 use crate::model::NamedTensors;
-use crate::report::checkpoint;
+use crate::report::safetensors;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -147,7 +147,7 @@ fn seeds() -> Result<Vec<Vec<u8>>> {
         let values = |shape: &[usize]| (0..shape.iter().product()).map(|i: usize| 0.25 * (i % 5) as f32).collect();
         let tensors: NamedTensors = parts.iter().map(|(n, s)| (n.to_string(), (s.to_vec(), values(s)))).collect();
         let metadata = BTreeMap::from([("op".to_string(), op.to_string()), ("params".to_string(), params.to_string())]);
-        checkpoint::encode(&tensors, &metadata)
+        safetensors::encode(&tensors, &metadata)
     };
     CASES.iter().map(case).collect()
 }

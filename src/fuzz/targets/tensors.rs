@@ -3,7 +3,7 @@
 use super::{ORIGIN, Target};
 use crate::Result;
 use crate::model::{Architecture, NamedTensors, export, import, infer_generator};
-use crate::report::checkpoint;
+use crate::report::safetensors;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -52,14 +52,14 @@ fn seeds() -> Result<Vec<Vec<u8>>> {
         NamedTensors::from([("latents".to_string(), (vec![2, 2, 1, 1], row(4))), ("s".to_string(), (vec![], row(1)))]);
     let metadata = BTreeMap::from([("key".to_string(), "value".to_string())]);
     Ok(vec![
-        checkpoint::encode(&network, &BTreeMap::new())?,
-        checkpoint::encode(&few, &metadata)?,
-        checkpoint::encode(&NamedTensors::new(), &metadata)?,
+        safetensors::encode(&network, &BTreeMap::new())?,
+        safetensors::encode(&few, &metadata)?,
+        safetensors::encode(&NamedTensors::new(), &metadata)?,
     ])
 }
 
 fn run(input: &[u8]) -> Result<()> {
-    let file = checkpoint::decode(input, Path::new(ORIGIN))?;
+    let file = safetensors::decode(input, Path::new(ORIGIN))?;
     let tensors = file.tensors.keys().filter(|name| !name.ends_with("num_batches_tracked"));
     let tensors: NamedTensors = tensors.map(|name| Ok((name.clone(), file.f32_any(name)?))).collect::<Result<_>>()?;
     if tensors.keys().any(|name| name.starts_with("main.")) {

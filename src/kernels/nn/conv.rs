@@ -38,8 +38,6 @@ crate::params! {
     }
 }
 
-use super::conv2d_weight_grad::Conv2dWeightGrad;
-use super::tile::Tiled;
 use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, U, flushed, gamma, product, strided};
 
 /// Pixels that a part of a weight gradient's sum has at least, if its sum has them: four steps of a tiled shader.
@@ -149,17 +147,6 @@ impl ConvParams {
     /// Channels a load of the tiled shaders.
     pub(super) fn lanes(&self) -> u32 {
         if self.ci.is_multiple_of(4) && self.co.is_multiple_of(4) { 4 } else { 1 }
-    }
-
-    /// The parts of the pixel sum: enough workgroups of its tiled variant to fill a large GPU, at least 64 pixels each
-    /// and at most half of what one loop can take. Depends on the per-client shape and the plan's total clients, never on the
-    /// chunk, so that chunked runs are bit-equal.
-    pub fn splits_for(&self, total_clients: u32) -> u32 {
-        let one = ConvParams { clients: 1, splits: 1, ..*self };
-        let build = Conv2dWeightGrad.tiled(&one, Conv2dWeightGrad.gemm(&one).tile());
-        let groups = build.grid.iter().fold(total_clients, |n, side| n.saturating_mul(*side));
-        let parts = (256 / groups.max(1)).clamp(1, (self.pixels() / LEAST_PART).max(1));
-        parts.max(self.pixels().div_ceil(MAX_GROUPS / 2))
     }
 
     /// Refuses parts of the pixel sum longer than the loop of one invocation may be: llvmpipe ends an invocation's loops after

@@ -29,6 +29,19 @@ impl Conv2dWeightGrad {
     }
 }
 
+impl Conv2dWeightGrad {
+    /// The parts of the pixel sum: enough workgroups of the tiled variant to fill a large GPU, at least 64 pixels each and at
+    /// most half of what one loop can take. Depends on the per-client shape and the plan's total clients, never on the chunk, so
+    /// that chunked runs are bit-equal.
+    pub fn splits(p: &ConvParams, total_clients: u32) -> u32 {
+        let one = ConvParams { clients: 1, splits: 1, ..*p };
+        let build = Conv2dWeightGrad.tiled(&one, Conv2dWeightGrad.gemm(&one).tile());
+        let groups = build.grid.iter().fold(total_clients, |n, side| n.saturating_mul(*side));
+        let parts = (256 / groups.max(1)).clamp(1, (p.pixels() / conv::LEAST_PART).max(1));
+        parts.max(p.pixels().div_ceil(MAX_GROUPS / 2))
+    }
+}
+
 impl Tiled for Conv2dWeightGrad {
     fn gemm(&self, p: &ConvParams) -> Gemm {
         let m = p.taps() * p.ci;

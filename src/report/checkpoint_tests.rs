@@ -62,7 +62,7 @@ fn what_is_read_is_what_was_written() {
     assert_eq!(json(back.state()), json(&state(12)));
     assert_eq!(back.state().federation.weights[0], 0.1);
     // Any safetensors reader takes it.
-    let file = super::super::checkpoint::load(&path).unwrap();
+    let file = super::super::safetensors::load(&path).unwrap();
     assert_eq!((file.tensors["a"].shape.as_slice(), file.metadata["format"].as_str()), (&[2usize, 2][..], FORMAT));
     let wrong: Vec<Vec<Shape>> = vec![
         vec![("a".into(), [2, 2])],
@@ -85,28 +85,30 @@ fn the_latest_are_kept() {
     fs::write(run.file("checkpoints/notes.txt"), "mine").unwrap();
     let rounds: Vec<u32> = list(&run).unwrap().iter().map(|c| c.0).collect();
     assert_eq!(rounds, [1_000_000, 10]);
-    assert_eq!(fs::read_dir(run.file(FOLDER)).unwrap().count(), 3, "no temporary file stays behind");
+    assert_eq!(fs::read_dir(run.file(CHECKPOINTS)).unwrap().count(), 3, "no temporary file stays behind");
     // What the run did not make stays, whatever it is called; what it left of a checkpoint goes.
     let own =
         ["notes.txt", "round-5.safetensors", "round-+00010.safetensors", "round-000010.safetensors.bak", ".x.7.part"];
-    own.iter().for_each(|name| fs::write(run.file(FOLDER).join(name), "mine").unwrap());
+    own.iter().for_each(|name| fs::write(run.file(CHECKPOINTS).join(name), "mine").unwrap());
     fs::create_dir(run.file("checkpoints/kept")).unwrap();
     fs::write(run.file("checkpoints/.round-000015.safetensors.4711.part"), "half").unwrap();
     written(&run, 20, 1);
     for _ in 0..2 {
         clear(&run).unwrap();
-        let mut left: Vec<String> =
-            fs::read_dir(run.file(FOLDER)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<String> = fs::read_dir(run.file(CHECKPOINTS))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         left.sort();
         let mut expected = [&own[..], &["kept"]].concat();
         expected.sort_unstable();
         assert_eq!(left, expected);
     }
-    fs::remove_dir_all(run.file(FOLDER)).unwrap();
+    fs::remove_dir_all(run.file(CHECKPOINTS)).unwrap();
     clear(&run).unwrap();
     written(&run, 25, 1);
     clear(&run).unwrap();
-    assert!(!run.file(FOLDER).exists());
+    assert!(!run.file(CHECKPOINTS).exists());
 }
 
 #[test]
