@@ -1,8 +1,9 @@
 //! Where the images come from, as written in an experiment file.
 
-use super::folder::{self, FolderOptions, Form};
+use super::folder::{self, Form};
 use super::npz::{self, NpzOptions};
 use super::tally::Tally;
+use super::walk::FolderOptions;
 use super::{Dataset, Loaded, Window, builtin, dermoscopy};
 use crate::Result;
 use serde::{Deserialize, Serialize};

@@ -1,12 +1,11 @@
 //! Folders of pictures.
 
-use super::dataset::{Clients, Loaded};
-use super::dataset::{Dataset, check_bytes, check_shape};
+use super::dataset::{Clients, Dataset, Loaded, check_bytes, check_shape};
 use super::fit::{fit, is_coloured, is_translucent};
 use super::natural;
 use super::picture::{self, KINDS};
 use super::tally::{Tally, listed, splits};
-use super::walk::{Walk, name};
+use super::walk::{Entry, FolderOptions, Walk, name};
 use super::window::{self, Span, Window, Word};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -15,22 +14,6 @@ use std::path::{Path, PathBuf};
 
 /// Bad images that a message names.
 const NAMED: usize = 8;
-
-/// What a loader of folders does with what it finds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FolderOptions {
-    /// Leave out images that cannot be read instead of stopping.
-    pub skip_bad: bool,
-    /// Follow symbolic links that lead outside the folder instead of stopping.
-    pub follow_links: bool,
-}
-
-/// An image file before decoding.
-pub(super) struct Entry {
-    pub path: PathBuf,
-    pub class: String,
-    pub client: u32,
-}
 
 /// How the entries of a folder are decoded.
 #[derive(Clone, Copy)]

@@ -1,12 +1,27 @@
 //! The walk through a data folder: what is an image, a class, a client, and what is passed over.
 
-use super::folder::{Entry, FolderOptions};
 use super::natural::compare_os;
 use super::picture::{ENDINGS, KINDS};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// What a loader of folders does with what it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FolderOptions {
+    /// Leave out images that cannot be read instead of stopping.
+    pub skip_bad: bool,
+    /// Follow symbolic links that lead outside the folder instead of stopping.
+    pub follow_links: bool,
+}
+
+/// An image file before decoding.
+pub(super) struct Entry {
+    pub path: PathBuf,
+    pub class: String,
+    pub client: u32,
+}
 
 /// Class of images that lie directly in the folder.
 const ALL: &str = "all";

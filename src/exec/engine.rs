@@ -145,3 +145,8 @@ pub fn write_f32(engine: &mut dyn Engine, to: Tensor, values: &[f32]) -> Result<
 pub fn read_f32(engine: &mut dyn Engine, from: Tensor, purpose: Purpose) -> Result<Vec<f32>> {
     Ok(bytemuck::cast_vec(engine.read(from, purpose)?))
 }
+
+/// The largest tensor of a launch in words: what the engine binds, and what the kernels' 32-bit indices reach.
+pub fn most_words(engine: &dyn Engine) -> usize {
+    engine.max_binding_words().min(crate::kernels::MOST_WORDS)
+}

@@ -10,7 +10,7 @@ mod tally;
 mod tensor;
 
 pub use cpu::CpuEngine;
-pub use engine::{Descriptor, Engine, Purpose, Timed, Traffic, read_f32, write_f32};
+pub use engine::{Descriptor, Engine, Purpose, Timed, Traffic, most_words, read_f32, write_f32};
 pub use pool::Pool;
 pub use recording::{Launch, Recording};
 pub use reference::ReferenceEngine;

@@ -6,7 +6,8 @@ use super::nonfinite::record_scan;
 use super::probe::Probe;
 use super::settings::Settings;
 use crate::error::sizes;
-use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, write_f32};
+use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, most_words, write_f32};
+use crate::kernels::MAX_GROUPS;
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
 use crate::kernels::attack::scale_update::{ScaleUpdate, ScaleUpdateParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
@@ -15,7 +16,6 @@ use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, rng_uniform:
 use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::difference_dot::{DifferenceDot, DifferenceDotParams};
 use crate::kernels::util::gather_batch::{GatherBatch, GatherBatchParams};
-use crate::kernels::{MAX_GROUPS, MOST_WORDS};
 use crate::model::{Activations, CriticBatch, Gan, GanBuffers, Interpolation, Network, NetworkBank, Objective};
 use crate::{Error, Result};
 
@@ -54,11 +54,6 @@ impl Chunk {
 
 /// Clients of a chunk at most: transposed convolutions of stride 2 have four phases a client in one dimension of their grid.
 const MOST_CLIENTS: u32 = MAX_GROUPS / 4;
-
-/// The largest per-client tensor of a launch in words: what the engine binds, and what the kernels' 32-bit indices reach.
-pub(super) fn most_words(engine: &dyn Engine) -> usize {
-    engine.max_binding_words().min(MOST_WORDS)
-}
 
 /// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one launch, and grids allow.
 ///

@@ -5,10 +5,9 @@
 //! trigger's place in every round. The average over rounds keeps the second and wears down the first. Nothing here is told by
 //! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
-use super::chunk::most_words;
 use super::moments::UpdateMoments;
 use crate::error::sizes;
-use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
+use crate::exec::{Engine, Pool, Recording, Tensor, align, most_words, write_f32};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
 use crate::kernels::fed::median_deviation::{MedianDeviation, MedianDeviationParams};

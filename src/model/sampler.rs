@@ -1,7 +1,7 @@
 //! Images from a generator in inference mode.
 
 use super::{Activations, Mode, Network, NetworkBank, Pass};
-use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
+use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, most_words, read_f32, write_f32};
 use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, seed_words};
 use crate::{Error, Result};
 
@@ -169,8 +169,7 @@ impl Sampler {
 
 /// Images of a launch: the largest power of 2, at most a batch, whose tensors one binding holds.
 fn launch(engine: &dyn Engine, net: &Network) -> Result<u32> {
-    // Kernels address bytes by 32 bits, whatever a binding holds.
-    let most = engine.max_binding_words().min(u32::MAX as usize / 4);
+    let most = most_words(engine);
     let sides = || net.layers.iter().flat_map(|l| [l.input, l.output]);
     let words = |images: u32| {
         let of = |side: [u32; 3]| side.iter().map(|v| u64::from(*v)).product::<u64>() * u64::from(images);
