@@ -12,7 +12,6 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod fed;
-pub mod fuzz;
 pub mod gpu;
 pub mod input;
 pub mod kernels;

@@ -15,7 +15,6 @@ const LAYERS: &[&[&str]] = &[
     &["perf"],
     &["config"],
     &["cli"],
-    &["fuzz"],
 ];
 
 fn rank(module: &str) -> Option<usize> {
@@ -33,10 +32,30 @@ fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a file: without comments, and without what stands below `#[cfg(test)]` (tests may look anywhere).
+/// The code of a formatted file, without comments and without the items behind `#[cfg(test)]`: tests may look anywhere.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines().map(|l| l.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut kept = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
+            kept.push(line.split("//").next().unwrap_or_default());
+            continue;
+        }
+        // More attributes, then the item: one line, or up to the brace that closes it.
+        let depth = indent(line);
+        let item = lines.by_ref().find(|l| !l.trim_start().starts_with("#[")).unwrap_or_default();
+        if !item.trim_end().ends_with([';', '}', ',']) {
+            lines.by_ref().find(|l| indent(l) == depth && l.trim_start().starts_with('}'));
+        }
+    }
+    kept.join("\n")
+}
+
+#[test]
+fn only_test_items_are_left_out() {
+    let text = "use a;\n#[cfg(test)]\nmod b;\nuse crate::c; // d\n#[cfg(test)]\n#[path = \"e\"]\nmod f {\n    use crate::g;\n}\nuse crate::h;\n";
+    assert_eq!(code(text), "use a;\nuse crate::c; \nuse crate::h;");
 }
 
 /// The first path segments after `crate::`, grouped imports included.

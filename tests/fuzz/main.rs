@@ -4,9 +4,10 @@
 //! one target. What was once a fault lies in `corpus/TARGET/` and is run first. An input that fails is written to
 //! `target/tmp/fuzz/TARGET.fault`; where the process itself dies (a stack that overflows), `TARGET.current` holds the input.
 
+mod fuzzer;
 mod meter;
 
-use fedgan::fuzz::{Fuzzer, Target, targets};
+use fuzzer::{Fuzzer, Target, targets};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! Bounded fuzzing of every decoder of foreign bytes: [`targets`] lists them with small valid inputs, [`mutate`] breaks inputs,
-//! and a [`Fuzzer`] keeps those that reach something new. `tests/fuzz.rs` runs it under limits of memory and time; SECURITY.md
-//! says how.
+//! and a [`Fuzzer`] keeps those that reach something new. `main` runs it under limits of memory and time; SECURITY.md says
+//! how.
 
 pub mod mutate;
 pub mod targets;
 
-use crate::check::fill::Random;
-use crate::{Error, Result};
+use fedgan::check::fill::Random;
+use fedgan::{Error, Result};
 use mutate::Mutator;
 use std::collections::HashSet;
 

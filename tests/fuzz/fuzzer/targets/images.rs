@@ -1,8 +1,8 @@
 //! Sets of images: `.npz` files, picture files.
 
 use super::{ORIGIN, Target};
-use crate::data::{NpzOptions, Window, Word, decode_npz, picture};
-use crate::{Error, Result};
+use fedgan::data::{NpzOptions, Window, Word, decode_npz, picture};
+use fedgan::{Error, Result};
 use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
 use npyz::{Order, WriterBuilder};
 use std::io::{Cursor, Write};

@@ -1,9 +1,9 @@
 //! Networks in safetensors files, as `fedgan sample` and `fedgan eval` read them.
 
 use super::{ORIGIN, Target};
-use crate::Result;
-use crate::model::{Architecture, NamedTensors, export, import, infer_generator};
-use crate::report::safetensors;
+use fedgan::Result;
+use fedgan::model::{Architecture, NamedTensors, export, import, infer_generator};
+use fedgan::report::safetensors;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -2,15 +2,15 @@
 
 use super::tensors::header_length;
 use super::{ORIGIN, Target};
-use crate::exec::{Engine, ReferenceEngine};
-use crate::fed::detector::{Detection, Detector};
-use crate::fed::drop::Dropped;
-use crate::fed::state::Memory;
-use crate::report::RunDir;
-use crate::report::checkpoint::{Checkpoint, Measured, RunState, hex, save};
-use crate::report::metrics::Positions;
-use crate::report::summary::Resumed;
-use crate::{Error, Result};
+use fedgan::exec::{Engine, ReferenceEngine};
+use fedgan::fed::detector::{Detection, Detector};
+use fedgan::fed::drop::Dropped;
+use fedgan::fed::state::Memory;
+use fedgan::report::RunDir;
+use fedgan::report::checkpoint::{Checkpoint, Measured, RunState, hex, save};
+use fedgan::report::metrics::Positions;
+use fedgan::report::summary::Resumed;
+use fedgan::{Error, Result};
 use sha2::{Digest, Sha256};
 use std::io::Cursor;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Broken copies of inputs.
 
-use crate::check::fill::Random;
+use fedgan::check::fill::Random;
 
 /// Bytes at the edges of ranges, and those that structure texts.
 const BYTES: &[u8] = b"\x00\x01\x7f\x80\xff0-9.eE\"'[]{}(),:=\n\\ ";

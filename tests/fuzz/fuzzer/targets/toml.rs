@@ -1,9 +1,9 @@
 //! Experiments, sweeps, `--set`, and plans as `fedgan report` reads them.
 
 use super::{ORIGIN, Target, text};
-use crate::config::{self, BUILTIN, Draft, Overrides, Plan, Resolved, SWEEPS, Sweep};
-use crate::exec::{Engine, ReferenceEngine};
-use crate::{Error, Result};
+use fedgan::config::{self, BUILTIN, Draft, Overrides, Plan, Resolved, SWEEPS, Sweep};
+use fedgan::exec::{Engine, ReferenceEngine};
+use fedgan::{Error, Result};
 use std::path::Path;
 
 /// Most plans of a sweep that are validated for one input.
@@ -143,6 +143,6 @@ fn set(input: &[u8]) -> Result<()> {
 }
 
 fn plan(input: &[u8]) -> Result<()> {
-    crate::cli::report::facts_of(Path::new(ORIGIN), text(input).into_owned())
+    fedgan::cli::report::facts_of(Path::new(ORIGIN), text(input).into_owned())
         .map(|facts| drop(facts.engine() + &facts.data()))
 }

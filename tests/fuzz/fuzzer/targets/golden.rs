@@ -2,11 +2,11 @@
 
 use super::tensors::header_length;
 use super::{ORIGIN, Target};
-use crate::Result;
-use crate::check::golden::{Case, run_case};
-use crate::exec::ReferenceEngine;
-use crate::model::NamedTensors;
-use crate::report::safetensors;
+use fedgan::Result;
+use fedgan::check::golden::{Case, run_case};
+use fedgan::exec::ReferenceEngine;
+use fedgan::model::NamedTensors;
+use fedgan::report::safetensors;
 use std::collections::BTreeMap;
 use std::path::Path;
 

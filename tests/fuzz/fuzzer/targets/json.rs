@@ -1,18 +1,18 @@
 //! Tuning files, baselines, logs of rounds, summaries.
 
 use super::{ORIGIN, Target, text};
-use crate::check::watch::Checked;
-use crate::exec::{Descriptor, Engine, ReferenceEngine};
-use crate::gpu::tuning::Tuning;
-use crate::kernels::Params;
-use crate::kernels::nn::conv::ConvParams;
-use crate::kernels::nn::conv2d::Conv2d;
-use crate::perf::baseline;
-use crate::report::metrics::parse_jsonl;
-use crate::report::rates::Rates;
-use crate::report::summary::{DetectorSummary, Digests, Summary, Timing};
-use crate::report::{ClientRecord, RoundRecord};
-use crate::{Error, Result};
+use fedgan::check::watch::Checked;
+use fedgan::exec::{Descriptor, Engine, ReferenceEngine};
+use fedgan::gpu::tuning::Tuning;
+use fedgan::kernels::Params;
+use fedgan::kernels::nn::conv::ConvParams;
+use fedgan::kernels::nn::conv2d::Conv2d;
+use fedgan::perf::baseline;
+use fedgan::report::metrics::parse_jsonl;
+use fedgan::report::rates::Rates;
+use fedgan::report::summary::{DetectorSummary, Digests, Summary, Timing};
+use fedgan::report::{ClientRecord, RoundRecord};
+use fedgan::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -68,7 +68,7 @@ fn launch() -> Vec<u32> {
 }
 
 fn tunings() -> Result<Vec<Vec<u8>>> {
-    let key = crate::gpu::tuning::key(&Conv2d, &launch());
+    let key = fedgan::gpu::tuning::key(&Conv2d, &launch());
     let text = format!(
         r#"{{"format": 1, "version": "0.1.0", "adapter": "A", "backend": "Vulkan", "driver": "d", "picks": {{"{key}": "128x128"}}}}"#
     );
