@@ -130,7 +130,7 @@ fn every_module_has_a_layer() {
 #[test]
 fn imports_are_found() {
     let text = code(
-        "use crate::{Error, fed::{a, b}, gpu};\nlet x = crate::cli::y(); // crate::model\n#[cfg(test)] crate::data",
+        "use crate::{Error, fed::{a, b}, gpu};\nlet x = crate::cli::y(); // crate::model\n#[cfg(test)]\nuse crate::data;\n",
     );
     assert_eq!(imports(&text), ["Error", "fed", "gpu", "cli"]);
 }
