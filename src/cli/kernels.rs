@@ -128,7 +128,7 @@ pub fn markdown() -> String {
     let mut out = format!(
         "{MARK}# The kernels\n\n\
          Written by `fedgan kernels --markdown shaders/README.md` from the catalogue; a test fails when it is stale.\n\n\
-         A kernel `K` of family `F` is `shaders/F/K.wgsl` and `src/kernels/F/K.rs`. Every tensor is an array of 32-bit\n\
+         A kernel `K` of family `F` is `shaders/F/K.wgsl`, `src/kernels/F/K.rs` and `src/exec/cpu/F/K.rs`. Every tensor is an array of 32-bit\n\
          words; parameters are the uniform block `p` at binding 0, tensors follow in the order below. Strides are in words.\n\n\
          | kernel | family | formula | bindings |\n|---|---|---|---|\n",
     );

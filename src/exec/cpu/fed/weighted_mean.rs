@@ -1,10 +1,9 @@
 //! y = [y +] sum_c weights[first + c] x[c], every element in client order.
 
+use crate::exec::cpu::lib::CHUNK;
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 use rayon::prelude::*;
-
-const CHUNK: usize = 8192;
 
 impl Twin for WeightedMean {
     fn run(p: &WeightedMeanParams, args: &Args) {

@@ -1,12 +1,13 @@
-//! Counter-based random numbers; the formulas are those of the shaders, operation by operation.
+//! Rows of counter-based random numbers, four words a block; the formulas are those of the shaders, operation by operation.
 
 use crate::kernels::rng::RngParams;
 use rayon::prelude::*;
 
+/// 2^-24: 24 random bits to [0, 1).
 pub(in crate::exec::cpu) const TO_UNIT: f32 = 1.0 / 16_777_216.0;
 
 /// Elements a parallel task makes; a multiple of 4.
-pub(in crate::exec::cpu) const CHUNK: usize = 4096;
+const CHUNK: usize = 4096;
 
 /// Fills every client's row block by block.
 pub(in crate::exec::cpu) fn blocks<T: Copy + Send>(

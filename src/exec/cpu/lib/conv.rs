@@ -1,15 +1,11 @@
-//! Convolutions as matrix products over patches (im2col), in tasks of pixels, images or taps. The cut into tasks and the
-//! order of every sum depend on one client's shape only: neither the number of threads nor that of clients matters.
+//! The sum of a weight gradient's parts. Convolutions are matrix products over patches (im2col), in tasks of pixels, images or
+//! taps; the cut into tasks and the order of every sum depend on one client's shape only, so that neither the number of threads
+//! nor that of clients matters.
 
 use rayon::prelude::*;
 
 /// Elements of a `split_sum` task.
 const SUM_WORDS: usize = 16 * 1024;
-
-/// Client `c`'s `len` words of an operand.
-pub(in crate::exec::cpu) fn client(data: &[f32], c: usize, stride: u32, len: usize) -> &[f32] {
-    &data[c * stride as usize..][..len]
-}
 
 /// y[i] = (add ? y[i] : 0) + x[i] + x[size + i] + ..., in that order.
 pub(in crate::exec::cpu) fn add_in_order(y: &mut [f32], x: &[f32], size: usize, add: bool) {

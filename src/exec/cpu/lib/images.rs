@@ -1,4 +1,4 @@
-//! Instance norm: the batch norm loops over one image at a time, images in parallel.
+//! Instance norm: where an image and its sums lie, images in parallel.
 
 use crate::exec::cpu::Args;
 use crate::exec::cpu::lib::sums::client_of;
@@ -13,7 +13,7 @@ pub(in crate::exec::cpu) fn images(rows: Vec<&mut [f32]>, len: usize, f: impl Fn
 }
 
 /// What a read-only operand of [n][words] holds for an image.
-pub(in crate::exec::cpu) fn image_of(all: &[f32], client: usize, stride: u32, image: usize, len: usize) -> &[f32] {
+fn image_of(all: &[f32], client: usize, stride: u32, image: usize, len: usize) -> &[f32] {
     &all[client * stride as usize + image * len..][..len]
 }
 
@@ -58,6 +58,7 @@ impl InstanceParams {
     }
 }
 
+/// Writes a sum, or adds it to what is there.
 pub(in crate::exec::cpu) fn put(to: &mut f32, sum: f64, accumulate: u32) {
     *to = if accumulate == 1 { *to + sum as f32 } else { sum as f32 };
 }

@@ -1,4 +1,4 @@
-//! Moving words, reductions, the step counter.
+//! Sums in the order of the shaders.
 
 /// The sum of `n` terms in the order of the shaders: 256 lanes, then a tree.
 pub(in crate::exec::cpu) fn lane_sum(n: usize, term: impl Fn(usize) -> f32) -> f32 {

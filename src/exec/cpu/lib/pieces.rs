@@ -1,10 +1,9 @@
-//! Activations and the loss. Loops are branch-free, so that the compiler vectorises them: tanh and sigmoid have an exp of
-//! their own instead of the scalar library call.
+//! Maps over elements: pieces for the threads, and the branch-free functions that twins share.
 
 use rayon::prelude::*;
 
 /// Words that one thread takes at a time.
-pub(in crate::exec::cpu) const PIECE: usize = 1 << 14;
+const PIECE: usize = 1 << 14;
 
 /// Runs `f(client, first element, piece)` over pieces of whole rows of `row` words of every client's slice.
 pub(in crate::exec::cpu) fn pieces(clients: Vec<&mut [f32]>, row: usize, f: impl Fn(usize, usize, &mut [f32]) + Sync) {

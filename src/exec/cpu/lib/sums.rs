@@ -1,14 +1,14 @@
-//! Batch norm, bias and channel sums. Inner loops run over channels; sums over rows are split into at most [`PARTS`]
+//! Sums over rows. Inner loops run over channels; the rows are split into at most [`PARTS`]
 //! parts of equal length whatever the number of threads, each summed in f32 and joined in f64 in order.
 
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Parts of a sum over rows.
-pub(in crate::exec::cpu) const PARTS: usize = 32;
+const PARTS: usize = 32;
 
 /// Below this many words a client's sum is not worth other threads.
-pub(in crate::exec::cpu) const SMALL: usize = 1 << 14;
+const SMALL: usize = 1 << 14;
 
 /// `width` sums over rows: `add(rows, sums)` adds a range of rows to f32 sums that start at 0.
 pub(in crate::exec::cpu) fn sum_rows(
@@ -45,7 +45,7 @@ pub(in crate::exec::cpu) fn rows_of(x: &[f32], rows: Range<usize>, c: usize) -> 
 }
 
 /// `f64::max` drops NaN.
-pub(in crate::exec::cpu) fn not_below_0(v: f64) -> f64 {
+fn not_below_0(v: f64) -> f64 {
     if v < 0.0 { 0.0 } else { v }
 }
 

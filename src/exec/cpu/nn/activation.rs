@@ -1,4 +1,5 @@
-//! y = f(x).
+//! y = f(x). Loops are branch-free, so that the compiler vectorises them: tanh and sigmoid have an exp of their own instead of
+//! the scalar library call.
 
 use crate::exec::cpu::lib::pieces::{kept, pieces, relu};
 use crate::exec::cpu::{Args, Twin};

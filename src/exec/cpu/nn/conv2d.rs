@@ -1,7 +1,7 @@
 //! small = large conv weights.
 
 use crate::exec::cpu::gemm::{Block, Mat, gemm, with_patches, with_prepared};
-use crate::exec::cpu::lib::conv::client;
+use crate::exec::cpu::lib::sums::client_of;
 use crate::exec::cpu::patches::Geometry;
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::nn::conv::ConvParams;
@@ -19,7 +19,7 @@ impl Twin for Conv2d {
         with_prepared(Self::scratch_words(p), |scratch| {
             if g.co > 1 {
                 scratch.par_chunks_mut(size).enumerate().for_each(|(c, to)| {
-                    transpose(client(weights, c, p.weight_stride, size), g.row(), to, g.co);
+                    transpose(client_of(weights, c, p.weight_stride, size), g.row(), to, g.co);
                 });
             }
             let scratch = &*scratch;
@@ -28,9 +28,9 @@ impl Twin for Conv2d {
                 .enumerate()
                 .flat_map(|(c, row)| row.par_chunks_mut(task * g.co).enumerate().map(move |(i, y)| (c, i, y)))
                 .for_each(|(c, i, y)| {
-                    let large = client(large, c, p.large_stride, g.n * g.image());
+                    let large = client_of(large, c, p.large_stride, g.n * g.image());
                     let weights = match g.co {
-                        1 => client(weights, c, p.weight_stride, size),
+                        1 => client_of(weights, c, p.weight_stride, size),
                         _ => &scratch[c * size..][..size],
                     };
                     let first = i * task;

@@ -1,7 +1,8 @@
 //! Weight gradient, or its partial sums over `splits` parts of the pixels.
 
 use crate::exec::cpu::gemm::{Block, Columns, Mat, gemm, with_patches, with_prepared};
-use crate::exec::cpu::lib::conv::{add_in_order, client};
+use crate::exec::cpu::lib::conv::add_in_order;
+use crate::exec::cpu::lib::sums::client_of;
 use crate::exec::cpu::patches::Geometry;
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::nn::conv::ConvParams;
@@ -27,8 +28,8 @@ impl Twin for Conv2dWeightGrad {
             .enumerate()
             .flat_map(|(c, row)| row.chunks_mut(size).enumerate().map(move |(s, out)| (c, s, out)))
             .map(|(c, s, out)| Part {
-                large: client(large, c, p.large_stride, g.n * g.image()),
-                small: client(small, c, p.small_stride, g.pixels() * g.co),
+                large: client_of(large, c, p.large_stride, g.n * g.image()),
+                small: client_of(small, c, p.small_stride, g.pixels() * g.co),
                 pixels: (s * part).min(g.pixels())..((s + 1) * part).min(g.pixels()),
                 out,
             })

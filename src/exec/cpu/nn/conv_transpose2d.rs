@@ -1,7 +1,7 @@
 //! large = small conv-transposed weights; positions that no tap reaches get 0.
 
 use crate::exec::cpu::gemm::{Block, Mat, gemm, with_patches};
-use crate::exec::cpu::lib::conv::client;
+use crate::exec::cpu::lib::sums::client_of;
 use crate::exec::cpu::patches::Geometry;
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::nn::conv::ConvParams;
@@ -23,8 +23,8 @@ impl Twin for ConvTranspose2d {
             .enumerate()
             .flat_map(|(c, row)| row.par_chunks_mut(task * unit).enumerate().map(move |(i, x)| (c, i, x)))
             .for_each(|(c, i, x)| {
-                let weights = client(weights, c, p.weight_stride, g.row() * g.co);
-                let small = client(small, c, p.small_stride, g.pixels() * g.co);
+                let weights = client_of(weights, c, p.weight_stride, g.row() * g.co);
+                let small = client_of(small, c, p.small_stride, g.pixels() * g.co);
                 let first = i * per_task * g.co;
                 let end = (first + per_task * g.co).min(small.len());
                 scatter(&g, &small[first..end], weights, x);
