@@ -19,5 +19,6 @@ pub mod metric;
 pub mod model;
 pub mod perf;
 pub mod report;
+pub mod session;
 
 pub use error::{Error, Result};

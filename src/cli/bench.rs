@@ -4,24 +4,19 @@
 mod device;
 mod files;
 mod shader;
-pub(super) mod table;
+mod table;
 mod targets;
 
-use crate::check::watch::{Elements, judge};
-use crate::exec::Launch;
 use crate::perf::baseline::{self, Change};
 use crate::perf::round::RoundReport;
 use crate::perf::row::Row;
 use crate::perf::step::StepReport;
-use crate::perf::{Bench, Budget, Ceilings, Document, Judgement, Loss, Problem, Verdict};
+use crate::perf::{Bench, Budget, Ceilings, Document, Loss, Problem, Verdict, judged};
 use crate::{Error, Result};
 use device::Subject;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use targets::Wanted;
-
-/// Output elements of a launch that are compared with the reference before it is timed.
-const COMPARED: usize = 256;
 
 /// Arguments of `fedgan bench`.
 #[derive(Debug, Default, clap::Args)]
@@ -65,13 +60,13 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
     /// Shader variants, `tiled` or `direct` [default: the device's].
-    #[arg(long, value_name = "VARIANT", value_parser = super::kernels::class)]
+    #[arg(long, value_name = "VARIANT", value_parser = super::parse::class)]
     pub variant: Option<crate::kernels::Class>,
     /// naga's run-time checks [default: on for software adapters, off for hardware].
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     pub checks: Option<bool>,
     /// Seconds of samples a row; below 0.01 a smoke test, whose ceilings are those of caches.
-    #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = super::parse::seconds)]
     pub seconds: f64,
     /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
     /// FEDGAN_DEVICE, or auto; with --shader: gpu].
@@ -110,13 +105,6 @@ fn on_off(text: &str) -> std::result::Result<bool, String> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err(format!("`{text}`: on or off")),
-    }
-}
-
-pub(super) fn seconds(text: &str) -> std::result::Result<f64, String> {
-    match text.parse() {
-        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
-        _ => Err(format!("`{text}`: a number of seconds from 0 to 3600")),
     }
 }
 
@@ -185,16 +173,6 @@ impl Desk {
     fn print(&self, text: String) -> Result<()> {
         self.bar.suspend(|| super::print(text))
     }
-}
-
-/// Sampled elements against the reference.
-pub(super) fn judged(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Result<Judgement> {
-    let found = judge(launch, before, after, Elements::Sample { count: COMPARED, seed: 1 })?;
-    Ok(Judgement {
-        elements: found.elements,
-        percent: found.worst.map_or(0.0, |w| w.percent),
-        failure: found.failure.map(|f| f.to_string()),
-    })
 }
 
 fn rows(desk: &Desk, subject: &Subject, problems: &[Problem], ceilings: Option<&Ceilings>) -> Result<Vec<Row>> {

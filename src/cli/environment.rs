@@ -1,9 +1,28 @@
-//! `FEDGAN_DEVICE`: the device where neither the command line nor an axis of a sweep names one. It stands above the plan's key.
+//! Environment variables. `FEDGAN_DEVICE` is the device where neither the command line nor an axis of a sweep names one; it
+//! overrides the plan's key. `FEDGAN_TUNING=off` switches tuning files off.
 
 use crate::{Error, Result};
 
 /// The variable.
 pub const DEVICE: &str = "FEDGAN_DEVICE";
+/// Switches tuning files off, where it is `off`.
+const TUNING: &str = "FEDGAN_TUNING";
+
+/// Whether tuning files are used.
+///
+/// # Errors
+/// Another word than `on` or `off` in the environment.
+pub fn tuning() -> Result<bool> {
+    is_on(&std::env::var_os(TUNING).unwrap_or_default().to_string_lossy())
+}
+
+fn is_on(value: &str) -> Result<bool> {
+    match value {
+        "" | "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Error::input(format!("{TUNING}=`{value}`: must be on or off"))),
+    }
+}
 
 /// What the environment asks for; `None` where the variable is missing or empty.
 ///
@@ -59,5 +78,12 @@ mod tests {
         let text = error.to_string();
         assert!(error.exit_code() == 2 && text.starts_with("FEDGAN_DEVICE=`voodoo`: no device matches"), "{text}");
         assert_eq!(known("cpu".into()).unwrap(), "cpu");
+    }
+
+    #[test]
+    fn tuning_is_on_or_off() {
+        assert!(is_on("").unwrap() && is_on("on").unwrap() && !is_on("off").unwrap());
+        let error = is_on("0").unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("FEDGAN_TUNING=`0`: must be on or off"));
     }
 }

@@ -1,23 +1,14 @@
 //! `fedgan eval`: metrics without training.
 
-use super::outputs::{self, Kind, output};
-use super::run::images::Images;
-use super::sample::{named, sampler};
-use crate::config::{self, Overrides, Plan};
-use crate::data::{FolderOptions, SIZES, first_side, folder};
-use crate::exec::Purpose;
-use crate::gpu::GpuOptions;
-use crate::kernels::rng::Stream;
-use crate::metric::{ImageSet, Judge, Metric, RESIZE, Value};
-use crate::model::infer_generator;
-use crate::report::layout;
-use crate::report::metrics::read_jsonl;
-use crate::report::rates::Rates;
-use crate::report::summary::{DetectorSummary, Digests, Summary};
+use super::console::Console;
+use crate::metric::{Metric, RESIZE, Value};
+use crate::report::ProgressMode;
+use crate::report::outputs::{self, Kind, output};
+use crate::session::evaluate::{self, Evaluation, FoldersOptions, RunOptions};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const JSON: &str = "fedgan eval --json";
 
@@ -63,27 +54,13 @@ pub struct EvalArgs {
     pub json: Option<PathBuf>,
 }
 
-/// What was measured.
+/// What `--json` writes.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Answer<'a> {
     written_by: &'static str,
     version: &'static str,
-    real: String,
-    fake: String,
-    size: usize,
-    channels: usize,
-    values: Vec<Value>,
-    /// Real images against real ones.
-    floors: Vec<Value>,
-    /// Metrics that there are too few images for, with the reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    left_out: Vec<String>,
-    /// What the run's detector did, where it had one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detector: Option<DetectorSummary>,
-    /// The same in words.
-    #[serde(skip)]
-    detected: Option<String>,
+    #[serde(flatten)]
+    measured: &'a Evaluation,
 }
 
 /// Measures and prints.
@@ -92,174 +69,39 @@ struct Answer {
 /// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
 pub fn run(args: EvalArgs) -> Result<()> {
     outputs::check(&[output("--json", args.json.as_deref(), Kind::Json(JSON))], &[])?;
-    let answer = match (&args.run, &args.real, &args.fake) {
-        (Some(dir), ..) => of_run(dir, &args)?,
-        (None, Some(real), Some(fake)) => of_folders(real, fake, &args)?,
-        _ => return Err(Error::input("expected a run directory, or --real DIR and --fake DIR")),
-    };
+    let measured = measure(&args)?;
     if let Some(path) = &args.json {
+        let answer = Answer { written_by: JSON, version: env!("CARGO_PKG_VERSION"), measured: &measured };
         let text = serde_json::to_string_pretty(&answer).map_err(|e| Error::internal(format!("values: {e}")))?;
         outputs::write(path, Kind::Json(JSON), format!("{text}\n").as_bytes())?;
     }
-    super::print(text(&answer))
+    super::print(text(&measured))
 }
 
-/// The metrics asked for, or all that can be had of so many images; then also which cannot, and why.
-fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> (Vec<Metric>, Vec<String>) {
-    if !asked.is_empty() {
-        return (asked.to_vec(), Vec::new());
-    }
-    let all = Metric::ALL.into_iter().filter(|m| trigger || *m != Metric::Leakage);
-    let (can, cannot): (Vec<Metric>, Vec<Metric>) = all.partition(|m| references.min(images) >= m.least());
-    let why = |m: &Metric| {
-        format!(
-            "{}: at least {} images on each side are needed, there are {references} real and {images} generated",
-            m.name(),
-            m.least()
-        )
-    };
-    let left_out = cannot.iter().map(why).collect();
-    (can, left_out)
-}
-
-fn of_run(dir: &Path, args: &EvalArgs) -> Result<Answer> {
-    let plan =
-        config::load(Some(&dir.join("plan.toml")), &Overrides { set: of_data(&args.set)?, ..Default::default() })?;
-    let images = Images::load(&plan)?;
-    let note = same_images(dir, &images.digests(&plan)?, args.other_images)?;
-    let n = args.samples.unwrap_or(plan.evaluation.samples) as usize;
-    let (metrics, left_out) = chosen(&args.metrics, true, images.references(), n);
-    let judge = images.judge(&plan, &metrics, n)?;
-    let path = dir.join("generator.safetensors");
-    let (weights, source) = (named(&path, true)?, path.display().to_string());
-    let architecture = infer_generator(&weights, &source)?;
-    let (size, channels) = (architecture.image_size as usize, architecture.channels as usize);
-    if (size, channels) != (plan.model.image_size as usize, plan.model.channels as usize) {
-        let what = format!("makes {size} x {size} x {channels} images, which is not what plan.toml says");
-        return Err(Error::file(&path, what));
-    }
-    let rates = rates(dir, &plan)?;
-    let (mut engine, _) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
-    let engine = engine.as_mut();
-    let sampler = sampler(engine, architecture, &weights, &source, (plan.seed, Stream::EVALUATION))?;
-    let mut gathering = judge.gather(n)?;
-    sampler.seeded_batches(engine, n, Purpose::Evaluation, |images| {
-        gathering.add(&ImageSet::new(images, size, channels));
-        Ok(())
-    })?;
-    let values = gathering.values()?;
-    let real = match images.held_out {
-        0 => "training images (none are held out)".to_string(),
-        n => format!("{n} held-out images"),
-    };
-    let real = note.map_or(real.clone(), |note| format!("{real} ({note})"));
-    let answer = answer(&judge, values, [size, channels], real, source);
-    Ok(Answer { left_out, detector: rates.as_ref().map(Into::into), detected: rates.map(|r| r.describe()), ..answer })
-}
-
-/// The assignments, all of which must be of the table `data`.
-fn of_data(set: &[String]) -> Result<Vec<String>> {
-    for assignment in set {
-        let key = assignment.split('=').next().unwrap_or_default().trim();
-        if key != "data" && !key.starts_with("data.") {
-            return Err(Error::input(format!(
-                "--set {key}: eval takes keys of data only, such as data.path=FOLDER; all else is the run's own"
-            )));
+fn measure(args: &EvalArgs) -> Result<Evaluation> {
+    let mut console = Console::new(false, ProgressMode::Quiet);
+    let metrics = args.metrics.clone();
+    match (&args.run, &args.real, &args.fake) {
+        (Some(dir), ..) => {
+            let (samples, device, set) = (args.samples, args.device.clone(), args.set.clone());
+            let options = RunOptions { metrics, samples, device, set, other_images: args.other_images };
+            evaluate::run(dir, &options, &mut console)
         }
-    }
-    Ok(set.to_vec())
-}
-
-/// Holds images and trigger against those of the run in `dir`; what is to be said of them, if anything is.
-///
-/// # Errors
-/// When they are others, unless `others` allows them: a split drawn anew would measure with images of the training.
-fn same_images(dir: &Path, now: &Digests, others: bool) -> Result<Option<String>> {
-    let path = dir.join(layout::SUMMARY);
-    let known = if path.exists() { Summary::read(dir)?.digests } else { None };
-    let changed = match known {
-        None => {
-            let what = "the run has kept no digest of its images, so that these may be others";
-            super::tell(&format!("warning: {}: {what}", dir.display()));
-            return Ok(Some("not known to be the run's images".into()));
+        (None, Some(real), Some(fake)) => {
+            let (size, seed) = (args.size, args.seed.unwrap_or(1));
+            evaluate::folders(
+                real,
+                fake,
+                &FoldersOptions { metrics, size, seed, skip_bad: args.skip_bad },
+                &mut console,
+            )
         }
-        Some(was) => was.changed(now),
-    };
-    match changed {
-        None => Ok(None),
-        Some(what) if others => {
-            super::tell(&format!("warning: {}: {what} not the run's", dir.display()));
-            Ok(Some(format!("{what} NOT the run's")))
-        }
-        Some(what) => Err(Error::file(
-            dir,
-            format!(
-                "{what} not what the run has used: training images could be taken for held-out ones. Restore them, or say \
-                 where they are now with --set data.path=PATH; --other-images measures all the same"
-            ),
-        )),
+        _ => Err(Error::input("expected a run directory, or --real DIR and --fake DIR")),
     }
 }
 
-/// What the detector did over the run, from its `metrics.jsonl`; `None` for a run without detection, and, with a warning, where
-/// that file is missing: plan and generator are enough for the rest.
-fn rates(dir: &Path, plan: &Plan) -> Result<Option<Rates>> {
-    let Some(warmup) = plan.detection.warmup() else { return Ok(None) };
-    let path = dir.join("metrics.jsonl");
-    if !path.exists() {
-        super::tell(&format!("warning: {}: missing, so there are no rates of the detector", path.display()));
-        return Ok(None);
-    }
-    let records = read_jsonl(&path)?;
-    Ok(Some(Rates::of(&records, warmup, plan.attack.start_round)))
-}
-
-fn of_folders(real: &Path, fake: &Path, args: &EvalArgs) -> Result<Answer> {
-    let size = match args.size {
-        Some(size) => size,
-        None => {
-            let side = first_side(fake)? as usize;
-            SIZES.into_iter().rev().find(|s| *s <= side).unwrap_or(SIZES[0])
-        }
-    };
-    let load = |path: &Path| -> Result<ImageSet> {
-        let options = FolderOptions { follow_links: true, skip_bad: args.skip_bad };
-        let (set, skipped) = folder(path, size, 3, options)?;
-        if !skipped.is_empty() {
-            super::tell(&format!("warning: {}: left out: {}", path.display(), skipped.join(", ")));
-        }
-        Ok(ImageSet::from_bytes(&set.pixels, size, 3))
-    };
-    let (references, images) = (load(real)?, load(fake)?);
-    let (metrics, left_out) = chosen(&args.metrics, false, references.len(), images.len());
-    if metrics.contains(&Metric::Leakage) {
-        return Err(Error::input("--metrics leakage: folders say nothing of a trigger; evaluate a run directory"));
-    }
-    let judge = Judge::new(&metrics, references, None, args.seed.unwrap_or(1), images.len())?;
-    let (values, shape) = (judge.values(&images)?, [images.size, images.channels]);
-    let answer = answer(&judge, values, shape, real.display().to_string(), fake.display().to_string());
-    Ok(Answer { left_out, ..answer })
-}
-
-fn answer(judge: &Judge, values: Vec<Value>, [size, channels]: [usize; 2], real: String, source: String) -> Answer {
-    let (version, floors, left_out) = (env!("CARGO_PKG_VERSION"), judge.floors().to_vec(), Vec::new());
-    Answer {
-        written_by: JSON,
-        version,
-        real,
-        fake: source,
-        size,
-        channels,
-        values,
-        floors,
-        left_out,
-        detector: None,
-        detected: None,
-    }
-}
-
-fn text(answer: &Answer) -> String {
-    let Answer { real, fake, size, channels, .. } = answer;
+fn text(answer: &Evaluation) -> String {
+    let Evaluation { real, fake, size, channels, .. } = answer;
     let rows: Vec<&Value> = answer.values.iter().chain(&answer.floors).collect();
     let width = rows.iter().map(|v| v.name.len()).max().unwrap_or(0);
     let mut out = format!(
@@ -284,7 +126,11 @@ fn text(answer: &Answer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, Overrides};
+    use crate::report::{Summary, layout};
+    use crate::session::{Session, Silent, Trained};
     use clap::Parser;
+    use std::path::Path;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -331,7 +177,7 @@ mod tests {
         // What there are too few images for is left out where nothing is asked for, and the rest is given.
         let (real, fake) = (at("real"), at("fake"));
         let line = ["--real", real.to_str().unwrap(), "--fake", fake.to_str().unwrap(), "--device", "cpu"];
-        let answer = of_folders(&real, &fake, &parse(&line).unwrap()).unwrap();
+        let answer = measure(&parse(&line).unwrap()).unwrap();
         assert!(
             answer.left_out.len() == 1 && answer.left_out[0].starts_with("prdc: at least 6"),
             "{:?}",
@@ -346,8 +192,6 @@ mod tests {
 
     /// A finished run on a folder of pictures.
     fn trained(root: &Path) -> (PathBuf, PathBuf) {
-        use crate::cli::run::Prepared;
-        use crate::report::{ProgressMode, RunDir};
         let (data, run) = (root.join("data"), root.join("run"));
         std::fs::create_dir(&data).unwrap();
         for i in 0..40u8 {
@@ -363,8 +207,7 @@ mod tests {
         );
         let set = text.split(';').map(String::from).collect();
         let plan = config::load(None, &Overrides { set, device: Some("cpu".into()), ..Default::default() }).unwrap();
-        let dir = RunDir::create(Some(&run), root, "x").unwrap();
-        Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+        Session::new(plan).directory(&run).verify_every(0).train(&mut Silent).unwrap();
         (data, run)
     }
 
@@ -374,7 +217,7 @@ mod tests {
         let (data, dir) = trained(root.path());
         let with = |more: &[&str]| {
             let line = [dir.to_str().unwrap(), "--metrics", "leakage,sliced-wasserstein", "--device", "cpu"];
-            of_run(&dir, &parse(&[&line[..], more].concat()).unwrap())
+            measure(&parse(&[&line[..], more].concat()).unwrap())
         };
         let refused = |more: &[&str], what: &str| {
             let error = with(more).unwrap_err();
@@ -417,8 +260,6 @@ mod tests {
 
     #[test]
     fn a_run_with_detection_tells_its_rates() {
-        use crate::cli::run::Prepared;
-        use crate::report::{ProgressMode, RunDir};
         let temp = tempfile::tempdir().unwrap();
         let set = |kind: &str| {
             let text = format!(
@@ -434,10 +275,11 @@ mod tests {
         let published = "detection={ kind = \"isolation-forest-published\", warmup = 0 }";
         for (name, kind) in [("with", published), ("without", "detection.kind=none")] {
             let plan = config::load(None, &set(kind)).unwrap();
-            let dir = RunDir::create(Some(&temp.path().join(name)), temp.path(), "x").unwrap();
-            let done = Prepared::new(plan, 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
-            let args = parse(&[dir.path().to_str().unwrap(), "--metrics", "leakage", "--device", "cpu"]).unwrap();
-            let answer = of_run(dir.path(), &args).unwrap();
+            let dir = temp.path().join(name);
+            let trained = Session::new(plan).directory(&dir).train(&mut Silent).unwrap();
+            let Trained::Finished(done) = trained else { panic!("stopped") };
+            let args = parse(&[dir.to_str().unwrap(), "--metrics", "leakage", "--device", "cpu"]).unwrap();
+            let answer = measure(&args).unwrap();
             assert_eq!(answer.detector, done.summary.detector);
             assert_eq!(
                 (answer.detector.is_some(), text(&answer).contains("\ndetector  ")),

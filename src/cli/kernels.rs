@@ -1,9 +1,9 @@
 //! `fedgan kernels`: the catalogue as a table, as `shaders/README.md`, or the text of one shader as it runs.
 
-use super::outputs::{self, Kind, output};
 use crate::kernels::reflect::{Shader, Variant, variants};
 use crate::kernels::writers::Language;
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find};
+use crate::report::outputs::{self, Kind, output};
 use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -25,7 +25,7 @@ pub struct KernelsArgs {
     #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "show")]
     pub language: Language,
     /// Shader variant: tiled (real GPUs) or direct (software adapters).
-    #[arg(long, value_name = "VARIANT", default_value = "tiled", requires = "show", value_parser = class)]
+    #[arg(long, value_name = "VARIANT", default_value = "tiled", requires = "show", value_parser = super::parse::class)]
     pub variant: Class,
     /// Which of the kernel's builds, where its cases need several; from 1.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "show")]
@@ -33,10 +33,6 @@ pub struct KernelsArgs {
     /// Keep marked loops as loops instead of expanding them.
     #[arg(long, requires = "show")]
     pub loops: bool,
-}
-
-pub(super) fn class(name: &str) -> std::result::Result<Class, String> {
-    Class::ALL.into_iter().find(|c| c.name() == name).ok_or_else(|| "allowed: tiled, direct".into())
 }
 
 /// Prints what `args` ask for.

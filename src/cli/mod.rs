@@ -1,17 +1,21 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb, which parses arguments and prints. Verbs do not import each other; what they share lies
+//! in the private modules beside them.
 
 pub mod bench;
+mod console;
 pub mod devices;
 mod environment;
 pub mod eval;
 mod interrupt;
 pub mod kernels;
-mod outputs;
+mod parse;
 pub mod report;
 pub mod run;
 pub mod sample;
+mod shader_file;
 pub mod sweep;
 pub mod tune;
+mod units;
 pub mod validate;
 
 use crate::{Error, Result};

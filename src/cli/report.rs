@@ -1,8 +1,8 @@
 //! `fedgan report`: one page from run and sweep directories.
 
-use super::outputs::{self, Kind, output};
 use crate::config::{RunConfig, text};
 use crate::report::html::{self, BEGIN, PlanFacts};
+use crate::report::outputs::{self, Kind, output};
 use crate::{Error, Result, input};
 use std::path::{Path, PathBuf};
 use toml::Table;

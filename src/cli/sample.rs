@@ -1,11 +1,12 @@
 //! `fedgan sample`: images from an exported generator.
 
-use super::outputs::{self, Kind, output};
-use crate::exec::{Engine, Purpose};
+use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
-use crate::model::{Architecture, NamedTensors, NetworkBank, Sampler, import, infer_generator, nhwc_to_nchw};
+use crate::model::{Architecture, NamedTensors, nhwc_to_nchw};
+use crate::report::outputs::{self, Kind, output};
 use crate::report::{picture, safetensors};
+use crate::session::Generator;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -66,13 +67,12 @@ pub fn run(args: SampleArgs) -> Result<()> {
     if let Some(dir) = args.images.as_deref() {
         is_empty(dir)?;
     }
-    let weights = named(&args.generator, true)?;
-    let source = args.generator.display().to_string();
-    let architecture = infer_generator(&weights, &source)?;
+    let generator = Generator::load(&args.generator)?;
+    let architecture = generator.architecture;
     let given = args.latents.as_deref().map(|path| read_latents(path, architecture.latent as usize)).transpose()?;
     let (mut engine, reason) = crate::gpu::open(args.device.as_deref().unwrap_or("auto"), GpuOptions::default())?;
     let engine = engine.as_mut();
-    let sampler = sampler(engine, architecture, &weights, &source, (args.seed, Stream::SAMPLE))?;
+    let sampler = generator.sampler(engine, (args.seed, Stream::SAMPLE))?;
     let n = args.n as usize;
     let latents = match given {
         Some(latents) => latents,
@@ -135,13 +135,6 @@ fn write_each(dir: &Path, batch: &[f32], first: usize, size: usize, channels: us
     Ok(next)
 }
 
-/// The F32 tensors of a file; PyTorch's integer counters are left out where `skip_counters`.
-pub(super) fn named(path: &Path, skip_counters: bool) -> Result<NamedTensors> {
-    let file = safetensors::load(path)?;
-    let names = file.tensors.keys().filter(|name| !(skip_counters && name.ends_with("num_batches_tracked")));
-    names.map(|name| Ok((name.clone(), file.f32_any(name)?))).collect()
-}
-
 /// Latents [n][latent] from the tensor `latents`.
 fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
     let (shape, values) = safetensors::load(path)?.f32_any("latents")?;
@@ -157,22 +150,6 @@ fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
         Some(at) => Err(Error::file(path, format!("tensor 'latents': element {at} is {}", values[at]))),
         None => Ok(values),
     }
-}
-
-/// A sampler over a generator read from `source`, whose latents come from (seed, stream).
-pub(super) fn sampler(
-    engine: &mut dyn Engine,
-    architecture: Architecture,
-    weights: &NamedTensors,
-    source: &str,
-    (seed, stream): (u64, Stream),
-) -> Result<Sampler> {
-    let net = architecture.generator();
-    let (weights, running) = import(&net, weights, source)?;
-    let bank = NetworkBank::alloc(engine, &net, 1, false)?;
-    crate::exec::write_f32(engine, bank.weights, &weights)?;
-    crate::exec::write_f32(engine, bank.running, &running)?;
-    Sampler::new(engine, &net, &bank, seed, stream)
 }
 
 fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32], images: &[f32]) -> Result<()> {

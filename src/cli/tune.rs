@@ -1,16 +1,15 @@
 //! `fedgan tune`: which variants of the convolutions are the fastest on a GPU, kept in a file that later runs there use.
 
-use super::bench::{judged, table::time};
-use super::outputs::{self, Kind, output};
-use super::run::images::Images;
-use super::run::parts::{Parts, parts};
+use super::units::time;
 use crate::config::{self, Overrides, Plan};
 use crate::exec::TallyEngine;
 use crate::gpu::{Adapter, AdapterFacts, Choice, Device, GpuEngine, GpuOptions, Target, Tuning, choose, tuning};
 use crate::kernels::Class;
 use crate::perf::tune::{Tuned, shapes, tune};
-use crate::perf::{Bench, Budget, Shape, Tap};
+use crate::perf::{Bench, Budget, Shape, Tap, judged};
+use crate::report::outputs::{self, Kind, output};
 use crate::report::run_dir;
+use crate::session::{Images, Parts, parts};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -35,10 +34,10 @@ pub struct TuneArgs {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Shader variants, `tiled` or `direct`; only the former offer a choice [default: the device's].
-    #[arg(long, value_name = "VARIANT", value_parser = super::kernels::class)]
+    #[arg(long, value_name = "VARIANT", value_parser = super::parse::class)]
     pub variant: Option<Class>,
     /// Seconds of samples a variant.
-    #[arg(long, value_name = "S", default_value_t = 0.1, value_parser = super::bench::seconds)]
+    #[arg(long, value_name = "S", default_value_t = 0.1, value_parser = super::parse::seconds)]
     pub seconds: f64,
 }
 

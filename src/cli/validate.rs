@@ -10,17 +10,18 @@ mod report;
 mod table;
 mod whole_run;
 
-use super::outputs::{self, output};
+use super::shader_file::{Replacement, read_shader};
+use crate::Result;
 use crate::check::Repro;
 use crate::check::golden::{self, CaseReport};
 use crate::check::suite::{self, Row};
 use crate::gpu::{Choice, Target, choose};
-use crate::kernels::{CATALOGUE, Class, shader};
-use crate::{Error, Result, input};
+use crate::kernels::{CATALOGUE, Class};
+use crate::report::outputs::{self, output};
 use engines::{check_golden, check_kernels, subjects};
 use mutants::Mutants;
 use report::Report;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Arguments of `fedgan validate`.
@@ -102,9 +103,6 @@ impl ValidateArgs {
         self.all || !others && (self.golden.is_none() || !self.targets.is_empty() || self.shader.is_some())
     }
 }
-
-/// The replaced shader: its path under `shaders/` and its text.
-pub(super) type Replacement = (&'static str, String);
 
 /// A golden case's report with the variant it ran in.
 #[derive(serde::Serialize)]
@@ -206,21 +204,6 @@ fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mu
     let reports: Vec<CaseReport> = report.golden.iter().map(|g| g.case.clone()).collect();
     super::print(table::text(&[], &report.golden))?;
     Ok(if passed { golden::exit_code(&reports) } else { 1 })
-}
-
-/// Reads the file and finds the shader of the same name.
-pub(super) fn read_shader(path: &Path) -> Result<Replacement> {
-    let text = input::read_text(path, input::SHADER).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-    let own = |name: &str| Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = own(&path.to_string_lossy());
-    let kernels = || shader::kernel_files().map(|f| f.0);
-    match kernels().find(|file| own(file) == stem) {
-        Some(file) => Ok((file, text)),
-        None => {
-            let stems: Vec<String> = kernels().map(own).collect();
-            Err(Error::file(path, format!("no kernel shader is called `{stem}`; there are: {}", stems.join(", "))))
-        }
-    }
 }
 
 /// What to check, grouped by kernel: the targets; else what the replaced shader is used by; else everything, unless only

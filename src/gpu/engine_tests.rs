@@ -161,9 +161,14 @@ fn a_broken_replacement_is_bad_input_and_the_engine_lives_on() {
 
 #[test]
 fn replacing_a_file_that_is_not_there_is_bad_input() {
-    let options = GpuOptions { sources: [("util/fil.wgsl".to_string(), String::new())].into(), ..Default::default() };
-    let error = GpuEngine::open("gpu", options).unwrap_err();
-    assert!(matches!(error, Error::Input(_)) && error.to_string().contains(FILE), "{error}");
+    for file in ["util/fil.wgsl", "fill.wgsl", "lib/tile.wgsl"] {
+        let options = GpuOptions { sources: [(file.to_string(), String::new())].into(), ..Default::default() };
+        let error = GpuEngine::open("gpu", options).unwrap_err();
+        assert!(matches!(error, Error::Input(_)) && error.to_string().contains(FILE), "{error}");
+    }
+    // A kernel outside the catalogue brings its shader: examples/custom_kernel.rs runs one.
+    let options = GpuOptions { sources: [("custom/x.wgsl".to_string(), String::new())].into(), ..Default::default() };
+    assert!(GpuEngine::open("gpu", options).is_ok());
 }
 
 #[test]

@@ -35,7 +35,8 @@ pub struct GpuOptions {
     /// Keep naga's run-time checks (index clamping, loop bounds, integer division) and the zeroing of workgroup memory;
     /// `None`: on software adapters only ([`AdapterFacts::checked`]).
     pub checked: Option<bool>,
-    /// Replacement text by shader path, e.g. `nn/conv2d_direct.wgsl`. Replaced shaders always run checked.
+    /// Shader text by path: a replacement for one of the catalogue's files, such as `nn/conv2d_direct.wgsl`, or, in a folder that
+    /// the catalogue does not have, the shader of a row outside it, such as `custom/axpy.wgsl`. Given text always runs checked.
     pub sources: BTreeMap<String, String>,
     /// Expand the loops that the shaders mark for it, where the adapter's compiler bears it ([`AdapterFacts::expands`]).
     pub unroll: bool,
@@ -61,13 +62,16 @@ impl Default for GpuOptions {
 }
 
 impl GpuOptions {
-    /// Refuses replacements of files that no kernel is built from.
+    /// Refuses files in a folder of the catalogue that no kernel is built from: the name is a mistake, and the text would not run.
     fn check(&self) -> Result<()> {
+        let folder = |file: &str| file.split_once('/').map(|(folder, _)| folder.to_string());
         for file in self.sources.keys() {
-            if !shader::kernel_files().any(|(name, _)| name == file) {
+            let own = shader::files().iter().all(|(known, _)| folder(known) != folder(file));
+            let foreign = folder(file).is_some() && own;
+            if !foreign && !shader::kernel_files().any(|(name, _)| name == file) {
                 let known: Vec<&str> = shader::kernel_files().map(|f| f.0).collect();
                 return Err(Error::input(format!(
-                    "no kernel is built from `{file}`; shader files: {}",
+                    "no kernel is built from `{file}`; shader files: {}; the shaders of other kernels lie in other folders",
                     known.join(", ")
                 )));
             }

@@ -1,12 +1,13 @@
 //! Measuring: what a device reaches at most, how long launches and whole steps take, and whether two measurements differ.
 //!
-//! `fedgan bench` and `benches/` share everything here. Nothing is timed before it was judged: the judge is given by the
-//! caller, as what is right is not this module's business.
+//! `fedgan bench` and `benches/` share everything here. Nothing is timed before its results were compared with the reference
+//! ([`judged`]).
 
 pub mod baseline;
 pub mod ceilings;
 mod csv;
 mod fma;
+mod judged;
 pub mod measure;
 pub mod problem;
 pub mod round;
@@ -19,6 +20,7 @@ pub mod tune;
 pub mod workload;
 
 pub use ceilings::Ceilings;
+pub use judged::judged;
 pub use measure::{Budget, Judge, Judgement, Timing, measure};
 pub use problem::Bench;
 pub use row::{Document, Outcome, Row};

@@ -9,6 +9,7 @@ pub mod curves;
 pub mod html;
 pub mod layout;
 pub mod metrics;
+pub mod outputs;
 pub mod picture;
 pub mod progress;
 pub mod rates;

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["perf"],
     &["config"],
+    &["session"],
     &["cli"],
 ];
 
@@ -98,8 +99,8 @@ fn modules_import_only_layers_before_their_own() {
         let relative = file.strip_prefix(&root).expect("below src/");
         let module = relative.iter().next().and_then(|s| s.to_str()).unwrap_or_default().trim_end_matches(".rs");
         let text = code(&std::fs::read_to_string(&file).expect("readable source"));
-        let is_test_file =
-            relative.file_stem().is_some_and(|s| s == "tests" || s.to_string_lossy().ends_with("_tests"));
+        let is_test_file = relative.iter().any(|part| part == "tests")
+            || relative.file_stem().is_some_and(|s| s == "tests" || s.to_string_lossy().ends_with("_tests"));
         if is_test_file {
             continue;
         }
@@ -115,6 +116,32 @@ fn modules_import_only_layers_before_their_own() {
         }
     }
     assert!(checked > 10, "only {checked} files checked");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// `pub mod` in src/cli/mod.rs declares a verb, `mod` what verbs share.
+#[test]
+fn verbs_import_no_verb() {
+    let text = include_str!("../../src/cli/mod.rs");
+    let verbs: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert!(verbs.len() > 8, "{verbs:?}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut found = Vec::new();
+    for file in files {
+        let relative = file.strip_prefix(&root).expect("below src/cli");
+        let own = relative.iter().next().and_then(|s| s.to_str()).unwrap_or_default().trim_end_matches(".rs");
+        let text = code(&std::fs::read_to_string(&file).expect("readable source"));
+        for verb in verbs.iter().filter(|verb| **verb != own && own != "mod") {
+            // A verb's own folder may hold a module of a verb's name, such as validate/report.rs.
+            let paths = [format!("cli::{verb}::"), format!("super::{verb}::"), format!("super::super::{verb}::")];
+            let direct = relative.components().count() == 1;
+            if text.contains(&paths[0]) || direct && text.contains(&paths[1]) || text.contains(&paths[2]) {
+                found.push(format!("src/cli/{} imports the verb {verb}", relative.display()));
+            }
+        }
+    }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 

@@ -1,10 +1,10 @@
 //! What a run reads and writes: baselines, JSON, CSV, the picture.
 
 use super::BenchArgs;
-use crate::cli::outputs::{self, Kind, output};
 use crate::perf::baseline::{self, Change};
 use crate::perf::ceilings::{Bound, Copied};
 use crate::perf::row::Document;
+use crate::report::outputs::{self, Kind, output};
 use crate::report::{picture, roofline};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};

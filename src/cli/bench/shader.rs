@@ -2,14 +2,14 @@
 
 use super::device::Subject;
 use super::targets::shape;
-use super::{Desk, judged, table};
-use crate::cli::validate::Replacement;
+use super::{Desk, table};
+use crate::cli::shader_file::Replacement;
 use crate::gpu::GpuOptions;
 use crate::kernels::Class;
 use crate::perf::Problem;
 use crate::perf::measure::{in_turn, verify};
 use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
-use crate::perf::{Bench, Document, Judgement, stats};
+use crate::perf::{Bench, Document, Judgement, judged, stats};
 use crate::{Error, Result};
 
 /// Changes within this share count as none: samples in turn see less noise than runs apart.

@@ -1,6 +1,7 @@
 //! Rows, steps, rounds and changes as text of at most 120 columns.
 
 use super::device::Subject;
+use crate::cli::units::time;
 use crate::kernels::Class;
 use crate::perf::Problem;
 use crate::perf::baseline::{Change, count};
@@ -291,23 +292,6 @@ pub(super) fn summary(document: &Document) -> String {
         }
     }
     out
-}
-
-/// Seconds in a unit that leaves three digits or so.
-pub(in crate::cli) fn time(seconds: f64) -> String {
-    let (value, unit) = match seconds {
-        s if s < 1e-3 => (s * 1e6, "us"),
-        s if s < 1.0 => (s * 1e3, "ms"),
-        s => (s, "s"),
-    };
-    let digits = if value >= 100.0 {
-        0
-    } else if value >= 10.0 {
-        1
-    } else {
-        2
-    };
-    format!("{value:.digits$} {unit}")
 }
 
 /// A rate in billions.

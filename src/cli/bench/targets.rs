@@ -3,7 +3,7 @@
 use super::device::{REFERENCE_LIMIT, Subject};
 use super::{BenchArgs, too_large_for_reference};
 use crate::check::{Repro, Style, repro};
-use crate::cli::validate::{Replacement, read_shader};
+use crate::cli::shader_file::{Replacement, read_shader};
 use crate::kernels::{AnyKernel, CATALOGUE, Class};
 use crate::perf::row::GIVEN;
 use crate::perf::{Problem, Workload};

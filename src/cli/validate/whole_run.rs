@@ -3,15 +3,13 @@
 use super::{Replacement, ValidateArgs};
 use crate::check::suite::Row;
 use crate::check::watch::{Differential, Log};
-use crate::cli::run::experiment::Experiment;
-use crate::cli::run::images::Images;
-use crate::cli::run::parts::parts;
-use crate::config::{self, Overrides, Plan};
+use crate::config::{self, Overrides};
 use crate::exec::Descriptor;
 use crate::gpu::{GpuOptions, open};
 use crate::metric::Metric;
 use crate::report::Steps;
 use crate::report::progress::duration;
+use crate::session::{Images, replay};
 use crate::{Error, Result};
 use std::path::Path;
 use std::time::Instant;
@@ -68,7 +66,7 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
     let log = watched.log();
     let mut passed = 0;
     let started = Instant::now();
-    let outcome = train(plan.clone(), images, watched, |round| {
+    let outcome = replay(&plan, images, Box::new(watched), |round| {
         passed = round;
         let launches = log.lock().map_or(0, |log| log.launches);
         bar.suspend(|| {
@@ -95,17 +93,6 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
         failure: log.failure.map(|what| format!("round {}: {what}", passed + 1)),
     };
     Ok((whole, descriptor))
-}
-
-fn train(plan: Plan, images: Images, engine: Differential, mut passed: impl FnMut(u32)) -> Result<()> {
-    let rounds = plan.rounds;
-    let parts = parts(&plan, &images, Box::new(engine))?;
-    let mut experiment = Experiment::new(plan, images, parts, None)?;
-    for round in 0..rounds {
-        experiment.bare_round()?;
-        passed(round + 1);
-    }
-    experiment.bare_sample()
 }
 
 /// A row a kernel; the case that the worst element belongs to is its launch's label.

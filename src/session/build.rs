@@ -1,5 +1,6 @@
 //! From a plan to an experiment that the device holds.
 
+use super::Observer;
 use super::memory::{Memory, Setting};
 use super::parts::Parts;
 use crate::check::watch::{Checked, Verifying};
@@ -15,7 +16,7 @@ pub(super) struct Built {
 
 /// Builds the experiment on `engine` in launches as `memory` plans them. Where the device's memory does not hold them, and the
 /// plan leaves the number of their clients open, again with half as many on a fresh engine from `open`, down to one: wgpu does
-/// not tell how much memory there is. `say` hears of it. One launch in `every` executions is verified (0: none).
+/// not tell how much memory there is. One launch in `every` executions is verified (0: none).
 ///
 /// # Errors
 /// What building refuses; out of device memory, with what dominates and what would fit.
@@ -25,7 +26,7 @@ pub(super) fn build(
     mut engine: Box<dyn Engine>,
     every: u32,
     open: &dyn Fn() -> Result<Box<dyn Engine>>,
-    say: &dyn Fn(&str),
+    observer: &mut dyn Observer,
 ) -> Result<Built> {
     let fixed = setting.plan.federation.clients_per_launch;
     let (stand_in, _) = TallyEngine::of(engine.as_ref());
@@ -40,10 +41,10 @@ pub(super) fn build(
             return Err(Error::OutOfMemory { what: format!("{what}; {memory}: {hint}"), held });
         }
         let half = memory.launch / 2;
-        say(&format!("memory    {what}: again with {half} clients a launch"));
+        observer.note(&format!("memory    {what}: again with {half} clients a launch"));
         let why = format!("the device did not hold {}", memory.launch);
         memory = Memory { why: Some(why), ..setting.predict(&stand_in, Some(half))? };
-        say(&format!("memory    {memory}"));
+        observer.note(&format!("memory    {memory}"));
         engine = open()?;
         if engine.descriptor() != stand_in.descriptor() {
             let name = &stand_in.descriptor().adapter;
@@ -66,5 +67,5 @@ fn attempt(setting: &Setting, memory: &Memory, engine: Box<dyn Engine>, every: u
 }
 
 #[cfg(test)]
-#[path = "built_tests.rs"]
+#[path = "build_tests.rs"]
 mod tests;

@@ -1,12 +1,11 @@
 //! Numbers at their edges, up to what a device would be asked for: an experiment is built on an engine that only counts, or
 //! refused as bad input; nothing wraps and nothing is an internal error.
 
-use super::memory::Setting;
-use super::tests::images_of;
+use super::super::memory::Setting;
 use super::*;
 use crate::config::edge_tests::{load_with, paths};
 use crate::config::keys::Kind;
-use crate::exec::{CpuEngine, ReferenceEngine};
+use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 
 /// Builds a plan's experiment as far as memory is planned; the clients of a launch.
 fn planned(plan: &Plan, images: &Images, engine: &dyn Engine) -> Result<u32> {

@@ -1,6 +1,7 @@
-//! Checkpoints of a run, and the way back from one.
+//! How a run writes checkpoints, and how it continues from one.
 
 use super::experiment::{Clock, Experiment, Output, grid_file};
+use super::{Observer, Silent};
 use crate::config::{Draft, Plan, Resolved};
 use crate::exec::Descriptor;
 use crate::report::checkpoint::{self, Checkpoint, RunState, Shape};
@@ -79,8 +80,8 @@ impl Experiment {
     }
 
     /// Goes on in `dir` from its latest checkpoint that is whole; the rounds done. `None` where the run came to no checkpoint:
-    /// it must begin again. `begun` is the plan of the process before; `warn` hears of damaged checkpoints, and where the bits may
-    /// differ from now on.
+    /// it must begin again. `begun` is the plan of the process before; The observer is warned of damaged checkpoints, and where the
+    /// bits may differ from now on.
     ///
     /// # Errors
     /// [`Error::Input`] when checkpoints are there and none can be used, they are of another experiment or other images, or the plan
@@ -90,9 +91,9 @@ impl Experiment {
         dir: &RunDir,
         begun: &Plan,
         resolved: &Resolved,
-        warn: &dyn Fn(&str),
+        observer: &mut dyn Observer,
     ) -> Result<Option<u32>> {
-        let Some(state) = self.load(dir, resolved, warn)? else { return Ok(None) };
+        let Some(state) = self.load(dir, resolved, observer)? else { return Ok(None) };
         let RunState { federation, logs, unevaluated, first, last, diverged, seconds, verified, mut resumed, .. } =
             state;
         let (round, log) = (federation.round, dir.file("metrics.jsonl"));
@@ -138,11 +139,11 @@ impl Experiment {
     /// # Errors
     /// As [`Experiment::restore`].
     pub fn recall(&mut self, dir: &RunDir, resolved: &Resolved) -> Result<()> {
-        self.load(dir, resolved, &|_| ()).map(|_| ())
+        self.load(dir, resolved, &mut Silent).map(|_| ())
     }
 
     /// Puts the state of the latest whole checkpoint on the device.
-    fn load(&mut self, dir: &RunDir, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<Option<RunState>> {
+    fn load(&mut self, dir: &RunDir, resolved: &Resolved, observer: &mut dyn Observer) -> Result<Option<RunState>> {
         let mut damaged = Vec::new();
         for (_, path) in checkpoint::list(dir)? {
             let usable = Checkpoint::open(&path).and_then(|c| match c.state().logs.reached(dir) {
@@ -151,8 +152,10 @@ impl Experiment {
             });
             match usable {
                 Ok(mut checkpoint) => {
-                    damaged.iter().for_each(|what| warn(&format!("{what}; an earlier checkpoint is used")));
-                    self.check(checkpoint.state(), &path, resolved, warn)?;
+                    for what in &damaged {
+                        observer.warning(&format!("{what}; an earlier checkpoint is used"));
+                    }
+                    self.check(checkpoint.state(), &path, resolved, observer)?;
                     self.fill(&mut checkpoint, &path)?;
                     return Ok(Some(checkpoint.state().clone()));
                 }
@@ -168,8 +171,8 @@ impl Experiment {
         )))
     }
 
-    /// Refuses a checkpoint of another experiment; `warn` hears of what may change bits.
-    fn check(&self, state: &RunState, path: &Path, resolved: &Resolved, warn: &dyn Fn(&str)) -> Result<()> {
+    /// Refuses a checkpoint of another experiment; warns of what may change bits.
+    fn check(&self, state: &RunState, path: &Path, resolved: &Resolved, observer: &mut dyn Observer) -> Result<()> {
         let stored = Draft::parse("its plan".into(), &state.plan).and_then(Draft::plan);
         same_experiment(&stored.map_err(|e| Error::file(path, e))?, &self.plan, path)?;
         if state.images != self.read() {
@@ -183,7 +186,7 @@ impl Experiment {
         ] {
             if was != now {
                 let what = format!("the run goes on with another {what}, so that it may differ in bits");
-                warn(&format!("{what}: it was {was}, now {now}"));
+                observer.warning(&format!("{what}: it was {was}, now {now}"));
             }
         }
         Ok(())
@@ -231,4 +234,12 @@ fn digest_of_tuning(resolved: &Resolved) -> Option<String> {
     use sha2::Digest;
     let bytes = std::fs::read(resolved.tuning.as_ref()?).ok()?;
     Some(checkpoint::hex(sha2::Sha256::new_with_prefix(bytes)))
+}
+
+/// Whether a run that began as `stored` may continue as `plan`.
+///
+/// # Errors
+/// When a value has no TOML form.
+pub(super) fn may_continue(stored: &Plan, plan: &Plan) -> Result<bool> {
+    Ok(stored.rounds == plan.rounds && stored.differences(plan, &FREE)?.is_empty())
 }

@@ -3,11 +3,11 @@ use crate::check::watch::Verifying;
 use crate::config::{self, Overrides};
 use crate::exec::CpuEngine;
 
-pub(in crate::cli::run) fn setup(set: &[&str]) -> (Plan, Images) {
+pub(in crate::session) fn setup(set: &[&str]) -> (Plan, Images) {
     let tiny = ["model.image_size=16", "model.width=4", "train.batch=8", "train.local_steps=1", "federation.clients=3"];
     let set = tiny.iter().chain(set).map(|s| s.to_string()).collect();
     let plan = config::load(None, &Overrides { set, ..Overrides::default() }).unwrap();
-    let images = crate::cli::run::tests::images_of(&plan).unwrap();
+    let images = crate::session::tests::images_of(&plan).unwrap();
     (plan, images)
 }
 

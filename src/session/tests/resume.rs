@@ -1,39 +1,25 @@
 //! Runs that were stopped and go on: bit for bit what they would have been.
 
-use super::tests::{files, tiny};
 use super::*;
 use crate::report::checkpoint;
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-
-pub(super) fn prepare(plan: &Plan) -> Prepared {
-    Prepared::new(plan.clone(), 0, &|_| ()).unwrap()
-}
-
-/// Stops before round `round` of this process (from 0).
-pub(super) fn stop_at(round: u32) -> impl Fn() -> bool {
-    let asked = Cell::new(0);
-    move || {
-        asked.set(asked.get() + 1);
-        asked.get() > round
-    }
-}
+use std::path::PathBuf;
 
 pub(super) fn start(plan: &Plan, path: &Path, stop: u32) -> Trained {
-    let dir = RunDir::create(Some(path), path, "x").unwrap();
-    prepare(plan).train_until(&dir, ProgressMode::Quiet, &stop_at(stop)).unwrap()
+    let session = Session::new(plan.clone()).directory(path).verify_every(0).tuned(false);
+    session.train(&mut Heard::stopping(stop)).unwrap()
 }
 
 /// Goes on in `path` for at most `rounds`, with what was warned of.
 pub(super) fn go_on(plan: &Plan, path: &Path, rounds: u32) -> Result<(Trained, Vec<String>)> {
     let dir = RunDir::reopen_any(path)?;
-    keep::has_more(&dir, plan)?;
-    let heard = RefCell::new(vec![]);
-    let mut prepared = prepare(plan);
-    let said = prepared.go_on(&dir, &|text| heard.borrow_mut().push(text.to_string()))?;
-    heard.borrow_mut().push(said);
-    let trained = prepared.train_until(&dir, ProgressMode::Quiet, &stop_at(rounds))?;
-    Ok((trained, heard.into_inner()))
+    super::super::resume::has_more(&dir, plan)?;
+    let mut prepared = prepared(plan, &mut Silent)?;
+    let mut heard = Heard::stopping(rounds);
+    let line = prepared.resume(&dir, &mut heard)?;
+    heard.warnings.push(line);
+    let trained = prepared.train(&dir, &mut heard)?;
+    Ok((trained, heard.warnings))
 }
 
 /// All files of a run but what may differ in one that was resumed.
@@ -244,10 +230,10 @@ fn checkpoints_of_another_experiment_are_refused() {
         error.exit_code() == 2 && text.contains("another experiment: seed = 1, now 9; train.lr = 0.0002, now 0.5"),
         "{text}"
     );
-    let mut prepared = prepare(&plan);
+    let mut prepared = prepared(&plan, &mut Silent).unwrap();
     prepared.experiment.digests.split = "0".into();
     let dir = RunDir::reopen(&path).unwrap();
-    let text = prepared.go_on(&dir, &|_| ()).err().unwrap().to_string();
+    let text = prepared.resume(&dir, &mut Silent).err().unwrap().to_string();
     assert!(text.contains("the images, who holds which"), "{text}");
     drop(dir);
     // Free keys, and a device that computes other bits: a warning.

@@ -1,15 +1,15 @@
 //! Files that a command writes where it is told to: looked at before any work is done, and again before they are written. Every
 //! such file carries a mark that names verb and option. A file with that mark is replaced, anything else is somebody's.
 
-use crate::report::picture::{SOFTWARE, png_text};
-use crate::report::run_dir::{probe, replace_file};
+use super::picture::{SOFTWARE, png_text};
+use super::run_dir::{probe, replace_file};
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// The first key of JSON objects, the metadata key of safetensors files and the last column of tables that carry a mark.
-pub(super) const KEY: &str = crate::report::results::MARK_COLUMN;
+pub const KEY: &str = super::results::MARK_COLUMN;
 
 /// Bytes of a file that are looked at for a mark of a text; of a table all.
 const START: u64 = 4096;
@@ -18,7 +18,7 @@ const HEADER: u64 = 1 << 16;
 
 /// What an option writes, with its mark.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
     /// A PNG picture; the mark is its `Software` text.
     Png(&'static str),
     /// A safetensors file; the mark is in its metadata.
@@ -70,15 +70,17 @@ fn json_begins(text: &str, mark: &str) -> bool {
 
 /// A file that will be written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Output<'a> {
+pub struct Output<'a> {
     /// The option that names it.
     pub flag: &'static str,
+    /// The file.
     pub path: &'a Path,
+    /// What is written, with its mark.
     pub kind: Kind,
 }
 
 /// The output of an option, where it is given.
-pub(super) fn output<'a>(flag: &'static str, path: Option<&'a Path>, kind: Kind) -> Option<Output<'a>> {
+pub fn output<'a>(flag: &'static str, path: Option<&'a Path>, kind: Kind) -> Option<Output<'a>> {
     path.map(|path| Output { flag, path, kind })
 }
 
@@ -87,7 +89,7 @@ pub(super) fn output<'a>(flag: &'static str, path: Option<&'a Path>, kind: Kind)
 ///
 /// # Errors
 /// [`Error::Input`] naming the file and its option.
-pub(super) fn check(outputs: &[Option<Output>], read: &[&Path]) -> Result<()> {
+pub fn check(outputs: &[Option<Output>], read: &[&Path]) -> Result<()> {
     let outputs: Vec<&Output> = outputs.iter().flatten().collect();
     for (i, output) in outputs.iter().enumerate() {
         let Output { flag, path, kind } = output;
@@ -142,7 +144,7 @@ fn vet(path: &Path, kind: Kind) -> std::result::Result<Option<PathBuf>, String> 
 ///
 /// # Errors
 /// [`Error::Output`] if it cannot be written, [`Error::Input`] for somebody's file.
-pub(super) fn write(path: &Path, kind: Kind, bytes: &[u8]) -> Result<()> {
+pub fn write(path: &Path, kind: Kind, bytes: &[u8]) -> Result<()> {
     if !kind.wrote(std::io::Cursor::new(bytes)) {
         return Err(Error::internal(format!("{}: what is to be written carries no mark", path.display())));
     }

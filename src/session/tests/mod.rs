@@ -1,7 +1,18 @@
+//! Sessions on small experiments.
+
+mod faults;
+mod limits;
+mod resume;
+mod streams;
+
 use super::*;
+use crate::config::{self, Overrides, Plan};
 use crate::data::{DataConfig, Loaded};
 use crate::report::metrics::TimingRecord;
+use crate::report::{RunDir, Summary, layout};
+use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 
 /// Sources in the form of a model, loaded once for all plans that use them: to decode them takes most of the time here.
@@ -9,6 +20,54 @@ static LOADED: Mutex<Vec<(Form, Loaded)>> = Mutex::new(Vec::new());
 
 /// A source, the model's image size and channels.
 type Form = (DataConfig, [u32; 2]);
+
+/// Keeps what it hears, and stops before the round `stop` of its session, counted from 0.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub notes: Vec<String>,
+    pub warnings: Vec<String>,
+    pub stop: Option<u32>,
+}
+
+impl Heard {
+    pub fn stopping(round: u32) -> Heard {
+        Heard { stop: Some(round), ..Heard::default() }
+    }
+}
+
+impl Observer for Heard {
+    fn note(&mut self, line: &str) {
+        self.notes.push(line.into());
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.warnings.push(text.into());
+    }
+
+    fn stop(&mut self) -> bool {
+        match &mut self.stop {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+/// Trains a plan to its end in `path`, with verification.
+fn train(plan: Plan, path: &Path) -> Result<Finished> {
+    match Session::new(plan).directory(path).tuned(false).train(&mut Silent)? {
+        Trained::Finished(finished) => Ok(*finished),
+        Trained::Interrupted { done } => panic!("stopped after round {done}"),
+    }
+}
+
+/// A plan's images and device, without verification or tuning.
+fn prepared(plan: &Plan, observer: &mut dyn Observer) -> Result<Prepared> {
+    Session::new(plan.clone()).verify_every(0).tuned(false).prepare(observer)
+}
 
 /// The images of a plan.
 pub(super) fn images_of(plan: &Plan) -> Result<Images> {
@@ -67,15 +126,14 @@ fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
     let rule = ["detection.kind=isolation-forest-published", "detection.warmup=0"];
     let plan = tiny(&[&detection[..], &rule[..]].concat());
     let run = |name: &str| {
-        let dir = RunDir::create(Some(&temp.path().join(name)), temp.path(), "x").unwrap();
-        let prepared = Prepared::new(plan.clone(), 7, &|_| ()).unwrap();
-        let finished = prepared.train(&dir, ProgressMode::Quiet).unwrap();
+        let dir = temp.path().join(name);
+        let finished = train(plan.clone(), &dir).unwrap();
         (dir, finished)
     };
     let ((a, first), (b, _)) = (run("a"), run("b"));
-    let all = |dir: &RunDir| {
+    let all = |dir: &Path| {
         let mut out = BTreeMap::new();
-        files(dir.path(), "", &mut out);
+        files(dir, "", &mut out);
         out
     };
     let (left, right) = (all(&a), all(&b));
@@ -83,9 +141,9 @@ fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
     for (name, bytes) in &left {
         assert!(bytes == &right[name], "{name} differs");
     }
-    let summary = Summary::read(a.path()).unwrap();
+    let summary = Summary::read(&a).unwrap();
     assert_eq!(summary, first.summary);
-    let records = crate::report::metrics::read_jsonl(&a.file("metrics.jsonl")).unwrap();
+    let records = crate::report::metrics::read_jsonl(&a.join("metrics.jsonl")).unwrap();
     let mut of_the_end = summary.metrics.clone();
     of_the_end.extend(summary.floors.clone());
     assert_eq!(of_the_end, records.last().unwrap().extra);
@@ -101,9 +159,8 @@ fn two_runs_leave_the_same_files_with_a_summary_of_what_the_metrics_say() {
 #[test]
 fn a_run_without_detection_says_nothing_of_a_detector() {
     let temp = tempfile::tempdir().unwrap();
-    let dir = RunDir::create(None, temp.path(), "x").unwrap();
-    let finished = Prepared::new(tiny(&["federation.clients=1"]), 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet);
-    assert!(finished.unwrap().summary.detector.is_none());
+    let finished = train(tiny(&["federation.clients=1"]), &temp.path().join("a")).unwrap();
+    assert!(finished.summary.detector.is_none());
 }
 
 #[test]
@@ -117,9 +174,9 @@ fn images_a_second_count_all_that_is_trained_on() {
             format!("train.local_steps={local}"),
         ];
         let set: Vec<&str> = set.iter().map(String::as_str).collect();
-        let dir = RunDir::create(Some(&temp.path().join(format!("{critic}-{local}"))), temp.path(), "x").unwrap();
-        Prepared::new(tiny(&set), 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
-        let text = std::fs::read_to_string(dir.file("timing.jsonl")).unwrap();
+        let dir = temp.path().join(format!("{critic}-{local}"));
+        train(tiny(&set), &dir).unwrap();
+        let text = std::fs::read_to_string(dir.join("timing.jsonl")).unwrap();
         let rounds: Vec<TimingRecord> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rounds.len(), 2);
         for round in rounds {
@@ -133,14 +190,15 @@ fn images_a_second_count_all_that_is_trained_on() {
 fn a_tuned_run_says_so_and_its_plan_names_the_file() {
     let temp = tempfile::tempdir().unwrap();
     let dir = RunDir::create(Some(&temp.path().join("a")), temp.path(), "x").unwrap();
-    let silent = |text: &str| panic!("{text}");
     let plan = tiny(&["federation.clients=1", "rounds=1"]);
     // The cpu engine has no variants: no file is looked for.
-    let mut prepared = Prepared::tuned(plan.clone(), 7, Some(&silent), &|_| ()).unwrap();
+    let mut heard = Heard::default();
+    let mut prepared = Session::new(plan.clone()).prepare(&mut heard).unwrap();
+    assert!(heard.warnings.is_empty(), "{:?}", heard.warnings);
     assert_eq!(prepared.device(), "device    the built-in cpu engine, as asked");
     prepared.resolved.tuning = Some("folder/t.json".into());
     assert_eq!(prepared.device(), "device    the built-in cpu engine, as asked; tuned by folder/t.json");
-    prepared.train(&dir, ProgressMode::Quiet).unwrap();
+    prepared.train(&dir, &mut Silent).unwrap();
     let text = std::fs::read_to_string(dir.file("plan.toml")).unwrap();
     assert!(text.contains("tuning = \"folder/t.json\""), "{text}");
     assert_eq!(config::load(Some(&dir.file("plan.toml")), &Overrides::default()).unwrap(), plan);
@@ -150,7 +208,7 @@ fn a_tuned_run_says_so_and_its_plan_names_the_file() {
 fn missing_images_name_the_key() {
     for kind in ["folder", "npz"] {
         let data = format!("data={{ kind = \"{kind}\", path = \"path/to/images\" }}");
-        let error = Prepared::new(tiny(&[&data]), 7, &|_| ()).err().unwrap();
+        let error = prepared(&tiny(&[&data]), &mut Silent).err().unwrap();
         assert!(error.to_string().starts_with("data.path = \"path/to/images\": no such "), "{error}");
         assert_eq!(error.exit_code(), 2);
     }
@@ -163,14 +221,14 @@ fn absurd_training_stops_is_left_out_or_is_recorded() {
     let run = |policy: &str| {
         let nonfinite = format!("federation.nonfinite={policy}");
         let plan = tiny(&["federation.clients=2", "train.local_steps=2", "train.lr=1e30", "rounds=3", &nonfinite]);
-        let dir = RunDir::create(Some(&temp.path().join(policy)), temp.path(), "x").unwrap();
-        let done = Prepared::new(plan, 0, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet);
-        (done, crate::report::metrics::read_jsonl(&dir.file("metrics.jsonl")).unwrap(), dir)
+        let dir = temp.path().join(policy);
+        let done = train(plan, &dir);
+        (done, crate::report::metrics::read_jsonl(&dir.join("metrics.jsonl")).unwrap(), dir)
     };
     let (stopped, records, dir) = run("stop");
     let error = stopped.err().unwrap();
     assert!(matches!(error, Error::NotFinite(_)) && error.to_string().starts_with("round 1: client 0: "), "{error}");
-    assert!(records.is_empty() && !dir.file("summary.json").exists());
+    assert!(records.is_empty() && !dir.join("summary.json").exists());
 
     let (dropped, records, _) = run("drop");
     assert!(dropped.err().unwrap().to_string().starts_with("round 3: client 0: "));
@@ -182,7 +240,7 @@ fn absurd_training_stops_is_left_out_or_is_recorded() {
     let (recorded, records, dir) = run("record");
     assert_eq!((recorded.unwrap().summary.diverged, records.len()), (6, 3));
     assert!(records.iter().flat_map(|r| &r.clients).all(|c| c.weight == 0.5 && c.nonfinite.is_some()));
-    let csv = std::fs::read_to_string(dir.file("metrics.csv")).unwrap();
+    let csv = std::fs::read_to_string(dir.join("metrics.csv")).unwrap();
     assert!(csv.lines().nth(1).unwrap().contains(",D weights main."), "{csv}");
 }
 
@@ -202,16 +260,18 @@ fn clients_are_named_in_every_output() {
     let set = ["federation.partition=client-folders", "federation.clients=3", "attack.malicious=[\"client10\"]"];
     let plan = tiny(&[&[data.as_str()][..], &set].concat());
     assert_eq!(plan.attack.malicious, [2]);
-    let said = std::cell::RefCell::new(Vec::new());
-    let prepared = Prepared::new(plan, 0, &|line| said.borrow_mut().push(line.to_string())).unwrap();
+    let mut heard = Heard::default();
+    let prepared = prepared(&plan, &mut heard).unwrap();
     assert!(prepared.describe().contains("malicious: [2 client10]"), "{}", prepared.describe());
     let dir = RunDir::create(Some(&temp.path().join("run")), temp.path(), "x").unwrap();
-    let summary = prepared.train(&dir, ProgressMode::Quiet).unwrap().summary;
+    let Trained::Finished(finished) = prepared.train(&dir, &mut Silent).unwrap() else { panic!("stopped") };
+    let summary = finished.summary;
     let names = ["client1, \"east\"", "client2", "client10"];
     assert_eq!(summary.clients, names);
     assert!(
-        said.borrow().iter().any(|l| l.contains("0 client1, \"east\" (16), 1 client2 (16), 2 client10 (16)")),
-        "{said:?}"
+        heard.notes.iter().any(|l| l.contains("0 client1, \"east\" (16), 1 client2 (16), 2 client10 (16)")),
+        "{:?}",
+        heard.notes
     );
     let records = crate::report::metrics::read_jsonl(&dir.file("metrics.jsonl")).unwrap();
     for (client, name) in records[1].clients.iter().zip(names) {

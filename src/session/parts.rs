@@ -9,9 +9,12 @@ use crate::model::{Architecture, Gan, Sampler};
 use crate::{Error, Result};
 
 /// What an experiment keeps on its device.
-pub(in crate::cli) struct Parts {
+pub struct Parts {
+    /// Server and clients.
     pub federation: Federation,
+    /// Draws the images of the sample grids.
     pub sampler: Sampler,
+    /// Draws the images that the metrics measure.
     pub judged: Sampler,
 }
 
@@ -24,7 +27,10 @@ impl Parts {
 }
 
 /// Builds networks, clients and samplers on the engine.
-pub(in crate::cli) fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
+///
+/// # Errors
+/// A client without a batch, a tensor that the device does not hold, more steps than it counts.
+pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
     let (m, t) = (&plan.model, &plan.train);
     let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
     let gan = Gan::with(arch, t.beta1, t.beta2, t.eps, t.training())?;

@@ -4,14 +4,14 @@
 use super::claim::{Claim, Claims, Process};
 use super::left_out::LeftOut;
 use super::same::Known;
-use crate::cli::outputs::{self, Kind, output};
-use crate::cli::run;
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Problems, Sweep};
 use crate::report::layout;
+use crate::report::outputs::{self, Kind, output};
 use crate::report::results::{self, Row};
 use crate::report::run_dir::replace_file;
 use crate::report::{RunDir, Summary};
+use crate::session::resume;
 use crate::{Error, Result, input};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -205,7 +205,7 @@ impl Store {
             return Ok(None);
         }
         let same = match Draft::read(Some(&plan)).and_then(Draft::plan) {
-            Ok(stored) => run::may_go_on(&stored, &cell.plan)?,
+            Ok(stored) => resume::may_continue(&stored, &cell.plan)?,
             Err(_) => false,
         };
         // Also where it is to be removed, nobody may be at work in it.

@@ -1,11 +1,12 @@
 //! Runs on devices that fail or compute nonsense.
 
-use super::resume_tests::{go_on, prepare, same, start, stop_at};
-use super::retry::Retries;
-use super::tests::tiny;
+use super::super::experiment::Experiment;
+use super::super::retry::Retries;
+use super::resume::{go_on, same, start};
 use super::*;
+use crate::config::Resolved;
 use crate::exec::{CpuEngine, Engine, Purpose, Recording};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 /// A device that is unplugged after so many executions.
 struct Unplugged {
@@ -30,7 +31,7 @@ fn unplugged(left: u32) -> Unplugged {
 fn on(plan: &Plan, engine: impl Engine + 'static) -> Prepared {
     let images = Images::load(plan).unwrap();
     let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as asked");
-    let parts = parts::parts(plan, &images, Box::new(engine)).unwrap();
+    let parts = parts(plan, &images, Box::new(engine)).unwrap();
     Prepared { experiment: Experiment::new(plan.clone(), images, parts, None).unwrap(), resolved }
 }
 
@@ -44,20 +45,20 @@ fn a_lost_device_is_opened_anew() {
     for (tries, executions) in [(3, 25), (3, 40), (1, 40)] {
         let path = temp.path().join(format!("{tries}-{executions}"));
         let dir = RunDir::create(Some(&path), &path, "x").unwrap();
-        let (opened, heard) = (Cell::new(0), RefCell::new(vec![]));
-        let warn = |text: &str| heard.borrow_mut().push(text.to_string());
-        let again = |dir: &RunDir| {
+        let opened = Cell::new(0);
+        let again = |dir: &RunDir, observer: &mut dyn Observer| {
             opened.set(opened.get() + 1);
             let mut prepared = match opened.get() {
                 1 => on(&plan, unplugged(20)),
                 2 => return Err(Error::device("not back yet")),
-                _ => prepare(&plan),
+                _ => prepared(&plan, observer)?,
             };
-            let said = prepared.go_on(dir, &warn)?;
-            Ok((prepared, said))
+            let line = prepared.resume(dir, observer)?;
+            Ok((prepared, line))
         };
-        let retries = Retries { left: tries, pause: std::time::Duration::ZERO, again: &again, warn: &warn };
-        let answer = retries.train(on(&plan, unplugged(executions)), &dir, ProgressMode::Quiet, &|| false);
+        let retries = Retries { left: tries, pause: std::time::Duration::ZERO, again: &again };
+        let mut heard = Heard::default();
+        let answer = retries.train(on(&plan, unplugged(executions)), &dir, &mut heard);
         drop(dir);
         if tries == 1 {
             let error = answer.err().unwrap();
@@ -65,7 +66,7 @@ fn a_lost_device_is_opened_anew() {
             go_on(&plan, &path, u32::MAX).unwrap();
         } else {
             assert!(matches!(answer.unwrap(), Trained::Finished(_)));
-            let heard = heard.into_inner();
+            let heard = heard.warnings;
             assert_eq!(heard.iter().filter(|h| h.contains("opening it anew")).count(), 3, "{heard:?}");
         }
         same(&whole, &path, &format!("{executions} executions"));
@@ -114,9 +115,9 @@ fn nonsense(
         _ => RunDir::reopen(path)?,
     };
     if done > 0 {
-        assert_eq!(prepared.go_on(&dir, &|_| ())?, format!("resumed   after round {done} of {}", plan.rounds));
+        assert_eq!(prepared.resume(&dir, &mut Silent)?, format!("resumed   after round {done} of {}", plan.rounds));
     }
-    prepared.train_until(&dir, ProgressMode::Quiet, &stop_at(until - done))
+    prepared.train(&dir, &mut Heard::stopping(until - done))
 }
 
 /// Moments of a client that was left out are younger than the run, and Adam's bias correction with them.

@@ -4,8 +4,30 @@ mod kept;
 
 use super::*;
 use crate::config::Draft;
+use crate::session::tests::Heard;
+use crate::session::{Session, Silent};
 use std::collections::BTreeMap;
 use std::fs;
+
+/// What a test runs of a sweep.
+#[derive(Clone)]
+struct Args {
+    sweep: PathBuf,
+    out: Option<PathBuf>,
+    set: Vec<String>,
+    device: Option<String>,
+    only: Option<String>,
+}
+
+fn grid(args: &Args) -> Result<Grid> {
+    let mut sweep = Sweep::read(&args.sweep)?;
+    sweep.override_with(&args.set, args.device.as_deref())?;
+    Grid::look(sweep, args.out.as_deref(), args.only.as_deref())
+}
+
+fn run(args: Args) -> Result<()> {
+    grid(&args)?.tuned(false).run(&mut Silent)?.expect("nobody stops it").verdict()
+}
 
 const GRID: &str = r#"
 name = "tiny"
@@ -50,20 +72,18 @@ impl Fixture {
         fs::write(self.at(name), text).unwrap();
     }
 
-    fn args(&self, set: &[&str]) -> SweepArgs {
-        SweepArgs {
+    fn args(&self, set: &[&str]) -> Args {
+        Args {
             sweep: self.at("s.toml"),
             out: Some(self.at("out")),
             set: set.iter().map(|s| s.to_string()).collect(),
             device: None,
             only: None,
-            dry_run: false,
-            quiet: true,
         }
     }
 
-    fn only(&self, only: &str) -> SweepArgs {
-        SweepArgs { only: Some(only.into()), ..self.args(&[]) }
+    fn only(&self, only: &str) -> Args {
+        Args { only: Some(only.into()), ..self.args(&[]) }
     }
 
     fn results(&self) -> Vec<Vec<String>> {
@@ -73,7 +93,7 @@ impl Fixture {
         text.lines().map(|line| line.split(',').map(String::from).collect()).collect()
     }
 
-    fn refused(&self, args: SweepArgs) -> String {
+    fn refused(&self, args: Args) -> String {
         let error = run(args).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");
         error.to_string()
@@ -149,7 +169,7 @@ fn a_cell_is_the_run_that_its_plan_describes() {
     run(fixture.only("attacked-s2")).unwrap();
     let plan = Draft::read(Some(&fixture.at("out/cells/attacked-s2/plan.toml"))).unwrap().plan().unwrap();
     let dir = crate::report::RunDir::create(Some(&fixture.at("alone")), Path::new(""), "x").unwrap();
-    Prepared::new(plan, 7, &|_| ()).unwrap().train(&dir, ProgressMode::Quiet).unwrap();
+    Session::new(plan).tuned(false).prepare(&mut Silent).unwrap().train(&dir, &mut Silent).unwrap();
     for name in ["plan.toml", "metrics.jsonl", "generator.safetensors", "samples.png"] {
         let read = |folder: &str| fs::read(fixture.at(folder).join(name)).unwrap();
         assert!(read("out/cells/attacked-s2") == read("alone"), "{name}");
@@ -232,7 +252,7 @@ fn other_directories_and_sweeps_are_refused() {
     assert!(message.contains("sweep.toml: belongs to the sweep `tiny`, not to `other`"), "{message}");
     fixture.write("s.toml", &GRID.replace("\"attack\"", "\"threat\""));
     assert!(fixture.refused(fixture.args(&[])).contains("has the axes [\"attack\"]"));
-    let file = SweepArgs { out: Some(fixture.at("base.toml")), ..fixture.args(&[]) };
+    let file = Args { out: Some(fixture.at("base.toml")), ..fixture.args(&[]) };
     assert!(fixture.refused(file).contains("is no directory"));
 }
 
@@ -251,17 +271,17 @@ fn invalid_cells_and_selections_are_refused_before_anything_is_written() {
 #[test]
 fn a_dry_run_lists_and_writes_nothing() {
     let fixture = Fixture::new();
-    run(SweepArgs { dry_run: true, ..fixture.args(&[]) }).unwrap();
+    let list = || {
+        let grid = grid(&fixture.args(&[])).unwrap();
+        grid.rehearse(&mut Silent);
+        grid.listing().replace(&fixture.at("out").display().to_string(), "out")
+    };
+    list();
     assert!(!fixture.at("out").exists());
     run(fixture.only("honest-s1")).unwrap();
     let before = snapshot(&fixture.at("out"));
-    run(SweepArgs { dry_run: true, ..fixture.args(&[]) }).unwrap();
+    let text = list();
     assert_eq!(snapshot(&fixture.at("out")), before);
-    let sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
-    let cells = sweep.cells().unwrap();
-    let path = fixture.at("out");
-    let states = Store::look(&path, &sweep).unwrap().states(&cells).unwrap();
-    let text = listing(&sweep, Path::new("out"), &cells, &[0, 1, 2, 3], &states);
     assert_eq!(
         text,
         "sweep tiny, base base.toml: 4 of 4 runs selected, 1 finished, 3 to run; directory out\n\
@@ -286,7 +306,7 @@ fn a_users_own_file_is_never_replaced() {
     fs::create_dir(fixture.at("out")).unwrap();
     fs::copy(fixture.at("base.toml"), fixture.at("out/base.toml")).unwrap();
     fixture.write("out/sweep.toml", GRID);
-    let message = fixture.refused(SweepArgs { sweep: fixture.at("out/sweep.toml"), ..fixture.args(&[]) });
+    let message = fixture.refused(Args { sweep: fixture.at("out/sweep.toml"), ..fixture.args(&[]) });
     assert!(message.contains("sweep.toml: is not the file of a sweep's directory"), "{message}");
     assert_eq!(fs::read_to_string(fixture.at("out/sweep.toml")).unwrap(), GRID);
 }
@@ -295,7 +315,7 @@ fn a_users_own_file_is_never_replaced() {
 fn the_kept_sweep_runs_again() {
     let fixture = Fixture::new();
     run(fixture.only("honest-s1")).unwrap();
-    let again = SweepArgs { sweep: fixture.at("out/sweep.toml"), ..fixture.only("honest") };
+    let again = Args { sweep: fixture.at("out/sweep.toml"), ..fixture.only("honest") };
     run(again).unwrap();
     assert_eq!(names(fixture.at("out/cells")), ["honest-s1", "honest-s2"]);
 }
@@ -327,24 +347,13 @@ fn a_cell_whose_training_stops_is_left_out_and_the_others_go_on() {
 fn an_interrupted_cell_goes_on_from_its_checkpoint() {
     let (fixture, other) = (Fixture::new(), Fixture::new());
     let set = ["rounds=5"];
-    run(SweepArgs { only: Some("attacked-s1".into()), ..other.args(&set) }).unwrap();
+    run(Args { only: Some("attacked-s1".into()), ..other.args(&set) }).unwrap();
     // Stopped in its third round.
-    let mut sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
-    sweep.override_with(&set.map(String::from), None).unwrap();
-    let cells = sweep.cells().unwrap();
-    let selected = select(&cells, Some("attacked-s1")).unwrap();
-    let store = Store::look(&fixture.at("out"), &sweep).unwrap().open(&sweep).unwrap();
-    let grid = Grid { sweep: &sweep, cells: &cells, store: &store, quiet: true, tuning: false };
-    let asked = std::cell::Cell::new(0);
-    let stop = || {
-        asked.set(asked.get() + 1);
-        asked.get() > 2
-    };
-    assert!(grid.run(&selected, &stop).unwrap().is_none());
+    let args = Args { only: Some("attacked-s1".into()), ..fixture.args(&set) };
+    assert!(grid(&args).unwrap().run(&mut Heard::stopping(2)).unwrap().is_none());
     let part = fixture.at("out/cells/attacked-s1.part");
     assert_eq!(crate::report::metrics::read_jsonl(&part.join("metrics.jsonl")).unwrap().len(), 2);
-    drop(store);
-    run(SweepArgs { only: Some("attacked-s1".into()), ..fixture.args(&set) }).unwrap();
+    run(Args { only: Some("attacked-s1".into()), ..fixture.args(&set) }).unwrap();
     let summary = Summary::read(&fixture.at("out/cells/attacked-s1")).unwrap();
     assert_eq!(summary.resumed.iter().map(|r| r.round).collect::<Vec<_>>(), [2]);
     for name in ["metrics.jsonl", "evaluation.csv", "generator.safetensors", "losses.png"] {

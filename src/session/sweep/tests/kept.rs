@@ -58,7 +58,7 @@ fn finished_cells_of_another_trigger_are_refused() {
     let paint = |shade: u8| image::RgbImage::from_pixel(5, 5, image::Rgb([shade, 9, 9])).save(&trigger).unwrap();
     paint(10);
     let set = format!("attack.trigger.image={trigger:?}");
-    let args = |only: &str| SweepArgs { only: Some(only.into()), ..fixture.args(&[&set]) };
+    let args = |only: &str| Args { only: Some(only.into()), ..fixture.args(&[&set]) };
     run(args("attacked-s1")).unwrap();
     run(args("attacked-s1")).unwrap();
     paint(200);
@@ -70,7 +70,7 @@ fn finished_cells_of_another_trigger_are_refused() {
 fn a_device_that_is_the_same_engine_may_be_asked_for_in_another_way() {
     let fixture = Fixture::new();
     run(fixture.only("honest-s1")).unwrap();
-    let with = |device: &str| SweepArgs { device: Some(device.into()), ..fixture.only("honest-s1") };
+    let with = |device: &str| Args { device: Some(device.into()), ..fixture.only("honest-s1") };
     let before = snapshot(&fixture.at("out/cells"));
     if matches!(crate::gpu::choose("auto").unwrap().target, crate::gpu::Target::Cpu) {
         run(with("auto")).unwrap();
@@ -105,23 +105,17 @@ fn a_directory_that_was_only_begun_is_taken() {
 #[test]
 fn a_reason_that_another_process_has_just_found_is_taken_and_an_old_one_is_tried_again() {
     let fixture = Fixture::new();
-    let sweep = Sweep::read(&fixture.at("s.toml")).unwrap();
-    let cells = sweep.cells().unwrap();
-    let selected = select(&cells, Some("honest-s1")).unwrap();
-    let open = || Store::look(&fixture.at("out"), &sweep).unwrap().open(&sweep).unwrap();
+    let open = || grid(&fixture.only("honest-s1")).unwrap();
     let why = LeftOut::new(&Error::input("too few"));
-    let run = |store: &Store| {
-        let grid = Grid { sweep: &sweep, cells: &cells, store, quiet: true, tuning: false };
-        grid.run(&selected, &|| false).unwrap().unwrap()
-    };
-    let store = open();
-    store.note(&cells[selected[0]], Some(&why)).unwrap();
-    let (rows, failed) = run(&store);
-    assert!(failed.len() == 1 && failed[0].1 == why && rows.len() == 1);
+    let grid = open();
+    fs::create_dir(fixture.at("out")).unwrap();
+    grid.store.note(&grid.cells[grid.selected[0]], Some(&why)).unwrap();
+    let Outcome { rows, left_out } = grid.run(&mut Silent).unwrap().unwrap();
+    assert!(left_out.len() == 1 && left_out[0].1 == why && rows.len() == 1);
     // As a process that has ended left it.
     let text = serde_json::to_string(&why).unwrap().replace("\"number\":", "\"number\":1");
     fs::write(fixture.at("out/.left-out/honest-s1.json"), text).unwrap();
-    let (rows, failed) = run(&open());
-    assert!(failed.is_empty() && rows.len() == 1);
+    let Outcome { rows, left_out } = open().run(&mut Silent).unwrap().unwrap();
+    assert!(left_out.is_empty() && rows.len() == 1);
     assert!(names(fixture.at("out/.left-out")).is_empty(), "the reason is gone");
 }

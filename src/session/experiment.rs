@@ -1,11 +1,12 @@
 //! A run in progress: its rounds, and what is written on the way.
 
 use super::images::Images;
+use super::observer::Round;
 use super::parts::Parts;
 use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
 use crate::exec::Purpose;
-use crate::fed::{Fault, Federation, RoundReport};
+use crate::fed::{Fault, Federation, OnNonfinite, RoundReport};
 use crate::metric::{ImageSet, Judge, Value};
 use crate::model::{NamedTensors, Sampler};
 use crate::report::checkpoint::{self, Measured};
@@ -19,17 +20,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// What a round tells the console.
-pub(in crate::cli) struct Done {
-    pub loss_g: f64,
-    pub loss_d: f64,
-    pub images_per_second: f64,
-    /// Clients with the first thing of theirs that is not finite.
-    pub diverged: Vec<(usize, Fault)>,
-}
-
 /// A run in progress.
-pub(in crate::cli) struct Experiment {
+pub(super) struct Experiment {
     pub(super) plan: Plan,
     /// The held-out images that pictures show beside generated ones.
     shown: Vec<f32>,
@@ -208,7 +200,7 @@ impl Experiment {
     }
 
     /// Runs a round and writes its records, and pictures where it is an evaluation round.
-    pub fn round(&mut self) -> Result<Done> {
+    pub fn round(&mut self) -> Result<Round> {
         let started = Instant::now();
         let report = self.federation.run_round()?;
         let seconds = started.elapsed().as_secs_f64();
@@ -246,7 +238,9 @@ impl Experiment {
         if evaluated {
             self.curves()?;
         }
-        Ok(Done { loss_g, loss_d, images_per_second, diverged: report.diverged() })
+        let diverged = report.diverged().into_iter().map(|(client, fault)| (self.named(client), fault)).collect();
+        let left_out = self.plan.federation.nonfinite == OnNonfinite::Drop;
+        Ok(Round { done, loss_g, loss_d, images_per_second, diverged, left_out })
     }
 
     fn record(&self, report: &RoundReport, extra: BTreeMap<String, f64>) -> RoundRecord {

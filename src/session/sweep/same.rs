@@ -1,11 +1,11 @@
 //! Whether a finished cell is of the images and the device that the sweep asks for now.
 
 use crate::Result;
-use crate::cli::run::images::{data_exists, digest_of, trigger};
 use crate::config::Plan;
 use crate::exec::Descriptor;
 use crate::gpu::{Target, choose};
 use crate::report::Summary;
+use crate::session::images::{data_exists, digest_of, trigger};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,8 @@
 //! No two uses of random numbers in a run share a block: shown on the blocks that real runs draw, key and counter.
 
+use super::super::experiment::Experiment;
 use super::*;
+use crate::config::Resolved;
 use crate::kernels::rng::Stream;
 use crate::kernels::rng::witness::{Block, watch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,9 +42,9 @@ fn drawn(set: &[&str]) -> Vec<Block> {
         let images = Images::load(&plan).unwrap();
         let (engine, reason) = crate::gpu::open("cpu", crate::gpu::GpuOptions::default()).unwrap();
         let resolved = Resolved::new(engine.descriptor(), &reason);
-        let parts = parts::parts(&plan, &images, engine).unwrap();
+        let parts = parts(&plan, &images, engine).unwrap();
         let experiment = Experiment::new(plan, images, parts, None).unwrap();
-        Prepared { experiment, resolved }.train(&dir, ProgressMode::Quiet).unwrap()
+        Prepared { experiment, resolved }.train(&dir, &mut Silent).unwrap()
     };
     watch(SEED, run).1
 }

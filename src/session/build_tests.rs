@@ -1,7 +1,7 @@
 use super::super::memory::tests::setup;
 use super::*;
 use crate::exec::{CpuEngine, Tensor};
-use std::cell::RefCell;
+use crate::session::tests::Heard;
 
 /// The cpu engine with only so many bytes.
 struct Small {
@@ -25,9 +25,9 @@ impl Engine for Small {
 fn tried(setting: &Setting, bytes: u64) -> (Vec<String>, Result<Built>) {
     let small = || -> Result<Box<dyn Engine>> { Ok(Box::new(Small { inner: CpuEngine::new(), bytes })) };
     let memory = setting.predict(&CpuEngine::new(), None).unwrap();
-    let said = RefCell::new(Vec::new());
-    let built = build(setting, memory, small().unwrap(), 3, &small, &|text| said.borrow_mut().push(text.to_string()));
-    (said.into_inner(), built)
+    let mut heard = Heard::default();
+    let built = build(setting, memory, small().unwrap(), 3, &small, &mut heard);
+    (heard.notes, built)
 }
 
 #[test]

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 const SHOWN: u64 = 0x5348_4f57; // "SHOW"
 
 /// Training and held-out images, and who holds which.
-pub(in crate::cli) struct Images {
+pub struct Images {
     /// Names of images that were left out, with the reasons.
     pub skipped: Vec<String>,
     /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
@@ -167,7 +167,7 @@ fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>)> {
 
 /// Tells, without training, what dealing a plan's images would refuse; images are loaded once for all plans of the same.
 #[derive(Default)]
-pub(in crate::cli) struct Rehearsal {
+pub struct Rehearsal {
     loaded: Vec<(DataConfig, Loaded)>,
 }
 
@@ -209,7 +209,7 @@ fn classes_known(plan: &Plan, loaded: &Loaded) -> Result<()> {
 ///
 /// # Errors
 /// Those of the loader.
-pub(in crate::cli) fn digest_of(plan: &Plan) -> Result<String> {
+pub fn digest_of(plan: &Plan) -> Result<String> {
     let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
     plan.data.source.load(size, channels).map(|loaded| digest(&loaded))
 }
@@ -228,7 +228,7 @@ fn digest(loaded: &Loaded) -> String {
 ///
 /// # Errors
 /// When an attack's picture cannot be read.
-pub(in crate::cli) fn trigger(plan: &Plan) -> Result<Option<String>> {
+pub fn trigger(plan: &Plan) -> Result<Option<String>> {
     let Trigger::Image(_) = plan.attack.trigger else { return Ok(None) };
     match plan.attack.trigger.picture(plan.attack.side) {
         Ok(picture) => Ok(Some(checkpoint::hex(Sha256::new_with_prefix(picture.as_raw())))),
@@ -241,7 +241,7 @@ pub(in crate::cli) fn trigger(plan: &Plan) -> Result<Option<String>> {
 ///
 /// # Errors
 /// Names `data.path`.
-pub(in crate::cli) fn data_exists(plan: &Plan) -> Result<()> {
+pub fn data_exists(plan: &Plan) -> Result<()> {
     let (path, what) = match &plan.data.source {
         DataConfig::Folder { path, .. } => (path, "folder of images"),
         DataConfig::Npz { path, .. } => (path, "file"),

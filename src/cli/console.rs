@@ -1,0 +1,71 @@
+//! The console as the observer of sessions: notes and warnings on standard error, rounds as a progress display, Ctrl-C as the
+//! request to stop.
+
+use super::interrupt;
+use crate::Result;
+use crate::report::{Progress, ProgressMode, RoundProgress};
+use crate::session::{Observer, Round, Start};
+use std::path::{Path, PathBuf};
+
+/// An observer that writes to standard error.
+pub struct Console {
+    quiet: bool,
+    mode: ProgressMode,
+    progress: Option<Progress>,
+    /// The directory that is written to, as soon as there is one.
+    pub directory: Option<PathBuf>,
+}
+
+impl Console {
+    /// A console that shows rounds as `mode` says; `quiet` drops notes and rounds, and keeps warnings.
+    pub fn new(quiet: bool, mode: ProgressMode) -> Console {
+        let mode = if quiet { ProgressMode::Quiet } else { mode };
+        Console { quiet, mode, progress: None, directory: None }
+    }
+}
+
+impl Observer for Console {
+    fn note(&mut self, line: &str) {
+        if !self.quiet {
+            super::tell(line);
+        }
+    }
+
+    fn warning(&mut self, text: &str) {
+        super::tell(&format!("warning: {text}"));
+    }
+
+    fn directory(&mut self, path: &Path) -> Result<()> {
+        self.note(&format!("directory {}", path.display()));
+        self.directory = Some(path.to_path_buf());
+        interrupt::listen()
+    }
+
+    fn begin(&mut self, start: &Start) {
+        self.progress = Some(Progress::resumed(start.done as usize, start.rounds as usize, self.mode));
+    }
+
+    fn round(&mut self, round: &Round) {
+        let Some(progress) = &mut self.progress else { return };
+        let left_out = if round.left_out { "; left out of this round" } else { "" };
+        for (client, fault) in &round.diverged {
+            progress.remark(&format!("round {}: client {client}: {fault} is not finite{left_out}", round.done));
+        }
+        progress.round(&RoundProgress {
+            done: round.done as usize,
+            loss_g: round.loss_g,
+            loss_d: round.loss_d,
+            images_per_second: round.images_per_second,
+        });
+    }
+
+    fn end(&mut self) {
+        if let Some(progress) = self.progress.take() {
+            progress.finish();
+        }
+    }
+
+    fn stop(&mut self) -> bool {
+        interrupt::asked()
+    }
+}

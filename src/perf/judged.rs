@@ -1,0 +1,22 @@
+//! The check that precedes every timing: sampled output elements against the reference.
+
+use super::Judgement;
+use crate::Result;
+use crate::check::watch::{Elements, judge};
+use crate::exec::Launch;
+
+/// Output elements of a launch that are compared with the reference before it is timed.
+const COMPARED: usize = 256;
+
+/// Compares sampled output elements of `launch` with the reference on the operands `before` it; `after` are its operands then.
+///
+/// # Errors
+/// Operands that the kernel's declaration refuses.
+pub fn judged(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Result<Judgement> {
+    let found = judge(launch, before, after, Elements::Sample { count: COMPARED, seed: 1 })?;
+    Ok(Judgement {
+        elements: found.elements,
+        percent: found.worst.map_or(0.0, |w| w.percent),
+        failure: found.failure.map(|f| f.to_string()),
+    })
+}

@@ -1,0 +1,131 @@
+//! What is to be run, where and how.
+
+use super::prepared::{Prepared, Trained, unlocked};
+use super::retry::{RETRY_PAUSE, Retries};
+use super::{Observer, diagnose, resume};
+use crate::Result;
+use crate::check::watch::DEFAULT_EVERY;
+use crate::config::{self, Overrides, Plan};
+use crate::report::{RunDir, layout, run_dir};
+use std::path::{Path, PathBuf};
+
+/// The folder of runs without a directory of their own.
+const RUNS: &str = "runs";
+
+/// An experiment to be run. Nothing is loaded, opened or written before [`Session::train`].
+#[derive(Clone, Debug)]
+pub struct Session {
+    plan: Plan,
+    place: Place,
+    verify_every: u32,
+    tuned: bool,
+    retries: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// `runs/NAME-NNN`, the first that is free.
+    Free,
+    /// A new or empty directory.
+    New(PathBuf),
+    /// The directory of a run that continues.
+    Begun(RunDir),
+}
+
+impl Session {
+    /// A session that writes to `runs/NAME-NNN`, verifies one launch in [`DEFAULT_EVERY`] steps against the reference, uses the
+    /// adapter's tuning file where there is one, and ends when the device fails.
+    pub fn new(plan: Plan) -> Session {
+        Session { plan, place: Place::Free, verify_every: DEFAULT_EVERY, tuned: true, retries: 0 }
+    }
+
+    /// A session that continues the run in `directory` from its latest checkpoint, bit for bit. `overrides` may set the keys
+    /// that change nothing of what is computed, and `rounds`.
+    ///
+    /// # Errors
+    /// A directory that holds no run, one that another process trains in, a finished run without further rounds.
+    pub fn resume(directory: &Path, overrides: &Overrides) -> Result<Session> {
+        let dir = RunDir::reopen_any(directory)?;
+        let plan = config::load(Some(&dir.file(layout::PLAN)), overrides)?;
+        resume::has_more(&dir, &plan)?;
+        Ok(Session { place: Place::Begun(dir), ..Session::new(plan) })
+    }
+
+    /// Writes to `directory`, which must be new or empty.
+    pub fn directory(self, directory: impl Into<PathBuf>) -> Session {
+        Session { place: Place::New(directory.into()), ..self }
+    }
+
+    /// Verifies one launch in `steps` training steps, drawn at random, against the reference on another thread; 0: none.
+    pub fn verify_every(self, steps: u32) -> Session {
+        Session { verify_every: steps, ..self }
+    }
+
+    /// Whether the adapter's tuning file is used where there is one.
+    pub fn tuned(self, tuned: bool) -> Session {
+        Session { tuned, ..self }
+    }
+
+    /// Opens a device that fails anew, up to `times` times, and continues from the latest checkpoint.
+    pub fn retry_device(self, times: u32) -> Session {
+        Session { retries: times, ..self }
+    }
+
+    /// What is run.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Loads the images and opens the device; nothing is written.
+    ///
+    /// # Errors
+    /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
+    pub fn prepare(&self, observer: &mut dyn Observer) -> Result<Prepared> {
+        Prepared::new(self.plan.clone(), self.verify_every, self.tuned, observer)
+    }
+
+    /// Trains all rounds that are not done.
+    ///
+    /// # Errors
+    /// Bad input before anything is written; a device that fails or a file that cannot be written later. Checkpoints stay, and
+    /// [`Session::resume`] continues.
+    pub fn train(&self, observer: &mut dyn Observer) -> Result<Trained> {
+        if let Place::New(path) = &self.place {
+            // Before the preparation, which may take a while.
+            run_dir::vacant(path)?;
+        }
+        let mut prepared = self.prepare(observer)?;
+        let dir = match &self.place {
+            Place::Begun(dir) => {
+                let line = prepared.resume(dir, observer)?;
+                observer.note(&line);
+                dir.clone()
+            }
+            Place::New(path) => RunDir::create(Some(path), Path::new(RUNS), &self.plan.name)?,
+            Place::Free => RunDir::create(None, Path::new(RUNS), &self.plan.name)?,
+        };
+        observer.directory(dir.path())?;
+        if !dir.is_locked() {
+            observer.warning(&unlocked(&dir));
+        }
+        observer.note(&prepared.describe());
+        let again = |dir: &RunDir, observer: &mut dyn Observer| {
+            let mut prepared = self.prepare(observer)?;
+            let line = prepared.resume(dir, observer)?;
+            Ok((prepared, line))
+        };
+        Retries { left: self.retries, pause: RETRY_PAUSE, again: &again }.train(prepared, &dir, observer)
+    }
+
+    /// The launch that wrote the first non-finite value of the run in `directory`, which stopped for it: the rounds since the
+    /// latest checkpoint are repeated, the last one launch by launch. Files stay as they are. `None` where the fault does not
+    /// repeat, or the observer stops the search.
+    ///
+    /// # Errors
+    /// A device that fails, checkpoints that cannot be used.
+    pub fn first_nonfinite(&self, directory: &Path, observer: &mut dyn Observer) -> Result<Option<String>> {
+        let dir = RunDir::reopen_any(directory)?;
+        let (prepared, arm) = Prepared::watched(self.plan.clone(), self.tuned, observer)?;
+        diagnose::first_launch(prepared, &arm, &dir, observer)
+    }
+}
