@@ -1,13 +1,13 @@
-//! What every engine offers.
+//! The interface of every engine.
 
 use super::{Recording, Tensor};
 use crate::Result;
 use std::collections::BTreeMap;
 
-/// Why the host reads device memory. Bytes are counted per purpose: during a round only `RoundScalars` are allowed.
+/// Why the host reads device memory. Bytes are counted per purpose; a round may use `RoundScalars` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
-    /// A few scalars a client and round: losses, norms.
+    /// A few scalars per client and round: losses, norms.
     RoundScalars,
     /// Samples and metrics on evaluation rounds.
     Evaluation,
@@ -36,15 +36,15 @@ impl Traffic {
     }
 }
 
-/// What an engine is, for plans, logs and reports.
+/// The identity of an engine for plans, logs and reports.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Descriptor {
     /// `gpu`, `cpu` or `reference`.
     pub engine: String,
     /// Adapter name, or the CPU engine's name.
     pub adapter: String,
-    /// What tells a GPU from its equals: the PCI address, or its number in `fedgan devices` (`gpu:1`) where the driver gives none;
-    /// empty for what computes on the CPU.
+    /// Distinguishes equal GPUs: the PCI address, or the number in `fedgan devices` (`gpu:1`) where the driver reports
+    /// none. Empty for engines on the CPU.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
     /// `Vulkan`, `Metal`, `Dx12`, `Gl` or `-`.
@@ -57,12 +57,12 @@ pub struct Descriptor {
     pub variant: String,
 }
 
-/// How long executions took, in seconds.
+/// Duration of executions, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timed {
-    /// By the host's clock, from handing over to the end.
+    /// By the host's clock, from submission to completion.
     pub wall: f64,
-    /// By the device's clock; `None` where it has none or gave no answer that can be true.
+    /// By the device's clock; `None` if it has none or its answer is implausible.
     pub device: Option<f64>,
 }
 
@@ -71,16 +71,16 @@ pub trait Engine {
     /// What this engine is.
     fn descriptor(&self) -> &Descriptor;
 
-    /// A zero-filled buffer of `words` words, as a tensor over all of it.
+    /// Allocates a zero-filled buffer of `words` words and returns a tensor over all of it.
     ///
     /// # Errors
-    /// When the size exceeds the device's limits (named with the label) or memory is out.
+    /// When the size exceeds the device's limits (named with the label) or memory is exhausted.
     fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor>;
 
     /// Uploads `words` to the start of `to`.
     ///
     /// # Errors
-    /// When the data exceed the tensor, or the device fails.
+    /// When the data exceeds the tensor, or the device fails.
     fn write(&mut self, to: Tensor, words: &[u32]) -> Result<()>;
 
     /// Downloads a tensor, counting its bytes for `purpose`.
@@ -89,14 +89,14 @@ pub trait Engine {
     /// When the device fails.
     fn read(&mut self, from: Tensor, purpose: Purpose) -> Result<Vec<u32>>;
 
-    /// Runs the recording `times` times, in order with everything before it; may return before the device is done.
+    /// Runs the recording `times` times after all earlier work; may return before the device is done.
     ///
     /// # Errors
     /// When a shader does not compile or the device fails; names the launch.
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()>;
 
-    /// Runs the recording `times` times on an idle device, waits for the end and says how long it took. Engines may hand
-    /// all executions over at once.
+    /// Runs the recording `times` times on an idle device, waits for the end and returns the duration. Engines may
+    /// submit all executions at once.
     ///
     /// # Errors
     /// As [`Engine::run`].
@@ -108,7 +108,7 @@ pub trait Engine {
         Ok(Timed { wall: start.elapsed().as_secs_f64(), device: None })
     }
 
-    /// Waits until the device has done everything.
+    /// Waits until the device has completed all work.
     ///
     /// # Errors
     /// When the device fails.
@@ -117,16 +117,16 @@ pub trait Engine {
     /// Bytes read back so far.
     fn traffic(&self) -> &Traffic;
 
-    /// The largest tensor a launch may bind, in words.
+    /// The largest tensor that a launch may bind, in words.
     fn max_binding_words(&self) -> usize;
 
-    /// Bytes that [`Engine::alloc`] took so far, on the device or, for engines without one, in host memory; 0 where it is not
-    /// counted.
+    /// Bytes that [`Engine::alloc`] has taken so far, on the device or, for engines without one, in host memory; 0
+    /// where they are not counted.
     fn allocated_bytes(&self) -> u64 {
         0
     }
 
-    /// Forgets what was prepared for a recording that will not run again.
+    /// Releases what was prepared for a recording that will not run again.
     fn forget(&mut self, _recording: &Recording) {}
 }
 
@@ -146,7 +146,8 @@ pub fn read_f32(engine: &mut dyn Engine, from: Tensor, purpose: Purpose) -> Resu
     Ok(bytemuck::cast_vec(engine.read(from, purpose)?))
 }
 
-/// The largest tensor of a launch in words: what the engine binds, and what the kernels' 32-bit indices reach.
+/// The largest tensor of a launch in words: the smaller of the engine's binding limit and the reach of the kernels'
+/// 32-bit indices.
 pub fn most_words(engine: &dyn Engine) -> usize {
     engine.max_binding_words().min(crate::kernels::MOST_WORDS)
 }

@@ -1,8 +1,8 @@
-//! Engines around another one.
+//! Wrapping engines: engines around another one.
 
-/// Inside `impl Engine for` a type with the field `inner`, an engine or a box of one: the named methods of
-/// [`Engine`](super::Engine) are the inner engine's. A wrapper lists what it passes on and writes the rest; what it lists
-/// nowhere is the trait's default, which for `timed` runs the wrapper's own `run`.
+/// For use inside `impl Engine for` a type with the field `inner`, an engine or a box of one: forwards the listed
+/// methods of [`Engine`](super::Engine) to the inner engine. The wrapper implements the others; a method in neither
+/// list has the trait's default, which for `timed` calls the wrapper's own `run`.
 #[macro_export]
 macro_rules! forward_engine {
     ($($method:ident),+ $(,)?) => { $($crate::forward_engine!(@ $method);)+ };

@@ -1,4 +1,4 @@
-//! Record, then execute: launches are plain data, engines run them. No wgpu here.
+//! Record, then execute: launches are plain data that engines run. This module does not use wgpu.
 
 pub mod cpu;
 mod engine;

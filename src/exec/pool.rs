@@ -1,26 +1,27 @@
-//! Buffers that several users take in turn.
+//! Buffers that several users share, one after the other.
 
 use super::{Engine, Tensor};
 use crate::{Error, Result};
 
-/// Buffers for users that work one after the other and keep nothing in them. What the first user asks for is allocated; each
-/// later one gets the same buffers in the same order, as much of each as it asks for.
+/// Buffers for users that work one after the other and leave no data behind. The first user's requests are allocated.
+/// Each later user gets the same buffers in the same order, up to the same sizes.
 ///
-/// A user finds what the one before left: it must write before it reads.
+/// A user finds the data of the previous one, so it must write before it reads.
 #[derive(Debug, Default)]
 pub struct Pool {
     /// Labels and buffers in the order of the first user's requests.
     buffers: Vec<(String, Tensor)>,
     next: usize,
-    /// The first user is done: nothing more is allocated.
+    /// The first user is done: no further buffer is allocated.
     complete: bool,
 }
 
 impl Pool {
-    /// The next buffer of `words` words: zeros for the first user.
+    /// The next buffer, of `words` words; zero-filled for the first user.
     ///
     /// # Errors
-    /// As [`Engine::alloc`]; [`Error::Internal`] where a later user asks for something else, or for more, than the first.
+    /// As [`Engine::alloc`]; [`Error::Internal`] if a later user requests another label or a larger size than the
+    /// first.
     pub fn alloc(&mut self, engine: &mut dyn Engine, label: &str, words: usize) -> Result<Tensor> {
         let at = self.next;
         self.next += 1;
@@ -41,10 +42,10 @@ impl Pool {
         }
     }
 
-    /// The user that has taken buffers so far is done, the next one begins.
+    /// Ends the current user and starts the next.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it took fewer than the first.
+    /// [`Error::Internal`] if the current user took fewer buffers than the first.
     pub fn next_user(&mut self) -> Result<()> {
         if self.next != self.buffers.len() {
             return Err(Error::internal(format!("pool: {} of {} buffers were taken", self.next, self.buffers.len())));

@@ -16,11 +16,12 @@ pub struct Launch {
     pub params: Vec<u32>,
     /// One tensor per binding.
     pub args: Vec<Tensor>,
-    /// What this launch is in the model, e.g. `D.real.main.2 forward`.
+    /// The role of this launch in the model, e.g. `D.real.main.2 forward`.
     pub label: String,
 }
 
-/// A list of launches, executed in order. Recorded once, run many times; engines cache what they prepare by [`Recording::id`].
+/// A list of launches in execution order. Recorded once, run many times; engines cache prepared data by
+/// [`Recording::id`].
 #[derive(Debug)]
 pub struct Recording {
     id: u64,
@@ -34,7 +35,7 @@ impl Default for Recording {
 }
 
 impl Recording {
-    /// An empty recording with an id of its own.
+    /// An empty recording with a unique id.
     pub fn new() -> Self {
         Recording { id: NEXT.fetch_add(1, Ordering::Relaxed), launches: Vec::new() }
     }
@@ -53,7 +54,7 @@ impl Recording {
     /// both read-only and read-write (WebGPU forbids it).
     ///
     /// # Errors
-    /// Names the label, kernel, binding, what was given and what is needed.
+    /// Names the label, kernel and binding, what was given and what is required.
     pub fn launch<K: Kernel>(
         &mut self,
         kernel: &'static K,
@@ -64,7 +65,7 @@ impl Recording {
         self.launch_words(kernel, params.words(), args.as_ref(), label)
     }
 
-    /// [`Recording::launch`] of a row whose types are not known, with parameters as words.
+    /// [`Recording::launch`] for a row without its types, with the parameters as words.
     ///
     /// # Errors
     /// As [`Recording::launch`].

@@ -1,10 +1,10 @@
-//! The reference engine: every launch by the catalogue's naive f64 reference. The truth, and slow.
+//! The reference engine: every launch by the catalogue's naive f64 reference. The ground truth, and slow.
 
 use super::{Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
 use crate::kernels::{Access, Elem, Inputs};
 use crate::{Error, Result};
 
-/// Runs recordings by [`crate::kernels::Kernel::whole`]; outputs are rounded to f32 once per launch.
+/// Runs recordings through [`crate::kernels::Kernel::whole`]; outputs are rounded to f32 once per launch.
 #[derive(Debug)]
 pub struct ReferenceEngine {
     buffers: Vec<Vec<u32>>,

@@ -1,10 +1,10 @@
-//! An engine that only counts: what a program would allocate, before anything is.
+//! An engine that only counts: it predicts what a program will allocate.
 
 use super::{BufferId, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
 use crate::Result;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// One buffer that was asked for.
+/// One requested buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
     /// Its label.
@@ -13,7 +13,7 @@ pub struct Allocation {
     pub bytes: u64,
 }
 
-/// The buffers that a [`TallyEngine`] was asked for, also after the engine has been given away.
+/// The buffers requested from a [`TallyEngine`]; readable after the engine has been moved away.
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Arc<Mutex<Vec<Allocation>>>);
 
@@ -33,7 +33,7 @@ impl Tally {
     }
 }
 
-/// Stands in for another engine: same descriptor, same limits, no memory, no work. What is read is zero.
+/// Replaces another engine: same descriptor and limits, no memory, no work. Reads return zeros.
 #[derive(Debug)]
 pub struct TallyEngine {
     descriptor: Descriptor,
@@ -44,7 +44,7 @@ pub struct TallyEngine {
 }
 
 impl TallyEngine {
-    /// A stand-in for `engine`, and what it will have counted.
+    /// A counting engine with the limits of `engine`, and its tally.
     pub fn of(engine: &dyn Engine) -> (Self, Tally) {
         let tally = Tally::default();
         let stand_in = TallyEngine {

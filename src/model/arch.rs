@@ -1,4 +1,4 @@
-//! The DCGAN generator and discriminator as lists of layers, and where their parameters lie.
+//! The DCGAN generator and discriminator as lists of layers, and the layout of their parameters.
 
 use crate::exec::align;
 use crate::kernels::nn::activation::kind;
@@ -11,27 +11,28 @@ pub const BN_EPS: f32 = 1e-5;
 /// Momentum of the running statistics.
 pub const BN_MOMENTUM: f32 = 0.1;
 
-/// The shape of a GAN: image side S (a power of two, 16 to 256), 1 to 64 channels (pictures have 1 or 3), width W, latent size.
+/// The shape of a GAN: image side S (a power of two, 16 to 256), 1 to 64 channels (image files have 1 or 3), width W,
+/// latent size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Architecture {
     /// Image side in pixels.
     pub image_size: u32,
     /// Image channels.
     pub channels: u32,
-    /// Channels of the discriminator's first level; each further level doubles them.
+    /// Channels of the discriminator's first level; each further level has twice as many.
     pub width: u32,
     /// Latent size.
     pub latent: u32,
 }
 
-/// How the discriminator (the critic) normalises.
+/// The normalisation in the discriminator (the critic).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
-    /// Batch norm on all levels but the first.
+    /// Batch norm on all levels except the first.
     #[default]
     Batch,
-    /// Instance norm (affine) on every level, the first included.
+    /// Instance norm (affine) on every level, including the first.
     Instance,
     /// No normalisation.
     None,
@@ -77,7 +78,7 @@ pub enum LayerKind {
     Activation(u32, f32),
 }
 
-/// A layer with its sides: [h, w, c] of input and output of one image, and its parameters.
+/// A layer: the sides `[h, w, c]` of input and output of one image, and its parameters.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// What it computes.
@@ -88,7 +89,7 @@ pub struct Layer {
     pub output: [u32; 3],
     /// Position in PyTorch's `Sequential` called `main`.
     pub index: usize,
-    /// Indices into [`Network::params`]: weight (and bias for batch norm).
+    /// Indices into [`Network::params`]: weight (and bias for a norm).
     pub params: Vec<usize>,
     /// Index of the running mean in [`Network::running`]; the variance follows it.
     pub running: Option<usize>,
@@ -99,7 +100,7 @@ pub struct Layer {
 pub struct ParamSpec {
     /// E.g. `main.3.weight`.
     pub name: String,
-    /// PyTorch shape: [O, I, k, k], [I, O, k, k] or [c].
+    /// PyTorch shape: `[O, I, k, k]`, `[I, O, k, k]` or `[c]`.
     pub shape: Vec<usize>,
     /// First word in a client's row, a multiple of 64.
     pub offset: usize,
@@ -111,8 +112,8 @@ impl ParamSpec {
         self.shape.iter().product()
     }
 
-    /// The place in PyTorch's layout of element `at` of a client's row from this tensor's offset on: [a][k][k][b] inside,
-    /// [a][b][k][k] there.
+    /// The index in PyTorch's layout of element `at`, counted from this tensor's offset in a client's row:
+    /// `[a][k][k][b]` here, `[a][b][k][k]` in PyTorch.
     pub fn pytorch_index(&self, at: usize) -> usize {
         let [_, b, h, w] = self.shape[..] else { return at };
         let (i, k, j) = (at / (h * w * b), at / b % (h * w), at % b);
@@ -136,7 +137,7 @@ pub struct Network {
     pub running: Vec<RunningSpec>,
     /// Client stride of weights, gradients and moments.
     pub stride: usize,
-    /// Client stride of the running statistics (at least 64, so that every network has a row).
+    /// Client stride of the running statistics (at least 64 words, so that every network has a row).
     pub running_stride: usize,
 }
 
@@ -144,7 +145,7 @@ impl Architecture {
     /// Checks the sizes.
     ///
     /// # Errors
-    /// Names the value, what was found and what is allowed.
+    /// Names the value found and the values allowed.
     pub fn check(&self) -> Result<()> {
         if !self.image_size.is_power_of_two() || !(16..=256).contains(&self.image_size) {
             let found = self.image_size;
@@ -215,8 +216,8 @@ impl Architecture {
 }
 
 impl Network {
-    /// The slope of the rectifier that layer `i`, a batch norm, applies for the layer behind it; `None` for other layers. Both
-    /// layers' outputs are then one buffer, with the rectified values.
+    /// The slope of the rectifier that layer `i`, a batch norm, applies on behalf of the layer behind it; `None` for
+    /// other layers. Both layers' outputs are then one buffer with the rectified values.
     pub fn rectified(&self, i: usize) -> Option<f32> {
         match (self.layers.get(i)?.kind, self.layers.get(i + 1)?.kind) {
             (LayerKind::BatchNorm, LayerKind::Activation(kind::RELU, _)) => Some(0.0),
@@ -230,7 +231,7 @@ impl Network {
         self.params.iter().map(ParamSpec::words).sum()
     }
 
-    /// The widest batch norm, in channels.
+    /// The largest channel count of a batch norm.
     pub fn max_norm_channels(&self) -> u32 {
         let norms = self.layers.iter().filter(|l| l.kind == LayerKind::BatchNorm);
         norms.map(|l| l.output[2]).max().unwrap_or(1)
@@ -336,7 +337,7 @@ mod tests {
         assert_eq!(d.parameter_count(), 2_765_568);
     }
 
-    /// The critics of the golden format: counted with the activations, instance norm on the first level too.
+    /// The critics of the golden format. Activations count as layers, and the first level has instance norm, too.
     #[test]
     fn critics_count_their_layers() {
         let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };

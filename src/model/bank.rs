@@ -1,4 +1,4 @@
-//! Buffers by role: one network's weights, gradients and moments for a chunk of clients; activations; scratch.
+//! Buffers by role: weights, gradients and moments of one network for a chunk of clients; activations; scratch.
 
 use super::{Layer, LayerKind, Network};
 use crate::Result;
@@ -6,7 +6,7 @@ use crate::exec::{Engine, Pool, Tensor, align};
 use crate::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use crate::kernels::nn::instance::InstanceParams;
 
-/// One network's state for `clients` clients: [clients][stride] each, apart by role so that no two roles share a buffer.
+/// One network's state for `clients` clients: `[clients][stride]` per role. No two roles share a buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkBank {
     /// Clients in the rows.
@@ -19,12 +19,12 @@ pub struct NetworkBank {
     pub m: Tensor,
     /// Adam's second moment.
     pub v: Tensor,
-    /// Running statistics of the batch norms, [clients][running_stride].
+    /// Running statistics of the batch norms, `[clients][running_stride]`.
     pub running: Tensor,
 }
 
 impl NetworkBank {
-    /// Allocates a bank; `trains` false leaves gradients and moments as one-row stubs (the server's row, samples).
+    /// Allocates a bank. With `trains` false, gradients and moments have one row only (the server's network, samples).
     ///
     /// # Errors
     /// As [`Engine::alloc`].
@@ -42,7 +42,7 @@ impl NetworkBank {
         })
     }
 
-    /// Parameter `index` of every client in a buffer of this bank laid out as the weights are.
+    /// Parameter `index` of every client in `of`, a buffer of this bank with the layout of the weights.
     pub fn param(&self, of: Tensor, net: &Network, index: usize) -> Tensor {
         let spec = &net.params[index];
         of.slice(spec.offset, (self.clients as usize - 1) * net.stride + spec.words())
@@ -55,13 +55,13 @@ impl NetworkBank {
     }
 }
 
-/// Outputs of every layer, [clients][batch][h][w][c] each with a client stride of [`Activations::stride`], and the batch
-/// statistics of every batch norm.
+/// Outputs of every layer, each `[clients][batch][h][w][c]` with the client stride [`Activations::stride`], and the
+/// batch statistics of every batch norm.
 #[derive(Clone, Debug)]
 pub struct Activations {
-    /// Images a client.
+    /// Images per client.
     pub batch: u32,
-    /// Clients of the whole plan: the split of weight gradients follows from it, never from the chunk.
+    /// Clients of the whole plan. The split of weight gradients depends on it, never on the chunk.
     pub total_clients: u32,
     /// Output of layer i.
     pub outputs: Vec<Tensor>,
@@ -69,12 +69,12 @@ pub struct Activations {
     pub means: Vec<Option<Tensor>>,
     /// 1/sqrt(var + eps) of layer i's batch, for batch norms.
     pub invstds: Vec<Option<Tensor>>,
-    /// Mean and 1/sqrt(var + eps) of each image, [clients][batch][2][c], for instance norms.
+    /// Mean and 1/sqrt(var + eps) of each image, `[clients][batch][2][c]`, for instance norms.
     pub stats: Vec<Option<Tensor>>,
 }
 
 impl Activations {
-    /// Takes the activations of `net` for `clients` clients of `batch` images from `pool`.
+    /// Takes from `pool` the activations of `net` for `clients` clients with `batch` images each.
     ///
     /// # Errors
     /// As [`Pool::alloc`].
@@ -109,38 +109,39 @@ impl Activations {
         Ok(acts)
     }
 
-    /// Client stride of a [batch][h][w][c] tensor that a launch can hold ([`MOST_WORDS`](crate::kernels::MOST_WORDS)).
+    /// Client stride of a `[batch][h][w][c]` tensor that fits one launch ([`MOST_WORDS`](crate::kernels::MOST_WORDS)).
     pub fn stride(hwc: [u32; 3], batch: u32) -> u32 {
         align((batch * hwc.iter().product::<u32>()) as usize) as u32
     }
 
-    /// [`Activations::stride`] of any sides, for asking whether a launch can hold it.
+    /// [`Activations::stride`] of any size, to check whether it fits one launch.
     pub fn words(hwc: [u32; 3], batch: usize) -> usize {
         align(hwc.iter().fold(batch, |n, side| n.saturating_mul(*side as usize)))
     }
 }
 
-/// Geometry of an instance norm layer with two sums an image and channel; `None` for other layers. The client stride of
-/// gamma and beta is the network's and is set by the pass.
+/// Geometry of an instance norm layer with two sums per image and channel; `None` for other layers. The client stride
+/// of gamma and beta is the network's and is set by the pass.
 pub(super) fn instance_params(layer: &Layer, clients: u32, batch: u32) -> Option<InstanceParams> {
     let [h, w, c] = layer.output;
     (layer.kind == LayerKind::InstanceNorm).then(|| InstanceParams::new(clients, batch, h * w, c, 2))
 }
 
-/// Buffers that live within one backward pass, shared by both networks.
+/// Buffers used within one backward pass, shared by both networks.
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch {
-    /// Deltas, alternating from layer to layer.
+    /// Deltas; layers alternate between the two.
     pub deltas: [Tensor; 2],
     /// Partial sums of split weight gradients.
     pub partials: Tensor,
-    /// sum dy and sum dy xhat of a norm: [clients][2][c] of a batch norm, [clients][batch][2][c] of an instance norm.
+    /// sum dy and sum dy xhat of a norm: `[clients][2][c]` of a batch norm, `[clients][batch][2][c]` of an instance
+    /// norm.
     pub sums: Tensor,
 }
 
 impl Scratch {
-    /// Takes scratch for backward passes of `nets` over `clients` clients of `batch` images from `pool`; weight-gradient
-    /// splits follow from the plan's `total_clients`.
+    /// Takes from `pool` the scratch for backward passes of `nets` with `clients` clients and `batch` images each. The
+    /// split of weight gradients follows from the plan's `total_clients`.
     ///
     /// # Errors
     /// As [`Pool::alloc`].

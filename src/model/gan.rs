@@ -1,5 +1,5 @@
-//! The GAN training step (see docs/golden-format.md, `gan_step`): discriminator on real and fake, Adam; generator
-//! through the updated discriminator, Adam. What differs under WGAN-GP stands in `wgan.rs`.
+//! The GAN training step (see docs/golden-format.md, `gan_step`): discriminator on real and generated images, Adam;
+//! generator through the updated discriminator, Adam. `wgan.rs` has the WGAN-GP variant.
 
 use super::{
     Activations, Architecture, Backward, Loss, Mode, Network, NetworkBank, Norm, Pass, RoundStats, Scratch, WganBuffers,
@@ -11,18 +11,19 @@ use crate::kernels::optim::rmsprop::{Rmsprop, RmspropParams};
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
 use crate::{Error, Result};
 
-/// The distribution of the weights between real and generated images at which the gradient penalty is taken.
+/// The distribution of the interpolation weights between real and generated images at which the gradient penalty is
+/// taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interpolation {
-    /// Uniform in [0, 1), as in the paper of WGAN-GP.
+    /// Uniform in [0, 1), as in the WGAN-GP paper.
     #[default]
     Uniform,
-    /// Standard normal, as in the public code of the attack.
+    /// Standard normal, as in the attack's public code.
     Normal,
 }
 
-/// What the two networks are trained for.
+/// The training objective of the two networks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Objective {
     /// Binary cross entropy, non-saturating generator.
@@ -42,7 +43,7 @@ pub enum Objective {
 /// The optimiser of both networks; its epsilon is [`Gan::eps`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Optimiser {
-    /// Adam with [`Gan::beta1`] and [`Gan::beta2`]; the learning rate lies in the step tables.
+    /// Adam with [`Gan::beta1`] and [`Gan::beta2`]; the learning rate is in the step tables.
     #[default]
     Adam,
     /// RMSprop.
@@ -54,7 +55,7 @@ pub enum Optimiser {
     },
 }
 
-/// How local training is regularised: norm of the discriminator, objective, optimiser.
+/// Regularisation of local training: norm of the discriminator, objective, optimiser.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Training {
     /// Norm of the discriminator; the generator always has batch norm.
@@ -66,7 +67,7 @@ pub struct Training {
 }
 
 impl Training {
-    /// Refuses combinations that have no meaning.
+    /// Rejects meaningless combinations.
     ///
     /// # Errors
     /// Names the value and the reason.
@@ -87,7 +88,7 @@ impl Training {
         Ok(())
     }
 
-    /// Critic steps, each with a batch of its own, in one training step.
+    /// Critic steps per training step, each with its own batch.
     pub fn critic_steps(&self) -> u32 {
         match self.objective {
             Objective::Bce => 1,
@@ -115,19 +116,19 @@ pub struct Gan {
     pub training: Training,
 }
 
-/// What changes from step to step, in small device buffers indexed by the device's step counter.
+/// Values that change from step to step, in small device buffers indexed by the device's step counter.
 #[derive(Clone, Copy, Debug)]
 pub struct StepTables {
-    /// u32 [4]: step within the round, round, steps in all, free.
+    /// u32 `[4]`: step within the round, round, total steps, unused.
     pub state: Tensor,
-    /// u32 [clients]: active steps of each client in this round.
+    /// u32 `[clients]`: active steps of each client in this round.
     pub client_steps: Tensor,
-    /// f32 [clients][steps][2]: Adam's lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).
+    /// f32 `[clients][steps][2]`: Adam's lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).
     pub adam: Tensor,
     /// Client stride of `adam`.
     pub adam_stride: u32,
-    /// WGAN-GP with Adam: one table for each critic step of a training step, [n_critic][clients][steps][2]. The critic's own
-    /// count of steps is n_critic times the generator's.
+    /// WGAN-GP with Adam: one table for each critic step of a training step, `[n_critic][clients][steps][2]`. The
+    /// critic takes n_critic times as many steps as the generator.
     pub critic_adam: Option<Tensor>,
 }
 
@@ -139,13 +140,13 @@ impl StepTables {
     }
 }
 
-/// The mutable state of a chunk of clients: networks, statistics and tables are its own, activations and all else that a step
-/// leaves behind may be taken by another chunk's step.
+/// The mutable state of a chunk of clients. Networks, statistics and tables belong to this chunk; activations and all
+/// other step-local buffers may be shared with other chunks.
 #[derive(Clone, Debug)]
 pub struct GanBuffers {
     /// Clients in the chunk.
     pub clients: u32,
-    /// Images of a client's batch.
+    /// Images in a client's batch.
     pub batch: u32,
     /// Generators.
     pub g: NetworkBank,
@@ -157,20 +158,20 @@ pub struct GanBuffers {
     pub d_acts: Activations,
     /// Backward scratch.
     pub scratch: Scratch,
-    /// Delta of the logits, [clients][batch].
+    /// Delta of the logits, `[clients][batch]`.
     pub dlogits: Tensor,
-    /// The step's losses, [clients][4], client stride 64.
+    /// The step's losses, `[clients][4]`, client stride 64.
     pub losses: Tensor,
-    /// Loss statistics of the round, [clients] rows of [`RoundStats`].
+    /// Loss statistics of the round: one row of [`RoundStats`] per client.
     pub stats: Tensor,
     /// Step tables.
     pub tables: StepTables,
-    /// What WGAN-GP needs besides.
+    /// Additional buffers of WGAN-GP.
     pub wgan: Option<WganBuffers>,
 }
 
 impl Gan {
-    /// A GAN of the given sizes, trained by binary cross entropy with Adam.
+    /// A GAN of the given sizes, trained with binary cross entropy and Adam.
     ///
     /// # Errors
     /// As [`Architecture::check`].
@@ -178,7 +179,7 @@ impl Gan {
         Self::with(arch, beta1, beta2, eps, Training::default())
     }
 
-    /// A GAN of the given sizes and training.
+    /// A GAN with the given sizes and training.
     ///
     /// # Errors
     /// As [`Architecture::check`] and [`Training::check`].
@@ -188,8 +189,8 @@ impl Gan {
         Ok(Gan { arch, g: arch.generator(), d: arch.critic(training.norm), beta1, beta2, eps, training })
     }
 
-    /// Allocates the state of `clients` of `total_clients` clients, and takes what does not outlive a step from `pool`;
-    /// `max_steps` bounds the steps of a round.
+    /// Allocates the state of `clients` of `total_clients` clients and takes step-local buffers from `pool`.
+    /// `max_steps` is the largest number of steps in a round.
     ///
     /// # Errors
     /// As [`Pool::alloc`].
@@ -235,8 +236,8 @@ impl Gan {
         })
     }
 
-    /// Records one training step of the BCE objective on batches `real` [clients][batch][S][S][C] and latents `z_d`, `z_g` [clients][batch][latent]
-    /// (client strides rounded up to 64 words).
+    /// Records one training step of the BCE objective on batches `real` `[clients][batch][S][S][C]` and latents `z_d`,
+    /// `z_g` `[clients][batch][latent]` (client strides rounded up to 64 words).
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
@@ -276,7 +277,7 @@ impl Gan {
         self.update(rec, &self.g, &b.g, b, b.tables.adam, "G")
     }
 
-    /// Records the end of a step: losses of active clients into the statistics, the step counter on by one.
+    /// Records the end of a step: adds the losses of active clients to the statistics and advances the step counter.
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
@@ -303,7 +304,7 @@ impl Gan {
         rec.launch(&BceWithLogits, &p, &[logits, b.dlogits, b.losses], format!("loss {loss:?}"))
     }
 
-    /// An optimiser step of every active client; `table` is Adam's.
+    /// An optimiser step of every active client; `table` is for Adam.
     pub(super) fn update(
         &self,
         rec: &mut Recording,

@@ -10,8 +10,8 @@ use crate::kernels::util::fill::{Fill, FillParams};
 
 const STD: f32 = 0.02;
 
-/// Records the initialisation of a bank; parameter `i` draws from stream `stream + i`, client rows from their own keys.
-/// `state` is the step state (its counters are part of the draw: run this at step 0 of round 0).
+/// Records the initialisation of a bank. Parameter `i` draws from stream `stream + i`, each client row with its own
+/// key. `state` is the step state; its counters enter the draw, so run this at step 0 of round 0.
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).

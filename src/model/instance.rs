@@ -1,4 +1,4 @@
-//! Instance norm in a pass: forward, backward, and the tangent.
+//! Instance norm in a pass: forward, backward and tangent.
 
 use super::arch::BN_EPS;
 use super::bank::instance_params;
@@ -36,7 +36,7 @@ impl Pass<'_> {
         rec.launch(&InstanceNormApply, &p, &[x, stats, self.gamma(layer), beta, y], self.name(layer, "normalise"))
     }
 
-    /// y = J d of a delta or a tangent d; its sums go to places `p.place` of `moments`.
+    /// y = J d of a delta or a tangent d; its sums are written to `moments` from `p.place` on.
     pub(super) fn instance_jacobian(
         &self,
         rec: &mut Recording,
@@ -50,7 +50,7 @@ impl Pass<'_> {
         rec.launch(&InstanceNormBackwardApply, p, &args, self.name(layer, "norm Jacobian"))
     }
 
-    #[allow(clippy::too_many_arguments)] // those of the other layers
+    #[allow(clippy::too_many_arguments)] // as for the other layers
     pub(super) fn instance_backward(
         &self,
         rec: &mut Recording,

@@ -1,4 +1,4 @@
-//! PyTorch names, shapes and layouts at the edges; NHWC and [Co][k][k][Ci] rows inside.
+//! PyTorch names, shapes and layouts at the interfaces; NHWC and `[Co][k][k][Ci]` rows inside.
 
 use super::{Architecture, Network};
 use crate::{Error, Result};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Tensors by PyTorch name: shape and values in PyTorch's layout.
 pub type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// Rearranges [a][b][hw] to [a][hw][b] (`to_last`) or back.
+/// Rearranges `[a][b][hw]` to `[a][hw][b]` (`to_last`) or back.
 fn swap_middle(from: &[f32], a: usize, b: usize, hw: usize, to_last: bool) -> Vec<f32> {
     let mut out = vec![0.0; from.len()];
     for i in 0..a {
@@ -21,7 +21,7 @@ fn swap_middle(from: &[f32], a: usize, b: usize, hw: usize, to_last: bool) -> Ve
     out
 }
 
-/// [n][c][h][w] to [n][h][w][c]; serves OIHW to [O][k][k][I] and IOHW to [I][k][k][O] as well.
+/// `[n][c][h][w]` to `[n][h][w][c]`; also OIHW to `[O][k][k][I]` and IOHW to `[I][k][k][O]`.
 pub fn nchw_to_nhwc(x: &[f32], n: usize, c: usize, hw: usize) -> Vec<f32> {
     swap_middle(x, n, c, hw, true)
 }
@@ -35,7 +35,7 @@ fn dims(shape: &[usize]) -> Option<(usize, usize, usize)> {
     (shape.len() == 4).then(|| (shape[0], shape[1], shape[2] * shape[3]))
 }
 
-/// One client's row of weights and one of running statistics as named PyTorch tensors.
+/// One client's rows of weights and running statistics as named PyTorch tensors.
 pub fn export(net: &Network, weights: &[f32], running: &[f32]) -> NamedTensors {
     let params = net.params.iter().map(|s| (s, weights));
     let specs = params.chain(net.running.iter().map(|s| (s, running)));
@@ -51,12 +51,12 @@ pub fn export(net: &Network, weights: &[f32], running: &[f32]) -> NamedTensors {
         .collect()
 }
 
-/// Rows of weights and running statistics from named PyTorch tensors; `num_batches_tracked` is ignored.
+/// Rows of weights and running statistics from named PyTorch tensors. `num_batches_tracked` is ignored.
 ///
 /// # Errors
-/// Names `source` and the tensor that is missing, unknown or of another shape.
+/// Names `source` and the tensor that is missing, unknown or has a wrong shape.
 pub fn import(net: &Network, tensors: &NamedTensors, source: &str) -> Result<(Vec<f32>, Vec<f32>)> {
-    // All shapes first: a few sizes in a file can promise more memory than there is.
+    // All shapes first: a few sizes in a file can claim more memory than there is.
     for spec in net.params.iter().chain(&net.running) {
         let Some((shape, values)) = tensors.get(&spec.name) else {
             return Err(Error::input(format!("{source}: tensor `{}` of the {} is missing", spec.name, net.name)));
@@ -88,11 +88,11 @@ pub fn import(net: &Network, tensors: &NamedTensors, source: &str) -> Result<(Ve
     }
 }
 
-/// The sizes of a generator from its tensors' shapes: latent and widest level from the first weight, one level for each
-/// further 4x4 transposed convolution, channels from the last.
+/// The sizes of a generator from its tensors' shapes: latent size and widest level from the first weight, one level for
+/// each further 4x4 transposed convolution, channels from the last.
 ///
 /// # Errors
-/// Names `source` and what does not look like a generator of this project.
+/// Names `source` and the property that does not match a generator of this project.
 pub fn infer_generator(tensors: &NamedTensors, source: &str) -> Result<Architecture> {
     let fail = |what: String| Error::input(format!("{source}: not a generator: {what}"));
     let mut convs: Vec<(usize, &Vec<usize>)> = tensors

@@ -1,5 +1,5 @@
-//! The networks and the GAN step: what is recorded, in which order, over which buffers. No autograd: every layer's
-//! backward launches stand beside its forward ones.
+//! The networks and the GAN step: which launches are recorded, in which order, over which buffers. There is no
+//! autograd: every layer's backward launches are written beside its forward launches.
 
 mod arch;
 mod bank;

@@ -1,4 +1,4 @@
-//! A pass of one network: forward launches, and beside them the backward launches of each layer.
+//! A pass of one network: forward launches and the corresponding backward launches of each layer.
 
 use super::arch::{BN_EPS, BN_MOMENTUM};
 use super::{Activations, Layer, LayerKind, Network, NetworkBank, Scratch};
@@ -22,23 +22,23 @@ use crate::kernels::nn::{
 /// How batch norm normalises.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode {
-    /// By the batch; the running statistics of active clients are updated.
+    /// Normalises by the batch and updates the running statistics of active clients.
     Train {
-        /// The step state, u32 [4].
+        /// The step state, u32 `[4]`.
         state: Tensor,
-        /// Active steps of each client, u32 [clients].
+        /// Active steps of each client, u32 `[clients]`.
         client_steps: Tensor,
     },
     /// By the running statistics.
     Eval,
 }
 
-/// What a backward pass leaves behind.
+/// What a backward pass computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backward {
-    /// Parameter gradients, overwriting; no input delta.
+    /// Parameter gradients, overwriting the old ones; no input delta.
     Fresh,
-    /// Parameter gradients, added to what is there; no input delta.
+    /// Parameter gradients, added to the old ones; no input delta.
     Accumulate,
     /// Only the delta of the input: no parameter gradients.
     InputOnly,
@@ -66,8 +66,9 @@ pub(super) fn conv_params(layer: &Layer, clients: u32, batch: u32, weight_stride
     };
     let whole = small[0] == 1 && small[1] == 1 && large[0] == k && large[1] == k && pad == 0;
     let p = if whole {
-        // The kernel covers the large side once: [n][k][k][ci] and [co][k][k][ci] are plain matrices, so this is a 1x1
-        // convolution over k k ci channels in the same memory. By taps, 15 of 16 would be padding for a generator's start.
+        // The kernel covers the large side exactly once, and `[n][k][k][ci]` and `[co][k][k][ci]` are plain matrices: a
+        // 1x1 convolution over k k ci channels in the same memory. Tap by tap, 15 of 16 products would be padding in
+        // the generator's first layer.
         ConvParams::new(clients, batch, [1, 1, k * k * large[2]], small, 1, 1, 0)
     } else {
         ConvParams::new(clients, batch, large, small, k, stride, pad)
@@ -84,7 +85,7 @@ impl Pass<'_> {
         Activations::stride(hwc, self.acts.batch)
     }
 
-    /// A tensor that starts where `t` does and spans what [clients][batch][h][w][c] needs.
+    /// A tensor that starts at `t` and has the extent of `[clients][batch][h][w][c]`.
     pub(super) fn fit(&self, t: Tensor, hwc: [u32; 3]) -> Tensor {
         t.slice(0, self.clients() as usize * self.stride(hwc) as usize)
     }
@@ -93,7 +94,7 @@ impl Pass<'_> {
         format!("{} main.{} {what}", self.label, layer.index)
     }
 
-    /// Records the forward launches from `input` ([clients][batch][h][w][c] of the first layer); returns the output.
+    /// Records the forward launches from `input` (`[clients][batch][h][w][c]` of the first layer); returns the output.
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
@@ -102,7 +103,7 @@ impl Pass<'_> {
         for (i, layer) in self.net.layers.iter().enumerate() {
             let y = self.acts.outputs[i];
             if i.checked_sub(1).is_some_and(|norm| self.net.rectified(norm).is_some()) {
-                // The norm before has rectified what it wrote, into the same buffer.
+                // The norm before it wrote rectified values into the same buffer.
                 continue;
             }
             match layer.kind {
@@ -191,10 +192,10 @@ impl Pass<'_> {
         rec.launch(&BatchNormApply, &p, &[x, mean, invstd, gamma, beta, y], self.name(layer, "normalise"))
     }
 
-    /// Records the backward launches of a training pass from the delta of the output; returns the delta of the input
-    /// where `what` asks for it.
+    /// Records the backward launches of a training pass from the delta of the output; returns the delta of the input if
+    /// `what` asks for it.
     ///
-    /// `input` must still hold what the forward pass read. `delta` may be one of the scratch deltas.
+    /// `input` must still hold the values of the forward pass. `delta` may be one of the scratch deltas.
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
@@ -238,7 +239,7 @@ impl Pass<'_> {
         dy: Tensor,
         dx: Tensor,
     ) -> Result<()> {
-        // All differentiate from their output: a rectifier's has the sign of its input.
+        // All activations are differentiated from their output: a rectifier's output has the sign of its input.
         let saved = self.acts.outputs[layer.index];
         let stride = self.stride(layer.output);
         let n = self.acts.batch * layer.output.iter().product::<u32>();

@@ -1,11 +1,12 @@
-//! The gradient penalty without autodiff (Gulrajani et al. 2017): penalty = lambda mean_i (||g_i|| - 1)^2, g_i the critic's
-//! gradient by image i.
+//! The gradient penalty without autodiff (Gulrajani et al. 2017): penalty = lambda mean_i (||g_i|| - 1)^2, where g_i is
+//! the critic's gradient with respect to image i.
 //!
-//! With v_i, the penalty's derivative by g_i, held constant, its parameter gradient is that of sum_i v_i . g_i, which is
-//! the critic's tangent along v. So: forward at x^; backward seeded with 1 an image, every delta u kept, down to g; tangent
-//! forward along v; then the adjoint. The adjoint of a tangent is the delta u of the same place. Convolutions and LeakyReLU
-//! masks are linear: a weight's gradient is that of (tangent, u). Instance norm's Jacobian depends on x: below the topmost
-//! norm a second delta w, that of the activations themselves, runs down the ordinary backward pass and adds its gradients.
+//! Let v_i be the penalty's derivative with respect to g_i, held constant. The parameter gradient of the penalty is
+//! that of sum_i v_i . g_i, the critic's tangent along v. This gives four passes: forward at x^; backward with seed 1
+//! per image, storing every delta u, down to g; tangent forward along v; and the adjoint. The adjoint of a tangent is
+//! the delta u at the same place. Convolutions and LeakyReLU masks are linear: a weight's gradient is that of (tangent,
+//! u). Instance norm's Jacobian depends on x: below the topmost norm a second delta w, that of the activations
+//! themselves, follows the ordinary backward pass and adds its gradients.
 
 use super::bank::instance_params;
 use super::{Activations, LayerKind, Mode, Network, Pass, Scratch};
@@ -21,25 +22,25 @@ use crate::kernels::nn::instance_norm_second_reduce::InstanceNormSecondReduce;
 use crate::kernels::util::fill::{Fill, FillParams};
 use crate::{Error, Result};
 
-/// What a penalty keeps besides the critic's activations at x^.
+/// Buffers of the penalty besides the critic's activations at x^.
 #[derive(Clone, Debug)]
 pub struct PenaltyBuffers {
-    /// Tangent of every layer's output, laid out as [`Activations::outputs`].
+    /// Tangent of every layer's output, with the layout of [`Activations::outputs`].
     pub tangents: Vec<Tensor>,
     /// Delta u of every layer's output.
     pub deltas: Vec<Tensor>,
-    /// The five moments of every instance norm layer, [clients][batch][5][c].
+    /// The five moments of every instance norm layer, `[clients][batch][5][c]`.
     pub moments: Vec<Option<Tensor>>,
-    /// g: the critic's gradient by its input, [clients][batch][h][w][c].
+    /// g: the critic's gradient with respect to its input, `[clients][batch][h][w][c]`.
     pub gradient: Tensor,
-    /// v: the direction, laid out as `gradient`.
+    /// v: the direction, with the layout of `gradient`.
     pub direction: Tensor,
-    /// ||g||^2, [clients][batch].
+    /// ||g||^2, `[clients][batch]`.
     pub squares: Tensor,
 }
 
 impl PenaltyBuffers {
-    /// Takes the buffers of a critic's penalty over `clients` clients of `batch` images from `pool`.
+    /// Takes from `pool` the buffers of a critic's penalty for `clients` clients with `batch` images each.
     ///
     /// # Errors
     /// As [`Pool::alloc`].
@@ -74,12 +75,12 @@ fn with_all(p: InstanceParams) -> InstanceParams {
     InstanceParams { places: place::ALL, moment_stride, ..p }
 }
 
-/// A penalty to record: a pass of the critic (its activations are overwritten) and the buffers.
+/// A penalty to record: a pass of the critic, whose activations it overwrites, and the buffers.
 #[derive(Clone, Copy, Debug)]
 pub struct Penalty<'a> {
     /// The critic, without batch norm.
     pub pass: Pass<'a>,
-    /// What the penalty keeps.
+    /// The penalty's buffers.
     pub buffers: &'a PenaltyBuffers,
     /// Scratch of backward passes.
     pub scratch: &'a Scratch,
@@ -88,11 +89,11 @@ pub struct Penalty<'a> {
 }
 
 impl Penalty<'_> {
-    /// Records the penalty at `x_hat` [clients][batch][h][w][c]: its value into element `slot` of `losses` (client stride 64),
-    /// its parameter gradients added to the bank's.
+    /// Records the penalty at `x_hat` `[clients][batch][h][w][c]`: writes its value to element `slot` of `losses`
+    /// (client stride 64) and adds its parameter gradients to those of the bank.
     ///
     /// # Errors
-    /// When the critic has a batch norm, by which one image's gradient depends on the others.
+    /// When the critic has batch norm: one image's gradient then depends on the other images.
     pub fn record(&self, rec: &mut Recording, x_hat: Tensor, losses: Tensor, slot: u32) -> Result<()> {
         let net = self.pass.net;
         if net.layers.iter().any(|l| l.kind == LayerKind::BatchNorm) {
@@ -112,12 +113,13 @@ impl Penalty<'_> {
         self.buffers.moments[i].expect("an instance norm has moments")
     }
 
-    /// Input of layer `i` among `of` (activations, tangents or deltas), `first` for the first layer.
+    /// Input of layer `i` in `of` (activations, tangents or deltas); `first` for the first layer.
     fn before(of: &[Tensor], first: Tensor, i: usize) -> Tensor {
         if i == 0 { first } else { of[i - 1] }
     }
 
-    /// u: the ordinary backward pass from 1 an image to the gradient by the image, every delta kept.
+    /// u: the ordinary backward pass with seed 1 per image down to the gradient with respect to the image; every delta
+    /// is stored.
     fn deltas(&self, rec: &mut Recording, x_hat: Tensor) -> Result<()> {
         let (pass, b) = (&self.pass, self.buffers);
         let last = pass.net.layers.len() - 1;
@@ -156,7 +158,7 @@ impl Penalty<'_> {
         rec.launch(&GradientPenaltySeed, &p, &[b.gradient, b.squares, b.direction], label("direction"))
     }
 
-    /// The tangent of every layer along v. What is linear in a layer is applied to the tangent as it was to the input.
+    /// The tangent of every layer along v. The linear part of a layer is applied to the tangent as it was to the input.
     fn tangents(&self, rec: &mut Recording, x_hat: Tensor) -> Result<()> {
         let (pass, b) = (&self.pass, self.buffers);
         for (i, layer) in pass.net.layers.iter().enumerate() {
@@ -174,8 +176,8 @@ impl Penalty<'_> {
         Ok(())
     }
 
-    /// Parameter gradients, from the last layer to the first; w is the delta of the activations, absent above the topmost
-    /// norm.
+    /// Parameter gradients, from the last layer to the first; w is the delta of the activations, which does not exist
+    /// above the topmost norm.
     fn adjoint(&self, rec: &mut Recording, x_hat: Tensor) -> Result<()> {
         let (pass, b) = (&self.pass, self.buffers);
         let mut w: Option<Tensor> = None;
@@ -209,7 +211,7 @@ impl Penalty<'_> {
         Ok(())
     }
 
-    /// A norm's second-order part into `dx`, on top of what w brings through the norm.
+    /// Writes a norm's second-order part to `dx`, in addition to the part of w that passes through the norm.
     fn norm_adjoint(&self, rec: &mut Recording, i: usize, [x, t, u, dx]: [Tensor; 4], w: Option<Tensor>) -> Result<()> {
         let (pass, layer) = (&self.pass, &self.pass.net.layers[i]);
         let (plain, moments, stats) = (pass.instance(layer), self.moments(i), pass.image_stats(layer));

@@ -5,7 +5,7 @@ use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, most_words, r
 use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, seed_words};
 use crate::{Error, Result};
 
-/// Latents drawn at once. Fixed, so that image i of a seed does not depend on how many are asked for.
+/// Latents per draw. Fixed, so that image i of a seed does not depend on how many images are requested.
 const BATCH: u32 = 64;
 
 /// Generates images from row 0 of a bank, normalised by its running statistics.
@@ -13,10 +13,10 @@ const BATCH: u32 = 64;
 pub struct Sampler {
     latent: usize,
     image: usize,
-    /// Images of one launch of the network: as many of a batch as fit one binding.
+    /// Images per launch of the network: as many of a batch as fit one binding.
     launch: usize,
     z: Tensor,
-    /// Latents of a launch; `z` itself where a launch is a batch.
+    /// Latents of a launch; `z` itself if a launch is a whole batch.
     input: Tensor,
     state: Tensor,
     output: Tensor,
@@ -25,10 +25,10 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler over `bank`, whose latents come from (seed, stream).
+    /// A sampler for `bank` with latents from (seed, stream).
     ///
     /// # Errors
-    /// As [`Engine::alloc`]; where a single image needs more than a binding holds.
+    /// As [`Engine::alloc`]; when a single image needs more than one binding holds.
     pub fn new(engine: &mut dyn Engine, net: &Network, bank: &NetworkBank, seed: u64, stream: Stream) -> Result<Self> {
         let launch = launch(engine, net)?;
         let acts = Activations::alloc(engine, &mut Pool::default(), net, 1, 1, launch)?;
@@ -62,12 +62,12 @@ impl Sampler {
         Ok(Sampler { latent, image, launch: launch as usize, z, input, state, output, draw, generate })
     }
 
-    /// What it runs.
+    /// The recordings that it runs.
     pub fn recordings(&self) -> [&Recording; 2] {
         [&self.draw, &self.generate]
     }
 
-    /// `n` images as [n][h][w][c] in [-1, 1], from the seed's latents.
+    /// `n` images as `[n][h][w][c]` in [-1, 1], from the seed's latents.
     ///
     /// # Errors
     /// When the device fails.
@@ -80,10 +80,10 @@ impl Sampler {
         Ok(images)
     }
 
-    /// [`seeded`](Self::seeded), a launch of images at a time, in order.
+    /// [`seeded`](Self::seeded), one launch of images at a time, in order.
     ///
     /// # Errors
-    /// When the device fails, or `take` does.
+    /// When the device or `take` fails.
     pub fn seeded_batches(
         &self,
         engine: &mut dyn Engine,
@@ -94,7 +94,7 @@ impl Sampler {
         for batch in 0..n.div_ceil(BATCH as usize) {
             self.draw(engine, batch)?;
             let here = (n - batch * BATCH as usize).min(BATCH as usize);
-            // The engine's own latents where they are the network's input.
+            // If the engine's own latents are the network's input, nothing is uploaded.
             let latents = match self.launch == BATCH as usize {
                 true => None,
                 false => Some(read_f32(engine, self.z.slice(0, here * self.latent), purpose)?),
@@ -108,7 +108,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// The first `n` latents of the seed, [n][latent].
+    /// The first `n` latents of the seed, `[n][latent]`.
     ///
     /// # Errors
     /// When the device fails.
@@ -122,10 +122,10 @@ impl Sampler {
         Ok(all)
     }
 
-    /// Images from given latents [n][latent], a launch of them at a time, in order.
+    /// Images from given latents `[n][latent]`, one launch at a time, in order.
     ///
     /// # Errors
-    /// When the latents are no multiple of the latent size, the device fails, or `take` does.
+    /// When the latents are not a multiple of the latent size, or the device or `take` fails.
     pub fn given_batches(
         &self,
         engine: &mut dyn Engine,
@@ -151,7 +151,7 @@ impl Sampler {
         engine.run(&self.draw, 1)
     }
 
-    /// One launch: `count` images of these latents, or of what is in the input.
+    /// One launch: `count` images from these latents, or from the current input.
     fn generate(
         &self,
         engine: &mut dyn Engine,
@@ -167,7 +167,7 @@ impl Sampler {
     }
 }
 
-/// Images of a launch: the largest power of 2, at most a batch, whose tensors one binding holds.
+/// Images per launch: the largest power of 2, at most a batch, whose tensors fit one binding.
 fn launch(engine: &dyn Engine, net: &Network) -> Result<u32> {
     let most = most_words(engine);
     let sides = || net.layers.iter().flat_map(|l| [l.input, l.output]);
@@ -176,7 +176,7 @@ fn launch(engine: &dyn Engine, net: &Network) -> Result<u32> {
         sides().map(of).max().unwrap_or(0)
     };
     let fits = std::iter::successors(Some(BATCH), |b| Some(b / 2)).take_while(|b| *b > 0).find(|b| {
-        // Strides are whole multiples of 64 words.
+        // Strides are multiples of 64 words.
         words(*b).next_multiple_of(64) <= most as u64
     });
     fits.ok_or_else(|| {
@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    /// Launches follow the binding, and no bit of the images follows the launches.
+    /// Launches depend on the binding; the bits of the images do not depend on the launches.
     #[test]
     fn images_are_made_in_launches_that_fit_a_binding() {
         let net = Architecture { image_size: 16, channels: 3, width: 4, latent: 5 }.generator();

@@ -1,4 +1,4 @@
-//! What a round leaves of each client on the device, and the host reads: a row of words with names.
+//! The statistics of a round that the device keeps for each client and the host reads: a row of named words.
 
 use crate::exec::ALIGN;
 use bytemuck::{Pod, Zeroable};
@@ -7,34 +7,34 @@ use std::mem::{offset_of, size_of};
 /// Position of a loss in a client's row of losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// BCE of D on real images, target 1; under WGAN-GP -mean D(real).
+    /// BCE of D on real images, target 1; with WGAN-GP -mean D(real).
     DReal = 0,
-    /// BCE of D on generated images, target 0; under WGAN-GP mean D(fake).
+    /// BCE of D on generated images, target 0; with WGAN-GP mean D(fake).
     DFake = 1,
-    /// Non-saturating loss of G: BCE of D on generated images, target 1; under WGAN-GP -mean D(fake).
+    /// Non-saturating loss of G: BCE of D on generated images, target 1; with WGAN-GP -mean D(fake).
     G = 2,
     /// The gradient penalty of the last critic step.
     Penalty = 3,
 }
 
-/// Tensors of a client that are scanned for NaN and infinity, and the norm of its update.
+/// Tensors of a client that are scanned for non-finite values, and the norm of its update.
 pub const SCANS: usize = 11;
 
-/// A client's row of statistics of a round. `step_advance` writes the losses after every step, `first_nonfinite` the scans after
-/// the last one.
+/// A client's row of statistics for a round. `step_advance` writes the losses after every step, `first_nonfinite` the
+/// scans after the last step.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct RoundStats {
     /// Sums over the steps of the losses [`Loss::DReal`], [`Loss::DFake`] and [`Loss::G`].
     pub sum: [f32; 3],
-    /// Steps that the client took.
+    /// Steps taken by the client.
     pub steps: f32,
     /// The same three losses of the last step.
     pub last: [f32; 3],
     /// Sum over the steps of [`Loss::Penalty`].
     pub penalty: f32,
     free: [u32; 8],
-    /// Where the first non-finite element of each scanned tensor lies, as `first_nonfinite` writes it; 0: nowhere.
+    /// Position of the first non-finite element of each scanned tensor, encoded as by `first_nonfinite`; 0 for none.
     pub scans: [u32; SCANS],
     padding: [u32; ALIGN - 16 - SCANS],
 }
@@ -45,15 +45,15 @@ impl RoundStats {
     /// First word of [`RoundStats::scans`].
     pub const SCANS_AT: usize = offset_of!(RoundStats, scans) / 4;
 
-    /// Rows of `words`, [clients][[`RoundStats::WORDS`]].
+    /// The rows in `words`, of [`RoundStats::WORDS`] words each.
     ///
     /// # Panics
-    /// If `words` is no whole number of rows.
+    /// If `words` is not a whole number of rows.
     pub fn rows(words: &[u32]) -> &[RoundStats] {
         bytemuck::cast_slice(words)
     }
 
-    /// The mean of a sum over the steps; 0 where there was none.
+    /// The mean of a sum over the steps; 0 without steps.
     pub fn mean(&self, sum: f32) -> f64 {
         if self.steps > 0.0 { f64::from(sum) / f64::from(self.steps) } else { 0.0 }
     }
@@ -69,7 +69,7 @@ mod tests {
     use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams, first};
     use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
 
-    /// The kernels write what the names say.
+    /// The kernels write the fields that the names say.
     #[test]
     fn the_kernels_fill_the_named_fields() {
         let mut engine = ReferenceEngine::new();

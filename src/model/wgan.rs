@@ -7,28 +7,28 @@ use crate::kernels::nn::interpolate::{Interpolate, InterpolateParams};
 use crate::kernels::nn::wasserstein_loss::{WassersteinLoss, WassersteinLossParams};
 use crate::{Error, Result};
 
-/// What WGAN-GP needs besides the buffers of every GAN.
+/// Additional buffers of WGAN-GP.
 #[derive(Clone, Debug)]
 pub struct WganBuffers {
-    /// The penalty's own.
+    /// Buffers of the penalty.
     pub penalty: PenaltyBuffers,
-    /// x^ between real and generated images, [clients][batch][S][S][C].
+    /// x^ between real and generated images, `[clients][batch][S][S][C]`.
     pub x_hat: Tensor,
 }
 
-/// What a critic step takes; client strides are rounded up to 64 words.
+/// Inputs of a critic step; client strides are rounded up to 64 words.
 #[derive(Clone, Copy, Debug)]
 pub struct CriticBatch {
-    /// Real images, [clients][batch][S][S][C].
+    /// Real images, `[clients][batch][S][S][C]`.
     pub real: Tensor,
-    /// Latents, [clients][batch][latent].
+    /// Latents, `[clients][batch][latent]`.
     pub z: Tensor,
-    /// Interpolation weights, [clients][batch].
+    /// Interpolation weights, `[clients][batch]`.
     pub weights: Tensor,
 }
 
 impl WganBuffers {
-    /// Takes the buffers of `clients` clients of `batch` images from `pool`.
+    /// Takes from `pool` the buffers for `clients` clients with `batch` images each.
     ///
     /// # Errors
     /// As [`Pool::alloc`].
@@ -56,7 +56,7 @@ impl Gan {
     /// Records critic step `k` of a training step: gradients of mean D(fake) - mean D(real) + penalty, one update of D.
     ///
     /// # Errors
-    /// If the objective is another, or a layout does not fit its buffers (bugs).
+    /// If the GAN has another objective, or a layout does not fit its buffers (bugs).
     pub fn record_critic_step(&self, rec: &mut Recording, b: &GanBuffers, k: u32, batch: CriticBatch) -> Result<()> {
         let (wgan, lambda) = self.wgan(b)?;
         let d = |label| Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label };

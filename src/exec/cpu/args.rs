@@ -1,13 +1,14 @@
-//! Operands of a CPU kernel: shared slices of what it reads, one mutable slice per client of what it writes.
+//! Operands of a CPU kernel: shared slices for read-only operands, one mutable slice per client for written ones.
 
 use crate::exec::Tensor;
 use crate::kernels::{Access, Binding};
 
 /// The operands of one launch.
 ///
-/// Recording refuses launches that bind a buffer both read-only and read-write, so shared and mutable slices never
-/// overlap. Several read-write operands may share a buffer (gamma's and beta's gradients do); their ranges interleave by
-/// client, so mutable access is given per client row only, and rows of different tensors are disjoint by the bank's layout.
+/// Recording rejects launches that bind a buffer both read-only and read-write, so shared and mutable slices never
+/// overlap. Several read-write operands may share a buffer (the gradients of gamma and beta do). Their ranges
+/// interleave by client, so mutable access is given per client row only; rows of different tensors are disjoint by the
+/// bank's layout.
 #[derive(Debug)]
 pub struct Args {
     slots: Vec<(*mut u32, usize, Access)>,
@@ -41,16 +42,16 @@ impl Args {
     pub fn u(&self, slot: usize) -> &[u32] {
         let (ptr, len, access) = self.slots[slot];
         assert_eq!(access, Access::Read, "slot {slot} is read-write");
-        // SAFETY: ptr and len come from a live slice of the engine's buffers, which `run` borrows mutably for as long as
-        // these arguments live, and no read-write operand shares the buffer (checked when the launch was recorded).
+        // SAFETY: ptr and len come from a live slice of the engine's buffers, which `run` borrows mutably for as long
+        // as these arguments live, and no read-write operand shares the buffer (checked when the launch was recorded).
         unsafe { std::slice::from_raw_parts(ptr, len) }
     }
 
     /// A read-write operand, one mutable slice of `len` words per client, `stride` words apart.
     ///
     /// # Panics
-    /// If a row leaves the operand, or rows would overlap.
-    // Behind the shared borrow lie raw pointers whose disjointness the type's comment argues.
+    /// If a row exceeds the operand, or rows would overlap.
+    // The shared borrow covers raw pointers; the type's documentation explains why they are disjoint.
     #[allow(clippy::mut_from_ref)]
     pub fn rows_mut(&self, slot: usize, clients: u32, stride: u32, len: u32) -> Vec<&mut [f32]> {
         let (ptr, words, _) = self.slots[slot];
@@ -59,8 +60,9 @@ impl Args {
         (0..clients as usize)
             .map(|c| {
                 assert!(c * stride + len <= words, "row {c} leaves slot {slot}");
-                // SAFETY: in bounds by the assertion; rows of one operand are disjoint by stride, rows of different
-                // operands by the bank's layout (see the type's comment). f32 and u32 have one size and alignment.
+                // SAFETY: in bounds by the assertion. Rows of one operand are disjoint by stride, rows of different
+                // operands by the bank's layout (see the type's documentation). f32 and u32 have the same size and
+                // alignment.
                 unsafe { std::slice::from_raw_parts_mut(ptr.add(c * stride).cast::<f32>(), len) }
             })
             .collect()

@@ -1,4 +1,4 @@
-//! Matrix products by the crates behind `gemm`, on the calling thread, of the two types that are multiplied here.
+//! Matrix products through the crates behind `gemm`, on the calling thread, for the two types in use.
 
 use gemm_common::Parallelism;
 
@@ -10,11 +10,12 @@ pub(crate) trait Scalar: Copy + 'static {
     /// `out = [out +] left right` of column-major matrices `[m][n]`, `[m][k]`, `[k][n]` with strides `[row, column]`.
     ///
     /// # Safety
-    /// Every element that shapes and strides reach lies in memory that may be read, or for `out` written by nobody else.
+    /// Every element reachable through shapes and strides must be readable memory and, for `out`, be written by nobody
+    /// else.
     unsafe fn multiply(shape: [usize; 3], out: Out<Self>, add: bool, left: Operand<Self>, right: Operand<Self>);
 }
 
-/// Where a product goes, and its strides `[row, column]`.
+/// The destination of a product and its strides `[row, column]`.
 pub(crate) type Out<T> = (*mut T, [usize; 2]);
 
 /// A factor and its strides `[row, column]`.
@@ -33,7 +34,7 @@ macro_rules! scalar {
                 (right, [right_rs, right_cs]): Operand<Self>,
             ) {
                 let s = |stride: usize| stride as isize;
-                // out = 1 out + 1 left right; nothing is conjugated.
+                // out = 1 out + 1 left right; no operand is conjugated.
                 unsafe {
                     $gemm()(
                         m,
@@ -64,8 +65,8 @@ macro_rules! scalar {
 scalar!(f32, gemm_f32::gemm::f32::get_gemm_fn);
 scalar!(f64, gemm_f64::gemm::f64::get_gemm_fn);
 
-/// `out = [out +] a b` of matrices `[m][n]`, `[m][k]`, `[k][n]` with strides `[row, column]`. The order of every sum depends on
-/// the shape only. Rows of `out` lie `rs` elements apart.
+/// `out = [out +] a b` for matrices `[m][n]`, `[m][k]`, `[k][n]` with strides `[row, column]`. The order of every sum
+/// depends on the shape only. Rows of `out` are `rs` elements apart.
 ///
 /// # Safety
 /// As [`Scalar::multiply`].
@@ -76,7 +77,7 @@ pub(crate) unsafe fn gemm<T: Scalar>(
     a: Operand<T>,
     b: Operand<T>,
 ) {
-    // The micro-kernels want a column-major output, so a row-major one is computed as its transpose.
+    // The micro-kernels expect a column-major output, so a row-major one is computed as its transpose.
     if rs > 1 {
         let turned = |(data, [rs, cs]): Operand<T>| (data, [cs, rs]);
         unsafe { T::multiply([n, m, k], (out, [1, rs]), add, turned(b), turned(a)) }

@@ -1,4 +1,4 @@
-//! Catalogue cases of the CPU functions against the reference, and what no case can say.
+//! Catalogue cases of the CPU functions against the reference, and properties that no case covers.
 
 use super::CpuEngine;
 use crate::exec::{Engine, Purpose, Recording, Tensor};
@@ -9,7 +9,7 @@ use crate::kernels::rng::{HostRng, RngParams, Stream, rng_bits::RngBits, rng_nor
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Elem, Fill, Inputs, Params};
 
-/// Operands as a case wants them: small integers in the exact pass, normals otherwise.
+/// Operands for a case: small integers in the exact pass, normally distributed numbers otherwise.
 fn fill(fill: &Fill, len: usize, exact: bool, rng: &mut HostRng) -> Vec<u32> {
     let real = |x: f64| (x as f32).to_bits();
     (0..len)
@@ -42,7 +42,7 @@ fn launch(kernel: &'static dyn AnyKernel, params: &[u32], before: &[Vec<u32>]) -
     args.into_iter().map(|tensor| engine.read(tensor, Purpose::Check).unwrap()).collect()
 }
 
-/// Panics with the first element outside its bound; returns how many elements were judged and how many left alone.
+/// Panics at the first element outside its bound; returns how many elements were judged and how many were skipped.
 fn judge(
     kernel: &dyn AnyKernel,
     params: &[u32],
@@ -59,7 +59,7 @@ fn judge(
         for (i, eval) in kernel.whole(params, &inputs, slot, before[slot].len()).into_iter().enumerate() {
             let at = format!("{} {params:?} {}[{i}]", kernel.name(), binding.name);
             let Some(eval) = eval else {
-                assert_eq!(before[slot][i], after[slot][i], "{at}: not to be written");
+                assert_eq!(before[slot][i], after[slot][i], "{at}: must not be written");
                 kept += 1;
                 continue;
             };
@@ -70,7 +70,7 @@ fn judge(
             };
             let bound = if exact { 0.0 } else { eval.bound };
             let want = if bound == 0.0 && binding.elem == Elem::F32 { eval.value as f32 as f64 } else { eval.value };
-            // An infinite value, whose bound is infinite too, must be met, and so must NaN.
+            // An infinite value, whose bound is also infinite, must match, and so must NaN.
             let same = got == want || got.is_nan() && want.is_nan();
             let close = same || bound.is_finite() && (got - want).abs() <= bound;
             assert!(close, "{at}: {got:e}, expected {want:e} within {bound:e}");
@@ -90,7 +90,11 @@ fn every_case_agrees_with_the_reference() {
                 assert_eq!(fills.len(), extents.len());
                 let before: Vec<_> = fills.iter().zip(&extents).map(|(f, n)| fill(f, *n, exact, &mut rng)).collect();
                 let after = launch(kernel, &params, &before);
-                assert!(judge(kernel, &params, &before, &after, exact).0 > 0, "{}: nothing judged", kernel.name());
+                assert!(
+                    judge(kernel, &params, &before, &after, exact).0 > 0,
+                    "{}: no element was judged",
+                    kernel.name()
+                );
             }
         }
     }
@@ -109,7 +113,7 @@ fn random_words_are_the_blocks_of_their_client_step_and_round() {
         let block = threefry4x32([5, 6, Stream::SAMPLE.0, 3 + c as u32], [i as u32 / 4, 21, 8, 0]);
         assert_eq!(after[0][64 * c + i], block[i % 4]);
     }
-    // A chunk that starts at client 4 makes what client 4 gets in the launch over both.
+    // A chunk that starts at client 4 produces the words that client 4 gets in the launch over both.
     let chunk = RngParams { clients: 1, client_base: 4, ..p };
     assert_eq!(launch(&RngBits, &chunk.words(), &[vec![0; 7], vec![0, 8, 21, 0]])[0], after[0][64..71]);
 }
@@ -126,7 +130,7 @@ fn normals_have_the_moments_of_normals() {
         let allowed = 6.0 * (var / N as f64).sqrt();
         assert!((moment(k) - want).abs() < allowed, "moment {k}: {} +- {allowed}", moment(k));
     }
-    // Neighbours (the two of a pair, and of adjacent blocks) are uncorrelated.
+    // Neighbours (the two numbers of a pair, and of adjacent blocks) are uncorrelated.
     for lag in [1, 2, 3, 4] {
         let correlation = z.iter().zip(&z[lag..]).map(|(a, b)| a * b).sum::<f64>() / N as f64;
         assert!(correlation.abs() < 6.0 / (N as f64).sqrt(), "lag {lag}: {correlation}");
@@ -145,7 +149,7 @@ fn a_client_of_weight_zero_is_not_read() {
     let after = launch(&WeightedMean, &p.words(), &before);
     assert_eq!(after[2], bits(&[3.0, 6.0]));
     assert_eq!(judge(&WeightedMean, &p.words(), &before, &after, true), (2, 0));
-    // Chunks that accumulate give the bits of one launch.
+    // Accumulating chunks give the same bits as one launch.
     let first = WeightedMeanParams { clients: 1, ..p };
     let half = launch(&WeightedMean, &first.words(), &[before[0][..2].to_vec(), before[1].clone(), before[2].clone()]);
     let rest = WeightedMeanParams { clients: 2, first: 2, accumulate: 1, ..p };
@@ -162,7 +166,7 @@ fn adam_takes_its_first_step_and_leaves_inactive_clients() {
     let zero = bits(&[0.0; 65]);
     let before = [zero.clone(), bits(&g), zero.clone(), zero.clone(), bits(&table), vec![0; 4], vec![1, 0]];
     let after = launch(&Adam, &p.words(), &before);
-    // The first step moves by lr against the gradient's sign.
+    // The first step moves by lr against the sign of the gradient.
     assert!((f32::from_bits(after[0][0]) - 0.01).abs() < 1e-8);
     assert_eq!(f32::from_bits(after[2][0]), -1.5);
     for slot in [0, 2, 3] {

@@ -7,10 +7,10 @@ use crate::kernels::nn::split_sum::{SplitSum, SplitSumParams};
 use crate::kernels::nn::{conv_transpose2d::ConvTranspose2d, conv2d::Conv2d, conv2d_weight_grad::Conv2dWeightGrad};
 use crate::kernels::{AnyKernel, Binding, Params, gamma};
 
-/// A gap between clients, and outputs before they are written.
+/// Marks gaps between clients and outputs that have not been written.
 const UNTOUCHED: u32 = 0x7fc0_dead;
 
-/// Runs the kernel's twin with read operands `inputs` and write operand `out`; returns what is in `out` afterwards.
+/// Runs the kernel's twin with read operands `inputs` and write operand `out`; returns the contents of `out`.
 fn launch(kernel: &dyn AnyKernel, words: &[u32], inputs: &[&[f32]], out: Vec<f32>) -> Vec<f32> {
     let mut buffers: Vec<Vec<u32>> = inputs.iter().map(|i| bytemuck::cast_slice(i).to_vec()).collect();
     buffers.push(bytemuck::cast_vec(out));
@@ -74,7 +74,7 @@ impl Case {
         Some(Case { p, large: a, weights: b, small: c })
     }
 
-    /// Calls `f` with the indices (large, weight, small) within a client of every product.
+    /// Calls `f` for every product with its indices (large, weight, small) within a client.
     fn products(&self, mut f: impl FnMut(usize, usize, usize)) {
         let p = &self.p;
         for n in 0..p.n {
@@ -96,7 +96,7 @@ impl Case {
         }
     }
 
-    /// The expected output of `which`, client stride and gaps (of zero terms) included.
+    /// The expected output of `which`, including client stride and gaps (of zero terms).
     fn expected(&self, which: Which, old: &[f32]) -> Sums {
         let p = &self.p;
         let mut sums: Sums = vec![(0.0, 0.0, 0); which.words(p)];
@@ -135,7 +135,7 @@ impl Case {
         }
     }
 
-    /// What is in the output before the run: unreadable, or values to add to.
+    /// Contents of the output before the run: unreadable, or values to add to.
     fn old(&self, which: Which) -> Vec<f32> {
         let words = which.words(&self.p);
         match self.p.accumulate {
@@ -144,7 +144,7 @@ impl Case {
         }
     }
 
-    /// Holds `which` against the loop: integers exactly, others within gamma(K + 1); gaps stay as they were.
+    /// Compares `which` with the loop: integers exactly, others within gamma(K + 1); gaps must be unchanged.
     fn check(&self, which: Which, exact: bool) {
         let old = self.old(which);
         let got = self.run(which, old.clone());
@@ -160,7 +160,7 @@ impl Case {
         }
     }
 
-    /// All three, the weight gradient also accumulated and in parts.
+    /// All three kernels; the weight gradient also accumulated and split into parts.
     fn check_all(mut self, exact: bool) {
         for which in [Which::Forward, Which::Transposed, Which::Weights] {
             self.check(which, exact);
@@ -180,7 +180,7 @@ enum Which {
 }
 
 impl Which {
-    /// Words that a client's output has, and its stride.
+    /// Words of a client's output, and its stride.
     fn shape(self, p: &ConvParams) -> (usize, usize) {
         let (len, stride) = match self {
             Which::Forward => (p.n * p.oh * p.ow * p.co, p.small_stride),
@@ -200,7 +200,7 @@ fn random(state: &mut u64) -> f32 {
     (*state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
 }
 
-/// Odd shapes: every kernel side and stride with three paddings, channels and clients in turn.
+/// Odd shapes: every kernel side and stride with three paddings, cycling through channels and clients.
 fn odd_shapes(integers: bool) -> Vec<Case> {
     let sides = [[5, 7], [1, 1], [8, 8], [9, 4], [7, 13]];
     let channels = [[1, 3], [3, 17], [16, 1], [5, 3], [16, 17], [1, 1], [3, 1]];
@@ -260,7 +260,7 @@ fn large_shapes_are_exact_on_integers() {
 
 #[test]
 fn positions_that_no_tap_reaches_are_zero() {
-    // Side 6 at kernel 2, stride 2 from side 2 of a padded map: the last two rows and columns meet no tap.
+    // Kernel 2, stride 2 and side 2 reach only 4 of 6 padded positions: no tap meets the last two rows and columns.
     let mut case = Case::new(2, 2, [6, 6], [3, 2], [2, 2, 0], false).unwrap();
     (case.p.oh, case.p.ow) = (2, 2);
     case.check(Which::Transposed, false);

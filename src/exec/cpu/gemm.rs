@@ -1,4 +1,4 @@
-//! Matrix products on strided views, and the scratch memory that the convolutions multiply from.
+//! Matrix products on strided views, and the scratch memory of the convolutions.
 
 use super::blas;
 use std::cell::Cell;
@@ -24,7 +24,7 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// The block of a row-major matrix that one task writes, rows `rs` words apart.
+/// The block of a row-major matrix that one task writes; rows are `rs` words apart.
 #[derive(Debug)]
 pub(super) struct Block<'a> {
     ptr: *mut f32,
@@ -58,7 +58,7 @@ impl<'a> Columns<'a> {
     /// The block that starts at word `first`.
     ///
     /// # Safety
-    /// Blocks in use at one time must not be made to write the same elements.
+    /// Blocks in use at the same time must not be used to write the same elements.
     pub(super) unsafe fn from(&self, first: usize) -> Block<'_> {
         assert!(first <= self.0.len, "block starts at {first} of {} words", self.0.len);
         // SAFETY: within the borrowed slice by the assertion.
@@ -67,22 +67,23 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// `out[m][n] = a[m][k] b[k][n]`, plus what is in `out` if `add`. One thread; the order of the sum depends on the shape.
+/// `out[m][n] = a[m][k] b[k][n]`, plus the contents of `out` if `add`. One thread; the order of the sum depends on the
+/// shape.
 ///
 /// # Panics
-/// If an operand is smaller than its shape and strides demand.
+/// If an operand is smaller than its shape and strides require.
 pub(super) fn gemm([m, n, k]: [usize; 3], out: &mut Block, add: bool, a: Mat, b: Mat) {
     if m == 0 || n == 0 {
         return;
     }
     let end = |rows: usize, cols: usize, rs: usize, cs: usize| (rows - 1) * rs + (cols - 1) * cs + 1;
-    assert!(out.rs >= n && end(m, n, out.rs, 1) <= out.len, "product {m}x{n} leaves its block");
+    assert!(out.rs >= n && end(m, n, out.rs, 1) <= out.len, "product {m}x{n} exceeds its block");
     if k > 0 {
-        assert!(end(m, k, a.rs, a.cs) <= a.data.len(), "left operand {m}x{k} leaves its slice");
-        assert!(end(k, n, b.rs, b.cs) <= b.data.len(), "right operand {k}x{n} leaves its slice");
+        assert!(end(m, k, a.rs, a.cs) <= a.data.len(), "left operand {m}x{k} exceeds its slice");
+        assert!(end(k, n, b.rs, b.cs) <= b.data.len(), "right operand {k}x{n} exceeds its slice");
     }
     let (left, right) = ((a.data.as_ptr(), [a.rs, a.cs]), (b.data.as_ptr(), [b.rs, b.cs]));
-    // SAFETY: every element touched lies within the three slices by the assertions, `out` is exclusive to this task, its
+    // SAFETY: every element touched is within the three slices by the assertions, `out` is exclusive to this task, its
     // rows do not overlap, and the operands are shared borrows.
     unsafe { blas::gemm([m, n, k], (out.ptr, out.rs), add, left, right) }
 }
@@ -95,22 +96,22 @@ pub(super) struct Line([f32; 16]);
 type Store = Cell<Vec<Line>>;
 
 thread_local! {
-    /// What a task gathers before it multiplies: at most about a MiB.
+    /// The patches that a task gathers before it multiplies: at most about 1 MiB.
     static PATCHES: Store = const { Cell::new(Vec::new()) };
 }
 
-/// What a launch prepares once for all its tasks. It grows with the clients, so there is one and not one a thread: a recording
-/// is started by whichever thread of the pool is free, in time by each.
+/// Data that a launch prepares once for all its tasks. It grows with the number of clients, so there is one per process
+/// and not one per thread: any free thread of the pool starts a recording, in time each of them.
 static PREPARED: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 
-/// Gives `f` `words` words of this thread's scratch, contents unspecified. The memory is taken out of its cell meanwhile: a
-/// thread that waits inside `f` may run another task, which then allocates its own.
+/// Gives `f` `words` words of this thread's scratch with unspecified contents. The memory is taken out of its cell
+/// meanwhile: a thread that waits inside `f` may run another task, which then allocates its own.
 pub(super) fn with_patches<R>(words: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     with_scratch(|lines| PATCHES.replace(lines), words, f)
 }
 
-/// Gives `f` `words` words of the launch's scratch, contents unspecified. A launch of another engine meanwhile allocates its
-/// own; the larger one is kept.
+/// Gives `f` `words` words of the launch's scratch with unspecified contents. A concurrent launch of another engine
+/// allocates its own; the larger one is kept.
 pub(super) fn with_prepared<R>(words: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     with_scratch(
         |lines| std::mem::replace(&mut PREPARED.lock().unwrap_or_else(PoisonError::into_inner), lines),

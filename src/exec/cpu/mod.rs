@@ -1,4 +1,4 @@
-//! The CPU engine: fast f32 for people without a GPU. GEMM for the convolutions, rayon over clients and images; the
+//! The CPU engine: fast f32 for machines without a GPU. GEMM for the convolutions, rayon over clients and images. The
 //! partition of every sum depends on shapes only, so results do not depend on the number of threads.
 
 mod args;
@@ -31,7 +31,7 @@ trait Twin: Kernel {
     }
 }
 
-/// A [`Twin`] whose types are not known.
+/// A [`Twin`] without its types.
 struct Entry {
     stem: &'static str,
     run: fn(&[u32], &Args),
@@ -62,7 +62,7 @@ fn twin(kernel: &dyn AnyKernel) -> Result<&'static Entry> {
     found.ok_or_else(|| Error::internal(format!("the cpu engine has no `{}`", kernel.name())))
 }
 
-/// Bytes of scratch that the launches of a recording share, beside a MiB or so a thread.
+/// Bytes of scratch shared by the launches of a recording, in addition to about 1 MiB per thread.
 pub fn scratch_bytes(recording: &Recording) -> u64 {
     let words = recording.launches().iter().filter_map(|l| twin(l.kernel).ok().map(|t| (t.scratch_words)(&l.params)));
     4 * words.max().unwrap_or(0) as u64
@@ -124,8 +124,8 @@ impl Engine for CpuEngine {
     fn run(&mut self, recording: &Recording, times: u32) -> Result<()> {
         let twins: Vec<&Entry> = recording.launches().iter().map(|l| twin(l.kernel)).collect::<Result<_>>()?;
         let buffers = &mut self.buffers;
-        // Inside the pool, so that the calling thread hands over once a recording and not at every parallel loop: on small
-        // models the hand-overs took a fifth of the time.
+        // Inside the pool, so that the calling thread hands over once per recording and not in every parallel loop: on
+        // small models the hand-overs took a fifth of the time.
         rayon::scope(|_| {
             for _ in 0..times {
                 for (launch, twin) in recording.launches().iter().zip(&twins) {

@@ -1,4 +1,5 @@
-//! What no catalogue case says about the row-wise kernels: the threads, and the calculus behind batch norm's backward pass.
+//! Properties of the row-wise kernels that no catalogue case covers: threads, and the derivatives of the batch norm's
+//! backward pass.
 
 use super::CpuEngine;
 use crate::exec::{Engine, Purpose, Recording, Tensor};
@@ -28,13 +29,13 @@ fn launch<P: Params>(kernel: &'static dyn AnyKernel, params: &P, before: &[Vec<f
     args.into_iter().map(|t| bytemuck::cast_vec(engine.read(t, Purpose::Check).unwrap())).collect()
 }
 
-/// Values in -1..1 without pattern.
+/// Irregular values in -1..1.
 fn noise(n: usize, seed: u32) -> Vec<f32> {
     let hash = |i: u32| (i ^ seed).wrapping_mul(0x9e37_79b9).rotate_left(15).wrapping_mul(0x85eb_ca6b);
     (0..n).map(|i| (hash(i as u32 + 1) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
-/// Sums are cut by shape, so that one thread and five give the same bits.
+/// Sums are split by shape, so one thread and five give the same bits.
 #[test]
 fn threads_do_not_change_a_bit() {
     let (rows, c) = (3001, 24);
@@ -85,7 +86,7 @@ fn batch_norm_backward_is_the_derivative() {
     }
 }
 
-/// Central differences of the kernels' own forward passes.
+/// Compared with central differences of the kernels' own forward passes.
 #[test]
 fn activations_and_the_loss_have_their_derivatives() {
     let x = vec![-2.0f32, -0.3, 0.4, 3.0];

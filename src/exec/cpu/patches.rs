@@ -1,13 +1,13 @@
-//! Convolution geometry on the host: patches of the large side as matrix rows, there and back.
+//! Convolution geometry on the host: patches of the large side to matrix rows and back.
 
 use crate::kernels::nn::conv::ConvParams;
 use std::ops::Range;
 
-/// Words of one gathered matrix: it stays in a core's second-level cache beside what it is multiplied with.
+/// Words of one gathered matrix: it stays in a core's second-level cache together with the other factor.
 const PATCH_WORDS: usize = 128 * 1024;
-/// A patch is cut into slices of whole kernel rows of about this many words, so that a slice has enough pixels.
+/// A patch is cut into slices of whole kernel rows of about this many words, so that a slice covers enough pixels.
 const SLICE_WORDS: usize = 1024;
-/// A launch is cut into this many tasks at least, if there are pixels enough.
+/// A launch is cut into at least this many tasks if there are enough pixels.
 const MIN_TASKS: usize = 4;
 
 /// The parameters as indices.
@@ -45,14 +45,14 @@ impl Geometry {
         self.n * self.oh * self.ow
     }
 
-    /// True when pixel i's patch is words `i * row ..` of the large side: nothing to gather.
+    /// True when pixel i's patch is words `i * row ..` of the large side: nothing needs to be gathered.
     pub(super) fn contiguous(&self) -> bool {
         let whole = (self.h, self.w, self.oh, self.ow) == (self.k, self.k, 1, 1);
         let same = (self.k, self.stride, self.h, self.w) == (1, 1, self.oh, self.ow);
         self.pad == 0 && (whole || same)
     }
 
-    /// Slices of kernel rows, each gathered and multiplied by itself.
+    /// Slices of kernel rows, each gathered and multiplied separately.
     pub(super) fn slices(self) -> impl Iterator<Item = Range<usize>> {
         let step = self.slice_rows();
         (0..self.k).step_by(step).map(move |ky| ky..(ky + step).min(self.k))
@@ -62,7 +62,7 @@ impl Geometry {
         (SLICE_WORDS / (self.k * self.ci)).clamp(1, self.k)
     }
 
-    /// Leading dimension of a gathered slice: off powers of two, whose rows would share a few cache sets.
+    /// Leading dimension of a gathered slice; not a power of two, because rows would then compete for a few cache sets.
     pub(super) fn leading(&self) -> usize {
         let width = (self.slice_rows() * self.k * self.ci).next_multiple_of(16);
         if width.is_multiple_of(128) { width + 16 } else { width }
@@ -73,13 +73,13 @@ impl Geometry {
         (PATCH_WORDS / self.leading() / 8 * 8).clamp(32, 1024)
     }
 
-    /// Pixels of a task whose pixels are independent of each other. From the shape alone.
+    /// Pixels per task where pixels are independent of each other. Depends on the shape alone.
     pub(super) fn task_pixels(&self) -> usize {
         let share = self.pixels().div_ceil(MIN_TASKS).next_multiple_of(8);
         self.band().min(share)
     }
 
-    /// Images of a task that needs whole images. From the shape alone.
+    /// Images per task where whole images are needed. Depends on the shape alone.
     pub(super) fn task_images(&self) -> usize {
         (self.band() / (self.oh * self.ow)).clamp(1, self.n.div_ceil(MIN_TASKS))
     }
@@ -105,8 +105,8 @@ impl Geometry {
         first..end.max(first)
     }
 
-    /// For each kernel row of `rows` that meets the image at pixel `at`, calls `f` with the offset in a patch slice, the
-    /// offset on the large side and the words of the run of taps that meets it.
+    /// For each kernel row of `rows` that meets the image at pixel `at`, calls `f` with the offset in a patch slice,
+    /// the offset on the large side and the word count of the run of taps.
     #[inline]
     fn runs(&self, at: [usize; 3], rows: Range<usize>, mut f: impl FnMut(usize, usize, usize)) {
         let [image, oy, ox] = at;
@@ -122,7 +122,7 @@ impl Geometry {
         }
     }
 
-    /// Gathers kernel rows `rows` of the patches of `pixels` into `out`, one pixel every [`Geometry::leading`] words.
+    /// Gathers kernel rows `rows` of the patches of `pixels` into `out`, [`Geometry::leading`] words per pixel.
     pub(super) fn im2col(&self, large: &[f32], pixels: Range<usize>, rows: Range<usize>, out: &mut [f32]) {
         let width = rows.len() * self.k * self.ci;
         let full = rows.len() * self.k;
@@ -152,7 +152,7 @@ impl Geometry {
         }
     }
 
-    /// Gathers what one tap meets at each of `pixels`, `ci` words a pixel, zeros for padding.
+    /// Gathers the values that one tap meets at each of `pixels`: `ci` words per pixel, zeros for padding.
     pub(super) fn gather_tap(&self, large: &[f32], pixels: Range<usize>, [ky, kx]: [usize; 2], out: &mut [f32]) {
         let mut at = self.position(pixels.start);
         for to in out.chunks_mut(self.ci).take(pixels.len()) {
@@ -169,7 +169,7 @@ impl Geometry {
     }
 }
 
-/// Copies a run; the short lengths of images of 1 and 3 channels without a call.
+/// Copies a run; the short lengths of images with 1 and 3 channels without a call.
 #[inline]
 fn copy(to: &mut [f32], from: &[f32]) {
     fn fixed<const N: usize>(to: &mut [f32], from: &[f32]) {

@@ -1,12 +1,12 @@
-//! What the host's threads reach in multiply-adds: matrix products that stay in cache.
+//! The host's peak rate of multiply-adds: matrix products that stay in cache.
 
 use super::gemm::{Block, Mat, gemm};
 
 /// Side of the products: three operands of 256 KiB.
 const SIDE: usize = 256;
 
-/// Runs `times` matrix products on every thread of the current pool at once, through the GEMM that the convolutions use.
-/// Returns the number of threads and the floating-point operations done by all together.
+/// Runs `times` matrix products on every thread of the current pool at the same time, through the GEMM of the
+/// convolutions. Returns the number of threads and the total number of floating-point operations.
 pub fn products(times: u32) -> (usize, f64) {
     let sums = rayon::broadcast(|_| {
         let (a, b) = (vec![0.5f32; SIDE * SIDE], vec![0.25f32; SIDE * SIDE]);

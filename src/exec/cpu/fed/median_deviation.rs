@@ -1,4 +1,4 @@
-//! y[c] += rate (x[c] - median - y[c]); a NaN is no part of the median and takes no step.
+//! y[c] += rate (x[c] - median - y[c]); NaN is excluded from the median and not updated.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::fed::median_deviation::{MedianDeviation, MedianDeviationParams};
@@ -14,7 +14,7 @@ impl Twin for MedianDeviation {
                 sorted.clear();
                 sorted.extend((0..clients).map(|c| value(c, i)).filter(|v| !v.is_nan()));
                 sorted.sort_unstable_by(f32::total_cmp);
-                // Without a value nobody takes a step.
+                // Without any value no client is updated.
                 let present = sorted.len();
                 if present == 0 { 0.0 } else { 0.5 * (sorted[(present - 1) / 2] + sorted[present / 2]) }
             })

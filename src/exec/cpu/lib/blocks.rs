@@ -1,4 +1,5 @@
-//! Rows of counter-based random numbers, four words a block; the formulas are those of the shaders, operation by operation.
+//! Rows of counter-based random numbers, four words per block; the formulas are those of the shaders, operation by
+//! operation.
 
 use crate::kernels::rng::RngParams;
 use rayon::prelude::*;
@@ -6,7 +7,7 @@ use rayon::prelude::*;
 /// 2^-24: 24 random bits to [0, 1).
 pub(in crate::exec::cpu) const TO_UNIT: f32 = 1.0 / 16_777_216.0;
 
-/// Elements a parallel task makes; a multiple of 4.
+/// Elements produced by a parallel task; a multiple of 4.
 const CHUNK: usize = 4096;
 
 /// Fills every client's row block by block.

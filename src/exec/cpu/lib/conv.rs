@@ -1,10 +1,10 @@
-//! The sum of a weight gradient's parts. Convolutions are matrix products over patches (im2col), in tasks of pixels, images or
-//! taps; the cut into tasks and the order of every sum depend on one client's shape only, so that neither the number of threads
-//! nor that of clients matters.
+//! The sum of a weight gradient's parts. Convolutions are matrix products over patches (im2col), in tasks of pixels,
+//! images or taps. The split into tasks and the order of every sum depend on one client's shape only, not on the number
+//! of threads or clients.
 
 use rayon::prelude::*;
 
-/// Elements of a `split_sum` task.
+/// Elements per `split_sum` task.
 const SUM_WORDS: usize = 16 * 1024;
 
 /// y[i] = (add ? y[i] : 0) + x[i] + x[size + i] + ..., in that order.

@@ -1,4 +1,4 @@
-//! Instance norm: where an image and its sums lie, images in parallel.
+//! Instance norm: positions of images and their sums; parallel loops over images.
 
 use crate::exec::cpu::Args;
 use crate::exec::cpu::lib::sums::client_of;
@@ -12,7 +12,7 @@ pub(in crate::exec::cpu) fn images(rows: Vec<&mut [f32]>, len: usize, f: impl Fn
     });
 }
 
-/// What a read-only operand of [n][words] holds for an image.
+/// The words of an image in a read-only operand of `[n][words]`.
 fn image_of(all: &[f32], client: usize, stride: u32, image: usize, len: usize) -> &[f32] {
     &all[client * stride as usize + image * len..][..len]
 }
@@ -36,7 +36,7 @@ impl InstanceParams {
         image_of(all, client, self.stat_stride, image, 2 * self.c as usize).split_at(self.c as usize)
     }
 
-    /// The sums of an image, from `place` on, a row of channels each.
+    /// The sums of an image from `place` on, one row of channels each.
     pub(in crate::exec::cpu) fn sums<'a>(
         &self,
         all: &'a [f32],
@@ -58,7 +58,7 @@ impl InstanceParams {
     }
 }
 
-/// Writes a sum, or adds it to what is there.
+/// Writes a sum, or adds it to the old value.
 pub(in crate::exec::cpu) fn put(to: &mut f32, sum: f64, accumulate: u32) {
     *to = if accumulate == 1 { *to + sum as f32 } else { sum as f32 };
 }

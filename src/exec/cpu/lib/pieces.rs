@@ -1,11 +1,11 @@
-//! Maps over elements: pieces for the threads, and the branch-free functions that twins share.
+//! Maps over elements: pieces for the threads, and branch-free functions shared by twins.
 
 use rayon::prelude::*;
 
-/// Words that one thread takes at a time.
+/// Words that one thread processes at a time.
 const PIECE: usize = 1 << 14;
 
-/// Runs `f(client, first element, piece)` over pieces of whole rows of `row` words of every client's slice.
+/// Runs `f(client, first element, piece)` over every client's slice in pieces of whole rows of `row` words.
 pub(in crate::exec::cpu) fn pieces(clients: Vec<&mut [f32]>, row: usize, f: impl Fn(usize, usize, &mut [f32]) + Sync) {
     let len = (PIECE / row).max(1) * row;
     let list: Vec<(usize, usize, &mut [f32])> = clients
@@ -19,13 +19,13 @@ pub(in crate::exec::cpu) fn pieces(clients: Vec<&mut [f32]>, row: usize, f: impl
     }
 }
 
-/// y, but NaN where x is NaN: `min` and comparisons drop it.
+/// y, but NaN where x is NaN: `min` and comparisons would lose it.
 #[inline(always)]
 pub(in crate::exec::cpu) fn kept(x: f32, y: f32) -> f32 {
     if x.is_nan() { x } else { y }
 }
 
-/// max(x, 0), but NaN of NaN.
+/// max(x, 0), but NaN for NaN.
 #[inline(always)]
 pub(in crate::exec::cpu) fn relu(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
@@ -35,7 +35,7 @@ pub(in crate::exec::cpu) fn relu(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Every element lies in one piece, whole rows together.
+    /// Every element is in exactly one piece; rows are not divided.
     #[test]
     fn pieces_cover_everything() {
         let (mut a, mut b) = (vec![0f32; 3 * 20_000], vec![0f32; 3 * 20_000]);

@@ -1,5 +1,5 @@
-//! Sums over rows. Inner loops run over channels; the rows are split into at most [`PARTS`]
-//! parts of equal length whatever the number of threads, each summed in f32 and joined in f64 in order.
+//! Sums over rows. Inner loops run over channels. The rows are split into at most [`PARTS`] parts of equal length,
+//! independent of the number of threads; each part is summed in f32, and the parts are joined in f64 in order.
 
 use rayon::prelude::*;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Parts of a sum over rows.
 const PARTS: usize = 32;
 
-/// Below this many words a client's sum is not worth other threads.
+/// Below this many words per client a sum is not worth a second thread.
 const SMALL: usize = 1 << 14;
 
 /// `width` sums over rows: `add(rows, sums)` adds a range of rows to f32 sums that start at 0.
@@ -76,7 +76,7 @@ pub(in crate::exec::cpu) fn moments(x: &[f32], rows: usize, c: usize) -> (Vec<f3
     (mean, var)
 }
 
-/// gamma invstd of every client and channel.
+/// gamma invstd for every client and channel.
 pub(in crate::exec::cpu) fn scales(
     gamma: &[f32],
     param: u32,

@@ -1,4 +1,4 @@
-//! y = f(x). Loops are branch-free, so that the compiler vectorises them: tanh and sigmoid have an exp of their own instead of
+//! y = f(x). Loops are branch-free so that the compiler vectorises them: tanh and sigmoid have their own exp instead of
 //! the scalar library call.
 
 use crate::exec::cpu::lib::pieces::{kept, pieces, relu};
@@ -21,7 +21,7 @@ impl Twin for Activation {
     }
 }
 
-/// exp(x) for x in -87..=0 to about an ulp: x = k ln 2 + r, |r| <= ln 2 / 2, a Taylor polynomial of r, times 2^k.
+/// exp(x) for x in `-87..=0` to about an ulp: x = k ln 2 + r, |r| <= ln 2 / 2, a Taylor polynomial of r, times 2^k.
 #[inline(always)]
 fn exp_negative(x: f32) -> f32 {
     const SHIFT: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer in the low bits
@@ -58,7 +58,7 @@ fn sigmoid(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// The exp behind tanh and sigmoid, to 2 ulp over its whole range.
+    /// The exp used by tanh and sigmoid is accurate to 2 ulp over its whole range.
     #[test]
     fn exp_is_accurate() {
         for i in 0..=87_000 {

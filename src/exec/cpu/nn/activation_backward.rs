@@ -13,7 +13,7 @@ impl Twin for ActivationBackward {
             let dy = &dy[client * p.dy_stride as usize + start..][..dx.len()];
             let triples = dx.iter_mut().zip(s.iter().zip(dy));
             match p.kind {
-                // Read before the choice: a load behind a condition is not vectorised.
+                // Loaded before the choice: a conditional load is not vectorised.
                 kind::RELU => triples.for_each(|(dx, (s, dy))| {
                     let dy = *dy;
                     *dx = if *s <= 0.0 { 0.0 } else { dy };

@@ -19,7 +19,7 @@ impl Twin for BatchNormApply {
                 for (y, (((x, mean), scale), beta)) in y.iter_mut().zip(operands) {
                     *y = (x - mean) * scale + beta;
                 }
-                // In a loop of its own: chosen in the one above, it is not vectorised and thirty times slower.
+                // A separate loop: with the choice inside the loop above it is not vectorised and thirty times slower.
                 if slope == 0.0 {
                     y.iter_mut().for_each(|y| *y = relu(*y));
                 } else if slope != 1.0 {

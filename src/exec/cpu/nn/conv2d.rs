@@ -15,7 +15,8 @@ impl Twin for Conv2d {
         let (large, weights) = (args.f(0), args.f(1));
         let size = g.row() * g.co;
         let rows = args.rows_mut(2, p.clients, p.small_stride, (g.pixels() * g.co) as u32);
-        // The product wants weights [row][co]; transposed once, not by every task. With one output channel they already are.
+        // The product needs weights `[row][co]`; they are transposed once, not by every task. With one output channel
+        // they already have that layout.
         with_prepared(Self::scratch_words(p), |scratch| {
             if g.co > 1 {
                 scratch.par_chunks_mut(size).enumerate().for_each(|(c, to)| {
@@ -45,7 +46,7 @@ impl Twin for Conv2d {
     }
 }
 
-/// `to[cols][rows] = from[rows][cols]` by blocks of 16 columns.
+/// `to[cols][rows] = from[rows][cols]` in blocks of 16 columns.
 fn transpose(from: &[f32], cols: usize, to: &mut [f32], rows: usize) {
     to.par_chunks_mut(16 * rows).enumerate().for_each(|(block, to)| {
         let width = to.len() / rows;

@@ -10,7 +10,8 @@ use crate::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// From this many large-side channels on, a weight gradient is a product for each tap; below, taps are taken together.
+/// With at least this many large-side channels a weight gradient is one product per tap; below, all taps are one
+/// product.
 const TAP_CHANNELS: usize = 16;
 /// Words that a tap gathers at a time.
 const TAP_WORDS: usize = 64 * 1024;
@@ -53,13 +54,14 @@ struct Part<'a> {
     out: &'a mut [f32],
 }
 
-/// A task for each tap: `ci` columns of the gradient each.
+/// One task per tap: `ci` columns of the gradient each.
 fn by_tap(g: &Geometry, parts: Vec<Part>, add: bool) {
     parts.into_par_iter().for_each(|part| {
         let Part { large, small, pixels, out } = part;
         let out = Columns::new(out, g.row());
         (0..g.k * g.k).into_par_iter().for_each(|tap| {
-            // SAFETY: a tap writes columns tap * ci .. (tap + 1) * ci of each row only, so no two taps share an element.
+            // SAFETY: a tap writes only columns tap * ci .. (tap + 1) * ci of each row, so no two taps share an
+            // element.
             let mut out = unsafe { out.from(tap * g.ci) };
             tap_sum(g, large, small, pixels.clone(), [tap / g.k, tap % g.k], &mut out, add);
         });
@@ -96,7 +98,7 @@ fn tap_sum(
     });
 }
 
-/// A task for each group of pixels, all taps together; the groups' sums are added in order.
+/// One task per group of pixels, all taps together; the groups' sums are added in order.
 fn by_group(g: &Geometry, parts: Vec<Part>, pixels: usize, add: bool) {
     let size = g.row() * g.co;
     let groups = groups(pixels);
@@ -134,7 +136,7 @@ fn group_sum(g: &Geometry, large: &[f32], small: &[f32], pixels: Range<usize>, s
     });
 }
 
-/// Groups of pixels whose sums are tasks of their own.
+/// Groups of pixels, each summed by its own task.
 fn groups(pixels: usize) -> usize {
     (pixels / 512).clamp(1, 16)
 }

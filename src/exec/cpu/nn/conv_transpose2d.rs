@@ -13,7 +13,7 @@ impl Twin for ConvTranspose2d {
         let g = Geometry::new(p);
         let (small, weights) = (args.f(0), args.f(1));
         let pixels = g.oh * g.ow;
-        // Where patches do not overlap any pixel may be its own task.
+        // Where patches do not overlap, any pixel may be its own task.
         let (task, unit, per_task) = match g.contiguous() {
             true => (g.task_pixels(), g.row(), g.task_pixels()),
             false => (g.task_images(), g.image(), g.task_images() * pixels),

@@ -4,7 +4,7 @@ use crate::exec::cpu::{Args, Twin};
 use crate::kernels::nn::image_square_sum::{ImageSquareSum, ImageSquareSumParams};
 use rayon::prelude::*;
 
-/// Additions of f32 before the sum goes on in f64.
+/// f32 additions before the sum continues in f64.
 const PART: usize = 64;
 
 impl Twin for ImageSquareSum {

@@ -24,7 +24,8 @@ fn minus_ln(u: f32) -> f32 {
     (-e) as f32 * std::f32::consts::LN_2 - 2.0 * s * series
 }
 
-/// (cos, sin) of 2 pi k / 2^24: the nearest quarter turn off the integer, then Taylor within an eighth of a turn.
+/// (cos, sin) of 2 pi k / 2^24: subtracts the nearest quarter turn from the integer, then Taylor within an eighth of a
+/// turn.
 fn turn_cos_sin(k: u32) -> (f32, f32) {
     let quarter = (k + (1 << 21)) >> 22;
     let a = (k as i32 - (quarter << 22) as i32) as f32 * (std::f32::consts::TAU / 16_777_216.0);
@@ -53,7 +54,7 @@ mod tests {
 
     #[test]
     fn logarithm_and_turn_are_accurate_everywhere() {
-        // Both ends densely, the rest by a prime stride. 11 u for u >= sqrt(1/2), 15 u = 2 (1 + 1) + 10 + 1 at worst.
+        // Both ends densely, the rest at a prime stride. 11 u for u >= sqrt(1/2), 15 u = 2 (1 + 1) + 10 + 1 at worst.
         let near = (1..=5000u32).chain((1 << 24) - 5000..=1 << 24);
         for k in near.clone().chain((1..1 << 24).step_by(997)) {
             let (got, want) = (minus_ln(k as f32 * TO_UNIT) as f64, -(k as f64 / 16_777_216.0).ln());

@@ -1,4 +1,4 @@
-//! y[c, y_at] = max(y[c, y_at], ~i) of the first i with an exponent of ones.
+//! y[c, y_at] = max(y[c, y_at], ~i) for the first i whose exponent bits are all ones.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams};
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 impl Twin for FirstNonfinite {
     fn run(p: &FirstNonfiniteParams, args: &Args) {
-        /// Words of a block: whether it has a fault is asked without branches, where only then.
+        /// Words of a block. A branch-free loop finds whether a block has a fault; the position is searched only then.
         const BLOCK: usize = 4096;
         let x = args.u(0);
         let fault = |word: &u32| word & 0x7fff_ffff >= 0x7f80_0000;

@@ -1,4 +1,4 @@
-//! Books the losses of active clients, then advances the step.
+//! Adds the losses of active clients to the statistics, then advances the step.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
