@@ -6,22 +6,22 @@ use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
-/// What kind of device an adapter is, best first.
+/// The kind of an adapter's device, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Kind {
-    /// A card with memory of its own.
+    /// A card with its own memory.
     DiscreteGpu,
     /// A GPU that shares the host's memory.
     IntegratedGpu,
-    /// A GPU lent by a hypervisor.
+    /// A GPU passed through by a hypervisor.
     VirtualGpu,
-    /// The driver does not say.
+    /// The driver does not report the kind.
     Other,
     /// A software rasteriser: lavapipe, WARP, SwiftShader.
     Cpu,
 }
 
-/// The API through which an adapter is reached, best first.
+/// The API that gives access to the adapter, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Backend {
     /// Vulkan.
@@ -36,7 +36,7 @@ pub enum Backend {
     Other,
 }
 
-/// The features listed by `fedgan devices`. No kernel needs any of them today; timing uses timestamps where it can.
+/// The features listed by `fedgan devices`. No kernel needs any of them; timing uses timestamps where available.
 const FEATURES: [(&str, wgpu::Features); 8] = [
     ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
     ("timestamp_query_inside_passes", wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
@@ -48,7 +48,7 @@ const FEATURES: [(&str, wgpu::Features); 8] = [
     ("cooperative_matrix", wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
 ];
 
-/// An adapter as the program sees it.
+/// The properties of an adapter that the program uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AdapterFacts {
     /// The driver's name for the adapter.
@@ -67,25 +67,25 @@ pub struct AdapterFacts {
     pub device: u32,
     /// Smallest and largest subgroup.
     pub subgroup: [u32; 2],
-    /// Optional features that matter: available or not.
+    /// Optional features of interest: available or not.
     pub features: BTreeMap<&'static str, bool>,
-    /// Limits that matter, by their WebGPU names; sizes in bytes.
+    /// Limits of interest, by their WebGPU names; sizes in bytes.
     pub limits: BTreeMap<&'static str, u64>,
-    /// The shader variants that this adapter gets by default: `tiled` or `direct`.
+    /// The default shader variants on this adapter: `tiled` or `direct`.
     pub variant: &'static str,
-    /// Why the kernels cannot run here, or `None`.
+    /// Why the kernels cannot run on it, or `None`.
     pub unusable: Option<String>,
-    /// True when the same device is listed under a preferred backend: it is then never chosen.
+    /// True when the same device is also listed under a preferred backend; such an entry is never chosen.
     pub duplicate: bool,
-    /// False where the driver has not passed Vulkan's conformance tests and says so, as WSL2's driver of Mesa does (Vulkan on
-    /// Direct3D 12): it is taken only when asked for.
+    /// False if the driver reports that it has not passed Vulkan's conformance tests, as Mesa's driver for WSL2 does
+    /// (Vulkan on Direct3D 12). Such an adapter is used on request only.
     pub conformant: bool,
-    /// Its number among the adapters that may be chosen, N of `gpu:N`.
+    /// Its number among the eligible adapters, the N of `gpu:N`.
     pub number: Option<usize>,
 }
 
 impl AdapterFacts {
-    /// The facts of an adapter, apart from those that other adapters decide.
+    /// The properties of an adapter, except those that depend on the other adapters.
     pub(super) fn new(adapter: &wgpu::Adapter, conformant: bool) -> Self {
         let info = adapter.get_info();
         let limits = adapter.limits();
@@ -125,20 +125,21 @@ impl AdapterFacts {
         }
     }
 
-    /// The shader variants that this adapter gets by default.
+    /// The default shader variants on this adapter.
     pub fn class(&self) -> Class {
         default_class(self.kind)
     }
 
-    /// True when shaders keep naga's run-time checks by default: on software adapters, where a stray index would reach
-    /// this process's memory. Hardware runs without, as clamped indices cost up to 1.6 times; launches are
-    /// checked against the rows' extents when they are recorded, and tests hold both forms to the same bits.
+    /// True when shaders keep naga's run-time checks by default: on software adapters, where an index out of bounds
+    /// would reach this process's memory. Hardware runs without, because clamped indices cost up to a factor of 1.6.
+    /// Launches are checked against the rows' extents when they are recorded, and tests require both forms to give
+    /// equal bits.
     pub fn checked(&self) -> bool {
         self.kind == Kind::Cpu
     }
 
-    /// True when marked loops of shaders are expanded: everywhere but on SwiftShader, whose compiler, Subzero, did not get through
-    /// one tiled convolution with its register tile expanded in five minutes and 12 GB.
+    /// True when marked loops of shaders are unrolled: on all adapters except SwiftShader. Its compiler, Subzero, did
+    /// not finish one tiled convolution with an unrolled register tile in five minutes and 12 GB.
     pub fn expands(&self) -> bool {
         !self.name.starts_with("SwiftShader")
     }
@@ -165,7 +166,7 @@ impl AdapterFacts {
         }
     }
 
-    /// True when `self` and `other` are one physical device under two APIs, or one software adapter listed twice.
+    /// True when `self` and `other` are the same physical device under two APIs, or a software adapter listed twice.
     fn same_device(&self, other: &AdapterFacts) -> bool {
         if !self.pci.is_empty() && !other.pci.is_empty() {
             return self.pci == other.pci && self.backend != other.backend;
@@ -182,31 +183,30 @@ fn default_class(kind: Kind) -> Class {
     if kind == Kind::Cpu { Class::Direct } else { Class::Tiled }
 }
 
-/// A name without what drivers append: "AMD Radeon RX 6700 XT (RADV NAVI22)" and "... (radeonsi, ...)" are one card.
+/// A name without the driver's suffix: "AMD Radeon RX 6700 XT (RADV NAVI22)" and "... (radeonsi, ...)" are the same
+/// card.
 fn stem(name: &str) -> String {
     name.split(" (").next().unwrap_or(name).trim().to_lowercase()
 }
 
-/// Tensors begin at multiples of this many bytes, which WebGPU grants.
+/// Tensors start at multiples of this many bytes, the largest alignment that WebGPU allows.
 const MOST_ALIGNMENT: u32 = 256;
 
-/// The portable contract of the kernels (shaders/README.md): what every adapter must offer.
+/// The portable contract of the kernels (shaders/README.md): the minimum that every adapter must provide.
 fn unusable(compute: bool, limits: &wgpu::Limits) -> Option<String> {
     let needs = [
-        ("storage buffers a stage", limits.max_storage_buffers_per_shader_stage, 7),
-        ("threads a workgroup", limits.max_compute_invocations_per_workgroup, 256),
+        ("storage buffers per stage", limits.max_storage_buffers_per_shader_stage, 7),
+        ("threads per workgroup", limits.max_compute_invocations_per_workgroup, 256),
         ("threads along x", limits.max_compute_workgroup_size_x, 256),
         ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16384),
-        ("workgroups a dimension", limits.max_compute_workgroups_per_dimension, 65535),
+        ("workgroups per dimension", limits.max_compute_workgroups_per_dimension, 65535),
     ];
     if !compute {
         return Some("no compute shaders".into());
     }
     let alignment = limits.min_storage_buffer_offset_alignment;
     if alignment > MOST_ALIGNMENT {
-        return Some(format!(
-            "operands must be aligned to {alignment} bytes, to {MOST_ALIGNMENT} at most is supported"
-        ));
+        return Some(format!("operands must be aligned to {alignment} bytes, at most {MOST_ALIGNMENT} is supported"));
     }
     needs.iter().find(|n| n.1 < n.2).map(|(what, has, need)| format!("{has} {what}, {need} needed"))
 }
@@ -223,7 +223,7 @@ fn listed(limits: &wgpu::Limits) -> BTreeMap<&'static str, u64> {
     ])
 }
 
-/// Marks every entry whose device another eligible entry offers under a preferred backend (or earlier in the list).
+/// Marks every entry whose device another eligible entry provides under a preferred backend (or earlier in the list).
 fn mark_duplicates(facts: &mut [AdapterFacts]) {
     for i in 0..facts.len() {
         facts[i].duplicate = (0..facts.len()).any(|j| {
@@ -241,39 +241,41 @@ pub struct Adapter {
     pub(super) handle: wgpu::Adapter,
 }
 
-/// Per cent of the memory that the driver grants this process (on Vulkan and DX12, where it says) from which on no buffer is
-/// created: it fails as out of memory, instead of succeeding and being paged in and out, or taking the device down.
+/// Percentage of the driver's memory budget for this process (on Vulkan and DX12, where it is reported) above which no
+/// buffer is created. The allocation fails as out of memory, instead of succeeding and then being paged in and out or
+/// losing the device.
 const BUDGET: u8 = 95;
 
-/// Numbers the entries that may be chosen, in their order.
+/// Numbers the eligible entries in order.
 fn number(facts: &mut [AdapterFacts]) {
     for (n, entry) in facts.iter_mut().filter(|f| f.eligible()).enumerate() {
         entry.number = Some(n);
     }
 }
 
-/// Which of `all` are among the `strict` ones, each of which accounts for one.
+/// Which of `all` are in `strict`; each entry of `strict` matches one.
 fn accounted<T: PartialEq>(all: &[T], mut strict: Vec<T>) -> Vec<bool> {
     let found = |item: &T| strict.iter().position(|s| s == item).map(|i| strict.swap_remove(i)).is_some();
     all.iter().map(found).collect()
 }
 
-/// [`list`], each with whether its driver is conformant: wgpu does not say, but hides the others unless told not to.
+/// [`list`], each adapter with whether its driver is conformant. wgpu does not report this, but hides non-conformant
+/// drivers by default.
 fn judged(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, bool)> {
     let all = list(backends);
     let vulkan = |adapter: &wgpu::Adapter| adapter.get_info().backend == wgpu::Backend::Vulkan;
     if !all.iter().any(vulkan) {
         return all.into_iter().map(|adapter| (adapter, true)).collect();
     }
-    // Everything that the driver says of an adapter.
+    // All properties that the driver reports of an adapter.
     let identity = |adapter: &wgpu::Adapter| format!("{:?}", adapter.get_info());
     let strict = ask(backends, None, false).iter().map(identity).collect();
     let conformant = accounted(&all.iter().map(identity).collect::<Vec<_>>(), strict);
     all.into_iter().zip(conformant).collect()
 }
 
-/// The adapters that `backends` list. Software ones have no [`BUDGET`]: theirs is the host's memory, what others use of it
-/// included, and lavapipe's count of it cannot be relied on.
+/// The adapters that `backends` list. Software adapters have no [`BUDGET`]: their memory is the host's, shared with
+/// other processes, and lavapipe's report of it is unreliable.
 fn list(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let software = |adapter: &wgpu::Adapter| adapter.get_info().device_type == wgpu::DeviceType::Cpu;
     let mut adapters = ask(backends, Some(BUDGET), true);
@@ -284,8 +286,8 @@ fn list(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     adapters
 }
 
-/// The adapters of a new instance, those of drivers that are not conformant among them where `all` are asked for. A driver that
-/// panics while it is asked counts as no driver.
+/// The adapters of a new instance, including those of non-conformant drivers if `all` is set. A driver that panics
+/// counts as absent.
 fn ask(backends: wgpu::Backends, budget: Option<u8>, all: bool) -> Vec<wgpu::Adapter> {
     let backends = backends & wgpu::Instance::enabled_backend_features();
     if backends.is_empty() {
@@ -293,7 +295,7 @@ fn ask(backends: wgpu::Backends, budget: Option<u8>, all: bool) -> Vec<wgpu::Ada
     }
     let ask = || {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-        // No driver debug layers in debug builds either: they print, and they slow shaders down.
+        // No driver debug layers, even in debug builds: they print, and they slow shaders down.
         descriptor.flags = wgpu::InstanceFlags::empty().with_env();
         descriptor.flags.set(wgpu::InstanceFlags::ALLOW_UNDERLYING_NONCOMPLIANT_ADAPTER, all);
         descriptor.backends &= backends;
@@ -303,9 +305,10 @@ fn ask(backends: wgpu::Backends, budget: Option<u8>, all: bool) -> Vec<wgpu::Ada
     catch_unwind(ask).unwrap_or_default()
 }
 
-/// Every adapter on this machine, GL last; an empty list where there is no driver at all.
+/// Every adapter on this machine, GL last; an empty list without any driver.
 ///
-/// Drivers are asked once a process: it takes time, and GL contexts do not bear being made and dropped on several threads.
+/// Drivers are queried once per process: it takes time, and GL contexts must not be created and dropped on several
+/// threads.
 pub fn enumerate() -> Vec<Adapter> {
     static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
     let ask = || {
@@ -320,15 +323,16 @@ pub fn enumerate() -> Vec<Adapter> {
     ADAPTERS.get_or_init(ask).clone()
 }
 
-/// Keeps Mesa's Vulkan device-selection layer from printing "XDG_RUNTIME_DIR is invalid" where there is no such directory: on
-/// machines without a desktop, over `ssh -X`, under sudo and in containers. It only sorts devices by preference, which
-/// [`super::choose`] does itself; where the user steers it, it stays and is told of a directory without a compositor.
+/// Keeps Mesa's Vulkan device-selection layer from printing "XDG_RUNTIME_DIR is invalid" where that directory does not
+/// exist: on machines without a desktop, over `ssh -X`, under sudo and in containers. The layer only sorts devices by
+/// preference, which [`super::choose`] does itself. If the user configures the layer, it stays enabled and gets a
+/// directory without a compositor.
 ///
 /// # Safety
-/// Call before any thread is started: it sets an environment variable.
+/// Call this before any thread is started: it sets an environment variable.
 pub unsafe fn quiet_drivers() {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    // The layer's Wayland library prints where the variable is missing or no absolute path.
+    // The layer's Wayland library prints if the variable is missing or not an absolute path.
     if set("XDG_RUNTIME_DIR").is_some_and(|path| std::path::Path::new(&path).is_absolute()) {
         return;
     }
@@ -390,7 +394,11 @@ pub(super) mod tests {
         let software = facts("llvmpipe", Kind::Cpu, Backend::Vulkan, "");
         let all = numbered(vec![card("0000:01:00.0"), weak, card("0000:02:00.0"), card(""), dzn, software]);
         let numbers: Vec<_> = all.iter().map(|f| f.number).collect();
-        assert_eq!(numbers, [Some(0), None, Some(1), Some(2), Some(3), Some(4)], "what cannot be chosen has no number");
+        assert_eq!(
+            numbers,
+            [Some(0), None, Some(1), Some(2), Some(3), Some(4)],
+            "an adapter that cannot be chosen has no number"
+        );
         let addresses: Vec<_> = all.iter().map(AdapterFacts::address).collect();
         assert_eq!(addresses, ["0000:01:00.0", "", "0000:02:00.0", "gpu:2", "gpu:3", ""]);
         assert_eq!(all[2].title(), "NVIDIA H100 (gpu:1, DiscreteGpu, Vulkan, PCI 0000:02:00.0)");

@@ -1,11 +1,11 @@
-//! A logical device whose failures are errors: scopes round every call, and nothing panics.
+//! A logical device whose failures are errors: every call has error scopes, and nothing panics.
 
 use super::{Adapter, AdapterFacts};
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// What the driver reported outside any error scope.
+/// Errors that the driver reported outside any error scope.
 #[derive(Debug, Default)]
 struct Health {
     uncaptured: Option<String>,
@@ -29,9 +29,9 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens `adapter`, or returns the device that some engine of this process has open on it with the same limits.
-    /// `default_limits` asks for WebGPU's default limits instead of all that the adapter offers. No optional feature is
-    /// requested in either case.
+    /// Opens `adapter`, or returns the device that another engine of this process opened on it with the same limits.
+    /// `default_limits` requests WebGPU's default limits instead of the adapter's. No optional feature is requested in
+    /// either case.
     ///
     /// # Errors
     /// [`Error::Device`] with the driver's reason.
@@ -39,7 +39,7 @@ impl Device {
         Device::shared(adapter, default_limits, false)
     }
 
-    /// [`Device::open`] as `options` ask: with timestamps where they want them and the adapter has them.
+    /// [`Device::open`] according to `options`: with timestamps if requested and available.
     ///
     /// # Errors
     /// As [`Device::open`].
@@ -87,12 +87,12 @@ impl Device {
         Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, timestamps, health })
     }
 
-    /// What is known about the adapter.
+    /// The properties of the adapter.
     pub fn facts(&self) -> &AdapterFacts {
         &self.facts
     }
 
-    /// True when passes can be timed by the device's clock.
+    /// True when the device's clock can time passes.
     pub(super) fn has_timestamps(&self) -> bool {
         self.timestamps
     }
@@ -102,12 +102,12 @@ impl Device {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size) / 16 * 16
     }
 
-    /// Fails if the device was lost, or if an error arrived outside any scope since the last call.
+    /// Fails if the device was lost, or if an error occurred outside any scope since the last call.
     pub(super) fn check(&self) -> Result<()> {
         let mut health = lock(&self.health);
         if let Some(lost) = &health.lost {
             let what = format!("{} was lost: {lost}", self.facts.title());
-            // Staging memory has no error of its own in wgpu: a device that lacks it is lost, and says so.
+            // wgpu has no error of its own for staging memory: a device that runs out of it is lost, with this reason.
             return Err(match lost.to_lowercase().contains("out of memory") {
                 true => Error::OutOfMemory { what, held: 0 },
                 false => Error::Device(what),
@@ -119,7 +119,7 @@ impl Device {
         }
     }
 
-    /// Runs `work` inside error scopes; `doing` says what failed.
+    /// Runs `work` inside error scopes; `doing` describes the failed operation.
     pub(super) fn guarded<T>(&self, doing: impl FnOnce() -> String, work: impl FnOnce() -> T) -> Result<T> {
         let (done, error) = self.scoped(work);
         match error {
@@ -134,7 +134,7 @@ impl Device {
         }
     }
 
-    /// Runs `work` inside error scopes; returns what it returned and the first error caught.
+    /// Runs `work` inside error scopes; returns its result and the first error caught.
     pub(super) fn scoped<T>(&self, work: impl FnOnce() -> T) -> (T, Option<wgpu::Error>) {
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -146,21 +146,21 @@ impl Device {
         (done, memory.or(internal).or(validation))
     }
 
-    /// Waits for a submission (`None`: for everything submitted so far).
+    /// Waits for a submission (`None`: for all submissions so far).
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
-        // wgpu panics in `poll` when the driver reports a lost device; that is an error here like any other.
+        // wgpu panics in `poll` when the driver reports a lost device; here that becomes an ordinary error.
         let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
         self.check()?;
         match polled {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Error::device(format!("{}: waiting failed: {error}", self.facts.title()))),
-            Err(_) => Err(Error::device(format!("{} failed while work was under way", self.facts.title()))),
+            Err(_) => Err(Error::device(format!("{} failed while work was in progress", self.facts.title()))),
         }
     }
 }
 
-/// An error of wgpu with its causes, outermost first, on one line.
+/// A wgpu error with its causes, outermost first, on one line.
 pub(super) fn describe(error: &wgpu::Error) -> String {
     match error {
         wgpu::Error::OutOfMemory { .. } => "out of device memory".into(),

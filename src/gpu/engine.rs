@@ -13,11 +13,12 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-/// Submissions that may be under way at once: enough to keep the device busy, few enough that a lost device or a user's
-/// interrupt is noticed soon.
+/// Submissions in flight at once: enough to keep the device busy, few enough to notice a lost device or a user's
+/// interrupt soon.
 const IN_FLIGHT: usize = 4;
-/// Uploads wait in staging memory for the next submission; beyond this many bytes they are submitted at once, and larger ones
-/// go in pieces: memory that host and device both see may be as little as 256 MiB, and wgpu asks for no other.
+/// Uploads wait in staging memory for the next submission. Beyond this many bytes they are submitted at once, and
+/// larger uploads are split: memory visible to both host and device may be as small as 256 MiB, and wgpu requests no
+/// other.
 const UPLOADS: usize = 16 << 20;
 
 /// One launch, ready to encode.
@@ -28,7 +29,7 @@ struct Step {
     grid: [u32; 3],
 }
 
-/// A recording, ready to encode: its launches, and where it is cut into submissions.
+/// A recording, ready to encode: its launches and its submission boundaries.
 #[derive(Debug)]
 struct Prepared {
     steps: Vec<Step>,
@@ -88,10 +89,10 @@ impl GpuEngine {
         })
     }
 
-    /// The engine that `--device REQUEST` gives, if that is a GPU engine.
+    /// The engine for `--device REQUEST`, if that is a GPU engine.
     ///
     /// # Errors
-    /// As [`select::open`]; [`Error::Input`] when the request leads to an engine without a GPU.
+    /// As [`select::open`]; [`Error::Input`] when the request selects an engine without a GPU.
     pub fn open(request: &str, options: GpuOptions) -> Result<Self> {
         match select::choose(request)? {
             select::Choice { target: select::Target::Gpu(adapter), .. } => {
@@ -106,13 +107,13 @@ impl GpuEngine {
         self.class
     }
 
-    /// Takes these choices, or the rows' own, for every recording that has not run yet. With [`Class::Direct`] there is no
-    /// choice.
+    /// Uses these choices (`None`: the rows' own) for every recording that has not run yet. [`Class::Direct`] has no
+    /// choices.
     pub fn retune(&mut self, tuning: Option<Arc<Tuning>>) {
         self.tuning = tuning;
     }
 
-    /// What a launch is built from.
+    /// The shader build of a launch.
     fn build(&self, launch: &Launch) -> Build {
         let tuning = self.tuning.as_ref().filter(|_| self.class == Class::Tiled);
         let tuned = tuning.and_then(|t| t.build(launch.kernel, &launch.params));
@@ -124,7 +125,7 @@ impl GpuEngine {
         buffer.ok_or_else(|| Error::internal(format!("tensor of another engine (buffer {})", tensor.buffer.0)))
     }
 
-    /// Submits `commands` and waits for the oldest submissions until few enough are under way.
+    /// Submits `commands` and waits for the oldest submissions until few enough are in flight.
     fn submit(&mut self, doing: impl FnOnce() -> String, commands: Option<wgpu::CommandBuffer>) -> Result<()> {
         let index = self.device.guarded(doing, || self.device.queue.submit(commands))?;
         self.pending_upload = 0;
@@ -216,8 +217,8 @@ impl GpuEngine {
         })
     }
 
-    /// One part of an execution, `times` times, as one compute pass: wgpu puts barriers between launches that share a written
-    /// buffer.
+    /// One part of an execution, `times` times, in one compute pass. wgpu inserts barriers between launches that share
+    /// a written buffer.
     fn encode(
         &self,
         recording: &Recording,
@@ -332,7 +333,7 @@ impl Engine for GpuEngine {
         match receiver.recv() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(Error::device(format!("{}: {error}", doing()))),
-            Err(_) => return Err(Error::device(format!("{}: the device gave no answer", doing()))),
+            Err(_) => return Err(Error::device(format!("{}: the device did not answer", doing()))),
         }
         let view = staging.get_mapped_range(..).map_err(|error| Error::device(format!("{}: {error}", doing())))?;
         let words = bytemuck::pod_collect_to_vec(&view);
@@ -352,7 +353,8 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
-    /// All executions in one pass where one submission holds an execution; the device's time is that of all passes.
+    /// All executions in one pass if one submission holds a whole execution; the device's time is the sum over all
+    /// passes.
     fn timed(&mut self, recording: &Recording, times: u32) -> Result<Timed> {
         self.prepare(recording)?;
         self.finish()?;
@@ -362,7 +364,7 @@ impl Engine for GpuEngine {
         if self.device.has_timestamps() && self.clock.as_ref().is_none_or(|c| c.pairs() < pairs) {
             self.clock = Clock::new(&self.device, pairs)?;
         }
-        // Taken out for the while: passes are encoded from what the engine holds.
+        // Taken out temporarily: passes are encoded from the engine's own state.
         let clock = self.clock.take().filter(|c| c.pairs() >= pairs);
         let start = Instant::now();
         for pass in 0..passes {

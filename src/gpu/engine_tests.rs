@@ -1,4 +1,4 @@
-//! The engine on whatever adapter this machine has. A machine without one fails here, and says what to install.
+//! The engine on any adapter of this machine. Without an adapter these tests fail and say what to install.
 
 use super::*;
 use crate::exec::{ReferenceEngine, align};
@@ -7,7 +7,7 @@ use crate::kernels::{Arity, Binding, Build, Cost, Eval, Fill as CaseFill, Inputs
 use std::sync::OnceLock;
 
 const FILE: &str = "util/fill.wgsl";
-const GUARD: u32 = 0x7fc0_dead; // a NaN that no kernel writes
+const GUARD: u32 = 0x7fc0_dead; // a NaN pattern that no kernel writes
 
 /// One device for all tests of this process: every software device owns a thread pool.
 fn engine(options: GpuOptions) -> GpuEngine {
@@ -33,7 +33,7 @@ fn filling(y: Tensor, params: FillParams) -> Recording {
     recording
 }
 
-/// Fills 3 clients with 257 words at stride 320 into a tensor inside a larger, guarded buffer; returns the buffer.
+/// Fills 3 clients with 257 words each at stride 320 in a tensor inside a larger, guarded buffer; returns the buffer.
 fn filled(engine: &mut dyn Engine) -> Vec<u32> {
     let params = FillParams { clients: 3, n: 257, y_stride: 320, value: 0.3 };
     let extent = 2 * 320 + 257;
@@ -44,7 +44,7 @@ fn filled(engine: &mut dyn Engine) -> Vec<u32> {
 }
 
 #[test]
-fn fill_equals_the_reference_and_leaves_gaps_alone_in_every_form() {
+fn fill_equals_the_reference_and_keeps_gaps_in_every_variant() {
     let expected = filled(&mut ReferenceEngine::new());
     assert_eq!(expected.iter().filter(|w| **w == 0.3f32.to_bits()).count(), 3 * 257);
     assert_eq!(expected.iter().filter(|w| **w == GUARD).count(), expected.len() - 3 * 257);
@@ -81,7 +81,7 @@ fn buffers_start_at_zero_and_reads_and_memory_are_counted() {
     assert!(engine.write(t, &[0; 1002]).unwrap_err().to_string().contains("1002"));
 }
 
-/// An upload goes in pieces; it starts where its tensor does and ends with the last word.
+/// An upload is split into pieces; it starts at the tensor's offset and ends with the last word.
 #[test]
 fn large_uploads_arrive_whole() {
     let mut engine = engine(GpuOptions::default());
@@ -183,7 +183,7 @@ fn an_oversized_buffer_names_label_size_and_limit() {
     assert!(engine.alloc("small", 64).is_ok());
 }
 
-/// [`Fill`] with a grid that no device takes.
+/// [`Fill`] with a grid that no device accepts.
 struct Wide;
 
 impl Kernel for Wide {
@@ -228,7 +228,7 @@ fn a_grid_beyond_the_limit_names_launch_and_kernel() {
 #[test]
 fn a_lost_device_is_an_error_at_every_call() {
     let adapter = super::super::enumerate().into_iter().find(|a| a.facts.eligible()).expect("an adapter");
-    // A device of this test's own: the shared one must not be lost.
+    // A separate device for this test: the shared one must not be lost.
     let device = Arc::new(Device::request(&adapter, false, false).unwrap());
     let mut engine = GpuEngine::new(device.clone(), GpuOptions::default()).unwrap();
     let y = engine.alloc("y", 64).unwrap();
@@ -251,7 +251,7 @@ fn a_lost_device_is_an_error_at_every_call() {
 fn submissions_are_cut_at_a_tenth_of_a_second() {
     assert!(parts(&[]).is_empty());
     assert_eq!(parts(&[0.04, 0.05, 0.02, 0.3, 0.01, 0.09, 0.001]), [0..2, 2..3, 3..4, 4..6, 6..7]);
-    // What a software adapter needs a tenth of a second for: several submissions, in order, with the same result.
+    // A tenth of a second of work on a software adapter: several submissions, in order, with the same result.
     let mut engine = engine(GpuOptions::default());
     let n = 1 << 22;
     let y = engine.alloc("y", n as usize).unwrap();
@@ -265,7 +265,8 @@ fn submissions_are_cut_at_a_tenth_of_a_second() {
     assert!(engine.read(y, Purpose::Check).unwrap().iter().all(|w| *w == 59f32.to_bits()));
 }
 
-/// Every execution runs, cut into submissions or not, and the device's clock (where there is one) agrees with the host's.
+/// Every execution runs, whether or not it is split into submissions, and the device's clock (if any) agrees with the
+/// host's.
 #[test]
 fn timed_executions_are_those_that_were_asked_for() {
     use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
@@ -292,10 +293,10 @@ fn timed_executions_are_those_that_were_asked_for() {
         }
     }
     let untimed = GpuEngine::open("gpu", GpuOptions::default()).unwrap();
-    assert!(!untimed.device.has_timestamps(), "timestamps are asked for only where they are wanted");
+    assert!(!untimed.device.has_timestamps(), "timestamps are requested only where they are wanted");
 }
 
-/// Any square tile gives the same bits, and a choice really is what runs: its grid says so.
+/// Any square tile gives the same bits, and the grid shows that the chosen variant is the one that runs.
 #[test]
 fn a_tuned_engine_runs_the_chosen_variant_with_the_same_bits() {
     use crate::kernels::nn::conv::ConvParams;

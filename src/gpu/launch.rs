@@ -5,13 +5,13 @@ use crate::exec::Launch;
 use crate::{Error, Result};
 use std::ops::Range;
 
-/// Predicted seconds of a submission at most: Windows resets a device that works on one for 2 s, macOS sooner, and a shared
-/// desktop stutters before that.
+/// Maximum predicted seconds per submission: Windows resets a device after 2 s of work on one submission, macOS sooner,
+/// and a shared desktop stutters before that.
 const SUBMISSION: f64 = 0.1;
-/// Uniform bindings start at multiples of this (the largest alignment that WebGPU allows a device to ask for).
+/// Uniform bindings start at multiples of this (the largest alignment that WebGPU allows a device to require).
 pub(super) const SLOT: usize = 256;
 
-/// Says which launches a submission is made of.
+/// Describes the launches of a submission.
 pub(super) fn describe(launches: &[Launch]) -> String {
     let name = |l: &Launch| format!("{} (kernel `{}`)", l.label, l.kernel.name());
     match launches {
@@ -21,7 +21,8 @@ pub(super) fn describe(launches: &[Launch]) -> String {
     }
 }
 
-/// A launch's time on a slow device of its kind: half the arithmetic and a third of the bandwidth of entry-level cards.
+/// A launch's predicted time on a slow device of its kind: half the arithmetic and a third of the bandwidth of
+/// entry-level cards.
 pub(super) fn predicted_seconds(launch: &Launch, kind: Kind) -> f64 {
     let (flops, bytes) = match kind {
         Kind::DiscreteGpu => (1e12, 60e9),
@@ -32,7 +33,7 @@ pub(super) fn predicted_seconds(launch: &Launch, kind: Kind) -> f64 {
     (cost.flops / flops).max(cost.bytes / bytes)
 }
 
-/// Consecutive launches of at most [`SUBMISSION`] predicted seconds together; a longer launch is a part of its own.
+/// Consecutive launches with at most [`SUBMISSION`] predicted seconds in total; a longer launch is its own part.
 pub(super) fn parts(predicted: &[f64]) -> Vec<Range<usize>> {
     let mut parts: Vec<Range<usize>> = Vec::new();
     let mut sum = 0.0;
@@ -66,13 +67,13 @@ pub(super) fn param_bytes(launch: &Launch) -> usize {
     (launch.params.len() * 4).next_multiple_of(16).max(16)
 }
 
-/// Bytes of an operand's binding, up to the next vec4: a shader that reads vec4s must reach a last, partial one. The next
-/// tensor starts at a multiple of 256 bytes, so nothing else lies there.
+/// Bytes of an operand's binding, rounded up to a vec4: a shader that reads vec4s must reach a last, partial one. The
+/// next tensor starts at a multiple of 256 bytes, so the padding holds no other data.
 pub(super) fn operand_bytes(words: usize) -> u64 {
     (words as u64 * 4).next_multiple_of(16)
 }
 
-/// All parameter blocks in one buffer, each in a slot of its own; returns the bytes and where each block starts.
+/// All parameter blocks in one buffer, each in its own slot; returns the bytes and the start of each block.
 pub(super) fn pack_params(launches: &[Launch]) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Vec::new();
     let mut offsets = Vec::with_capacity(launches.len());

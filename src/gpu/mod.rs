@@ -1,7 +1,8 @@
-//! The wgpu engine: the only place that names wgpu.
+//! The wgpu engine: the only module that names wgpu.
 //!
-//! [`select`] lists adapters and answers `--device`, `device` holds the logical device and turns its failures into
-//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings, [`tuning`] holds measured choices of variants.
+//! [`select`] lists adapters and resolves `--device`, `device` holds the logical device and turns its failures into
+//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings, [`tuning`] holds measured choices of
+//! variants.
 
 mod adapter;
 mod device;
@@ -25,12 +26,12 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How a GPU engine is built; the default suits training.
+/// Options of a GPU engine; the default suits training.
 #[derive(Clone, Debug)]
 pub struct GpuOptions {
     /// Shader variants; `None`: [`Class::Direct`] on software adapters, [`Class::Tiled`] elsewhere.
     pub class: Option<Class>,
-    /// Ask for WebGPU's default limits and no optional feature, whatever the adapter offers.
+    /// Request WebGPU's default limits and no optional feature, even if the adapter offers more.
     pub default_limits: bool,
     /// Keep naga's run-time checks (index clamping, loop bounds, integer division) and the zeroing of workgroup memory;
     /// `None`: on software adapters only ([`AdapterFacts::checked`]).
@@ -38,12 +39,13 @@ pub struct GpuOptions {
     /// Shader text by path: a replacement for one of the catalogue's files, such as `nn/conv2d_direct.wgsl`, or, in a folder that
     /// the catalogue does not have, the shader of a row outside it, such as `custom/axpy.wgsl`. Given text always runs checked.
     pub sources: BTreeMap<String, String>,
-    /// Expand the loops that the shaders mark for it, where the adapter's compiler bears it ([`AdapterFacts::expands`]).
+    /// Unroll the loops that the shaders mark for it, unless the adapter's compiler cannot handle them
+    /// ([`AdapterFacts::expands`]).
     pub unroll: bool,
-    /// Ask for timestamps where the adapter has them (and default limits are not asked for): [`crate::exec::Engine::timed`]
-    /// then reads the device's clock.
+    /// Request timestamps if the adapter has them (and default limits are not requested):
+    /// [`crate::exec::Engine::timed`] then reads the device's clock.
     pub timestamps: bool,
-    /// Measured choices among the variants of [`Class::Tiled`]; `None`: those of the rows' rule.
+    /// Measured choices among the variants of [`Class::Tiled`]; `None`: those of the rows.
     pub tuning: Option<Arc<Tuning>>,
 }
 

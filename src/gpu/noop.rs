@@ -5,8 +5,8 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 impl Device {
-    /// A device on which wgpu validates everything with WebGPU's default limits and nothing is computed: buffers can be
-    /// written, copied and read, dispatches do nothing. It is never listed among the adapters.
+    /// A device on which wgpu validates everything with WebGPU's default limits and computes nothing: buffers can be
+    /// written, copied and read, dispatches do nothing. It is not listed among the adapters.
     ///
     /// # Errors
     /// [`Error::Device`] when wgpu refuses (a bug).

@@ -1,4 +1,4 @@
-//! From a catalogue row's build to a compiled pipeline, cached by shader file and constants.
+//! Compiles a catalogue row's build to a pipeline; cached by shader file and constants.
 
 use super::device::describe;
 use super::{Device, GpuOptions};
@@ -15,7 +15,7 @@ pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
-/// Shader file, constants, and which bindings are written: all that a pipeline depends on.
+/// Everything that a pipeline depends on: shader file, constants, and which bindings are written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     file: &'static str,
@@ -36,10 +36,10 @@ impl Pipelines {
         Pipelines { options, checked, cache: HashMap::new() }
     }
 
-    /// The pipelines of `launches` with their builds, in order; those that are new are compiled on all threads.
+    /// The pipelines of `launches` and their builds, in order; new ones are compiled on all threads.
     ///
     /// # Errors
-    /// The first launch, in order, whose shader does not compile.
+    /// The first launch in order whose shader does not compile.
     pub(super) fn of(&mut self, device: &Device, launches: &[Launch], builds: &[Build]) -> Result<Vec<Pipeline>> {
         let key = |launch: &Launch, build: &Build| Key {
             file: build.file,
@@ -84,7 +84,8 @@ impl Shader<'_> {
         self.options.sources.contains_key(self.build.file)
     }
 
-    /// The user's own text is bad input; a shader of the catalogue that fails is the device's or the program's fault.
+    /// A failure in the user's text is bad input; a failure in a shader of the catalogue is a fault of the device or
+    /// the program.
     fn fail(&self, what: &str) -> Error {
         if self.replaced() {
             return Error::input(format!("{} (given text): {what}", self.build.file));
@@ -99,7 +100,7 @@ impl Shader<'_> {
             None => shader::source(file).ok_or_else(|| self.fail("no such shader file"))?,
         };
         if self.replaced() && !text.contains("//#include") {
-            // Parsed as it stands first: line numbers are then those of the user's file, not of the assembled text.
+            // The unassembled text is parsed first, so that line numbers are those of the user's file.
             naga::front::wgsl::parse_str(text)
                 .map_err(|e| self.fail(e.emit_to_string_with_path(text, self.build.file).trim()))?;
         }
@@ -116,9 +117,9 @@ impl Shader<'_> {
             if self.checked || self.replaced() {
                 return self.device.device.create_shader_module(descriptor);
             }
-            // SAFETY: only shaders of the catalogue come here. Recording checked every operand against the row's extents,
-            // which bound all indices; loops end, as their bounds come from checked parameters; tests run both forms and
-            // hold them bit-equal.
+            // SAFETY: only shaders of the catalogue get here. Recording checked every operand against the row's
+            // extents, which bound all indices. Loops terminate because their bounds come from checked parameters.
+            // Tests run both forms and require equal bits.
             unsafe {
                 let checks = wgpu::ShaderRuntimeChecks::unchecked();
                 self.device.device.create_shader_module_trusted(descriptor, checks)

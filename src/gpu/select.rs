@@ -1,10 +1,10 @@
-//! `--device`: from what the user asked for to an engine, with the reason in words.
+//! `--device`: resolves the user's request to an engine and states the reason.
 
 use super::{Adapter, AdapterFacts, Device, GpuEngine, GpuOptions, Kind, enumerate};
 use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 use crate::{Error, Result};
 
-/// Which engine a request leads to.
+/// The engine that a request selects.
 #[derive(Debug)]
 pub enum Target {
     /// The naive f64 reference engine.
@@ -15,16 +15,16 @@ pub enum Target {
     Gpu(Box<Adapter>),
 }
 
-/// The answer to a request.
+/// The result of a request.
 #[derive(Debug)]
 pub struct Choice {
     /// What will run.
     pub target: Target,
-    /// What was chosen and why, for the user.
+    /// The choice and its reason, for the user.
     pub reason: String,
 }
 
-/// The answer as far as it needs no driver; `Adapter` is an index.
+/// The part of the result that needs no driver; `Adapter` is an index.
 #[derive(Debug, PartialEq)]
 enum Pick {
     Reference,
@@ -32,12 +32,13 @@ enum Pick {
     Adapter(usize),
 }
 
-/// Resolves `auto`, `gpu`, `gpu:N`, `cpu`, `reference`, or a part of an adapter's name (any case; a PCI address works too).
-/// `auto` takes a hardware GPU with a conformant driver if there is one and the built-in CPU engine otherwise; `gpu` takes the best
-/// adapter, software ones included; `gpu:N` the one of that number ([`AdapterFacts::number`]).
+/// Resolves `auto`, `gpu`, `gpu:N`, `cpu`, `reference`, or a part of an adapter's name (in any case; a PCI address also
+/// works). `auto` takes a hardware GPU with a conformant driver if there is one and the built-in CPU engine otherwise;
+/// `gpu` takes the best adapter, including software ones; `gpu:N` takes the one with that number
+/// ([`AdapterFacts::number`]).
 ///
 /// # Errors
-/// [`Error::Input`] with the list of adapters when none or several match.
+/// [`Error::Input`] with the list of adapters if none or several match.
 pub fn choose(request: &str) -> Result<Choice> {
     let word = request.trim().to_lowercase();
     let mut adapters = if word == "cpu" || word == "reference" { Vec::new() } else { enumerate() };
@@ -51,10 +52,10 @@ pub fn choose(request: &str) -> Result<Choice> {
     Ok(Choice { target, reason })
 }
 
-/// Builds the engine that [`choose`] names; returns it with the reason. Engines on one adapter share its device.
+/// Builds the engine that [`choose`] selects; returns it with the reason. Engines on the same adapter share its device.
 ///
 /// # Errors
-/// As [`choose`]; [`Error::Device`] when the adapter refuses to open (with `auto` the CPU engine steps in instead).
+/// As [`choose`]; [`Error::Device`] when the adapter cannot be opened (with `auto` the CPU engine is used instead).
 pub fn open(request: &str, options: GpuOptions) -> Result<(Box<dyn Engine>, String)> {
     options.check()?;
     let Choice { target, reason } = choose(request)?;
@@ -76,8 +77,8 @@ pub fn open(request: &str, options: GpuOptions) -> Result<(Box<dyn Engine>, Stri
 fn pick(word: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
     match word {
         "" => Err(Error::input(format!("the device name is empty; {}", listing(facts)))),
-        "reference" => Ok((Pick::Reference, "the f64 reference engine, as asked".into())),
-        "cpu" => Ok((Pick::Cpu, "the built-in cpu engine, as asked".into())),
+        "reference" => Ok((Pick::Reference, "the f64 reference engine, as requested".into())),
+        "cpu" => Ok((Pick::Cpu, "the built-in cpu engine, as requested".into())),
         "auto" => Ok(pick_auto(facts)),
         "gpu" => match best(facts, |_| true) {
             Some(i) => {
@@ -101,7 +102,7 @@ fn pick_auto(facts: &[AdapterFacts]) -> (Pick, String) {
     };
     let (tried, others) = (titles(&|f| !f.conformant && f.kind != Kind::Cpu), titles(&|_| true));
     let why = if !tried.is_empty() {
-        format!("{} would have to be asked for (--device gpu): its driver is not conformant", tried.join(", "))
+        format!("{} is used on request only (--device gpu): its driver is not conformant", tried.join(", "))
     } else if others.is_empty() {
         "no usable GPU adapter was found".to_string()
     } else {
@@ -124,7 +125,7 @@ fn pick_numbered(request: &str, number: &str, facts: &[AdapterFacts]) -> Result<
     let wanted: Option<usize> = number.parse().ok().filter(|_| digits);
     let found = wanted.and_then(|n| facts.iter().position(|f| f.number == Some(n)));
     match (found, digits) {
-        (Some(i), _) => Ok((Pick::Adapter(i), format!("{}: as asked", facts[i].title()))),
+        (Some(i), _) => Ok((Pick::Adapter(i), format!("{}: as requested", facts[i].title()))),
         (None, true) => Err(Error::input(format!(
             "device `{request}`: no adapter has this number{}; {}",
             passed_over(facts),
@@ -150,13 +151,13 @@ fn pick_named(name: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
         ([], []) => Err(Error::input(format!("no device matches `{name}`; {}", listing(facts)))),
         (several, _) => {
             let titles: Vec<String> = several.iter().map(|i| facts[*i].title()).collect();
-            let hint = "give the number (gpu:N), a longer part of the name or the PCI address";
+            let hint = "use the number (gpu:N), a longer part of the name or the PCI address";
             Err(Error::input(format!("several devices match `{name}`: {}; {hint}", titles.join(", "))))
         }
     }
 }
 
-/// The best eligible adapter: hardware first, conformant drivers first, then by kind, backend and the drivers' order.
+/// The best eligible adapter: hardware first, then conformant drivers, then by kind, backend and the drivers' order.
 fn best(facts: &[AdapterFacts], allowed: impl Fn(&AdapterFacts) -> bool) -> Option<usize> {
     (0..facts.len()).filter(|i| facts[*i].eligible() && allowed(&facts[*i])).min_by_key(|i| {
         let f = &facts[*i];
@@ -167,7 +168,7 @@ fn best(facts: &[AdapterFacts], allowed: impl Fn(&AdapterFacts) -> bool) -> Opti
 fn listing(facts: &[AdapterFacts]) -> String {
     let adapters: Vec<String> = facts.iter().filter(|f| f.eligible()).map(AdapterFacts::title).collect();
     let adapters = if adapters.is_empty() { "none".to_string() } else { adapters.join(", ") };
-    format!("adapters here: {adapters}; always there: auto, gpu, cpu, reference")
+    format!("adapters here: {adapters}; always available: auto, gpu, cpu, reference")
 }
 
 #[cfg(test)]
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_is_not_conformant_is_taken_only_when_asked_for() {
+    fn a_non_conformant_driver_is_used_on_request_only() {
         let mut dzn = facts("Microsoft Direct3D12 (NVIDIA RTX)", Kind::DiscreteGpu, Backend::Vulkan, "");
         dzn.conformant = false;
         let llvmpipe = facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, "");
@@ -253,13 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn hardware_that_is_passed_over_is_named() {
+    fn unusable_hardware_is_named() {
         let mut weak = facts("Old Card", Kind::DiscreteGpu, Backend::Vulkan, "");
-        weak.unusable = Some("128 threads a workgroup, 256 needed".into());
+        weak.unusable = Some("128 threads per workgroup, 256 needed".into());
         let all = numbered(vec![weak, facts("llvmpipe", Kind::Cpu, Backend::Vulkan, "")]);
         for word in ["auto", "gpu"] {
             let why = pick(word, &all).unwrap().1;
-            assert!(why.contains("Old Card") && why.contains("128 threads a workgroup"), "{why}");
+            assert!(why.contains("Old Card") && why.contains("128 threads per workgroup"), "{why}");
         }
         assert!(pick("gpu", &all[..1]).unwrap_err().to_string().contains("128 threads"));
     }
@@ -295,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_name_that_matches_nothing_is_refused_on_this_machine() {
-        let error = open("no such adapter", GpuOptions::default()).err().expect("nothing is called that");
+        let error = open("no such adapter", GpuOptions::default()).err().expect("nothing has that name");
         assert!(matches!(error, Error::Input(_)), "{error}");
         assert!(error.to_string().contains("no such adapter"));
     }

@@ -1,4 +1,4 @@
-//! The device's clock round compute passes.
+//! Times compute passes with the device's clock.
 
 use super::Device;
 use crate::{Error, Result};
@@ -6,10 +6,10 @@ use std::sync::mpsc;
 
 /// Bytes of a pair of timestamps: begin and end of a pass.
 const PAIR: u64 = 16;
-/// Pairs that a query set holds at most (WebGPU: 4096 queries).
+/// Maximum pairs per query set (WebGPU: 4096 queries).
 const MOST: u32 = 2048;
 
-/// Pairs of timestamps and the way back to the host.
+/// Pairs of timestamps and the buffers for reading them back.
 #[derive(Debug)]
 pub(super) struct Clock {
     set: wgpu::QuerySet,
@@ -21,8 +21,8 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock of `device`, which must have been opened with timestamps, for `pairs` passes; `None` beyond what a query set
-    /// holds.
+    /// A clock of `device`, which must have been opened with timestamps, for `pairs` passes; `None` if they exceed a
+    /// query set.
     pub(super) fn new(device: &Device, pairs: u32) -> Result<Option<Clock>> {
         if !(1..=MOST).contains(&pairs) {
             return Ok(None);
@@ -53,7 +53,7 @@ impl Clock {
         self.pairs
     }
 
-    /// What pass `at` is begun with.
+    /// The timestamp writes of pass `at`.
     pub(super) fn writes(&self, at: u32) -> wgpu::ComputePassTimestampWrites<'_> {
         wgpu::ComputePassTimestampWrites {
             query_set: &self.set,
@@ -62,8 +62,9 @@ impl Clock {
         }
     }
 
-    /// Seconds of the first `pairs` passes together, which are over; `None` where timestamps are zero or out of order, as some
-    /// drivers answer. Resolved in a submission of its own: in the pass's own some drivers resolve before it is over.
+    /// Total seconds of the first `pairs` passes, which have completed; `None` if timestamps are zero or out of order,
+    /// as with some drivers. Resolved in a separate submission: some drivers resolve before the pass completes if both
+    /// are in one submission.
     pub(super) fn read(&self, device: &Device, pairs: u32) -> Result<Option<f64>> {
         let doing = || "reading timestamps".to_string();
         let bytes = PAIR * u64::from(pairs);
@@ -79,7 +80,7 @@ impl Clock {
         match receiver.recv() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(Error::device(format!("{}: {error}", doing()))),
-            Err(_) => return Err(Error::device(format!("{}: the device gave no answer", doing()))),
+            Err(_) => return Err(Error::device(format!("{}: the device did not answer", doing()))),
         }
         let ticks: Vec<u64> = {
             let view =
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_that_cannot_be_true_are_none() {
+    fn implausible_answers_are_none() {
         assert!((seconds(1000, 3000, 2.0).unwrap() - 4e-6).abs() < 1e-15);
         for (begin, end) in [(0, 0), (0, 5), (5, 5), (6, 5)] {
             assert_eq!(seconds(begin, end, 1.0), None, "{begin} {end}");

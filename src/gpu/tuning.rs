@@ -1,4 +1,4 @@
-//! Measured choices among the tiled variants, and the file that keeps them for an adapter and its driver.
+//! Measured choices among the tiled variants, and the file that stores them for an adapter and its driver.
 
 use super::AdapterFacts;
 use crate::kernels::{AnyKernel, Build, grid_fits};
@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Version of the file's layout; files of another are not used.
+/// Version of the file format; files of other versions are not used.
 const FORMAT: u32 = 1;
-/// By which `fedgan tune` knows its files.
+/// Identifies files of `fedgan tune`.
 pub const MARK: &str = "fedgan tune --out";
-/// Characters of a file's name at most, its ending aside.
+/// Maximum length of a file's name in characters, without its extension.
 const NAME: usize = 150;
 
-/// Which variant a launch gets, and where that was measured.
+/// The variant of each launch, and where it was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuning {
@@ -23,11 +23,11 @@ pub struct Tuning {
     #[serde(default)]
     written_by: String,
     format: u32,
-    /// Version of fedgan: another one may have other shaders.
+    /// Version of fedgan; another version may have other shaders.
     pub version: String,
     /// The adapter's name.
     pub adapter: String,
-    /// The API through which it was reached.
+    /// The API used for the measurement.
     pub backend: String,
     /// Driver name and version.
     pub driver: String,
@@ -35,8 +35,8 @@ pub struct Tuning {
     pub picks: BTreeMap<String, String>,
 }
 
-/// What identifies a launch: the kernel and its parameters without the number of clients and the client strides. Chunks of
-/// clients thus get the same variant.
+/// The key of a launch: the kernel and its parameters without the number of clients and the client strides. Chunks of
+/// clients therefore get the same variant.
 pub fn key(kernel: &dyn AnyKernel, words: &[u32]) -> String {
     let fields = kernel.fields().iter().zip(words);
     let kept = fields.filter(|(f, _)| f.name != "clients" && !f.draw.is_stride());
@@ -45,7 +45,7 @@ pub fn key(kernel: &dyn AnyKernel, words: &[u32]) -> String {
 }
 
 impl Tuning {
-    /// Without any choice, for this version on that adapter.
+    /// An empty set of choices for this version on that adapter.
     pub fn new(facts: &AdapterFacts) -> Tuning {
         Tuning {
             written_by: MARK.into(),
@@ -58,12 +58,12 @@ impl Tuning {
         }
     }
 
-    /// Chooses `variant` for all launches that have the key of this one.
+    /// Chooses `variant` for all launches with the same key as this one.
     pub fn pick(&mut self, kernel: &dyn AnyKernel, words: &[u32], variant: &str) {
         self.picks.insert(key(kernel, words), variant.into());
     }
 
-    /// The chosen build; `None` where nothing was chosen, or something that the launch cannot have.
+    /// The chosen build; `None` if nothing was chosen, or if this launch does not have the chosen variant.
     pub fn build(&self, kernel: &dyn AnyKernel, words: &[u32]) -> Option<Build> {
         let variants = kernel.variants(words);
         if variants.is_empty() {
@@ -74,10 +74,10 @@ impl Tuning {
         grid_fits(&build).is_ok().then_some(build)
     }
 
-    /// Refuses what another version, adapter, API or driver measured.
+    /// Rejects measurements from another version, adapter, API or driver.
     ///
     /// # Errors
-    /// Everything that differs.
+    /// All differences.
     pub fn matches(&self, facts: &AdapterFacts) -> std::result::Result<(), String> {
         let now = Tuning::new(facts);
         let pairs = [
@@ -94,10 +94,10 @@ impl Tuning {
         if differ.is_empty() { Ok(()) } else { Err(format!("measured elsewhere: {}", differ.join("; "))) }
     }
 
-    /// Reads a file; `None` where there is none.
+    /// Reads a file; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Input`], naming the file: not readable, no tuning file, another format.
+    /// [`Error::Input`], naming the file: unreadable, not a tuning file, or another format.
     pub fn load(path: &Path) -> Result<Option<Tuning>> {
         let text = match input::read_text(path, input::TUNING) {
             Ok(text) => text,
@@ -107,32 +107,32 @@ impl Tuning {
         Tuning::parse(path, &text).map(Some)
     }
 
-    /// [`Tuning::load`] of a text; `path` is named in errors.
+    /// [`Tuning::load`] from text; `path` is named in errors.
     ///
     /// # Errors
-    /// No tuning file, another format.
+    /// Not a tuning file, or another format.
     pub fn parse(path: &Path, text: &str) -> Result<Tuning> {
         let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|e| Error::file(path, format!("no tuning file: no JSON: {e}")))?;
+            serde_json::from_str(text).map_err(|e| Error::file(path, format!("not a tuning file: not JSON: {e}")))?;
         match value["format"].as_u64() {
             Some(format) if format == u64::from(FORMAT) => {}
             Some(format) => return Err(Error::file(path, format!("format {format}; this version reads {FORMAT}"))),
-            None => return Err(Error::file(path, "no tuning file: it names no format")),
+            None => return Err(Error::file(path, "not a tuning file: no format")),
         }
-        serde_json::from_value(value).map_err(|e| Error::file(path, format!("no tuning file: {e}")))
+        serde_json::from_value(value).map_err(|e| Error::file(path, format!("not a tuning file: {e}")))
     }
 
     /// The text of a file.
     ///
     /// # Errors
-    /// When it has no JSON form.
+    /// If it cannot be serialised.
     pub fn to_json(&self) -> Result<String> {
         let marked = Tuning { written_by: MARK.into(), ..self.clone() };
         let text = serde_json::to_string_pretty(&marked).map_err(|e| Error::internal(format!("JSON: {e}")))?;
         Ok(text + "\n")
     }
 
-    /// Writes a file at once, in the place of one that is there: a reader sees the old or the new one.
+    /// Writes a file atomically, replacing an existing one: a reader sees either the old or the new file.
     ///
     /// # Errors
     /// [`Error::Output`], naming the file.
@@ -148,13 +148,13 @@ impl Tuning {
     }
 }
 
-/// The file of an adapter and its driver in the user's cache folder; `None` on a machine that names no home.
+/// The file for an adapter and its driver in the user's cache folder; `None` on a machine without a home directory.
 pub fn file(facts: &AdapterFacts) -> Option<PathBuf> {
     file_from(facts, |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from))
 }
 
 fn file_from(facts: &AdapterFacts, var: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    // The XDG rule: a relative path is to be ignored.
+    // The XDG specification says to ignore relative paths.
     let xdg = var("XDG_CACHE_HOME").filter(|p| p.is_absolute());
     let home = || {
         let folder = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn clients_and_strides_do_not_matter_and_shapes_do() {
+    fn keys_depend_on_shapes_and_not_on_clients_or_strides() {
         let mut other = ConvParams::from_words(&shape(5, 3));
         other.large_stride += 64;
         other.weight_stride += 128;
         other.small_stride += 192;
         assert_eq!(key(&Conv2d, &shape(1, 3)), key(&Conv2d, &other.words()));
         assert_eq!(key(&Conv2d, &shape(1, 3)).matches('=').count(), 12, "{}", key(&Conv2d, &shape(1, 3)));
-        assert!(key(&Conv2d, &shape(1, 3)).contains("stride=2"), "the convolution's stride is no client stride");
+        assert!(key(&Conv2d, &shape(1, 3)).contains("stride=2"), "the convolution's stride is not a client stride");
         assert_ne!(key(&Conv2d, &shape(1, 3)), key(&Conv2d, &shape(1, 4)));
         let mut tuning = Tuning::new(&h100());
         tuning.pick(&Conv2d, &shape(1, 3), "128x128");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_comes_back_as_it_was_and_replaces_the_one_before() {
+    fn a_file_round_trips_and_replaces_the_previous_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/folder/t.json");
         assert!(Tuning::load(&path).unwrap().is_none());
@@ -213,7 +213,7 @@ mod tests {
         tuning.pick(&Conv2d, &shape(1, 3), "64x64");
         tuning.save(&path).unwrap();
         assert_eq!(Tuning::load(&path).unwrap().unwrap(), tuning);
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing temporary is left");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file remains");
         std::fs::write(dir.path().join("plain"), "").unwrap();
         let error = tuning.save(&dir.path().join("plain/t.json")).unwrap_err();
         assert!(matches!(error, Error::Output(_)) && error.to_string().contains("t.json"), "{error}");
@@ -233,15 +233,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tuning_file_is_refused_by_name() {
+    fn other_files_are_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.json");
         for (text, needle) in [
-            ("{", "no JSON"),
-            ("{}", "names no format"),
-            ("[1]", "names no format"),
+            ("{", "not JSON"),
+            ("{}", "no format"),
+            ("[1]", "no format"),
             (r#"{"format": 9}"#, "format 9; this version reads 1"),
-            (r#"{"format": 1, "picks": 3}"#, "no tuning file"),
+            (r#"{"format": 1, "picks": 3}"#, "not a tuning file"),
         ] {
             std::fs::write(&path, text).unwrap();
             let error = Tuning::load(&path).unwrap_err();

@@ -5,7 +5,7 @@ use super::product::{Right, product};
 use crate::{Error, Result};
 use nalgebra::DMatrix;
 
-/// Rows of a block of a covariance.
+/// Rows per block of a covariance.
 const BLOCK: usize = 2048;
 
 /// A Frechet distance.
@@ -13,23 +13,24 @@ const BLOCK: usize = 2048;
 pub struct Frechet {
     /// |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^1/2.
     pub value: f64,
-    /// True where a set has no more rows than columns: its covariance is rank-deficient, the value too large, and only
-    /// comparable with values of the same numbers of rows.
+    /// True if a set has no more rows than columns: its covariance is rank-deficient, the value is too large, and it
+    /// can only be compared with values at the same numbers of rows.
     pub biased: bool,
 }
 
 /// The Frechet distance of two feature sets, with covariances over n - 1.
 ///
-/// tr (S1 S2)^1/2 is the sum of the square roots of the eigenvalues of A S2 A with A = S1^1/2 (negative ones by rounding
-/// count as 0), or, where a covariance is rank-deficient, the nuclear norm of X1c X2c^T / sqrt((n1 - 1)(n2 - 1)).
+/// tr (S1 S2)^1/2 is the sum of the square roots of the eigenvalues of A S2 A with A = S1^1/2 (negative ones, due to
+/// rounding, count as 0), or, if a covariance is rank-deficient, the nuclear norm of X1c X2c^T / sqrt((n1 - 1)(n2 -
+/// 1)).
 ///
 /// # Errors
-/// [`Error::Input`] for fewer than 2 rows or a value that is not finite.
+/// [`Error::Input`] for fewer than 2 rows or non-finite values.
 ///
 /// # Panics
-/// If the rows differ in length.
+/// If the rows have different lengths.
 pub fn frechet(x: &Features, y: &Features) -> Result<Frechet> {
-    assert_eq!(x.d, y.d, "features of one length");
+    assert_eq!(x.d, y.d, "features of equal length");
     let ((mean_x, cx), (mean_y, cy)) = (centred(x)?, centred(y)?);
     let biased = x.n().min(y.n()) <= x.d;
     let square = |v: &[f64]| v.iter().map(|a| a * a).sum::<f64>();
@@ -37,17 +38,17 @@ pub fn frechet(x: &Features, y: &Features) -> Result<Frechet> {
     let root = if biased { nuclear(&cx, &cy, x.d) / (fx * fy).sqrt() } else { root_trace(&cx, &cy, x.d) };
     let means: f64 = mean_x.iter().zip(&mean_y).map(|(a, b)| (a - b).powi(2)).sum();
     let value = means + square(&cx) / fx + square(&cy) / fy - 2.0 * root;
-    // Rounding leaves a little less than 0 between equal sets. (`f64::max` would make 0 of NaN.)
+    // Rounding gives slightly negative values for equal sets. (`f64::max` would turn NaN into 0.)
     Ok(Frechet { value: if value <= 0.0 { 0.0 } else { value }, biased })
 }
 
-/// The mean row, and the rows less it.
+/// The mean row, and the rows minus their mean.
 fn centred(x: &Features) -> Result<(Vec<f64>, Vec<f64>)> {
     if x.n() < 2 {
-        return Err(Error::input(format!("a Frechet distance of {} images: at least 2 are needed", x.n())));
+        return Err(Error::input(format!("a Frechet distance of {} images: at least 2 are required", x.n())));
     }
     if x.values.iter().any(|v| !v.is_finite()) {
-        return Err(Error::input("a Frechet distance of features that are not finite"));
+        return Err(Error::input("a Frechet distance of non-finite features"));
     }
     let mut mean = vec![0.0; x.d];
     for row in x.values.chunks_exact(x.d) {
@@ -60,7 +61,7 @@ fn centred(x: &Features) -> Result<(Vec<f64>, Vec<f64>)> {
 /// The sum of the singular values of X1c X2c^T.
 fn nuclear(x: &[f64], y: &[f64], d: usize) -> f64 {
     let (n, m) = (x.len() / d, y.len() / d);
-    // Row-major n x m read as column-major m x n: the transpose has the same singular values.
+    // A row-major n x m matrix read as column-major m x n: the transpose has the same singular values.
     DMatrix::from_vec(m, n, product([n, m, d], x, y, Right::Transposed)).singular_values().sum()
 }
 
@@ -70,7 +71,7 @@ fn root_trace(x: &[f64], y: &[f64], d: usize) -> f64 {
     for (mut column, value) in scaled.column_iter_mut().zip(eigen.eigenvalues.iter()) {
         column *= value.max(0.0).sqrt();
     }
-    // A = V L^1/2 V^T is symmetric, so that the order of its storage does not matter; the same holds for all below.
+    // A = V L^1/2 V^T is symmetric, so its storage order does not matter; the same holds for the products below.
     let transposed = eigen.eigenvectors.transpose();
     let a = product([d, d, d], transposed.as_slice(), scaled.transpose().as_slice(), Right::Transposed);
     let a_s = product([d, d, d], &a, &covariance(y, d), Right::Plain);
@@ -79,11 +80,11 @@ fn root_trace(x: &[f64], y: &[f64], d: usize) -> f64 {
     symmetric.symmetric_eigenvalues().iter().map(|v| v.max(0.0).sqrt()).sum()
 }
 
-/// Xc^T Xc / (n - 1), [d][d].
+/// Xc^T Xc / (n - 1), `[d][d]`.
 fn covariance(centred: &[f64], d: usize) -> Vec<f64> {
     let n = centred.len() / d;
     let mut sums = vec![0.0; d * d];
-    // Block by block, so that no second copy of all rows is needed.
+    // Block by block, to avoid a second copy of all rows.
     for block in centred.chunks(BLOCK * d) {
         let rows = block.len() / d;
         let transposed = DMatrix::from_column_slice(d, rows, block).transpose();

@@ -1,5 +1,5 @@
-//! What the metrics keep of a set of images that passes by batch by batch: features, patches, the trigger's correlations, and
-//! a bounded random choice of whole images. Nothing here depends on the order in which the images come.
+//! Data that the metrics keep of a set of images that arrives batch by batch: features, patches, correlations with the
+//! trigger, and a bounded random choice of whole images. Nothing depends on the order of the images.
 
 use super::images::{ImageSet, Keys, bytes};
 use super::leakage::Leakage;
@@ -8,7 +8,7 @@ use super::sliced::{self, Patches};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Images of a batch, where a whole set is at hand.
+/// Images per batch when a whole set is available.
 pub(super) const BATCH: usize = 64;
 
 /// What is kept.
@@ -16,14 +16,14 @@ pub(super) const BATCH: usize = 64;
 pub(super) struct Keep {
     /// Images that will come.
     pub images: usize,
-    /// Whole images, those of the smallest keys: a random choice of all.
+    /// Number of whole images to keep, those with the smallest keys: a random choice of all.
     pub whole: usize,
     /// Whether patches are needed.
     pub patches: bool,
 }
 
 impl Keep {
-    /// Bytes that a set takes at most once it has passed by.
+    /// Maximum bytes for a set after all images have arrived.
     pub fn bytes(&self, features: bool, size: usize, channels: usize) -> u64 {
         let image = (size * size * channels) as u64;
         let patches = if self.patches { sliced::bytes(self.images, size, channels) } else { 0 };
@@ -43,9 +43,9 @@ pub(super) struct Gathered {
     features: Vec<f64>,
     patches: Vec<Patches>,
     whole: BTreeMap<u128, Vec<u8>>,
-    /// The trigger's correlations, in the order of coming.
+    /// The trigger's correlations, in order of arrival.
     pub correlations: Vec<f64>,
-    /// Images with a pixel that is NaN or infinite.
+    /// Images with a non-finite pixel.
     pub nonfinite: usize,
 }
 
@@ -70,7 +70,7 @@ impl Gathered {
         self.order.len()
     }
 
-    /// Takes a batch; values that are not finite are counted and taken as 0.
+    /// Adds a batch; non-finite values are counted and replaced by 0.
     pub fn add(&mut self, set: &ImageSet, network: Option<&Lite0>, leakage: Option<&Leakage>) {
         let (set, bad) = &set.finite();
         self.nonfinite += bad;
@@ -97,7 +97,7 @@ impl Gathered {
         self.order.extend(keys);
     }
 
-    /// Everything in the order of the keys: a random order by the seed, whatever order the images came in.
+    /// Sorts everything by key: a random order that depends on the seed, not on the order of arrival.
     pub fn sort(&mut self) {
         let mut ranks: Vec<usize> = (0..self.order.len()).collect();
         ranks.sort_unstable_by_key(|i| self.order[*i]);
@@ -119,7 +119,7 @@ impl Gathered {
         self.patches.iter().collect()
     }
 
-    /// Patches of images `from..from + n` by their keys' order, as many of each as a set of `n` needs.
+    /// Patches of images `from..from + n` in key order, as many of each as a set of `n` needs.
     pub fn patches_of(&self, from: usize, n: usize) -> Vec<Patches> {
         let whole: Vec<(&u128, &Vec<u8>)> = self.whole.iter().skip(from).take(n).collect();
         match sliced::each(n) == sliced::each(self.keep.images) {
@@ -130,13 +130,13 @@ impl Gathered {
         }
     }
 
-    /// The whole images of the `n` smallest keys, in the order of their keys.
+    /// The whole images with the `n` smallest keys, in key order.
     pub fn whole(&self, n: usize) -> Vec<&[u8]> {
         self.whole.values().take(n).map(Vec::as_slice).collect()
     }
 }
 
-/// Rows in another order, in place: row `i` becomes the old row `ranks[i]`.
+/// Permutes rows in place: row `i` becomes the old row `ranks[i]`.
 fn permute(values: &mut [f64], ranks: &[usize], d: usize) {
     if values.is_empty() {
         return;
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_images_are_a_bounded_choice_that_no_order_changes() {
+    fn the_choice_of_whole_images_is_bounded_and_independent_of_order() {
         let images = ImageSet::new((0..40 * 256).map(|i| ((i / 256) as f32 / 20.0) - 1.0).collect(), 16, 1);
         let keep = Keep { images: 40, whole: 7, patches: true };
         let gathered = |order: Vec<usize>| {

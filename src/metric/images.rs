@@ -1,10 +1,10 @@
-//! Sets of images as the metrics take them.
+//! Sets of images as input for the metrics.
 
 use crate::kernels::rng::HostRng;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// Images of one size, owned, [n][size][size][channels] in [-1, 1].
+/// Images of one size, owned, `[n][size][size][channels]` in [-1, 1].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageSet {
     /// All pixels.
@@ -19,16 +19,16 @@ impl ImageSet {
     /// A set of whole images.
     ///
     /// # Panics
-    /// If `pixels` is not whole images.
+    /// If `pixels` is not a whole number of images.
     pub fn new(pixels: Vec<f32>, size: usize, channels: usize) -> Self {
         assert!(pixels.len().is_multiple_of(size * size * channels), "whole images");
         ImageSet { pixels, size, channels }
     }
 
-    /// From bytes, 0 to 255 becoming -1 to 1.
+    /// From bytes; 0 to 255 becomes -1 to 1.
     ///
     /// # Panics
-    /// If `bytes` is not whole images.
+    /// If `bytes` is not a whole number of images.
     pub fn from_bytes(bytes: &[u8], size: usize, channels: usize) -> Self {
         ImageSet::new(bytes.iter().map(|b| *b as f32 / 127.5 - 1.0).collect(), size, channels)
     }
@@ -43,10 +43,10 @@ impl ImageSet {
         self.pixels.is_empty()
     }
 
-    /// Image `i`, [size][size][channels].
+    /// Image `i`, `[size][size][channels]`.
     ///
     /// # Panics
-    /// If `i` is not below [`len`](Self::len).
+    /// If `i` is not less than [`len`](Self::len).
     pub fn image(&self, i: usize) -> &[f32] {
         let words = self.size * self.size * self.channels;
         &self.pixels[i * words..(i + 1) * words]
@@ -58,7 +58,7 @@ impl ImageSet {
         self.pixels.chunks(size.max(1) * words).map(|part| ImageSet { pixels: part.to_vec(), ..*self })
     }
 
-    /// The set with 0 for every value that is NaN or infinite, and how many images have one.
+    /// The set with every non-finite value replaced by 0, and the number of images with such a value.
     pub(super) fn finite(&self) -> (ImageSet, usize) {
         let bad = (0..self.len()).filter(|i| self.image(*i).iter().any(|v| !v.is_finite())).count();
         let pixels = self.pixels.iter().map(|v| if v.is_finite() { *v } else { 0.0 }).collect();
@@ -68,21 +68,21 @@ impl ImageSet {
     /// The images with these indices, in this order.
     ///
     /// # Panics
-    /// If an index is not below [`len`](Self::len).
+    /// If an index is not less than [`len`](Self::len).
     pub fn pick(&self, indices: &[usize]) -> ImageSet {
         let pixels = indices.iter().flat_map(|i| self.image(*i)).copied().collect();
         ImageSet { pixels, ..*self }
     }
 }
 
-/// An image as bytes, as a saved picture has it: values beyond [-1, 1] become the nearer end, NaN 0.
+/// An image as bytes, as in a saved picture: values outside [-1, 1] are clamped, NaN becomes 0.
 pub(super) fn bytes(image: &[f32]) -> Vec<u8> {
     image.iter().map(|v| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8).collect()
 }
 
-/// Random keys of images, by seed and content alone: sorted by them, a set is in a random order that does not depend on the
-/// order in which it was read. The copies of one image are counted, so that each has a key of its own; which copy has which
-/// does not matter.
+/// Random keys of images, from seed and content alone: sorted by key, a set is in a random order that does not depend
+/// on the order in which it was read. Copies of an image are counted, so each copy has its own key; which copy gets
+/// which key does not matter.
 #[derive(Debug)]
 pub(super) struct Keys {
     seed: u64,
@@ -138,7 +138,7 @@ mod tests {
         assert_ne!(keys(1, &set), keys(2, &set));
         let mut once = keys(1, &set);
         once.dedup();
-        assert_eq!(once.len(), set.len(), "copies have keys of their own");
+        assert_eq!(once.len(), set.len(), "copies have distinct keys");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The metrics that an experiment asks for, against one set of real images.
+//! The metrics that an experiment requests, against one set of real images.
 
 use super::gather::{BATCH, Gathered, Keep};
 use super::images::ImageSet;
@@ -11,7 +11,7 @@ use crate::fed::Patch;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The extractor, as it stands in names.
+/// The extractor's name in metric names.
 const EXTRACTOR: &str = "lite0";
 
 /// A metric of evaluation rounds.
@@ -49,7 +49,7 @@ impl Metric {
         matches!(self, Metric::Kid | Metric::Fd | Metric::Prdc)
     }
 
-    /// Images that each set must have.
+    /// Minimum images per set.
     pub fn least(self) -> usize {
         match self {
             Metric::SlicedWasserstein | Metric::Leakage => 1,
@@ -59,19 +59,19 @@ impl Metric {
     }
 }
 
-/// A number with everything it must be read with.
+/// A number with everything needed to interpret it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Value {
-    /// Name with size, extractor, resize and numbers of images.
+    /// Name with size, extractor, resize filter and numbers of images.
     pub name: String,
-    /// The number; NaN (`null` in JSON) where the generated images are not finite.
+    /// The number; NaN (`null` in JSON) if the generated images are non-finite.
     pub value: f64,
-    /// Spread over subsets, where there are any.
+    /// Spread over subsets, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<f64>,
     /// Images judged.
     pub images: usize,
-    /// Real images compared with; 0 where there are none in the comparison.
+    /// Number of real images in the comparison; 0 if it uses none.
     pub references: usize,
     /// Feature network.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ pub struct Value {
     /// Filter and side of the network's input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<&'static str>,
-    /// What else must be known.
+    /// Further information needed to interpret it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -93,14 +93,14 @@ impl Value {
         Value { note: Some(note.into()), ..self }
     }
 
-    /// A value on features; `tail` follows the extractor and resize.
+    /// A value on features; `tail` follows extractor and resize filter.
     fn of_features(head: &str, size: usize, tail: &str, value: f64, [images, references]: [usize; 2]) -> Value {
         let name = format!("{head}_{EXTRACTOR}_px{size}_{RESIZE}{tail}_n{images}_r{references}");
         let plain = Value::plain(name, value, images, references);
         Value { extractor: Some(EXTRACTOR), resize: Some(RESIZE), ..plain }
     }
 
-    /// Name and value as they stand in a round's record; the spread becomes a value of its own.
+    /// Name and value for a round's record; the spread becomes a separate value.
     pub fn entries(&self) -> Vec<(String, f64)> {
         let mut entries = vec![(self.name.clone(), self.value)];
         entries.extend(self.std.map(|std| (format!("{}_std", self.name), std)));
@@ -108,20 +108,21 @@ impl Value {
     }
 }
 
-/// Real images, what was computed of them once, and the floors.
+/// Real images, data computed from them once, and the floors.
 #[derive(Debug)]
 pub struct Judge {
     metrics: Vec<Metric>,
     seed: u64,
     references: Gathered,
-    /// Images on each side of a floor and of its twin `half_...`: half the references, at most as many as are generated.
+    /// Images on each side of a floor and of its `half_...` counterpart: half the references, at most the number of
+    /// generated images.
     half: usize,
     network: Option<(Lite0, Features)>,
     leakage: Option<Leakage>,
     floors: Vec<Value>,
 }
 
-/// Generated images on their way to a [`Judge`]: batch by batch, so that they are never all held.
+/// Collects generated images for a [`Judge`] batch by batch, so that never all of them are in memory.
 #[derive(Debug)]
 pub struct Gathering<'a> {
     judge: &'a Judge,
@@ -129,22 +130,22 @@ pub struct Gathering<'a> {
 }
 
 impl Gathering<'_> {
-    /// Takes a batch.
+    /// Adds a batch.
     ///
     /// # Panics
     /// If the images have another shape than the references.
     pub fn add(&mut self, images: &ImageSet) {
         let (set, network) = (&mut self.set, self.judge.network.as_ref().map(|(network, _)| network));
-        assert_eq!((images.size, images.channels), (set.size, set.channels), "one shape");
+        assert_eq!((images.size, images.channels), (set.size, set.channels), "equal shapes");
         set.add(images, network, self.judge.leakage.as_ref());
     }
 
-    /// The metrics of the images. Each distance comes a second time as `half_...`, over a random choice of both sides with as
-    /// many images as the floor has, since values are comparable at equal numbers only. One image with a value that is NaN or
-    /// infinite makes every metric NaN, with a note.
+    /// The metrics of the images. Each distance also appears as `half_...`, over a random choice of both sides with as
+    /// many images as the floor has, because values are comparable at equal numbers only. A single image with a
+    /// non-finite value makes every metric NaN, with a note.
     ///
     /// # Errors
-    /// [`Error::Internal`] where fewer or more images came than were announced.
+    /// [`Error::Internal`] if fewer or more images arrived than announced.
     pub fn values(mut self) -> Result<Vec<Value>> {
         let (n, nonfinite) = (self.set.n(), self.set.nonfinite);
         if n != self.set.keep.images {
@@ -164,12 +165,13 @@ impl Gathering<'_> {
 }
 
 impl Judge {
-    /// Computes what depends on the real images only. `trigger`: the attack and clean real images to calibrate the search
-    /// on, best others than `references`, on which its false alarms are counted. `samples`: generated images to come, on which
-    /// the size of the floors depends.
+    /// Computes what depends on the real images only. `trigger`: the attack, and clean real images for calibrating the
+    /// search, preferably not from `references`, on which its false alarms are counted. `samples`: number of generated
+    /// images to expect, which determines the size of the floors.
     ///
     /// # Errors
-    /// [`Error::Input`] when a metric needs more reference images, or the trigger cannot be read; leakage without `trigger`.
+    /// [`Error::Input`] when a metric needs more reference images, or the trigger cannot be read, or for leakage
+    /// without `trigger`.
     pub fn new(
         metrics: &[Metric],
         references: ImageSet,
@@ -185,7 +187,7 @@ impl Judge {
         let leakage = match (metrics.contains(&Metric::Leakage), trigger) {
             (false, _) => None,
             (true, Some((patch, clean))) => Leakage::new(patch, clean)?,
-            (true, None) => return Err(Error::input("metric leakage: there is no trigger to search for")),
+            (true, None) => return Err(Error::input("metric leakage: the experiment has no trigger")),
         };
         let half = half(references.len(), samples);
         let keep = keep(&metrics, references.len(), 2 * half);
@@ -198,13 +200,13 @@ impl Judge {
         Ok(judge)
     }
 
-    /// Real images against real ones: two random halves of the references (or as many as are generated, if that is less), for
-    /// each distance; the same numbers at every evaluation. Absent where the halves are too small.
+    /// Real against real: two random halves of the references (limited to the number of generated images) for each
+    /// distance; the same values at every evaluation. Absent if the halves are too small.
     pub fn floors(&self) -> &[Value] {
         &self.floors
     }
 
-    /// Begins to judge `n` generated images.
+    /// Starts the evaluation of `n` generated images.
     ///
     /// # Errors
     /// [`Error::Input`] when a metric needs more images.
@@ -307,7 +309,7 @@ impl Judge {
         ]
     }
 
-    /// The search's threshold, and its share of alarms on the reference images.
+    /// The search's threshold, and its share of false alarms on the reference images.
     fn alarms(&self) -> Vec<Value> {
         let Some(leakage) = &self.leakage else { return Vec::new() };
         let (r, c) = (self.references.n(), leakage.calibrated_on);
@@ -353,36 +355,36 @@ impl Judge {
     }
 }
 
-/// Images on each side of a floor and of its twin.
+/// Images on each side of a floor and of its counterpart.
 fn half(references: usize, samples: usize) -> usize {
     (references / 2).min(samples)
 }
 
-/// What must be kept of `images` images for the metrics, `few` of which are looked at apart.
+/// What must be kept of `images` images for the metrics; `few` of them also form a separate subset.
 fn keep(metrics: &[Metric], images: usize, few: usize) -> Keep {
     let patches = metrics.contains(&Metric::SlicedWasserstein);
-    // Where a part of the set needs more patches of an image than the whole does, they are cut from the image later.
+    // If a subset needs more patches per image than the whole set, they are cut from the image later.
     let apart = if patches && sliced::each(few.div_ceil(2).max(1)) != sliced::each(images) { few } else { 0 };
     let pairs = if metrics.contains(&Metric::MsSsim) { WHOLE } else { 0 };
     Keep { images, whole: apart.max(pairs), patches }
 }
 
-/// Bytes that judging takes on the host at most, besides the reference images themselves.
+/// Maximum host bytes for the evaluation, besides the reference images themselves.
 pub fn host_bytes(metrics: &[Metric], samples: usize, references: usize, size: usize, channels: usize) -> u64 {
     let (features, half) = (metrics.iter().any(|m| m.needs_features()), half(references, samples));
     let real = keep(metrics, references, 2 * half).bytes(features, size, channels);
     let fake = keep(metrics, samples, half).bytes(features, size, channels);
-    // The rows less their mean, or halves and subsets picked.
+    // The centred rows, or the selected halves and subsets.
     let copies = if features { 8 * ((samples + references) * FEATURES) as u64 } else { 0 };
     real + fake + copies
 }
 
-/// Refuses a set that is too small for one of the metrics.
+/// Rejects a set that is too small for one of the metrics.
 fn enough(metrics: &[Metric], n: usize, what: &str) -> Result<()> {
     match metrics.iter().find(|m| n < m.least()) {
         Some(m) => {
             let (name, least) = (m.name(), m.least());
-            Err(Error::input(format!("metric {name}: {n} {what} images, at least {least} are needed")))
+            Err(Error::input(format!("metric {name}: {n} {what} images, at least {least} are required")))
         }
         None => Ok(()),
     }

@@ -48,8 +48,8 @@ fn sets_that_are_too_small_are_refused() {
     assert_eq!(json, format!("{:?}", Metric::NAMES).replace(", ", ","));
 }
 
-/// Every floor of a distance has a value of the same numbers of images beside it, whether there are more real or more generated
-/// images.
+/// Every floor of a distance has a counterpart value with the same numbers of images, whether there are more real or
+/// more generated images.
 #[test]
 fn every_floor_has_a_twin_at_equal_numbers() {
     let metrics = [Metric::SlicedWasserstein, Metric::Kid, Metric::Fd, Metric::Prdc];
@@ -65,7 +65,7 @@ fn every_floor_has_a_twin_at_equal_numbers() {
     }
 }
 
-/// Two kinds of images, sorted by kind as folders of classes are, in three orders: the same values to the bit.
+/// Two kinds of images, sorted by kind as in class folders, in three orders: equal values to the bit.
 #[test]
 fn no_order_of_the_images_changes_a_bit() {
     let metrics = [Metric::SlicedWasserstein, Metric::Kid, Metric::Fd, Metric::Prdc, Metric::MsSsim];
@@ -89,9 +89,9 @@ fn trigger() -> Patch {
     Patch::checker(vec![0])
 }
 
-/// A generator of NaN is not a generator of perfect images, whatever share of its values is NaN.
+/// A generator of NaN does not count as perfect, whatever share of its values is NaN.
 #[test]
-fn metrics_of_images_that_are_not_finite_are_not_finite() {
+fn metrics_of_non_finite_images_are_non_finite() {
     let (real, clean) = (noise(14, 0), noise(30, 2));
     let judge = Judge::new(&Metric::ALL, real, Some((&trigger(), &clean)), 1, 12).unwrap();
     let finite = judge.values(&noise(12, 1)).unwrap();
@@ -112,7 +112,7 @@ fn metrics_of_images_that_are_not_finite_are_not_finite() {
     }
 }
 
-/// Batches do not matter, and their number is checked.
+/// Batch sizes do not matter, and the number of images is checked.
 #[test]
 fn images_come_in_any_batches() {
     let judge = Judge::new(&[Metric::Fd, Metric::SlicedWasserstein], noise(8, 0), None, 1, 9).unwrap();
@@ -128,7 +128,7 @@ fn images_come_in_any_batches() {
 
 #[test]
 fn memory_is_bounded_by_features_and_patches() {
-    // 65536 images of 256 x 256 x 3 would take 51.5 GB as they are.
+    // 65536 images of 256 x 256 x 3 would take 51.5 GB uncompressed.
     let all = host_bytes(&Metric::ALL, 65536, 1000, 256, 3);
     assert!(all < 3 << 30, "{} MiB", all >> 20);
     assert!(all > 8 * 65536 * 1280);

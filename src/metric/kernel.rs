@@ -17,24 +17,24 @@ const LARGEST: usize = 1000;
 pub struct Kid {
     /// Mean over subsets.
     pub mean: f64,
-    /// Standard deviation over subsets (over their number less 1).
+    /// Standard deviation over subsets (with their number minus 1).
     pub std: f64,
-    /// Rows of a subset of each set.
+    /// Rows per subset of each set.
     pub subset: usize,
 }
 
-/// KID of two feature sets: mean and deviation over 100 pairs of subsets, drawn without repetition, of half the smaller
-/// set's rows (2 to 1000).
+/// KID of two feature sets: mean and standard deviation over 100 pairs of subsets, drawn without repetition, with half
+/// the smaller set's rows (2 to 1000).
 ///
 /// # Errors
 /// [`Error::Input`] for fewer than 2 rows.
 ///
 /// # Panics
-/// If the rows differ in length.
+/// If the rows have different lengths.
 pub fn kid(x: &Features, y: &Features, seed: u64) -> Result<Kid> {
     let smaller = x.n().min(y.n());
     if smaller < 2 {
-        return Err(Error::input(format!("a kernel distance of {smaller} images: at least 2 are needed")));
+        return Err(Error::input(format!("a kernel distance of {smaller} images: at least 2 are required")));
     }
     let subset = (smaller / 2).clamp(2, LARGEST);
     let values: Vec<f64> = (0..SUBSETS as u32)
@@ -51,10 +51,10 @@ pub fn kid(x: &Features, y: &Features, seed: u64) -> Result<Kid> {
     Ok(Kid { mean, std: variance.sqrt(), subset })
 }
 
-/// The unbiased estimate of the squared maximum mean discrepancy: pairs of a row with itself are left out.
+/// The unbiased estimate of the squared maximum mean discrepancy: pairs of a row with itself are excluded.
 ///
 /// # Panics
-/// If the rows differ in length, or a set has fewer than 2.
+/// If the rows have different lengths, or a set has fewer than 2.
 pub fn squared_mmd(x: &Features, y: &Features) -> f64 {
     assert!(x.d == y.d && x.n() > 1 && y.n() > 1, "two sets of at least 2 rows of one length");
     let kernels = |a: &Features, b: &Features| -> Vec<f64> {
@@ -74,7 +74,7 @@ pub fn squared_mmd(x: &Features, y: &Features) -> f64 {
 mod tests {
     use super::*;
 
-    /// KID's subsets and MS-SSIM's pairs are drawn from one stream: by clients of their own.
+    /// KID's subsets and MS-SSIM's pairs use one stream with different client numbers.
     #[test]
     fn metrics_share_no_random_block() {
         use crate::kernels::rng::witness::watch;

@@ -1,20 +1,21 @@
-//! Trigger leakage: the share of generated images that carry the attack's trigger, found by correlation.
+//! Trigger leakage: the share of generated images that carry the attack's trigger, measured by correlation.
 //!
-//! The window is the trigger's place with a rim around it, so that a one-colour trigger is found by its contrast. From an
-//! image's window the mean clean window is subtracted, and each channel's own mean: what is left is correlated with what the
-//! trigger would leave there. A window that holds less than a quarter of the trigger's contrast counts as one that holds a
-//! quarter, since the direction of faint noise says nothing. A one-colour trigger is therefore found where it stands out from
-//! its surroundings as it does on the mean clean image, not where it is darker on one image and brighter on another.
+//! The window is the trigger's place with a rim around it, so that a one-colour trigger is detected by its contrast.
+//! From an image's window the mean clean window and each channel's own mean are subtracted; the rest is correlated with
+//! the difference that the trigger would leave there. A window with less than a quarter of the trigger's contrast
+//! counts as having a quarter, because the direction of faint noise carries no information. A one-colour trigger is
+//! therefore detected where it differs from its surroundings as on the mean clean image, but not where it is darker on
+//! one image and brighter on another.
 
 use super::images::ImageSet;
 use crate::fed::Patch;
 use crate::{Error, Result};
 
-/// Share of clean images that the threshold may raise an alarm on.
+/// Maximum share of false alarms on clean images at the threshold.
 const FALSE_ALARM: f64 = 0.01;
-/// The lowest threshold, so that it means something where clean corners are all alike.
+/// The lowest threshold, so that it is meaningful where clean corners are all alike.
 const LOWEST: f64 = 0.5;
-/// Share of the trigger's contrast that a window must have for its correlation to count in full.
+/// Share of the trigger's contrast that a window needs for its correlation to count fully.
 const FAINT: f64 = 0.25;
 
 /// A calibrated search for one trigger.
@@ -23,9 +24,10 @@ pub struct Leakage {
     window: Window,
     mean: Vec<f64>,
     template: Vec<f64>,
-    /// Correlation above which an image counts as carrying the trigger: what 1 % of the clean images exceed, at least 0.5.
+    /// Correlation above which an image counts as carrying the trigger: exceeded by 1 % of the clean images, at least
+    /// 0.5.
     pub threshold: f64,
-    /// Clean images that the threshold was set on.
+    /// Number of clean images used for calibration.
     pub calibrated_on: usize,
 }
 
@@ -39,11 +41,11 @@ struct Window {
 }
 
 impl Leakage {
-    /// Calibrates on clean real images. `None` where the trigger leaves no contrast to search for (opacity 0, or a trigger
+    /// Calibrates on clean real images. `None` if the trigger has no contrast to search for (opacity 0, or a trigger
     /// that looks like the clean images).
     ///
     /// # Errors
-    /// When the trigger's picture cannot be read, it does not fit the images, or there is no clean image.
+    /// If the trigger's picture cannot be read, it does not fit the images, or there is no clean image.
     pub fn new(patch: &Patch, clean: &ImageSet) -> Result<Option<Leakage>> {
         if clean.is_empty() || !patch.fits(clean.size as u32) {
             let size = clean.size;
@@ -161,7 +163,7 @@ mod tests {
         }
     }
 
-    /// Images of a random level with noise, the trigger blended into every third where `trigger`.
+    /// Images of a random level with noise; with `trigger`, every third has the trigger blended in.
     fn images(n: usize, channels: usize, client: u32, trigger: Option<&Patch>) -> ImageSet {
         let mut rng = HostRng::new(4, Stream::CHECK, client, 0);
         let mut pixels = Vec::new();

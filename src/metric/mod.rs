@@ -1,7 +1,8 @@
-//! What generated images are worth beside real ones, on the host in f64 (network features in f32).
+//! Quality of generated images relative to real ones, on the host in f64 (network features in f32).
 //!
-//! Every value carries in its name what it must be read with: numbers of images, extractor, resize. A Frechet distance here
-//! is `fd_lite0`, not FID. [`Judge`] computes what an experiment asks for, with a real-against-real floor beside each.
+//! Every value's name states what is needed to interpret it: numbers of images, extractor, resize filter. A Frechet
+//! distance is called `fd_lite0`, not FID. [`Judge`] computes the metrics that an experiment requests, each with a
+//! real-against-real floor.
 
 mod frechet;
 mod gather;

@@ -1,14 +1,14 @@
-//! Precision, recall (Kynkaanniemi et al., arXiv 1904.06991), density and coverage (Naeem et al., arXiv 2002.09797): which
-//! generated images lie among the real ones in feature space, and which real ones are reached.
+//! Precision, recall (Kynkaanniemi et al., arXiv 1904.06991), density and coverage (Naeem et al., arXiv 2002.09797):
+//! which generated images are among the real ones in feature space, and which real ones are covered.
 
 use super::lite0::Features;
 use super::product::{Right, product};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// Neighbours that span a ball.
+/// The k of the k-th nearest neighbour that sets a ball's radius.
 pub const NEIGHBOURS: usize = 5;
-/// Rows of one block of distances.
+/// Rows per block of distances.
 const BLOCK: usize = 256;
 
 /// Shares of images in the balls around the other set's images.
@@ -18,30 +18,30 @@ pub struct Prdc {
     pub precision: f64,
     /// Share of real images inside the ball of a generated one.
     pub recall: f64,
-    /// Mean number of real balls around a generated image, over k.
+    /// Mean number of real balls around a generated image, divided by k.
     pub density: f64,
-    /// Share of real images whose ball holds a generated one.
+    /// Share of real images whose ball contains a generated one.
     pub coverage: f64,
 }
 
-/// The four shares; a ball reaches to the `k`-th nearest neighbour in its own set.
+/// The four values; the radius of a ball is the distance to the `k`-th nearest neighbour in its own set.
 ///
 /// # Errors
 /// [`Error::Input`] when a set has no more than `k` rows.
 ///
 /// # Panics
-/// If the rows differ in length.
+/// If the rows have different lengths.
 pub fn prdc(real: &Features, fake: &Features, k: usize) -> Result<Prdc> {
-    assert_eq!(real.d, fake.d, "features of one length");
+    assert_eq!(real.d, fake.d, "features of equal length");
     let smaller = real.n().min(fake.n());
     if smaller <= k {
-        let what = format!("precision and recall with {k} neighbours of {smaller} images: more than {k} are needed");
+        let what = format!("precision and recall with {k} neighbours of {smaller} images: more than {k} are required");
         return Err(Error::input(what));
     }
     let (real_radius, fake_radius) = (radii(real, k), radii(fake, k));
-    // Of each generated image: in how many real balls it lies.
+    // Per generated image: the number of real balls that contain it.
     let around: Vec<usize> = by_row(fake, real, |_, d| d.iter().zip(&real_radius).filter(|(d, r)| d < r).count());
-    // Of each real image: whether it lies in a generated ball, and whether its own ball holds a generated image.
+    // Per real image: whether a generated ball contains it, and whether its own ball contains a generated image.
     let reached: Vec<(bool, bool)> = by_row(real, fake, |i, d| {
         let nearest = d.iter().copied().fold(f64::INFINITY, f64::min);
         (d.iter().zip(&fake_radius).any(|(d, r)| d < r), nearest < real_radius[i])
@@ -96,7 +96,7 @@ mod tests {
         let real = Features::new(vec![0.0, 1.0, 2.0, 10.0], 1);
         let fake = Features::new(vec![0.5, 1.5, 50.0, 51.0], 1);
         let got = prdc(&real, &fake, 1).unwrap();
-        // 0.5 lies in the balls of 0 and 1; 1.5 in those of 1 and 2 (10's ends at 2): density (2 + 2) / (1 x 4).
+        // 0.5 is in the balls of 0 and 1; 1.5 in those of 1 and 2 (10's ends at 2): density (2 + 2) / (1 x 4).
         assert_eq!(got, Prdc { precision: 0.5, recall: 0.75, density: 1.0, coverage: 0.75 });
         assert_eq!(prdc(&real, &fake, 4).unwrap_err().exit_code(), 2);
     }

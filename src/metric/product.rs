@@ -1,8 +1,8 @@
-//! Matrix products of contiguous row-major matrices, on one thread: callers are parallel over images or blocks.
+//! Matrix products of contiguous row-major matrices, on one thread: callers run in parallel over images or blocks.
 
 use crate::exec::cpu::blas::{self, Scalar};
 
-/// A right operand: as it lies, or read as its transpose.
+/// A right operand: as stored, or read as its transpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Right {
     /// [k][n].
@@ -11,10 +11,10 @@ pub(super) enum Right {
     Transposed,
 }
 
-/// `a[m][k]` times `b`, [m][n]; the order of every sum depends on the shape only.
+/// `a[m][k]` times `b`, `[m][n]`; the order of every sum depends on the shape only.
 ///
 /// # Panics
-/// If an operand has another length than its shape.
+/// If an operand's length does not match its shape.
 pub(super) fn product<T: Scalar>([m, n, k]: [usize; 3], a: &[T], b: &[T], right: Right) -> Vec<T> {
     assert!(a.len() == m * k && b.len() == k * n, "operands of a {m} x {n} product over {k}");
     let mut out = vec![T::ZERO; m * n];
@@ -25,7 +25,7 @@ pub(super) fn product<T: Scalar>([m, n, k]: [usize; 3], a: &[T], b: &[T], right:
         Right::Plain => [n, 1],
         Right::Transposed => [1, k],
     };
-    // SAFETY: the lengths are asserted above, so every element touched lies in its slice; `out` is exclusive.
+    // SAFETY: the lengths are asserted above, so every element touched is in its slice; `out` is exclusive.
     unsafe { blas::gemm([m, n, k], (out.as_mut_ptr(), n), false, (a.as_ptr(), [k, 1]), (b.as_ptr(), b_strides)) }
     out
 }

@@ -1,15 +1,15 @@
-//! From an image of the model to the input of a feature network.
+//! Resizes an image of the model to the input of a feature network.
 
 use image::{ImageBuffer, Luma, Rgb, imageops};
 
 /// Side of the network's input.
 pub(super) const SIDE: usize = 224;
-/// The filter, as it stands in every value's name.
+/// The filter's name in metric names.
 pub const RESIZE: &str = "catmullrom224";
 
-/// An image [size][size][channels] in [-1, 1], rounded to bytes as a saved picture would be, resized by Catmull-Rom (widened
-/// when shrinking) without rounding again, as RGB planes [3][224][224]; grey is repeated. Where the filter overshoots beside an
-/// edge, the values are clamped to 0 to 255.
+/// An image `[size][size][channels]` in [-1, 1], rounded to bytes as in a saved picture, resized by Catmull-Rom
+/// (widened when shrinking) without rounding again, as RGB planes `[3][224][224]`; grey is repeated. Where the filter
+/// overshoots at an edge, values are clamped to 0 to 255.
 pub(super) fn resized(image: &[f32], size: usize, channels: usize) -> Vec<f32> {
     let unit: Vec<f32> = image.iter().map(|v| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() / 255.0).collect();
     let (from, to, filter) = (size as u32, SIDE as u32, imageops::FilterType::CatmullRom);
@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_kernel_of_catmull_and_rom() {
-        // A row of one bright pixel, magnified 14 times: weights (a = -1/2) around it, at the centres of output pixels.
+        // A row with one bright pixel, magnified 14 times: weights (a = -1/2) around it, at the centres of output
+        // pixels.
         let mut image = vec![-1.0; 16 * 16];
         (0..16).for_each(|y| image[y * 16 + 8] = 1.0);
         let planes = resized(&image, 16, 1);

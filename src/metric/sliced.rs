@@ -1,8 +1,8 @@
 //! Sliced Wasserstein distance on image patches (after Karras et al., arXiv 1710.10196, section 5): needs no network.
 //!
-//! Every image gives the same number of patches. Where they lie is drawn by the image's own key ([`Keys`]), so that the value
-//! depends on the set of images and on the seed, not on an order of files, and an image shared by two sets gives both the same
-//! patches.
+//! Every image contributes the same number of patches. Their positions are drawn from the image's own key ([`Keys`]),
+//! so the value depends on the set of images and on the seed, not on the order of files, and an image shared by two
+//! sets contributes the same patches to both.
 //!
 //! [`Keys`]: super::images::Keys
 
@@ -11,15 +11,15 @@ use crate::kernels::rng::{HostRng, Stream};
 use rayon::prelude::*;
 
 const PATCH: usize = 7;
-/// Patches of a set at least, a level.
+/// Minimum patches per set and level.
 const PATCHES: usize = 4096;
 const PROJECTIONS: usize = 128;
 const SMALLEST: usize = 8;
 
-/// Patches of one image at all levels, [level][patch][7][7][channels], in bytes' values.
+/// Patches of one image at all levels, `[level][patch][7][7][channels]`, as byte values.
 pub(super) type Patches = Vec<Vec<f32>>;
 
-/// A distance with the numbers that it must be read with.
+/// A distance with the numbers needed to interpret it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlicedWasserstein {
     /// Mean over levels and projections of the 1-Wasserstein distance of projected patches, in units of the reference
@@ -31,13 +31,13 @@ pub struct SlicedWasserstein {
     pub references: usize,
 }
 
-/// Distance between `images` and `references`, both [n][size][size][channels] in [-1, 1], rounded to bytes. Levels: full size
-/// and successive 2 x 2 means down to 8 pixels. At each, every image of a set gives the same number of random 7 x 7 patches, at
-/// least 4096 in all; channels are normalised by the mean and deviation of the references' patches; 128 random directions. The
-/// order of the images does not matter.
+/// Distance between `images` and `references`, both `[n][size][size][channels]` in [-1, 1], rounded to bytes. Levels:
+/// full size and successive 2 x 2 means down to 8 pixels. At each level every image of a set contributes the same
+/// number of random 7 x 7 patches, at least 4096 in total; channels are normalised by mean and standard deviation of
+/// the references' patches; 128 random directions. The order of the images does not matter.
 ///
 /// # Panics
-/// If either set is empty or not whole images.
+/// If a set is empty or not a whole number of images.
 pub fn sliced_wasserstein(
     images: &[f32],
     references: &[f32],
@@ -62,7 +62,7 @@ pub fn sliced_wasserstein(
     SlicedWasserstein { value, images: a.len(), references: b.len() }
 }
 
-/// Patches of each of `n` images, a level.
+/// Patches per image and level in a set of `n` images.
 pub(super) fn each(n: usize) -> usize {
     PATCHES.div_ceil(n.max(1))
 }
@@ -71,12 +71,12 @@ fn levels(size: usize) -> usize {
     (1..).take_while(|level| size >> level >= SMALLEST).count() + 1
 }
 
-/// Bytes of the patches of `n` images, and of a level of them in f64.
+/// Bytes of the patches of `n` images, plus one level of them in f64.
 pub(super) fn bytes(n: usize, size: usize, channels: usize) -> u64 {
     (n * each(n) * PATCH * PATCH * channels * (4 * levels(size) + 8)) as u64
 }
 
-/// Patches of an image [size][size][channels] with this key, one of `n`.
+/// Patches of an image `[size][size][channels]` with this key in a set of `n`.
 pub(super) fn patches(image: &[u8], key: u128, n: usize, size: usize, channels: usize) -> Patches {
     let (mut level, mut side) = (image.iter().map(|b| f32::from(*b)).collect::<Vec<f32>>(), size);
     let mut all = Vec::new();
@@ -84,14 +84,14 @@ pub(super) fn patches(image: &[u8], key: u128, n: usize, size: usize, channels: 
         if at > 0 {
             (level, side) = (halve(&level, side, channels), side / 2);
         }
-        // The low half of a key is as random as the whole.
+        // The low half of a key is as random as the whole key.
         let mut rng = HostRng::new(key as u64, Stream::EVALUATION, 0, at as u32);
         all.push(cut(&level, side, channels, each(n), &mut rng));
     }
     all
 }
 
-/// 2 x 2 means of [side][side][channels]; sums of bytes are exact in f32.
+/// 2 x 2 means of `[side][side][channels]`; sums of bytes are exact in f32.
 fn halve(image: &[f32], side: usize, channels: usize) -> Vec<f32> {
     let (half, row) = (side / 2, side * channels);
     let mut out = Vec::with_capacity(image.len() / 4);
@@ -133,7 +133,7 @@ pub(super) fn distance(a: &[&Patches], b: &[&Patches], channels: usize, seed: u6
     (0..levels).map(of).sum::<f64>() / levels as f64
 }
 
-/// Random directions of length 1.
+/// Random directions of unit length.
 fn directions(dim: usize, seed: u64, level: u32) -> Vec<Vec<f64>> {
     let mut rng = HostRng::new(seed, Stream::EVALUATION, 2, level);
     let one = |_| {
@@ -144,11 +144,11 @@ fn directions(dim: usize, seed: u64, level: u32) -> Vec<Vec<f64>> {
     (0..PROJECTIONS).map(one).collect()
 }
 
-/// Mean over `directions` of the 1-Wasserstein distance of the projections of two sets of patches, [n][places][channels], after
-/// each channel is normalised by mean and deviation of the second set.
+/// Mean over `directions` of the 1-Wasserstein distance between the projections of two sets of patches,
+/// `[n][places][channels]`, after normalising each channel by mean and standard deviation of the second set.
 ///
 /// # Panics
-/// If a set is empty or not whole patches.
+/// If a set is empty or not a whole number of patches.
 pub fn patch_distance(mut a: Vec<f64>, mut b: Vec<f64>, channels: usize, directions: &[Vec<f64>]) -> f64 {
     for c in 0..channels {
         let values = || b.iter().skip(c).step_by(channels);
@@ -170,10 +170,10 @@ fn project(patches: &[f64], direction: &[f64]) -> Vec<f64> {
     values
 }
 
-/// Integral of the difference of the quantile functions of two sorted samples, of any sizes.
+/// Integral of the absolute difference of the quantile functions of two sorted samples of any sizes.
 fn wasserstein(a: &[f64], b: &[f64]) -> f64 {
     let (n, m) = (a.len() as u64, b.len() as u64);
-    // In units of 1 / (n m), in which every step of either function ends at a whole number.
+    // In units of 1 / (n m), in which every step of either function ends at an integer.
     let (mut i, mut j, mut at, mut total) = (0, 0, 0, 0.0);
     while i < n && j < m {
         let (end_a, end_b) = ((i + 1) * m, (j + 1) * n);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn no_order_of_the_images_changes_a_bit() {
-        // One image, fewer and more than patches, and many copies of one image among others.
+        // One image, fewer and more images than patches, and many copies of one image among others.
         for (n, m) in [(1, 3), (60, 100), (4100, 300), (5000, 4200)] {
             let (mut images, references) = (varied(n, 0, 0.1), varied(m, 1, 0.0));
             let first = images[..256].to_vec();
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn every_image_of_a_large_set_counts() {
-        // Good images first, as a sorted set of two classes has them, then as many wrong ones.
+        // Good images first, as in a sorted set of two classes, then as many wrong ones.
         let references = varied(600, 1, 0.0);
         let value = |good: usize, wrong: usize| {
             let images = [varied(good, 2, 0.0), varied(wrong, 3, 0.8)].concat();

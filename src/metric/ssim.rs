@@ -1,4 +1,4 @@
-//! MS-SSIM (Wang, Simoncelli, Bovik 2003) between pairs of one set: near 1 says that the images are all alike.
+//! MS-SSIM (Wang, Simoncelli, Bovik 2003) between pairs of one set: a value near 1 means that the images are all alike.
 
 use crate::kernels::rng::{HostRng, Stream};
 use rayon::prelude::*;
@@ -6,22 +6,22 @@ use rayon::prelude::*;
 const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 const WINDOW: usize = 11;
 const SIGMA: f64 = 1.5;
-/// (K1 L)^2 and (K2 L)^2 with K1 = 0.01, K2 = 0.03 and the range L = 255 of bytes: the luminance term is defined for pixels that
-/// are not negative.
+/// (K1 L)^2 and (K2 L)^2 with K1 = 0.01, K2 = 0.03 and the byte range L = 255: the luminance term is defined for
+/// non-negative pixels.
 const C1: f64 = 2.55 * 2.55;
 const C2: f64 = 7.65 * 7.65;
 /// Pairs that are drawn.
 pub const PAIRS: usize = 500;
 
-/// Scales that fit an image: each halves it, and the window must still fit; at most 5.
+/// Number of scales for an image: each halves it, and the window must still fit; at most 5.
 pub fn scales(size: usize) -> usize {
     (1..WEIGHTS.len()).take_while(|s| size >> s >= WINDOW).count() + 1
 }
 
-/// Whole images that the pairs are drawn from, at most.
+/// Maximum number of whole images from which pairs are drawn.
 pub(super) const WHOLE: usize = 1000;
 
-/// Mean MS-SSIM of 500 random pairs of different images, [size][size][channels] in bytes; NaN for fewer than 2.
+/// Mean MS-SSIM of 500 random pairs of different images, `[size][size][channels]` in bytes; NaN for fewer than 2.
 pub fn diversity(images: &[&[u8]], size: usize, channels: usize, seed: u64) -> f64 {
     let n = images.len() as u32;
     if n < 2 {
@@ -39,13 +39,14 @@ pub fn diversity(images: &[&[u8]], size: usize, channels: usize, seed: u64) -> f
     values.iter().sum::<f64>() / PAIRS as f64
 }
 
-/// MS-SSIM of two images [size][size][channels] of bytes: 11 x 11 Gaussian window (sigma 1.5), no padding, 2 x 2 means between
-/// scales, the first [`scales`] weights scaled to sum 1, negative terms taken as 0, mean over channels.
+/// MS-SSIM of two images `[size][size][channels]` of bytes: 11 x 11 Gaussian window (sigma 1.5), no padding, 2 x 2
+/// means between scales, the first [`scales`] weights normalised to sum 1, negative terms replaced by 0, mean over
+/// channels.
 ///
 /// # Panics
-/// If an image has another length, or `size` is below 11.
+/// If an image's length is wrong, or `size` is below 11.
 pub fn ms_ssim(a: &[u8], b: &[u8], size: usize, channels: usize) -> f64 {
-    assert!(size >= WINDOW && a.len() == size * size * channels && b.len() == a.len(), "two images of one size");
+    assert!(size >= WINDOW && a.len() == size * size * channels && b.len() == a.len(), "two images of equal size");
     let plane = |x: &[u8], c: usize| x.iter().skip(c).step_by(channels).map(|v| f64::from(*v)).collect::<Vec<_>>();
     (0..channels).map(|c| plane_ms_ssim(plane(a, c), plane(b, c), size)).sum::<f64>() / channels as f64
 }
@@ -63,7 +64,7 @@ fn plane_ms_ssim(mut a: Vec<f64>, mut b: Vec<f64>, mut side: usize) -> f64 {
     value
 }
 
-/// Mean SSIM, and mean of its contrast and structure terms alone.
+/// Mean SSIM, and the mean of its contrast and structure terms alone.
 fn terms(a: &[f64], b: &[f64], side: usize) -> (f64, f64) {
     let times = |x: &[f64], y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x * y).collect() };
     let (ma, mb) = (blur(a, side), blur(b, side));
@@ -78,7 +79,7 @@ fn terms(a: &[f64], b: &[f64], side: usize) -> (f64, f64) {
     (whole / ma.len() as f64, contrast / ma.len() as f64)
 }
 
-/// The Gaussian window over [side][side], where it fits: rows, then columns.
+/// The Gaussian window over `[side][side]` wherever it fits: rows, then columns.
 fn blur(x: &[f64], side: usize) -> Vec<f64> {
     let half = (WINDOW / 2) as f64;
     let raw: [f64; WINDOW] = std::array::from_fn(|i| (-(i as f64 - half).powi(2) / (2.0 * SIGMA * SIGMA)).exp());

@@ -76,7 +76,7 @@ mod tests {
         let heard = heard.warnings;
         assert_eq!(heard.len(), 2, "{heard:?}");
         assert!(heard[0].contains("t.json") && heard[0].contains("`another` now"), "{heard:?}");
-        assert!(heard[1].contains("t.json: no tuning file") && !heard[1].contains('\n'), "{heard:?}");
+        assert!(heard[1].contains("t.json: not a tuning file") && !heard[1].contains('\n'), "{heard:?}");
     }
 
     #[test]

@@ -168,10 +168,10 @@ fn equal_cards_are_told_apart() {
 fn limits_below_what_kernels_need_are_named() {
     let Some(machine) = Imitation::build() else { return };
     let limits = [
-        (("FAKE_THREADS", "128"), "128 threads a workgroup, 256 needed"),
+        (("FAKE_THREADS", "128"), "128 threads per workgroup, 256 needed"),
         (("FAKE_SHARED", "8192"), "8192 bytes of workgroup memory, 16384 needed"),
-        (("FAKE_WORKGROUPS", "1024"), "1024 workgroups a dimension, 65535 needed"),
-        (("FAKE_BUFFERS", "4"), " storage buffers a stage, 7 needed"),
+        (("FAKE_WORKGROUPS", "1024"), "1024 workgroups per dimension, 65535 needed"),
+        (("FAKE_BUFFERS", "4"), " storage buffers per stage, 7 needed"),
         (("FAKE_ALIGNMENT", "1024"), "aligned to 1024 bytes"),
     ];
     for (fake, why) in limits {

@@ -75,7 +75,7 @@ fn engines_without_an_adapter_are_refused_and_direct_shaders_have_no_choice() {
     for device in ["cpu", "reference"] {
         let error = run(args(device, Some(out.clone()))).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("needs a GPU adapter"), "{error}");
-        assert!(error.to_string().contains("as asked"), "{error}");
+        assert!(error.to_string().contains("as requested"), "{error}");
     }
     let direct = TuneArgs { variant: Some(Class::Direct), ..args("gpu", Some(out.clone())) };
     assert_eq!(run(direct).unwrap(), 0);

@@ -1,4 +1,4 @@
-//! The layers of Lite0: convolutions with TensorFlow's SAME padding, bias, and ReLU6 where there is one.
+//! The layers of Lite0: convolutions with TensorFlow's SAME padding, bias, and an optional ReLU6.
 
 use super::super::product::{Right, product};
 use crate::{Error, Result};
@@ -41,13 +41,14 @@ fn relu6(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = v.clamp(0.0, 6.0));
 }
 
-/// Output side and the padding before the first pixel: SAME gives ceil(side / stride), and what is odd lies behind.
+/// Output side and the padding before the first pixel: SAME gives ceil(side / stride); an odd padding pixel goes to the
+/// end.
 fn same(side: usize, kernel: usize, stride: usize) -> (usize, usize) {
     let out = side.div_ceil(stride);
     (out, ((out - 1) * stride + kernel).saturating_sub(side) / 2)
 }
 
-/// Outputs whose input for tap `k` lies inside 0..side, and the first of these inputs.
+/// Outputs whose input for tap `k` is inside 0..side, and the first of these inputs.
 fn span(side: usize, out: usize, stride: usize, pad: usize, k: usize) -> (std::ops::Range<usize>, usize) {
     let first = pad.saturating_sub(k).div_ceil(stride);
     let end = if side + pad > k { (side + pad - k).div_ceil(stride).min(out) } else { 0 };
@@ -77,7 +78,7 @@ impl Pointwise {
     }
 }
 
-/// Adds the bias of each plane, and clamps where `relu`.
+/// Adds the bias of each plane; clamps if `relu`.
 fn finish(mut values: Vec<f32>, bias: &[f32], channels: usize, side: usize, relu: bool) -> Planes {
     for (plane, bias) in values.chunks_exact_mut(side * side).zip(bias) {
         plane.iter_mut().for_each(|v| *v += bias);
@@ -88,7 +89,7 @@ fn finish(mut values: Vec<f32>, bias: &[f32], channels: usize, side: usize, relu
     Planes { values, channels, side }
 }
 
-/// The 3 x 3 convolution with stride 2 on RGB: patches, then a product.
+/// The 3 x 3 convolution with stride 2 on RGB: patches, then a matrix product.
 #[derive(Debug)]
 pub(super) struct Stem {
     weight: Vec<f32>,
@@ -121,7 +122,7 @@ impl Stem {
     }
 }
 
-/// A depthwise convolution with ReLU6, directly: one tap and one row at a time.
+/// A depthwise convolution with ReLU6, computed directly: one tap and one row at a time.
 #[derive(Debug)]
 pub(super) struct Depthwise {
     weight: Vec<f32>,
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!(same(224, 3, 2), (112, 0));
         assert_eq!(same(7, 5, 1), (7, 2));
         assert_eq!(same(56, 5, 2), (28, 1));
-        // Outputs of an odd side under each tap of a 5-wide kernel, by their definition.
+        // Outputs of an odd side under each tap of a 5-wide kernel, by definition.
         for (side, stride) in [(7, 1), (14, 2), (9, 2), (2, 1)] {
             let (out, pad) = same(side, 5, stride);
             for k in 0..5 {
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_depthwise_convolution_by_hand() {
-        // A 2 x 2 plane under a 3 x 3 kernel: sums of what the padded kernel covers.
+        // A 2 x 2 plane under a 3 x 3 kernel: sums over the part that the padded kernel covers.
         let layer =
             Depthwise { weight: (1..10).map(|v| v as f32 / 100.0).collect(), bias: vec![0.5], kernel: 3, stride: 1 };
         let y = layer.forward(&Planes { values: vec![1.0, 2.0, 3.0, 4.0], channels: 1, side: 2 });

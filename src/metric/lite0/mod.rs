@@ -1,7 +1,7 @@
-//! EfficientNet-Lite0 without its classifier: 1280 features an image, on the host in f32.
+//! EfficientNet-Lite0 without its classifier: 1280 features per image, on the host in f32.
 //!
-//! The network of `assets/lite0`: a 3 x 3 stem, 16 inverted residual blocks, a 1 x 1 head and the mean over places; batch
-//! norm is folded into the weights. Activations are planes, [channels][height][width].
+//! The network of `assets/lite0`: a 3 x 3 stem, 16 inverted residual blocks, a 1 x 1 head and the mean over positions;
+//! batch norm is folded into the weights. Activations are planes, `[channels][height][width]`.
 
 mod layers;
 
@@ -11,10 +11,10 @@ use crate::{Error, Result};
 use layers::{Depthwise, Planes, Pointwise, Stem, Weights};
 use rayon::prelude::*;
 
-/// Length of an image's features.
+/// Features per image.
 pub const FEATURES: usize = 1280;
 
-/// The weights that the binary carries.
+/// The weights embedded in the binary.
 static EMBEDDED: &[u8] = include_bytes!("../../../assets/lite0/lite0_features_only_f16.safetensors");
 
 /// Kernel, stride of the first block, output channels and number of blocks of each stage.
@@ -22,10 +22,10 @@ const STAGES: [[usize; 4]; 7] =
     [[3, 1, 16, 1], [3, 2, 24, 2], [5, 2, 40, 2], [3, 2, 80, 3], [5, 1, 112, 3], [5, 2, 192, 4], [3, 1, 320, 1]];
 /// Channels after the stem.
 const STEM: usize = 32;
-/// Widening inside every block but the first.
+/// Channel expansion in every block except the first.
 const EXPAND: usize = 6;
 
-/// Features of images, [n][d], widened to f64.
+/// Features of images, `[n][d]`, widened to f64.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
     /// Values in row-major order.
@@ -38,7 +38,7 @@ impl Features {
     /// Rows of length `d`.
     ///
     /// # Panics
-    /// If `values` is not whole rows.
+    /// If `values` is not a whole number of rows.
     pub fn new(values: Vec<f64>, d: usize) -> Self {
         assert!(d > 0 && values.len().is_multiple_of(d), "whole rows");
         Features { values, d }
@@ -52,12 +52,12 @@ impl Features {
     /// Row `i`.
     ///
     /// # Panics
-    /// If `i` is not below [`n`](Self::n).
+    /// If `i` is not less than [`n`](Self::n).
     pub fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.d..(i + 1) * self.d]
     }
 
-    /// `n` rows from row `from` on.
+    /// `n` rows, starting at row `from`.
     ///
     /// # Panics
     /// If there are fewer.
@@ -68,7 +68,7 @@ impl Features {
     /// The rows with these indices, in this order.
     ///
     /// # Panics
-    /// If an index is not below [`n`](Self::n).
+    /// If an index is not less than [`n`](Self::n).
     pub fn pick(&self, rows: &[usize]) -> Features {
         Features { values: rows.iter().flat_map(|i| self.row(*i)).copied().collect(), d: self.d }
     }
@@ -92,7 +92,7 @@ pub struct Lite0 {
 }
 
 impl Lite0 {
-    /// The network with the weights that the binary carries.
+    /// The network with the embedded weights.
     ///
     /// # Errors
     /// [`Error::Internal`] if they are damaged.
@@ -100,10 +100,10 @@ impl Lite0 {
         Lite0::from_bytes(EMBEDDED).map_err(|e| Error::internal(format!("embedded Lite0 weights: {e}")))
     }
 
-    /// The network with weights from a safetensors file of the same tensors.
+    /// The network with weights from a safetensors file with the same tensors.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the tensor that is missing or has another shape or type.
+    /// [`Error::Input`] naming the tensor that is missing or has the wrong shape or type.
     pub fn from_bytes(bytes: &[u8]) -> Result<Lite0> {
         let weights = Weights::read(bytes)?;
         let stem = Stem::new(&weights, "conv_stem", STEM)?;
@@ -129,7 +129,7 @@ impl Lite0 {
         Ok(Lite0 { stem, blocks, head })
     }
 
-    /// Features of one image: RGB planes [3][224][224] of bytes' values, 0 to 255.
+    /// Features of one image: RGB planes `[3][224][224]` of byte values, 0 to 255.
     ///
     /// # Panics
     /// If `rgb` has another length.
@@ -150,7 +150,7 @@ impl Lite0 {
         x.values.chunks_exact(area).map(|plane| plane.iter().sum::<f32>() / area as f32).collect()
     }
 
-    /// Features of a set: images are rounded to bytes, resized to 224 pixels (`lite0::resize`); grey becomes RGB.
+    /// Features of a set: images are rounded to bytes and resized to 224 pixels (`lite0::resize`); grey becomes RGB.
     pub fn features(&self, set: &ImageSet) -> Features {
         let rows: Vec<Vec<f32>> = (0..set.len())
             .into_par_iter()

@@ -30,7 +30,7 @@ fn unplugged(left: u32) -> Unplugged {
 /// The run on that device.
 fn on(plan: &Plan, engine: impl Engine + 'static) -> Prepared {
     let images = Images::load(plan).unwrap();
-    let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as asked");
+    let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as requested");
     let parts = parts(plan, &images, Box::new(engine)).unwrap();
     Prepared { experiment: Experiment::new(plan.clone(), images, parts, None).unwrap(), resolved }
 }

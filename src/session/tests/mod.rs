@@ -195,9 +195,9 @@ fn a_tuned_run_says_so_and_its_plan_names_the_file() {
     let mut heard = Heard::default();
     let mut prepared = Session::new(plan.clone()).prepare(&mut heard).unwrap();
     assert!(heard.warnings.is_empty(), "{:?}", heard.warnings);
-    assert_eq!(prepared.device(), "device    the built-in cpu engine, as asked");
+    assert_eq!(prepared.device(), "device    the built-in cpu engine, as requested");
     prepared.resolved.tuning = Some("folder/t.json".into());
-    assert_eq!(prepared.device(), "device    the built-in cpu engine, as asked; tuned by folder/t.json");
+    assert_eq!(prepared.device(), "device    the built-in cpu engine, as requested; tuned by folder/t.json");
     prepared.train(&dir, &mut Silent).unwrap();
     let text = std::fs::read_to_string(dir.file("plan.toml")).unwrap();
     assert!(text.contains("tuning = \"folder/t.json\""), "{text}");
