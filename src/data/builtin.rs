@@ -45,7 +45,7 @@ static SHEETS: [Sheet; 7] = [
     sheet!("lung_ct", "pyrad_lung2_a2", 0, 61),
 ];
 
-/// The built-in CT/MR slices at `size` and `channels` (the slices are grey and 128 x 128 by nature).
+/// The built-in CT/MR slices at `size` and `channels` (originally grey and 128 x 128).
 ///
 /// # Errors
 /// An unsupported size or channel count.
@@ -71,7 +71,7 @@ pub fn builtin(size: usize, channels: usize) -> Result<Dataset> {
     Ok(dataset)
 }
 
-/// The series of each slice of [`builtin`], in its order: slices that follow on one another in a series are neighbours in a
+/// The series of each slice of [`builtin`], in its order. Consecutive slices of a series are neighbours in the same
 /// patient.
 pub fn series() -> Vec<u32> {
     (0..).zip(&SHEETS).flat_map(|(number, sheet)| vec![number; sheet.count as usize]).collect()
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(set.class_counts(), [548, 48, 109]);
         assert_eq!(set.files[0], "builtin:brain_mr/colin27_a0_004");
         assert_eq!(set.files[704], "builtin:lung_ct/pyrad_lung2_a2_060");
-        // No tile may be the black filling of a sheet's last row.
+        // No tile may come from the black padding of a sheet's last row.
         for i in 0..set.len() {
             assert!(set.image(i).iter().any(|&v| v > 40), "{} is black", set.files[i]);
         }

@@ -1,4 +1,4 @@
-//! Where the images come from, as written in an experiment file.
+//! The source of the images, as written in an experiment file.
 
 use super::folder::{self, Form};
 use super::npz::{self, NpzOptions};
@@ -22,13 +22,13 @@ pub enum DataConfig {
         /// Leave out images that cannot be read instead of stopping.
         #[serde(default)]
         skip_bad: bool,
-        /// One sub-folder a client (class folders inside) instead of one a class.
+        /// One sub-folder per client (with class folders inside) instead of one per class.
         #[serde(default)]
         client_folders: bool,
         /// Follow symbolic links that lead outside the folder instead of stopping.
         #[serde(default)]
         follow_links: bool,
-        /// Values that become black and white in images of more than 8 bits; absent: their type's whole range.
+        /// Values that become black and white in images of more than 8 bits; absent: the whole range of their type.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         window: Option<Window>,
     },
@@ -48,7 +48,7 @@ pub enum DataConfig {
         /// Number of images.
         #[serde(default = "default_n")]
         n: usize,
-        /// Seed of the images, apart from the experiment's.
+        /// Seed of the images, independent of the experiment's.
         #[serde(default)]
         seed: u64,
     },
@@ -68,7 +68,7 @@ impl DataConfig {
     /// Loads the images at `size` x `size` pixels and `channels` (1 or 3).
     ///
     /// # Errors
-    /// Those of the loader: see [`builtin`], [`folder`](super::folder()), [`client_folders`](super::client_folders),
+    /// As the loader: see [`builtin`], [`folder`](super::folder()), [`client_folders`](super::client_folders),
     /// [`npz`](super::npz()), [`dermoscopy()`].
     pub fn load(&self, size: usize, channels: usize) -> Result<Loaded> {
         match self {
@@ -87,13 +87,13 @@ impl DataConfig {
 }
 
 impl DataConfig {
-    /// The series of each image where images follow on one another, as the slices of a scan do.
+    /// The series of each image if images are consecutive, such as the slices of a scan.
     pub fn series(&self) -> Option<Vec<u32>> {
         matches!(self, DataConfig::Builtin {}).then(super::builtin::series)
     }
 }
 
-/// A set that is compiled in or drawn, in colour or grey.
+/// A built-in or generated set, in colour or grey.
 fn made(dataset: Dataset, coloured: bool) -> Loaded {
     let images = dataset.len();
     let tally = Tally { images, coloured: if coloured { images } else { 0 }, ..Tally::default() };

@@ -1,8 +1,8 @@
-//! The one form in which images reach the model.
+//! The common format in which images reach the model.
 
 use crate::{Error, Result};
 
-/// Image sides that the model is built for.
+/// Image sides that the model supports.
 pub const SIZES: [usize; 5] = [16, 32, 64, 128, 256];
 
 /// Labelled u8 images of one size.
@@ -18,7 +18,7 @@ pub struct Dataset {
     pub labels: Vec<u32>,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// `[n]`: a name for each image, for messages.
+    /// `[n]`: a name for each image, used in messages.
     pub files: Vec<String>,
 }
 
@@ -57,44 +57,44 @@ impl Dataset {
     }
 }
 
-/// Client of each image, where the folders say it.
+/// The client of each image, if the folders define it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clients {
-    /// Names of the clients' folders, in natural order; their number is the number of clients.
+    /// Names of the clients' folders, in natural order; there are as many clients as names.
     pub names: Vec<String>,
     /// `[n]`: index into `names`.
     pub of_image: Vec<u32>,
 }
 
-/// Images, and what there is to say about them.
+/// Images, and what the user should know about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The images; at least one.
     pub dataset: Dataset,
-    /// Names of the images left out by `skip_bad`, with the reasons.
+    /// Names of the images that `skip_bad` left out, with the reasons.
     pub skipped: Vec<String>,
     /// Present with `client_folders` only.
     pub clients: Option<Clients>,
-    /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
+    /// Lines for the console: classes or clients, ignored files, colour conversions.
     pub notes: Vec<String>,
-    /// What may be a mistake, a line each.
+    /// Possible mistakes, one line each.
     pub warnings: Vec<String>,
-    /// False where the source says nothing of classes.
+    /// False if the source has no classes.
     pub labelled: bool,
 }
 
 impl Loaded {
-    /// Images with nothing more to say.
+    /// Images without further information.
     pub fn of(dataset: Dataset) -> Loaded {
         let (skipped, notes, warnings) = Default::default();
         Loaded { dataset, skipped, clients: None, notes, warnings, labelled: true }
     }
 }
 
-/// Bytes of all images of a set at most: 170,000 of 256 x 256 pixels in RGB.
+/// Maximum bytes of all images of a set: 170,000 of 256 x 256 pixels in RGB.
 const MOST_BYTES: u64 = 32 << 30;
 
-/// Refuses a set of `n` images that would take more than [`MOST_BYTES`]; the reason alone.
+/// Rejects a set of `n` images that would take more than [`MOST_BYTES`]; returns the reason alone.
 pub(crate) fn check_bytes(n: usize, size: usize, channels: usize) -> Result<(), String> {
     let bytes = (n as u64).saturating_mul((size * size * channels) as u64);
     if bytes > MOST_BYTES {
@@ -104,7 +104,7 @@ pub(crate) fn check_bytes(n: usize, size: usize, channels: usize) -> Result<(), 
     Ok(())
 }
 
-/// Refuses sizes and channel counts that no model takes.
+/// Rejects sizes and channel counts that no model supports.
 pub(crate) fn check_shape(size: usize, channels: usize) -> Result<()> {
     if !SIZES.contains(&size) {
         return Err(Error::input(format!("image size {size}: expected a power of two, 16, 32, 64, 128 or 256")));

@@ -1,5 +1,5 @@
-//! A procedural set of dermoscopy-like RGB images: skin, a lesion with irregular border and several colours, hairs, dark
-//! corners. For demonstrations and tests without a download; it says nothing about real lesions.
+//! A procedural set of dermoscopy-like RGB images: skin, a lesion with irregular border and several colours, hairs,
+//! dark corners. For demonstrations and tests without a download; it allows no conclusion about real lesions.
 
 use super::dataset::{Dataset, check_bytes, check_shape};
 use super::fit::fit;
@@ -11,7 +11,7 @@ use std::f32::consts::TAU;
 
 /// RNG stream of the scenes.
 const STREAM: u64 = 0x4445_524d; // "DERM"
-/// Samples a side that a picture gets at least; smaller pictures average several samples a pixel.
+/// Minimum samples per side of a picture; smaller pictures average several samples per pixel.
 const SAMPLES: usize = 128;
 /// Most images in a set.
 const MAX_IMAGES: usize = 1_000_000;
@@ -22,10 +22,10 @@ type Rgb = [f32; 3];
 type Point = [f32; 2];
 
 /// `n` dermoscopy-like images drawn from `seed`, about 43 % "melanoma" and the rest "nevus". Image `i` depends on
-/// (`seed`, `i`) only; another `size` shows the same scene. One channel takes the luma.
+/// (`seed`, `i`) only; another `size` shows the same scene. A single channel is the luma.
 ///
 /// # Errors
-/// `n` of 0 or above one million; an unsupported size or channel count.
+/// If `n` is 0 or above one million, or for an unsupported size or channel count.
 pub fn dermoscopy(n: usize, seed: u64, size: usize, channels: usize) -> Result<Dataset> {
     check_shape(size, channels)?;
     if !(1..=MAX_IMAGES).contains(&n) {
@@ -49,7 +49,7 @@ pub fn dermoscopy(n: usize, seed: u64, size: usize, channels: usize) -> Result<D
     })
 }
 
-/// Everything random about one picture; coordinates run from 0 to 1.
+/// All random properties of one picture; coordinates run from 0 to 1.
 struct Scene {
     melanoma: bool,
     /// Seed of the noise fields.
@@ -59,7 +59,7 @@ struct Scene {
     lesion: Lesion,
     hairs: Vec<Hair>,
     hair_colour: Rgb,
-    /// Radius at which the corners begin to darken, and how much.
+    /// Radius at which the corners start to darken, and the strength.
     vignette: (f32, f32),
     /// Direction and strength of uneven light.
     light: Point,
@@ -159,7 +159,7 @@ impl Scene {
     }
 }
 
-/// Pigment as the share of red, green and blue light it lets through.
+/// Pigment as the share of red, green and blue light that it transmits.
 const LIGHT_BROWN: Rgb = [0.74, 0.60, 0.50];
 const BROWN: Rgb = [0.54, 0.40, 0.33];
 const DARK_BROWN: Rgb = [0.32, 0.23, 0.20];
@@ -181,7 +181,7 @@ impl Lesion {
         let mut palette = [LIGHT_BROWN, BLACK, BLUE_GREY, RED, WHITE];
         rng.shuffle(&mut palette);
         let colours = if melanoma { 2 + rng.below(3) as usize } else { rng.below(2) as usize };
-        // A nevus with a second colour has a pale or pink one.
+        // The second colour of a nevus is pale or pink.
         let second = if rng.uniform() < 0.5 { LIGHT_BROWN } else { mix(RED, LIGHT_BROWN, 0.6) };
         let patches = (palette.iter().take(colours))
             .map(|&c| (if melanoma { c } else { second }, rng.range(0.10, if melanoma { 0.30 } else { 0.20 })))
@@ -232,7 +232,7 @@ impl Lesion {
         let centre = 1.0 - smooth(0.1, 0.9, depth + 0.5 * (field(3, 7.0) - 0.5));
         let mut colour = mix(self.body, self.core, centre);
         for (&(tint, share), layer) in self.patches.iter().zip(10..) {
-            // The field's values lie near 0.5: the highest `share` of them make the patch.
+            // The field's values are near 0.5: the highest `share` of them form the patch.
             let threshold = 0.5 + 0.32 * (0.5 - share);
             colour = mix(colour, tint, 0.75 * smooth(threshold - 0.09, threshold + 0.09, field(layer, 6.0)));
         }
@@ -258,12 +258,12 @@ impl Hair {
         Hair { points: [start, middle, [start[0] + dx, start[1] + dy]], width: rng.range(0.004, 0.011) }
     }
 
-    /// How much of a sample at `p` the hair covers.
+    /// The share of a sample at `p` that the hair covers.
     fn cover(&self, p: Point, step: f32) -> f32 {
         const PIECES: u8 = 12;
         let [a, b, c] = self.points;
         let at = |t: f32| [0, 1].map(|i| (1.0 - t).powi(2) * a[i] + 2.0 * t * (1.0 - t) * b[i] + t * t * c[i]);
-        // The curve lies in the box of its control points.
+        // The curve is inside the box of its control points.
         let reach = self.width + step;
         let outside = |i: usize| p[i] < a[i].min(b[i]).min(c[i]) - reach || p[i] > a[i].max(b[i]).max(c[i]) + reach;
         if outside(0) || outside(1) {
@@ -276,14 +276,14 @@ impl Hair {
             nearest = nearest.min(segment_distance(p, from, to));
             from = to;
         }
-        // A hair thinner than the sample spacing covers a part of the sample.
+        // A hair thinner than the sample spacing covers part of the sample.
         let half = 0.5 * self.width;
         let blur = half.max(step);
         (half / blur).min(1.0) * (1.0 - smooth(0.5 * blur, 1.5 * blur, nearest))
     }
 }
 
-/// Distance of `p` from the segment `a`-`b`.
+/// Distance from `p` to the segment `a`-`b`.
 fn segment_distance(p: Point, a: Point, b: Point) -> f32 {
     let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
     let along = ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy).max(1e-12);
@@ -291,7 +291,7 @@ fn segment_distance(p: Point, a: Point, b: Point) -> f32 {
     ((p[0] - a[0] - t * dx).powi(2) + (p[1] - a[1] - t * dy).powi(2)).sqrt()
 }
 
-/// 0 below `low`, 1 above `high`, a cubic between.
+/// 0 below `low`, 1 above `high`, a cubic in between.
 fn smooth(low: f32, high: f32, x: f32) -> f32 {
     let t = ((x - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)

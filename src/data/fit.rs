@@ -1,11 +1,11 @@
-//! From an image of any shape to `size` x `size` pixels of one or three channels.
+//! Converts an image of any shape to `size` x `size` pixels with one or three channels.
 
 use image::DynamicImage;
 use image::imageops::{self, FilterType};
 
 /// The centre square of `image`, resized to `size` (Lanczos3 down, Catmull-Rom up), as bytes `[size][size][channels]`.
-/// One channel is the Rec. 709 luma; grey becomes RGB by repetition; transparent pixels are laid on black. The image must have
-/// at least one pixel.
+/// One channel is the Rec. 709 luma; grey becomes RGB by repetition; transparent pixels are composited on black. The
+/// image must have at least one pixel.
 pub(crate) fn fit(image: &DynamicImage, size: usize, channels: usize) -> Vec<u8> {
     let (width, height) = (image.width(), image.height());
     let side = width.min(height);
@@ -21,8 +21,8 @@ pub(crate) fn fit(image: &DynamicImage, size: usize, channels: usize) -> Vec<u8>
     }
 }
 
-/// The picture with its colours multiplied by its alpha channel. What lies under transparent pixels is anything, and black is
-/// the ground of medical images.
+/// The picture with its colours multiplied by its alpha channel. The colour under transparent pixels is arbitrary, and
+/// black is the background of medical images.
 fn opaque(mut image: DynamicImage) -> DynamicImage {
     if !is_translucent(&image) {
         return image;
@@ -55,7 +55,7 @@ fn words(raw: &mut [u16], channels: usize) {
     }
 }
 
-/// Whether a pixel is not wholly opaque.
+/// Whether a pixel is not fully opaque.
 pub(crate) fn is_translucent(image: &DynamicImage) -> bool {
     match image {
         DynamicImage::ImageLumaA8(i) => i.pixels().any(|p| p.0[1] < u8::MAX),
@@ -67,7 +67,7 @@ pub(crate) fn is_translucent(image: &DynamicImage) -> bool {
     }
 }
 
-/// Whether a pixel's channels differ by more than lossy coding makes of grey: 8 levels of 255.
+/// Whether a pixel's channels differ by more than lossy coding changes grey: 8 levels of 255.
 pub(crate) fn is_coloured(image: &DynamicImage) -> bool {
     const LEVELS: u32 = 8;
     fn apart<T: Copy + PartialOrd>(p: &[T], far: impl Fn(T, T) -> bool) -> bool {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn transparent_pixels_are_laid_on_black() {
+    fn transparent_pixels_are_composited_on_black() {
         use image::{LumaA, Rgba, Rgba32FImage, RgbaImage};
         let of = |image: DynamicImage, channels| fit(&image, 16, channels)[0];
         for (alpha, expected) in [(255, 200), (128, 100), (0, 0)] {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_told_from_grey() {
+    fn colours_are_distinguished_from_grey() {
         let of = |rgb| is_coloured(&DynamicImage::from(RgbImage::from_pixel(3, 3, Rgb(rgb))));
         assert!(!of([90, 90, 90]) && !of([90, 92, 88]));
         assert!(of([90, 90, 120]) && of([255, 0, 0]));
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn crops_the_centre() {
-        // Wide: black, a white square in the middle, black. Tall the same.
+        // Wide: black, a white square in the middle, black. The tall image likewise.
         let wide = RgbImage::from_fn(96, 32, |x, _| Rgb([if (32..64).contains(&x) { 255 } else { 0 }; 3]));
         assert!(fit(&DynamicImage::from(wide.clone()), 32, 1).iter().all(|&v| v == 255));
         let tall = imageops::rotate90(&wide);

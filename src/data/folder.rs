@@ -12,10 +12,10 @@ use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Bad images that a message names.
+/// Number of bad images named in a message.
 const NAMED: usize = 8;
 
-/// How the entries of a folder are decoded.
+/// How the files of a folder are decoded.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
     pub size: usize,
@@ -24,21 +24,21 @@ pub(super) struct Form {
     pub window: Option<Window>,
 }
 
-/// Images of the folder `path` in natural order: one sub-folder a class (searched to any depth), or images directly in it
-/// (one class, "all"). Hidden files and folders, folders that systems make (`@eaDir`, `__MACOSX`) and files with other endings
-/// than [`picture::ENDINGS`] are passed over. Returns the set and the names of the images skipped, each relative to `path`, with
-/// the reason in brackets.
+/// Images of the folder `path` in natural order: one sub-folder per class (searched to any depth), or images directly
+/// in it (one class, "all"). Hidden files and folders, system folders (`@eaDir`, `__MACOSX`) and files with extensions
+/// other than [`picture::ENDINGS`] are ignored. Returns the set and the names of the images skipped, each relative to
+/// `path`, with the reason in brackets.
 ///
 /// # Errors
-/// A missing or empty folder; images beside class folders; images that are truncated, too large or cannot be read, all in one
-/// message, unless `skip_bad` leaves them out; a symbolic link to outside the folder, unless `follow_links` allows it; more
-/// folders or images than a set may have.
+/// A missing or empty folder; images next to class folders; images that are truncated, too large or unreadable, all in
+/// one message, unless `skip_bad` leaves them out; a symbolic link out of the folder, unless `follow_links` allows it;
+/// more folders or images than a set may have.
 pub fn folder(path: &Path, size: usize, channels: usize, options: FolderOptions) -> Result<(Dataset, Vec<String>)> {
     let loaded = classes(path, Form { size, channels, options, window: None })?;
     Ok((loaded.dataset, loaded.skipped))
 }
 
-/// [`folder`] with all there is to say.
+/// [`folder`] with notes and warnings.
 pub(super) fn classes(path: &Path, form: Form) -> Result<Loaded> {
     check_shape(form.size, form.channels)?;
     let mut walk = Walk::new(path, form.options);
@@ -52,7 +52,7 @@ pub(super) fn classes(path: &Path, form: Form) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// Height or width, the smaller, of the first image that [`folder`] would read.
+/// The smaller of height and width of the first image that [`folder`] would read.
 ///
 /// # Errors
 /// As [`folder`].
@@ -64,8 +64,9 @@ pub fn first_side(path: &Path) -> Result<u32> {
     picture::side(&first.path).map_err(|what| Error::file(&first.path, what))
 }
 
-/// Images of the folder `path` that holds one sub-folder a client, each as [`folder`] takes it: class folders or images.
-/// Clients are numbered in natural order. Returns the set, the names skipped with their reasons, and the client of each image.
+/// Images of the folder `path` that contains one sub-folder per client, each read as by [`folder`]: class folders or
+/// images. Clients are numbered in natural order. Returns the set, the names skipped with their reasons, and the client
+/// of each image.
 ///
 /// # Errors
 /// As [`folder`]; images outside the clients' folders; a client without a (readable) image.
@@ -80,10 +81,10 @@ pub fn client_folders(
     Ok((loaded.dataset, loaded.skipped, clients))
 }
 
-/// Names of the clients of [`client_folders`], by their ids.
+/// Names of the clients of [`client_folders`], by id.
 ///
 /// # Errors
-/// A missing or empty folder; images outside the clients' folders; a symbolic link to outside the folder.
+/// A missing or empty folder; images outside the clients' folders; a symbolic link out of the folder.
 pub fn client_names(path: &Path, options: FolderOptions) -> Result<Vec<String>> {
     let folders = folders_of_clients(path, &mut Walk::new(path, options))?;
     Ok(folders.iter().map(|f| name(path, f)).collect())
@@ -93,16 +94,16 @@ fn folders_of_clients(path: &Path, walk: &mut Walk) -> Result<Vec<PathBuf>> {
     let (folders, images) = walk.list(path)?;
     if let Some(image) = images.first() {
         let what =
-            format!("an image outside the clients' folders ({}), expected one folder a client", name(path, image));
+            format!("an image outside the clients' folders ({}), expected one folder per client", name(path, image));
         return Err(Error::file(path, what));
     }
     if folders.is_empty() {
-        return Err(Error::file(path, "empty folder, expected one folder a client"));
+        return Err(Error::file(path, "empty folder, expected one folder per client"));
     }
     Ok(folders)
 }
 
-/// [`client_folders`] with all there is to say.
+/// [`client_folders`] with notes and warnings.
 pub(super) fn clients(path: &Path, form: Form) -> Result<Loaded> {
     check_shape(form.size, form.channels)?;
     let mut walk = Walk::new(path, form.options);
@@ -115,7 +116,7 @@ pub(super) fn clients(path: &Path, form: Form) -> Result<Loaded> {
     let every_client_in = |of: &[u32], what: &str| {
         let found: BTreeSet<u32> = of.iter().copied().collect();
         match (0..names.len()).find(|&c| !found.contains(&(c as u32))) {
-            Some(empty) => Err(Error::file(path, format!("client folder {} holds {what}", names[empty]))),
+            Some(empty) => Err(Error::file(path, format!("client folder {} has {what}", names[empty]))),
             None => Ok(()),
         }
     };
@@ -140,14 +141,14 @@ fn nothing(place: &str, walk: &Walk) -> String {
     format!("no image{space}{place}; {KINDS} are read{passed}")
 }
 
-/// The parts that there are, as one line.
+/// The non-empty parts, as one line.
 fn line(parts: &[String]) -> String {
     let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
     parts.join("; ")
 }
 
-/// Decodes every entry in parallel and gathers the good ones, in order: the set with what there is to say, and the client of each
-/// image.
+/// Decodes every file in parallel and collects the good ones in order: the set with notes and warnings, and the client
+/// of each image.
 fn decode(root: &Path, entries: Vec<Entry>, form: Form) -> Result<(Loaded, Vec<u32>)> {
     let Form { size, channels, options, .. } = form;
     check_bytes(entries.len(), size, channels).map_err(|what| Error::file(root, what))?;
@@ -179,8 +180,8 @@ fn decode(root: &Path, entries: Vec<Entry>, form: Form) -> Result<(Loaded, Vec<u
     Ok((Loaded { skipped, notes, warnings, ..Loaded::of(dataset) }, clients))
 }
 
-/// The window that holds for all entries: for `auto` their pictures are decoded once more. Those that cannot be read are
-/// left to the caller.
+/// The window for all files. For `auto` their pictures are decoded an extra time; unreadable ones are left to the
+/// caller.
 fn chosen(entries: &[Entry], window: Option<Window>) -> Option<[f64; 2]> {
     match window? {
         Window::Range(range) => Some(range),
@@ -193,12 +194,12 @@ fn chosen(entries: &[Entry], window: Option<Window>) -> Option<[f64; 2]> {
     }
 }
 
-/// One picture as it enters the set, and what it was.
+/// One picture as it enters the set, and its original properties.
 fn one(path: &Path, size: usize, channels: usize, window: Option<[f64; 2]>) -> Result<(Vec<u8>, Tally), String> {
     let image = picture::read(path)?;
     let span = Span::of_image(&image);
     if span.is_some_and(|s| s.nonfinite) {
-        return Err("its pixels hold NaN or infinity".into());
+        return Err("its pixels contain NaN or infinity".into());
     }
     let image = if let (Some(window), Some(_)) = (window, span) { window::apply(image, window) } else { image };
     let tally = Tally {
@@ -216,7 +217,7 @@ fn is_float(image: &image::DynamicImage) -> bool {
     matches!(image, image::DynamicImage::ImageRgb32F(_) | image::DynamicImage::ImageRgba32F(_))
 }
 
-/// One error for all bad images: how many, which (the first few), why, and what can be done.
+/// One error for all bad images: how many, which (the first few), why, and the remedy.
 fn bad_images(root: &Path, bad: &[(String, &String)], total: usize) -> Error {
     let named: Vec<String> = bad.iter().take(NAMED).map(|(file, why)| format!("{file} ({why})")).collect();
     let more = if bad.len() > NAMED { format!(", and {} more", bad.len() - NAMED) } else { String::new() };

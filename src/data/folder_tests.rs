@@ -63,7 +63,7 @@ fn bad_images_are_all_named_or_skipped() {
     truncate(&write(&root, "cut.jpg", 9), |n| n - 2);
     fs::write(root.path().join("nothing.png"), "").unwrap();
     fs::write(root.path().join("text.jpg"), "hello").unwrap();
-    // One flipped byte in the pixel data: the chunk's checksum finds it.
+    // One flipped byte in the pixel data, detected by the chunk's checksum.
     let flipped = write(&root, "flipped.png", 200);
     let mut bytes = fs::read(&flipped).unwrap();
     let data = bytes.windows(4).position(|w| w == b"IDAT").unwrap();
@@ -94,7 +94,7 @@ fn many_bad_images_are_counted() {
     let text = message(folder(root.path(), 16, 1, STOP));
     assert!(text.contains("11 of 12") && text.contains("07.png") && text.contains("and 3 more"), "{text}");
     fs::remove_file(root.path().join("good.png")).unwrap();
-    // Nothing is left to train with: an error even when skipping.
+    // No image is left to train with: an error even when skipping.
     message(folder(root.path(), 16, 1, SKIP));
 }
 
@@ -139,14 +139,14 @@ fn clients_need_images() {
     fs::create_dir(root.path().join("h1")).unwrap();
     assert!(message(client_folders(root.path(), 16, 1, STOP)).contains("h1"));
     truncate(&write(&root, "h1/1.png", 1), |n| n / 2);
-    assert!(message(client_folders(root.path(), 16, 1, SKIP)).contains("h1 holds no readable image"));
+    assert!(message(client_folders(root.path(), 16, 1, SKIP)).contains("h1 has no readable image"));
     write(&root, "stray.png", 1);
     assert!(message(client_folders(root.path(), 16, 1, STOP)).contains("stray.png"));
 }
 
 #[cfg(unix)]
 #[test]
-fn links_outside_are_followed_only_when_asked_for() {
+fn links_out_of_the_folder_are_followed_on_request_only() {
     use std::os::unix::fs::symlink;
     let (root, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let secret = write(&other, "deep/secret.png", 7);
@@ -161,19 +161,19 @@ fn links_outside_are_followed_only_when_asked_for() {
     refused(STOP);
     refused(SKIP);
     assert_eq!(folder(root.path(), 16, 1, follow).unwrap().0.files, ["a/1.png", "a/2.png"]);
-    // A folder on the way, and a file reached through links inside, to outside.
+    // A parent folder, and a file reached through links inside, that lead out of the folder.
     fs::remove_file(&link).unwrap();
     symlink(other.path().join("deep"), root.path().join("b")).unwrap();
     assert!(message(folder(root.path(), 16, 1, STOP)).contains("b: a symbolic link to"));
     assert!(message(client_folders(root.path(), 16, 1, STOP)).contains("b: a symbolic link to"));
     assert_eq!(folder(root.path(), 16, 1, follow).unwrap().0.len(), 2);
     fs::remove_file(root.path().join("b")).unwrap();
-    // Links inside, and a link to the folder itself, need no permission.
+    // Links inside the folder, and a link to the folder itself, need no permission.
     symlink(root.path().join("a/1.png"), &link).unwrap();
     let outer = other.path().join("outer");
     symlink(root.path(), &outer).unwrap();
     assert_eq!(folder(&outer, 16, 1, STOP).unwrap().0.files, ["a/1.png", "a/2.png"]);
-    // A link that leads nowhere is an image that cannot be read; one to a parent is found by depth.
+    // A dangling link is an unreadable image; a link to a parent is caught by the depth limit.
     symlink("nowhere", root.path().join("a/3.png")).unwrap();
     assert!(message(folder(root.path(), 16, 1, STOP)).contains("a/3.png"));
     let skipped = folder(root.path(), 16, 1, SKIP).unwrap().1;
@@ -184,7 +184,7 @@ fn links_outside_are_followed_only_when_asked_for() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_no_utf8_and_pipes_do_no_harm() {
+fn names_outside_utf8_and_pipes_are_harmless() {
     use std::os::unix::ffi::OsStrExt;
     let root = TempDir::new().unwrap();
     let plain = write(&root, "1.png", 1);
@@ -192,7 +192,7 @@ fn names_that_are_no_utf8_and_pipes_do_no_harm() {
     let (set, _) = folder(root.path(), 16, 1, STOP).unwrap();
     assert_eq!(set.files, ["1.png", "\u{fffd}\u{fffd}.png"]);
     assert!(std::process::Command::new("mkfifo").arg(root.path().join("pipe.png")).status().unwrap().success());
-    assert!(message(folder(root.path(), 16, 1, STOP)).contains("pipe.png (no regular file)"));
+    assert!(message(folder(root.path(), 16, 1, STOP)).contains("pipe.png (not a regular file)"));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn clients_classes_and_files_are_in_natural_order() {
 }
 
 #[test]
-fn foreign_folders_are_neither_classes_nor_clients() {
+fn system_folders_are_neither_classes_nor_clients() {
     let root = TempDir::new().unwrap();
     write(&root, "a/1.png", 1);
     write(&root, "b/1.png", 2);
@@ -315,7 +315,7 @@ fn windows_hold_for_the_whole_set() {
     assert_eq!(first(&plain), [0, 16, 8, 50]);
     assert!(plain.warnings[0].contains("0 to 4095") && plain.warnings[0].contains("less than a quarter"), "{plain:?}");
     let auto = of(Some(Window::Word(Word::Auto)));
-    assert_eq!(first(&auto), [0, 255, 128, 50], "images of 8 bits stay");
+    assert_eq!(first(&auto), [0, 255, 128, 50], "8-bit images do not change");
     assert!(auto.warnings.is_empty() && auto.notes[1].contains("0 to 4095 (auto)"), "{:?}", auto.notes);
     assert_eq!(first(&of(Some(Window::Range([2048.0, 4095.0])))), [0, 255, 0, 50]);
     save("4.png", 65535);
@@ -324,7 +324,7 @@ fn windows_hold_for_the_whole_set() {
 }
 
 #[test]
-fn splits_and_colours_are_said() {
+fn splits_and_colours_are_reported() {
     let root = TempDir::new().unwrap();
     for file in ["train/1.png", "test/1.png", "val/1.png"] {
         write(&root, file, 40);

@@ -1,4 +1,4 @@
-//! Decoders from elsewhere that panic.
+//! Protection against panics in decoders of other libraries.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -8,9 +8,9 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `decode` says, or `None` where it panics. A decoder of another library that panics has met a file that its authors did not
-/// think of (fuzzing found such JPEG files); that is an error of this file, and no reason to end a process that reads thousands.
-/// Nothing is printed of it: the process's panic hook is wrapped once, and passes on what happens elsewhere.
+/// The result of `decode`, or `None` if it panics. A decoder of another library panics on files that its authors did
+/// not foresee (fuzzing found such JPEG files). That is an error of this file, and no reason to end a process that
+/// reads thousands. Nothing is printed: the process's panic hook is wrapped once and forwards all other panics.
 pub(super) fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -32,13 +32,13 @@ mod tests {
     use super::guarded;
 
     #[test]
-    fn a_panic_is_no_answer_and_only_that_one() {
+    fn only_the_guarded_panic_is_caught() {
         assert_eq!(guarded(|| 3), Some(3));
         let none: Option<u32> = guarded(|| {
             assert_eq!(guarded(|| -> u32 { panic!("inside") }), None);
             panic!("outside")
         });
         assert_eq!(none, None);
-        assert!(std::panic::catch_unwind(|| panic!("told as ever")).is_err());
+        assert!(std::panic::catch_unwind(|| panic!("reported as usual")).is_err());
     }
 }

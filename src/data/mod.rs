@@ -1,5 +1,6 @@
-//! Images for training: folders of pictures (PNG, JPEG, TIFF, BMP, WebP), MedMNIST `.npz` files, the built-in CT/MR slices, and a procedural
-//! dermoscopy-like set. Every source ends as a [`Dataset`]: u8 pixels of one size, one or three channels, NHWC.
+//! Images for training: folders of pictures (PNG, JPEG, TIFF, BMP, WebP), MedMNIST `.npz` files, the built-in CT/MR
+//! slices, and a procedural dermoscopy-like set. Every source yields a [`Dataset`]: u8 pixels of one size, one or three
+//! channels, NHWC.
 
 mod builtin;
 mod config;

@@ -3,13 +3,14 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 
-/// Compares names as a reader would: runs of ASCII digits by their value, of any length; other characters by their lower case.
-/// What is equal so far (`a1`, `a01`, `A1`) is told apart by its bytes, so that only equal names are equal.
+/// Compares names as a reader would: runs of ASCII digits by value, of any length; other characters by their lower
+/// case. Names that are equal so far (`a1`, `a01`, `A1`) are ordered by their bytes, so that only identical names are
+/// equal.
 pub fn compare(a: &str, b: &str) -> Ordering {
     loosely(a, b).then_with(|| a.cmp(b))
 }
 
-/// [`compare`] of names as the system has them.
+/// [`compare`] for names as the system represents them.
 pub fn compare_os(a: &OsStr, b: &OsStr) -> Ordering {
     compare(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b))
 }
@@ -36,7 +37,7 @@ fn loosely(mut a: &str, mut b: &str) -> Ordering {
     }
 }
 
-/// The digits at the start without leading zeros, and what follows them.
+/// The leading digits without leading zeros, and the rest.
 fn number(text: &str) -> (&str, &str) {
     let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     (digits.trim_start_matches('0'), rest)
@@ -70,7 +71,7 @@ mod tests {
         }
     }
 
-    /// Sorting panics, or depends on where things start, without a total order.
+    /// Without a total order, sorting panics or depends on the initial order.
     #[test]
     fn the_order_is_total() {
         let parts = ["", "a", "A", "1", "01", "10", "ß", "é", "_", ":", "/", "٣"];

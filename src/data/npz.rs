@@ -1,6 +1,7 @@
-//! `.npz` files as MedMNIST's: `train_images` and, where there are any, `train_labels`.
+//! `.npz` files in MedMNIST's layout: `train_images` and optionally `train_labels`.
 //!
-//! Images are decompressed, resized and dropped in small blocks, so that memory follows the set that is made, not the file.
+//! Images are decompressed, resized and dropped in small blocks, so memory depends on the resulting set, not on the
+//! file.
 
 mod archive;
 mod element;
@@ -36,18 +37,19 @@ struct Array {
     bytes: Vec<u8>,
 }
 
-/// The training images of an `.npz` file, each a class by its label. `train_images` are numbers of any type, C or Fortran order,
-/// `[n, h, w]`, `[n, h, w, c]` or `[n, c, h, w]` with 1 or 3 channels, volumes with [`NpzOptions::axis`]. `train_labels` are whole
-/// numbers `[n]` or `[n, 1]`, several an image `[n, k]`, or not there: then all images are of the class "all".
+/// The training images of an `.npz` file with their labels as classes. `train_images` are numbers of any type, in C or
+/// Fortran order, `[n, h, w]`, `[n, h, w, c]` or `[n, c, h, w]` with 1 or 3 channels, or volumes with
+/// [`NpzOptions::axis`]. `train_labels` are integers `[n]` or `[n, 1]`, or several per image `[n, k]`; without them all
+/// images have the class "all".
 ///
 /// # Errors
-/// A missing file or array, a type or shape without a plain meaning, values whose black and white are not known, counts that
-/// differ, a damaged archive, a set larger than allowed.
+/// A missing file or array, an ambiguous type or shape, values without a known black and white, different counts, a
+/// damaged archive, a set larger than allowed.
 pub fn npz(path: &Path, size: usize, channels: usize) -> Result<Dataset> {
     load(path, size, channels, NpzOptions::default()).map(|loaded| loaded.dataset)
 }
 
-/// [`npz`] with options and all there is to say.
+/// [`npz`] with options, notes and warnings.
 pub(super) fn load(path: &Path, size: usize, channels: usize, options: NpzOptions) -> Result<Loaded> {
     let file = File::open(path).map_err(|e| Error::file(path, format!("cannot be read as .npz: {e}")))?;
     decode(BufReader::new(file), path, size, channels, options)
@@ -86,19 +88,19 @@ pub fn decode(
     Ok(Loaded { notes, warnings, labelled: labels.found, ..Loaded::of(dataset) })
 }
 
-/// Shape, and bytes of all elements, each of `width`; `file` is the size of the whole archive.
+/// Shape, and bytes of all elements of `width` bytes each; `file` is the size of the whole archive.
 fn extent(npy: &NpyFile<impl Read>, width: usize, file: u64) -> Result<(Vec<usize>, usize), String> {
     let shape: Vec<usize> = npy.shape().iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
     let expected = shape.iter().try_fold(width, |bytes, &d| bytes.checked_mul(d));
     let expected =
         expected.filter(|&b| b < isize::MAX as usize).ok_or_else(|| format!("impossible shape {shape:?}"))?;
     if expected as u64 > file.saturating_mul(MOST_RATIO).saturating_add(SMALL) {
-        return Err(format!("shape {shape:?} needs {expected} bytes, which cannot lie in {file}: a damaged file"));
+        return Err(format!("shape {shape:?} needs {expected} bytes, which cannot fit in {file}: a damaged file"));
     }
     Ok((shape, expected))
 }
 
-/// Refuses an array with more than its `expected` bytes.
+/// Rejects an array with more than its `expected` bytes.
 fn at_end(mut reader: impl Read, expected: usize) -> Result<(), String> {
     match reader.read(&mut [0]).map_err(|e| e.to_string())? {
         0 => Ok(()),
@@ -106,7 +108,7 @@ fn at_end(mut reader: impl Read, expected: usize) -> Result<(), String> {
     }
 }
 
-/// Reads one array of at most `most` elements whole; its bytes must be as many as its header says.
+/// Reads one array of at most `most` elements completely; it must have as many bytes as its header states.
 fn array(archive: &mut Archive<impl Read + Seek>, path: &Path, name: &str, most: usize) -> Result<Array> {
     let bad = |what: String| Error::file(path, format!("{name}: {what}"));
     let file = archive.bytes();
@@ -120,7 +122,7 @@ fn array(archive: &mut Archive<impl Read + Seek>, path: &Path, name: &str, most:
     let (shape, expected) = extent(&npy, width, file).map_err(bad)?;
     let fortran = npy.order() == Order::Fortran;
     let mut bytes = Vec::new();
-    // A wrong number is for the caller to say: no more than it could use is read.
+    // The caller reports a wrong number of elements; an array that it cannot use is not read.
     if shape.iter().product::<usize>() <= most && width > 0 {
         let mut reader = npy.into_inner();
         reader.by_ref().take(expected as u64).read_to_end(&mut bytes).map_err(|e| bad(e.to_string()))?;
@@ -136,7 +138,7 @@ fn array(archive: &mut Archive<impl Read + Seek>, path: &Path, name: &str, most:
     Ok(Array { dtype, shape, bytes })
 }
 
-/// Columns of `rows` elements one behind the other, as rows.
+/// Converts columns of `rows` elements, stored one after the other, to rows.
 fn transposed(bytes: &[u8], rows: usize, width: usize) -> Vec<u8> {
     let columns = bytes.len() / width / rows;
     let element = |at: usize| &bytes[at * width..(at + 1) * width];

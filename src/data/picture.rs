@@ -1,4 +1,4 @@
-//! Picture files from elsewhere: sizes are checked before pixels are decoded, and pictures stand upright.
+//! Picture files: sizes are checked before pixels are decoded, and the orientation is applied.
 
 use super::fit::fit;
 use super::guard::guarded;
@@ -9,12 +9,13 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use std::io::Cursor;
 use std::path::Path;
 
-/// Largest height or width: beyond what cameras and slide scanners' overviews give.
+/// Largest height or width, above those of cameras and of slide scanners' overviews.
 pub const MOST_SIDE: u32 = 16_384;
-/// Most bytes of a decoded picture: 89 million RGB pixels. A thread holds up to three copies while it crops and resizes.
+/// Maximum bytes of a decoded picture: 89 million RGB pixels. A thread holds up to three copies while it crops and
+/// resizes.
 pub const MOST_DECODED: u64 = 256 << 20;
-/// Decoded bytes for each byte of a file at most: deflate ends at 1032, JPEG's scans at 1024. A header that promises more is wrong,
-/// and what it promises would be allocated.
+/// Maximum decoded bytes per byte of a file: deflate reaches 1032, JPEG's scans 1024. A header that states more is
+/// wrong, and its size would be allocated.
 pub const MOST_RATIO: u64 = 1100;
 /// Decoded bytes that any file may have.
 pub const SMALL: u64 = 1 << 16;
@@ -29,17 +30,17 @@ pub const KINDS: &str = "PNG, JPEG, TIFF, BMP and WebP";
 /// Endings of their files, in lower case.
 pub const ENDINGS: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff", "bmp", "dib", "webp"];
 
-/// Reads and decodes one picture file, told apart by content: the first picture where it has several, upright by its EXIF
-/// orientation. A file that ends early is refused even where a decoder would fill in the rest; what follows the end of the
-/// image is ignored.
+/// Reads and decodes one picture file, identified by content: the first picture if it has several, with its EXIF
+/// orientation applied. A file that ends early is rejected even if a decoder would fill in the rest; bytes after the
+/// end of the image are ignored.
 ///
 /// # Errors
-/// The reason alone: unreadable, no regular file, another format, truncated, damaged, or larger than allowed.
+/// The reason alone: unreadable, not a regular file, another format, truncated, damaged, or larger than allowed.
 pub fn read(path: &Path) -> Result<DynamicImage, String> {
     decode(&bytes(path)?)
 }
 
-/// Height and width of a picture file, whichever is smaller.
+/// The smaller of height and width of a picture file.
 ///
 /// # Errors
 /// As [`read`].
@@ -63,8 +64,8 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     })
 }
 
-/// A picture's bytes as they enter a data set of images of `size` x `size` with 1 or 3 `channels`, as
-/// [`folder`](super::folder) makes them.
+/// A picture's bytes as they enter a data set with images of `size` x `size` and 1 or 3 `channels`, like those of
+/// [`folder`](super::folder).
 ///
 /// # Errors
 /// As [`read`].
@@ -72,7 +73,7 @@ pub fn fitted(bytes: &[u8], size: usize, channels: usize) -> Result<Vec<u8>, Str
     decode(bytes).map(|image| fit(&image, size, channels))
 }
 
-/// What a decoder cannot read, with a way out where the file is sound.
+/// The reason why a decoder cannot read it, with a remedy if the file is sound.
 fn told(why: ImageError) -> String {
     match why {
         ImageError::Unsupported(_) => format!("{why}; convert it to PNG of 8 or 16 bits"),
@@ -80,16 +81,16 @@ fn told(why: ImageError) -> String {
     }
 }
 
-/// What the decoder says; that of JPEG panics at some headers that make little sense.
+/// The decoder's result; the JPEG decoder panics on some invalid headers.
 fn survived<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     guarded(decode).unwrap_or_else(|| Err("damaged, or of a kind that the decoder does not know".into()))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    // A pipe of that name would be waited for.
+    // Opening a pipe with that name would block.
     let kind = std::fs::metadata(path).map_err(|e| e.to_string())?.file_type();
     if !kind.is_file() {
-        return Err(if kind.is_dir() { "a folder, expected a file" } else { "no regular file" }.into());
+        return Err(if kind.is_dir() { "a folder, expected a file" } else { "not a regular file" }.into());
     }
     input::read(path, input::PICTURE).map_err(|e| e.to_string())
 }
@@ -103,11 +104,11 @@ fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
         _ if bytes.is_empty() => Err("empty file".into()),
         _ if bytes.get(128..132) == Some(b"DICM") => Err(format!("a DICOM file; {KINDS} are read")),
         Ok(other) => Err(format!("a file of the kind {other:?}; {KINDS} are read")),
-        Err(_) => Err(format!("neither of {KINDS}")),
+        Err(_) => Err(format!("none of {KINDS}")),
     }
 }
 
-/// The decoder of a picture whose header has been read and found small enough.
+/// The decoder of a picture whose header has been read and whose size is allowed.
 fn open(bytes: &[u8]) -> Result<(ImageFormat, impl ImageDecoder + '_), String> {
     let format = format_of(bytes)?;
     if format == ImageFormat::Jpeg
@@ -117,7 +118,7 @@ fn open(bytes: &[u8]) -> Result<(ImageFormat, impl ImageDecoder + '_), String> {
     }
     let bytes = whole(bytes, format)?;
     if format == ImageFormat::Png {
-        // The decoder makes nothing of sides that are too long, and does not name them.
+        // The decoder fails on sides that are too long without naming them.
         let side = |at: usize| bytes.get(at..at + 4).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
         check_sides(side(16), side(20))?;
     }
@@ -132,15 +133,15 @@ fn open(bytes: &[u8]) -> Result<(ImageFormat, impl ImageDecoder + '_), String> {
         let size = format!("{width} x {height} pixels, {decoded} bytes");
         return Err(format!("{size}; at most {MOST_DECODED} decoded bytes are read"));
     }
-    // As the file holds them: a bit or a place in a palette becomes one to three bytes.
+    // As stored in the file: a bit or a palette index becomes one to three bytes.
     let bits = u64::from(decoder.original_color_type().bits_per_pixel());
     let held = u64::from(width).saturating_mul(height.into()).saturating_mul(bits) / 8;
-    // One colour all over may take no bit at all in the formats that came later.
+    // A single-coloured picture may take no bits at all in the newer formats.
     let free = if matches!(format, ImageFormat::Png | ImageFormat::Jpeg) { SMALL } else { BLANK };
     if held > (bytes.len() as u64).saturating_mul(MOST_RATIO).saturating_add(free) {
-        return Err(format!("{width} x {height} pixels cannot lie in {} bytes: a damaged file", bytes.len()));
+        return Err(format!("{width} x {height} pixels cannot fit in {} bytes: a damaged file", bytes.len()));
     }
-    // What remains to be allocated follows from what is known by now.
+    // The remaining allocations follow from the values known by now.
     limits.max_alloc = Some(MOST_DECODED.min(2 * decoded + 16 * bytes.len() as u64 + BLANK));
     decoder.set_limits(limits).map_err(told)?;
     Ok((format, decoder))
@@ -148,19 +149,19 @@ fn open(bytes: &[u8]) -> Result<(ImageFormat, impl ImageDecoder + '_), String> {
 
 fn check_sides(width: u32, height: u32) -> Result<(), String> {
     if width > MOST_SIDE || height > MOST_SIDE {
-        return Err(format!("{width} x {height} pixels; at most {MOST_SIDE} a side are read"));
+        return Err(format!("{width} x {height} pixels; at most {MOST_SIDE} per side are read"));
     }
     Ok(())
 }
 
-/// How the picture is to be turned and mirrored: the orientation of EXIF or, in TIFF, of its own tag. One that makes no sense
-/// is none.
+/// How the picture is rotated and mirrored: the orientation of EXIF or, in TIFF, of its own tag. An invalid value is
+/// ignored.
 fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecoder) -> Orientation {
     let told = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     if told != Orientation::NoTransforms {
         return told;
     }
-    // Behind the pixels of a PNG, or with the prefix that only JPEG has: both are written by common tools.
+    // After the pixels of a PNG, or with the prefix that belongs to JPEG only: common tools write both.
     let exif = match format {
         ImageFormat::Png => png_chunk(bytes, b"eXIf").map(<[u8]>::to_vec),
         _ => decoder.exif_metadata().ok().flatten(),

@@ -6,7 +6,7 @@ use image::codecs::tiff::TiffEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ImageEncoder, Rgb, RgbImage};
 
-/// EXIF with nothing but an orientation, in either byte order.
+/// EXIF with an orientation only, in either byte order.
 fn exif(value: u16, big: bool) -> Vec<u8> {
     let u16s = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
     let u32s = |v: u32| if big { v.to_be_bytes() } else { v.to_le_bytes() };
@@ -22,7 +22,7 @@ fn exif(value: u16, big: bool) -> Vec<u8> {
     out
 }
 
-/// 48 x 32, every corner and the middle of another colour, in blocks that survive JPEG.
+/// 48 x 32, with distinct colours in every corner and the middle, in blocks that survive JPEG.
 fn picture() -> RgbImage {
     RgbImage::from_fn(48, 32, |x, y| match (x / 16, y / 16) {
         (0, 0) => Rgb([250, 10, 10]),
@@ -33,7 +33,7 @@ fn picture() -> RgbImage {
     })
 }
 
-/// As viewers show it: row 0 and column 0 of what is stored are these sides of what is seen (EXIF 2.3, 4.6.4).
+/// As viewers show it: row 0 and column 0 of the stored picture are these sides of the displayed one (EXIF 2.3, 4.6.4).
 fn upright(stored: &RgbImage, value: u16) -> RgbImage {
     let (w, h) = stored.dimensions();
     let turned = value >= 5;
@@ -69,7 +69,7 @@ fn oriented(value: u16, big: bool) -> Vec<(&'static str, Vec<u8>)> {
     encoder.set_exif_metadata(exif.clone()).unwrap();
     encoder.write_image(&image, w, h, image::ExtendedColorType::Rgb8).unwrap();
     files.push(("png", png));
-    files.push(("png, behind the pixels", late_exif(&exif)));
+    files.push(("png, after the pixels", late_exif(&exif)));
     let mut webp = Vec::new();
     let mut encoder = WebPEncoder::new_lossless(&mut webp);
     encoder.set_exif_metadata(exif.clone()).unwrap();
@@ -100,7 +100,7 @@ fn late_exif(exif: &[u8]) -> Vec<u8> {
     png
 }
 
-/// A TIFF with the orientation in place of a tag that says what holds without it.
+/// A TIFF in which the orientation replaces a tag that has its default value.
 fn tiff(value: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
     let image = picture();
@@ -118,7 +118,7 @@ fn tiff(value: u16) -> Vec<u8> {
     tag[8..10].copy_from_slice(&value.to_le_bytes());
     tags.push(tag);
     tags.sort_by_key(|t| u16::from_le_bytes([t[0], t[1]]));
-    // The new directory stands at the end.
+    // The new directory is at the end.
     let directory = bytes.len() as u32;
     bytes[4..8].copy_from_slice(&directory.to_le_bytes());
     bytes.extend((tags.len() as u16).to_le_bytes());
@@ -128,13 +128,13 @@ fn tiff(value: u16) -> Vec<u8> {
 }
 
 #[test]
-fn pictures_stand_upright() {
+fn orientations_are_applied() {
     for (value, big) in (1..=8).flat_map(|v| [(v, false), (v, true)]) {
         for (format, bytes) in oriented(value, big) {
             let (found, expected) = (decode(&bytes).unwrap().into_rgb8(), upright(&picture(), value));
             assert_eq!(found.dimensions(), expected.dimensions(), "{format}, orientation {value}");
             let far = found.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-            // Colours bleed a little over the edges of blocks in JPEG.
+            // Colours bleed a little across the edges of JPEG blocks.
             let most = if format == "jpeg" { 80 } else { 0 };
             assert!(far <= most, "{format}, orientation {value}: {far}");
         }
@@ -142,7 +142,7 @@ fn pictures_stand_upright() {
 }
 
 #[test]
-fn orientations_that_make_no_sense_are_none() {
+fn invalid_orientations_are_ignored() {
     for value in [0, 9, 255, 65535] {
         for (format, bytes) in oriented(value, false) {
             assert_eq!(decode(&bytes).unwrap().into_rgb8().dimensions(), (48, 32), "{format}, {value}");
@@ -154,9 +154,9 @@ fn alpha_of(v: u16) -> u16 {
     v / 2
 }
 
-/// Every bit depth, with and without colour and alpha, of PNG and TIFF: one value all over, at its place on the scale.
+/// Every bit depth of PNG and TIFF, with and without colour and alpha: a single value, at its position on the scale.
 #[test]
-fn every_depth_is_read_at_its_place() {
+fn every_depth_is_scaled() {
     use image::ExtendedColorType::*;
     for (colour, bits) in [(L8, 8), (La8, 8), (Rgb8, 8), (Rgba8, 8), (L16, 16), (La16, 16), (Rgb16, 16), (Rgba16, 16)] {
         for format in [ImageFormat::Png, ImageFormat::Tiff] {
@@ -235,7 +235,7 @@ fn raw_png(kind: u8, depth: u8, word: u8) -> Vec<u8> {
     out
 }
 
-/// One colour all over takes hardly a byte, and is no damaged file.
+/// A single-coloured picture takes hardly a byte and is not a damaged file.
 #[test]
 fn blank_pictures_are_read() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff] {
@@ -245,7 +245,7 @@ fn blank_pictures_are_read() {
     }
 }
 
-/// A PNG of these sides whose header was changed after the fact, its checksum too.
+/// A PNG with these sides, whose header and checksum were changed afterwards.
 fn claiming(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     image::GrayImage::new(20, 20).write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
@@ -262,9 +262,9 @@ fn claiming(width: u32, height: u32) -> Vec<u8> {
 fn sizes_are_refused_before_pixels_are_decoded() {
     assert!(decode(&claiming(20, 20)).is_ok(), "the checksum is right");
     for (width, height, needle) in [
-        (16_000, 16_000, "cannot lie in"),
-        (16_385, 1, "16385 x 1 pixels; at most 16384 a side"),
-        (1, 16_385, "1 x 16385 pixels; at most 16384 a side"),
+        (16_000, 16_000, "cannot fit in"),
+        (16_385, 1, "16385 x 1 pixels; at most 16384 per side"),
+        (1, 16_385, "1 x 16385 pixels; at most 16384 per side"),
         (u32::MAX >> 1, u32::MAX >> 1, "2147483647 x 2147483647 pixels; at most 16384"),
         (0, 20, ""),
     ] {
@@ -279,8 +279,8 @@ fn only_files_are_read() {
     assert!(read(dir.path()).unwrap_err().contains("a folder"));
     assert!(side(&dir.path().join("absent.png")).is_err());
     #[cfg(unix)]
-    assert!(read(Path::new("/dev/zero")).unwrap_err().contains("no regular file"));
+    assert!(read(Path::new("/dev/zero")).unwrap_err().contains("not a regular file"));
     let path = dir.path().join("a.jpg");
     std::fs::write(&path, claiming(20, 20)).unwrap();
-    assert_eq!(side(&path).unwrap(), 20, "told apart by content");
+    assert_eq!(side(&path).unwrap(), 20, "identified by content");
 }

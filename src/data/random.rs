@@ -1,7 +1,7 @@
 //! A small host-side generator for data and partitions. Device results never depend on it.
 
-/// SplitMix64 (Steele, Lea, Flood 2014), started from a seed, a stream and a counter, so that draws for one image, class
-/// or attempt do not depend on how many were made for another.
+/// SplitMix64 (Steele, Lea, Flood 2014), seeded from a seed, a stream and a counter, so that draws for one image, class
+/// or attempt do not depend on the number of draws for another.
 #[derive(Debug, Clone)]
 pub(crate) struct HostRng {
     state: u64,
@@ -49,7 +49,7 @@ impl HostRng {
         low + (high - low) * self.uniform() as f32
     }
 
-    /// Uniform in 0..`n` without bias (`n` > 0): words in the short last stretch are thrown away.
+    /// Uniform in 0..`n` without bias (`n` > 0): words in the incomplete last interval are rejected.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         let reject_from = u64::MAX - u64::MAX % n;
         loop {
@@ -120,17 +120,17 @@ mod tests {
         }
     }
 
-    /// All generators walk one sequence of 2^64 states from different places: those of partitions, splits and images, for some
-    /// seeds, must lie further apart than any of them draws.
+    /// All generators walk the same sequence of 2^64 states from different positions: those of partitions, splits and
+    /// images, for some seeds, must be further apart than any of them draws.
     #[test]
-    fn walks_of_different_uses_do_not_meet() {
-        // Dirichlet shares and order by class, hold-out by class, images, IID, what is shown: the streams of `fed::partition`
-        // and of this module.
+    fn sequences_of_different_uses_do_not_overlap() {
+        // Dirichlet shares and order by class, hold-out by class, images, IID, image grids: the streams of
+        // `fed::partition` and of this module.
         let classes = (0..1000).flat_map(|class| [(0x4449_5200, class), (0x4449_524f, class)]);
         let others = (0..4000).flat_map(|i| [(0x4445_524d, i), (0x5350_4c49, i)]);
         let single = [(0x4949_4400, 0), (0x5348_4f57, 0)];
         let uses: Vec<(u64, u64)> = classes.chain(others).chain(single).collect();
-        // GAMMA's inverse modulo 2^64, by Newton's iteration, turns a state into its place on the walk.
+        // GAMMA's inverse modulo 2^64, by Newton's iteration, converts a state to its position in the sequence.
         let inverse = (0..6).fold(GAMMA, |x, _| x.wrapping_mul(2u64.wrapping_sub(GAMMA.wrapping_mul(x))));
         assert_eq!(GAMMA.wrapping_mul(inverse), 1);
         let place = |seed, (stream, counter)| HostRng::new(seed, stream, counter).state.wrapping_mul(inverse);
@@ -138,7 +138,7 @@ mod tests {
         assert!(places.len() > 29_000);
         places.sort_unstable();
         let nearest = places.windows(2).map(|w| w[1] - w[0]).min().unwrap();
-        assert!(nearest > 1 << 27, "two walks start {nearest} draws apart");
+        assert!(nearest > 1 << 27, "two sequences start {nearest} draws apart");
     }
 
     #[test]

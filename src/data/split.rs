@@ -6,34 +6,34 @@ use crate::{Error, Result};
 /// RNG stream of the hold-out draw.
 const STREAM: u64 = 0x5350_4c49; // "SPLI"
 
-/// Slices of a series at each side of a held-out block that are neither trained on nor evaluated: one in so many.
+/// Slices of a series on each side of a held-out block that are neither trained on nor evaluated: one in this many.
 const GAP: usize = 40;
 
-/// Image indices, ascending; together every image once.
+/// Image indices, ascending; together they contain every image once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     /// Images to train with.
     pub train: Vec<u32>,
-    /// Images kept apart for evaluation.
+    /// Images held out for evaluation.
     pub held_out: Vec<u32>,
-    /// Images beside a held-out block of a series: too like it to train with, and not part of it.
+    /// Images next to a held-out block of a series: too similar to it for training, and not part of it.
     pub apart: Vec<u32>,
 }
 
-/// What must not be torn apart, or emptied, by a draw: a number for each image.
+/// Groups that a draw must not split or empty: a number for each image.
 #[derive(Debug, Clone, Copy)]
 pub enum Groups<'a> {
-    /// Images that belong to nobody and follow on nothing.
+    /// Images without client or series.
     None,
-    /// The client of each image: each holds out its own share.
+    /// The client of each image: each client holds out its own share.
     Clients(&'a [u32]),
-    /// The series of each image, whose slices follow on one another: whole blocks are held out.
+    /// The series of each image, with consecutive slices: whole blocks are held out.
     Series(&'a [u32]),
 }
 
-/// Holds out `fraction` of the images, rounded, drawn by `seed`: of each class its share by largest remainders, and never all.
-/// Classes of one image count as one class together where the others cannot give as many.
-/// Clients hold out their shares of their own images, and keep one at least; of series whole blocks are held out.
+/// Holds out `fraction` of the images, rounded, drawn by `seed`: from each class its share by largest remainders, and
+/// never all. Classes of one image count as one class together if the others cannot provide enough. Clients hold out
+/// their shares of their own images and keep at least one; from series, whole blocks are held out.
 ///
 /// # Errors
 /// A fraction outside [0, 1).
@@ -54,8 +54,8 @@ pub fn holdout(labels: &[u32], groups: Groups, fraction: f64, seed: u64) -> Resu
     Ok(Split { train: of(Place::Train), held_out: of(Place::HeldOut), apart: of(Place::Apart) })
 }
 
-/// The classes, those of one image joined into one where all classes together cannot give `total` images without losing their
-/// last: sets with many labels an image have as many classes as combinations.
+/// The classes; those of one image are joined into one if all classes together cannot provide `total` images without
+/// losing their last. Sets with many labels per image have as many classes as combinations.
 fn pooled(labels: &[u32], total: usize) -> Vec<u32> {
     let classes = by_class(labels);
     let most: usize = classes.iter().map(|members| members.len().saturating_sub(1)).sum();
@@ -71,12 +71,12 @@ enum Place {
     Apart,
 }
 
-/// The generator that shares `total` out; classes' own have their numbers.
+/// The generator that distributes `total`; each class's own generator has the class's number.
 fn shares_rng(seed: u64, of: u64) -> HostRng {
     HostRng::new(seed, STREAM, u64::MAX - of)
 }
 
-/// `total` parts over `sizes` by largest remainders, equal ones in a random order, and no more than `most` of each.
+/// Distributes `total` over `sizes` by largest remainders, with ties in a random order and at most `most` for each.
 fn apportion(sizes: &[usize], most: &[usize], total: usize, rng: &mut HostRng) -> Vec<usize> {
     let all = sizes.iter().sum::<usize>().max(1) as u128;
     let quota = |size: usize| total as u128 * size as u128;
@@ -94,7 +94,7 @@ fn apportion(sizes: &[usize], most: &[usize], total: usize, rng: &mut HostRng) -
     parts
 }
 
-/// Sizes, and one less of each: what can be held out without holding out all.
+/// Sizes, and each size minus one: what can be held out without holding out all.
 fn sizes(groups: &[Vec<u32>]) -> (Vec<usize>, Vec<usize>) {
     let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
     let most = sizes.iter().map(|n| n.saturating_sub(1)).collect();
@@ -126,7 +126,7 @@ fn by_blocks(classes: &[Vec<u32>], series: &[u32], total: usize, seed: u64, plac
     }
 }
 
-/// Holds out `held` slices in a row, from a random place on; those at both sides of them are left out, but never all.
+/// Holds out `held` consecutive slices from a random position on; those on both sides are excluded, but never all.
 fn hold_block(run: &[u32], held: usize, rng: &mut HostRng, places: &mut [Place]) {
     let rest = run.len() - held;
     let start = rng.below(rest as u64 + 1) as usize;
@@ -145,7 +145,7 @@ fn by_clients(labels: &[u32], classes: &[Vec<u32>], clients: &[u32], total: usiz
     let of_clients = by_class(clients);
     let (of_each, most) = sizes(&of_clients);
     let shares = apportion(&of_each, &most, total, &mut shares_rng(seed, 0));
-    // Images of each class that are left to train with, whoever holds them.
+    // Images of each class that remain for training, at any client.
     let mut left: Vec<usize> = classes.iter().map(Vec::len).collect();
     for (client, (members, share)) in of_clients.iter().zip(shares).enumerate() {
         let mut rng = shares_rng(seed, 1 + client as u64);
@@ -154,7 +154,7 @@ fn by_clients(labels: &[u32], classes: &[Vec<u32>], clients: &[u32], total: usiz
         let (of_classes, most) = sizes(&own);
         let mut parts = apportion(&of_classes, &most, share, &mut rng);
         parts.iter().zip(&mut left).for_each(|(part, left)| *left -= part);
-        // A client's last image of a class only where others train with the class.
+        // A client's last image of a class only if others train with the class.
         let mut order: Vec<usize> = (0..own.len()).collect();
         rng.shuffle(&mut order);
         let mut missing = share - parts.iter().sum::<usize>();

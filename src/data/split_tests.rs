@@ -25,7 +25,7 @@ fn stratified_cover() {
     whole(&split, 101);
 }
 
-/// Exactly the share of all, of each class its own share to one image, and of no class all.
+/// Exactly the share of all, of each class its own share within one image, and never all of a class.
 #[test]
 fn sums_are_exact_and_classes_have_their_shares() {
     let mut rng = HostRng::new(3, 1, 4);
@@ -58,7 +58,7 @@ fn small_classes_together_hold_out_their_share() {
     let held = |seed| holdout(&labels, Groups::None, 0.1, seed).unwrap().held_out;
     assert!((0..20).all(|seed| held(seed).len() == 4), "ten classes of four images");
     let classes: std::collections::BTreeSet<u32> = (0..20).flat_map(held).map(|i| labels[i as usize]).collect();
-    assert_eq!(classes.len(), 10, "which classes they are of is a draw");
+    assert_eq!(classes.len(), 10, "their classes are random");
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn classes_of_one_image_hold_out_their_share_together() {
         assert!((0..3).all(|client| count(&held, &clients, client) == 2), "{held:?}");
     }
     let all: std::collections::BTreeSet<u32> = (0..40).flat_map(|seed| held(Groups::None, seed)).collect();
-    assert!(all.len() > 50, "which images they are is a draw: {}", all.len());
-    // A class that others can stand in for keeps its only image.
+    assert!(all.len() > 50, "the images are random: {}", all.len());
+    // A class that other classes can replace keeps its only image.
     let labels: Vec<u32> = [0].into_iter().chain([1]).chain([2; 40]).collect();
     assert!((0..50).all(|seed| holdout(&labels, Groups::None, 0.3, seed).unwrap().held_out.iter().all(|i| *i > 1)));
 }
@@ -105,7 +105,7 @@ fn clients_hold_out_their_own_share_and_keep_images() {
             assert_eq!(split.held_out.len(), wanted.min(can), "{counts:?} {fraction}");
         }
     }
-    // A hospital of one image among larger ones keeps it.
+    // A hospital with one image among larger ones keeps it.
     let clients: Vec<u32> = [0; 50].into_iter().chain([1]).chain([2; 50]).collect();
     for seed in 0..50 {
         let split = holdout(&[0; 101], Groups::Clients(&clients), 0.5, seed).unwrap();
@@ -113,7 +113,7 @@ fn clients_hold_out_their_own_share_and_keep_images() {
     }
 }
 
-/// Mean squared distance of each held-out image to the nearest one that is trained on, in pixels in [0, 1].
+/// Mean squared distance of each held-out image to the nearest training image, in pixels in [0, 1].
 fn nearest(set: &crate::data::Dataset, split: &Split) -> f64 {
     let distance = |a: u32, b: u32| {
         let pairs = set.image(a as usize).iter().zip(set.image(b as usize));
@@ -125,7 +125,7 @@ fn nearest(set: &crate::data::Dataset, split: &Split) -> f64 {
 }
 
 #[test]
-fn blocks_of_series_are_held_out_and_their_neighbours_left_out() {
+fn blocks_of_series_are_held_out_and_their_neighbours_excluded() {
     let (set, series) = (builtin(32, 1).unwrap(), super::super::builtin::series());
     assert_eq!(series.len(), set.len());
     for seed in 1..=20 {
@@ -139,7 +139,7 @@ fn blocks_of_series_are_held_out_and_their_neighbours_left_out() {
             let (a, b) = (split.held_out.contains(&i), split.held_out.contains(&(i + 1)));
             let trained = |i: u32| split.train.contains(&i);
             let neighbours = series[i as usize] == series[i as usize + 1];
-            assert!(!neighbours || !(a && trained(i + 1) || b && trained(i)), "{i} beside a trained slice");
+            assert!(!neighbours || !(a && trained(i + 1) || b && trained(i)), "{i} is next to a training slice");
         }
         // One block a series.
         let starts = split.held_out.iter().filter(|i| {
@@ -155,7 +155,7 @@ fn blocks_of_series_are_held_out_and_their_neighbours_left_out() {
 }
 
 #[test]
-fn blocks_of_any_share_leave_something_to_train_with() {
+fn blocks_of_any_share_leave_training_images() {
     let series = super::super::builtin::series();
     let labels = builtin(16, 1).unwrap().labels;
     for fraction in [0.001, 0.01, 0.3, 0.5, 0.9, 0.99, 0.9999] {

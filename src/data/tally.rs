@@ -1,10 +1,10 @@
-//! What there is to say of a set: how its images differ from what the model takes, and what its folders are called.
+//! Notes on a set: how its images differ from the model's format, and the names of its folders.
 
 use super::dataset::Dataset;
 use super::window::{Span, Window, Word, narrow};
 use std::path::Path;
 
-/// Names that a line lists.
+/// Maximum names in a line.
 const LISTED: usize = 24;
 
 /// Counts over the images of a set.
@@ -41,7 +41,7 @@ impl Tally {
         }
     }
 
-    /// Lines for the console: what becomes of colours, alpha channels and values beyond 8 bits.
+    /// Lines for the console: conversion of colours, alpha channels and values beyond 8 bits.
     pub fn notes(&self, channels: usize, asked: Option<Window>, window: Option<[f64; 2]>) -> Vec<String> {
         let of = |n: usize| if n == self.images { format!("all {n}") } else { format!("{n} of {}", self.images) };
         let mut notes = Vec::new();
@@ -55,7 +55,7 @@ impl Tally {
         }
         if self.translucent > 0 {
             notes.push(format!(
-                "alpha     {} images have transparent pixels, which are laid on black",
+                "alpha     {} images have transparent pixels, which are composited on black",
                 of(self.translucent)
             ));
         }
@@ -69,7 +69,7 @@ impl Tally {
         notes
     }
 
-    /// What may be a mistake about values beyond 8 bits.
+    /// Possible mistakes with values beyond 8 bits.
     pub fn warnings(&self, asked: Option<Window>) -> Vec<String> {
         match asked {
             Some(_) if self.deep == 0 => vec!["data.window has no effect: no image has more than 8 bits".into()],
@@ -79,13 +79,13 @@ impl Tally {
     }
 }
 
-/// What is wrong with images in floating point that are shown from 0 to 1, if anything is.
+/// The problem with floating-point images displayed from 0 to 1, if any.
 fn beyond(span: Span) -> Option<String> {
     let Span { low, high, .. } = span;
     (low < 0.0 || high > 1.0).then(|| {
         format!(
-            "images in floating point hold values from {low} to {high}, of which 0 to 1 is shown: data.window = [{low}, {high}] \
-             or \"auto\" shows all"
+            "floating-point images have values from {low} to {high}, but only 0 to 1 is used: data.window = [{low}, {high}] \
+             or \"auto\" uses all"
         )
     })
 }
@@ -99,13 +99,13 @@ pub(super) fn listed(names: &[String], counts: &[usize]) -> String {
 }
 
 impl Dataset {
-    /// The classes with the number of their images, for the console.
+    /// The classes with their numbers of images, for the console.
     pub(super) fn describe_classes(&self) -> String {
         format!("classes   {}", listed(&self.classes, &self.class_counts()))
     }
 }
 
-/// A warning where folders, which became classes or clients, are called like the parts of a split: `train`, `test`.
+/// A warning if folders that became classes or clients are named like the parts of a split: `train`, `test`.
 pub(super) fn splits(names: &[String], path: &Path) -> Option<String> {
     let parts: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_part(name)).collect();
     (parts.len() > 1).then(|| {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_split_are_told_from_classes() {
+    fn parts_of_a_split_are_distinguished_from_classes() {
         for parts in [
             &["test", "train"][..],
             &["Train", "Val"],
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_alpha_and_windows_are_said() {
+    fn colours_alpha_and_windows_are_reported() {
         let tally = Tally { images: 5, coloured: 5, translucent: 1, deep: 0, ..Tally::default() };
         let notes = tally.notes(1, None, None);
         assert!(notes[0].contains("all 5 images are in colour and become grey"), "{notes:?}");
@@ -177,7 +177,7 @@ mod tests {
         let grey = Tally { images: 5, coloured: 2, ..Tally::default() };
         assert!(grey.notes(3, None, None)[0].contains("3 of 5 images are grey"));
         let auto = Some(Window::Word(Word::Auto));
-        assert_eq!(grey.warnings(auto).len(), 1, "nothing to stretch");
+        assert_eq!(grey.warnings(auto).len(), 1, "no values to stretch");
         let deep = Tally { deep: 2, words: Span { low: 0.0, high: 4095.0, nonfinite: false }, ..grey };
         assert_eq!((deep.warnings(None).len(), deep.warnings(auto).len()), (1, 0));
         assert!(deep.notes(1, auto, Some([0.0, 4095.0])).iter().any(|n| n.contains("0 to 4095 (auto)")));

@@ -1,4 +1,4 @@
-//! The walk through a data folder: what is an image, a class, a client, and what is passed over.
+//! The search through a data folder: images, classes, clients, and ignored files.
 
 use super::natural::compare_os;
 use super::picture::{ENDINGS, KINDS};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a loader of folders does with what it finds.
+/// Options of the folder loaders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FolderOptions {
     /// Leave out images that cannot be read instead of stopping.
@@ -23,19 +23,19 @@ pub(super) struct Entry {
     pub client: u32,
 }
 
-/// Class of images that lie directly in the folder.
+/// Class of images directly in the folder.
 const ALL: &str = "all";
-/// Deepest nesting of folders inside a class: ends loops of symbolic links.
+/// Deepest nesting of folders in a class: terminates loops of symbolic links.
 const MAX_DEPTH: usize = 16;
-/// Most folders in a set: without links to folders no set has so many, with them a few lead in endless ways to each other.
+/// Maximum folders in a set. No set without links has that many; with links, a few can refer to each other endlessly.
 const MAX_FOLDERS: usize = 100_000;
 /// Most images in a set.
 const MAX_IMAGES: usize = 10_000_000;
-/// Kinds of files and folders passed over that are listed.
+/// Maximum kinds of ignored files and folders in a list.
 const LISTED: usize = 8;
-/// Bytes of an ending that is listed; what is longer is part of a name.
+/// Maximum bytes of a listed extension; a longer one is part of a name.
 const ENDING: usize = 12;
-/// Folders that systems, archives and network drives make, in lower case; so are all that start with `.` or `@`.
+/// Folders created by systems, archives and network drives, in lower case, besides all that start with `.` or `@`.
 const FOREIGN: [&str; 9] = [
     "__macosx",
     "#recycle",
@@ -48,9 +48,9 @@ const FOREIGN: [&str; 9] = [
     "network trash folder",
 ];
 
-/// A walk through a data folder: where it may go, and what it found so far.
+/// A search through a data folder: its limits, and what it has found so far.
 pub(super) struct Walk {
-    /// Without links; `None` where links may lead anywhere.
+    /// Root without links; `None` if links may lead anywhere.
     inside: Option<PathBuf>,
     folders: usize,
     images: usize,
@@ -58,7 +58,7 @@ pub(super) struct Walk {
     pub passed: Passed,
 }
 
-/// Files by ending, and foreign folders by name, that a walk has passed over.
+/// Ignored files by extension and ignored folders by name.
 #[derive(Default)]
 pub(super) struct Passed {
     files: BTreeMap<String, usize>,
@@ -70,7 +70,7 @@ impl Passed {
     pub fn describe(&self) -> String {
         let list = |of: &BTreeMap<String, usize>, item: fn(&String, usize) -> String| {
             let mut counts: Vec<(&String, usize)> = of.iter().map(|(name, n)| (name, *n)).collect();
-            // The most frequent first, the rest by name as they are.
+            // The most frequent first, ties in name order.
             counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
             let more = counts.len().saturating_sub(LISTED);
             let mut items: Vec<String> = counts.into_iter().take(LISTED).map(|(name, n)| item(name, n)).collect();
@@ -102,19 +102,19 @@ impl Passed {
     }
 }
 
-/// A folder that no user made.
+/// Whether no user created the folder.
 fn is_foreign(name: &str) -> bool {
     name.starts_with(['.', '@']) || FOREIGN.contains(&name.to_lowercase().as_str())
 }
 
 impl Walk {
     pub fn new(path: &Path, options: FolderOptions) -> Walk {
-        // A folder that is not there is said by `list`.
+        // `list` reports a missing folder.
         let root = || path.canonicalize().unwrap_or_else(|_| path.into());
         Walk { inside: (!options.follow_links).then(root), folders: 0, images: 0, passed: Passed::default() }
     }
 
-    /// Images of one folder with classes, sorted by class and path; no class folder may lie beside an image.
+    /// Images of one folder with classes, sorted by class and path; an image next to class folders is an error.
     pub fn class_entries(&mut self, path: &Path, client: u32) -> Result<Vec<Entry>> {
         let (folders, images) = self.list(path)?;
         let mut entries = Vec::new();
@@ -138,7 +138,7 @@ impl Walk {
         Ok(entries)
     }
 
-    /// All images under `folder`, sorted.
+    /// All images below `folder`, sorted.
     fn images_below(&mut self, folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(Error::file(
@@ -151,7 +151,7 @@ impl Walk {
         folders.iter().try_for_each(|f| self.images_below(f, depth + 1, out))
     }
 
-    /// Sub-folders and image files directly in `folder`, each in natural order of their names.
+    /// Sub-folders and image files directly in `folder`, each in natural order.
     pub fn list(&mut self, folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         let bad = |e: std::io::Error| Error::file(folder, format!("cannot read this folder: {e}"));
         if !folder.exists() {
@@ -189,8 +189,8 @@ impl Walk {
         Ok((folders, images))
     }
 
-    /// Refuses a link that leads outside. A dangling one is an image that cannot be read, and a folder on the way is no link
-    /// any more when what lies in it is listed.
+    /// Rejects a link that leads out of the folder. A dangling link is an unreadable image. A linked folder is resolved
+    /// before its contents are listed.
     fn check_link(&self, path: &Path) -> Result<()> {
         match (&self.inside, path.canonicalize()) {
             (Some(root), Ok(target)) if !target.starts_with(root) => {

@@ -1,25 +1,25 @@
-//! Whether a picture's file is whole: its own structure is walked to the end of the image, so that neither what follows it nor a
-//! thumbnail inside counts.
+//! Checks that a picture file is complete by walking its own structure to the end of the image, so that neither bytes
+//! after it nor an embedded thumbnail count.
 
 use image::ImageFormat;
 
 /// The part of `bytes` that is the picture.
 ///
 /// # Errors
-/// The reason alone: the file ends before its image does, or it is of a kind of JPEG that is not decoded.
+/// The reason alone: the file ends before its image does, or it is a kind of JPEG that is not supported.
 pub(super) fn whole(bytes: &[u8], format: ImageFormat) -> Result<&[u8], String> {
     match format {
         ImageFormat::Png => png(bytes),
         ImageFormat::Jpeg => jpeg(bytes),
         ImageFormat::WebP => webp(bytes),
         ImageFormat::Tiff => tiff(bytes).then_some(bytes),
-        // It says where its pixels lie: its decoder misses what is not there.
+        // The header states where the pixels are, so the decoder notices missing ones.
         _ => Some(bytes),
     }
     .ok_or_else(|| "truncated".to_string())
 }
 
-/// Up to and with IEND.
+/// Up to and including IEND.
 fn png(bytes: &[u8]) -> Option<&[u8]> {
     let (start, data) = chunk(bytes, b"IEND")?;
     bytes.get(..start + data.len() + 4)
@@ -30,7 +30,7 @@ pub(super) fn png_chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]>
     chunk(bytes, kind).map(|(_, data)| data)
 }
 
-/// Place and data of the first PNG chunk of that kind.
+/// Position and data of the first PNG chunk of that kind.
 fn chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<(usize, &'a [u8])> {
     let mut at = 8usize;
     loop {
@@ -46,7 +46,7 @@ fn chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<(usize, &'a [u8])> {
     }
 }
 
-/// Up to and with the end of image that follows a scan.
+/// Up to and including the end-of-image marker after a scan.
 fn jpeg(bytes: &[u8]) -> Option<&[u8]> {
     let (mut at, mut scanned) = (0, false);
     loop {
@@ -54,12 +54,13 @@ fn jpeg(bytes: &[u8]) -> Option<&[u8]> {
         at = next;
         match marker {
             EOI if scanned => return bytes.get(..at),
-            // Without an image: the decoder says so.
+            // Without an image; the decoder reports it.
             EOI => return Some(bytes),
             _ if alone(marker) => {}
             _ => {
                 at = segment(bytes, at)?;
-                // Pixels follow the header of a scan; they hold no marker but restarts, and end before the next one.
+                // Pixels follow the header of a scan. They contain no markers except restarts, and end before the next
+                // one.
                 scanned |= marker == SOS;
             }
         }
@@ -69,8 +70,8 @@ fn jpeg(bytes: &[u8]) -> Option<&[u8]> {
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 
-/// The next marker at or after `at` and the place behind it. Whatever stands before it (pixels, stuffed zeros, restart markers,
-/// fill bytes) is passed over, as decoders do.
+/// The next marker at or after `at` and the position after it. Bytes before it (pixels, stuffed zeros, restart markers,
+/// fill bytes) are skipped, as decoders do.
 fn marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += bytes.get(at..)?.iter().position(|b| *b == 0xFF)?;
@@ -87,14 +88,15 @@ fn alone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xD8)
 }
 
-/// The place behind the segment whose length stands at `at`.
+/// The position after the segment whose length is at `at`.
 fn segment(bytes: &[u8], at: usize) -> Option<usize> {
     let length = bytes.get(at..at + 2)?;
     let length = usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
     Some(at + length).filter(|end| *end <= bytes.len())
 }
 
-/// What a JPEG's frame header says that no decoder here takes: lossless and other processes, more than 8 bits. The reason alone.
+/// Properties in a JPEG's frame header that no decoder here supports: lossless and other processes, more than 8 bits.
+/// The reason alone.
 pub(super) fn unread_jpeg(bytes: &[u8]) -> Option<String> {
     let mut at = 0;
     loop {
@@ -123,13 +125,13 @@ pub(super) fn unread_jpeg(bytes: &[u8]) -> Option<String> {
             None => "extended",
         };
         return Some(format!(
-            "a JPEG of the kind {name}, {bits} bits a sample; only baseline and progressive JPEG of 8 bits are read: convert it \
+            "a JPEG of the kind {name}, {bits} bits per sample; only baseline and progressive JPEG of 8 bits are read: convert it \
              to PNG, which holds 8 or 16 bits"
         ));
     }
 }
 
-/// Up to where RIFF says it ends, with every chunk inside.
+/// Up to the end stated in RIFF, with every chunk inside.
 fn webp(bytes: &[u8]) -> Option<&[u8]> {
     let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
     let end = word(4)?.checked_add(8).filter(|end| *end <= bytes.len())?;
@@ -141,8 +143,8 @@ fn webp(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..end)
 }
 
-/// Whether the tags of the first picture of a TIFF or BigTIFF file have no more values than the file has room for: the
-/// decoder makes room for all of them, at 32 bytes each, before it reads the first. It misses itself what else is not there.
+/// Whether the tags of the first picture of a TIFF or BigTIFF file have no more values than fit in the file: the
+/// decoder allocates all of them, at 32 bytes each, before it reads the first. It detects other missing data itself.
 fn tiff(bytes: &[u8]) -> bool {
     let little = bytes.starts_with(b"II");
     let number = |at: u64, len: u64| {
@@ -152,7 +154,7 @@ fn tiff(bytes: &[u8]) -> bool {
         Some(if little { digits.iter().rev().fold(0, add) } else { digits.iter().fold(0, add) })
     };
     let big = number(2, 2) == Some(43);
-    // Bytes of an offset and of a count of tags.
+    // Bytes of an offset and of a tag count.
     let (word, counted) = if big { (8, 8) } else { (4, 2) };
     let Some(directory) = number(if big { 8 } else { 4 }, word) else { return false };
     let Some(tags) = number(directory, counted) else { return false };
@@ -161,7 +163,7 @@ fn tiff(bytes: &[u8]) -> bool {
         return false;
     }
     (0..tags).all(|tag| {
-        // No overflow: the directory lies in the file.
+        // No overflow: the directory is inside the file.
         let at = directory + counted + tag * entry;
         let (Some(kind), Some(count)) = (number(at + 2, 2), number(at + 4, word)) else { return false };
         let each = match kind {

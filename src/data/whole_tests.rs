@@ -25,7 +25,7 @@ fn with_segment(jpeg: &[u8], segment: &[u8]) -> Vec<u8> {
     [&jpeg[..2], segment, &jpeg[2..]].concat()
 }
 
-/// Where each marker of the JPEG stands, by the plainest of walks.
+/// The position of each marker of the JPEG, by the simplest search.
 fn markers(jpeg: &[u8]) -> Vec<usize> {
     (0..jpeg.len() - 1).filter(|&i| jpeg[i] == 0xFF && !matches!(jpeg[i + 1], 0 | 0xFF)).collect()
 }
@@ -42,7 +42,7 @@ fn what_follows_the_end_of_image_is_ignored() {
         b"\xff\xff\xff\xff",
         b"\xff\xd8",
         b"\xff\xc4\x7f\xff",
-        b"\xff\xda\x00\x08 a scan that is none",
+        b"\xff\xda\x00\x08 an invalid scan",
         b"\r\n",
         b"text of a vendor",
         &[0; 4096],
@@ -63,7 +63,7 @@ fn what_follows_the_end_of_image_is_ignored() {
 }
 
 #[test]
-fn truncation_is_found_at_every_byte() {
+fn truncation_is_detected_at_every_byte() {
     for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff] {
         let good = encoded(&colour(), format);
         assert!(decode(&good).is_ok());
@@ -73,7 +73,7 @@ fn truncation_is_found_at_every_byte() {
     }
 }
 
-/// A thumbnail's end of image, and its scan, lie inside a segment and end nothing.
+/// A thumbnail's end-of-image marker and scan are inside a segment and end nothing.
 #[test]
 fn thumbnails_inside_do_not_count() {
     let (good, small) = (jpeg(), encoded(&DynamicImage::from(GrayImage::new(16, 16)), ImageFormat::Jpeg));
@@ -81,12 +81,12 @@ fn thumbnails_inside_do_not_count() {
     for marker in [0xE1, 0xE2, 0xED, 0xFE] {
         let holding = with_segment(&good, &segment(marker, &[b"thumbnail\0", &small[..]].concat()));
         assert_eq!(decode(&holding).unwrap(), expected, "{marker:X}");
-        // Cut behind the thumbnail's end: each marker of the image itself, and the byte before its end.
+        // Cut after the thumbnail's end: at each marker of the image itself, and at the byte before its end.
         let inside = 2 + 4 + 10 + small.len();
         for cut in markers(&holding).into_iter().filter(|m| *m >= inside).chain([holding.len() - 1, inside + 1]) {
             assert_eq!(decode(&holding[..cut]).unwrap_err(), "truncated", "{marker:X}, cut at {cut}");
         }
-        // The same with a thumbnail behind the cut image.
+        // The same with a thumbnail after the truncated image.
         let cut = [&holding[..holding.len() - 40], &small[..0]].concat();
         assert_eq!(decode(&cut).unwrap_err(), "truncated");
     }
@@ -103,7 +103,7 @@ fn fill_bytes_and_restart_markers_are_no_ends() {
     assert_eq!(decode(&filled).unwrap(), expected);
 }
 
-/// A grey image of 16 blocks with a restart marker behind each: DRI says so, and each block is one of the same bits.
+/// A grey image of 16 blocks with a restart marker after each, as DRI states; all blocks have the same bits.
 #[test]
 fn restart_markers_are_walked_over() {
     let flat = |side| DynamicImage::from(GrayImage::from_pixel(side, side, Luma([128])));
@@ -167,7 +167,7 @@ fn progressive_jpeg_is_read_whole_or_not_at_all() {
     assert!(bytes.windows(2).any(|w| w == [0xFF, 0xC2]) && scans > 2, "{scans} scans");
     let image = decode(bytes).unwrap().to_rgb8();
     assert_eq!(image.dimensions(), (16, 16));
-    // Red grows along the rows of pixels, green down the columns, blue falls.
+    // Red increases along the rows, green down the columns, blue decreases.
     let [first, last] = [image.get_pixel(1, 1).0, image.get_pixel(14, 14).0];
     assert!(first[0] < 60 && last[0] > 200 && first[2] > 200 && last[2] < 60, "{first:?} {last:?}");
     let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC2]).unwrap();
@@ -188,7 +188,7 @@ fn tiff_of_one_bit_is_read() {
 }
 
 #[test]
-fn tags_of_tiff_hold_what_the_file_has_room_for() {
+fn tags_of_tiff_fit_in_the_file() {
     let bytes = encoded(&colour(), ImageFormat::Tiff);
     let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
     let directory = word(4);
@@ -206,7 +206,7 @@ fn tags_of_tiff_hold_what_the_file_has_room_for() {
         broken[at..][..4].copy_from_slice(&value.to_le_bytes());
         assert_eq!(decode(&broken).unwrap_err(), "truncated", "{value} at {at}");
     }
-    // BigTIFF: words of 8 bytes, a directory that lies outside, and one whose tag is too large.
+    // BigTIFF: words of 8 bytes, a directory outside the file, and one whose tag is too large.
     let big = |directory: u64, count: u64| {
         let mut bytes = [&b"II+\0\x08\0\0\0"[..], &directory.to_le_bytes()].concat();
         bytes.extend(1u64.to_le_bytes());

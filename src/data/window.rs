@@ -1,26 +1,26 @@
-//! Which values of images with more than 8 bits become black and white.
+//! The values of images with more than 8 bits that become black and white.
 
 use image::DynamicImage;
 use serde::{Deserialize, Serialize};
 
-/// A 16-bit set whose values lie closer together than this uses less than a quarter of its range.
+/// A 16-bit set whose values span less than this uses less than a quarter of its range.
 const QUARTER: f64 = 16_384.0;
 
 /// `data.window`: `[low, high]` or `"auto"`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Window {
-    /// `low` becomes black, `high` white; what lies outside is cut.
+    /// `low` becomes black, `high` white; values outside are clamped.
     Range([f64; 2]),
-    /// From the least to the greatest value of the whole set.
+    /// From the smallest to the largest value of the whole set.
     Word(Word),
 }
 
-/// The words that [`Window`] knows.
+/// The words that [`Window`] accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Word {
-    /// From the least to the greatest value of the whole set.
+    /// From the smallest to the largest value of the whole set.
     Auto,
 }
 
@@ -29,7 +29,7 @@ pub enum Word {
 pub(crate) struct Span {
     pub low: f64,
     pub high: f64,
-    /// True where there is NaN or infinity; `low` and `high` are those of the other values.
+    /// True if there are non-finite values; `low` and `high` are those of the finite values.
     pub nonfinite: bool,
 }
 
@@ -52,7 +52,7 @@ impl Span {
         }
     }
 
-    /// Colour values of a picture of more than 8 bits, without its alpha channel; `None` of other pictures.
+    /// Colour values of a picture of more than 8 bits, without its alpha channel; `None` for other pictures.
     pub fn of_image(image: &DynamicImage) -> Option<Span> {
         let alpha = image.color().has_alpha();
         let channels = usize::from(image.color().channel_count());
@@ -78,12 +78,12 @@ impl Span {
     }
 }
 
-/// What is wrong with 16-bit images of these values that are shown from 0 to 65535, if anything is.
+/// The problem with 16-bit images of these values displayed from 0 to 65535, if any.
 pub(crate) fn narrow(span: Span) -> Option<String> {
     let Span { low, high, .. } = span;
     (high - low < QUARTER && high >= low).then(|| {
         format!(
-            "the 16-bit images hold values from {low} to {high} only, less than a quarter of 0 to 65535, and have hardly any \
+            "the 16-bit images only have values from {low} to {high}, less than a quarter of 0 to 65535, and hardly any \
              contrast: data.window = [{low}, {high}] or \"auto\" uses the whole range"
         )
     })
@@ -94,7 +94,7 @@ pub(crate) fn scaled(value: f64, [low, high]: [f64; 2]) -> u16 {
     ((value - low) / (high - low) * 65535.0).round().clamp(0.0, 65535.0) as u16
 }
 
-/// The picture with its values of more than 8 bits stretched from `window` to their type's whole range.
+/// The picture with its values of more than 8 bits stretched from `window` to the whole range of their type.
 pub(crate) fn apply(mut image: DynamicImage, window: [f64; 2]) -> DynamicImage {
     let alpha = image.color().has_alpha();
     let channels = usize::from(image.color().channel_count());
@@ -132,7 +132,7 @@ mod tests {
     use image::{ImageBuffer, LumaA, Rgba};
 
     #[test]
-    fn values_are_stretched_and_cut() {
+    fn values_are_stretched_and_clamped() {
         for (value, window, expected) in [
             (0.0, [0.0, 65535.0], 0),
             (257.0, [0.0, 65535.0], 257),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_is_no_value() {
+    fn alpha_is_not_stretched() {
         let grey = DynamicImage::from(ImageBuffer::from_pixel(2, 2, LumaA([1000u16, 40])));
         assert_eq!(Span::of_image(&grey), Some(Span { low: 1000.0, high: 1000.0, nonfinite: false }));
         let DynamicImage::ImageLumaA16(out) = apply(grey, [0.0, 2000.0]) else { panic!("another kind") };

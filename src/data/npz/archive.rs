@@ -1,4 +1,4 @@
-//! The archive and the headers of its arrays, checked before the crates that read them allocate what they promise.
+//! The archive and the headers of its arrays, checked before other crates allocate the sizes that they state.
 
 use npyz::NpyFile;
 use npyz::npz::{array_name_from_file_name, file_name_from_array_name};
@@ -6,13 +6,13 @@ use std::io::{self, Chain, Cursor, Read, Seek, SeekFrom};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// Files of an archive at most; MedMNIST has 6. The zip reader makes room for as many as the archive says it has.
+/// Maximum files in an archive; MedMNIST has 6. The zip reader allocates space for as many as the archive states.
 const MOST_FILES: u64 = 1000;
-/// Bytes of an array's header at most, as in numpy.
+/// Maximum bytes of an array's header, as in numpy.
 const MOST_HEADER: usize = 10_000;
-/// Opening brackets in a header at most; a plain array's has 2. The header is parsed by recursion.
+/// Maximum opening brackets in a header; a plain array's has 2. The header is parsed recursively.
 const MOST_BRACKETS: usize = 32;
-/// Bytes of the record at the end of an archive, without its comment.
+/// Bytes of the end record of an archive, without its comment.
 const END: u64 = 22;
 
 /// An array whose header has been read.
@@ -41,12 +41,12 @@ impl<R: Read + Seek> Archive<R> {
         self.bytes
     }
 
-    /// Whether there is an array of that name.
+    /// Whether there is an array with that name.
     pub fn has(&self, name: &str) -> bool {
         self.archive.file_names().any(|file| array_name_from_file_name(file) == Some(name))
     }
 
-    /// The array of that name, its data still to be read; the reason alone where there is none.
+    /// The array with that name, its data not yet read; the reason alone if there is none.
     pub fn array(&mut self, name: &str) -> Result<Npy<'_>, String> {
         let file = file_name_from_array_name(name);
         let mut names: Vec<&str> = self.archive.file_names().filter_map(array_name_from_file_name).collect();
@@ -87,21 +87,21 @@ fn header(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// How many files the archive says it has, by the record at its end or its 64-bit twin.
+/// The number of files that the archive states in its end record or the 64-bit counterpart.
 fn files<R: Read + Seek>(reader: &mut R, bytes: u64) -> io::Result<u64> {
     let fail = |what: &str| io::Error::other(format!("not a zip archive: {what}"));
     let tail = bytes.min(END + u64::from(u16::MAX));
     let mut buffer = vec![0; tail as usize];
     reader.seek(SeekFrom::Start(bytes - tail))?;
     reader.read_exact(&mut buffer)?;
-    // The last record that fits, as the reader of the archive looks for it.
+    // The last record that fits, which the archive's reader also uses.
     let last = buffer.windows(END as usize).rposition(|w| w.starts_with(b"PK\x05\x06"));
     let at = last.ok_or_else(|| fail("no record at its end"))?;
     let word =
         |b: &[u8], at: usize, n: usize| b[at..at + n].iter().rev().fold(0u64, |w, byte| w << 8 | u64::from(*byte));
     let plain = word(&buffer, at + 8, 2).max(word(&buffer, at + 10, 2));
     if at as u64 + END + word(&buffer, at + 20, 2) != tail {
-        return Err(fail("bytes behind its end"));
+        return Err(fail("bytes after its end"));
     }
     let Some(locator) = at.checked_sub(20).map(|at| &buffer[at..at + 20]).filter(|l| l.starts_with(b"PK\x06\x07"))
     else {
@@ -109,9 +109,9 @@ fn files<R: Read + Seek>(reader: &mut R, bytes: u64) -> io::Result<u64> {
     };
     let mut record = [0; 56];
     reader.seek(SeekFrom::Start(word(locator, 8, 8)))?;
-    reader.read_exact(&mut record).map_err(|_| fail("its 64-bit record lies outside"))?;
+    reader.read_exact(&mut record).map_err(|_| fail("its 64-bit record is outside the file"))?;
     if !record.starts_with(b"PK\x06\x06") {
-        return Err(fail("its 64-bit record is not where it should be"));
+        return Err(fail("its 64-bit record is not at the stated position"));
     }
     Ok(plain.min(u64::from(u16::MAX)).max(word(&record, 24, 8)).max(word(&record, 32, 8)))
 }

@@ -2,7 +2,7 @@
 
 use npyz::{DType, Endianness, TypeChar};
 
-/// A number as it is stored.
+/// A number as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Element {
     pub kind: Kind,
@@ -21,7 +21,7 @@ pub(super) enum Kind {
 }
 
 impl Element {
-    /// `None` where it is no plain number of 1 to 8 bytes.
+    /// `None` if it is not a plain number of 1 to 8 bytes.
     pub fn of(dtype: &DType) -> Option<Element> {
         let DType::Plain(plain) = dtype else { return None };
         let width = plain.size_field();
@@ -48,13 +48,13 @@ impl Element {
         u64::from_le_bytes(le)
     }
 
-    /// The value of an integer or bool; that of a float where it is whole.
+    /// The value of an integer or bool, or of a float that is an integer.
     pub fn integer(self, bytes: &[u8]) -> Option<i128> {
         let (word, unused) = (self.word(bytes), 64 - 8 * self.width as u32);
         match self.kind {
             Kind::Bool => Some(i128::from(word != 0)),
             Kind::Unsigned => Some(i128::from(word)),
-            // Shifting up and down again extends the sign.
+            // Shifting left and right again extends the sign.
             Kind::Signed => Some(i128::from((word << unused) as i64 >> unused)),
             Kind::Float => {
                 let value = self.number(bytes);
@@ -63,7 +63,7 @@ impl Element {
         }
     }
 
-    /// The value; integers beyond 2^53 rounded.
+    /// The value; integers beyond 2^53 are rounded.
     pub fn number(self, bytes: &[u8]) -> f64 {
         let word = self.word(bytes);
         match (self.kind, self.width) {

@@ -1,4 +1,4 @@
-//! The images of an archive, at the size of the set.
+//! The images of an archive, converted to the size of the set.
 
 use super::element::{Element, Kind};
 use super::layout::Layout;
@@ -16,11 +16,11 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 pub(super) const NAME: &str = "train_images";
-/// Bytes of images that are decompressed at once; at least one image or volume is.
+/// Bytes of images decompressed at a time; at least one image or volume.
 const BLOCK: usize = 4 << 20;
-/// Bytes of a volume at most, whose slices are taken from memory.
+/// Maximum bytes of a volume, whose slices are taken from memory.
 const MOST_VOLUME: u64 = 1 << 30;
-/// Bytes of an array in Fortran order at most: its images lie side by side, so that it is read whole.
+/// Maximum bytes of an array in Fortran order: its images are interleaved, so it is read completely.
 const MOST_WHOLE: u64 = 8 << 30;
 
 /// All images of an array.
@@ -32,7 +32,7 @@ pub(super) struct Images {
     pub warnings: Vec<String>,
 }
 
-/// An array of images whose header makes sense.
+/// An array of images with a valid header.
 struct Source<'a, R: Read + Seek> {
     archive: &'a mut Archive<R>,
     element: Element,
@@ -82,14 +82,14 @@ pub(super) fn images(
     Ok(Images { layout, pixels, notes, warnings: warning.into_iter().collect() })
 }
 
-/// The window of values that become black and white (`None`: bytes as they are), and what may be a mistake about it.
+/// The window of values that become black and white (`None`: bytes without conversion), and a warning about it.
 fn resolve(element: Element, span: Span, window: Option<Window>) -> Result<(Option<[f64; 2]>, Option<String>), String> {
     if element.is_byte() {
         let idle = window.map(|_| "data.window has no effect: the images have 8 bits".to_string());
         return Ok((None, idle));
     }
     if span.nonfinite {
-        return Err("values that are NaN or infinite".into());
+        return Err("NaN or infinite values".into());
     }
     let Span { low, high, .. } = span;
     let within = |most: f64| low >= 0.0 && high <= most;
@@ -99,12 +99,12 @@ fn resolve(element: Element, span: Span, window: Option<Window>) -> Result<(Opti
         (None, Kind::Bool, _) => (Some([0.0, 1.0]), None),
         (None, Kind::Unsigned, 2) => (Some([0.0, 65535.0]), narrow(span)),
         (None, Kind::Float, _) if within(1.0) => (Some([0.0, 1.0]), None),
-        // Bytes in a wider type.
+        // Byte values in a wider type.
         (None, ..) if within(255.0) => (Some([0.0, 255.0]), None),
         (None, ..) => {
             return Err(format!(
-                "values from {low} to {high}, of which black and white are not known: set data.window = [{low}, {high}], the range \
-                 that is meant, or \"auto\" (0 to 255 and, of floats, 0 to 1 need none)"
+                "values from {low} to {high} without a known black and white: set data.window = [{low}, {high}], the intended \
+                 range, or \"auto\" (0 to 255 and, for floats, 0 to 1 need none)"
             ));
         }
     })
@@ -117,7 +117,7 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// One image; `None` where the block is too short for it.
+    /// One image; `None` if the block is too short for it.
     fn image(
         &self,
         layout: &Layout,
@@ -161,7 +161,7 @@ impl<'a, R: Read + Seek> Source<'a, R> {
         let (h, w) = (layout.height, layout.width);
         if h.max(w) > MOST_SIDE as usize || (layout.image() * element.width) as u64 > MOST_DECODED {
             return Err(format!(
-                "{NAME}: images of {h} x {w}; at most {MOST_SIDE} a side and {MOST_DECODED} bytes are read"
+                "{NAME}: images of {h} x {w}; at most {MOST_SIDE} pixels per side and {MOST_DECODED} bytes are read"
             ));
         }
         let volume = (layout.volume() * element.width) as u64;
@@ -170,7 +170,7 @@ impl<'a, R: Read + Seek> Source<'a, R> {
         }
         if !layout.streamed && expected as u64 > MOST_WHOLE {
             return Err(format!(
-                "{NAME}: {expected} bytes in Fortran order; at most {MOST_WHOLE} are read so (C order has no such limit)"
+                "{NAME}: {expected} bytes in Fortran order; at most {MOST_WHOLE} are read (C order has no such limit)"
             ));
         }
         Ok(Source { archive, element, layout, shape, expected })

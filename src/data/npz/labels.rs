@@ -9,7 +9,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 const NAME: &str = "train_labels";
-/// Labels of an image at most.
+/// Maximum labels per image.
 const MOST: usize = 1024;
 
 /// The classes of a set.
@@ -18,14 +18,14 @@ pub(super) struct Labels {
     pub classes: Vec<String>,
     /// `[n]`: index into `classes`.
     pub of_image: Vec<u32>,
-    /// A line on labels that are more than one number an image.
+    /// A line about labels with more than one number per image.
     pub note: Option<String>,
-    /// False where the file has none, and all images are one class.
+    /// False if the file has no labels and all images are one class.
     pub found: bool,
 }
 
-/// The labels of `n` images: `[n]` or `[n, 1]` whole numbers, each of them a class; `[n, k]`, where each combination is one; none
-/// at all, which is one class.
+/// The labels of `n` images: `[n]` or `[n, 1]` integers, each a class; `[n, k]`, each combination a class; or none,
+/// which is one class.
 pub(super) fn labels(archive: &mut super::Archive<impl Read + Seek>, path: &Path, n: usize) -> Result<Labels> {
     if !archive.has(NAME) {
         return Ok(Labels { classes: vec!["all".into()], of_image: vec![0; n], note: None, found: false });
@@ -35,7 +35,7 @@ pub(super) fn labels(archive: &mut super::Archive<impl Read + Seek>, path: &Path
     let columns = match array.shape[..] {
         [rows] if rows == n => 1,
         [rows, columns @ 1..=MOST] if rows == n => columns,
-        _ => return Err(bad(format!("shape {:?}, expected [{n}], [{n}, 1] or several labels an image", array.shape))),
+        _ => return Err(bad(format!("shape {:?}, expected [{n}], [{n}, 1] or several labels per image", array.shape))),
     };
     let values = values(&array).map_err(bad)?;
     if columns == 1 {
@@ -52,11 +52,11 @@ fn values(array: &Array) -> Result<Vec<i128>, String> {
     let element = Element::of(&array.dtype).ok_or_else(|| format!("type {descr}, expected an integer type"))?;
     let values = array.bytes.chunks_exact(element.width).map(|bytes| element.integer(bytes));
     let whole = values.collect::<Option<Vec<i128>>>();
-    whole.ok_or_else(|| format!("type {descr} and values that are not whole numbers, expected classes"))
+    whole.ok_or_else(|| format!("type {descr} and values that are not integers, expected classes"))
 }
 
-/// Each combination of an image's labels is a class: of zeros and ones the columns of the ones (`2+7`, `none`), of other numbers
-/// all of them.
+/// Each combination of an image's labels is a class, named by the columns of the ones for zeros and ones (`2+7`,
+/// `none`), and by all numbers otherwise.
 fn combinations(values: &[i128], columns: usize) -> Labels {
     let marks = values.iter().all(|v| matches!(v, 0 | 1));
     let name = |row: &[i128]| {
@@ -72,6 +72,6 @@ fn combinations(values: &[i128], columns: usize) -> Labels {
     let mut classes: Vec<String> = names.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
     classes.sort_by(|a, b| natural::compare(a, b));
     let of_image = names.iter().map(|n| classes.partition_point(|c| natural::compare(c, n).is_lt()) as u32).collect();
-    let note = Some(format!("labels    {columns} an image; each of their {} combinations is a class", classes.len()));
+    let note = Some(format!("labels    {columns} per image; each of their {} combinations is a class", classes.len()));
     Labels { classes, of_image, note, found: true }
 }

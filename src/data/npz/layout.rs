@@ -1,11 +1,11 @@
-//! What the sides of an array of images mean, and where its elements lie.
+//! The meaning of the dimensions of an array of images, and the positions of its elements.
 
-/// Where the pixels of the images in an array lie; strides count elements.
+/// Positions of the pixels of the images in an array; strides count elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Images, or volumes that are cut into slices.
     pub items: usize,
-    /// Slices of an item; 1 without an axis.
+    /// Slices per item; 1 without an axis.
     pub slices: usize,
     pub height: usize,
     pub width: usize,
@@ -16,27 +16,27 @@ pub(super) struct Layout {
     row: usize,
     column: usize,
     channel: usize,
-    /// Items lie one behind the other, so that they can be read in blocks.
+    /// Items are contiguous, so they can be read in blocks.
     pub streamed: bool,
 }
 
 impl Layout {
     /// The meaning of `shape`: `[n, h, w]`, `[n, h, w, 1 or 3]` or `[n, 1 or 3, h, w]`; with an `axis` (1 to 3) volumes
-    /// `[n, d, h, w]`, perhaps with 1 or 3 channels at the end.
+    /// `[n, d, h, w]`, optionally with 1 or 3 channels at the end.
     ///
     /// # Errors
-    /// What is expected, without the array's name.
+    /// The expected shape, without the array's name.
     pub fn of(shape: &[usize], fortran: bool, axis: Option<u32>) -> Result<Layout, String> {
         let channels = |side: usize| matches!(side, 1 | 3);
-        // Places of the sides in the shape: slices, rows, columns, channels.
+        // Positions of the dimensions in the shape: slices, rows, columns, channels.
         let sides = match (axis, shape) {
-            (_, sides) if sides.contains(&0) => return Err(format!("shape {shape:?}, expected no side of 0")),
+            (_, sides) if sides.contains(&0) => return Err(format!("shape {shape:?}, expected no dimension of 0")),
             (None, [_, _, _]) => (None, 1, 2, None),
             (None, [_, _, _, c]) if channels(*c) => (None, 1, 2, Some(3)),
             (None, [_, c, _, _]) if channels(*c) => (None, 2, 3, Some(1)),
             (None, [_, _, _, _] | [_, _, _, _, 1 | 3]) => {
                 return Err(format!(
-                    "shape {shape:?}, which may be volumes: data.axis = 1, 2 or 3 cuts [n, d, h, w] into slices along that axis \
+                    "shape {shape:?}, possibly volumes: data.axis = 1, 2 or 3 cuts [n, d, h, w] into slices along that axis \
                      of the array; images are [n, h, w], with 1 or 3 channels at the end"
                 ));
             }
@@ -47,7 +47,7 @@ impl Layout {
             }
             (Some(axis), _) => {
                 return Err(format!(
-                    "shape {shape:?} with data.axis = {axis}, expected volumes [n, d, h, w], perhaps with 1 or 3 channels at the \
+                    "shape {shape:?} with data.axis = {axis}, expected volumes [n, d, h, w], optionally with 1 or 3 channels at the \
                      end, and an axis from 1 to 3"
                 ));
             }
@@ -86,7 +86,7 @@ impl Layout {
         self.slices * self.image()
     }
 
-    /// Places of an image's elements, row by row, counted from the first element of item `first`.
+    /// Positions of an image's elements, row by row, relative to the first element of item `first`.
     pub fn places(&self, item: usize, slice: usize) -> impl Iterator<Item = usize> + '_ {
         let start = item * self.item + slice * self.slice;
         (0..self.height).flat_map(move |y| {
@@ -97,7 +97,7 @@ impl Layout {
     }
 }
 
-/// Elements between neighbours along each side.
+/// Element distances between neighbours along each dimension.
 fn strides(shape: &[usize], fortran: bool) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     if fortran {
@@ -112,7 +112,7 @@ fn strides(shape: &[usize], fortran: bool) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// Every image of every meaning, in both orders, against plain indices.
+    /// Every image of every supported shape, in both orders, against plain indices.
     #[test]
     fn places_are_those_of_the_indices() {
         for (shape, axis, sides) in [
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_without_a_plain_meaning_are_refused() {
+    fn ambiguous_shapes_are_refused() {
         for (shape, axis, needle) in [
             (&[5usize][..], None, "[n, h, w]"),
             (&[5, 28], None, "[n, h, w]"),
@@ -170,7 +170,7 @@ mod tests {
             (&[5, 28, 28, 2], None, "data.axis"),
             (&[5, 28, 28, 28, 3], None, "data.axis"),
             (&[5, 28, 28, 28, 4], None, "[n, h, w]"),
-            (&[0, 28, 28], None, "no side of 0"),
+            (&[0, 28, 28], None, "no dimension of 0"),
             (&[5, 28, 28], Some(1), "expected volumes"),
             (&[5, 28, 28, 28], Some(0), "from 1 to 3"),
             (&[5, 28, 28, 28], Some(4), "from 1 to 3"),

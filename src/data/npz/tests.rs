@@ -3,7 +3,7 @@ use npyz::WriterBuilder;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// A `.npz` writer whose arrays come in one call each.
+/// A `.npz` writer; each call adds one array.
 struct Writer(TempDir, zip::ZipWriter<File>);
 
 impl Writer {
@@ -18,7 +18,7 @@ impl Writer {
     }
 
     fn ordered<T: npyz::AutoSerialize + Copy>(mut self, name: &str, shape: &[u64], data: &[T], order: Order) -> Self {
-        // Stored, so that a test can edit a header.
+        // Stored uncompressed, so that a test can edit a header.
         let stored = zip::write::FileOptions::default().compression_method(zip::CompressionMethod::Stored);
         self.1.start_file(format!("{name}.npy"), stored).unwrap();
         let options = npyz::WriteOptions::new().default_dtype().shape(shape).order(order);
@@ -78,15 +78,12 @@ fn clear_errors() {
     let text = images(Writer::new()).array("train_labels", &[3, 1], &[0u8; 3]).error();
     assert!(text.contains("[3, 1]") && text.contains("[2, 1]"), "{text}");
     let text = images(Writer::new()).array("train_labels", &[2], &[0.5f64; 2]).error();
-    assert!(text.contains("f8") && text.contains("not whole numbers"), "{text}");
+    assert!(text.contains("f8") && text.contains("not integers"), "{text}");
     let text = images(Writer::new()).array("train_labels", &[2, 0], &[0u8; 0]).error();
     assert!(text.contains("[2, 0]"), "{text}");
     for (data, needle) in [
         (vec![-1.0f32; 512], "values from -1 to -1"),
-        (
-            (0..512).map(|i| i as f32 - 100.0).collect(),
-            "values from -100 to 411, of which black and white are not known",
-        ),
+        ((0..512).map(|i| i as f32 - 100.0).collect(), "values from -100 to 411 without a known black and white"),
         (vec![f32::NAN; 512], "NaN or infinite"),
         (vec![f32::INFINITY; 512], "NaN or infinite"),
     ] {
@@ -97,9 +94,9 @@ fn clear_errors() {
     assert!(text.contains("data.window = [-1000, -1000]"), "{text}");
 }
 
-/// The numbers of one image, 0 to 255, in every type that plainly means them, give the same set.
+/// The numbers 0 to 255 of one image give the same set in every unambiguous type.
 #[test]
-fn every_type_of_plain_meaning() {
+fn every_unambiguous_type() {
     let bytes: Vec<u8> = (0..512).map(|i| (i * 5 % 256) as u8).collect();
     fn of<T: npyz::AutoSerialize + Copy>(bytes: &[u8], value: impl Fn(u8) -> T) -> Vec<u8> {
         let data: Vec<T> = bytes.iter().map(|b| value(*b)).collect();
@@ -107,7 +104,7 @@ fn every_type_of_plain_meaning() {
         npz(&path, 16, 1).unwrap().pixels
     }
     assert_eq!(of(&bytes, |b| b), bytes);
-    assert_eq!(of(&bytes, u16::from).iter().max(), Some(&1), "16 bits are taken whole");
+    assert_eq!(of(&bytes, u16::from).iter().max(), Some(&1), "16 bits use the whole range");
     assert_eq!(of(&bytes, |b| u16::from(b) * 257), bytes);
     assert_eq!(of(&bytes, i16::from), bytes);
     assert_eq!(of(&bytes, u32::from), bytes);
@@ -147,7 +144,7 @@ fn windows_stretch_values() {
     assert!(set.dataset.pixels[0] == 9 && set.warnings[0].contains("no effect"), "{:?}", set.warnings);
 }
 
-/// Sides, orders and byte orders: the same pictures.
+/// Shapes, element orders and byte orders: the same pictures.
 #[test]
 fn shapes_and_orders() {
     let (n, h, w) = (3usize, 16usize, 16usize);
@@ -157,7 +154,7 @@ fn shapes_and_orders() {
         let (_root, path) = Writer::new().array("train_images", &shape, &plain).path();
         assert_eq!(npz(&path, 16, 1).unwrap().pixels, plain, "{shape:?}");
         let mut columns = vec![0; plain.len()];
-        // In Fortran order the first index runs fastest.
+        // In Fortran order the first index varies fastest.
         for at in 0..plain.len() {
             let (i, y, x) = (at / (h * w), at / w % h, at % w);
             columns[i + n * (y + h * x)] = plain[at];
@@ -238,9 +235,9 @@ fn labels_of_every_kind() {
     assert_eq!(names, ["3,-1", "10,0"]);
 }
 
-/// Images beyond one block, each at its place; labels of another number; a shape that no file of this size can have.
+/// Images beyond one block are at their places; labels of another number; a shape that no file of this size can have.
 #[test]
-fn images_are_read_in_blocks_and_shapes_are_held_against_the_file() {
+fn images_are_read_in_blocks_and_shapes_are_checked_against_the_file() {
     let image: Vec<u8> = (0..1 << 20).map(|i| (i / 7 % 250) as u8).collect();
     let pixels: Vec<u8> = (0..9).flat_map(|n| image.iter().map(move |p| p + n / 2)).collect();
     let (_root, path) =
