@@ -1,4 +1,4 @@
-//! The trait that every catalogue row implements, and the small types it speaks in.
+//! The trait that every catalogue row implements, and its small types.
 
 use super::{Field, Params};
 
@@ -20,7 +20,7 @@ pub enum Elem {
     U32,
 }
 
-/// One storage binding. Binding 0 of group 0 is the parameter block; row `i` of a kernel's list is binding `i + 1`.
+/// One storage binding. Binding 0 of group 0 is the parameter block; entry `i` of a kernel's list is binding `i + 1`.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
     /// The WGSL variable's name.
@@ -29,7 +29,7 @@ pub struct Binding {
     pub access: Access,
     /// Element type.
     pub elem: Elem,
-    /// Layout, in words: shape and meaning.
+    /// Shape and meaning of the words.
     pub doc: &'static str,
 }
 
@@ -52,7 +52,7 @@ impl Binding {
     }
 }
 
-/// Which family of shader variants a device gets.
+/// The class of shader variants on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Real GPUs: workgroup-tiled convolutions.
@@ -62,7 +62,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Both classes, in the order in which `validate` lists them.
+    /// Both classes, in the order of `validate`.
     pub const ALL: [Class; 2] = [Class::Tiled, Class::Direct];
 
     /// The name printed in plans and reports.
@@ -74,7 +74,7 @@ impl Class {
     }
 }
 
-/// What to assemble and dispatch for given parameters.
+/// The shader and grid for given parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
     /// The shader's path under `shaders/`, e.g. `nn/conv2d_direct.wgsl`.
@@ -108,26 +108,26 @@ pub struct Eval {
     pub value: f64,
     /// The largest |device - value| allowed; 0 demands equality with `value` rounded to f32.
     pub bound: f64,
-    /// Roundings on the way to the element as the bound counts them: the n of gamma(n), for sums. By chance they add up to
-    /// about sqrt(n) of them.
+    /// Number of roundings that the bound counts for the element: the n of gamma(n), for sums. Random roundings add up
+    /// to about sqrt(n) of them.
     roundings: std::num::NonZeroU32,
 }
 
 impl Eval {
-    /// A value that must be met bit for bit.
+    /// A value that must match bit for bit.
     pub const fn exact(value: f64) -> Self {
         Eval::within(value, 0.0)
     }
-    /// A value with an absolute bound, that of a single rounding.
+    /// A value with an absolute bound of one rounding.
     pub const fn within(value: f64, bound: f64) -> Self {
         Eval { value, bound, roundings: std::num::NonZeroU32::MIN }
     }
-    /// The same with a bound that counts `roundings`.
+    /// The same with a bound for `roundings` roundings.
     pub fn over(self, roundings: usize) -> Self {
         let roundings = u32::try_from(roundings).ok().and_then(std::num::NonZeroU32::new);
         Eval { roundings: roundings.unwrap_or(std::num::NonZeroU32::MIN), ..self }
     }
-    /// What [`Eval::over`] was told, else 1.
+    /// The argument of [`Eval::over`], otherwise 1.
     pub fn roundings(&self) -> u32 {
         self.roundings.get()
     }
@@ -158,17 +158,18 @@ impl Inputs<'_> {
     }
 }
 
-/// How a validation case fills a binding.
+/// The contents of a binding in a validation case.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fill {
-    /// Normals times `scale` plus `shift`; in the exact pass small integers instead.
+    /// Normally distributed numbers times `scale` plus `shift`; small integers in the exact pass.
     Real {
         /// Standard deviation.
         scale: f64,
         /// Mean.
         shift: f64,
     },
-    /// |normal| times `scale`, plus 1e-3 `scale`: variances and second moments; in the exact pass small positive integers.
+    /// |normal| times `scale`, plus 1e-3 `scale`: variances and second moments; small positive integers in the exact
+    /// pass.
     Positive {
         /// Scale.
         scale: f64,
@@ -177,7 +178,7 @@ pub enum Fill {
     Words(Vec<u32>),
     /// Uniform integers in 0..n.
     Below(u32),
-    /// Outputs that the kernel writes without reading: pre-filled with NaN.
+    /// Outputs that the kernel writes without reading, pre-filled with NaN.
     Nan,
 }
 
@@ -186,9 +187,9 @@ impl Fill {
     pub const NORMAL: Fill = Fill::Real { scale: 1.0, shift: 0.0 };
 }
 
-/// How many bindings a kernel has, as a type: [`Arity`].
+/// The number of a kernel's bindings, as a type: [`Arity`].
 pub trait Operands {
-    /// One `T` a binding, in binding order.
+    /// One `T` per binding, in binding order.
     type Each<T: Clone + 'static>: AsRef<[T]> + Clone + 'static;
 }
 
@@ -203,9 +204,9 @@ impl<const N: usize> Operands for Arity<N> {
 /// One `T` for each binding of `K`: an array.
 pub type Each<K, T> = <<K as Kernel>::Operands as Operands>::Each<T>;
 
-/// A kernel: all that is particular to it. The catalogue, validation and engines see it as [`AnyKernel`].
+/// A kernel: everything specific to it. The catalogue, validation and engines use it as [`AnyKernel`].
 ///
-/// A launch ([`crate::exec::Recording::launch`]) takes this kernel's parameters and as many operands as it has bindings; anything
+/// A launch ([`crate::exec::Recording::launch`]) takes this kernel's parameters and one operand per binding; anything
 /// else does not compile:
 ///
 /// ```compile_fail
@@ -221,7 +222,7 @@ pub type Each<K, T> = <<K as Kernel>::Operands as Operands>::Each<T>;
 ///     recording.launch(&BceWithLogits, &BceParams::default(), &[x, x], "loss").unwrap();
 /// }
 /// ```
-/// With the right ones it does:
+/// With the right types it does:
 /// ```
 /// use fedgan::{exec::{Recording, Tensor}, kernels::nn::bce_with_logits::{BceParams, BceWithLogits}};
 /// fn right(recording: &mut Recording, x: Tensor) -> fedgan::Result<()> {
@@ -233,22 +234,22 @@ pub trait Kernel: Sync {
     type Params: Params;
     /// The number of bindings: `Arity<N>`, at most 7 (with headroom under the portable limit of 8).
     type Operands: Operands;
-    /// Family and name, `family/name`: the folder and the file stem of its Rust file, of its shader (without a variant suffix)
-    /// and of its f32 twin.
+    /// Family and name, `family/name`: the folder and file stem of its Rust file, of its shader (without a variant
+    /// suffix) and of its f32 twin.
     const STEM: &'static str;
     /// The formula, in one line.
     const FORMULA: &'static str;
     /// The storage bindings.
     const BINDINGS: &'static Each<Self, Binding>;
-    /// The shape rule: the extent in words that each binding must have at least.
+    /// The shape rule: the minimum extent of each binding in words.
     ///
     /// # Errors
-    /// Says which parameter is out of range, what it is and what is allowed.
+    /// Names the parameter that is out of range, its value and the values allowed.
     fn extents(&self, p: &Self::Params) -> Result<Each<Self, usize>, String>;
     /// Shader file, constants and grid for a device class. A kernel without variants ignores `class`.
     fn build(&self, p: &Self::Params, class: Class) -> Build;
-    /// The builds among which a tuner may choose for [`Class::Tiled`], each with its name: the one that [`Kernel::build`]
-    /// gives first. Empty where there is no choice.
+    /// The builds among which a tuner may choose for [`Class::Tiled`], each with its name; the first is that of
+    /// [`Kernel::build`]. Empty if there is no choice.
     fn variants(&self, _: &Self::Params) -> Vec<(&'static str, Build)> {
         Vec::new()
     }
@@ -257,28 +258,29 @@ pub trait Kernel: Sync {
     /// Element `index` of read-write binding `slot` after the launch; `None` if the launch does not write it.
     /// Naive: loops in index order, f64 accumulators, nothing shared with the shader's logic.
     fn at(&self, p: &Self::Params, inputs: &Inputs, slot: usize, index: usize) -> Option<Eval>;
-    /// The whole of read-write binding `slot` after the launch, `extents[slot]` elements.
+    /// All of read-write binding `slot` after the launch, `extents[slot]` elements.
     fn whole(&self, p: &Self::Params, inputs: &Inputs, slot: usize, extent: usize) -> Vec<Option<Eval>> {
         use rayon::prelude::*;
         (0..extent).into_par_iter().map(|i| self.at(p, inputs, slot, i)).collect()
     }
-    /// Parameters of the validation cases: ordinary, odd, prime and single shapes, several clients.
+    /// Parameters of the validation cases: ordinary, odd, prime and single-element shapes, several clients.
     fn cases(&self) -> Vec<Self::Params>;
-    /// How a case fills each binding.
+    /// The contents of each binding in a case.
     fn fills(&self, p: &Self::Params) -> Each<Self, Fill>;
-    /// True when small-integer inputs must give bit-equal results in any order of summation, with these parameters.
+    /// True if small-integer inputs must give bit-equal results in any order of summation with these parameters.
     fn exact_on_integers(&self, _: &Self::Params) -> bool {
         false
     }
-    /// Bindings whose values may also be multiplied with the zeros of padding. A non-finite value there may spread to elements
-    /// whose sum does not hold it by the formula, as it does in PyTorch where it multiplies zeros and not where it skips them.
+    /// Bindings whose values may also be multiplied by the zeros of padding. A non-finite value there may spread to
+    /// elements that do not depend on it by the formula, as in PyTorch where it multiplies by zeros rather than
+    /// skipping them.
     fn meets_padding(&self, _: &Self::Params) -> &'static [usize] {
         &[]
     }
 }
 
-/// A [`Kernel`] whose types are not known: a row of the catalogue. `words` is always the parameter struct's words
-/// ([`super::Params::words`]); slot `i` is `bindings()[i]`. Every kernel is one; nothing implements it by hand.
+/// A [`Kernel`] without its types: a row of the catalogue. `words` are always the parameter struct's words
+/// ([`super::Params::words`]); slot `i` is `bindings()[i]`. Every kernel implements it through the blanket impl.
 pub trait AnyKernel: Sync {
     /// [`Kernel::STEM`].
     fn stem(&self) -> &'static str;
@@ -295,7 +297,7 @@ pub trait AnyKernel: Sync {
     /// [`Kernel::extents`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Kernel::extents`].
     fn extents(&self, words: &[u32]) -> Result<Vec<usize>, String>;
     /// [`Kernel::build`].
     fn build(&self, words: &[u32], class: Class) -> Build;
@@ -374,7 +376,7 @@ impl std::fmt::Debug for dyn AnyKernel {
     }
 }
 
-/// True of a factor with at most eight bits, in steps of 2^-6: its product with an integer below 2^16 is exact in f32.
+/// True for a factor with at most eight bits, in steps of 2^-6: its product with an integer below 2^16 is exact in f32.
 pub fn few_bits(factor: f32) -> bool {
     factor.abs() <= 4.0 && (factor * 64.0).fract() == 0.0
 }
@@ -384,22 +386,22 @@ pub const fn ceil_div(a: u32, b: u32) -> u32 {
     a.div_ceil(b)
 }
 
-/// The grid of an elementwise kernel with a grid-stride loop: x over `n` elements at `per_group` a workgroup (capped at
-/// 4096 groups, the loop does the rest), z over clients.
+/// The grid of an elementwise kernel with a grid-stride loop: x covers `n` elements with `per_group` per workgroup (at
+/// most 4096 groups, the loop covers the rest), z covers clients.
 pub fn linear_grid(n: u32, per_group: u32, clients: u32) -> [u32; 3] {
     [ceil_div(n, per_group).clamp(1, 4096), 1, clients.max(1)]
 }
 
-/// The largest number of workgroups in a dimension that every device takes.
+/// The largest number of workgroups per dimension that every device supports.
 pub const MAX_GROUPS: u32 = 65535;
 
 /// The largest extent of a per-client tensor, in words: shaders count its bytes in u32.
 pub const MOST_WORDS: usize = u32::MAX as usize / 4;
 
-/// Refuses a grid that some device would refuse.
+/// Rejects a grid that some device does not support.
 ///
 /// # Errors
-/// Says how many groups there are.
+/// States the number of groups.
 pub fn grid_fits(build: &Build) -> Result<(), String> {
     match build.grid.iter().find(|g| !(1..=MAX_GROUPS).contains(*g)) {
         Some(groups) => Err(format!("a grid of {groups} workgroups in one dimension: at most {MAX_GROUPS}")),
@@ -410,17 +412,17 @@ pub fn grid_fits(build: &Build) -> Result<(), String> {
 /// The number of elements of a tensor with these sides.
 ///
 /// # Errors
-/// When u32 does not hold it.
+/// If it exceeds u32.
 pub fn product(what: &str, sides: &[u32]) -> Result<u32, String> {
     let all = sides.iter().try_fold(1u32, |n, side| n.checked_mul(*side));
-    all.ok_or_else(|| format!("{what} of {sides:?}: more elements than u32 holds"))
+    all.ok_or_else(|| format!("{what} of {sides:?}: more elements than u32 can count"))
 }
 
-/// Extent of a per-client tensor: the last client's end. Refuses zero clients, strides below the length or off the
-/// 64-word alignment (with one client the stride does not matter), and extents that u32 indices cannot reach.
+/// Extent of a per-client tensor: the last client's end. Rejects zero clients, strides shorter than the length or not
+/// aligned to 64 words (with one client the stride does not matter), and extents beyond u32 indices.
 ///
 /// # Errors
-/// Says what was found.
+/// States the values found.
 pub fn strided(clients: u32, stride: u32, len: u32) -> Result<usize, String> {
     if clients == 0 || len == 0 {
         return Err(format!("{clients} clients of {len} elements: both must be at least 1"));

@@ -1,9 +1,9 @@
-//! The kernel catalogue. A row is the only declaration of a kernel: WGSL source, parameters, bindings, shape rule, grid,
-//! cost, CPU reference, cases and error bound. Validation, argument checks, the generated table and every recording
-//! derive from it. A new kernel is three files of one stem (`shaders/F/K.wgsl`, `src/kernels/F/K.rs`, `src/exec/cpu/F/K.rs`) and one line
-//! below.
+//! The kernel catalogue. A row is the only declaration of a kernel: WGSL source, parameters, bindings, shape rule,
+//! grid, cost, f64 reference, cases and error bound. Validation, argument checks, the generated table and every
+//! recording derive from it. A new kernel is three files of one stem (`shaders/F/K.wgsl`, `src/kernels/F/K.rs`,
+//! `src/exec/cpu/F/K.rs`) and one line below.
 //!
-//! Nothing here knows a tensor handle or a device.
+//! This module depends on no tensor handle and no device.
 
 mod bound;
 mod kernel;
@@ -21,20 +21,22 @@ pub use kernel::{
 };
 pub use params::{Draw, Field, Params, Scalar};
 
-/// The list of kernels: hands it to the macro named `$then`. **A kernel is one line here** and three files of its stem:
-/// `shaders/F/K.wgsl`, `src/kernels/F/K.rs` and its f32 twin `src/exec/cpu/F/K.rs`, all declared by this list. Behind the
-/// semicolon stand items that the kernels of a family share.
+/// The list of kernels, passed to the macro named `$then`. **A kernel is one line here** and three files of its stem:
+/// `shaders/F/K.wgsl`, `src/kernels/F/K.rs` and its f32 twin `src/exec/cpu/F/K.rs`, all declared by this list. The
+/// items after the semicolon are shared by the kernels of a family.
 ///
-/// `cargo fmt` does not see modules that a macro declares: `scripts/fmt` does.
+/// `cargo fmt` does not see modules that a macro declares; `scripts/fmt` does.
 macro_rules! for_each_kernel {
     ($then:ident) => {
         $then! {
-            /// Neural-network kernels. Activations are [clients][N][H][W][C] (NHWC a client), weights [clients][Co][kh][kw][Ci].
+            /// Neural-network kernels. Activations are `[clients][N][H][W][C]` (NHWC per client), weights
+            /// `[clients][Co][kh][kw][Ci]`.
             ///
-            /// Three convolution rows serve six operations. With the "large" side [N][H][W][Ci] and the "small" side [N][OH][OW][Co]:
-            /// `conv2d` maps large to small (and is the data gradient of a transposed convolution), `conv_transpose2d` maps small to
-            /// large (and is the data gradient of a convolution), `conv2d_weight_grad` contracts both (the weight gradient of either).
-            /// A transposed convolution's PyTorch weight [in][out][kh][kw] is the convolution weight [Co][Ci][kh][kw] with Co = in.
+            /// Three convolution rows serve six operations. With the "large" side `[N][H][W][Ci]` and the "small" side
+            /// `[N][OH][OW][Co]`: `conv2d` maps large to small (and is the data gradient of a transposed convolution),
+            /// `conv_transpose2d` maps small to large (and is the data gradient of a convolution), `conv2d_weight_grad`
+            /// contracts both (the weight gradient of either). A transposed convolution's PyTorch weight
+            /// `[in][out][kh][kw]` is the convolution weight `[Co][Ci][kh][kw]` with Co = in.
             nn {
                 conv2d: Conv2d,
                 conv_transpose2d: ConvTranspose2d,
@@ -69,9 +71,9 @@ macro_rules! for_each_kernel {
                 mod rows;
                 pub mod tile;
             }
-            /// Counter-based random numbers. Element i of client c is a function of (seed, stream, client, step, round, i) alone, so
-            /// launch order, device and client chunks do not matter:
-            /// key = (seed_lo, seed_hi, stream, client_base + c), counter = (i / 4, steps in all, round, 0), word i % 4 of the block.
+            /// Counter-based random numbers. Element i of client c is a function of (seed, stream, client, step, round,
+            /// i) alone, so launch order, device and client chunks do not matter: key = (seed_lo, seed_hi, stream,
+            /// client_base + c), counter = (i / 4, total steps, round, 0), word i % 4 of the block.
             rng {
                 rng_bits: RngBits,
                 rng_uniform: RngUniform,
@@ -91,14 +93,14 @@ macro_rules! for_each_kernel {
                 ;
                 mod decay;
             }
-            /// What a malicious client does on the device.
+            /// Operations of a malicious client on the device.
             attack {
                 paste_trigger: PasteTrigger,
                 scale_update: ScaleUpdate,
                 ;
             }
-            /// Between clients and server: the weighted mean of clients' tensors and its broadcast; what the server's probe of the clients'
-            /// generators needs.
+            /// Operations between clients and server: the weighted mean of clients' tensors and its broadcast, and the
+            /// kernels of the server's probe of the clients' generators.
             fed {
                 weighted_mean: WeightedMean,
                 broadcast: Broadcast,
@@ -106,7 +108,7 @@ macro_rules! for_each_kernel {
                 median_deviation: MedianDeviation,
                 ;
             }
-            /// Moving words: fill, copy, batches from bytes, reductions, the step counter.
+            /// Operations on words: fill, copy, batches from bytes, reductions, the step counter.
             util {
                 fill: Fill,
                 copy: Copy,
@@ -134,7 +136,7 @@ macro_rules! catalogue {
 }
 for_each_kernel!(catalogue);
 
-/// The row of that name.
+/// The row with that name.
 pub fn find(name: &str) -> Option<&'static dyn AnyKernel> {
     CATALOGUE.iter().copied().find(|k| k.name() == name)
 }

@@ -1,4 +1,4 @@
-//! Every shader that a catalogue case can assemble is valid, portable WGSL and agrees with its row. Needs no device.
+//! Every shader that a catalogue case can assemble is valid, portable WGSL and matches its row. No device is needed.
 
 use super::{Access, CATALOGUE, Class, Scalar, shader};
 use naga::valid::{Capabilities, ValidationFlags, Validator};

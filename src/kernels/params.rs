@@ -1,6 +1,6 @@
 //! Kernel parameters: a `#[repr(C)]` struct of 4-byte scalars that the shader sees as its uniform block.
 
-/// The type of a parameter field, named as WGSL names it.
+/// The type of a parameter field, with its WGSL name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(non_camel_case_types)]
 pub enum Scalar {
@@ -10,24 +10,24 @@ pub enum Scalar {
     f32,
 }
 
-/// One field of a parameter struct, in declaration order; field `i` lies at byte `4 i`.
+/// One field of a parameter struct, in declaration order; field `i` is at byte `4 i`.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// The field's name, equal in Rust and in WGSL (checked by reflection).
     pub name: &'static str,
     /// Its type.
     pub ty: Scalar,
-    /// How a random problem sets it.
+    /// How random problems set it.
     pub draw: Draw,
 }
 
-/// How a random problem sets a parameter. Ranges include both ends; functions get the words of the fields before theirs, which
-/// [`crate::params!`] makes the struct.
+/// How random problems set a parameter. Ranges include both ends. Functions get the words of the preceding fields,
+/// which [`crate::params!`] converts to the struct.
 ///
-/// A draw need not satisfy the row's shape rule: what the rule refuses is drawn again.
+/// A draw need not satisfy the row's shape rule: rejected parameters are drawn again.
 #[derive(Clone, Copy, Debug)]
 pub enum Draw {
-    /// A number of things, at least 1: single, small, prime, round a tile's size, rarely round what a grid holds.
+    /// A count, at least 1: single, small, prime, near a tile's size, rarely near the limit of a grid.
     Count,
     /// A [`Draw::Count`] of groups of this many.
     Multiple(u32),
@@ -39,15 +39,15 @@ pub enum Draw {
     Between(fn(&[u32]) -> [u32; 2]),
     /// Not drawn: follows from the drawn fields, whatever their order.
     Follows(fn(&[u32]) -> u32),
-    /// A client stride: the least that the shape rule takes, often some more.
+    /// A client stride: the minimum that the shape rule accepts, often more.
     Stride,
-    /// A [`Draw::Stride`] of at least this many words, where a table's length is no parameter.
+    /// A [`Draw::Stride`] of at least this many words, for tables whose length is not a parameter.
     StrideFrom(fn(&[u32]) -> u32),
     /// Any word.
     Any,
-    /// A float in this range, its ends and 0 (if inside) more often.
+    /// A float in this range; its ends and 0 (if inside) are more frequent.
     Real(f32, f32),
-    /// A positive float in this range, evenly by magnitude.
+    /// A positive float in this range, uniform in magnitude.
     Positive(f32, f32),
 }
 
@@ -57,7 +57,7 @@ impl Draw {
         matches!(self, Draw::Stride | Draw::StrideFrom(_))
     }
 
-    /// True of numbers of things.
+    /// True for counts.
     pub fn is_count(&self) -> bool {
         matches!(self, Draw::Count | Draw::Multiple(_))
     }
@@ -76,12 +76,12 @@ pub trait Params: bytemuck::Pod + Default + Send + Sync + std::fmt::Debug {
     /// The struct back from its words.
     ///
     /// # Panics
-    /// If `words` has another length than [`Params::FIELDS`]; launches are checked when they are recorded.
+    /// If the length of `words` differs from [`Params::FIELDS`]; launches are checked when they are recorded.
     fn from_words(words: &[u32]) -> Self {
         *bytemuck::from_bytes(bytemuck::cast_slice(words))
     }
 
-    /// The struct of which only the first fields are known; the others are 0.
+    /// The struct with its first fields known; the others are 0.
     fn begun(words: &[u32]) -> Self {
         let mut all = Self::default();
         let to: &mut [u32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut all));
@@ -90,10 +90,10 @@ pub trait Params: bytemuck::Pod + Default + Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Declares a kernel's parameter struct: `NAME: TYPE in DRAW`, or `NAME as WGSL_NAME: TYPE in DRAW` where the field's name is
-/// reserved in WGSL. Fields are `u32` or `f32` only, so that host and WGSL layouts agree; [`Draw`] says how random problems set
-/// them. A draw that depends on other fields is a closure over the struct, in which fields that are not drawn yet are 0:
-/// `pad: u32 in Between(|p| [0, p.k - 1])`.
+/// Declares a kernel's parameter struct: `NAME: TYPE in DRAW`, or `NAME as WGSL_NAME: TYPE in DRAW` if the field's name
+/// is reserved in WGSL. Fields are `u32` or `f32` only, so that host and WGSL layouts agree; [`Draw`] states how random
+/// problems set them. A draw that depends on other fields is a closure over the struct, in which fields not drawn yet
+/// are 0: `pad: u32 in Between(|p| [0, p.k - 1])`.
 #[macro_export]
 macro_rules! params {
     ($(#[$m:meta])* pub struct $name:ident {

@@ -1,4 +1,4 @@
-//! naga's writers, set up as wgpu sets them up: what a driver gets to read, written without a driver.
+//! naga's writers, configured as in wgpu: they produce the text that a driver reads, without a driver.
 
 use super::reflect::Shader;
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -48,11 +48,12 @@ impl std::str::FromStr for Language {
 }
 
 impl Shader {
-    /// The module in another language, without the run-time checks that only software adapters keep ([`Form::shown`]); text as
-    /// UTF-8, SPIR-V as little-endian words. `wgsl` is the text it was parsed from, handed back for [`Language::Wgsl`].
+    /// The module in another language, without the run-time checks that only software adapters keep ([`Form::shown`]);
+    /// text as UTF-8, SPIR-V as little-endian words. `wgsl` is the text that the module was parsed from, returned for
+    /// [`Language::Wgsl`].
     ///
     /// # Errors
-    /// When naga's writer for that language refuses the module.
+    /// If naga's writer for that language rejects the module.
     pub fn translate(&self, wgsl: &str, language: Language) -> Result<Vec<u8>, String> {
         match language {
             Language::Wgsl => Ok(wgsl.as_bytes().to_vec()),
@@ -64,16 +65,16 @@ impl Shader {
 /// The run-time checks that a writer adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Checks {
-    /// Clamped indices, bounded loops, guarded integer divisions, workgroup memory zeroed by the shader. The writer for GLSL
-    /// only has the last.
+    /// Clamped indices, bounded loops, guarded integer divisions, workgroup memory zeroed by the shader. The GLSL
+    /// writer only supports the last.
     All,
     /// The same on a device that clamps buffer accesses and zeroes workgroup memory itself (SPIR-V only).
     Device,
-    /// None, and workgroup memory as it comes.
+    /// None, and workgroup memory is not zeroed.
     None,
 }
 
-/// One way to write a shader.
+/// One configuration for writing a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Form {
     /// SPIR-V, MSL, HLSL or GLSL; [`Language::Wgsl`] writes nothing.
@@ -89,8 +90,8 @@ const fn form(language: Language, version: (u8, u8), checks: Checks) -> Form {
 }
 
 impl Form {
-    /// What wgpu asks of the writers: SPIR-V for Vulkan 1.0, 1.1 and 1.3, old and new Metal, HLSL for FXC (shader model 5.1) and
-    /// DXC, and the oldest GLSL with compute shaders.
+    /// The configurations that wgpu uses: SPIR-V for Vulkan 1.0, 1.1 and 1.3, old and new Metal, HLSL for FXC (shader
+    /// model 5.1) and DXC, and the oldest GLSL with compute shaders.
     pub const ALL: [Form; 14] = [
         form(Language::Spirv, (1, 0), Checks::All),
         form(Language::Spirv, (1, 3), Checks::Device),
@@ -108,7 +109,7 @@ impl Form {
         form(Language::Glsl, (3, 10), Checks::None),
     ];
 
-    /// The form that `fedgan kernels --show` prints: the oldest common version, without checks.
+    /// The configuration of `fedgan kernels --show`: the oldest common version, without checks.
     pub const fn shown(language: Language) -> Form {
         match language {
             Language::Hlsl => form(language, (5, 1), Checks::None),
@@ -118,7 +119,7 @@ impl Form {
         }
     }
 
-    /// The environment that spirv-val checks SPIR-V of this version for.
+    /// The environment in which spirv-val checks SPIR-V of this version.
     pub fn spirv_environment(&self) -> &'static str {
         match self.version {
             (1, 0) => "vulkan1.0",
@@ -154,11 +155,11 @@ impl std::fmt::Display for Form {
 }
 
 impl Shader {
-    /// The shader in `form`; nothing for WGSL. Bindings that no layout of the engine has (another group than 0) are refused,
+    /// The shader in `form`; empty for WGSL. Bindings outside the engine's layouts (groups other than 0) are rejected,
     /// as is SPIR-V that needs an optional capability.
     ///
     /// # Errors
-    /// What naga's writer refuses.
+    /// The error of naga's writer.
     pub fn write(&self, form: Form) -> Result<Vec<u8>, String> {
         match form.language {
             Language::Wgsl => Ok(Vec::new()),
@@ -234,13 +235,13 @@ impl Shader {
         let pipeline = msl::PipelineOptions { entry_point, ..Default::default() };
         let (text, info) =
             msl::write_string(&self.module, &self.info, &options, &pipeline).map_err(|e| e.to_string())?;
-        // A binding without a slot is reported here, and not as an error of the writer.
+        // A binding without a slot is reported here rather than as an error of the writer.
         info.entry_point_names.into_iter().find_map(Result::err).map_or(Ok(text), |e| Err(e.to_string()))
     }
 
     fn hlsl(&self, form: Form) -> Result<String, String> {
         use naga::back::hlsl;
-        // Registers by class: the block of parameters is b0, buffers count up in t (read) and u (written).
+        // Registers by class: the parameter block is b0, buffers are numbered in t (read) and u (written).
         let (mut read, mut written) = (0..8u32, 0..8u32);
         let mut target = |(binding, space, write): (ResourceBinding, AddressSpace, bool)| {
             let register = match (space, write) {
@@ -273,10 +274,10 @@ impl Shader {
         use naga::back::glsl;
         let binding = |(binding, ..): &(ResourceBinding, AddressSpace, bool)| (*binding, binding.binding as u8);
         let layout = self.layout();
-        // naga leaves a binding that the map lacks without a number instead of refusing it.
+        // naga gives a binding that is missing from the map no number instead of rejecting it.
         let bound = self.module.global_variables.iter().filter(|(_, g)| g.binding.is_some()).count();
         if bound != layout.len() {
-            return Err(format!("{} bindings without a place", bound - layout.len()));
+            return Err(format!("{} bindings without a slot", bound - layout.len()));
         }
         let options = glsl::Options {
             version: glsl::Version::new_gles(u16::from(form.version.0) * 100 + u16::from(form.version.1)),
@@ -304,7 +305,7 @@ mod tests {
         String::from_utf8(shader.write(form).unwrap()).unwrap()
     }
 
-    /// Each switch changes what is written: otherwise the forms would be one form.
+    /// Each switch changes the output; otherwise some configurations would be redundant.
     #[test]
     fn the_forms_differ_where_they_should() {
         let text = shader::source("nn/batch_norm_stats.wgsl").unwrap();
@@ -314,7 +315,8 @@ mod tests {
         for form in Form::ALL {
             let bytes = shader.write(form).unwrap();
             assert!(!bytes.is_empty(), "{form}");
-            // Metal 2.0 and 3.2, and the shader models, may read alike; checks may not. GLSL has none but zeroed memory.
+            // Metal 2.0 and 3.2, and the shader models, may give equal texts; checks may not. GLSL only has zeroed
+            // memory.
             let new = seen.insert(bytes);
             let own = form.version == Form::shown(form.language).version && form.language != Language::Glsl;
             assert!(new || !own, "{form} is written twice");
@@ -325,7 +327,7 @@ mod tests {
         assert!(hlsl(Checks::All).contains("loop_bound") && !hlsl(Checks::None).contains("loop_bound"));
     }
 
-    /// What naga's validator accepts and a backend cannot have: every writer says so.
+    /// Every writer rejects modules that naga's validator accepts and a backend does not support.
     #[test]
     fn writers_refuse() {
         let group = "@group(1) @binding(0) var<storage, read_write> y: array<u32>;

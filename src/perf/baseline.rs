@@ -1,4 +1,4 @@
-//! Saved measurements, and what has changed since.
+//! Saved measurements, and changes since then.
 
 use super::row::{Document, SCHEMA};
 use super::stats::{Comparison, Verdict, compare};
@@ -6,21 +6,21 @@ use crate::{Error, Result, input};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// One measurement against the baseline's.
+/// One measurement compared with the baseline's.
 #[derive(Clone, Debug, Serialize)]
 pub struct Change {
     /// The row, step or round.
     pub name: String,
-    /// New over old; `None` where the samples cannot be compared.
+    /// New over old; `None` if the samples cannot be compared.
     pub comparison: Option<Comparison>,
     /// Why they cannot.
     pub note: Option<&'static str>,
 }
 
-/// The folder of baselines: `given`, else the user's data folder.
+/// The folder of baselines: `given`, or else in the user's data folder.
 ///
 /// # Errors
-/// [`Error::Input`] on a machine that names no home.
+/// [`Error::Input`] on a machine without a home directory.
 pub fn folder(given: Option<&Path>) -> Result<PathBuf> {
     folder_from(given, |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from))
 }
@@ -29,7 +29,7 @@ fn folder_from(given: Option<&Path>, var: impl Fn(&str) -> Option<PathBuf>) -> R
     if let Some(given) = given {
         return Ok(given.to_path_buf());
     }
-    // The XDG rule: a relative path is to be ignored.
+    // The XDG specification says to ignore relative paths.
     let xdg = var("XDG_DATA_HOME").filter(|p| p.is_absolute());
     let home = || var("HOME").map(|home| home.join(".local").join("share"));
     let data = xdg.or_else(|| var("LOCALAPPDATA")).or_else(home);
@@ -43,27 +43,27 @@ fn folder_from(given: Option<&Path>, var: impl Fn(&str) -> Option<PathBuf>) -> R
 /// The file of a baseline.
 ///
 /// # Errors
-/// [`Error::Input`] for a name that is no plain file name.
+/// [`Error::Input`] for a name that is not a plain file name.
 pub fn file(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
         return Err(Error::input(format!(
-            "baseline `{name}`: a name is made of letters, digits, `-`, `_` and `.`, and starts with no dot"
+            "baseline `{name}`: a name consists of letters, digits, `-`, `_` and `.`, and does not start with a dot"
         )));
     }
     Ok(folder.join(format!("{name}.json")))
 }
 
-/// Saves `document` in a file that does not exist yet.
+/// Saves `document` in a new file.
 ///
 /// # Errors
-/// [`Error::Input`] where it exists, [`Error::Output`] where it cannot be written.
+/// [`Error::Input`] if the file exists, [`Error::Output`] if it cannot be written.
 pub fn save(path: &Path, document: &Document) -> Result<()> {
     use std::io::Write;
     let text = serde_json::to_string(document).map_err(|e| Error::internal(format!("JSON: {e}")))?;
     make_folder(path)?;
     let bad = |e: std::io::Error| Error::output(path, e);
-    // Under another name first: a disk that is full leaves no half of a baseline.
+    // Under another name first: a full disk leaves no partial baseline.
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(bad)?;
     file.write_all(text.as_bytes()).map_err(bad)?;
@@ -77,20 +77,20 @@ pub fn save(path: &Path, document: &Document) -> Result<()> {
 /// Creates the folder of a baseline.
 ///
 /// # Errors
-/// [`Error::Output`] where it cannot be.
+/// [`Error::Output`] if it cannot be created.
 pub fn make_folder(path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), |folder| std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e)))
 }
 
-/// Why a baseline is not written over.
+/// The error for a baseline that exists: it is not overwritten.
 pub fn exists(path: &Path) -> Error {
-    Error::file(path, "this baseline exists; give another name, or remove the file")
+    Error::file(path, "this baseline exists; choose another name, or remove the file")
 }
 
 /// Reads a baseline.
 ///
 /// # Errors
-/// [`Error::Input`]: no such file (lists those there are), or one that is no baseline of this schema.
+/// [`Error::Input`]: no such file (lists the existing ones), or not a baseline of this schema.
 pub fn load(path: &Path) -> Result<Document> {
     let text = input::read_text(path, input::MEASURED).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::file(path, format!("no such baseline; there are: {}", names(path))),
@@ -99,18 +99,18 @@ pub fn load(path: &Path) -> Result<Document> {
     parse(path, &text)
 }
 
-/// The schema alone: the rest may be of another version, and is not worth keeping in memory twice.
+/// The schema alone: the rest may be from another version and is not worth parsing twice.
 #[derive(Deserialize)]
 struct Head {
     schema: Option<serde_json::Value>,
 }
 
-/// [`load`] of a text; `path` is named in errors.
+/// [`load`] from text; `path` is named in errors.
 ///
 /// # Errors
-/// [`Error::Input`] for what is no baseline of this schema.
+/// [`Error::Input`] for anything but a baseline of this schema.
 pub fn parse(path: &Path, text: &str) -> Result<Document> {
-    let head: Head = serde_json::from_str(text).map_err(|e| Error::file(path, format!("no JSON: {e}")))?;
+    let head: Head = serde_json::from_str(text).map_err(|e| Error::file(path, format!("not JSON: {e}")))?;
     match head.schema.as_ref().and_then(serde_json::Value::as_u64) {
         Some(schema) if schema == u64::from(SCHEMA) => {}
         found => {
@@ -118,7 +118,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Document> {
             return Err(Error::file(path, format!("schema {found}; this version reads {SCHEMA}")));
         }
     }
-    serde_json::from_str(text).map_err(|e| Error::file(path, format!("no baseline: {e}")))
+    serde_json::from_str(text).map_err(|e| Error::file(path, format!("not a baseline: {e}")))
 }
 
 fn names(path: &Path) -> String {
@@ -129,10 +129,10 @@ fn names(path: &Path) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// Refuses to compare what other devices, drivers, checks or numbers of threads measured.
+/// Rejects comparisons across devices, drivers, checks or numbers of threads.
 ///
 /// # Errors
-/// [`Error::Input`] with everything that differs.
+/// [`Error::Input`] with all differences.
 pub fn same_device(old: &Document, new: &Document) -> Result<()> {
     let text = |v: &dyn std::fmt::Debug| format!("{v:?}");
     let facts = |d: &Document| {
@@ -152,21 +152,21 @@ pub fn same_device(old: &Document, new: &Document) -> Result<()> {
         pairs.filter(|(a, b)| a.1 != b.1).map(|(a, b)| format!("{} `{}` then, `{}` now", a.0, a.1, b.1)).collect();
     match differ.is_empty() {
         true => Ok(()),
-        false => Err(Error::input(format!("the baseline is of another device: {}", differ.join("; ")))),
+        false => Err(Error::input(format!("the baseline is from another device: {}", differ.join("; ")))),
     }
 }
 
-/// Every measurement of `new` against that of the same name in `old`.
+/// Compares every measurement of `new` with that of the same name in `old`.
 pub fn changes(old: &Document, new: &Document) -> Vec<Change> {
     let before = old.measurements();
     let one = |(name, samples, clock): (String, &[f64], _)| {
         let known = before.iter().find(|b| b.0 == name);
         let (comparison, note) = match known {
             None => (None, Some("not in the baseline")),
-            Some(b) if b.2 != clock => (None, Some("timed by another clock")),
+            Some(b) if b.2 != clock => (None, Some("timed with another clock")),
             Some(b) => match compare(b.1, samples) {
                 Some(comparison) => (Some(comparison), None),
-                None => (None, Some("samples that are no times")),
+                None => (None, Some("invalid samples")),
             },
         };
         Change { name, comparison, note }
@@ -185,7 +185,7 @@ mod tests {
     use crate::perf::row::tests::{document, timed};
 
     #[test]
-    fn a_baseline_comes_back_as_it_was_and_is_not_written_over() {
+    fn a_baseline_round_trips_and_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = file(&dir.path().join("new"), "before-1.0").unwrap();
         let saved = document(vec![timed("fill", 1.0, 30)]);
@@ -200,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_baseline_is_refused() {
+    fn other_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.json");
-        for (text, needle) in [("{", "no JSON"), ("{}", "schema none"), (r#"{"schema": 99}"#, "schema 99")] {
+        for (text, needle) in [("{", "not JSON"), ("{}", "schema none"), (r#"{"schema": 99}"#, "schema 99")] {
             std::fs::write(&path, text).unwrap();
             let error = load(&path).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains(needle), "{error}");

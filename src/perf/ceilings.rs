@@ -1,5 +1,5 @@
-//! What a device reaches at most, measured first and in the same session: bandwidth by size, multiply-adds,
-//! the cost of a dispatch that does nothing. The best sample counts: other work on the machine only takes away.
+//! The peak rates of a device, measured first and in the same session: bandwidth by size, multiply-adds, the cost of an
+//! empty dispatch. The best sample counts: other work on the machine can only slow it down.
 
 use super::fma::{FmaPeak, FmaPeakParams};
 use super::measure::{Budget, measure};
@@ -15,11 +15,11 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Words of the copied operands. The largest is far beyond any cache; the smaller ones say what caches give.
+/// Words of the copied operands. The largest is far beyond any cache; the smaller ones measure the caches.
 const COPIES: [u32; 6] = [1 << 13, 1 << 15, 1 << 17, 1 << 20, 1 << 22, 1 << 25];
-/// Seconds of samples below which only small copies are measured.
+/// Below this many seconds of samples only small copies are measured.
 pub const SMOKE: f64 = 0.01;
-/// Dispatches in the sample that prices a further one.
+/// Dispatches in the sample that measures the cost of a further one.
 const DISPATCHES: u32 = 200;
 
 /// Bandwidth at one size.
@@ -27,14 +27,15 @@ const DISPATCHES: u32 = 200;
 pub struct Copied {
     /// Bytes read and written by a copy.
     pub bytes: f64,
-    /// Bytes read and written a second by the best copy: the `copy` kernel, or on GPUs a probe with more in flight.
+    /// Bytes read and written per second by the best copy: the `copy` kernel, or on GPUs a probe with more loads in
+    /// flight.
     pub copy: f64,
-    /// Bytes read a second, on GPUs.
+    /// Bytes read per second, on GPUs.
     pub read: Option<f64>,
 }
 
 impl Copied {
-    /// Bytes a second at most.
+    /// Peak bytes per second.
     pub fn rate(&self) -> f64 {
         self.read.unwrap_or(0.0).max(self.copy)
     }
@@ -45,13 +46,13 @@ impl Copied {
 pub struct Ceilings {
     /// Copies, smallest first.
     pub copies: Vec<Copied>,
-    /// Floating-point operations a second; a multiply-add is two.
+    /// Floating-point operations per second; a multiply-add counts as two.
     pub flops: f64,
     /// How `flops` was measured.
     pub flops_by: String,
-    /// Seconds to submit one dispatch that does nothing and to wait for it.
+    /// Seconds to submit one empty dispatch and wait for it.
     pub submit: f64,
-    /// Seconds that each further dispatch in a pass adds, each writing what the one before wrote.
+    /// Seconds per further dispatch in a pass, each writing the previous one's output.
     pub dispatch: f64,
 }
 
@@ -74,10 +75,10 @@ impl Ceilings {
         let budget = Budget { min: 5, ..Budget::of(seconds) };
         let (submit, dispatch) = dispatches(bench, &budget)?;
         let mut copies = Vec::new();
-        // A smoke test has no time for what lies beyond the caches.
+        // A smoke test has no time for sizes beyond the caches.
         let sizes = if seconds < SMOKE { &COPIES[..3] } else { &COPIES[..] };
         for words in sizes.iter().copied() {
-            // An operand at the binding limit is the largest that there is.
+            // An operand at the binding limit is the largest possible.
             let most = u32::try_from(bench.engine.max_binding_words()).unwrap_or(u32::MAX);
             let copied = copied(bench, words.min(most / BLOCK * BLOCK), &budget)?;
             copies.push(copied);
@@ -89,19 +90,19 @@ impl Ceilings {
         Ok(Ceilings { copies, flops, flops_by, submit, dispatch })
     }
 
-    /// Bytes a second beyond all caches; 0 where nothing was measured.
+    /// Bytes per second beyond all caches; 0 without a measurement.
     pub fn memory(&self) -> f64 {
         self.copies.last().map_or(0.0, Copied::rate)
     }
 
-    /// Bytes a second for a launch that moves `bytes`: the best of all copies of about that size or larger, as small
-    /// operands stay in caches from one execution to the next.
+    /// Bytes per second for a launch that moves `bytes`: the best of all copies of about that size or larger, because
+    /// small operands stay in caches between executions.
     pub fn bandwidth(&self, bytes: f64) -> f64 {
         let below = self.copies.iter().rposition(|c| c.bytes <= bytes).unwrap_or(0);
         self.copies.iter().skip(below).map(Copied::rate).fold(0.0, f64::max)
     }
 
-    /// Seconds that a launch of this cost needs at least, and what limits it.
+    /// Minimum seconds for a launch of this cost, and what limits it.
     pub fn floor(&self, cost: Cost) -> (f64, Bound) {
         let (compute, memory) = (cost.flops / self.flops, cost.bytes / self.bandwidth(cost.bytes));
         if compute > memory { (compute, Bound::Compute) } else { (memory, Bound::Memory) }
@@ -116,7 +117,7 @@ fn copied(bench: &mut Bench, n: u32, budget: &Budget) -> Result<Copied> {
     let gpu = bench.engine.descriptor().engine == "gpu";
     let mut rate = |kernel: &'static dyn AnyKernel, params: Vec<u32>| -> Result<f64> {
         let recording = bench.record(kernel, &params, "bandwidth")?;
-        // Once is enough: the larger ones run the same shader.
+        // Once is enough: the larger copies run the same shader.
         if gpu && n <= COPIES[0] {
             right(bench, &recording)?;
         }
@@ -134,7 +135,7 @@ fn copied(bench: &mut Bench, n: u32, budget: &Budget) -> Result<Copied> {
     Ok(Copied { bytes, copy, read: Some(rate(&StreamPeak, probe(1))?) })
 }
 
-/// One fill of one element, alone and many times in a pass; by the host's clock, which is what submitting costs.
+/// One fill of one element, alone and many times in a pass; by the host's clock, which includes the submission.
 fn dispatches(bench: &mut Bench, budget: &Budget) -> Result<(f64, f64)> {
     let params = FillParams { clients: 1, n: 1, y_stride: 64, value: 1.0 }.words();
     let recording = bench.record(row("fill")?, &params, "empty dispatch")?;
@@ -149,7 +150,7 @@ fn dispatches(bench: &mut Bench, budget: &Budget) -> Result<(f64, f64)> {
     Ok((one, ((many - one) / f64::from(DISPATCHES - 1)).max(0.0)))
 }
 
-/// Runs a probe once and refuses wrong results: its first and last elements, and some between.
+/// Runs a probe once and rejects wrong results: checks its first and last elements and some in between.
 fn right(bench: &mut Bench, recording: &Recording) -> Result<()> {
     let Launch { kernel, params, args, .. } = &recording.launches()[0];
     bench.engine.run(recording, 1)?;
@@ -163,7 +164,7 @@ fn right(bench: &mut Bench, recording: &Recording) -> Result<()> {
             Elem::U32 => f64::from(inputs.u(slot, at)),
         };
         let wanted = expected.value;
-        // A NaN is no small error.
+        // The comparison is written so that NaN fails.
         if (got - wanted).abs() <= expected.bound {
             continue;
         }
@@ -173,7 +174,7 @@ fn right(bench: &mut Bench, recording: &Recording) -> Result<()> {
     Ok(())
 }
 
-/// The probe, after its sums were found right.
+/// The probe's rate, after its sums passed the check.
 fn fma(bench: &mut Bench, budget: &Budget) -> Result<f64> {
     let p = FmaPeakParams { groups: 4096, turns: 64, scale: 0.5, shift: 0.25 };
     let recording = bench.record(&FmaPeak, &p.words(), "multiply-add probe")?;
@@ -184,7 +185,7 @@ fn fma(bench: &mut Bench, budget: &Budget) -> Result<f64> {
     Ok(FmaPeak.cost(params).flops / timing.summary()?.min)
 }
 
-/// Matrix products on all threads, the best of several takes.
+/// Matrix products on all threads, the best of several runs.
 fn products(seconds: f64) -> (f64, String) {
     let (start, mut best, mut threads) = (Instant::now(), 0.0, 0);
     while best == 0.0 || start.elapsed().as_secs_f64() < seconds {
@@ -192,7 +193,7 @@ fn products(seconds: f64) -> (f64, String) {
         let (n, flops) = peak::products(8);
         (threads, best) = (n, f64::max(best, flops / take.elapsed().as_secs_f64()));
     }
-    (best, format!("matrix products of 256 in cache, {threads} threads"))
+    (best, format!("256 x 256 matrix products in cache, {threads} threads"))
 }
 
 #[cfg(test)]
@@ -211,7 +212,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn small_operands_are_held_against_what_caches_give() {
+    fn small_operands_are_compared_with_cache_bandwidth() {
         let c = ceilings();
         assert_eq!([1e3, 1e6, 5e7, 1e9, 1e12].map(|b| c.bandwidth(b)), [2e10, 2e10, 2e10, 1e10, 1e10]);
         assert_eq!(c.memory(), 1e10);
@@ -238,7 +239,7 @@ pub(super) mod tests {
         assert!(products(0.0).0 > 0.0);
     }
 
-    /// A device whose sums are off has no ceiling.
+    /// A device with wrong sums has no ceiling.
     #[test]
     fn a_probe_with_wrong_results_is_refused() {
         let text = crate::kernels::shader::source("util/copy.wgsl").unwrap().replace("= x[source + i]", "= x[source]");

@@ -6,7 +6,7 @@ use super::row::{Document, Outcome, Row};
 use super::stats::Summary;
 
 impl Document {
-    /// One line a row, a header first. The last column has the name `key` and the value `mark` everywhere.
+    /// One line per row, after a header. The last column is named `key` and has the value `mark` in every line.
     pub fn csv(&self, key: &str, mark: &str) -> String {
         let mut out = format!(
             "kernel,origin,shape,variant,shader,outcome,why,elements,percent_of_bound,clock,samples,batch,median_s,p20_s,\
@@ -51,7 +51,7 @@ impl Row {
     }
 }
 
-/// A CSV field: quoted where it holds what would end it.
+/// A CSV field, quoted if it contains a delimiter.
 fn quoted(text: &str) -> String {
     match text.contains([',', '"', '\n']) {
         true => format!("\"{}\"", text.replace('"', "\"\"").replace('\n', " ")),
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::perf::row::tests::{document, timed};
 
-    /// Fields of a line, quotes taken away.
+    /// Fields of a line, without quotes.
     fn fields(line: &str) -> Vec<String> {
         let (mut out, mut quoted) = (vec![String::new()], false);
         let mut chars = line.chars().peekable();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_csv_has_one_line_a_row_and_every_column() {
+    fn the_csv_has_one_line_per_row_and_every_column() {
         let mut wrong = timed("copy", 1.0, 4);
         wrong.outcome = Outcome::Wrong { why: "y[3] is 1, expected 2".into() };
         let mut large = timed("copy", 1.0, 4);

@@ -1,4 +1,4 @@
-//! The probe of a GPU's multiply-adds: a row outside the catalogue, for timing alone.
+//! The probe for a GPU's multiply-adds: a row outside the catalogue, for timing only.
 
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
 
@@ -7,7 +7,7 @@ crate::params! {
     pub struct FmaPeakParams {
         /// Workgroups.
         groups: u32 in Count,
-        /// Turns of 16 multiply-adds of each chain.
+        /// Iterations of 16 multiply-adds in each chain.
         turns: u32 in Count,
         /// Factor.
         scale: f32 in Real(0.0, 1.0),
@@ -35,7 +35,7 @@ impl Kernel for FmaPeak {
         let invocations = 64.0 * f64::from(p.groups);
         Cost { flops: invocations * f64::from(p.turns) * 16.0 * 12.0 * 2.0, bytes: 4.0 * invocations }
     }
-    /// With factor 1/2 the chains come near 2 shift within 30 multiply-adds, wherever they start.
+    /// With factor 1/2 the chains approach 2 shift within 30 multiply-adds from any start.
     fn at(&self, p: &FmaPeakParams, _inputs: &Inputs, _slot: usize, _index: usize) -> Option<Eval> {
         let end = 12.0 * f64::from(p.shift) / (1.0 - f64::from(p.scale));
         Some(Eval::within(end, 1e-5 * end))
@@ -56,16 +56,16 @@ mod tests {
     use crate::kernels::writers::Language;
 
     #[test]
-    fn the_shader_is_valid_and_counts_what_the_cost_says() {
+    fn the_shader_is_valid_and_matches_the_cost() {
         let text = shader::source("perf/fma_peak.wgsl").unwrap();
         let assembled = shader::assemble(text, &[], true).unwrap();
-        // Each fma of a vec4 is 8 operations an invocation and turn.
+        // Each fma of a vec4 is 8 operations per invocation and iteration.
         let words = FmaPeak.cases().remove(0);
         let fmas = assembled.matches("fma(").count() as f64;
         assert_eq!(FmaPeak.cost(&words).flops, 64.0 * 3.0 * 8.0 * 8.0 * fmas);
     }
 
-    /// Neither probe is in the catalogue, whose shaders other tests put through every writer.
+    /// The probes are not in the catalogue, whose shaders other tests pass through every writer.
     #[test]
     fn the_probes_translate_for_every_backend() {
         let stream = crate::perf::stream::StreamPeak;

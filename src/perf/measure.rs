@@ -1,4 +1,5 @@
-//! How long a recording takes: warmed up, in batches long enough for the clock, as often as a budget allows.
+//! Measures the duration of a recording: with warm-up, in batches long enough for the clock, as often as a budget
+//! allows.
 
 use super::stats::Summary;
 use crate::exec::{Engine, Launch, Purpose, Recording};
@@ -7,20 +8,20 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// What a measurement may cost.
+/// The cost limits of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
-    /// Seconds of samples; `min` samples are taken even where they need more.
+    /// Seconds of samples; `min` samples are taken even if they need more.
     pub seconds: f64,
-    /// Seconds of warm-up before, at least one execution.
+    /// Seconds of warm-up, at least one execution.
     pub warm_up: f64,
-    /// Seconds that a sample should last: shorter executions are repeated within a sample.
+    /// Minimum seconds of a sample: shorter executions are repeated within a sample.
     pub batch: f64,
-    /// Samples at least, unless they need twenty times the seconds; then three do.
+    /// Minimum samples, unless they need twenty times the seconds; then three.
     pub min: usize,
     /// Samples at most.
     pub max: usize,
-    /// Executions in a sample at most.
+    /// Maximum executions per sample.
     pub most: u32,
 }
 
@@ -31,29 +32,29 @@ impl Budget {
     }
 }
 
-/// Whose clock the samples are from.
+/// The clock of the samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
-    /// The device's timestamps round a pass.
+    /// The device's timestamps around a pass.
     Device,
-    /// The host's, submission and waiting included.
+    /// The host's clock, including submission and waiting.
     Wall,
 }
 
-/// Samples of one recording, in seconds an execution.
+/// Samples of one recording, in seconds per execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Executions in a sample.
     pub batch: u32,
     /// By the host's clock.
     pub wall: Vec<f64>,
-    /// By the device's clock; empty where it did not answer every time.
+    /// By the device's clock; empty unless it answered every time.
     pub device: Vec<f64>,
 }
 
 impl Timing {
-    /// The samples that count, the device's where there are any, and whose they are.
+    /// The samples to use (the device's if there are any) and their clock.
     pub fn samples(&self) -> (&[f64], Clock) {
         match self.device.is_empty() {
             true => (&self.wall, Clock::Wall),
@@ -64,13 +65,13 @@ impl Timing {
     /// Order statistics of [`Timing::samples`].
     ///
     /// # Errors
-    /// When there are none (a bug).
+    /// Without samples (a bug).
     pub fn summary(&self) -> Result<Summary> {
         Summary::of(self.samples().0).ok_or_else(|| Error::internal("a measurement without samples"))
     }
 }
 
-/// Times `recording`; `before` puts back what executions change, before every sample and outside its time.
+/// Times `recording`; before every sample, and outside its time, `before` restores what executions change.
 ///
 /// # Errors
 /// When the device fails.
@@ -89,7 +90,7 @@ pub fn measure(
     while start.elapsed().as_secs_f64() < budget.warm_up {
         once = once.min(sample(1)?.wall);
     }
-    // The time of one holds the cost of submitting it; a first batch tells more.
+    // The time of one execution includes its submission; a first batch is more accurate.
     let mut batch = batch_of(once, budget);
     if batch > 1 {
         batch = batch_of(sample(batch)?.wall / f64::from(batch), budget);
@@ -111,7 +112,7 @@ pub fn measure(
     Ok(Timing { batch, wall, device })
 }
 
-/// Times two recordings on two engines in turn, A B B A A B ...: what drifts during the run meets both alike.
+/// Times two recordings on two engines alternately, A B B A A B ...: drift during the run affects both equally.
 ///
 /// # Errors
 /// When a device fails.
@@ -140,8 +141,8 @@ pub fn in_turn(engines: [&mut dyn Engine; 2], recordings: [&Recording; 2], budge
     Ok(timings)
 }
 
-/// Times recordings on one engine in rotation, A B C B C A C A B ...: what drifts during the run meets all alike. The seconds
-/// of the budget are those of each.
+/// Times recordings on one engine in rotation, A B C B C A C A B ...: drift during the run affects all equally. The
+/// budget's seconds are per recording.
 ///
 /// # Errors
 /// When the device fails.
@@ -175,22 +176,23 @@ fn batch_of(seconds: f64, budget: &Budget) -> u32 {
     (budget.batch / seconds.max(1e-9)).ceil().clamp(1.0, f64::from(budget.most.max(1))) as u32
 }
 
-/// What a judge says of a launch.
+/// The result of checking a launch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Elements compared.
     pub elements: usize,
-    /// Per cent of its bound that the worst one uses.
+    /// Percentage of its bound used by the worst element.
     pub percent: f64,
-    /// What is wrong, where something is.
+    /// The fault, if any.
     pub failure: Option<String>,
 }
 
-/// Judges a launch by its operands before and its read-write ones after it; read-only slots of the latter are empty.
+/// Checks a launch by its operands before and its read-write operands after it; read-only slots of the latter are
+/// empty.
 pub type Judge<'a> = &'a dyn Fn(&Launch, &[&[u32]], &[&[u32]]) -> Result<Judgement>;
 
-/// Runs `recording`, which is `launch` alone, once on what its operands hold and judges it. Also returns the seconds of this
-/// first execution: compilation is in it.
+/// Runs `recording`, which consists of `launch` alone, once on the current operands and checks the result. Also returns
+/// the seconds of this first execution, including compilation.
 ///
 /// # Errors
 /// When the device fails, or the reference reads outside the operands.
@@ -210,7 +212,7 @@ pub fn verify(
             .collect()
     };
     let before = read(engine, true)?;
-    // An engine that panics is one that fails.
+    // An engine that panics counts as failed.
     let run = std::panic::AssertUnwindSafe(|| engine.timed(recording, 1));
     let first = match std::panic::catch_unwind(run) {
         Ok(timed) => timed?.wall,
@@ -231,7 +233,7 @@ mod tests {
     use crate::exec::{CpuEngine, Timed};
     use crate::perf::Bench;
 
-    /// Takes a millisecond an execution and two to submit, by a clock that only moves here.
+    /// Takes 1 ms per execution and 2 ms per submission, by a simulated clock.
     struct Clockwork {
         inner: CpuEngine,
         device: bool,
@@ -270,11 +272,11 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        // One takes 3 ms by the host's clock; four of them 6 ms, 1.5 ms each: seven fill 10 ms.
+        // One execution takes 3 ms by the host's clock; four take 6 ms, 1.5 ms each: seven fill 10 ms.
         assert_eq!((timing.batch, timing.wall.len(), timing.device.len()), (7, 3, 3));
         assert_eq!(timing.samples(), (&timing.device[..], Clock::Device));
         assert!(timing.device.iter().all(|s| (s - 1e-3).abs() < 1e-12) && timing.wall.iter().all(|s| *s > 1.2e-3));
-        assert_eq!(resets, 2 + 3, "before each sample, those of the warm-up included");
+        assert_eq!(resets, 2 + 3, "before each sample, including the warm-up");
         let (mut bench, recording) = clockwork(false);
         let timing = measure(bench.engine.as_mut(), &recording, &BUDGET, &mut |_| Ok(())).unwrap();
         assert_eq!((timing.samples().1, timing.wall.len()), (Clock::Wall, 3), "a spent budget leaves three samples");

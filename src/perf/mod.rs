@@ -1,4 +1,4 @@
-//! Measuring: what a device reaches at most, how long launches and whole steps take, and whether two measurements differ.
+//! Measurement: peak rates of a device, durations of launches and whole steps, and comparison of two measurements.
 //!
 //! `fedgan bench` and `benches/` share everything here. Nothing is timed before its results were compared with the reference
 //! ([`judged`]).

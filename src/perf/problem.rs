@@ -1,14 +1,15 @@
-//! An engine with operands for one launch after another.
+//! An engine with operands for a sequence of launches.
 
 use crate::error::sizes;
 use crate::exec::{Engine, Recording, Tensor};
 use crate::kernels::{AnyKernel, Fill};
 use crate::{Error, Result};
 
-/// Operands repeat after this many words, a prime: drawing hundreds of millions of numbers would take longer than timing.
+/// Operands repeat after this many words, a prime: drawing hundreds of millions of numbers would take longer than
+/// timing.
 const PERIOD: usize = 1_048_573;
 
-/// An engine and buffers that problems share, the operand of a slot always in the same one.
+/// An engine and buffers shared by all problems; each operand slot has its own buffer.
 pub struct Bench<E: Engine + ?Sized = dyn Engine> {
     /// The engine.
     pub engine: Box<E>,
@@ -23,17 +24,17 @@ impl Bench {
 }
 
 impl<E: Engine> Bench<E> {
-    /// Measures on an engine of a known kind.
+    /// A bench on an engine of a known type.
     pub fn of(engine: E) -> Bench<E> {
         Bench { engine: Box::new(engine), pool: Vec::new() }
     }
 }
 
 impl<E: Engine + ?Sized> Bench<E> {
-    /// One launch of `kernel` on operands filled as its row says.
+    /// One launch of `kernel` on operands filled as its row declares.
     ///
     /// # Errors
-    /// [`Error::Input`] when the shape rule refuses `params`; [`Error::Device`] when an operand is too large.
+    /// [`Error::Input`] when the shape rule rejects `params`; [`Error::Device`] when an operand is too large.
     pub fn record(&mut self, kernel: &'static dyn AnyKernel, params: &[u32], label: &str) -> Result<Recording> {
         let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
         let most = self.engine.max_binding_words();
@@ -54,7 +55,7 @@ impl<E: Engine + ?Sized> Bench<E> {
         Ok(recording)
     }
 
-    /// Buffer `slot` of at least `words` words. Engines never give memory back, so that buffers grow by doubling.
+    /// Buffer `slot` with at least `words` words. Engines never free memory, so buffers grow by doubling.
     fn buffer(&mut self, slot: usize, words: usize) -> Result<Tensor> {
         while self.pool.len() <= slot || self.pool[slot].words < words {
             let next = slot.min(self.pool.len());
@@ -66,7 +67,7 @@ impl<E: Engine + ?Sized> Bench<E> {
     }
 }
 
-/// `len` words of the kind that `fill` asks for; the same for the same arguments.
+/// `len` words of the kind that `fill` specifies; equal for equal arguments.
 pub fn words(fill: &Fill, len: usize, seed: u64) -> Vec<u32> {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bf0_3635;
     let mut bits = || {
@@ -74,7 +75,7 @@ pub fn words(fill: &Fill, len: usize, seed: u64) -> Vec<u32> {
         let z = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z ^ (z >> 29)
     };
-    // The sum of four uniform 16-bit numbers: near enough to a normal one, and quick.
+    // The sum of four uniform 16-bit numbers: close enough to normal, and fast.
     let mut normal = || {
         let word = bits();
         let sum: u64 = (0..4).map(|i| (word >> (16 * i)) & 0xffff).sum();

@@ -1,4 +1,4 @@
-//! Whole federated rounds: how long they take, and how much of it lies outside training steps.
+//! Whole federated rounds: their duration, and the share outside training steps.
 
 use super::measure::Budget;
 use super::stats::Summary;
@@ -16,11 +16,11 @@ pub struct RoundReport {
     pub workload: Workload,
     /// Steps of a round.
     pub steps: u32,
-    /// Seconds of the first round, compilation included.
+    /// Seconds of the first round, including compilation.
     pub first: f64,
-    /// Seconds of rounds after it.
+    /// Seconds of each later round.
     pub wall: Vec<f64>,
-    /// Seconds of the training steps of one round, the device waited for after each recording.
+    /// Seconds of the training steps of one round, waiting for the device after each recording.
     pub training: f64,
     /// Seconds of all recordings of that round.
     pub recordings: f64,
@@ -32,7 +32,7 @@ impl RoundReport {
         format!("round of {} steps: {}", self.steps, self.workload)
     }
 
-    /// Real images that all clients see in a second.
+    /// Real images per second, seen by all clients together.
     pub fn images_per_second(&self) -> Option<f64> {
         let Workload { batch, clients, .. } = self.workload;
         Some(f64::from(batch) * f64::from(clients) * f64::from(self.steps) / Summary::of(&self.wall)?.median)

@@ -1,4 +1,4 @@
-//! What is reported: a row a launch, and the document that holds all of a run.
+//! The report: one row per launch, and the document of a whole run.
 
 use super::ceilings::{Bound, Ceilings};
 use super::measure::{Budget, Clock, Judge, Judgement, Timing, measure, verify};
@@ -11,13 +11,13 @@ use crate::exec::{Descriptor, Purpose};
 use crate::kernels::{AnyKernel, Class};
 use serde::{Deserialize, Serialize};
 
-/// [`Row::origin`] of a problem that was typed.
+/// [`Row::origin`] of a problem from the command line.
 pub const GIVEN: &str = "given";
 
-/// Version of [`Document`]; documents of another are not compared.
+/// Version of [`Document`]; documents of other versions are not compared.
 pub const SCHEMA: u32 = 1;
 
-/// A run of `fedgan bench`, as its JSON has it.
+/// A run of `fedgan bench`, as written to JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Document {
     /// [`SCHEMA`].
@@ -26,11 +26,11 @@ pub struct Document {
     pub version: String,
     /// What was measured.
     pub device: Descriptor,
-    /// The adapter's facts, as `fedgan devices --json` lists them; absent for built-in engines.
+    /// The adapter's properties, as listed by `fedgan devices --json`; absent for built-in engines.
     pub adapter: Option<serde_json::Value>,
     /// Threads of the built-in engines; absent for GPUs.
     pub threads: Option<usize>,
-    /// Whether naga's run-time checks were on; absent for built-in engines.
+    /// Whether naga's run-time checks were enabled; absent for built-in engines.
     pub checked: Option<bool>,
     /// Absent for the reference engine.
     pub ceilings: Option<Ceilings>,
@@ -40,18 +40,18 @@ pub struct Document {
     pub steps: Vec<StepReport>,
     /// Whole rounds.
     pub rounds: Vec<RoundReport>,
-    /// An edited shader against the built-in one.
+    /// Edited shaders compared with the built-in ones.
     pub shaders: Vec<ShaderRow>,
 }
 
-/// One launch, many times over.
+/// One launch, measured many times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// The kernel.
     pub kernel: String,
-    /// Where the shape is from: a workload and a launch of it, `case`, or `given`.
+    /// The source of the shape: a workload and one of its launches, `case`, or `given`.
     pub origin: String,
-    /// The line that `fedgan bench` and `fedgan validate` parse.
+    /// The shape in the syntax of `fedgan bench` and `fedgan validate`.
     pub shape: String,
     /// The shader variants, or `-`.
     pub variant: String,
@@ -66,7 +66,7 @@ pub struct Row {
     pub outcome: Outcome,
 }
 
-/// What came of a row.
+/// The outcome of a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Outcome {
@@ -74,10 +74,10 @@ pub enum Outcome {
     Timed(Box<Timed>),
     /// Wrong results: not timed.
     Wrong {
-        /// The first element that is wrong.
+        /// The first wrong element.
         why: String,
     },
-    /// Not run: it does not fit the device.
+    /// Not run because it does not fit the device.
     Skipped {
         /// What it needs.
         why: String,
@@ -89,24 +89,24 @@ pub enum Outcome {
 pub struct Timed {
     /// What the judge said.
     pub verified: Judgement,
-    /// Seconds of the first execution, compilation included.
+    /// Seconds of the first execution, including compilation.
     pub first: f64,
-    /// Whose clock `summary` is from.
+    /// The clock of `summary`.
     pub clock: Clock,
     /// Seconds a launch.
     pub summary: Summary,
-    /// Seconds a launch by the host's clock.
+    /// Seconds per launch by the host's clock.
     pub wall: Summary,
-    /// Against the ceilings; absent where there are none.
+    /// Comparison with the ceilings; absent without ceilings.
     pub roofline: Option<Roofline>,
     /// All samples.
     pub samples: Timing,
 }
 
-/// A time against the ceilings.
+/// A time relative to the ceilings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Roofline {
-    /// Seconds that the ceilings allow at least.
+    /// Minimum seconds according to the ceilings.
     pub floor: f64,
     /// What limits the launch.
     pub bound: Bound,
@@ -117,7 +117,7 @@ pub struct Roofline {
 }
 
 impl Roofline {
-    /// Of a launch of that cost that took `seconds`. Half a per cent above the ceiling is noise, not a fault.
+    /// For a launch of that cost that took `seconds`. Half a per cent above the ceiling is noise, not a fault.
     pub fn of(ceilings: &Ceilings, cost: crate::kernels::Cost, seconds: f64) -> Roofline {
         let (floor, bound) = ceilings.floor(cost);
         let share = floor / seconds;
@@ -126,10 +126,10 @@ impl Roofline {
 }
 
 impl Timed {
-    /// Sums up.
+    /// Summarises the samples.
     ///
     /// # Errors
-    /// When there are no samples (a bug).
+    /// Without samples (a bug).
     pub fn new(
         verified: Judgement,
         first: f64,
@@ -161,11 +161,11 @@ impl Row {
         }
     }
 
-    /// Verifies and, if it is right, times the launch.
+    /// Verifies the launch and, if it is correct, times it.
     ///
     /// # Errors
-    /// When the device is lost or the reference reads outside the operands. What does not fit, or does not compile, is an
-    /// outcome.
+    /// When the device is lost or the reference reads outside the operands. A launch that does not fit or compile is an
+    /// outcome, not an error.
     pub fn run(
         mut self,
         bench: &mut Bench,
@@ -188,9 +188,10 @@ impl Row {
             let args = &recording.launches()[0].args;
             let before: Vec<Vec<u32>> = args.iter().map(|a| engine.read(*a, Purpose::Check)).collect::<Result<_>>()?;
             let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
-            // What a user types may pass the shape rule and still not fit the tables in the row's inputs.
+            // Parameters from the command line may pass the shape rule and still not match the tables in the row's
+            // inputs.
             judge(&recording.launches()[0], &before, &before).map_err(|e| {
-                crate::Error::input(format!("{}: parameters that the row's inputs do not fit: {e}", self.shape))
+                crate::Error::input(format!("{}: the parameters do not match the row's inputs: {e}", self.shape))
             })?;
         }
         let (judgement, first) = verify(engine, &recording.launches()[0], &recording, judge)?;
@@ -205,7 +206,7 @@ impl Row {
         Ok(self)
     }
 
-    /// The timing, where there is one.
+    /// The timing, if there is one.
     pub fn timed(&self) -> Option<&Timed> {
         match &self.outcome {
             Outcome::Timed(timed) => Some(timed),
@@ -213,32 +214,32 @@ impl Row {
         }
     }
 
-    /// Floating-point operations and bytes a second, where it was timed.
+    /// Floating-point operations and bytes per second, if timed.
     pub fn rates(&self) -> Option<(f64, f64)> {
         self.timed().map(|t| (self.flops / t.summary.median, self.bytes / t.summary.median))
     }
 }
 
-/// An edited shader against the built-in one, launched in turn.
+/// An edited shader and the built-in one, launched alternately.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ShaderRow {
-    /// The edited shader's row; its samples are those taken in turn.
+    /// The edited shader's row; its samples were taken alternately.
     pub edited: Row,
     /// The built-in shader's.
     pub builtin: Row,
-    /// Edited over built-in; absent where one was not timed.
+    /// Edited over built-in; absent if one was not timed.
     pub comparison: Option<Comparison>,
 }
 
 impl Document {
-    /// Rows and shaders whose results were wrong.
+    /// Number of rows and shaders with wrong results.
     pub fn wrong(&self) -> usize {
         let shaders = self.shaders.iter().flat_map(|s| [&s.edited, &s.builtin]);
         let rows = self.rows.iter().chain(shaders).filter(|r| matches!(r.outcome, Outcome::Wrong { .. })).count();
         rows + self.steps.iter().map(|s| s.wrong.len()).sum::<usize>()
     }
 
-    /// Everything with samples that a baseline can hold against another run's: its name, its samples, whose clock.
+    /// Everything that can be compared with a baseline: name, samples and their clock.
     pub fn measurements(&self) -> Vec<(String, &[f64], Clock)> {
         let mut all: Vec<(String, &[f64], Clock)> = Vec::new();
         for row in &self.rows {
@@ -259,7 +260,7 @@ pub(super) mod tests {
     use crate::kernels::Cost;
     use crate::perf::ceilings::tests::ceilings;
 
-    /// A row of `n` samples round `seconds`.
+    /// A row with `n` samples around `seconds`.
     pub(in crate::perf) fn timed(kernel: &str, seconds: f64, n: usize) -> Row {
         let wall = (0..n).map(|i| seconds * (1.0 + 0.001 * (i % 5) as f64)).collect();
         let samples = Timing { batch: 3, wall, device: Vec::new() };
@@ -304,8 +305,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_above_the_ceiling_is_a_fault() {
-        // 1e9 bytes at 1e10 a second need 0.1 s at least.
+    fn a_rate_above_the_ceiling_is_a_fault() {
+        // 1e9 bytes at 1e10 per second need at least 0.1 s.
         let of = |seconds| Roofline::of(&ceilings(), Cost { flops: 1e9, bytes: 1e9 }, seconds);
         assert_eq!((of(0.2).share, of(0.2).fault, of(0.2).bound), (0.5, false, Bound::Memory));
         assert!(!of(0.0999).fault && of(0.09).fault && of(0.0).fault && of(f64::NAN).fault);
@@ -313,7 +314,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_json_has_all_samples_and_comes_back() {
+    fn the_json_has_all_samples_and_round_trips() {
         let document = document(vec![timed("fill", 0.2, 17)]);
         let value = serde_json::to_value(&document).unwrap();
         assert_eq!(value["rows"][0]["outcome"], "timed");

@@ -1,13 +1,13 @@
-//! Samples summed up, and two sets of samples compared: medians with bootstrap intervals. Everything here is a pure function
-//! of its samples.
+//! Summaries of samples, and comparison of two sets: medians with bootstrap intervals. Everything here is a pure
+//! function of the samples.
 
 use serde::{Deserialize, Serialize};
 
 /// Resamples of an interval.
 const RESAMPLES: usize = 2000;
-/// Fewer samples than this decide nothing.
+/// With fewer samples than this nothing is decided.
 pub const FEW: usize = 5;
-/// Changes within this share of the old time count as none: between processes medians differ by about as much.
+/// Changes within this share of the old time count as none: medians differ by about as much between processes.
 pub const MARGIN: f64 = 0.03;
 
 /// Order statistics of samples, in their unit.
@@ -26,7 +26,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of `samples`; `None` where there are none or one is not a number.
+    /// The summary of `samples`; `None` without samples or if one is not a number.
     pub fn of(samples: &[f64]) -> Option<Summary> {
         if samples.is_empty() || samples.iter().any(|s| s.is_nan()) {
             return None;
@@ -50,7 +50,7 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     low + (high - low) * at.fract()
 }
 
-/// What two sets of samples say of each other.
+/// The result of comparing two sets of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
@@ -60,7 +60,7 @@ pub enum Verdict {
     Faster,
     /// The new one takes more time, beyond margin and noise.
     Slower,
-    /// Too few samples, or too much noise to say.
+    /// Too few samples, or too much noise to decide.
     Undecided,
 }
 
@@ -89,8 +89,8 @@ pub struct Comparison {
     pub verdict: Verdict,
 }
 
-/// Compares independent samples, `new` against `old`: a change must lie beyond [`MARGIN`] with its whole interval, and the
-/// middle 60 % of both sets must not overlap. `None` where a set is empty or holds what is not a positive number.
+/// Compares independent samples, `new` against `old`. For a change the whole interval must be outside [`MARGIN`], and
+/// the middle 60 % of both sets must not overlap. `None` if a set is empty or contains anything but positive numbers.
 pub fn compare(old: &[f64], new: &[f64]) -> Option<Comparison> {
     let (a, b) = (positive(old)?, positive(new)?);
     let mut random = Random(1);
@@ -105,7 +105,7 @@ pub fn compare(old: &[f64], new: &[f64]) -> Option<Comparison> {
     Some(Comparison { ratio: b.median / a.median, low, high, verdict })
 }
 
-/// Compares samples taken in turn: the ratio of each pair, so that what drifts during the run cancels. Changes within
+/// Compares samples taken alternately by the ratio of each pair, so that drift during the run cancels. Changes within
 /// `margin` count as none.
 pub fn compare_pairs(pairs: &[(f64, f64)], margin: f64) -> Option<Comparison> {
     let ratios: Vec<f64> = pairs.iter().map(|(old, new)| new / old).collect();
@@ -139,7 +139,7 @@ fn interval(mut values: Vec<f64>) -> (f64, f64) {
     (quantile(&values, 0.025), quantile(&values, 0.975))
 }
 
-/// splitmix64: the resampling must repeat, and nothing else.
+/// splitmix64: the resampling only needs to be repeatable.
 struct Random(u64);
 
 impl Random {
@@ -160,7 +160,7 @@ impl Random {
 mod tests {
     use super::*;
 
-    /// Times round `centre` with a relative noise of about `noise`.
+    /// Times around `centre` with a relative noise of about `noise`.
     fn times(seed: u64, n: usize, centre: f64, noise: f64) -> Vec<f64> {
         let mut random = Random(seed);
         let mut unit = || (random.bits() >> 11) as f64 / (1u64 << 53) as f64;
@@ -195,7 +195,7 @@ mod tests {
         let (few, shifted) = (times(1, 4, 1.0, 0.01), times(2, 4, 1.5, 0.01));
         assert_eq!(verdict(&few, &shifted), Verdict::Undecided);
         assert_eq!(verdict(&times(3, 8, 1.0, 0.5), &times(4, 8, 1.1, 0.5)), Verdict::Undecided);
-        // Medians apart, but the sets overlap.
+        // The medians differ, but the sets overlap.
         let (old, new) = (times(5, 400, 1.0, 0.3), times(6, 400, 1.1, 0.3));
         assert!(compare(&old, &new).unwrap().low > 1.0 && verdict(&old, &new) == Verdict::Undecided);
     }

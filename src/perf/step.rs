@@ -1,4 +1,4 @@
-//! Whole training steps: how long they take, what they are made of, and what the ceilings would allow.
+//! Whole training steps: their duration, their composition, and the minimum according to the ceilings.
 
 use super::ceilings::{Bound, Ceilings};
 use super::measure::{Budget, Judge, Timing, measure, verify};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Steps that the tables of a timed federation hold.
+/// Steps in the tables of a timed federation.
 const STEPS: u32 = 64;
 
 /// A training step.
@@ -24,19 +24,19 @@ pub struct StepReport {
     pub chunks: usize,
     /// Launches of a step.
     pub launches: usize,
-    /// Seconds of the first step, compilation included.
+    /// Seconds of the first step, including compilation.
     pub first: f64,
-    /// Seconds a step as training runs it: steps in a row, by the host's clock.
+    /// Seconds per step as in training: consecutive steps, by the host's clock.
     pub wall: Vec<f64>,
-    /// Seconds a step by the device's clock, one step a pass; empty where it has none.
+    /// Seconds per step by the device's clock, one step per pass; empty without such a clock.
     pub device: Vec<f64>,
     /// Floating-point operations of a step.
     pub flops: f64,
     /// Compulsory bytes of a step.
     pub bytes: f64,
-    /// Distinct launches, the most time first; each timed alone, on the step's own operands.
+    /// Distinct launches, longest total time first; each timed alone, on the step's own operands.
     pub classes: Vec<Class>,
-    /// Launches with wrong results; where there is one, nothing is timed.
+    /// Launches with wrong results; if there are any, nothing is timed.
     pub wrong: Vec<String>,
     /// Seconds of submission and dispatches that the ceilings predict; absent without ceilings.
     pub overhead: Option<f64>,
@@ -57,7 +57,7 @@ pub struct Class {
     pub flops: f64,
     /// Compulsory bytes of one.
     pub bytes: f64,
-    /// Seconds that the ceilings allow one at least, and what limits it; absent without ceilings.
+    /// Minimum seconds for one according to the ceilings, and the limit; absent without ceilings.
     pub floor: Option<(f64, Bound)>,
 }
 
@@ -74,7 +74,7 @@ pub struct Part {
     pub flops: f64,
     /// Bytes of all of them.
     pub bytes: f64,
-    /// Seconds that the ceilings allow; 0 without.
+    /// Minimum seconds according to the ceilings; 0 without ceilings.
     pub floor: f64,
 }
 
@@ -84,13 +84,13 @@ impl StepReport {
         self.classes.iter().map(|c| c.count as f64 * c.seconds).sum()
     }
 
-    /// Seconds that the ceilings allow a step at least: every launch at its ceiling, and the dispatches.
+    /// Minimum seconds per step according to the ceilings: every launch at its ceiling, and the dispatches.
     pub fn floor(&self) -> Option<f64> {
         let launches: Option<f64> = self.classes.iter().map(|c| c.floor.map(|f| c.count as f64 * f.0)).sum();
         Some(launches? + self.overhead?)
     }
 
-    /// The breakdown by kernel, the most time first.
+    /// The breakdown by kernel, longest time first.
     pub fn parts(&self) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
         for class in &self.classes {
@@ -110,13 +110,13 @@ impl StepReport {
         parts
     }
 
-    /// Real images that all clients see in a second.
+    /// Real images per second, seen by all clients together.
     pub fn images_per_second(&self) -> Option<f64> {
         let median = Summary::of(&self.wall)?.median;
         Some(f64::from(self.workload.batch) * f64::from(self.workload.clients) / median)
     }
 
-    /// Measures a step of `workload` on `engine`; `tick` hears what is done next.
+    /// Measures a step of `workload` on `engine`; `tick` is called with the name of each stage.
     ///
     /// # Errors
     /// When the device fails or is too small.
@@ -167,12 +167,12 @@ impl StepReport {
     }
 }
 
-/// A federation whose steps are run by hand.
+/// A federation whose steps are run one by one.
 struct Lab {
     federation: Federation,
-    /// A step of each chunk, as the federation records it.
+    /// A step of each chunk, as recorded by the federation.
     steps: Vec<Recording>,
-    /// The chunks' step states: what a step changes and a repetition must put back.
+    /// The chunks' step states: a step changes them, and a repetition must restore them.
     states: Vec<Tensor>,
     first: f64,
 }
@@ -182,7 +182,7 @@ impl Lab {
         tick("the first step");
         let (tap, ear) = Tap::new(engine);
         let mut federation = workload.federation(Box::new(tap), STEPS)?;
-        // One round fills every table; one step of it is enough.
+        // One round fills every table; one of its steps is enough.
         ear.run_once(true);
         ear.time_each(true);
         federation.run_round()?;
@@ -205,7 +205,7 @@ impl Lab {
         };
         let states: Vec<Tensor> = steps.iter().filter_map(state).collect();
         if steps.is_empty() || states.len() != steps.len() {
-            return Err(Error::internal("a round ran no training step that could be told"));
+            return Err(Error::internal("no training step was found in a round"));
         }
         Ok(Lab { federation, steps, states, first })
     }
@@ -214,7 +214,7 @@ impl Lab {
         reset(self.federation.engine(), &self.states)
     }
 
-    /// Distinct launches of all chunks' steps, each alone, with their number.
+    /// Distinct launches of all chunks' steps, each alone, with its count.
     fn classes(&self) -> Vec<(Launch, Recording, usize)> {
         let mut classes: Vec<(Launch, Recording, usize)> = Vec::new();
         for launch in self.steps.iter().flat_map(Recording::launches) {
@@ -227,7 +227,7 @@ impl Lab {
             }
             let mut recording = Recording::new();
             let Launch { kernel, params, args, label } = launch.clone();
-            // It was recorded once already, so it is not refused.
+            // It was recorded before, so it cannot be rejected.
             if recording.launch_words(kernel, params, &args, label).is_ok() {
                 classes.push((launch.clone(), recording, 1));
             }
@@ -235,7 +235,7 @@ impl Lab {
         classes
     }
 
-    /// Samples of whole steps: in a row by the host's clock, and alone by the device's.
+    /// Samples of whole steps: consecutive by the host's clock, and alone by the device's.
     fn time(&mut self, budget: &Budget) -> Result<(Vec<f64>, Vec<f64>)> {
         let (steps, states) = (&self.steps, &self.states);
         let engine = self.federation.engine();
@@ -250,7 +250,7 @@ impl Lab {
             Ok(start.elapsed().as_secs_f64() / f64::from(times))
         };
         let once = in_a_row(engine, 1)?;
-        // A round is many steps in a row: a sample is a dozen, or what a tenth of the budget holds.
+        // A round consists of many consecutive steps: a sample is a dozen, or as many as fit a tenth of the budget.
         let times = (budget.seconds / 10.0 / once.max(1e-9)).clamp(1.0, 12.0) as u32;
         let (start, mut wall) = (Instant::now(), Vec::new());
         while wall.len() < budget.max {
@@ -300,7 +300,7 @@ impl Lab {
     }
 }
 
-/// The first step of the first round again: later ones would leave the tables.
+/// The first step of the first round again: later ones would exceed the tables.
 fn reset(engine: &mut dyn Engine, states: &[Tensor]) -> Result<()> {
     states.iter().try_for_each(|state| engine.write(*state, &[0; 4]))
 }
@@ -337,7 +337,7 @@ pub(super) mod tests {
             assert!((seconds / step.parts_seconds() - 1.0).abs() < 1e-9 && step.parts_seconds() > 0.0);
             assert_eq!(parts.iter().map(|p| p.launches).sum::<usize>(), step.launches);
             assert!(parts.windows(2).all(|w| w[0].seconds >= w[1].seconds));
-            // Every launch at its ceiling, one submission, the other dispatches.
+            // Every launch at its ceiling, one submission, the remaining dispatches.
             let overhead = 1e-4 + (step.launches - 1) as f64 * 1e-5;
             assert!((step.overhead.unwrap() - overhead).abs() < 1e-12);
             let floor: f64 = parts.iter().map(|p| p.floor).sum();

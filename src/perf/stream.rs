@@ -1,8 +1,8 @@
-//! The probe of a GPU's bandwidth: a row outside the catalogue, for timing alone.
+//! The probe for a GPU's bandwidth: a row outside the catalogue, for timing only.
 
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
 
-/// Words of a block, which one workgroup moves.
+/// Words of a block, moved by one workgroup.
 pub(super) const BLOCK: u32 = 2048;
 
 crate::params! {
@@ -17,7 +17,7 @@ crate::params! {
     }
 }
 
-/// Copies or reads words, many at a time.
+/// Copies or reads words, with many loads in flight.
 pub(super) struct StreamPeak;
 
 impl Kernel for StreamPeak {

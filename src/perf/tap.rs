@@ -1,11 +1,11 @@
-//! An engine that listens: what a federation runs, without anybody changing how it records.
+//! A listening engine: records what a federation runs, without changes to the federation.
 
 use crate::Result;
 use crate::exec::{Engine, Launch, Recording};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// A recording as it was run.
+/// A recording that was run.
 #[derive(Clone, Debug)]
 pub struct Heard {
     /// [`Recording::id`].
@@ -14,12 +14,12 @@ pub struct Heard {
     pub launches: Vec<Launch>,
     /// Executions so far.
     pub times: u64,
-    /// Seconds that they took, where the tap waits for each.
+    /// Total seconds, if the tap waits for each recording.
     pub seconds: f64,
 }
 
 impl Heard {
-    /// True of a training step: it books its losses.
+    /// True for a training step, which adds its losses to the statistics.
     pub fn is_step(&self) -> bool {
         self.launches.last().is_some_and(|l| l.kernel.name() == "step_advance")
     }
@@ -33,7 +33,7 @@ struct Notes {
     waits: bool,
 }
 
-/// A handle on a tap whose engine was given away.
+/// A handle on a tap whose engine has been moved away.
 #[derive(Clone, Debug, Default)]
 pub struct Ear(Arc<Mutex<Notes>>);
 
@@ -42,25 +42,25 @@ impl Ear {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Every recording so far, in the order in which each ran first.
+    /// Every recording so far, in the order of first execution.
     pub fn heard(&self) -> Vec<Heard> {
         self.notes().heard.clone()
     }
 
-    /// Forgets executions and seconds, and from now on waits for each recording and times it, or not.
+    /// Discards executions and seconds. From now on waits for each recording and times it if `waits`.
     pub fn time_each(&self, waits: bool) {
         let mut notes = self.notes();
         notes.waits = waits;
         notes.heard.iter_mut().for_each(|h| (h.times, h.seconds) = (0, 0.0));
     }
 
-    /// From now on every recording that is run many times in a row is run once only, or not.
+    /// From now on runs a recording only once, even if it is to be repeated, if `once`.
     pub fn run_once(&self, once: bool) {
         self.notes().once = once;
     }
 }
 
-/// An engine around an engine that keeps what it runs.
+/// A wrapping engine that keeps the recordings it runs.
 pub struct Tap {
     inner: Box<dyn Engine>,
     ear: Ear,

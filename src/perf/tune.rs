@@ -1,4 +1,8 @@
-//! Which variant of a launch is the fastest on a device: each is verified, then all are timed in rotation.
+//! Finds the fastest variant of a launch on a device: each variant is verified, then all are timed in rotation.
+//!
+//! The default stays unless another variant is more than 3 % faster, beyond the noise of samples taken alternately. A
+//! choice is stored by kernel and parameters without clients and their strides, so chunks still change no bit. A tuning
+//! file of another adapter, driver or version is never used.
 
 use super::Bench;
 use super::measure::{Budget, Judge, in_rotation, verify};
@@ -16,11 +20,12 @@ use std::sync::Arc;
 pub struct Tried {
     /// Its name.
     pub name: &'static str,
-    /// Seconds a launch, sample by sample in turn with the other variants, where it was right; or what was wrong.
+    /// Seconds per launch, sample by sample, alternating with the other variants, if it was correct; otherwise the
+    /// fault.
     pub outcome: std::result::Result<Vec<f64>, String>,
 }
 
-/// A launch and what its variants did.
+/// A launch and the results of its variants.
 #[derive(Clone, Debug)]
 pub struct Tuned {
     /// The launch.
@@ -30,12 +35,13 @@ pub struct Tuned {
 }
 
 impl Tried {
-    /// Median seconds a launch, where it was right.
+    /// Median seconds per launch, if it was correct.
     pub fn median(&self) -> Option<f64> {
         Some(Summary::of(self.outcome.as_ref().ok()?)?.median)
     }
 
-    /// True if this one takes less time than `default`, beyond margin and noise, or is right where that one is wrong.
+    /// True if this variant takes less time than `default`, beyond margin and noise, or is correct while `default` is
+    /// wrong.
     fn beats(&self, default: &Tried) -> bool {
         match (&default.outcome, &self.outcome) {
             (_, Err(_)) => false,
@@ -49,8 +55,8 @@ impl Tried {
 }
 
 impl Tuned {
-    /// The fastest of the variants that beat the default by more than [`MARGIN`] and the noise, else the default; `None` if
-    /// none is right.
+    /// The fastest of the variants that beat the default by more than [`MARGIN`] and the noise, otherwise the default;
+    /// `None` if none is correct.
     pub fn chosen(&self) -> Option<&Tried> {
         let (default, others) = self.tried.split_first()?;
         let better = others.iter().filter(|t| t.beats(default));
@@ -64,13 +70,13 @@ impl Tuned {
         Some(self.chosen()?.median()? / self.tried.first()?.median()?)
     }
 
-    /// Variants that are wrong, and why.
+    /// Wrong variants, with the reason.
     pub fn wrong(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.tried.iter().filter_map(|t| Some((t.name, t.outcome.as_ref().err()?.as_str())))
     }
 }
 
-/// The launches among which there is something to choose, one of each [`tuning::key`] (that of the most clients), the heaviest
+/// The launches with more than one variant, one per [`tuning::key`] (the one with the most clients), the heaviest
 /// first.
 pub fn shapes(heard: &[Heard]) -> Vec<Shape> {
     let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
@@ -91,10 +97,10 @@ pub fn shapes(heard: &[Heard]) -> Vec<Shape> {
     shapes
 }
 
-/// Tries all variants of a launch. A variant that is wrong, or that the device refuses to build, is not timed.
+/// Tries all variants of a launch. A variant that is wrong, or that the device fails to build, is not timed.
 ///
 /// # Errors
-/// When the device fails the default variant or is lost, or the operands do not fit.
+/// When the device is lost or fails on the default variant, or the operands do not fit.
 pub fn tune(
     bench: &mut Bench<GpuEngine>,
     facts: &AdapterFacts,
@@ -128,7 +134,7 @@ pub fn tune(
     Ok(Tuned { shape: shape.clone(), tried })
 }
 
-/// Records the launch as that variant on fresh operands and judges it: its recording, or what is wrong.
+/// Records the launch with that variant on fresh operands and checks it: returns its recording, or the fault.
 fn try_one(
     bench: &mut Bench<GpuEngine>,
     facts: &AdapterFacts,
@@ -138,7 +144,7 @@ fn try_one(
 ) -> Result<std::result::Result<Recording, String>> {
     let mut only = Tuning::new(facts);
     only.pick(shape.kernel, &shape.params, name);
-    // Recording fills the outputs again, so that no variant is praised for what the one before wrote.
+    // Recording fills the outputs again, so that no variant is credited with the previous one's output.
     let recording = bench.record(shape.kernel, &shape.params, &shape.label)?;
     bench.engine.retune(Some(Arc::new(only)));
     // A recording is built when it first runs, and keeps that build.
@@ -168,7 +174,7 @@ mod tests {
     }
 
     fn tuned(outcomes: &[std::result::Result<f64, String>]) -> Tuned {
-        // Drifts to twice the time, which meets all variants alike.
+        // Drifts to twice the time, which affects all variants equally.
         let samples = |seconds: f64| (0..20).map(|i| seconds * (1.0 + f64::from(i) / 20.0)).collect();
         let tried = ["a", "b", "c"].into_iter().zip(outcomes);
         let tried = tried.map(|(name, o)| Tried { name, outcome: o.clone().map(samples) });
@@ -181,23 +187,23 @@ mod tests {
         assert_eq!(chosen(&[Ok(1.0), Ok(0.98), Ok(2.0)]), Some("a"));
         assert_eq!(chosen(&[Ok(1.0), Ok(0.9), Ok(0.8)]), Some("c"));
         let wrong = || Err("off by one".to_string());
-        assert_eq!(chosen(&[Ok(1.0), wrong(), Ok(0.99)]), Some("a"), "a wrong one is never taken");
+        assert_eq!(chosen(&[Ok(1.0), wrong(), Ok(0.99)]), Some("a"), "a wrong variant is never chosen");
         assert_eq!(chosen(&[wrong(), Ok(3.0), Ok(2.0)]), Some("c"));
         assert_eq!(chosen(&[wrong(), wrong()]), None);
         let noise = |swap: bool| (0..20).map(|i| if (i % 2 == 0) == swap { 1.0 } else { 2.0 }).collect();
         let mut noisy = tuned(&[Ok(1.5), Ok(1.4)]);
         (noisy.tried[0].outcome, noisy.tried[1].outcome) = (Ok(noise(true)), Ok(noise(false)));
         noisy.tried[1].outcome.as_mut().unwrap()[0] = 1.0;
-        assert_eq!(noisy.chosen().map(|t| t.name), Some("a"), "noise is no reason");
+        assert_eq!(noisy.chosen().map(|t| t.name), Some("a"), "noise is not sufficient");
         noisy.tried[1].outcome = Ok(vec![0.5; 3]);
-        assert_eq!(noisy.chosen().map(|t| t.name), Some("a"), "nor are few samples");
+        assert_eq!(noisy.chosen().map(|t| t.name), Some("a"), "few samples are not sufficient");
         assert_eq!(tuned(&[Ok(2.0), Ok(1.0)]).ratio(), Some(0.5));
         assert_eq!(tuned(&[wrong(), Ok(1.0)]).ratio(), None);
         assert_eq!(tuned(&[Ok(1.0), wrong()]).wrong().collect::<Vec<_>>(), [("b", "off by one")]);
     }
 
     #[test]
-    fn launches_count_once_a_key_with_their_most_clients() {
+    fn launches_count_once_per_key_with_their_most_clients() {
         let launch = |clients| {
             let Shape { kernel, params, label, .. } = shape(clients);
             Launch { kernel, params, args: Vec::new(), label }
@@ -214,7 +220,7 @@ mod tests {
         assert_eq!((found[0].count, found[0].params[0]), (3, 3));
     }
 
-    /// On whatever adapter there is: all variants are judged on fresh outputs, and a wrong one is neither timed nor taken.
+    /// On any adapter: all variants are checked on fresh outputs, and a wrong one is neither timed nor chosen.
     #[test]
     fn variants_are_judged_before_they_are_timed() {
         let Choice { target: Target::Gpu(adapter), .. } = choose("gpu").unwrap() else { panic!("no adapter") };

@@ -1,4 +1,4 @@
-//! Training problems, and the launches that they are made of.
+//! Training problems and their launches.
 
 use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
@@ -9,18 +9,18 @@ use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser,
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How the networks are trained.
+/// The training objective.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// Binary cross entropy, batch norm, Adam.
     #[default]
     Bce,
-    /// Wasserstein distance with gradient penalty, instance norm, one critic step a generator step, Adam.
+    /// Wasserstein distance with gradient penalty, instance norm, one critic step per generator step, Adam.
     WganGp,
 }
 
-/// Steps of a round on paper: tables of steps are then long enough for the steps that the rows' inputs name.
+/// Steps of a counted round: enough for the step numbers in the rows' inputs.
 const PAPER_STEPS: u32 = 16;
 
 /// A federation's sizes.
@@ -34,15 +34,15 @@ pub struct Workload {
     pub width: u32,
     /// Length of the generator's input.
     pub latent: u32,
-    /// Images of a step and client.
+    /// Images per step and client.
     pub batch: u32,
-    /// Clients, all trained at once.
+    /// Clients, all trained in the same launches.
     pub clients: u32,
     /// Training.
     pub loss: Loss,
 }
 
-/// The named problems, at one client.
+/// The named problems, with one client.
 pub const NAMED: [(&str, Workload); 3] = [
     ("w1", rgb(32, 32, 64)), // small enough for any machine
     ("w2", rgb(64, 64, 100)),
@@ -61,7 +61,7 @@ impl std::fmt::Display for Workload {
     }
 }
 
-/// A launch that training makes, and how often.
+/// A launch of the training, and its frequency.
 #[derive(Clone, Debug)]
 pub struct Shape {
     /// The row.
@@ -70,7 +70,7 @@ pub struct Shape {
     pub params: Vec<u32>,
     /// The first launch of this shape.
     pub label: String,
-    /// Launches of this shape in a step (in a round, where a step has none).
+    /// Launches of this shape per step (per round for shapes that are not part of a step).
     pub count: usize,
 }
 
@@ -105,8 +105,8 @@ impl Problem {
         cases.max_by(|a, b| a.work().total_cmp(&b.work()))
     }
 
-    /// The launches of `workloads`, at most `most` a kernel and workload, heaviest first; of kernels that training does not
-    /// launch, the heaviest catalogue case. In the catalogue's order.
+    /// The launches of `workloads`, at most `most` per kernel and workload, heaviest first; for kernels that training
+    /// does not launch, the heaviest catalogue case. In catalogue order.
     ///
     /// # Errors
     /// As [`Workload::shapes`].
@@ -136,7 +136,8 @@ impl Problem {
     }
 }
 
-/// True where two launches of a kernel differ in nothing that could matter for their time: floats, and with one client strides.
+/// True if two launches of a kernel differ only in floats and, for a single client, in client strides: neither affects
+/// their time.
 fn alike(kernel: &dyn AnyKernel, a: &[u32], b: &[u32]) -> bool {
     let fields = kernel.fields();
     let clients = fields.iter().position(|f| f.name == "clients");
@@ -146,7 +147,7 @@ fn alike(kernel: &dyn AnyKernel, a: &[u32], b: &[u32]) -> bool {
 }
 
 impl Workload {
-    /// The problem of that name, in any case.
+    /// The problem with that name, in any case.
     ///
     /// # Errors
     /// Lists the names.
@@ -158,7 +159,7 @@ impl Workload {
         })
     }
 
-    /// Refuses sizes of zero and those that [`Gan`] refuses.
+    /// Rejects sizes of zero and those that [`Gan`] rejects.
     ///
     /// # Errors
     /// Names the size.
@@ -184,8 +185,8 @@ impl Workload {
         Gan::with(Architecture { image_size, channels, width, latent }, 0.5, 0.999, 1e-8, training)
     }
 
-    /// An honest federation of these sizes on `engine`, `steps` steps a round, whose clients share random images. What it
-    /// records is what `fedgan run` records for such a plan.
+    /// An honest federation of these sizes on `engine`, with `steps` steps per round, whose clients share random
+    /// images. It records the same launches as `fedgan run` for such a plan.
     ///
     /// # Errors
     /// As [`Federation::new`].
@@ -218,12 +219,12 @@ impl Workload {
         Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings })
     }
 
-    /// The launches of a training step that differ in more than floats and idle strides, and of the rest of a round: of this problem, of the same with an attack,
-    /// a detector and both networks averaged, and of WGAN-GP with RMSprop. Heaviest first; a shape is listed with the first
-    /// of them that has it.
+    /// The distinct launches (ignoring floats and unused strides) of a training step and of the rest of a round: for
+    /// this problem, for the same with an attack, a detector and both networks averaged, and for WGAN-GP with RMSprop.
+    /// Heaviest first; a shape is listed with the first of them that has it.
     ///
     /// # Errors
-    /// When a size is refused.
+    /// When a size is rejected.
     pub fn shapes(&self) -> Result<Vec<Shape>> {
         let mut shapes: Vec<Shape> = Vec::new();
         let own = self.gan()?;
@@ -253,9 +254,9 @@ impl Workload {
         Ok(shapes)
     }
 
-    /// What a round runs, on paper.
+    /// The recordings of a round, without computing it.
     fn on_paper(&self, gan: Gan, attacked: bool) -> Result<Vec<Heard>> {
-        // Counts and computes nothing, and binds what the host could hold: sizes that no device here could train at.
+        // Counts and computes nothing, with the host's binding limits: sizes that no device here could train.
         let (paper, _) = TallyEngine::of(&CpuEngine::new());
         let (tap, ear) = Tap::new(Box::new(paper));
         let mut settings = self.settings(PAPER_STEPS);
@@ -275,7 +276,7 @@ impl Workload {
 mod tests {
     use super::*;
 
-    /// What is recorded on paper is what a real engine runs, and hardly anything of the catalogue is missing.
+    /// The counted recordings equal those that a real engine runs, and almost the whole catalogue is covered.
     #[test]
     fn shapes_are_those_of_training() {
         let small = Workload { width: 2, batch: 4, clients: 3, ..Workload::named("W1").unwrap() };
@@ -299,7 +300,7 @@ mod tests {
         assert!(work.windows(2).all(|w| w[0] >= w[1]), "heaviest first");
     }
 
-    /// 256 pixels need more memory than most machines have; on paper they need none.
+    /// 256 pixels need more memory than most machines have; counting needs none.
     #[test]
     fn every_kernel_has_a_problem_at_every_size() {
         let named: Vec<(String, Workload)> = NAMED.iter().map(|(n, w)| (n.to_string(), *w)).collect();

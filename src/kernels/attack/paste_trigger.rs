@@ -35,8 +35,8 @@ crate::params! {
     }
 }
 
-/// x = (1 - a) x + a t in the window [top, top + th) x [left, left + tw) of the images that `order` marks as poisoned (bit 31).
-/// Opacity 1 copies the trigger bit for bit.
+/// x = (1 - a) x + a t in the window [top, top + th) x [left, left + tw) of the images that `order` marks as poisoned
+/// (bit 31). Opacity 1 copies the trigger bit for bit.
 pub struct PasteTrigger;
 
 impl Kernel for PasteTrigger {
@@ -51,13 +51,13 @@ impl Kernel for PasteTrigger {
             "order",
             "[clients][steps * batch], client stride order_stride: bit 31 marks poisoned images",
         ),
-        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::read_u32("state", "[4]: step in the round, round, total steps, unused"),
     ];
     fn extents(&self, p: &PasteTriggerParams) -> Result<[usize; 4], String> {
         let inside = |at: u32, side: u32, of: u32| side > 0 && at as u64 + side as u64 <= of as u64;
         if !inside(p.top, p.th, p.h) || !inside(p.left, p.tw, p.w) {
             return Err(format!(
-                "trigger of {}x{} at row {}, column {}: must lie inside the image of {}x{}",
+                "trigger of {}x{} at row {}, column {}: must be inside the image of {}x{}",
                 p.th, p.tw, p.top, p.left, p.h, p.w
             ));
         }
@@ -68,7 +68,7 @@ impl Kernel for PasteTrigger {
         Ok([
             strided(p.clients, p.x_stride, batch)?,
             (p.th * p.tw * p.c) as usize,
-            // The number of steps is no parameter: a client's row is its whole stride.
+            // The number of steps is not a parameter: a client's row is its whole stride.
             strided(p.clients, p.order_stride, p.order_stride.max(p.batch))?,
             4,
         ])
@@ -94,7 +94,7 @@ impl Kernel for PasteTrigger {
         let t = inputs.f(1, ((row - top) * p.tw as usize + column - left) * p.c as usize + channel);
         let a = p.opacity as f64;
         let (kept, pasted) = ((1.0 - a) * inputs.f(0, index), a * t);
-        // 1 - a, a product and the sum round.
+        // 1 - a, a product and the sum are rounded.
         let bound = if a == 1.0 {
             0.0
         } else {

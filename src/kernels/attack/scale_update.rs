@@ -1,4 +1,4 @@
-//! Malicious clients send their update enlarged.
+//! Malicious clients scale their update.
 
 use crate::kernels::{
     Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, linear_grid, split, strided,
@@ -16,8 +16,8 @@ crate::params! {
     }
 }
 
-/// w[c, i] = reference[i] + scales[c] (w[c, i] - reference[i]) (model replacement, Bagdasaryan et al. 2020). A client of scale
-/// 1 is not touched: its weights stay as they are, bit for bit.
+/// w[c, i] = reference[i] + scales[c] (w[c, i] - reference[i]) (model replacement, Bagdasaryan et al. 2020). The
+/// weights of a client with scale 1 are not changed, bit for bit.
 pub struct ScaleUpdate;
 
 impl Kernel for ScaleUpdate {

@@ -18,14 +18,14 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
-        /// 1 adds to what `y` holds, 0 starts from 0.
+        /// 1 adds to the old `y`, 0 starts from 0.
         accumulate: u32 in Range(0, 1),
         /// Factor of the sum: 1 / images for a mean.
         scale: f32 in Real(-1.0, 1.0),
     }
 }
 
-/// y[c, i] = (accumulate ? y[c, i] : 0) + scale sum_b x[c, b, i]: every client's mean image, of several batches where it
+/// y[c, i] = (accumulate ? y[c, i] : 0) + scale sum_b x[c, b, i]: every client's mean image, over several batches if it
 /// accumulates.
 pub struct BatchMean;
 
@@ -43,7 +43,7 @@ impl Kernel for BatchMean {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
         }
         if p.batch > MAX_GROUPS {
-            // One invocation adds them all, and a software driver ends its loop soon after.
+            // One invocation adds all images, and a software driver ends its loop soon after this number.
             return Err(format!("{} images: at most {MAX_GROUPS}", p.batch));
         }
         let images = product("x", &[p.batch, p.n])?;
@@ -79,7 +79,7 @@ impl Kernel for BatchMean {
             p,
             BatchMeanParams { clients: 3, batch: 32, n: 257, x_stride: 8256, y_stride: 320, scale: 0.03125, ..p },
             BatchMeanParams { clients: 2, batch: 7, n: 300, x_stride: 2112, y_stride: 384, accumulate: 1, scale: 0.25 },
-            // A mean over 63 images rounds, whatever the images are.
+            // The mean of 63 images is always rounded.
             BatchMeanParams { clients: 2, batch: 63, n: 3, x_stride: 256, accumulate: 1, scale: 1.0 / 63.0, ..p },
         ]
     }

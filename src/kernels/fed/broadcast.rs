@@ -1,4 +1,4 @@
-//! The server's tensor to every client.
+//! Copies the server's tensor to every client.
 
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, linear_grid, split, strided};
 
@@ -14,7 +14,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] = x[i], any words bit for bit; words between n and the client stride are left alone.
+/// y[c, i] = x[i], any words bit for bit; words between n and the client stride are not changed.
 pub struct Broadcast;
 
 impl Kernel for Broadcast {

@@ -1,4 +1,4 @@
-//! How far every client lies from the clients' median, averaged over launches.
+//! Deviation of every client from the clients' median, averaged over launches.
 
 use crate::kernels::{
     Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, few_bits, flushed, gamma, linear_grid, split,
@@ -16,14 +16,14 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
-        /// Share of the newest deviation in the average, in (0, 1].
+        /// Weight of the newest deviation in the average, in (0, 1].
         rate: f32 in Positive(0.01, 1.0),
     }
 }
 
-/// y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i]): the exponential average of each client's deviation from the
-/// median over all clients (the mean of the two middle values where they are even in number). A NaN is no part of the
-/// median and leaves its own y as it is.
+/// y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i]): the exponential average of each client's deviation from
+/// the median over all clients (the mean of the two middle values for an even number). NaN is excluded from the median
+/// and leaves its own y unchanged.
 pub struct MedianDeviation;
 
 impl Kernel for MedianDeviation {
@@ -77,15 +77,15 @@ impl Kernel for MedianDeviation {
             MedianDeviationParams { clients: 20, n: 65, x_stride: 128, y_stride: 128, rate: 1.0 },
             // More clients than a software driver lets one invocation compare with each other.
             MedianDeviationParams { clients: 261, n: 3, ..p },
-            // More elements than workgroups: the loop's second turn.
+            // More elements than workgroups: a second iteration of the loop.
             MedianDeviationParams { clients: 12, n: 4099, x_stride: 4160, y_stride: 4160, ..p },
-            // A rate of many bits rounds, whatever the values are.
+            // A rate with many significant bits: every result is rounded.
             MedianDeviationParams { clients: 2, n: 5, rate: 0.3, ..p },
         ]
     }
     fn fills(&self, p: &MedianDeviationParams) -> [Fill; 2] {
-        // Where there are several: a tie between clients that decides the median of the six that have a number; an infinity,
-        // and the NaN nearest to it.
+        // With enough clients: a tie that decides the median of the six clients with a number; an infinity, and the NaN
+        // whose bits are closest to it.
         let missing = f32::from_bits(0x7f80_0001);
         let tied = [0.5, -1.0, missing, 2.0, 0.5, -0.25, f32::INFINITY].map(f32::to_bits).to_vec();
         [if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]

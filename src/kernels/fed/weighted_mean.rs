@@ -15,13 +15,13 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client c has weight `weights[first + c]`.
         first: u32 in Range(0, 70),
-        /// 1 adds to what `y` holds, 0 starts from 0.
+        /// 1 adds to the old `y`, 0 starts from 0.
         accumulate: u32 in Range(0, 1),
     }
 }
 
-/// y[i] = (accumulate ? y[i] : 0) + sum_c weights[first + c] x[c, i], in client order; weights as given, not renormalised.
-/// A client of weight 0 is not read, so that a NaN in it does not spread.
+/// y[i] = (accumulate ? y[i] : 0) + sum_c weights[first + c] x[c, i], in client order; weights are used as given, not
+/// renormalised. A client of weight 0 is not read, so that its NaN does not spread.
 pub struct WeightedMean;
 
 impl Kernel for WeightedMean {
@@ -71,7 +71,7 @@ impl Kernel for WeightedMean {
             WeightedMeanParams { clients: 4, n: 2052, x_stride: 2112, ..p },
             WeightedMeanParams { clients: 3, n: 517, x_stride: 576, first: 2, accumulate: 1 },
             WeightedMeanParams { clients: 20, n: 64, x_stride: 64, accumulate: 1, ..p },
-            // The client without weight holds NaN, and one weight too many would be read from the guard band.
+            // The client without weight contains NaN, and a weight beyond the last would be read from the guard band.
             WeightedMeanParams { clients: 5, n: 70, x_stride: 128, first: 2, accumulate: 0 },
         ]
     }

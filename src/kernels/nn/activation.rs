@@ -3,7 +3,7 @@
 use super::rows::{TINY, linear_build, locate, stride};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, strided};
 
-/// Values of [`ActivationParams::kind`] and of its backward twin's.
+/// Values of [`ActivationParams::kind`] and of the backward kernel's.
 pub mod kind {
     /// max(x, 0).
     pub const RELU: u32 = 0;
@@ -45,7 +45,7 @@ crate::params! {
 /// y = f(x) elementwise.
 pub struct Activation;
 
-/// Relative error of exp(-a) by the WGSL table, 3 + 2 a ulp of at most 2 u each.
+/// Relative error of exp(-a) according to the WGSL table, 3 + 2 a ulp of at most 2 u each.
 pub(super) fn exp_error(a: f64) -> f64 {
     (3.0 + 2.0 * a) * 2.0 * U
 }
@@ -62,7 +62,7 @@ fn tanh(x: f64) -> Eval {
     Eval::within(value, bound + TINY)
 }
 
-/// From e = exp(-|x|): 1 / (1 + e) or e / (1 + e), relative error of a few roundings beside exp's own.
+/// From e = exp(-|x|): 1 / (1 + e) or e / (1 + e); relative error of a few roundings plus that of exp.
 fn sigmoid(x: f64) -> Eval {
     let (a, e) = (x.abs(), (-x.abs()).exp());
     let carried = exp_error(a.min(87.0)) * e / (1.0 + e).powi(2);
@@ -109,7 +109,7 @@ impl Kernel for Activation {
                 cases.push(ActivationParams { clients, n, x_stride, y_stride, kind, slope: 0.2 });
             }
         }
-        // more vectors than the grid's 4096 workgroups: the loop's second turn
+        // More vectors than the grid's 4096 workgroups: a second iteration of the loop.
         let n = 4 * (4096 * 256 + 77);
         cases.push(ActivationParams { clients: 1, n, x_stride: n, y_stride: n, kind: kind::LEAKY_RELU, slope: 0.2 });
         cases

@@ -24,8 +24,8 @@ crate::params! {
     }
 }
 
-/// dx = f'(x) dy from what the forward pass keeps: input x or output y, whose signs agree, for the two ReLUs, the output y for tanh
-/// and sigmoid. The derivative at 0 is the negative side's.
+/// dx = f'(x) dy from the stored tensor: for the two ReLUs input x or output y, whose signs agree; the output y for
+/// tanh and sigmoid. The derivative at 0 is that of the negative side.
 pub struct ActivationBackward;
 
 impl Kernel for ActivationBackward {
@@ -79,7 +79,7 @@ impl Kernel for ActivationBackward {
         }
         cases
     }
-    /// Inputs of the ReLUs with zeros among them; outputs of tanh and sigmoid inside their ranges.
+    /// Inputs of the ReLUs include zeros; outputs of tanh and sigmoid are inside their ranges.
     fn fills(&self, p: &ActivationBackwardParams) -> [Fill; 3] {
         let s = match p.kind {
             kind::RELU | kind::LEAKY_RELU => {

@@ -1,4 +1,4 @@
-//! Normalise, scale and shift, and rectify.
+//! Normalises, scales, shifts and rectifies.
 
 use super::rows::{area, locate, map_build, stride};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
@@ -8,7 +8,7 @@ crate::params! {
     pub struct BatchNormApplyParams {
         /// Clients.
         clients: u32 in Count,
-        /// Rows of a client: images times pixels.
+        /// Rows per client: images times pixels.
         rows: u32 in Count,
         /// Channels.
         c: u32 in Count,
@@ -18,20 +18,20 @@ crate::params! {
         stat_stride: u32 in Stride,
         /// Client stride of `gamma` and `beta`.
         param_stride: u32 in Stride,
-        /// Factor of negative values: 1 leaves them, 0 is ReLU, others in between leaky ReLU.
+        /// Factor for negative values: 1 keeps them, 0 is ReLU, values in between are leaky ReLU.
         slope: f32 in Real(0.0, 1.0),
     }
 }
 
-/// v = gamma (x - mean) invstd + beta, with batch or running statistics; y = v above 0, else slope v. The rectifier that follows a
-/// norm costs nothing here, and its input is never stored: both gradients do without.
+/// v = gamma (x - mean) invstd + beta, with batch or running statistics; y = v above 0, otherwise slope v. The
+/// rectifier after a norm costs nothing here, and its input is never stored: neither gradient needs it.
 pub struct BatchNormApply;
 
 impl Kernel for BatchNormApply {
     type Params = BatchNormApplyParams;
     type Operands = Arity<6>;
     const STEM: &'static str = "nn/batch_norm_apply";
-    const FORMULA: &'static str = "v = gamma (x - mean) invstd + beta; y = v above 0, else slope v";
+    const FORMULA: &'static str = "v = gamma (x - mean) invstd + beta; y = v above 0, otherwise slope v";
     const BINDINGS: &'static [Binding; 6] = &[
         Binding::read("x", "[clients][rows][c], client stride x_stride"),
         Binding::read("mean", "[clients][c], client stride stat_stride"),
@@ -67,9 +67,10 @@ impl Kernel for BatchNormApply {
         let slope = f64::from(p.slope);
         let term = scale * (x - mean) * invstd;
         let lost = flushed(&[scale, x - mean, invstd, slope]);
-        // mean and invstd are operands: x - mean is one rounding, the conditioning lies in the statistics
+        // mean and invstd are operands: x - mean is one rounding; the statistics' bounds cover their conditioning
         let v = term + beta;
-        // The rectifier's slope is at most 1 on both sides of 0, so errors do not grow in it; its product rounds once more.
+        // The rectifier's slope is at most 1 on both sides of 0, so it does not amplify errors; its product adds one
+        // rounding.
         if slope == 0.0 && v == f64::NEG_INFINITY {
             return Some(Eval::exact(0.0));
         }
@@ -92,7 +93,7 @@ impl Kernel for BatchNormApply {
             })
             .collect()
     }
-    /// Rows a multiple of 100: mean / std = 1000.
+    /// Rows are multiples of 100: mean / std = 1000.
     fn fills(&self, p: &BatchNormApplyParams) -> [Fill; 6] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
         [

@@ -1,4 +1,4 @@
-//! The gradient of batch norm by its input.
+//! The gradient of batch norm with respect to its input.
 
 use super::rows::{area, locate, map_build, stride};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
@@ -8,7 +8,7 @@ crate::params! {
     pub struct BatchNormBackwardApplyParams {
         /// Clients.
         clients: u32 in Count,
-        /// Rows of a client: images times pixels.
+        /// Rows per client: images times pixels.
         rows: u32 in Count,
         /// Channels.
         c: u32 in Count,
@@ -65,7 +65,7 @@ impl Kernel for BatchNormBackwardApply {
         let weight = inputs.f(4, client * p.param_stride as usize + channel);
         let scale = weight * invstd;
         let (a, b) = (inputs.f(5, sums) / rows, (x - mean) * invstd * inputs.f(5, sums + c) / rows);
-        // the scale before cancellation; two divisions of 2.5 ulp are the loosest steps
+        // the magnitude before cancellation; two divisions of 2.5 ulp are the least accurate steps
         let size = dy.abs() + a.abs() + b.abs();
         let lost = flushed(&[weight, invstd, x - mean, invstd, inputs.f(5, sums + c) / rows])
             + flushed(&[weight, invstd, size]);
@@ -80,7 +80,7 @@ impl Kernel for BatchNormBackwardApply {
             })
             .to_vec()
     }
-    /// Sums as large as the rows make them; rows a multiple of 100: mean / std = 1000.
+    /// Sums of the magnitude that the rows give; rows are multiples of 100: mean / std = 1000.
     fn fills(&self, p: &BatchNormBackwardApplyParams) -> [Fill; 7] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
         [

@@ -1,4 +1,4 @@
-//! The two sums over rows that the norm's backward pass needs; they are also the gradients of beta and gamma.
+//! The two sums over rows for the norm's backward pass, which are also the gradients of beta and gamma.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, flushed, gamma, strided};
@@ -8,7 +8,7 @@ crate::params! {
     pub struct BatchNormBackwardReduceParams {
         /// Clients.
         clients: u32 in Count,
-        /// Rows of a client: images times pixels.
+        /// Rows per client: images times pixels.
         rows: u32 in Count,
         /// Channels.
         c: u32 in Count,
@@ -20,12 +20,12 @@ crate::params! {
         sums_stride: u32 in Stride,
         /// Client stride of `dgamma` and `dbeta`.
         grad_stride: u32 in Stride,
-        /// What happens to `dgamma` and `dbeta`: 0 overwrite, 1 add, 2 leave alone.
+        /// Treatment of `dgamma` and `dbeta`: 0 overwrite, 1 add, 2 keep.
         mode: u32 in Range(0, 2),
     }
 }
 
-/// sums = (sum dy, sum dy xhat) over rows, xhat = (x - mean) invstd; dbeta and dgamma get them by `mode`.
+/// sums = (sum dy, sum dy xhat) over rows, xhat = (x - mean) invstd; `mode` decides whether dbeta and dgamma get them.
 pub struct BatchNormBackwardReduce;
 
 const SUMS: usize = 4;
@@ -63,7 +63,7 @@ impl Kernel for BatchNormBackwardReduce {
     ];
     fn extents(&self, p: &BatchNormBackwardReduceParams) -> Result<[usize; 7], String> {
         if p.mode > 2 {
-            return Err(format!("mode {}: must be 0 (overwrite), 1 (add) or 2 (leave alone)", p.mode));
+            return Err(format!("mode {}: must be 0 (overwrite), 1 (add) or 2 (keep)", p.mode));
         }
         let x = strided(p.clients, p.x_stride, area(p.rows, p.c)?)?;
         let stat = strided(p.clients, p.stat_stride, p.c)?;
@@ -113,7 +113,7 @@ impl Kernel for BatchNormBackwardReduce {
         })
         .to_vec()
     }
-    /// Rows a multiple of 100: mean / std = 1000.
+    /// Rows are multiples of 100: mean / std = 1000.
     fn fills(&self, p: &BatchNormBackwardReduceParams) -> [Fill; 7] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
         let grad = if p.mode == 0 { Fill::Nan } else { Fill::NORMAL };

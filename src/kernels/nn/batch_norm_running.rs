@@ -1,4 +1,4 @@
-//! Inference statistics from the running ones.
+//! Inference statistics from the running statistics.
 
 use super::batch_norm_stats::invstd;
 use super::rows::{linear_build, locate, stride};
@@ -20,7 +20,7 @@ crate::params! {
     }
 }
 
-/// What `batch_norm_apply` needs in evaluation mode: mean and 1 / sqrt(var + eps) of the running statistics.
+/// The statistics for `batch_norm_apply` in evaluation mode: mean and 1 / sqrt(var + eps) of the running statistics.
 pub struct BatchNormRunning;
 
 impl Kernel for BatchNormRunning {

@@ -8,7 +8,7 @@ crate::params! {
     pub struct BatchNormStatsParams {
         /// Clients.
         clients: u32 in Count,
-        /// Rows of a client: images times pixels.
+        /// Rows per client: images times pixels.
         rows: u32 in Count,
         /// Channels.
         c: u32 in Count,
@@ -22,14 +22,14 @@ crate::params! {
         eps: f32 in Positive(1e-8, 0.1),
         /// Weight of the batch in the running statistics, 0 to 1.
         momentum: f32 in Real(0.0, 1.0),
-        /// 1: update the running statistics of active clients; 0: leave them alone.
+        /// 1: update the running statistics of active clients; 0: keep them.
         update: u32 in Range(0, 1),
     }
 }
 
-/// mean and 1 / sqrt(biased variance + eps) of every client and channel. With `update`, clients that still have a step in
-/// this round (state[0] < client_steps[client]) move their running statistics; the running variance takes the unbiased
-/// batch variance, as PyTorch's does.
+/// mean and 1 / sqrt(biased variance + eps) of every client and channel. With `update`, clients that still have a step
+/// in this round (`state[0] < client_steps[client]`) update their running statistics; the running variance takes the
+/// unbiased batch variance, as in PyTorch.
 pub struct BatchNormStats;
 
 const X: usize = 0;
@@ -45,9 +45,9 @@ pub(super) struct Moments {
     pub var: Eval,
 }
 
-/// The moments of x(0), ..., x(rows - 1). The kernels sum x into a first mean, then d = x - first and d^2:
-/// mean = first + avg(d), var = avg(d^2) - avg(d)^2. The first mean is off by `shift` <= gamma avg|x|; d is known to a
-/// rounding, so only shift^2 of the conditioning (mean^2 + var) / var is left in the variance.
+/// The moments of x(0), ..., x(rows - 1). The kernels sum x into a first mean, then d = x - first and d^2: mean = first
+/// + avg(d), var = avg(d^2) - avg(d)^2. The first mean is off by `shift` <= gamma avg|x|; d is exact to one rounding,
+/// so only shift^2 of the conditioning (mean^2 + var) / var remains in the variance.
 pub(super) fn moments(x: impl Fn(usize) -> f64, rows: u32) -> Moments {
     let (n, g, count, rows) = (rows as f64, gamma(depth(rows) + 12), rows, rows as usize);
     let mean = (0..rows).map(&x).sum::<f64>() / n;
@@ -66,7 +66,7 @@ fn channel_moments(p: &BatchNormStatsParams, inputs: &Inputs, client: usize, cha
     moments(|row| inputs.f(X, client * p.x_stride as usize + row * p.c as usize + channel), p.rows)
 }
 
-/// 1 / sqrt(var + eps): the variance's bound carried through, inverseSqrt's 2 ulp and the addition's rounding.
+/// 1 / sqrt(var + eps): propagates the variance's bound, plus inverseSqrt's 2 ulp and the addition's rounding.
 pub(super) fn invstd(var: Eval, eps: f32) -> Eval {
     let v = var.value + f64::from(eps);
     let value = 1.0 / v.sqrt();
@@ -158,7 +158,7 @@ impl Kernel for BatchNormStats {
         })
         .to_vec()
     }
-    /// Rows a multiple of 100: mean / std = 1000, where E[x^2] - E[x]^2 loses everything.
+    /// Rows are multiples of 100: mean / std = 1000, where E[x^2] - E[x]^2 loses all significant bits.
     fn fills(&self, p: &BatchNormStatsParams) -> [Fill; 7] {
         let shift = if p.rows.is_multiple_of(100) { 1e3 } else { 0.5 };
         [
@@ -181,7 +181,7 @@ mod tests {
         BatchNormStatsParams { clients: 1, rows, c: 1, eps: 1e-5, momentum: 0.1, update, ..Default::default() }
     }
 
-    /// A running variance from the biased batch variance, or one 1 % off, is outside the bound.
+    /// A running variance from the biased batch variance, or one with an error of 1 %, is outside the bound.
     #[test]
     fn the_bound_sees_a_biased_variance() {
         for (rows, shift) in [(8u32, 0.0f32), (100, 1000.0), (400, 0.0), (900, 1000.0)] {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_has_no_variance() {
+    fn a_single_row_without_variance_is_refused() {
         assert!(BatchNormStats.extents(&params(1, 1)).unwrap_err().contains("1 row"));
         assert!(BatchNormStats.extents(&params(1, 0)).is_ok());
         assert!(BatchNormStats.extents(&params(4, 2)).unwrap_err().contains("update 2"));
@@ -207,7 +207,7 @@ mod tests {
         assert!(BatchNormStats.extents(&eps).unwrap_err().contains("eps"));
     }
 
-    /// A client without a step left keeps its running statistics.
+    /// A client that has finished its steps keeps its running statistics.
     #[test]
     fn finished_clients_are_not_updated() {
         let (x, one) = ([1f32.to_bits(), 2f32.to_bits()], [1f32.to_bits()]);

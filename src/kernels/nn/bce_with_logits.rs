@@ -17,7 +17,7 @@ crate::params! {
         dx_stride: u32 in Stride,
         /// Client stride of `loss`.
         loss_stride: u32 in Stride,
-        /// Which element of a client's losses to write.
+        /// The element of a client's losses to write.
         slot: u32 in Range(0, 70),
         /// The target of every logit, 0 to 1.
         target as label: f32 in Real(0.0, 1.0),
@@ -29,15 +29,15 @@ pub struct BceWithLogits;
 
 const DX: usize = 1;
 
-/// One logit's loss. The kernel adds |x| w (w = 1 - t above 0, t below) and log(1 + e), e = exp(-|x|), the latter as
-/// 2 atanh(e / (2 + e)): both are positive, nothing cancels, and WGSL's loose log is not used.
+/// One logit's loss. The kernel adds |x| w (w = 1 - t above 0, t below) and log(1 + e), e = exp(-|x|), the latter as 2
+/// atanh(e / (2 + e)): both are positive, nothing cancels, and WGSL's inaccurate log is not used.
 fn loss(x: f64, t: f64) -> Eval {
     let log = (-x.abs()).exp().ln_1p();
     let value = x.max(0.0) - x * t + log;
     Eval::within(value, gamma(16) * value + exp_error(x.abs().min(87.0)) * log + 2.0 * TINY)
 }
 
-/// sigmoid(x) - t. The kernel takes (1 - t) - q above 0 and q - t below, q = e / (1 + e).
+/// sigmoid(x) - t. The kernel computes (1 - t) - q above 0 and q - t below, q = e / (1 + e).
 fn gradient(x: f64, t: f64) -> Eval {
     let e = (-x.abs()).exp();
     let q = e / (1.0 + e);
@@ -101,7 +101,8 @@ impl Kernel for BceWithLogits {
             })
             .to_vec()
     }
-    /// 257 logits: wide enough to saturate on both sides. 5: so near 0 that the late terms of log(1 + e) count.
+    /// 257 logits: a range wide enough to saturate on both sides. 5: close enough to 0 for the late terms of log(1 + e)
+    /// to matter.
     fn fills(&self, p: &BceParams) -> [Fill; 3] {
         let scale = match p.n {
             257 => 30.0,
@@ -116,7 +117,7 @@ impl Kernel for BceWithLogits {
 mod tests {
     use super::*;
 
-    /// Saturated logits give the linear loss and no gradient error; the wrong target is far outside the bound.
+    /// Saturated logits give the linear loss and an exact gradient; a wrong target is far outside the bound.
     #[test]
     fn saturates_without_overflow() {
         assert_eq!(loss(200.0, 0.0).value, 200.0);

@@ -1,4 +1,4 @@
-//! Add a bias to every channel.
+//! Adds a bias to every channel.
 
 use super::rows::{area, locate, map_build, stride};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, strided};
@@ -8,7 +8,7 @@ crate::params! {
     pub struct BiasAddParams {
         /// Clients.
         clients: u32 in Count,
-        /// Rows of a client: images times pixels.
+        /// Rows per client: images times pixels.
         rows: u32 in Count,
         /// Channels.
         c: u32 in Count,

@@ -8,7 +8,7 @@ crate::params! {
     pub struct ChannelSumParams {
         /// Clients.
         clients: u32 in Count,
-        /// Rows of a client: images times pixels.
+        /// Rows per client: images times pixels.
         rows: u32 in Count,
         /// Channels.
         c: u32 in Count,
@@ -16,12 +16,12 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
-        /// 1 adds to what is there, 0 overwrites.
+        /// 1 adds to the old value, 0 overwrites it.
         accumulate: u32 in Range(0, 1),
     }
 }
 
-/// y[c] = sum over rows of x[row, c], or y += it.
+/// y[c] = sum over rows of x[row, c], or y += that sum.
 pub struct ChannelSum;
 
 impl Kernel for ChannelSum {

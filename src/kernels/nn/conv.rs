@@ -1,4 +1,4 @@
-//! What the three convolution rows share: the parameter block and its rules.
+//! The parameter block and its rules, shared by the three convolution rows.
 
 crate::params! {
     /// Geometry of a convolution and of its two gradients; strides are client strides in words.
@@ -31,16 +31,17 @@ crate::params! {
         weight_stride: u32 in Stride,
         /// Client stride of the small side.
         small_stride: u32 in Stride,
-        /// Weight gradient only: parts of the sum over pixels (1: straight into the gradient; more: partial sums).
+        /// Weight gradient only: parts of the sum over pixels (1: written directly to the gradient; more: partial
+        /// sums).
         splits: u32 in Range(1, 5),
-        /// Weight gradient only, with one split: 1 adds to what is there.
+        /// Weight gradient only, with one split: 1 adds to the old value.
         accumulate: u32 in Range(0, 1),
     }
 }
 
 use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, U, flushed, gamma, product, strided};
 
-/// Pixels that a part of a weight gradient's sum has at least, if its sum has them: four steps of a tiled shader.
+/// Minimum pixels per part of a weight gradient's sum, if the sum has that many: four steps of a tiled shader.
 pub(super) const LEAST_PART: u32 = 64;
 
 impl ConvParams {
@@ -75,7 +76,7 @@ impl ConvParams {
         side.checked_sub(1)?.checked_mul(stride)?.checked_add(k)?.checked_sub(2 * pad).filter(|s| *s > 0)
     }
 
-    /// The small side that belongs to a large side; 0, which the rule refuses, where the kernel does not fit.
+    /// The small side for a large side; 0, which the shape rule rejects, if the kernel does not fit.
     fn fitted(&self, side: u32) -> u32 {
         Self::small_side(side, self.k, self.stride, self.pad).unwrap_or(0)
     }
@@ -106,7 +107,7 @@ impl ConvParams {
     /// Checks the geometry; returns the extents of (large, weights, small).
     ///
     /// # Errors
-    /// Says which parameter is out of range.
+    /// Names the parameter that is out of range.
     pub fn check(&self) -> Result<[usize; 3], String> {
         if !(1..=7).contains(&self.k) {
             return Err(format!("kernel side {}: must be 1 to 7", self.k));
@@ -120,7 +121,7 @@ impl ConvParams {
         for (large, small) in [(self.h, self.oh), (self.w, self.ow)] {
             if Self::small_side(large, self.k, self.stride, self.pad) != Some(small) {
                 return Err(format!(
-                    "sides {large} and {small} do not belong together at kernel {}, stride {}, padding {}",
+                    "sides {large} and {small} do not match at kernel {}, stride {}, padding {}",
                     self.k, self.stride, self.pad
                 ));
             }
@@ -132,7 +133,7 @@ impl ConvParams {
             ));
         }
         if self.splits > MAX_GROUPS / self.clients.max(1) {
-            return Err(format!("{} splits of {} clients: at most {MAX_GROUPS} together", self.splits, self.clients));
+            return Err(format!("{} splits of {} clients: at most {MAX_GROUPS} in total", self.splits, self.clients));
         }
         product("large side", &[self.n, self.h, self.w, self.ci])?;
         product("weights", &[self.co, self.k, self.k, self.ci, self.splits])?;
@@ -144,16 +145,16 @@ impl ConvParams {
         ])
     }
 
-    /// Channels a load of the tiled shaders.
+    /// Channels per load of the tiled shaders.
     pub(super) fn lanes(&self) -> u32 {
         if self.ci.is_multiple_of(4) && self.co.is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// Refuses parts of the pixel sum longer than the loop of one invocation may be: llvmpipe ends an invocation's loops after
-    /// 65535 turns in all, without a word, and an outer loop takes some.
+    /// Rejects parts of the pixel sum that exceed the loop limit of one invocation: llvmpipe silently ends an
+    /// invocation's loops after 65535 iterations in total, and an outer loop takes some.
     ///
     /// # Errors
-    /// Says how long a part is.
+    /// States the length of a part.
     pub(super) fn check_part(&self) -> Result<(), String> {
         let part = self.pixels().div_ceil(self.splits);
         if part > MAX_GROUPS / 2 + 1 {
@@ -162,7 +163,7 @@ impl ConvParams {
         Ok(())
     }
 
-    /// Flops are the same for all three passes when every tap is counted, the padding's too.
+    /// Flops are the same for all three passes when every tap is counted, including those on padding.
     pub(super) fn cost(&self) -> Cost {
         let c = self.clients as f64;
         Cost {
@@ -171,7 +172,7 @@ impl ConvParams {
         }
     }
 
-    /// The small pixel (oy, ox) tap (ky, kx) meets this large pixel, if it is not padding.
+    /// The pixel of the large side that tap (ky, kx) of small pixel (oy, ox) meets, unless it is padding.
     pub(super) fn meet(&self, oy: u32, ox: u32, ky: u32, kx: u32) -> Option<(u32, u32)> {
         let y = (oy * self.stride + ky).checked_sub(self.pad)?;
         let x = (ox * self.stride + kx).checked_sub(self.pad)?;
@@ -197,7 +198,7 @@ impl ConvParams {
     }
 }
 
-/// Sum of products in index order with its scale: value, sum of |terms|, number of terms.
+/// Sum of products in index order with its magnitude: value, sum of |terms|, number of terms.
 #[derive(Default)]
 pub(super) struct Sum {
     value: f64,
@@ -214,8 +215,8 @@ impl Sum {
         self.lost += flushed(&[x, w]);
         self.terms += 1;
     }
-    /// |error| <= gamma(K + 1) sum|terms| for K products summed in any order, plus the rounding of the reference itself and
-    /// what a device may flush to 0.
+    /// |error| <= gamma(K + 1) sum|terms| for K products summed in any order, plus the rounding of the reference itself
+    /// and what a device may flush to 0.
     pub(super) fn eval(&self) -> crate::kernels::Eval {
         let bound = gamma(self.terms + 1) * self.scale + U * self.value.abs() + self.lost;
         crate::kernels::Eval::within(self.value, bound).over(self.terms + 1)
@@ -241,8 +242,8 @@ pub(super) fn case(
     p
 }
 
-/// Validation shapes of all three rows: the network's layers small, both ends, odd and prime sides, every kernel side, several
-/// clients. Rows add shapes that their larger tiles get.
+/// Validation shapes of all three rows: the network's layers at small size, both ends, odd and prime sides, every
+/// kernel side, several clients. Rows add shapes for their larger tiles.
 pub(super) fn cases() -> Vec<ConvParams> {
     vec![
         case(1, 2, [16, 16], [3, 8], 4, 2, 1),
@@ -257,14 +258,14 @@ pub(super) fn cases() -> Vec<ConvParams> {
         case(2, 1, [10, 10], [1, 3], 7, 2, 6),
         case(1, 2, [12, 9], [6, 4], 6, 1, 3),
         case(1, 4, [6, 6], [64, 96], 2, 2, 0),
-        // One more than whole steps of the sum in every row.
+        // One more than whole steps of the sum, in every row.
         case(1, 1, [11, 3], [17, 17], 1, 1, 0),
-        // More channels on the large side than a workgroup owns.
+        // More large-side channels than one workgroup computes.
         case(1, 1, [5, 6], [68, 7], 3, 1, 1),
     ]
 }
 
-/// How the three operands of a case are filled, the output aside.
+/// The contents of the three operands of a case, except the output.
 pub(super) fn fills(output: usize) -> [Fill; 3] {
     [0, 1, 2].map(|slot| if slot == output { Fill::Nan } else { Fill::NORMAL })
 }

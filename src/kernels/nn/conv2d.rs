@@ -11,7 +11,7 @@ pub struct Conv2d;
 
 impl Tiled for Conv2d {
     fn gemm(&self, p: &ConvParams) -> Gemm {
-        // Few channels: a workgroup a pixel shares a sum, if it is long enough to be shared.
+        // Few channels: a workgroup per pixel shares a sum if it is long enough.
         let narrow = p.co <= 4 && p.taps() * p.ci >= 256 && p.pixels() <= MAX_GROUPS;
         Gemm { m: p.co, n: p.pixels(), layers: 1, narrow }
     }
@@ -56,7 +56,7 @@ impl Kernel for Conv2d {
             Class::Tiled => self.tiled(p, self.gemm(p).tile()),
             Class::Direct => {
                 let tm = [16, 8, 4, 2].into_iter().find(|t| *t <= p.co).unwrap_or(1);
-                // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
+                // Small maps: fewer pixels per invocation, so that there are enough invocations for two cores.
                 let tn = if ceil_div(p.pixels(), 16) * ceil_div(p.co, tm) < 64 { 4 } else { 16 };
                 let lanes = if p.ci.is_multiple_of(4) { 4 } else { 1 };
                 Build {

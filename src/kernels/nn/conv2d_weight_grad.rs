@@ -1,4 +1,4 @@
-//! Weight gradient of a convolution, and of a transposed one with its sides exchanged.
+//! Weight gradient of a convolution, and of a transposed convolution with exchanged sides.
 
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
@@ -8,17 +8,17 @@ use crate::kernels::{
 
 /// dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co].
 ///
-/// With `splits` > 1 the pixels (n, oy, ox) are cut into that many contiguous parts of ceil(pixels / splits) and the
-/// output holds one partial sum each, [clients][splits][co k k ci]; `split_sum` adds them in order.
+/// With `splits` > 1 the pixels (n, oy, ox) are cut into that many contiguous parts of ceil(pixels / splits), and the
+/// output contains one partial sum each, `[clients][splits][co k k ci]`; `split_sum` adds them in order.
 pub struct Conv2dWeightGrad;
 
 impl Conv2dWeightGrad {
-    /// The direct shader with `group` invocations of `tn` columns, or quads of them, in a workgroup.
+    /// The direct shader with `group` invocations per workgroup, each with `tn` columns or quads of columns.
     fn direct(p: &ConvParams, group: u32, tn: u32) -> Build {
         let ln = if p.ci.is_multiple_of(4) { 4 } else { 1 };
         let columns = ceil_div(p.taps() * p.ci, group * tn * ln);
         let lm = if p.co.is_multiple_of(4) { 4 } else { 1 };
-        // Eight quads use a load more often than four, where there are enough workgroups for two cores.
+        // Eight quads reuse a load more often than four, if there are enough workgroups for two cores.
         let wide = lm == 4 && p.co >= 64 && columns * ceil_div(p.co, 32) * p.splits >= 16;
         let tm = if wide { 8 } else { (p.co / lm).min(4) };
         Build {
@@ -30,9 +30,9 @@ impl Conv2dWeightGrad {
 }
 
 impl Conv2dWeightGrad {
-    /// The parts of the pixel sum: enough workgroups of the tiled variant to fill a large GPU, at least 64 pixels each and at
-    /// most half of what one loop can take. Depends on the per-client shape and the plan's total clients, never on the chunk, so
-    /// that chunked runs are bit-equal.
+    /// The number of parts of the pixel sum: enough workgroups of the tiled variant to fill a large GPU, with at least
+    /// 64 pixels each and at most half of the limit of one loop. Depends on the per-client shape and the plan's total
+    /// clients, never on the chunk, so that chunked runs are bit-equal.
     pub fn splits(p: &ConvParams, total_clients: u32) -> u32 {
         let one = ConvParams { clients: 1, splits: 1, ..*p };
         let build = Conv2dWeightGrad.tiled(&one, Conv2dWeightGrad.gemm(&one).tile());
@@ -45,8 +45,8 @@ impl Conv2dWeightGrad {
 impl Tiled for Conv2dWeightGrad {
     fn gemm(&self, p: &ConvParams) -> Gemm {
         let m = p.taps() * p.ci;
-        // Few channels: an invocation computes all channels of its column, neighbours load neighbours. Parts of the sum fill
-        // the device where there are few tiles.
+        // Few channels: an invocation computes all channels of its column, and neighbours load neighbours. If there are
+        // few tiles, parts of the sum fill the device.
         Gemm {
             m,
             n: p.co,

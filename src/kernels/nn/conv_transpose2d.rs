@@ -6,11 +6,12 @@ use crate::kernels::{
     Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
-/// x[n, y, x, ci] = sum over the taps with y = oy s + ky - pad, x = ox s + kx - pad, and co, of small[n, oy, ox, co] w[co, ky, kx, ci].
+/// x[n, y, x, ci] = sum over the taps with y = oy s + ky - pad, x = ox s + kx - pad, and over co, of small[n, oy, ox,
+/// co] w[co, ky, kx, ci].
 pub struct ConvTranspose2d;
 
 impl ConvTranspose2d {
-    /// One phase for each residue of (y, x) modulo the stride; each phase sees only its own taps.
+    /// One phase for each residue of (y, x) modulo the stride; each phase has its own taps.
     fn phases(p: &ConvParams) -> u32 {
         p.stride * p.stride
     }
@@ -20,16 +21,16 @@ impl ConvTranspose2d {
         p.n * ceil_div(p.h, p.stride) * ceil_div(p.w, p.stride)
     }
 
-    /// Channels a weight load of the direct shader, and loads of an invocation.
+    /// Channels per weight load of the direct shader, and loads per invocation.
     fn channels(p: &ConvParams) -> [u32; 2] {
         let lm = if p.ci.is_multiple_of(4) { 4 } else { 1 };
-        // Eight quads use a load more often than four, where there are enough workgroups for two cores.
+        // Eight quads reuse a load more often than four, if there are enough workgroups for two cores.
         let groups = ceil_div(Self::pixels(p), 16) * ceil_div(p.ci, 32) * Self::phases(p);
         let wide = lm == 4 && p.ci >= 32 && groups >= 256;
         [lm, if wide { 8 } else { (p.ci / lm).min(4) }]
     }
 
-    /// The direct shader with `group` invocations of `tn` pixels in a workgroup.
+    /// The direct shader with `group` invocations per workgroup, each with `tn` pixels.
     fn direct(p: &ConvParams, group: u32, tn: u32) -> Build {
         let [lm, tm] = Self::channels(p);
         let lk = if p.co.is_multiple_of(4) { 4 } else { 1 };
@@ -43,7 +44,7 @@ impl ConvTranspose2d {
 
 impl Tiled for ConvTranspose2d {
     fn gemm(&self, p: &ConvParams) -> Gemm {
-        // Few channels: an invocation computes all of its pixels' channels.
+        // Few channels: an invocation computes all channels of its pixels.
         let narrow = p.ci <= 4 && Self::pixels(p).div_ceil(256) <= MAX_GROUPS;
         Gemm { m: p.ci, n: Self::pixels(p), layers: Self::phases(p), narrow }
     }
@@ -74,7 +75,7 @@ impl Kernel for ConvTranspose2d {
     fn exact_on_integers(&self, _: &ConvParams) -> bool {
         true
     }
-    /// The zeros around the small images: a phase reaches beyond them whatever the padding is.
+    /// The zeros around the small images: a phase reaches beyond them at any padding.
     fn meets_padding(&self, _: &ConvParams) -> &'static [usize] {
         &[1]
     }
@@ -89,7 +90,7 @@ impl Kernel for ConvTranspose2d {
             Class::Direct => {
                 let [lm, tm] = Self::channels(p);
                 let groups = ceil_div(Self::pixels(p), 16) * ceil_div(p.ci, tm * lm) * Self::phases(p);
-                // Small maps: fewer pixels an invocation, so that there are enough invocations for two cores.
+                // Small maps: fewer pixels per invocation, so that there are enough invocations for two cores.
                 Self::direct(p, 8, if groups < 64 { 4 } else { 16 })
             }
         }

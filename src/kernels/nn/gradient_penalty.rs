@@ -14,19 +14,19 @@ crate::params! {
         square_stride: u32 in Stride,
         /// Client stride of `loss`.
         loss_stride: u32 in Stride,
-        /// Which element of a client's losses to write.
+        /// The element of a client's losses to write.
         slot: u32 in Range(0, 70),
         /// Weight of the penalty, at least 0.
         lambda: f32 in Real(0.0, 100.0),
     }
 }
 
-/// Refuses a weight that is negative or not a number.
+/// Rejects a weight that is negative or not a number.
 pub(super) fn check_lambda(lambda: f32) -> Result<(), String> {
     if lambda >= 0.0 && lambda.is_finite() { Ok(()) } else { Err(format!("lambda {lambda}: must be at least 0")) }
 }
 
-/// Error of a square root, which WGSL may take as 1 / inverseSqrt: 4.5 ulp, and a subnormal square flushed.
+/// Error of a square root, which WGSL may compute as 1 / inverseSqrt: 4.5 ulp, plus a flushed subnormal square.
 pub(super) fn root_error(root: f64) -> f64 {
     9.5 * U * root + TINY.sqrt()
 }

@@ -22,8 +22,8 @@ crate::params! {
     }
 }
 
-/// v = (2 lambda / n) (||g|| - 1) g / ||g|| for each image: the penalty's derivative by g. The penalty's parameter gradient is
-/// that of sum v . g with v held constant. Where g is 0 the norm has no derivative; v is 0 there.
+/// v = (2 lambda / n) (||g|| - 1) g / ||g|| for each image: the penalty's derivative with respect to g. The penalty's
+/// parameter gradient is that of sum v . g with v held constant. Where g is 0 the norm has no derivative, and v is 0.
 pub struct GradientPenaltySeed;
 
 impl Kernel for GradientPenaltySeed {
@@ -32,7 +32,10 @@ impl Kernel for GradientPenaltySeed {
     const STEM: &'static str = "nn/gradient_penalty_seed";
     const FORMULA: &'static str = "v = (2 lambda / n) (||g|| - 1) g / ||g||, 0 where g is 0";
     const BINDINGS: &'static [Binding; 3] = &[
-        Binding::read("g", "[clients][n][len], client stride x_stride: gradient of the critic by each image"),
+        Binding::read(
+            "g",
+            "[clients][n][len], client stride x_stride: gradient of the critic with respect to each image",
+        ),
         Binding::read("squares", "[clients][n], client stride square_stride: ||g||^2 of each image"),
         Binding::write("v", "[clients][n][len], client stride x_stride"),
     ];
@@ -52,13 +55,13 @@ impl Kernel for GradientPenaltySeed {
         let (client, i) = locate(index, p.clients, p.x_stride, p.n * p.len)?;
         let root = inputs.f(1, client * p.square_stride as usize + i / p.len as usize).sqrt();
         if root == 0.0 {
-            // A norm of 0 has the gradient 0, and 0 times what is not finite is NaN.
+            // A norm of 0 has the gradient 0, and 0 times a non-finite value is NaN.
             return Some(Eval::exact(0.0 * inputs.f(0, index)));
         }
         let scale = 2.0 * f64::from(p.lambda) / p.n as f64 * inputs.f(0, index).abs();
         let share = (root - 1.0) / root;
         let value = scale.copysign(inputs.f(0, index)) * share;
-        // the root's error counts in ||g|| - 1 and again in the division by ||g||
+        // the root's error enters ||g|| - 1 and again the division by ||g||
         let error = 1.01 * (root_error(root) * (1.0 + share.abs()) + U * (root - 1.0).abs()) / root;
         Some(Eval::within(
             value,
@@ -74,7 +77,7 @@ impl Kernel for GradientPenaltySeed {
             })
             .to_vec()
     }
-    /// Norms on both sides of 1, one of them 0, one not a number.
+    /// Norms on both sides of 1, one of them 0, one NaN.
     fn fills(&self, _: &GradientPenaltySeedParams) -> [Fill; 3] {
         let squares = [0.25f32, 1.0, 0.0, 9.5, 1e-4, f32::NAN].map(f32::to_bits).to_vec();
         [Fill::NORMAL, Fill::Words(squares), Fill::Nan]

@@ -1,8 +1,9 @@
-//! What the instance norm rows share: the parameter block, where elements lie, grids, cases.
+//! Common parts of the instance norm rows: the parameter block, positions of elements, grids, cases.
 //!
-//! Instance norm normalises every image and channel by itself over its pixels. With x^ = (x - mean) r its Jacobian is
-//! gamma r (I - 1 1^T / rows - x^ x^^T / rows), which is symmetric: the kernels that carry a delta back through the norm
-//! also carry a tangent forward through it. A second derivative (the gradient penalty's) needs five sums of every image and
+//! Instance norm normalises every image and channel separately over its pixels. With x^ = (x - mean) r its Jacobian is
+//! gamma r (I - 1 1^T / rows - x^ x^^T / rows), which is symmetric: the kernels that propagate a delta back through the
+//! norm also propagate a tangent forward. A second derivative (for the gradient penalty) needs five sums per image and
+//! channel, its `moments`, in the order of [`place`].
 //! channel, its `moments`, in this order: [`place`].
 
 use crate::kernels::{Build, Cost, Eval, Fill, Inputs, MAX_GROUPS, ceil_div, strided};
@@ -18,7 +19,7 @@ crate::params! {
         rows: u32 in Count,
         /// Channels.
         c: u32 in Count,
-        /// Client stride of [n][rows][c] tensors.
+        /// Client stride of `[n][rows][c]` tensors.
         x_stride: u32 in Stride,
         /// Client stride of `stats`.
         stat_stride: u32 in Stride,
@@ -26,26 +27,26 @@ crate::params! {
         param_stride: u32 in Stride,
         /// Client stride of `moments`.
         moment_stride: u32 in Stride,
-        /// Sums of each image and channel in `moments`: 2, or 5 where a second derivative follows.
+        /// Sums per image and channel in `moments`: 2, or 5 for a second derivative.
         places: u32 in OneOf(&[2, place::ALL]),
         /// The first of the two sums that this launch writes or reads, see [`place`].
         place: u32 in OneOf(&[place::TANGENT, place::DELTA]),
         /// Added to the variance, above 0.
         eps: f32 in Positive(1e-8, 0.1),
-        /// 1 adds to what is there, 0 overwrites.
+        /// 1 adds to the old value, 0 overwrites it.
         accumulate: u32 in Range(0, 1),
     }
 }
 
-/// Places in the moments of an image and channel.
+/// Positions in the moments of an image and channel.
 pub mod place {
-    /// sum d, then sum d x^, of the first quantity d: the tangent, or the delta where there is no tangent.
+    /// sum d, then sum d x^, of the first quantity d: the tangent, or the delta if there is no tangent.
     pub const TANGENT: u32 = 0;
-    /// sum u, then sum u x^, of the delta u that belongs to the tangent.
+    /// sum u, then sum u x^, of the delta u of the tangent.
     pub const DELTA: u32 = 2;
     /// sum (u - avg u) (t - avg t).
     pub const CROSS: u32 = 4;
-    /// Sums where a second derivative follows.
+    /// Number of sums for a second derivative.
     pub const ALL: u32 = 5;
 }
 
@@ -55,7 +56,7 @@ pub(super) const X: &str = "[clients][n][rows][c], client stride x_stride";
 pub(super) const PARAM: &str = "[clients][c], client stride param_stride";
 pub(super) const MOMENTS: &str = "[clients][n][places][c], client stride moment_stride";
 
-/// Where an element of an [n][..][c] tensor lies.
+/// Position of an element in an `[n][..][c]` tensor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct At {
     pub client: usize,
@@ -66,7 +67,7 @@ pub(super) struct At {
 }
 
 impl InstanceParams {
-    /// Client strides rounded up to the bank's alignment, gamma and beta of their own.
+    /// Client strides rounded up to the bank's alignment; gamma and beta have their own.
     pub fn new(clients: u32, n: u32, rows: u32, c: u32, places: u32) -> Self {
         InstanceParams {
             clients,
@@ -86,13 +87,13 @@ impl InstanceParams {
 
     fn words(&self, rows: u32) -> Result<u32, String> {
         let product = self.n.checked_mul(rows).and_then(|r| r.checked_mul(self.c));
-        product.ok_or(format!("{} images of {rows} x {}: more elements than u32 holds", self.n, self.c))
+        product.ok_or(format!("{} images of {rows} x {}: more elements than u32 can count", self.n, self.c))
     }
 
     /// Extents of x, stats, parameters and moments.
     ///
     /// # Errors
-    /// Says which parameter is out of range.
+    /// Names the parameter that is out of range.
     pub(super) fn check(&self) -> Result<Extents, String> {
         if self.n == 0 || self.n > MAX_GROUPS || self.c > MAX_GROUPS {
             return Err(format!("{} images of {} channels: 1 to {MAX_GROUPS} of each", self.n, self.c));
@@ -111,15 +112,19 @@ impl InstanceParams {
         })
     }
 
-    /// [`InstanceParams::check`] of the rows that read all five moments.
+    /// [`InstanceParams::check`] for the rows that read all five moments.
     pub(super) fn check_all(&self) -> Result<Extents, String> {
         if self.places != place::ALL {
-            return Err(format!("{} sums an image and channel: a second derivative needs {}", self.places, place::ALL));
+            return Err(format!(
+                "{} sums per image and channel: a second derivative needs {}",
+                self.places,
+                place::ALL
+            ));
         }
         self.check()
     }
 
-    /// Where word `index` of a tensor [clients][n][rows][c] lies; `None` in the padding between clients.
+    /// Position of word `index` in a tensor `[clients][n][rows][c]`; `None` in the padding between clients.
     pub(super) fn locate(&self, index: usize, stride: u32, rows: u32) -> Option<At> {
         let (client, element) = match self.clients {
             1 => (0, index),
@@ -154,7 +159,7 @@ impl InstanceParams {
         inputs.f(slot, at.client * self.moment_stride as usize + row * self.c as usize + at.channel)
     }
 
-    /// Words a load, and lanes along the channels (a power of two, at most `most`).
+    /// Words per load, and lanes along the channels (a power of two, at most `most`).
     fn lanes(&self, most: impl Fn(u32) -> u32) -> (u32, u32) {
         let v = if self.c.is_multiple_of(4) { 4 } else { 1 };
         (v, (self.c / v).next_power_of_two().min(most(v)))
@@ -179,7 +184,7 @@ impl InstanceParams {
         Build::plain(file, [ceil_div(self.c, 64), 1, self.clients])
     }
 
-    /// `flops` a word of x and `tensors` tensors of its size, `small` words an image and channel.
+    /// `flops` per word of x, `tensors` tensors of its size, `small` words per image and channel.
     pub(super) fn cost(&self, flops: f64, tensors: f64, small: f64) -> Cost {
         let channels = self.clients as f64 * self.n as f64 * self.c as f64;
         let elements = channels * self.rows as f64;
@@ -195,7 +200,7 @@ pub(super) struct Extents {
     pub moments: usize,
 }
 
-/// Cases of every row: single, odd, prime and vector shapes, several clients.
+/// Cases of every row: single-element, odd, prime and vector shapes, several clients.
 pub(super) fn cases(places: u32, place: u32, accumulate: bool) -> Vec<InstanceParams> {
     [
         (1, 1, 1, 1),
@@ -223,24 +228,24 @@ pub(super) fn cases(places: u32, place: u32, accumulate: bool) -> Vec<InstancePa
 /// x and stats of a case; 100 pixels: mean / deviation = 1000.
 pub(super) fn x_and_stats(p: &InstanceParams) -> [Fill; 2] {
     if p.rows == 100 {
-        // The statistics' two rows share a fill, so the inverse deviation is large as well here.
+        // The two rows of the statistics share a fill, so the inverse deviation is also large here.
         [Fill::Real { scale: 1.0, shift: 1e3 }, Fill::Real { scale: 0.01, shift: 1e3 }]
     } else {
         [Fill::Real { scale: 1.0, shift: 0.5 }, Fill::Positive { scale: 1.0 }]
     }
 }
 
-/// Sums as large as the pixels make them.
+/// Sums of the magnitude that the pixels give.
 pub(super) fn moments_fill(p: &InstanceParams) -> Fill {
     Fill::Real { scale: (p.rows as f64).sqrt(), shift: 0.3 * p.rows as f64 }
 }
 
-/// What is there before, if it is read.
+/// The old contents, if they are read.
 pub(super) fn before(accumulate: u32) -> Fill {
     if accumulate == 1 { Fill::NORMAL } else { Fill::Nan }
 }
 
-/// `sum` added to `old`, or in its place.
+/// `sum` added to `old`, or replacing it.
 pub(super) fn added(p: &InstanceParams, old: f64, sum: f64, bound: f64) -> Eval {
     let value = if p.accumulate == 1 { old + sum } else { sum };
     Eval::within(value, bound + 2.0 * crate::kernels::U * value.abs())

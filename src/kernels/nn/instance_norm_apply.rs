@@ -1,4 +1,4 @@
-//! Normalise by each image's statistics, scale and shift.
+//! Normalises by each image's statistics, scales and shifts.
 
 use super::instance::{self, InstanceParams};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
@@ -34,7 +34,7 @@ impl Kernel for InstanceNormApply {
         let (gain, centred) = (p.param(inputs, 2, at), p.x(inputs, 0, at, at.row) - mean);
         let term = gain * centred * invstd;
         let beta = p.param(inputs, 3, at);
-        // mean and invstd are operands: x - mean is one rounding, the conditioning lies in the statistics
+        // mean and invstd are operands: x - mean is one rounding; the statistics' bounds cover their conditioning
         Some(Eval::within(term + beta, gamma(5) * (term.abs() + beta.abs()) + flushed(&[gain, centred, invstd])))
     }
     fn cases(&self) -> Vec<InstanceParams> {

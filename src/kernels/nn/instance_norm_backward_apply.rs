@@ -39,7 +39,7 @@ impl Kernel for InstanceNormBackwardApply {
         let a = p.moment(inputs, 4, at, p.place) / rows;
         let (centred, moment) = (p.x(inputs, 1, at, at.row) - mean, p.moment(inputs, 4, at, p.place + 1) / rows);
         let b = centred * invstd * moment;
-        // the scale before cancellation; two divisions of 2.5 ulp are the loosest steps
+        // the magnitude before cancellation; two divisions of 2.5 ulp are the least accurate steps
         let size = d.abs() + a.abs() + b.abs();
         let lost = flushed(&[gain, invstd, centred, invstd, moment]) + flushed(&[gain, invstd, size]);
         Some(Eval::within(scale * (d - a - b), gamma(14) * scale.abs() * size + lost))

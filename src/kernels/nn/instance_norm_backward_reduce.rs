@@ -1,11 +1,11 @@
-//! The two sums over an image's pixels that the norm's Jacobian needs.
+//! The two sums over an image's pixels for the norm's Jacobian.
 
 use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
-/// moments[place, place + 1] = (sum d, sum d x^) of every image and channel, x^ = (x - mean) invstd; d is a delta on its way
-/// back or a tangent on its way forward. Other places are left alone.
+/// moments[place, place + 1] = (sum d, sum d x^) of every image and channel, x^ = (x - mean) invstd; d is a delta in
+/// the backward pass or a tangent in the forward pass. Other positions are not changed.
 pub struct InstanceNormBackwardReduce;
 
 impl Kernel for InstanceNormBackwardReduce {

@@ -1,10 +1,10 @@
-//! What the tangent's delta adds to the delta of the norm's input.
+//! The contribution of the tangent's delta to the delta of the norm's input.
 
 use super::instance::{self, InstanceParams, place};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
-/// The derivative by x of u . (J t), J the norm's Jacobian at x, with the moments of t, u and both:
-/// y (+)= -gamma invstd^2 (x^ (s - 3 p q) + q (t - avg t) + p (u - avg u)).
+/// The derivative of u . (J t) with respect to x, where J is the norm's Jacobian at x, from the moments of t, of u and
+/// of both: y (+)= -gamma invstd^2 (x^ (s - 3 p q) + q (t - avg t) + p (u - avg u)).
 pub struct InstanceNormSecondApply;
 
 impl Kernel for InstanceNormSecondApply {

@@ -5,7 +5,7 @@ use super::rows::depth;
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
 /// moments[4] = sum (u - avg u) (t - avg t) of every image and channel, with the sums of t in moments[0] and of u in
-/// moments[2]. Other places are left alone.
+/// moments[2]. Other positions are not changed.
 pub struct InstanceNormSecondReduce;
 
 impl Kernel for InstanceNormSecondReduce {
@@ -40,7 +40,7 @@ impl Kernel for InstanceNormSecondReduce {
             lost += flushed(&[u - avg_u, t - avg_t]);
             scale += (u.abs() + avg_u.abs()) * (t.abs() + avg_t.abs());
         }
-        // a division of 2.5 ulp and a subtraction in each factor, and their product
+        // a division of 2.5 ulp and a subtraction in each factor, then their product
         Some(Eval::within(value, gamma(depth(p.rows) + 14) * scale + lost).over(depth(p.rows) + 14))
     }
     fn cases(&self) -> Vec<InstanceParams> {

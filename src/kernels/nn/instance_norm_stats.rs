@@ -45,7 +45,7 @@ impl Kernel for InstanceNormStats {
 mod tests {
     use super::*;
 
-    /// Statistics are each image's own: another image of the batch does not show in them.
+    /// Every image has its own statistics, which do not depend on other images of the batch.
     #[test]
     fn images_do_not_mix() {
         let p = InstanceParams::new(1, 2, 4, 1, 2);

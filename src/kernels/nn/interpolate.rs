@@ -1,4 +1,4 @@
-//! Points between real and generated images, where the gradient penalty is taken.
+//! Points between real and generated images, at which the gradient penalty is taken.
 
 use super::rows::{image_build, images, locate, stride};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
@@ -26,7 +26,7 @@ impl Kernel for Interpolate {
     type Params = InterpolateParams;
     type Operands = Arity<4>;
     const STEM: &'static str = "nn/interpolate";
-    const FORMULA: &'static str = "y = a x + (1 - a) z, one a an image";
+    const FORMULA: &'static str = "y = a x + (1 - a) z, one a per image";
     const BINDINGS: &'static [Binding; 4] = &[
         Binding::read("x", "[clients][n][len], client stride x_stride"),
         Binding::read("z", "[clients][n][len], client stride x_stride"),
@@ -63,7 +63,7 @@ impl Kernel for Interpolate {
             })
             .to_vec()
     }
-    /// A normal weight leaves the interval between the images: it extrapolates.
+    /// A normally distributed weight leaves the interval between the images: it extrapolates.
     fn fills(&self, _: &InterpolateParams) -> [Fill; 4] {
         [Fill::NORMAL, Fill::NORMAL, Fill::Real { scale: 1.0, shift: 0.5 }, Fill::Nan]
     }

@@ -1,4 +1,5 @@
-//! What the kernels over [clients][rows][c] share: extents, where an element lies, vector width, grids, depth of sums.
+//! Common parts of the kernels over `[clients][rows][c]`: extents, positions of elements, vector width, grids, depth of
+//! sums.
 
 use crate::kernels::{Build, MAX_GROUPS, ceil_div, linear_grid};
 
@@ -8,7 +9,7 @@ pub(super) const TINY: f64 = f32::MIN_POSITIVE as f64;
 /// rows * c.
 ///
 /// # Errors
-/// When the product leaves u32, or c exceeds what one grid dimension reaches.
+/// If the product exceeds u32, or c exceeds one grid dimension.
 pub(super) fn area(rows: u32, c: u32) -> Result<u32, String> {
     if c > 65535 {
         return Err(format!("{c} channels: at most 65535"));
@@ -25,25 +26,25 @@ pub(super) fn locate(index: usize, clients: u32, stride: u32, len: u32) -> Optio
     (element < len as usize).then_some((client, element))
 }
 
-/// Words a load: four where the innermost extent allows, else one.
+/// Words per load: four if the innermost extent allows, otherwise one.
 fn vector(n: u32) -> u32 {
     if n.is_multiple_of(4) { 4 } else { 1 }
 }
 
-/// Lanes of a workgroup side by side along the channels: a power of two, at most `most`.
+/// Lanes of a workgroup along the channels: a power of two, at most `most`.
 fn lanes(groups: u32, most: u32) -> u32 {
     groups.next_power_of_two().min(most)
 }
 
-/// A sum over rows: a workgroup owns up to 8 channels of one client, its other lanes share the rows.
+/// A sum over rows: a workgroup owns up to 8 channels of one client; its other lanes divide the rows.
 pub(super) fn reduce_build(file: &'static str, c: u32, clients: u32) -> Build {
     let v = vector(c);
     let lx = lanes(c / v, 8 / v);
     Build { file, consts: vec![("V", v), ("LX", lx)], grid: [ceil_div(c / v, lx), 1, clients] }
 }
 
-/// A map over [rows][c] with per-channel operands: a workgroup owns up to 8 vectors of channels; an invocation loads
-/// their operands once and walks the rows, four of them where there are enough.
+/// A map over `[rows][c]` with per-channel operands: a workgroup owns up to 8 vectors of channels; an invocation loads
+/// their operands once and iterates over the rows, four of them if there are enough.
 pub(super) fn map_build(file: &'static str, rows: u32, c: u32, clients: u32) -> Build {
     let v = vector(c);
     let lx = lanes(c / v, 8);
@@ -57,10 +58,10 @@ pub(super) fn linear_build(file: &'static str, n: u32, clients: u32) -> Build {
     Build { file, consts: vec![("V", v)], grid: linear_grid(n / v, 256, clients) }
 }
 
-/// n * len of images that are words in a row.
+/// n * len for images whose words are contiguous.
 ///
 /// # Errors
-/// When the product leaves u32, or n exceeds what one grid dimension reaches.
+/// If the product exceeds u32, or n exceeds one grid dimension.
 pub(super) fn images(n: u32, len: u32) -> Result<u32, String> {
     if n > MAX_GROUPS {
         return Err(format!("{n} images: at most {MAX_GROUPS}"));
@@ -68,19 +69,19 @@ pub(super) fn images(n: u32, len: u32) -> Result<u32, String> {
     n.checked_mul(len).ok_or(format!("{n} images of {len} words exceed u32"))
 }
 
-/// A map over [n][len] with one operand an image: vectors never straddle images.
+/// A map over `[n][len]` with one operand per image: a vector never spans two images.
 pub(super) fn image_build(file: &'static str, n: u32, len: u32, clients: u32) -> Build {
     let v = vector(len);
     Build { file, consts: vec![("V", v)], grid: linear_grid(n * (len / v), 256, clients) }
 }
 
 /// Additions that any term of a sum over rows passes through: at least 32 partial sums of consecutive additions, then a
-/// tree (at most 8 levels, which more lanes shorten the partial sums for). Any order within a partial sum is covered.
+/// tree (at most 8 levels; more lanes make the partial sums shorter). Any order within a partial sum is covered.
 pub(super) fn depth(rows: u32) -> usize {
     rows.div_ceil(32) as usize + 8
 }
 
-/// Rounded up to the client stride's alignment, plus `pad` words more.
+/// Rounded up to the client stride's alignment, plus `pad` words.
 pub(super) fn stride(len: u32, pad: u32) -> u32 {
     len.next_multiple_of(64) + 64 * pad
 }
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn padding_belongs_to_nobody() {
+    fn padding_belongs_to_no_client() {
         assert_eq!(locate(5, 1, 0, 6), Some((0, 5)));
         assert_eq!(locate(6, 1, 0, 6), None);
         assert_eq!(locate(69, 2, 64, 6), Some((1, 5)));

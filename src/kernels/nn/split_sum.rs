@@ -17,7 +17,7 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
-        /// 1 adds to what is in `y`.
+        /// 1 adds to the old `y`.
         accumulate: u32 in Range(0, 1),
     }
 }
@@ -39,10 +39,7 @@ impl Kernel for SplitSum {
             return Err(format!("accumulate {}: must be 0 or 1", p.accumulate));
         }
         if p.splits > MAX_GROUPS {
-            return Err(format!(
-                "{} parts: at most {MAX_GROUPS}, the groups of the dimension that makes them",
-                p.splits
-            ));
+            return Err(format!("{} parts: at most {MAX_GROUPS}, the groups of one grid dimension", p.splits));
         }
         let Some(len) = p.splits.checked_mul(p.n) else {
             return Err(format!("{} parts of {} elements exceed a u32 index", p.splits, p.n));
@@ -59,7 +56,7 @@ impl Kernel for SplitSum {
     }
     fn at(&self, p: &SplitSumParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (n, stride) = (p.n as usize, p.y_stride as usize);
-        // With one client the stride need not cover n.
+        // With one client the stride may be less than n.
         let (c, i) = if p.clients == 1 { (0, index) } else { (index / stride, index % stride) };
         if i >= n {
             return None;
@@ -68,7 +65,7 @@ impl Kernel for SplitSum {
         terms.extend((0..p.splits as usize).map(|s| inputs.f(0, c * p.x_stride as usize + s * n + i)));
         let value: f64 = terms.iter().sum();
         let scale: f64 = terms.iter().map(|t| t.abs()).sum();
-        // One rounding less than terms on the device, and the reference's own rounding to f32.
+        // On the device one rounding fewer than terms, plus the reference's own rounding to f32.
         Some(Eval::within(value, gamma(terms.len()) * scale + U * value.abs()).over(terms.len()))
     }
     fn cases(&self) -> Vec<SplitSumParams> {

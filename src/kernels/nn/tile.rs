@@ -1,4 +1,20 @@
-//! The shader variants of the tiled convolutions and which of them a shape gets.
+//! The tiled variants of the convolutions, and the rule that chooses one for a shape.
+//!
+//! On GPUs the three convolutions are implicit matrix products with one core, `shaders/lib/tile.wgsl`. A shader that
+//! includes it supplies index maps: the block of each operand, how to advance along the sum, where four results go. The
+//! core loads, multiplies and stores. Each invocation holds the next step's block in registers while the previous block
+//! is multiplied, advances through taps and channels without a division, loads vec4 where the channels are a multiple
+//! of 4, and masks the padding.
+//!
+//! Tiles are 32, 64 and 128 wide. A larger tile reuses each load more often but leaves a small layer with too few
+//! workgroups. [`Gemm::candidates`] prefers the largest tile that gives a single client 32 workgroups, a quarter of
+//! what a large GPU runs at once, and computes at most a quarter more outputs than the smallest tile. With up to four
+//! channels on one side every tile would be nearly empty: there, `narrow` variants divide a long sum among a workgroup
+//! or give an invocation all channels.
+//!
+//! The choice depends on one client's shape alone, so chunks change no bit. All square tiles add in the same order; a
+//! test requires equal bits from them on every shape. The sizes follow from the rule, none was timed on hardware;
+//! `fedgan tune` measures them.
 
 use super::conv::ConvParams;
 use crate::kernels::{Arity, Build, Kernel, MAX_GROUPS, ceil_div};
@@ -7,31 +23,31 @@ use crate::kernels::{Arity, Build, Kernel, MAX_GROUPS, ceil_div};
 pub trait Tiled: Kernel<Params = ConvParams, Operands = Arity<3>> {
     /// The matrix product of one client.
     fn gemm(&self, p: &ConvParams) -> Gemm;
-    /// Shader file, constants and grid of a variant; [`Tile::Narrow`] only where [`Gemm::narrow`] says so.
+    /// Shader file, constants and grid of a variant; [`Tile::Narrow`] only if [`Gemm::narrow`] allows it.
     fn tiled(&self, p: &ConvParams, tile: Tile) -> Build;
 }
 
 /// A variant for GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tile {
-    /// At most four rows or columns, of which any tile would be nearly empty: no tile, see the rows.
+    /// At most four rows or columns, for which any tile would be nearly empty: no tile, see the rows.
     Narrow,
-    /// A workgroup of 64 computes 32 x 32 outputs, 4 x 4 an invocation.
+    /// A workgroup of 64 computes 32 x 32 outputs, 4 x 4 per invocation.
     Small,
-    /// A workgroup of 128 computes 64 x 64 outputs, 8 x 4 an invocation.
+    /// A workgroup of 128 computes 64 x 64 outputs, 8 x 4 per invocation.
     Medium,
-    /// A workgroup of 256 computes 128 x 128 outputs, 8 x 8 an invocation.
+    /// A workgroup of 256 computes 128 x 128 outputs, 8 x 8 per invocation.
     Large,
 }
 
-/// Workgroups of one client that are worth a larger tile: four clients then give one to each of a large GPU's 132 cores.
+/// Workgroups of one client that justify a larger tile: four clients then occupy each of a large GPU's 132 cores once.
 const ENOUGH: u64 = 32;
 
 impl Tile {
-    /// The tiles proper, largest first.
+    /// The square tiles, largest first.
     pub const SQUARE: [Tile; 3] = [Tile::Large, Tile::Medium, Tile::Small];
 
-    /// Outputs of a workgroup along m and along n; 1 of [`Tile::Narrow`], which has no tile.
+    /// Outputs per workgroup along m and along n; 1 for [`Tile::Narrow`], which has no tile.
     pub fn side(self) -> u32 {
         match self {
             Tile::Narrow => 1,
@@ -51,7 +67,7 @@ impl Tile {
         }
     }
 
-    /// The constants of `lib/tile.wgsl`; `lanes`: channels a load. [`Tile::Narrow`] has other shaders.
+    /// The constants of `lib/tile.wgsl`; `lanes`: channels per load. [`Tile::Narrow`] has other shaders.
     pub(super) fn consts(self, lanes: u32) -> Vec<(&'static str, u32)> {
         let (vm, vn) = match self {
             Tile::Narrow | Tile::Small => (1, 1),
@@ -62,15 +78,15 @@ impl Tile {
     }
 }
 
-/// What the choice of a tile depends on: one client's matrix product, never the number of clients, so that chunks of clients
-/// change no bit.
+/// The input for the choice of a tile: one client's matrix product, independent of the number of clients, so that
+/// chunks change no bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gemm {
     /// Outputs along the axis that is contiguous in the output.
     pub m: u32,
     /// Outputs along the other axis.
     pub n: u32,
-    /// Independent products of this size: phases, or parts that the sum may have.
+    /// Independent products of this size: phases, or possible parts of the sum.
     pub layers: u32,
     /// True if [`Tile::Narrow`] can compute it.
     pub narrow: bool,
@@ -82,14 +98,14 @@ impl Gemm {
         [ceil_div(self.n, tile.side()), ceil_div(self.m, tile.side())]
     }
 
-    /// The variants that can compute it, best first as far as a rule can tell:
+    /// The variants that can compute it, in order of preference:
     ///
-    /// - [`Tile::Narrow`], where it is possible;
-    /// - else the largest tile that gives one client at least 32 workgroups and computes at most a quarter more outputs, those
-    ///   beyond the ends, than the small tile does;
-    /// - then the others, the small tile first.
+    /// - [`Tile::Narrow`], if possible;
+    /// - otherwise the largest tile that gives one client at least 32 workgroups and, including those beyond the ends,
+    ///   computes at most a quarter more outputs than the small tile;
+    /// - then the other tiles, the small one first.
     ///
-    /// Tiles whose grid exceeds what every device takes are left out.
+    /// Tiles whose grid exceeds what every device supports are excluded.
     pub fn candidates(&self) -> Vec<Tile> {
         let groups = |tile| self.grid(tile).iter().map(|g| u64::from(*g)).product::<u64>();
         let padded = |tile: Tile| groups(tile) * u64::from(tile.side()).pow(2);
@@ -107,14 +123,14 @@ impl Gemm {
         list
     }
 
-    /// The first of [`Gemm::candidates`]; the large tile where none has a grid that every device takes, which the shape rule
-    /// then refuses.
+    /// The first of [`Gemm::candidates`]; the large tile if none has a grid that every device supports, which the shape
+    /// rule then rejects.
     pub fn tile(&self) -> Tile {
         self.candidates().first().copied().unwrap_or(Tile::Large)
     }
 }
 
-/// [`crate::kernels::Kernel::variants`] of a tiled row: its candidates in their order.
+/// [`crate::kernels::Kernel::variants`] of a tiled row: its candidates in order.
 pub(super) fn variants(row: &impl Tiled, p: &ConvParams) -> Vec<(&'static str, Build)> {
     row.gemm(p).candidates().into_iter().map(|tile| (tile.name(), row.tiled(p, tile))).collect()
 }

@@ -16,7 +16,7 @@ crate::params! {
         dx_stride: u32 in Stride,
         /// Client stride of `loss`.
         loss_stride: u32 in Stride,
-        /// Which element of a client's losses to write.
+        /// The element of a client's losses to write.
         slot: u32 in Range(0, 70),
         /// 1 or -1: the sign of the term in the loss.
         scale: f32 in Real(-2.0, 2.0),
@@ -25,7 +25,7 @@ crate::params! {
 
 const DX: usize = 1;
 
-/// loss[slot] = scale mean(x) and its gradient dx = scale / n, x the critic's outputs.
+/// loss[slot] = scale mean(x) and its gradient dx = scale / n, where x are the critic's outputs.
 pub struct WassersteinLoss;
 
 impl Kernel for WassersteinLoss {

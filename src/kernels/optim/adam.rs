@@ -22,7 +22,7 @@ crate::params! {
         beta2: f32 in Real(0.0, 0.9999),
         /// Added to the root of the second moment.
         eps: f32 in Positive(1e-8, 0.1),
-        /// 1 - beta1, rounded once from f64 (in f32 it would cancel).
+        /// 1 - beta1, rounded once from f64 (f32 arithmetic would cancel).
         one_minus_beta1: f32 in Follows(|p| one_minus(p.beta1)),
         /// 1 - beta2, rounded once from f64.
         one_minus_beta2: f32 in Follows(|p| one_minus(p.beta2)),
@@ -42,8 +42,8 @@ impl AdamParams {
         }
     }
 
-    /// The step at word `index`, in f64, with bounds: two products and a sum (m), one factor more (v); w carries m's bound
-    /// and v's through the root, then a root (2 + 2.5 ulp), a division (2.5 ulp) and the roundings of the rest. An f32
+    /// The step at word `index`, in f64, with bounds: two products and a sum (m), one more factor (v); w has m's bound
+    /// and v's through the root, then a root (2 + 2.5 ulp), a division (2.5 ulp) and the remaining roundings. An f32
     /// result below 2^-126 may be flushed to 0.
     fn step(&self, inputs: &Inputs, index: usize, rate: f64, correction: f64) -> AdamStep {
         const FLUSH: f64 = 1.0 / (1u128 << 126) as f64;
@@ -77,8 +77,8 @@ struct AdamStep {
     v: Eval,
 }
 
-/// The table of `steps` steps, of which the first is step `first_step` >= 1 of the client's life: two words a step,
-/// lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t), computed in f64.
+/// The table of `steps` steps, the first of which is step `first_step` >= 1 of the client: two words per step, lr / (1
+/// - beta1^t) and 1 / sqrt(1 - beta2^t), computed in f64.
 pub fn adam_table(lr: f64, beta1: f64, beta2: f64, first_step: u32, steps: u32) -> Vec<f32> {
     (0..steps)
         .map(|s| first_step as f64 + s as f64)
@@ -86,9 +86,9 @@ pub fn adam_table(lr: f64, beta1: f64, beta2: f64, first_step: u32, steps: u32) 
         .collect()
 }
 
-/// One step of Adam (Kingma & Ba 2015) of every active client: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
-/// w -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps), with the corrections from `table` ([`adam_table`]).
-/// Nothing of an inactive client (state[0] >= client_steps[c]) changes.
+/// One step of Adam (Kingma & Ba 2015) for every active client: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w -= lr
+/// (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps), with the corrections from `table` ([`adam_table`]). Inactive
+/// clients (`state[0] >= client_steps[c]`) do not change.
 pub struct Adam;
 
 impl Kernel for Adam {
@@ -102,12 +102,12 @@ impl Kernel for Adam {
         Binding::write("m", "like w: first moment"),
         Binding::write("v", "like w: second moment"),
         Binding::read("table", "[clients][steps][2], client stride table_stride: lr / (1 - b1^t), 1 / sqrt(1 - b2^t)"),
-        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::read_u32("state", "[4]: step in the round, round, total steps, unused"),
         Binding::read_u32("client_steps", "[clients]: active steps in the round"),
     ];
     fn extents(&self, p: &AdamParams) -> Result<[usize; 7], String> {
         let n = strided(p.clients, p.stride, p.n)?;
-        // The number of steps is no parameter: a client's row is its whole stride.
+        // The number of steps is not a parameter: a client's row is its whole stride.
         let table = strided(p.clients, p.table_stride, p.table_stride.max(2))?;
         Ok([n, n, n, n, table, 4, p.clients as usize])
     }
@@ -147,7 +147,7 @@ impl Kernel for Adam {
             Fill::Positive { scale: 0.01 },
             Fill::Words(table),
             Fill::Words(vec![2, 0, 19, 0]),
-            // The second client is done after two steps.
+            // The second client finishes after two steps.
             Fill::Words(vec![4, 2, 3]),
         ]
     }

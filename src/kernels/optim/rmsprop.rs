@@ -18,7 +18,7 @@ crate::params! {
         lr: f32 in Positive(1e-5, 0.1),
         /// Decay of the second moment.
         alpha: f32 in Real(0.0, 0.9999),
-        /// 1 - alpha, rounded once from f64 (in f32 it would cancel).
+        /// 1 - alpha, rounded once from f64 (f32 arithmetic would cancel).
         one_minus_alpha: f32 in Follows(|p| one_minus(p.alpha)),
         /// Added to the root of the second moment.
         eps: f32 in Positive(1e-8, 0.1),
@@ -42,8 +42,8 @@ const V: usize = 2;
 /// An f32 result below 2^-126 may be flushed to 0.
 const FLUSH: f64 = f32::MIN_POSITIVE as f64;
 
-/// One step of RMSprop (Tieleman & Hinton 2012, as in PyTorch: not centred, no momentum) of every active client. Nothing of an
-/// inactive client (state[0] >= client_steps[c]) changes.
+/// One step of RMSprop (Tieleman & Hinton 2012, as in PyTorch: not centred, no momentum) for every active client.
+/// Inactive clients (`state[0] >= client_steps[c]`) do not change.
 pub struct Rmsprop;
 
 impl Kernel for Rmsprop {
@@ -55,7 +55,7 @@ impl Kernel for Rmsprop {
         Binding::write("w", "[clients][n], client stride `stride`: weights"),
         Binding::read("g", "like w: gradient"),
         Binding::write("v", "like w: second moment"),
-        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::read_u32("state", "[4]: step in the round, round, total steps, unused"),
         Binding::read_u32("client_steps", "[clients]: active steps in the round"),
     ];
     fn extents(&self, p: &RmspropParams) -> Result<[usize; 5], String> {
@@ -83,7 +83,7 @@ impl Kernel for Rmsprop {
         if slot == V {
             return Some(Eval::within(second, second_error));
         }
-        // v's bound through the root, then the root (4.5 ulp), a division (2.5 ulp) and the roundings of the rest
+        // v's bound through the root, then the root (4.5 ulp), a division (2.5 ulp) and the remaining roundings
         let root = second.sqrt();
         let root_error = (second + second_error).sqrt() - (second - second_error).max(0.0).sqrt() + 10.0 * U * root;
         let below = root + p.eps as f64;
@@ -107,7 +107,7 @@ impl Kernel for Rmsprop {
             Fill::Real { scale: 0.1, shift: 0.0 },
             Fill::Positive { scale: 0.01 },
             Fill::Words(vec![2, 0, 19, 0]),
-            // The second client is done after two steps.
+            // The second client finishes after two steps.
             Fill::Words(vec![4, 2, 3]),
         ]
     }

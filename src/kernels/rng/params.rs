@@ -1,4 +1,4 @@
-//! What the three rows share: parameters, bindings, shape rule, cases, and the words themselves.
+//! Common parts of the three rows: parameters, bindings, shape rule, cases, and the random words.
 
 use super::{Stream, threefry4x32};
 use crate::kernels::{Binding, Build, Cost, Fill, Inputs, linear_grid, split, strided};
@@ -18,7 +18,7 @@ crate::params! {
         seed_lo: u32 in Any,
         /// High word of the seed.
         seed_hi: u32 in Any,
-        /// What the numbers are for: a [`super::Stream`]'s number.
+        /// The use of the numbers: a [`super::Stream`]'s number.
         stream: u32 in Any,
         /// rng_uniform: low end; rng_normal: mean.
         a: f32 in Real(-2.0, 2.0),
@@ -27,10 +27,10 @@ crate::params! {
     }
 }
 
-pub(super) const STATE: Binding = Binding::read_u32("state", "[4]: step in the round, round, steps in all, free");
+pub(super) const STATE: Binding = Binding::read_u32("state", "[4]: step in the round, round, total steps, unused");
 
 impl RngParams {
-    /// The block of four words that holds elements 4 `block` .. 4 `block` + 4 of client `c`.
+    /// The block of four words that contains elements 4 `block` .. 4 `block` + 4 of client `c`.
     pub fn block(&self, state: &[u32], c: u32, block: u32) -> [u32; 4] {
         let key = [self.seed_lo, self.seed_hi, self.stream, self.client_base.wrapping_add(c)];
         threefry4x32(key, [block, state[2], state[1], 0])
@@ -50,7 +50,7 @@ pub(super) fn cost(p: &RngParams, flops_each: f64) -> Cost {
     Cost { flops: flops_each * n, bytes: 4.0 * n + 16.0 }
 }
 
-/// The block of output element `index` and the element's place in it; `None` between clients.
+/// The block of output element `index` and the element's position in it; `None` between clients.
 pub(super) fn element(p: &RngParams, inputs: &Inputs, index: usize) -> Option<([u32; 4], usize)> {
     let (c, i) = split(index, p.clients, p.y_stride);
     (i < p.n as usize).then(|| (p.block(inputs.0[1], c as u32, i as u32 / 4), i % 4))

@@ -8,8 +8,8 @@ use std::f64::consts::{SQRT_2, TAU};
 /// t = (w1 >> 8) 2^-24, r = sqrt(-2 ln u), z = r cos(2 pi t) for the even and r sin(2 pi t) for the odd element.
 /// |z| <= sqrt(48 ln 2) = 5.77.
 ///
-/// WGSL's log and cos have absolute errors of 2^-21 and 2^-11 (log is useless next to 1, where r is small), so shader and
-/// CPU function carry their own: exact reductions, then Taylor polynomials whose truncation is below 1e-8 relative.
+/// WGSL's log and cos have absolute errors of 2^-21 and 2^-11 (log is unusable near 1, where r is small), so shader and
+/// CPU function have their own: exact range reductions, then Taylor polynomials with a truncation below 1e-8 relative.
 pub struct RngNormal;
 
 /// z of a pair of words (`odd`: the sine), and a bound on the error of its f32 evaluation, in units of the value.
@@ -18,8 +18,8 @@ pub struct RngNormal;
 ///   another 4 u with the polynomial; e ln 2: 2 u; their sum: 1 u. For u >= sqrt(1/2) the exponent is 0, otherwise
 ///   |e| ln 2 <= L + 0.35 and |ln m| <= 0.35, L = -ln u.
 /// - sqrt(2 L): half the relative error of L, and 1/inverseSqrt with 2 + 2.5 ulp <= 10 u.
-/// - The quadrant is found on the integer w1 >> 8, so the angle has two roundings; sin on [-pi/4, pi/4]: 5 u relative;
-///   cos: 5 u absolute, at most 7.1 u relative as it is >= sqrt(1/2).
+/// - The quadrant is determined from the integer w1 >> 8, so the angle has two roundings; sin on [-pi/4, pi/4]: 5 u
+///   relative; cos: 5 u absolute, at most 7.1 u relative because it is >= sqrt(1/2).
 fn box_muller(w0: u32, w1: u32, odd: bool) -> (f64, f64) {
     let u = ((w0 >> 8) + 1) as f64 / 16_777_216.0;
     let turn = (w1 >> 8) as f64 / 16_777_216.0;
@@ -29,7 +29,7 @@ fn box_muller(w0: u32, w1: u32, odd: bool) -> (f64, f64) {
     }
     let l_error = if u > 0.7072 { 11.0 * l } else { 2.0 * (l + 0.35) + 10.0 * 0.35 + l };
     let trig = match ((w1 >> 8).is_multiple_of(1 << 22), odd) {
-        // Multiples of a quarter turn, where f64's own sin and cos leave 1e-16 instead of 0.
+        // Multiples of a quarter turn, where f64's own sin and cos give 1e-16 instead of 0.
         (true, _) => [1.0, 0.0, -1.0, 0.0][((w1 >> 30) as usize + if odd { 3 } else { 0 }) % 4],
         (false, false) => (TAU * turn).cos(),
         (false, true) => (TAU * turn).sin(),
@@ -58,8 +58,8 @@ impl Kernel for RngNormal {
         let (z, z_error) = box_muller(block[i & 2], block[i | 1], i % 2 == 1);
         let (a, b) = (p.a as f64, p.b as f64);
         let value = a + b * z;
-        // The product and the sum round once each; 1.01 covers products of roundings and the truncations, and the last
-        // term the sign of a zero.
+        // The product and the sum are rounded once each; 1.01 covers products of roundings and the truncations, and the
+        // last term the sign of a zero.
         let bound = b.abs() * z_error + U * ((b * z).abs() + value.abs());
         Some(Eval::within(value, 1.01 * bound + 1e-38))
     }

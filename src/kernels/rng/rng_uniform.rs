@@ -3,7 +3,7 @@
 use super::params::{self, RngParams, STATE};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U};
 
-/// y[c, i] = a + (b - a) t with t = (word >> 8) 2^-24 in [0, 1). Rounding may reach b where |a| is large against b - a.
+/// y[c, i] = a + (b - a) t with t = (word >> 8) 2^-24 in [0, 1). Rounding may give b if |a| is large relative to b - a.
 pub struct RngUniform;
 
 impl Kernel for RngUniform {
@@ -25,7 +25,7 @@ impl Kernel for RngUniform {
         let (block, i) = params::element(p, inputs, index)?;
         let offset = (p.b as f64 - p.a as f64) * (block[i] >> 8) as f64 / 16_777_216.0;
         let value = p.a as f64 + offset;
-        // t is exact; b - a, the product and the sum round once each. 1.01 covers products of roundings.
+        // t is exact; b - a, the product and the sum are rounded once each. 1.01 covers products of roundings.
         Some(Eval::within(value, 1.01 * U * (2.0 * offset.abs() + value.abs())))
     }
     fn cases(&self) -> Vec<RngParams> {

@@ -1,5 +1,5 @@
 //! Threefry-4x32-20 (Salmon, Moraes, Dror, Shaw: *Parallel random numbers: as easy as 1, 2, 3*, SC 2011) and the host's
-//! random streams. Device rows and host streams use the same keys, with word 3 of the counter keeping them apart.
+//! random streams. Device rows and host streams use the same keys; word 3 of the counter separates them.
 
 const PARITY: u32 = 0x1BD1_1BDA;
 const ROTATIONS: [[u32; 2]; 8] = [[10, 26], [11, 21], [13, 27], [23, 5], [6, 20], [17, 11], [25, 10], [18, 20]];
@@ -36,7 +36,7 @@ pub fn seed_words(seed: u64) -> (u32, u32) {
     (seed as u32, (seed >> 32) as u32)
 }
 
-/// What random numbers are for: word 2 of the key, so that no two uses share numbers.
+/// The use of random numbers: word 2 of the key, so that no two uses share numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stream(pub u32);
 
@@ -47,7 +47,7 @@ impl Stream {
     pub const LATENT_G: Stream = Stream(2);
     /// The order in which a client sees its images.
     pub const ORDER: Stream = Stream(3);
-    /// Which images a malicious client poisons.
+    /// The images that a malicious client poisons.
     pub const POISON: Stream = Stream(4);
     /// Latents of sample grids and of `fedgan sample`.
     pub const SAMPLE: Stream = Stream(5);
@@ -74,7 +74,8 @@ impl Stream {
     }
 }
 
-/// Random numbers on the host, from (seed, stream, client, round): the same wherever and in whatever order they are drawn.
+/// Random numbers on the host, from (seed, stream, client, round): the same on every machine and in every order of
+/// drawing.
 #[derive(Clone, Debug)]
 pub struct HostRng {
     key: [u32; 4],
@@ -135,7 +136,7 @@ impl HostRng {
         }
     }
 
-    /// A standard normal (Box-Muller in f64; the second of each pair is dropped).
+    /// A standard normal number (Box-Muller in f64; the second of each pair is discarded).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
@@ -169,9 +170,9 @@ mod tests {
         }
     }
 
-    /// Streams are word 2 of the key: those that are named, and those of the parameter tensors, are all different.
+    /// Streams are word 2 of the key: the named ones and those of the parameter tensors are all different.
     #[test]
-    fn streams_are_told_apart() {
+    fn streams_are_distinct() {
         let named: Vec<u32> = [
             Stream::LATENT_D,
             Stream::LATENT_G,
@@ -222,7 +223,7 @@ mod tests {
         for _ in 0..70_000 {
             counts[rng.below(7) as usize] += 1;
         }
-        // Standard deviation 93: six of them.
+        // Standard deviation 93; six of them are allowed.
         assert!(counts.iter().all(|c| c.abs_diff(10_000) < 560), "{counts:?}");
         let mut first = [0u32; 5];
         for _ in 0..50_000 {

@@ -1,9 +1,9 @@
-//! Test builds only: every Threefry block that is drawn under a watched seed, wherever it is drawn on the host or the cpu engine.
+//! Test builds only: every Threefry block drawn under a watched seed, on the host or the cpu engine.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Seed words, low first, of the blocks to note; 0: none.
+/// Seed words, low word first, of the blocks to record; 0: none.
 static SEED: AtomicU64 = AtomicU64::new(0);
 static DRAWN: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 
@@ -22,7 +22,7 @@ pub(super) fn saw(key: [u32; 4], counter: [u32; 4]) {
     }
 }
 
-/// What `work` returns, and every block drawn under `seed` meanwhile. Other tests of the process must use other seeds.
+/// The result of `work`, and every block drawn under `seed` meanwhile. Other tests of the process must use other seeds.
 pub fn watch<T>(seed: u64, work: impl FnOnce() -> T) -> (T, Vec<Block>) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = lock(&ONE);

@@ -1,4 +1,4 @@
-//! How far every client's difference from a reference points along one direction.
+//! The component of every client's difference from a reference along one direction.
 
 use super::reduce_sum::sum_depth;
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, split, strided};
@@ -14,13 +14,13 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
-        /// Element of a client's row of `y` that takes the sum.
+        /// The element of a client's row of `y` that receives the sum.
         y_at: u32 in Range(0, 70),
     }
 }
 
-/// y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i]) (the inner product of a client's update with the mean
-/// update), one workgroup a client, in a fixed order. Other elements of `y` keep their values.
+/// y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i]) (the inner product of a client's update with
+/// the mean update), one workgroup per client, in a fixed order. Other elements of `y` keep their values.
 pub struct DifferenceDot;
 
 impl Kernel for DifferenceDot {
@@ -59,7 +59,7 @@ impl Kernel for DifferenceDot {
             value += term;
             magnitude += term.abs();
         }
-        // Two differences and their product round once each, then the term goes through the additions.
+        // Two differences and their product are rounded once each, then the term passes through the additions.
         Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * magnitude + lost).over(sum_depth(p.n) + 3))
     }
     fn cases(&self) -> Vec<DifferenceDotParams> {

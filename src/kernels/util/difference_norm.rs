@@ -17,7 +17,8 @@ crate::params! {
     }
 }
 
-/// y[c] = sum_i (x[c, i] - reference[i])^2 (the squared norm of a client's update), one workgroup a client, in a fixed order.
+/// y[c] = sum_i (x[c, i] - reference[i])^2 (the squared norm of a client's update), one workgroup per client, in a
+/// fixed order.
 pub struct DifferenceNorm;
 
 impl Kernel for DifferenceNorm {
@@ -51,7 +52,7 @@ impl Kernel for DifferenceNorm {
             value += difference * difference;
             lost += flushed(&[difference, difference]);
         }
-        // The difference counts twice in its square, the square rounds once; all terms are positive.
+        // The difference's rounding counts twice in its square, the square is rounded once; all terms are positive.
         Some(Eval::within(value, gamma(sum_depth(p.n) + 3) * value + lost).over(sum_depth(p.n) + 3))
     }
     fn cases(&self) -> Vec<DifferenceNormParams> {

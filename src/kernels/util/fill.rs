@@ -9,7 +9,7 @@ crate::params! {
     pub struct FillParams {
         /// Clients.
         clients: u32 in Count,
-        /// Words of each client to fill.
+        /// Words to fill per client.
         n: u32 in Count,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
@@ -18,7 +18,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] = value for i in 0..n; words between n and the client stride are left alone.
+/// y[c, i] = value for i in 0..n; words between n and the client stride are not changed.
 pub struct Fill;
 
 impl Kernel for Fill {

@@ -13,16 +13,16 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
-        /// Element of a client's row of `y` that takes the outcome.
+        /// The element of a client's row of `y` that receives the result.
         y_at: u32 in Range(0, 70),
     }
 }
 
-/// y[c, y_at] = max(y[c, y_at], 2^32 - 1 - i) with the least i at which x[c, i] is NaN or infinite; unchanged without one.
+/// Other elements of `y` keep their values. [`first`] decodes the result.
 /// Other elements of `y` keep their values. [`first`] reads it.
 pub struct FirstNonfinite;
 
-/// The index that a word of `y`, 0 before, tells of; `None` where all elements are finite.
+/// The index encoded in a word of `y` that was 0 before; `None` if all elements are finite.
 pub fn first(word: u32) -> Option<usize> {
     (word != 0).then_some(!word as usize)
 }
@@ -62,7 +62,7 @@ impl Kernel for FirstNonfinite {
             p,
             FirstNonfiniteParams { clients: 5, n: 10_007, x_stride: 10_048, y_at: 2, ..p },
             FirstNonfiniteParams { clients: 3, n: 255, x_stride: 256, y_stride: 128, y_at: HELD },
-            // More elements than the grid's invocations, and the fault behind them: the loop's second turn.
+            // More elements than the grid's invocations, with the fault after them: a second iteration of the loop.
             FirstNonfiniteParams { n: 4096 * 256 + 300, ..p },
         ]
     }
@@ -71,7 +71,8 @@ impl Kernel for FirstNonfinite {
     }
 }
 
-/// Rows of extreme finite values, faults by the client: in the last element, none, two, in the first. All gaps are NaN.
+/// Rows of extreme finite values, with faults by client: in the last element, none, two, in the first. All gaps are
+/// NaN.
 fn planted(p: &FirstNonfiniteParams) -> Vec<u32> {
     const FINITE: [u32; 7] = [0x7f7f_ffff, 0xff7f_ffff, 1, 0x807f_ffff, 0x8000_0000, 0, 0x3f80_0000];
     let n = p.n as usize;
@@ -91,10 +92,10 @@ fn planted(p: &FirstNonfiniteParams) -> Vec<u32> {
     rows
 }
 
-/// The place in a case's row of `y` where something is before the launch.
+/// The position in a case's row of `y` that is non-zero before the launch.
 const HELD: u32 = 3;
 
-/// What `y` holds before: nothing, but for [`HELD`], where the first client has a lower index, the second none as low and the
+/// The old `y`: zeros, except at [`HELD`], where the first client has a lower index, the second a higher one, and the
 /// third none.
 fn held(p: &FirstNonfiniteParams) -> Vec<u32> {
     let mut row = vec![0; p.clients.max(2) as usize * p.y_stride as usize];

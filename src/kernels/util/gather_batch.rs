@@ -9,9 +9,9 @@ crate::params! {
     pub struct GatherBatchParams {
         /// Clients.
         clients: u32 in Count,
-        /// Images of each client and step.
+        /// Images per client and step.
         batch: u32 in Count,
-        /// Elements (bytes) of an image, a multiple of 4.
+        /// Elements (bytes) per image, a multiple of 4.
         image: u32 in Multiple(4),
         /// Client stride of `order`.
         order_stride: u32 in StrideFrom(|p| p.batch.saturating_mul(3)),
@@ -20,8 +20,8 @@ crate::params! {
     }
 }
 
-/// y[c, b] = the image that entry state[0] * batch + b of client c's order names, as f32 in [-1, 1]: byte / 127.5 - 1.
-/// Image numbers must lie inside `pixels`, which holds at least one batch of images.
+/// y[c, b] = the image listed in entry state[0] * batch + b of client c's order, as f32 in [-1, 1]: byte / 127.5 - 1.
+/// Image numbers must be inside `pixels`, which contains at least one batch of images.
 pub struct GatherBatch;
 
 impl Kernel for GatherBatch {
@@ -30,9 +30,9 @@ impl Kernel for GatherBatch {
     const STEM: &'static str = "util/gather_batch";
     const FORMULA: &'static str = "y = byte / 127.5 - 1 of image order[step * batch + b]";
     const BINDINGS: &'static [Binding; 4] = &[
-        Binding::read_u32("pixels", "[images][image / 4]: four bytes a word, first byte lowest"),
+        Binding::read_u32("pixels", "[images][image / 4]: four bytes per word, first byte lowest"),
         Binding::read_u32("order", "[clients][steps * batch], client stride order_stride: low 31 bits image number"),
-        Binding::read_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::read_u32("state", "[4]: step in the round, round, total steps, unused"),
         Binding::write("y", "[clients][batch][image], client stride y_stride"),
     ];
     fn extents(&self, p: &GatherBatchParams) -> Result<[usize; 4], String> {
@@ -43,7 +43,7 @@ impl Kernel for GatherBatch {
             .map_err(|_| format!("{} images of {} elements", p.batch, p.image))?;
         Ok([
             (batch / 4) as usize,
-            // The number of steps is no parameter: a client's row is its whole stride.
+            // The number of steps is not a parameter: a client's row is its whole stride.
             strided(p.clients, p.order_stride, p.order_stride.max(p.batch))?,
             4,
             strided(p.clients, p.y_stride, batch)?,
@@ -66,7 +66,7 @@ impl Kernel for GatherBatch {
         let image = (inputs.u(1, entry) & 0x7fff_ffff) as usize;
         let byte = inputs.u(0, (image * p.image as usize + e) / 4).to_le_bytes()[e % 4];
         let value = byte as f64 / 127.5 - 1.0;
-        // (2 byte - 255) is exact; the constant 1 / 255 and the product round.
+        // (2 byte - 255) is exact; the constant 1 / 255 and the product are rounded.
         Some(Eval::within(value, gamma(3) * value.abs()))
     }
     fn cases(&self) -> Vec<GatherBatchParams> {
@@ -81,7 +81,7 @@ impl Kernel for GatherBatch {
             .to_vec()
     }
     fn fills(&self, p: &GatherBatchParams) -> [Fill; 4] {
-        // Numbers below the batch in an order of odd period, some of them marked as poisoned.
+        // Numbers below the batch in an order of odd period, some marked as poisoned.
         let order = (0..11).map(|i| ((i * i + i / 2) % p.batch) | ((i % 3 / 2) << 31)).collect();
         [Fill::Below(u32::MAX), Fill::Words(order), Fill::Words(vec![2, 1, 30, 0]), Fill::Nan]
     }

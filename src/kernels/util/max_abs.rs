@@ -13,7 +13,7 @@ crate::params! {
         x_stride: u32 in Stride,
         /// Client stride of `y`.
         y_stride: u32 in Stride,
-        /// Element of a client's row of `y` that takes the maximum.
+        /// The element of a client's row of `y` that receives the maximum.
         y_at: u32 in Range(0, 70),
     }
 }
@@ -59,7 +59,7 @@ impl Kernel for MaxAbs {
             .map(|(clients, n, x_stride, y_stride, y_at)| MaxAbsParams { clients, n, x_stride, y_stride, y_at })
             .to_vec()
     }
-    /// Two cases grow along the row: the last element decides, and what follows it would.
+    /// Two cases increase along the row: the last element decides, and any element after it would.
     fn fills(&self, p: &MaxAbsParams) -> [Fill; 2] {
         let grows = (0..p.x_stride as i32).map(|i| if i % 2 == 0 { -i - 1 } else { i + 1 });
         let x = if [129, 255].contains(&p.n) {

@@ -1,4 +1,4 @@
-//! Booking a step's losses and advancing the step counter.
+//! Adds a step's losses to the statistics and advances the step counter.
 
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, split, strided};
 
@@ -14,8 +14,8 @@ crate::params! {
     }
 }
 
-/// For every active client (state[0] < client_steps[c]) adds the step's three losses and its penalty to `stats` and counts the step; then
-/// state[0] += 1 (step in the round) and state[2] += 1 (steps in all).
+/// For every active client (`state[0] < client_steps[c]`) adds the step's three losses and its penalty to `stats` and
+/// counts the step; then state[0] += 1 (step in the round) and state[2] += 1 (total steps).
 pub struct StepAdvance;
 
 impl Kernel for StepAdvance {
@@ -30,7 +30,7 @@ impl Kernel for StepAdvance {
             "stats",
             "[clients][8], client stride stat_stride: 3 sums, number of steps, 3 last losses, sum of penalties",
         ),
-        Binding::write_u32("state", "[4]: step in the round, round, steps in all, free"),
+        Binding::write_u32("state", "[4]: step in the round, round, total steps, unused"),
     ];
     fn extents(&self, p: &StepAdvanceParams) -> Result<[usize; 4], String> {
         Ok([strided(p.clients, p.loss_stride, 4)?, p.clients as usize, strided(p.clients, p.stat_stride, 8)?, 4])
