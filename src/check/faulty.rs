@@ -1,4 +1,4 @@
-//! What the comparators are tested with: a small matrix product as a row, and an engine that lies.
+//! Tools for testing the comparators: a small matrix product as a row, and an engine with wrong results.
 
 use super::{CaseResult, Failure, Options, Repro, Verdict, check_case};
 use crate::Result;
@@ -14,7 +14,7 @@ crate::params! {
         cols: u32 in Count,
         /// Terms of each element.
         k: u32 in Count,
-        /// Words from row to row of y.
+        /// Words between the starts of consecutive rows of y.
         stride: u32 in Stride,
     }
 }
@@ -132,16 +132,16 @@ fn an_honest_engine_passes() {
     assert!(result.passed(), "{result:?}");
     assert_eq!(
         result.elements, 49,
-        "two passes of 15, and what is finite or NaN of the special ones; gaps between the rows not counted"
+        "two passes of 15, plus the judged elements of the special passes; gaps between the rows are not counted"
     );
     assert!(result.percent > 0.0 && result.percent < 100.0);
 }
 
 #[test]
-fn nan_and_untouched_outputs_fail() {
+fn nan_and_unwritten_outputs_fail() {
     for pass in [0, 1] {
         assert!(matches!(failure(pass, |y| y[Y + 1] = f32::NAN.to_bits()), Failure::NotExact(_) | Failure::Wrong(_)));
-        // The pre-fill is a NaN, so that what a kernel does not write is found.
+        // The pre-fill is a NaN, so that unwritten elements are detected.
         assert!(matches!(
             failure(pass, |y| y[Y + 64 * 2 + 4] = super::fill::nan_word(64 * 2 + 4)),
             Failure::NotExact(_) | Failure::Wrong(_)
@@ -187,7 +187,7 @@ fn stray_writes_fail() {
     };
     assert_eq!(offset(failure(1, |y| y[Y - 1] = 0)), -1);
     assert_eq!(offset(failure(1, |y| y[Y + 133] = 0)), 133);
-    // The first word behind x, as a kernel that copies one element too many would leave it behind y.
+    // The first word after x, as a kernel that copies one element too many would leave it after y.
     assert_eq!(offset(failure(1, |y| y[Y + 133] = super::run::guard_word(0, Y))), 133);
     let gap = failure(1, |y| y[Y + 5] = 0);
     assert!(matches!(gap, Failure::Changed { index: 5, .. }), "{gap}");
@@ -211,7 +211,7 @@ fn changed_read_only_operands_fail() {
 
 #[test]
 fn runs_that_differ_fail() {
-    // Run 2 of the rounding pass only, far inside the bound.
+    // Only run 2 of the rounding pass, far inside the bound.
     let result = check(|read, words| words[Y + 1] ^= (read == 11) as u32);
     assert!(matches!(result.verdict, Verdict::Fail(Failure::NotRepeatable { offset: 1, .. })), "{result:?}");
 }

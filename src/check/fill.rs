@@ -3,28 +3,28 @@
 use crate::kernels::{AnyKernel, Fill};
 use crate::{Error, Result};
 
-/// How [`Fill::Real`] and [`Fill::Positive`] are drawn.
+/// The kind of values in [`Fill::Real`] and [`Fill::Positive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
     /// Small integers (-3..=3, 1..=3): products and sums are exact in f32, so any order of summation gives equal bits.
     Exact,
-    /// Normals: the rounding bound decides.
+    /// Normally distributed numbers: the rounding bound decides.
     Rounding,
-    /// Normals with a NaN here and there, but in what meets zeros of padding ([`Kernel::meets_padding`]): every element that
-    /// depends on one is NaN, all others keep their bound.
+    /// Normally distributed numbers with occasional NaN, except in operands that meet padding
+    /// ([`Kernel::meets_padding`]): every element that depends on a NaN is NaN, all others keep their bound.
     Nan,
-    /// Normals with infinities and subnormal numbers here and there: an element that the reference says is not finite is
-    /// not finite, all others keep their bound.
+    /// Normally distributed numbers with occasional infinities and subnormal numbers: an element whose reference is
+    /// non-finite is non-finite, all others keep their bound.
     Extreme,
 }
 
 impl Pass {
-    /// True of the passes with special values among the normals.
+    /// True for the passes with special values.
     pub fn special(self) -> bool {
         matches!(self, Pass::Nan | Pass::Extreme)
     }
 
-    /// The special value number `which`, of a fill that may be negative or not.
+    /// Special value number `which` for a fill with or without negative numbers.
     fn value(self, which: u32, signed: bool) -> u32 {
         let sign = if signed { which << 31 } else { 0 };
         match (self, which / 2 % 2) {
@@ -34,7 +34,7 @@ impl Pass {
         }
     }
 
-    /// Puts special values into an operand of reals: one for certain, and one in [`SPARSE`] of the others.
+    /// Puts special values into an operand of reals: always one, and one in [`SPARSE`] of the others.
     fn sprinkle(self, fill: &Fill, words: &mut [u32], random: &mut Random) {
         let Some(signed) = signed(fill) else { return };
         if !self.special() || words.is_empty() {
@@ -49,7 +49,7 @@ impl Pass {
     }
 }
 
-/// Whether an operand of reals holds negative numbers; `None` where it is constant or of integers, and takes no special values.
+/// Whether an operand of reals has negative numbers; `None` for constants and integers, which get no special values.
 pub(super) fn signed(fill: &Fill) -> Option<bool> {
     match fill {
         Fill::Real { scale, .. } if *scale != 0.0 => Some(true),
@@ -58,18 +58,18 @@ pub(super) fn signed(fill: &Fill) -> Option<bool> {
     }
 }
 
-/// One element in so many is a special value.
+/// One in this many elements is a special value.
 const SPARSE: u32 = 61;
 
-/// What a random problem does to the [`Fill::Real`] and [`Fill::Positive`] of its row; constants stay.
+/// How a random problem changes the [`Fill::Real`] and [`Fill::Positive`] of its row; constants stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
     /// As the row says.
     #[default]
     Plain,
-    /// Times 2^-12 in the rounding pass.
+    /// Multiplied by 2^-12 in the rounding pass.
     Small,
-    /// Times 2^12 in the rounding pass.
+    /// Multiplied by 2^12 in the rounding pass.
     Large,
     /// Seven of eight reals are 0, in both passes.
     Sparse,
@@ -116,13 +116,13 @@ impl Style {
     }
 }
 
-/// Word `i` of a guard band or of an output before the launch: a quiet NaN whose payload is its position, so that
-/// an untouched word, a stray write and a shifted copy are told apart.
+/// Word `i` of a guard band or of an output before the launch: a quiet NaN whose payload is its position, so that an
+/// unwritten word, a stray write and a shifted copy can be distinguished.
 pub const fn nan_word(i: usize) -> u32 {
     0x7fd0_0000 | (i as u32 & 0xf_ffff)
 }
 
-/// True of a word that [`nan_word`] makes: no launch has written it, or one has computed with what none had written.
+/// True for a word that [`nan_word`] makes: no launch has written it, or one has computed with an unwritten word.
 pub const fn is_nan_word(word: u32) -> bool {
     word & 0xfff0_0000 == nan_word(0)
 }
@@ -187,7 +187,7 @@ pub fn words(fill: &Fill, len: usize, pass: Pass, random: &mut Random) -> Vec<u3
 /// The contents of every binding of `kernel` before a launch with parameters `params`.
 ///
 /// # Errors
-/// When the row's shape rule refuses the parameters, or its fills do not match its bindings.
+/// When the row's shape rule rejects the parameters, or its fills do not match its bindings.
 pub fn operands(kernel: &dyn AnyKernel, params: &[u32], pass: Pass, seed: u64, style: Style) -> Result<Vec<Vec<u32>>> {
     let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
     let fills = kernel.fills(params);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn styles_scale_and_thin_what_is_drawn() {
+    fn styles_scale_and_thin_the_fills() {
         let contents = |style, pass| {
             let params = [1, 500, 512, 512, 0, 0]; // activation: one client, 500 elements
             let kernel = crate::kernels::find("activation").unwrap();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn nan_words_are_nan_and_tell_their_place() {
+    fn nan_words_are_nan_and_encode_their_position() {
         assert!(f32::from_bits(nan_word(0)).is_nan() && f32::from_bits(nan_word(77)).is_nan());
         assert_ne!(nan_word(5), nan_word(6));
     }

@@ -1,4 +1,4 @@
-//! Devices that take subnormal numbers for 0, as WGSL allows: no row may accuse one.
+//! Devices that read subnormal numbers as 0, as WGSL allows, must pass every row.
 
 use super::fill::Style;
 use super::{Checker, Options, Prepared, Repro};
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::exec::{Engine, Purpose, Recording, ReferenceEngine};
 use crate::kernels::{Access, CATALOGUE, Elem, Inputs};
 
-/// The reference on operands and results whose numbers below `least` are 0.
+/// The reference on operands and results in which numbers below `least` are 0.
 struct Flushing {
     inner: ReferenceEngine,
     least: f32,
@@ -43,7 +43,7 @@ impl Engine for Flushing {
     }
 }
 
-/// The cases that fail on a device that takes numbers below `least` for 0.
+/// The cases that fail on a device that reads numbers below `least` as 0.
 fn failures(least: f32) -> Vec<String> {
     let mut engine = Flushing { inner: ReferenceEngine::new(), least };
     let mut failed = Vec::new();

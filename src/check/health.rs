@@ -1,8 +1,8 @@
-//! Statistical health of results: how their errors compare with what independent roundings would give.
+//! Statistical health of results: their errors relative to those of independent roundings.
 
-/// Statistical health: the root mean square over elements of err / (u sqrt(n) sum|terms|), with n roundings a sum. As a bound is
-/// about n u sum|terms|, that is err / bound times sqrt(n). Independent roundings leave it below 1 however long the sums;
-/// errors that all point one way, or a sum kept in a narrower type, let it grow with sqrt(n).
+/// Statistical health: the root mean square over elements of err / (u sqrt(n) sum|terms|), with n roundings per sum. As
+/// a bound is about n u sum|terms|, that is err / bound times sqrt(n). With independent roundings it stays below 1 for
+/// sums of any length; errors of one sign, or a sum in a narrower type, make it grow with sqrt(n).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Health {
     squares: f64,
@@ -10,7 +10,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Adds an element that uses `of_bound` (1: all) of a bound that counts `roundings`.
+    /// Adds an element that uses `of_bound` (1: all) of a bound for `roundings` roundings.
     pub(super) fn add(&mut self, of_bound: f64, roundings: u32) {
         self.squares += of_bound * of_bound * f64::from(roundings);
         self.elements += 1.0;
@@ -22,7 +22,7 @@ impl Health {
         self.elements += other.elements;
     }
 
-    /// The value; `None` where every element had to be exact.
+    /// The value; `None` if every element had to be exact.
     pub fn value(&self) -> Option<f64> {
         (self.elements > 0.0).then(|| (self.squares / self.elements).sqrt())
     }

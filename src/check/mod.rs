@@ -1,9 +1,9 @@
 //! Checking kernels and engines: deterministic inputs, guarded runs, verdicts, one-line repros and golden cases.
 //!
-//! `fedgan validate` and the tests share everything here. Comparators are written as `!(err <= bound)`, so that a NaN
-//! fails, and are themselves tested to fail.
+//! `fedgan validate` and the tests share everything here. Comparators are written as `!(err <= bound)`, so that NaN
+//! fails, and tests check that they fail.
 
-// `!(err <= bound)` is the point: `err > bound` would let a NaN pass.
+// `!(err <= bound)` is deliberate: `err > bound` would let a NaN pass.
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
 
 pub mod fill;

@@ -1,8 +1,8 @@
-//! Portability, forced: the same cases in the forms in which other devices would run them.
+//! Portability checks: the same cases as portability variants, in which other devices would run them.
 //!
-//! A test machine offers more than WebGPU promises and hides what would fail elsewhere. Here every case runs once more with the
-//! default limits, with and without run-time checks, and with its loops as loops, and must give the same bits; every shader goes
-//! through the writers of all backends ([`texts`]) and through wgpu's validation without any driver ([`noop`]).
+//! A test machine offers more than WebGPU guarantees and hides failures on other devices. Here every case runs again
+//! with the default limits, with the opposite run-time checks, and with rolled loops, and must give the same bits.
+//! Every shader passes the writers of all backends ([`texts`]) and wgpu's validation without a driver ([`noop`]).
 
 mod strides;
 pub mod texts;
@@ -16,25 +16,25 @@ use crate::exec::Engine;
 use crate::gpu::{Adapter, Device, GpuEngine, GpuOptions};
 use crate::kernels::{Access, Class, Elem};
 
-/// What one form of the cases or shaders gave.
+/// The result of one portability variant of the cases or shaders.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Row {
-    /// The form, e.g. `default limits, no feature (tiled)`.
+    /// The variant, e.g. `default limits, no feature (tiled)`.
     pub what: String,
-    /// What is counted: `cases`, `texts` or `modules`.
+    /// The counted items: `cases`, `texts` or `modules`.
     pub unit: &'static str,
     /// How many were checked.
     pub checked: usize,
     /// How many of them failed.
     pub failed: usize,
-    /// The first failure: which case or shader, where, what was found and what is right.
+    /// The first failure: the case or shader, the position, the value found and the correct one.
     pub first: Option<String>,
-    /// Why nothing was checked (a tool or an adapter that is not there). This is no failure.
+    /// Why nothing was checked (a tool or an adapter is missing). This is not a failure.
     pub not_run: Option<String>,
 }
 
 impl Row {
-    /// A row in which nothing was checked yet.
+    /// A row without checks so far.
     pub fn new(what: impl Into<String>, unit: &'static str) -> Self {
         Row { what: what.into(), unit, checked: 0, failed: 0, first: None, not_run: None }
     }
@@ -59,10 +59,10 @@ impl Row {
     }
 }
 
-/// An engine with the name of its form.
+/// An engine with the name of its variant.
 pub type Form = (String, Box<dyn Engine>);
 
-/// How the engine on an adapter could be set up otherwise, beside its own choice.
+/// The alternative options of the engine on an adapter.
 fn others(adapter: &Adapter) -> [(&'static str, GpuOptions); 3] {
     let own = GpuOptions::default;
     let checks = !adapter.facts.checked();
@@ -75,11 +75,11 @@ fn others(adapter: &Adapter) -> [(&'static str, GpuOptions); 3] {
     ]
 }
 
-/// Every case in every other form on `adapter`, both classes of variants; cases that both classes build alike run once.
-/// `tick` is called with the form's name after each case.
+/// Every case in every portability variant on `adapter`, for both classes of shader variants; cases with the same build
+/// in both classes run once. `tick` is called with the variant's name after each case.
 ///
 /// # Errors
-/// Parameters that are refused. What the device refuses is a failed row.
+/// If parameters are rejected. A failure of the device is a failed row.
 pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str)) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for class in Class::ALL {
@@ -109,11 +109,11 @@ pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str
     Ok(rows)
 }
 
-/// Runs every case on `normal` and on each of `forms`, from the same inputs: every word of every operand and of its guard bands
-/// must be the same. A case that changes nothing proves nothing and fails. One row a form.
+/// Runs every case on `normal` and on each of `forms`, from the same inputs: every word of every operand and of its
+/// guard bands must be the same. A case that changes nothing proves nothing and fails. One row per variant.
 ///
 /// # Errors
-/// Parameters that are refused.
+/// If parameters are rejected.
 pub fn compare(
     normal: &mut dyn Engine,
     forms: &mut [Form],
@@ -126,7 +126,7 @@ pub fn compare(
     for repro in repros {
         let inputs = operands(repro.kernel, &repro.params, Pass::Rounding, repro.seed, repro.style)?;
         let expected = match outputs(&mut normal, repro, &inputs) {
-            Err(error) => Err(format!("{repro}: in its normal form: {error}")),
+            Err(error) => Err(format!("{repro}: in the normal variant: {error}")),
             Ok(words) if !wrote(repro, &inputs, &words) => Err(format!("{repro}: the launch changes nothing")),
             Ok(words) => Ok(words),
         };
@@ -170,11 +170,11 @@ fn difference(repro: &Repro, got: &[Vec<u32>], expected: &[Vec<u32>]) -> Option<
     None
 }
 
-/// Every case in both classes through wgpu's own validation on its noop backend, with WebGPU's default limits: shader module,
-/// layouts, pipeline, bind group and dispatch. No driver is needed, and no result is computed.
+/// Every case in both classes through wgpu's own validation on its noop backend, with WebGPU's default limits: shader
+/// module, layouts, pipeline, bind group and dispatch. No driver is needed, and no result is computed.
 ///
 /// # Errors
-/// Parameters that are refused; a noop device that cannot be made.
+/// If parameters are rejected, or a noop device cannot be created.
 pub fn noop(repros: &[Repro], options: &GpuOptions, mut tick: impl FnMut()) -> Result<Row> {
     let device = Device::noop()?;
     let mut row = Row::new("wgpu validation, default limits, no driver", "cases");

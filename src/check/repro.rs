@@ -4,8 +4,8 @@ use super::fill::Style;
 use crate::kernels::{self, AnyKernel, Scalar};
 use crate::{Error, Result};
 
-/// One problem: a kernel, its parameter words, and what its inputs are drawn by. Nothing else decides its operands, guard
-/// bands and passes, so the line repeats it exactly.
+/// One problem: a kernel, its parameter words, and the seed and style of its inputs. Nothing else determines its
+/// operands, guard bands and passes, so the line reproduces it exactly.
 #[derive(Clone, Debug)]
 pub struct Repro {
     /// The catalogue row.
@@ -14,7 +14,7 @@ pub struct Repro {
     pub params: Vec<u32>,
     /// Seed of the inputs; printed as `@SEED` unless 0.
     pub seed: u64,
-    /// What is done to the row's fills; printed as `+STYLE` behind the seed unless plain.
+    /// The change to the row's fills; printed as `+STYLE` after the seed unless plain.
     pub style: Style,
 }
 
@@ -36,11 +36,11 @@ impl std::fmt::Display for Repro {
 }
 
 impl Repro {
-    /// Parses what [`Repro`] prints. Every field must be given once, in any order.
+    /// Parses the output of [`Repro`]. Every field must be given once, in any order.
     ///
     /// # Errors
     /// Names an unknown kernel, an unknown, missing or repeated field, an unreadable value or parameters that the
-    /// kernel's shape rule refuses, and lists what is allowed.
+    /// kernel's shape rule rejects, and lists the allowed ones.
     pub fn parse(text: &str) -> Result<Repro> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
         let kernel = kernel(name)?;
@@ -63,7 +63,7 @@ impl Repro {
         Ok(Repro { kernel, params, seed, style })
     }
 
-    /// The problems that `text` names: one for a repro, all cases for a kernel's name.
+    /// The problems in `text`: one for a repro, all cases for a kernel's name.
     ///
     /// # Errors
     /// As [`Repro::parse`].
@@ -80,10 +80,10 @@ impl Repro {
     }
 }
 
-/// What is behind the `@`: `SEED` or `SEED+STYLE`.
+/// The part after the `@`: `SEED` or `SEED+STYLE`.
 fn inputs_by(text: &str, inputs: &str) -> Result<(u64, Style)> {
     let (seed, style) = inputs.split_once('+').unwrap_or((inputs, Style::Plain.name()));
-    let seed = seed.parse().map_err(|_| Error::input(format!("{text}: seed `{seed}` is not a whole number")))?;
+    let seed = seed.parse().map_err(|_| Error::input(format!("{text}: seed `{seed}` is not an integer")))?;
     let Some(style) = Style::ALL.into_iter().find(|s| s.name() == style) else {
         let names = Style::ALL.map(Style::name).join(", ");
         return Err(Error::input(format!("{text}: no fill style `{style}`; there are: {names}")));
@@ -91,10 +91,10 @@ fn inputs_by(text: &str, inputs: &str) -> Result<(u64, Style)> {
     Ok((seed, style))
 }
 
-/// The catalogue row of that name.
+/// The catalogue row with that name.
 ///
 /// # Errors
-/// Lists the rows there are.
+/// Lists the rows.
 pub fn kernel(name: &str) -> Result<&'static dyn AnyKernel> {
     kernels::find(name).ok_or_else(|| {
         let names: Vec<&str> = kernels::CATALOGUE.iter().map(|k| k.name()).collect();
@@ -102,10 +102,10 @@ pub fn kernel(name: &str) -> Result<&'static dyn AnyKernel> {
     })
 }
 
-/// Parameter words from names: every field exactly once. Values are f64, which holds every u32 exactly.
+/// Parameter words from names: every field exactly once. Values are f64, which represents every u32 exactly.
 ///
 /// # Errors
-/// Names unknown, missing and repeated fields and values that a u32 field cannot hold.
+/// Names unknown, missing and repeated fields, and values outside the type of their field.
 pub fn params_by_name(kernel: &dyn AnyKernel, pairs: &[(&str, f64)]) -> Result<Vec<u32>> {
     assemble(kernel, pairs, |field, value| match field {
         Scalar::u32 => (value.fract() == 0.0 && (0.0..=u32::MAX as f64).contains(value)).then_some(*value as u32),
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Whatever numbers a user types: a refusal or a grid that every device takes, never a panic.
+    /// Any numbers from a user give a rejection or a grid that every device supports, never a panic.
     #[test]
     fn any_numbers_are_refused_or_fit() {
         let mut random = crate::check::fill::Random::new(5, "any numbers", &[], 0);
@@ -170,7 +170,7 @@ mod tests {
         for kernel in kernels::CATALOGUE {
             let cases = kernel.cases();
             for _ in 0..4000 {
-                // A catalogue case with one to three values replaced, so that many get past the first checks.
+                // A catalogue case with one to three values replaced, so that many pass the first checks.
                 let mut words = cases[random.below(cases.len() as u32) as usize].clone();
                 for _ in 0..1 + random.below(3) {
                     let at = random.below(words.len() as u32) as usize;

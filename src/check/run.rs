@@ -1,4 +1,4 @@
-//! One case on one engine, between guard bands, against the row's reference.
+//! One case on one engine, between guard bands, compared with the row's reference.
 
 use super::Repro;
 use super::fill::{Pass, nan_word, operands, signed};
@@ -10,15 +10,15 @@ use crate::{Error, Result};
 /// Guard words before and after every operand.
 pub(super) const GUARD: usize = ALIGN;
 
-/// Cases of more words are run without special values: what is done to one element is done to all.
+/// Cases with more words run without special values: all elements are treated alike.
 const SPECIAL: usize = 1 << 17;
 
-/// What to run for a case.
+/// Options for running a case.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Run the small-integer pass where the row promises equal bits.
+    /// Run the small-integer pass if the row guarantees equal bits.
     pub exact: bool,
-    /// Run everything a second time from the same inputs and demand equal bits.
+    /// Run everything a second time from the same inputs and require equal bits.
     pub repeat: bool,
 }
 
@@ -28,7 +28,7 @@ impl Default for Options {
     }
 }
 
-/// The element that uses most of its bound.
+/// The element that uses the largest share of its bound.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Worst {
     /// The binding's name.
@@ -39,11 +39,11 @@ pub struct Worst {
     pub got: f64,
     /// What the reference says.
     pub expected: f64,
-    /// |got - expected|; NaN where either is not a number alone.
+    /// |got - expected|; NaN if exactly one of them is not a number.
     pub err: f64,
     /// The bound.
     pub bound: f64,
-    /// 100 err / bound; infinite where a demanded equality is missed.
+    /// 100 err / bound; infinite for a missed equality.
     pub percent: f64,
 }
 
@@ -59,7 +59,7 @@ impl std::fmt::Display for Worst {
 pub enum Failure {
     /// An element outside its bound (or a NaN).
     Wrong(Worst),
-    /// An element with small-integer inputs that is not exactly the reference's.
+    /// An element that differs from the reference for small-integer inputs.
     NotExact(Worst),
     /// An element that the launch must not write has changed.
     Changed {
@@ -79,7 +79,7 @@ pub enum Failure {
     Guard {
         /// The binding's name.
         binding: String,
-        /// Words from the operand's start: negative before it, from its length on behind it.
+        /// Words from the operand's start: negative before it, at least its length after it.
         offset: i64,
     },
     /// A second run from the same inputs gave other bits.
@@ -98,7 +98,7 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Wrong(worst) => write!(f, "{worst}"),
             Failure::NotExact(worst) => write!(f, "integers must be exact: {worst}"),
-            Failure::Changed { binding, index } => write!(f, "{binding}[{index}] changed but is not to be written"),
+            Failure::Changed { binding, index } => write!(f, "{binding}[{index}] changed but must not be written"),
             Failure::ReadOnly { binding, index } => write!(f, "{binding}[{index}] changed but is read-only"),
             Failure::Guard { binding, offset } => write!(f, "write outside `{binding}`, at word {offset}"),
             Failure::NotRepeatable { binding, offset } => {
@@ -123,13 +123,13 @@ pub enum Verdict {
 pub struct CaseResult {
     /// The kernel's name.
     pub kernel: String,
-    /// The line that `fedgan validate` parses back.
+    /// The line that `fedgan validate` parses.
     pub repro: String,
     /// Elements compared with the reference, over all passes.
     pub elements: usize,
-    /// The element that uses most of its bound, of all passes.
+    /// The element that uses the largest share of its bound, over all passes.
     pub worst: Option<Worst>,
-    /// Per cent of the bound that it uses.
+    /// Percentage of the bound that it uses.
     pub percent: f64,
     /// [`Health`] of the elements that may round.
     #[serde(skip)]
@@ -145,7 +145,7 @@ impl CaseResult {
     }
 }
 
-/// A case with its inputs and what the reference makes of them.
+/// A case with its inputs and the results of the reference.
 pub struct Prepared {
     repro: Repro,
     repeat: bool,
@@ -157,16 +157,16 @@ pub(super) struct Trial {
     pub(super) pass: Pass,
     pub(super) inputs: Vec<Vec<u32>>,
     pub(super) expected: Expected,
-    /// The reference's results where the device takes subnormal operands for 0, in the pass that has some.
+    /// The reference's results on a device that reads subnormal operands as 0, for the pass with such operands.
     flushed: Option<Expected>,
 }
 
 impl Prepared {
-    /// Draws the inputs and evaluates the reference: exact integers first where the row promises them, special values last, where
-    /// the case is small.
+    /// Draws the inputs and evaluates the reference: exact integers first if the row guarantees them, special values
+    /// last if the case is small.
     ///
     /// # Errors
-    /// When the parameters are refused.
+    /// If the parameters are rejected.
     pub fn new(repro: &Repro, options: Options) -> Result<Self> {
         let exact = options.exact && repro.kernel.exact_on_integers(&repro.params);
         let words: usize = repro.kernel.extents(&repro.params).map_or(0, |extents| extents.iter().sum());
@@ -192,7 +192,7 @@ impl Prepared {
     }
 }
 
-/// Judges cases on one engine; its buffers are reused from case to case.
+/// Judges cases on one engine; its buffers are reused for every case.
 pub struct Checker<'e> {
     /// The engine under test.
     pub engine: &'e mut dyn Engine,
@@ -215,16 +215,16 @@ impl<'e> Checker<'e> {
         Ok(self.pool[slot].slice(0, words))
     }
 
-    /// Runs one case and judges it: exact integers first where the row promises them, then the rounding bound; elements
+    /// Runs one case and judges it: exact integers first if the row guarantees them, then the rounding bound. Elements
     /// that are not written, guard bands and read-only operands must be unchanged bit for bit, a second run bit-equal.
     ///
     /// # Errors
-    /// When the parameters are refused. What the device refuses is a verdict.
+    /// If the parameters are rejected. A failure of the device is a verdict.
     pub fn case(&mut self, repro: &Repro, options: Options) -> Result<CaseResult> {
         Ok(self.prepared(&Prepared::new(repro, options)?))
     }
 
-    /// [`Checker::case`] with inputs and reference results made before: one preparation serves many engines.
+    /// [`Checker::case`] with prepared inputs and reference results: one preparation serves many engines.
     pub fn prepared(&mut self, case: &Prepared) -> CaseResult {
         let repro = &case.repro;
         let mut result = CaseResult {
@@ -237,7 +237,7 @@ impl<'e> Checker<'e> {
             verdict: Verdict::Pass,
         };
         for trial in &case.trials {
-            // A kernel of an engine that panics is one that fails.
+            // A kernel on an engine that panics counts as failed.
             let run = std::panic::AssertUnwindSafe(|| self.execute(repro, &trial.inputs, case.repeat));
             let run = std::panic::catch_unwind(run).unwrap_or_else(|_| Err(Error::internal("the engine panicked")));
             let failure = match run {
@@ -275,7 +275,7 @@ impl<'e> Checker<'e> {
     }
 }
 
-/// [`Checker::case`] with buffers of its own.
+/// [`Checker::case`] with its own buffers.
 ///
 /// # Errors
 /// As [`Checker::case`].
@@ -283,11 +283,11 @@ pub fn check_case(engine: &mut dyn Engine, repro: &Repro, options: Options) -> R
     Checker::new(engine).case(repro, options)
 }
 
-/// What the reference says of each binding; nothing of read-only ones.
+/// The reference's values for each binding; empty for read-only ones.
 pub(super) type Expected = Vec<Vec<Option<Eval>>>;
 
-/// The reference's results. Parameters that pass the shape rule may still not fit the case's tables (a step beyond a
-/// table's row): the naive reference then reads outside its operands, and the device is not tried.
+/// The reference's results. Parameters that pass the shape rule may still not match the case's tables (a step beyond a
+/// table's row): the naive reference then reads outside its operands, and the device is not used.
 fn reference(repro: &Repro, inputs: &[Vec<u32>]) -> Result<Expected> {
     let views = Inputs(inputs.iter().map(Vec::as_slice).collect());
     let whole = |slot: usize, access| match access {
@@ -302,8 +302,8 @@ fn reference(repro: &Repro, inputs: &[Vec<u32>]) -> Result<Expected> {
 /// All operands with their guard bands after one run.
 pub(super) type Banded = Vec<Vec<u32>>;
 
-/// Word `at` of the two guard bands of operand `slot`. No two operands have one in common: a word copied from an input's
-/// band into an output's is a stray write like any other.
+/// Word `at` of the two guard bands of operand `slot`. No two operands share a word: one copied from an input's band
+/// into an output's is detected like any other stray write.
 pub(super) fn guard_word(slot: usize, at: usize) -> u32 {
     nan_word(2 * GUARD * (slot + 1) + at)
 }
@@ -313,7 +313,7 @@ fn banded(slot: usize, words: &[u32]) -> Vec<u32> {
     guard(0).chain(words.iter().copied()).chain(guard(GUARD)).collect()
 }
 
-/// Judges the runs of one pass; adds what was compared to `result`.
+/// Judges the runs of one pass; adds the comparison to `result`.
 fn judge(repro: &Repro, trial: &Trial, runs: &[Banded], result: &mut CaseResult) -> Option<Failure> {
     let (kernel, pass, before) = (repro.kernel, trial.pass, &trial.inputs);
     let (mut wrong, mut changed) = (None, None);
@@ -330,7 +330,7 @@ fn judge(repro: &Repro, trial: &Trial, runs: &[Banded], result: &mut CaseResult)
         }
         let expected = trial.expected[slot].iter().copied().enumerate();
         let expected = expected.filter_map(|(index, eval)| {
-            // A NaN that was there before is no result.
+            // A NaN from before the launch is not a result.
             let got = Some(after[index]).filter(|word| *word != nan_word(index));
             let told = allowed(pass, eval, binding.elem, got, spreads)?;
             let Some(flushed) = &trial.flushed else { return Some((index, told)) };
@@ -361,9 +361,9 @@ fn judge(repro: &Repro, trial: &Trial, runs: &[Banded], result: &mut CaseResult)
     changed.or_else(|| stray_write(kernel, before, &runs[0])).or_else(|| unrepeatable(kernel, runs))
 }
 
-/// What a pass demands of an element for which the reference gives `eval`: `None` where there is nothing to compare, because
-/// the value is not finite and neither is `got` (which infinity or NaN it is depends on the order of sums), where padding
-/// `spreads` what is not finite, or where no finite bound is known.
+/// The requirement of a pass on an element for which the reference gives `eval`: `None` if there is nothing to compare,
+/// because the value and `got` are both non-finite (which infinity or NaN it is depends on the order of sums), because
+/// padding `spreads` non-finite values, or because no finite bound is known.
 fn allowed(pass: Pass, eval: Option<Eval>, elem: Elem, got: Option<u32>, spreads: bool) -> Option<Option<Eval>> {
     let Some(e) = eval.filter(|_| pass.special() && elem == Elem::F32) else { return Some(eval) };
     let lost = pass == Pass::Extreme && got.is_some_and(|word| !f32::from_bits(word).is_finite());
@@ -399,8 +399,8 @@ pub(super) struct Compared {
     pub changed: Option<usize>,
 }
 
-/// Elements of one read-write binding against what the reference says of them. `exact` demands equality with the value
-/// rounded to f32.
+/// Compares elements of one read-write binding with the reference. `exact` requires equality with the value rounded to
+/// f32.
 pub(super) fn compare(
     kernel: &dyn AnyKernel,
     slot: usize,
@@ -440,8 +440,8 @@ pub(super) fn compare(
     found
 }
 
-/// |got - expected| and the per cent of `bound` it uses. NaN where one is expected, or the same infinity, is no error;
-/// any other NaN is one that no bound allows. An infinite bound, as of an infinite value, allows nothing but equality.
+/// |got - expected| and the percentage of `bound` that it uses. An expected NaN or the same infinity is no error; any
+/// other NaN exceeds every bound. An infinite bound, as for an infinite value, only allows equality.
 pub fn distance(got: f64, expected: f64, bound: f64) -> (f64, f64) {
     if got == expected || (got.is_nan() && expected.is_nan()) {
         return (0.0, 0.0);
@@ -450,7 +450,7 @@ pub fn distance(got: f64, expected: f64, bound: f64) -> (f64, f64) {
     if err <= bound && bound.is_finite() { (err, 100.0 * err / bound) } else { (err, over(100.0 * err / bound)) }
 }
 
-/// A percentage of a missed bound: above 100 whatever the arithmetic says (NaN, 0/0, rounding to 100).
+/// The percentage of an exceeded bound: above 100 for any arithmetic result (NaN, 0/0, rounding to 100).
 fn over(percent: f64) -> f64 {
     if percent > 100.0 { percent } else { f64::INFINITY }
 }

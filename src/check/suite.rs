@@ -1,10 +1,10 @@
-//! Many cases of a kernel, summed up in one row of a table.
+//! Many cases of a kernel, summarised in one row of a table.
 
 use super::{CaseResult, Checker, Failure, Options, Repro, Verdict, Worst};
 use crate::Result;
 use crate::kernels::Class;
 
-/// What a kernel's cases gave on one engine.
+/// The results of a kernel's cases on one engine.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Row {
     /// The kernel.
@@ -15,13 +15,13 @@ pub struct Row {
     pub cases: usize,
     /// Elements compared.
     pub elements: usize,
-    /// Per cent of the bound that the worst element of all cases uses.
+    /// Percentage of its bound used by the worst element of all cases.
     pub percent: f64,
-    /// The least healthy case's statistical [`Health`](super::Health); `None` where every element had to be exact.
+    /// The statistical [`Health`](super::Health) of the least healthy case; `None` if every element had to be exact.
     pub health: Option<f64>,
-    /// The element that uses most of its bound.
+    /// The element that uses the largest share of its bound.
     pub worst: Option<Worst>,
-    /// The case it belongs to, as `fedgan validate` parses it back.
+    /// Its case, as parsed by `fedgan validate`.
     pub worst_case: String,
     /// Failed cases.
     pub failed: Vec<CaseResult>,
@@ -39,7 +39,8 @@ impl Row {
 /// Runs `repros`, all of one kernel; `tick` is called after each case.
 ///
 /// # Errors
-/// When parameters are refused. What the device refuses is a failed case, after which the kernel's others are not tried.
+/// If parameters are rejected. A failure of the device is a failed case, after which the kernel's other cases are
+/// skipped.
 pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: impl FnMut()) -> Result<Row> {
     let start = std::time::Instant::now();
     let mut row = Row {
@@ -79,7 +80,7 @@ pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: imp
     Ok(row)
 }
 
-/// The larger of two; NaN is larger than anything.
+/// The larger of two; NaN is larger than any number.
 pub fn worse(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if a.is_nan() || a >= b { a } else { b }),
@@ -99,8 +100,8 @@ pub fn by_kernel(repros: Vec<Repro>) -> Vec<Vec<Repro>> {
     groups
 }
 
-/// The repros whose shader or grid depends on the class: all of them for [`Class::Tiled`], and for [`Class::Direct`] those
-/// that it builds otherwise.
+/// The repros whose shader or grid depends on the class: all of them for [`Class::Tiled`], and for [`Class::Direct`]
+/// those with another build.
 pub fn differing(repros: &[Repro], class: Class) -> Vec<Repro> {
     let differs = |r: &&Repro| r.kernel.build(&r.params, Class::Tiled) != r.kernel.build(&r.params, class);
     match class {

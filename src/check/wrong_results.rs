@@ -1,4 +1,4 @@
-//! Right results made wrong, for every row of the catalogue: the comparison must find each.
+//! Corrupts correct results, for every row of the catalogue: the comparison must detect each fault.
 
 use super::faulty::Faulty;
 use super::fill::{Pass, is_nan_word};
@@ -7,14 +7,14 @@ use super::{Checker, Options, Prepared, Repro};
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Elem};
 use std::collections::BTreeMap;
 
-/// What is done to one output.
+/// The fault in one output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     /// A NaN in the middle.
     Nan,
-    /// The last written element keeps what was there.
+    /// The last written element keeps its old value.
     Untouched,
-    /// All elements keep what was there.
+    /// All elements keep their old values.
     Stale,
     /// The first written element is another number.
     First,
@@ -36,7 +36,7 @@ struct Output<'a> {
     before: &'a [u32],
     /// The elements that the launch writes.
     written: Vec<usize>,
-    /// Words from client to client, where there are several.
+    /// Words from client to client, if there are several.
     stride: Option<usize>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Output<'a> {
         Output { elem: binding.elem, pass: trial.pass, before: &trial.inputs[slot], written, stride }
     }
 
-    /// Applies `fault` to right words; true if that changed any.
+    /// Applies `fault` to correct words; true if that changed any.
     fn apply(&self, fault: Fault, words: &mut [u32]) -> bool {
         let right = words.to_vec();
         let (first, last) = (self.written[0], self.written[self.written.len() - 1]);
@@ -75,8 +75,8 @@ impl<'a> Output<'a> {
             }
             (Fault::Nan | Fault::Scale, Elem::U32) => {}
         }
-        // A NaN for a NaN is no change, but integers only look like one. Among infinities it remains open which of the values
-        // that are not finite a result is, unless it is what was there before the launch.
+        // Replacing NaN by NaN changes nothing, but integers only look like NaN. Among non-finite values a result may
+        // be any of them, except the one from before the launch.
         let nan = |word: u32| self.elem == Elem::F32 && f32::from_bits(word).is_nan();
         let open = |word: u32| {
             self.pass == Pass::Extreme
@@ -89,8 +89,8 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The client stride of an operand of `extent` words: the stride parameter that cuts it into as many pieces as there are
-/// clients.
+/// The client stride of an operand of `extent` words: the stride parameter that divides it into as many pieces as there
+/// are clients.
 fn stride(repro: &Repro, extent: usize) -> Option<usize> {
     let value = |i: usize| repro.params[i] as usize;
     let fields = repro.kernel.fields();
@@ -110,7 +110,8 @@ fn cases(kernel: &'static dyn AnyKernel) -> Vec<Repro> {
     picked.into_iter().map(|at| all[at].clone()).collect()
 }
 
-/// Runs `case` with `fault` in output `slot` from pass `pass` on: whether anything changed, and whether it was found.
+/// Runs `case` with `fault` in output `slot` from pass `pass` on: whether anything changed, and whether it was
+/// detected.
 fn found(case: &Prepared, pass: usize, slot: usize, fault: Fault) -> (bool, bool) {
     let operands = case.repro().kernel.bindings().len();
     let output = Output::new(case.repro(), &case.trials[pass], slot);
@@ -160,7 +161,7 @@ fn every_row_finds_wrong_results() {
             assert!(tried.get(&fault).is_some_and(|n| *n > 0), "{}: {fault:?} never changed a result", kernel.name());
         }
     }
-    // Not where all clients get the same, or where the output has no clients.
+    // Except where all clients get the same values, or the output has no clients.
     assert!(swapped * 10 >= CATALOGUE.len() * 9, "clients swapped in {swapped} of {} rows only", CATALOGUE.len());
     assert!(missed.is_empty(), "not found:\n{}", missed.join("\n"));
 }

@@ -1,7 +1,7 @@
-//! Running error analysis: a value in f64 with a bound on the error that an f32 evaluation of it may have.
+//! Running error analysis: a value in f64 with a bound on the error of its f32 evaluation.
 //!
-//! Every operation adds the error that WGSL's accuracy table allows it, and the smallest normal number, because
-//! subnormals may be flushed.
+//! Every operation adds the error that WGSL's accuracy table allows, and the smallest normal number, because subnormals
+//! may be flushed.
 
 use crate::kernels::{U, gamma};
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -10,8 +10,8 @@ const TINY: f64 = f32::MIN_POSITIVE as f64;
 /// One ulp, relative to the value, at worst.
 pub const ULP: f64 = 2.0 * U;
 
-/// Additions that a term of a reduction over `n` elements passes through at most: the kernels keep at least 32 partial sums,
-/// then add them as a tree.
+/// Maximum additions that a term of a reduction over `n` elements passes through: the kernels keep at least 32 partial
+/// sums, then add them as a tree.
 pub fn depth(n: usize) -> usize {
     n.min(n.div_ceil(32) + 8)
 }
@@ -26,7 +26,7 @@ pub struct Approx {
 }
 
 impl Approx {
-    /// A value that f32 holds exactly.
+    /// A value that is exact in f32.
     pub fn exact(v: f64) -> Self {
         Approx { v, e: 0.0 }
     }
@@ -46,7 +46,8 @@ impl Approx {
         Approx { v: self.v, e: self.e + ulps * ULP * (self.v.abs() + self.e) + TINY }
     }
 
-    /// A sum in which each term passes through at most `depth` additions: gamma(depth) sum|terms| and their own errors.
+    /// A sum in which each term passes through at most `depth` additions: gamma(depth) sum|terms| and the terms' own
+    /// errors.
     pub fn sum(terms: impl IntoIterator<Item = Approx>, depth: usize) -> Self {
         let (mut v, mut scale, mut e) = (0.0, 0.0, 0.0);
         for term in terms {
@@ -78,8 +79,8 @@ impl Approx {
         Approx { v, e: v * self.e.exp_m1() }.ulps(3.0 + 2.0 * (self.v.abs() + self.e))
     }
 
-    /// tanh by (1 - e) / (1 + e), e = exp(-2|x|); below 1/2, where that cancels, by a polynomial good to a few ulp. That is
-    /// tighter than the 1e-5 which WGSL allows its own tanh, and what the kernel promises.
+    /// tanh by (1 - e) / (1 + e), e = exp(-2|x|); below 1/2, where that cancels, by a polynomial accurate to a few ulp.
+    /// That is tighter than the 1e-5 that WGSL allows its own tanh, and is the accuracy that the kernel guarantees.
     pub fn tanh(self) -> Self {
         let v = self.v.tanh();
         if self.v.abs() + self.e < 0.5 {
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
     use crate::check::fill::Random;
 
-    /// f32 arithmetic on perturbed operands never leaves the bound, and the bound is not absurdly wide.
+    /// f32 arithmetic on perturbed operands never exceeds the bound, and the bound is not absurdly wide.
     #[test]
     fn bounds_hold_and_are_tight() {
         let mut random = Random::new(1, "approx", &[], 0);

@@ -5,10 +5,10 @@ use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a case's file.
+/// Maximum bytes of a case's file.
 const FILE: u64 = 256 << 20;
-/// Most elements of a tensor of a case, given or computed: half of where the bounds of sums in f32 end (2^24 terms), and small
-/// enough for the f64 analysis of every element.
+/// Maximum elements of a tensor in a case, given or computed: half of the limit of the f32 bounds of sums (2^24 terms),
+/// and small enough for the f64 analysis of every element.
 pub const MOST_ELEMENTS: usize = 1 << 23;
 
 /// A tensor of a case, widened to f64.
@@ -18,7 +18,7 @@ pub struct GoldenTensor {
     pub shape: Vec<usize>,
     /// Values in row-major order.
     pub values: Vec<f64>,
-    /// True if the file holds f32.
+    /// True if the file stores f32.
     pub single: bool,
 }
 
@@ -48,7 +48,7 @@ impl Case {
     /// Reads a file.
     ///
     /// # Errors
-    /// Names the file and what is wrong with it: not safetensors, missing metadata, bad JSON, tensor types and names.
+    /// Names the file and its fault: not safetensors, missing metadata, bad JSON, tensor types and names.
     pub fn read(path: &Path) -> Result<Case> {
         let bytes = input::read(path, FILE).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
         Case::decode(&bytes, path)
@@ -68,7 +68,7 @@ impl Case {
         input::check_tensors(&tensors).map_err(|what| Error::file(path, what))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         let entry = |key: &str| {
-            let what = format!("the metadata have no `{key}`; a golden case needs `op` and `params`");
+            let what = format!("the metadata has no `{key}`; a golden case needs `op` and `params`");
             metadata.get(key).cloned().ok_or_else(|| Error::file(path, what))
         };
         let (op, params) = (entry("op")?, entry("params")?);
@@ -84,7 +84,7 @@ impl Case {
             let (list, bare, single_only) = match (name.strip_prefix("in."), name.strip_prefix("out.")) {
                 (Some(bare), _) => (&mut case.inputs, bare, true),
                 (_, Some(bare)) => (&mut case.expected, bare, false),
-                _ => return fail(format!("tensor `{name}`: names must begin with `in.` or `out.`")),
+                _ => return fail(format!("tensor `{name}`: names must start with `in.` or `out.`")),
             };
             let tensor = widen(&view, single_only).map_err(|what| Error::file(path, format!("`{name}` {what}")))?;
             list.insert(bare.to_string(), tensor);
@@ -95,7 +95,7 @@ impl Case {
         Ok(case)
     }
 
-    /// A malformed-case error of this file.
+    /// A malformed-case error for this file.
     pub fn malformed(&self, what: impl std::fmt::Display) -> Error {
         Error::file(&self.path, format!("{}: {what}", input::shorten(&self.op, 40)))
     }
@@ -120,17 +120,17 @@ impl Case {
         Ok(tensor)
     }
 
-    /// A required input of that rank, no side empty.
+    /// A required input of that rank, without empty dimensions.
     ///
     /// # Errors
-    /// When it is missing, has another rank or an empty side.
+    /// When it is missing, has another rank or an empty dimension.
     pub fn ranked<const N: usize>(&self, name: &str, layout: &str) -> Result<(&GoldenTensor, [usize; N])> {
         let tensor = self.input(name)?;
         let shape: [usize; N] = tensor.shape.clone().try_into().map_err(|shape: Vec<usize>| {
-            self.malformed(format!("`in.{name}` has shape {shape:?}, must be {layout}, {N} sides"))
+            self.malformed(format!("`in.{name}` has shape {shape:?}, must be {layout}, {N} dimensions"))
         })?;
         if shape.contains(&0) {
-            return Err(self.malformed(format!("`in.{name}` has shape {shape:?}: no side may be 0")));
+            return Err(self.malformed(format!("`in.{name}` has shape {shape:?}: no dimension may be 0")));
         }
         Ok((tensor, shape))
     }
@@ -151,16 +151,16 @@ impl Case {
         }
     }
 
-    /// A whole parameter in `low..=high`.
+    /// An integer parameter in `low..=high`.
     ///
     /// # Errors
-    /// When it is missing, not whole, or out of range.
+    /// When it is missing, not an integer, or out of range.
     pub fn whole(&self, key: &str, low: u32, high: u32) -> Result<u32> {
         let found = self.params.get(key).map_or("missing".into(), |v| v.to_string());
         match self.params.get(key).and_then(serde_json::Value::as_f64) {
             Some(v) if v.fract() == 0.0 && v >= f64::from(low) && v <= f64::from(high) => Ok(v as u32),
             _ => {
-                let allowed = format!("must be a whole number, {low} to {high}");
+                let allowed = format!("must be an integer, {low} to {high}");
                 Err(self.malformed(format!("parameter `{key}` is {found}, {allowed}")))
             }
         }

@@ -1,8 +1,8 @@
 //! Convolutions and transposed convolutions with their gradients.
 //!
-//! With a "large" and a "small" side, conv2d maps large to small and conv_transpose2d small to large; the data gradient of
-//! either is the other, the weight gradient contracts both. PyTorch's weights are [small channels][large channels][k][k]
-//! for both: OIHW of a convolution, IOHW of a transposed one.
+//! With a "large" and a "small" side, conv2d maps large to small and conv_transpose2d small to large; the data gradient
+//! of either is the other, the weight gradient contracts both. PyTorch's weights are `[small channels][large
+//! channels][k][k]` for both: OIHW of a convolution, IOHW of a transposed one.
 
 use super::approx::{Approx, depth};
 use super::case::MOST_ELEMENTS;
@@ -14,7 +14,7 @@ use crate::kernels::nn::conv::ConvParams;
 use crate::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use crate::kernels::{Params, gamma};
 
-/// Most products of a convolution: a few seconds in f64.
+/// Maximum products of a convolution: a few seconds in f64.
 const MOST_PRODUCTS: usize = 1 << 30;
 
 /// A checked problem: [`ConvParams`] with one client, and the PyTorch shapes of its three tensors.
@@ -36,7 +36,7 @@ impl Problem {
         }
         let (channels, side) = if transposed { (w[0], "first") } else { (w[1], "second") };
         if channels != x[1] {
-            let what = format!("`in.w` has shape {w:?}, its {side} side must be the {} channels of `in.x`", x[1]);
+            let what = format!("`in.w` has shape {w:?}, its {side} dimension must be the {} channels of `in.x`", x[1]);
             return Err(case.malformed(what));
         }
         let (k, stride) = (w[2] as u32, case.whole("stride", 1, 2)?);
@@ -50,7 +50,7 @@ impl Problem {
             }
         };
         let (Some(h), Some(wide)) = (side(x[2]), side(x[3])) else {
-            return Err(case.malformed(format!("a {k} x {k} kernel with padding {pad} leaves nothing of {x:?}")));
+            return Err(case.malformed(format!("a {k} x {k} kernel with padding {pad} has no output for {x:?}")));
         };
         let y = [x[0], if transposed { w[1] } else { w[0] }, h as usize, wide as usize];
         let (large, small) = if transposed { (y, x) } else { (x, y) };
@@ -103,7 +103,7 @@ impl Sums {
         let (sum, scale, n) = &mut self.0[at];
         (*sum, *scale, *n) = (*sum + term, *scale + term.abs(), *n + 1);
     }
-    /// With gamma(K + 1) sum|terms|, and what flushing subnormal terms may lose.
+    /// With gamma(K + 1) sum|terms|, and the possible loss through flushed subnormal terms.
     fn values(&self) -> Vec<Approx> {
         let flush = f64::from(f32::MIN_POSITIVE);
         let bound = |scale: f64, n: usize| gamma(n + 1) * scale + (n + 1) as f64 * flush;
@@ -199,7 +199,7 @@ fn channel_sum(lab: &mut Lab, x: Tensor, y: Tensor, [n, c, h, w]: [usize; 4]) ->
     lab.launch("channel_sum", &params, &[x, y])
 }
 
-/// dw, in as many parts as a training step of one client takes.
+/// dw, in as many parts as in a training step of one client.
 fn weight_grad(lab: &mut Lab, p: ConvParams, [large, small, dw]: [Tensor; 3]) -> Result<()> {
     let (row, splits, n) = (lab.kernel("conv2d_weight_grad")?, Conv2dWeightGrad::splits(&p, 1), p.weights());
     if splits == 1 {

@@ -6,7 +6,7 @@ use super::{Case, GoldenTensor};
 use crate::Result;
 use crate::kernels::gamma;
 
-/// An activation, by the case's operation.
+/// An activation, from the case's operation.
 struct Function {
     kind: f64,
     slope: f64,
@@ -31,7 +31,7 @@ impl Function {
         }
     }
 
-    /// Value and error of dy f'(x); at 0 it is the negative side's.
+    /// Value and error of dy f'(x); at 0 the derivative is that of the negative side.
     fn backward_at(&self, x: f64, dy: f64) -> Approx {
         let (one, dy) = (Approx::exact(1.0), Approx::exact(dy));
         match self.kind as u32 {
@@ -61,7 +61,7 @@ impl Function {
 fn operand<'c>(case: &'c Case, name: &str) -> Result<&'c GoldenTensor> {
     let tensor = case.input(name)?;
     if tensor.values.is_empty() {
-        return Err(case.malformed(format!("`in.{name}` has shape {:?}: no element", tensor.shape)));
+        return Err(case.malformed(format!("`in.{name}` has shape {:?}: it is empty", tensor.shape)));
     }
     Ok(tensor)
 }
@@ -77,7 +77,7 @@ pub fn forward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     Ok(vec![Computed::each("y", &x.shape, lab.get(y)?, bounds)])
 }
 
-/// Their backward twins. tanh and sigmoid differentiate by their output, which the forward kernel gives here too.
+/// The backward operations. tanh and sigmoid differentiate from their output, which the forward kernel computes here.
 pub fn backward(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let (f, x) = (Function::read(case)?, operand(case, "x")?);
     let dy = case.shaped("dy", &x.shape)?;
@@ -124,10 +124,11 @@ pub fn bce(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
         linear + Approx::new(log, e.e + gamma(14) * log)
     });
     let mean = Approx::sum(terms, depth(n)) / count;
-    // Expected losses come from f64 formulas that add and subtract |x|: of a loss far below it they lose what f32 has here.
+    // Expected losses come from f64 formulas that add and subtract |x|: for a loss far below |x| they lose digits that
+    // f32 has here.
     let size = x.values.iter().map(|x| x.abs()).sum::<f64>() / len;
-    // q = sigmoid(-|x|): (1 - t) - q above 0, q - t below. The expected values are sigmoid(x) - t in f64, which loses a q
-    // below 2^-53 that f32 still has.
+    // q = sigmoid(-|x|): (1 - t) - q above 0, q - t below. The expected values are sigmoid(x) - t in f64, which loses a
+    // q below 2^-53 that f32 still has.
     let gradient = |x: &f64| {
         let q = Approx::exact(-x.abs()).sigmoid();
         (if *x > 0.0 { (one - t) - q } else { q - t } / count).e + f64::EPSILON / len

@@ -1,4 +1,4 @@
-//! One GAN training step, by the recording that training runs.
+//! One GAN training step, through the recording used in training.
 
 use super::Case;
 use super::lab::{Computed, Lab, Rule, channels_last};
@@ -13,9 +13,9 @@ const LOSS_BOUND: f64 = 1e-5;
 const GRADIENT_BOUND: f64 = 2e-5;
 const UPDATE_SHARE: f64 = 5e-3;
 const RUNNING_BOUND: f64 = 1e-5;
-/// Of the running statistics, by the format.
+/// Momentum of the running statistics, as in the format.
 const MOMENTUM: f64 = 0.1;
-/// Of what the batches added to a running variance, besides the roundings of the updates.
+/// Share of the batches' contribution to a running variance, besides the roundings of the updates.
 const VARIANCE_SHARE: f64 = 1e-4;
 
 /// gan_step.
@@ -45,7 +45,7 @@ pub fn step(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     collect(case, lab, &gan, &buffers)
 }
 
-/// The GAN and batch size that a case describes, its shapes checked.
+/// The GAN and batch size that a case describes, with checked shapes.
 fn read(case: &Case) -> Result<(Gan, u32)> {
     let (batch, side) = (case.whole("batch", 1, 65535)?, case.whole("image_size", 16, 256)?);
     let (_, real) = case.ranked::<4>("real", "NCHW")?;
@@ -69,12 +69,12 @@ fn read(case: &Case) -> Result<(Gan, u32)> {
     }
     let norms = gan.g.layers.iter().chain(&gan.d.layers).filter(|l| l.running.is_some());
     if norms.map(|l| batch * l.output[0] * l.output[1]).min() == Some(1) {
-        return Err(case.malformed("batch statistics need 2 values a channel"));
+        return Err(case.malformed("batch statistics need 2 values per channel"));
     }
     Ok((gan, batch))
 }
 
-/// The inputs whose names begin with `prefix`, without it. `num_batches_tracked` is no tensor of a case.
+/// The inputs whose names start with `prefix`, without the prefix. `num_batches_tracked` is not a tensor of a case.
 pub(super) fn network(case: &Case, prefix: &str) -> NamedTensors {
     let own = case.inputs.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t)));
     own.map(|(name, t)| (name.to_string(), (t.shape.clone(), t.f32()))).collect()
@@ -117,7 +117,7 @@ fn collect_network(
             Rule::Update {
                 before: case.input(&name)?.values.clone(),
                 share: UPDATE_SHARE,
-                // The weights' own rounding, which a small learning rate does not change.
+                // The weights' own rounding, which does not depend on the learning rate.
                 floor: U,
                 cap: f64::INFINITY,
             }
@@ -133,8 +133,9 @@ fn collect_network(
     Ok(())
 }
 
-/// A running variance moves by little, so that 1e-5 of it would hide a biased batch variance: it is also held to a share of
-/// what the batches added, and three roundings an update (D is updated by three passes, G by two).
+/// A running variance changes little, so that 1e-5 of it would hide a biased batch variance. It is therefore also
+/// compared with a share of the batches' contribution, plus three roundings per update (D is updated by three passes, G
+/// by two).
 fn running_rule(case: &Case, name: &str, prefix: &str) -> Result<Rule> {
     if name.ends_with(".running_mean") {
         return Ok(Rule::RelativeL2(RUNNING_BOUND));

@@ -1,4 +1,4 @@
-//! Instance norm, forward and backward. Each image and channel is a channel of its own of the batch norm's bounds.
+//! Instance norm, forward and backward. Each image and channel counts as one channel in the batch norm's bounds.
 
 use super::Case;
 use super::approx::{Approx, depth};
@@ -23,7 +23,7 @@ impl Images {
         let (x, shape) = case.ranked::<4>("x", "NCHW")?;
         let [n, c, h, w] = shape;
         if h * w < 2 {
-            return Err(case.malformed(format!("`in.x` has shape {shape:?}: statistics need 2 values an image")));
+            return Err(case.malformed(format!("`in.x` has shape {shape:?}: statistics need 2 values per image")));
         }
         if shape.iter().product::<usize>() > u32::MAX as usize / 16 {
             return Err(case.malformed(format!("`in.x` has shape {shape:?}: too large")));

@@ -1,19 +1,19 @@
-//! Expected tensors against results. Always `!(err <= bound)`, so that a NaN fails.
+//! Comparison of expected tensors with results. Always `!(err <= bound)`, so that NaN fails.
 
 use super::GoldenTensor;
 use super::lab::{Computed, Rule};
 use crate::check::fill::is_nan_word;
 use crate::kernels::U;
 
-/// The share of its bound by which an expected value in f64 may differ from the value known here, besides 4 u of it: inputs that
-/// were rounded after the fact leave so much. f32 bounds of long sums exceed what a wrong case would be off by: a biased variance
-/// of 30,000 values, one per cent of a weight gradient.
+/// The share of its bound by which an expected f64 value may differ from the value computed here, besides 4 u of it:
+/// inputs that were rounded afterwards cause as much. The f32 bounds of long sums exceed the error of a wrong case: a
+/// biased variance of 30,000 values, one per cent of a weight gradient.
 const KNOWN_SHARE: f64 = 0.1;
 
 /// The element that decides.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct WorstElement {
-    /// Its index, one number a side.
+    /// Its index, one number per dimension.
     pub index: Vec<usize>,
     /// What the engine has.
     pub got: f64,
@@ -21,22 +21,24 @@ pub struct WorstElement {
     pub expected: f64,
     /// |got - expected|.
     pub err: f64,
-    /// What is allowed: for this element, or for the L2 norm of the whole tensor's difference.
+    /// The allowed error: for this element, or for the L2 norm of the whole tensor's difference.
     pub allowed: f64,
 }
 
 /// One expected tensor's verdict.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct TensorVerdict {
-    /// The tensor, `out.` and all.
+    /// The tensor's name, including `out.`.
     pub name: String,
     /// Within its bound.
     pub passed: bool,
-    /// Per cent of the bound used, by the worst element or by the whole tensor; infinite for a missed equality or a NaN.
+    /// Percentage of the bound used by the worst element or by the whole tensor; infinite for a missed equality or a
+    /// NaN.
     pub percent: f64,
-    /// The worst element: nearest to (or furthest beyond) its bound; by error where the tensor is judged as a whole.
+    /// The worst element: closest to (or furthest beyond) its bound; the one with the largest error if the tensor is
+    /// judged as a whole.
     pub worst: Option<WorstElement>,
-    /// What was compared with what, in words.
+    /// The rule of the comparison, in words.
     pub measure: String,
 }
 
@@ -50,19 +52,19 @@ impl std::fmt::Display for TensorVerdict {
     }
 }
 
-/// Judges a result whose shape is already known to be the expected one.
+/// Judges a result whose shape is known to be the expected one.
 pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
     let got: Vec<f64> = result.got.iter().map(|v| *v as f64).collect();
-    // Expected values in f32 carry a rounding of their own.
+    // Expected values in f32 have their own rounding.
     let slack = |i: usize| if expected.single { U * expected.values[i].abs() } else { 0.0 };
     let each = |bound: &dyn Fn(usize) -> f64| (0..got.len()).map(|i| bound(i) + slack(i)).collect();
-    // The scale of a tensor judged as a whole is that of its finite elements; the others must be met.
+    // The scale of a tensor judged as a whole is that of its finite elements; non-finite ones must match.
     let l2_expected = || l2(expected.values.iter().copied().filter(|v| v.is_finite()));
     let (allowed, whole, measure): (Vec<f64>, bool, String) = match &result.rule {
         Rule::Each(bounds) => (each(&|i| bounds[i]), false, "rounding bound of each element".into()),
         Rule::Known(values) => {
             let allowed = |i: usize| KNOWN_SHARE * values[i].e + 4.0 * U * values[i].v.abs();
-            // Beyond f32 an infinity is what the device must give.
+            // Beyond the range of f32 the device must give infinity.
             let same =
                 |i: usize| same(expected.values[i], f64::from(values[i].v as f32)) && !expected.values[i].is_finite();
             let off = |i: usize| !same(i) && !((expected.values[i] - values[i].v).abs() <= allowed(i));
@@ -87,7 +89,7 @@ pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
             (vec![bound; got.len()], true, format!("{share:e} of the expected update's L2 norm {norm:.3e}"))
         }
     };
-    // A NaN that no launch has written meets no NaN.
+    // A NaN that no launch has written does not match an expected NaN.
     let written = |i: usize| !is_nan_word(result.got[i].to_bits());
     let error = |(i, (g, e)): (usize, (&f64, &f64))| if same(*g, *e) && written(i) { 0.0 } else { (g - e).abs() };
     let errors: Vec<f64> = got.iter().zip(&expected.values).enumerate().map(error).collect();
@@ -115,7 +117,7 @@ pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
     TensorVerdict { name: format!("out.{}", result.name), passed: percent <= 100.0, percent, worst, measure }
 }
 
-/// The verdict on a file whose element `i` is not what its inputs give.
+/// The verdict on a file whose element `i` does not follow from its inputs.
 fn wrong(result: &Computed, expected: &GoldenTensor, i: usize, value: f64, allowed: f64) -> TensorVerdict {
     let (index, expected) = (unravel(i, &expected.shape), expected.values[i]);
     let err = (expected - value).abs();
@@ -124,7 +126,7 @@ fn wrong(result: &Computed, expected: &GoldenTensor, i: usize, value: f64, allow
     TensorVerdict { name: format!("out.{}", result.name), passed: false, percent: share(err, allowed), worst, measure }
 }
 
-/// Equal, infinities of one sign and NaN with NaN included.
+/// Equality, including infinities of the same sign and NaN with NaN.
 fn same(a: f64, b: f64) -> bool {
     a == b || (a.is_nan() && b.is_nan())
 }
@@ -133,7 +135,7 @@ fn l2(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// Per cent of `bound` that `err` uses; above 100 whenever not `err <= bound`, and where the bound says nothing of an error.
+/// Percentage of `bound` used by `err`; above 100 unless `err <= bound`, and for a bound that is not finite.
 fn share(err: f64, bound: f64) -> f64 {
     if err == 0.0 {
         return 0.0;
@@ -201,7 +203,7 @@ mod tests {
                 },
             );
             assert!(!unwritten.passed, "{rule:?}: {unwritten}");
-            // A file may expect what is not finite, and is met by the same alone.
+            // A file may expect non-finite values, which only the same value matches.
             for (got, want) in [(f32::NAN, f64::NAN), (f32::NEG_INFINITY, f64::NEG_INFINITY)] {
                 let rule = match &rule {
                     Rule::Known(_) => Rule::Known([1.0, -2.0, want, 0.5].map(|v| Approx::new(v, 0.125)).to_vec()),
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expected_value_that_its_inputs_do_not_give_is_wrong_within_the_bound_too() {
+    fn an_expected_value_that_contradicts_the_inputs_fails_within_the_bound() {
         let rule = || Rule::Known(vec![Approx::new(1.0, 0.125); 2]);
         let close = verdict(&[1.0, 1.1], &[1.0, 1.01], rule());
         assert!(close.passed, "{close}");
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_that_says_nothing_fails() {
+    fn a_non_finite_bound_fails() {
         assert!(!verdict(&[1.0, 1.0], &[1.0, 5.0], Rule::Each(vec![0.1, f64::INFINITY])).passed);
         assert!(!verdict(&[0.0, 1e-9], &[0.0, 0.0], Rule::RelativeL2(1e-5)).passed);
         assert!(verdict(&[0.0, 0.0], &[0.0, 0.0], Rule::RelativeL2(1e-5)).passed);

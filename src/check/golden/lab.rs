@@ -1,4 +1,4 @@
-//! The workplace of a golden case: operands on an engine, launches by kernel name, results with their bounds.
+//! The workspace of a golden case: operands on an engine, launches by kernel name, results with their bounds.
 
 use super::approx::Approx;
 use crate::check::fill::nan_word;
@@ -7,12 +7,12 @@ use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32
 use crate::kernels::{self, AnyKernel};
 use crate::{Error, Result};
 
-/// By what an expected tensor is judged.
+/// The rule by which an expected tensor is judged.
 #[derive(Clone, Debug)]
 pub enum Rule {
     /// One bound for each element.
     Each(Vec<f64>),
-    /// Values in f64, each with its bound: expected tensors in f64 are held against them too.
+    /// Values in f64, each with its bound: expected tensors in f64 are also compared with them.
     Known(Vec<Approx>),
     /// Equal bits.
     Equal,
@@ -23,11 +23,11 @@ pub enum Rule {
     /// L2 norm of the difference <= share times the norm of (expected - before) + floor times the expected norm, at most
     /// cap times the expected norm.
     Update {
-        /// What the expected tensor would be without the update.
+        /// The tensor before the update.
         before: Vec<f64>,
         /// Allowed share of the update.
         share: f64,
-        /// Allowed share of the expected tensor besides.
+        /// Additional allowed share of the expected tensor.
         floor: f64,
         /// Largest share of the expected tensor.
         cap: f64,
@@ -68,7 +68,7 @@ pub struct Lab<'e> {
 }
 
 impl<'e> Lab<'e> {
-    /// An empty workplace; `label` names the case in errors.
+    /// An empty workspace; `label` names the case in errors.
     pub fn new(engine: &'e mut dyn Engine, label: impl Into<String>) -> Self {
         Lab { engine, recording: Recording::new(), label: label.into() }
     }
@@ -76,7 +76,7 @@ impl<'e> Lab<'e> {
     /// Uploads values.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// When the device fails.
     pub fn put(&mut self, values: &[f32]) -> Result<Tensor> {
         let tensor = self.engine.alloc(&self.label, align(values.len()))?.slice(0, values.len());
         write_f32(self.engine, tensor, values)?;
@@ -86,24 +86,24 @@ impl<'e> Lab<'e> {
     /// Uploads words.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// When the device fails.
     pub fn put_words(&mut self, words: &[u32]) -> Result<Tensor> {
         self.put(bytemuck::cast_slice(words))
     }
 
-    /// Room for a result, filled with NaN words that tell their place: elements that no launch writes fail, also where a file
-    /// expects NaN.
+    /// Space for a result, filled with NaN words that encode their position: elements that no launch writes fail, even
+    /// if a file expects NaN.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// When the device fails.
     pub fn room(&mut self, words: usize) -> Result<Tensor> {
         self.put_words(&(0..words).map(nan_word).collect::<Vec<u32>>())
     }
 
-    /// The catalogue row of that name.
+    /// The catalogue row with that name.
     ///
     /// # Errors
-    /// Says that it is not built.
+    /// States that it is not built.
     pub fn kernel(&self, name: &str) -> Result<&'static dyn AnyKernel> {
         kernels::find(name).ok_or_else(|| Error::input(format!("{}: kernel `{name}` is not built yet", self.label)))
     }
@@ -111,14 +111,14 @@ impl<'e> Lab<'e> {
     /// Records a launch with parameters by name.
     ///
     /// # Errors
-    /// When the row does not know the parameters or refuses them.
+    /// When the row does not know the parameters or rejects them.
     pub fn launch(&mut self, kernel: &str, params: &[(&str, f64)], args: &[Tensor]) -> Result<()> {
         let kernel = self.kernel(kernel)?;
         let words = params_by_name(kernel, params).map_err(|e| Error::input(format!("{}: {e}", self.label)))?;
         self.launch_words(kernel, words, args)
     }
 
-    /// Records a launch. What the row's shape rule refuses is the case's fault.
+    /// Records a launch. If the row's shape rule rejects it, the case is malformed.
     ///
     /// # Errors
     /// As [`Recording::launch_words`].
@@ -127,7 +127,7 @@ impl<'e> Lab<'e> {
         self.recording.launch_words(kernel, words, args, self.label.clone())
     }
 
-    /// Runs what was recorded.
+    /// Runs the recorded launches.
     ///
     /// # Errors
     /// When the device fails.
@@ -148,7 +148,7 @@ impl<'e> Lab<'e> {
     }
 }
 
-/// Reorders the sides of a tensor: side i of the result is side `order[i]` of `values`.
+/// Permutes the dimensions of a tensor: dimension i of the result is dimension `order[i]` of `values`.
 pub fn permute<T: Copy>(values: &[T], shape: [usize; 4], order: [usize; 4]) -> Vec<T> {
     let strides = [shape[1] * shape[2] * shape[3], shape[2] * shape[3], shape[3], 1];
     let [a, b, c, d] = order.map(|side| (shape[side], strides[side]));
@@ -163,12 +163,12 @@ pub fn permute<T: Copy>(values: &[T], shape: [usize; 4], order: [usize; 4]) -> V
     out
 }
 
-/// [N][C][H][W] -> [N][H][W][C], and [O][I][kh][kw] -> [O][kh][kw][I].
+/// `[N][C][H][W]` to `[N][H][W][C]`, and `[O][I][kh][kw]` to `[O][kh][kw][I]`.
 pub fn channels_last<T: Copy>(values: &[T], shape: [usize; 4]) -> Vec<T> {
     permute(values, shape, [0, 2, 3, 1])
 }
 
-/// The way back: `shape` is that of the result, channels second.
+/// The inverse: `shape` is that of the result, channels second.
 pub fn channels_second<T: Copy>(values: &[T], shape: [usize; 4]) -> Vec<T> {
     permute(values, [shape[0], shape[2], shape[3], shape[1]], [0, 3, 1, 2])
 }
@@ -178,11 +178,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_move_and_come_back() {
+    fn channel_permutations_are_inverse() {
         let shape = [2, 3, 4, 5];
         let x: Vec<u32> = (0..120).collect();
         let moved = channels_last(&x, shape);
-        // Element [1][h=2][w=3][c=1] of the moved tensor is [1][c=1][h=2][w=3].
+        // Element `[1][h=2][w=3][c=1]` of the permuted tensor is `[1][c=1][h=2][w=3]`.
         assert_eq!(moved[((4 + 2) * 5 + 3) * 3 + 1], (((3 + 1) * 4 + 2) * 5 + 3) as u32);
         assert_eq!(channels_second(&moved, shape), x);
     }

@@ -1,5 +1,6 @@
-//! Golden cases: results of another framework as files (docs/golden-format.md). A case runs on any engine through the
-//! same catalogue rows as training; expected values come from the file, bounds from an f64 error analysis of the inputs.
+//! Golden cases: results of another framework in files (docs/golden-format.md). A case runs on any engine through the
+//! same catalogue rows as training; expected values come from the file, bounds from an f64 error analysis of the
+//! inputs.
 
 mod approx;
 mod case;
@@ -21,12 +22,12 @@ use crate::exec::Engine;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub enum Outcome {
     /// Every expected tensor within its bound.
     Passed,
-    /// A comparison failed, or the device did.
+    /// A comparison or the device failed.
     Failed(String),
     /// Malformed, an unknown op, or one that is not built yet.
     NotRun(String),
@@ -37,7 +38,7 @@ pub enum Outcome {
 pub struct CaseReport {
     /// The file.
     pub file: PathBuf,
-    /// The operation, as far as the file could be read.
+    /// The operation, if the file could be read.
     pub op: String,
     /// What became of it.
     pub outcome: Outcome,
@@ -65,7 +66,7 @@ pub fn run_file(engine: &mut dyn Engine, path: &Path) -> CaseReport {
     report
 }
 
-/// Runs a case that has been read and judges every expected tensor.
+/// Runs a case and judges every expected tensor.
 ///
 /// # Errors
 /// `Error::Input` if the case is malformed or its op not built; device errors.
@@ -88,10 +89,10 @@ pub fn run_case(engine: &mut dyn Engine, case: &Case) -> Result<Vec<TensorVerdic
     Ok(verdicts)
 }
 
-/// The files that `path` names: itself, or every `.safetensors` directly in the folder, in order of name.
+/// The files for `path`: itself, or every `.safetensors` file directly in the folder, in name order.
 ///
 /// # Errors
-/// When there is nothing there.
+/// If there is none.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.into()]);
@@ -106,7 +107,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The exit code of a list of reports; the worst wins in the order 1 (a comparison failed), 2 (not run), 0.
+/// The exit code of a list of reports: 1 (a comparison failed) takes precedence over 2 (not run), and 2 over 0.
 pub fn exit_code(reports: &[CaseReport]) -> u8 {
     let any = |f: fn(&Outcome) -> bool| reports.iter().any(|r| f(&r.outcome));
     if any(|o| matches!(o, Outcome::Failed(_))) {

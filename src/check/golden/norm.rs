@@ -7,7 +7,7 @@ use crate::Result;
 use crate::exec::Tensor;
 use crate::kernels::{U, gamma};
 
-/// Rows and channels of the internal layout, which is [N H W][C].
+/// Rows and channels of the internal layout `[N H W][C]`.
 fn rows(shape: [usize; 4]) -> usize {
     shape[0] * shape[2] * shape[3]
 }
@@ -19,8 +19,8 @@ pub(super) fn by_channel(values: &[f64], [n, c, h, w]: [usize; 4]) -> Vec<Vec<f6
     (0..c).map(|k| (0..n).flat_map(|i| image(i, k)).copied().collect()).collect()
 }
 
-/// The mean and biased variance of a channel, with the conditioning (mean^2 + var) / var carried: the kernel sums x into
-/// a first mean, off by `shift`, then d = x - first and d^2; what `shift` spoils is shift^2.
+/// The mean and biased variance of a channel, including the conditioning (mean^2 + var) / var: the kernel sums x into a
+/// first mean, off by `shift`, then d = x - first and d^2, which leaves an error of shift^2.
 pub(super) fn moments(x: &[f64]) -> (Approx, Approx) {
     let n = x.len() as f64;
     let mean = x.iter().sum::<f64>() / n;
@@ -39,7 +39,7 @@ pub(super) fn invstd(var: Approx, eps: f64) -> Approx {
     (var + Approx::rounded(eps)).inverse_sqrt()
 }
 
-/// What both directions begin with: x in the internal layout and its statistics.
+/// The common start of both directions: x in the internal layout and its statistics.
 struct Stats {
     shape: [usize; 4],
     x: Tensor,
@@ -53,7 +53,9 @@ impl Stats {
         let (x, shape) = case.ranked::<4>("x", "NCHW")?;
         let (n, c) = (rows(shape), shape[1]);
         if n < 2 {
-            return Err(case.malformed(format!("`in.x` has shape {shape:?}: batch statistics need 2 values a channel")));
+            return Err(
+                case.malformed(format!("`in.x` has shape {shape:?}: batch statistics need 2 values per channel"))
+            );
         }
         let eps = case.number("eps", 1e-30, f64::INFINITY, None)?;
         let stats =
@@ -82,7 +84,7 @@ impl Stats {
         Ok(stats)
     }
 
-    /// The parameters that the later kernels share.
+    /// The parameters shared by the later kernels.
     fn params(&self) -> [(&'static str, f64); 6] {
         let (n, c) = (rows(self.shape) as f64, self.shape[1] as f64);
         [("clients", 1.0), ("rows", n), ("c", c), ("x_stride", n * c), ("stat_stride", c), ("param_stride", c)]

@@ -1,4 +1,4 @@
-//! The gradient penalty and its parameter gradient, by the recording that training runs.
+//! The gradient penalty and its parameter gradient, through the recording used in training.
 
 use super::Case;
 use super::gan::network;
@@ -41,13 +41,13 @@ pub fn gradient_penalty(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let mut all = vec![Computed { name: "penalty".into(), shape: vec![1], got: vec![value], rule }];
     let grads = read_f32(lab.engine, bank.grads, Purpose::Check)?;
     for (name, (shape, got)) in export(&net, &grads, &running) {
-        // The topmost norm's beta has no influence: its gradient is 0 on both sides, and the bound of 0 is met.
+        // The topmost norm's beta has no influence: its gradient is 0 on both sides, which satisfies a bound of 0.
         all.push(Computed { name: format!("grad.{name}"), shape, got, rule: Rule::RelativeL2(GRADIENT_BOUND) });
     }
     Ok(all)
 }
 
-/// The critic and the batch size that a case describes, its shapes checked.
+/// The critic and the batch size that a case describes, with checked shapes.
 fn read(case: &Case) -> Result<(Network, u32)> {
     let norm = match case.params.get("norm").and_then(|n| n.as_str()) {
         Some("instance") => Norm::Instance,

@@ -1,4 +1,4 @@
-//! The operations: their parameters and tensors by name, and who runs them.
+//! The operations: their parameters and tensors by name, and the functions that run them.
 
 use super::lab::{Computed, Lab};
 use super::{Case, conv, elementwise, gan, instance, norm, penalty, update};
@@ -7,7 +7,7 @@ use crate::Result;
 /// Runs a case whose names have been checked.
 pub type Runner = fn(&Case, &mut Lab) -> Result<Vec<Computed>>;
 
-/// What an operation reads and gives. A name ending in `*` stands for every name that begins so.
+/// The inputs and outputs of an operation. A name ending in `*` stands for every name with that prefix.
 pub struct Op {
     /// The name in the metadata.
     pub name: &'static str,
@@ -21,7 +21,7 @@ pub struct Op {
     pub optional_inputs: &'static [&'static str],
     /// What may be expected.
     pub outputs: &'static [&'static str],
-    /// Who runs it; `None`: not built yet.
+    /// The function that runs it; `None`: not built yet.
     pub run: Option<Runner>,
 }
 
@@ -35,7 +35,7 @@ const fn op(
     Op { name, params, optional_params: &[], inputs, optional_inputs: &[], outputs, run }
 }
 
-/// All of them may have a slope, which says nothing of any but leaky_relu.
+/// All of them accept a slope, which only leaky_relu uses.
 const fn activation(
     name: &'static str,
     inputs: &'static [&'static str],
@@ -106,7 +106,7 @@ pub static OPS: &[Op] = &[
 /// The operation of a case.
 ///
 /// # Errors
-/// Lists the operations if there is no such one; says so if it is not built yet.
+/// Lists the operations if it is unknown; states if it is not built yet.
 pub fn find(case: &Case) -> Result<(&'static Op, Runner)> {
     let Some(op) = OPS.iter().find(|op| op.name == case.op) else {
         let names: Vec<&str> = OPS.iter().map(|op| op.name).collect();
@@ -125,7 +125,7 @@ pub fn find(case: &Case) -> Result<(&'static Op, Runner)> {
 pub fn check_names(case: &Case, op: &Op) -> Result<()> {
     let allowed = |lists: [&[&str]; 2], prefix: &str| {
         let names: Vec<String> = lists.concat().iter().map(|n| format!("{prefix}{n}")).collect();
-        if names.is_empty() { "none is allowed".into() } else { format!("allowed: {}", names.join(", ")) }
+        if names.is_empty() { "none are allowed".into() } else { format!("allowed: {}", names.join(", ")) }
     };
     let params = [op.params, op.optional_params];
     if let Some(key) = case.params.keys().find(|k| !params.concat().contains(&k.as_str())) {

@@ -14,10 +14,12 @@ pub fn adam(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let [g, m, v] = ["g", "m", "v"].map(|name| case.shaped(name, &w.shape));
     let (g, m, v) = (g?, m?, v?);
     if w.values.is_empty() {
-        return Err(case.malformed(format!("`in.w` has shape {:?}: no element", w.shape)));
+        return Err(case.malformed(format!("`in.w` has shape {:?}: it is empty", w.shape)));
     }
     if let Some(i) = v.values.iter().position(|v| *v < 0.0) {
-        return Err(case.malformed(format!("`in.v` element {i} is {}: second moments are not negative", v.values[i])));
+        return Err(
+            case.malformed(format!("`in.v` element {i} is {}: second moments must not be negative", v.values[i]))
+        );
     }
     let below_one = 1.0 - 1e-9;
     let (b1, b2) = (case.number("beta1", 0.0, below_one, None)?, case.number("beta2", 0.0, below_one, None)?);
@@ -67,10 +69,12 @@ pub fn rmsprop(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let w = case.input("w")?;
     let (g, v) = (case.shaped("g", &w.shape)?, case.shaped("v", &w.shape)?);
     if w.values.is_empty() {
-        return Err(case.malformed(format!("`in.w` has shape {:?}: no element", w.shape)));
+        return Err(case.malformed(format!("`in.w` has shape {:?}: it is empty", w.shape)));
     }
     if let Some(i) = v.values.iter().position(|v| *v < 0.0) {
-        return Err(case.malformed(format!("`in.v` element {i} is {}: second moments are not negative", v.values[i])));
+        return Err(
+            case.malformed(format!("`in.v` element {i} is {}: second moments must not be negative", v.values[i]))
+        );
     }
     let alpha = case.number("alpha", 0.0, 1.0 - 1e-9, None)?;
     let (lr, eps) = (case.number("lr", 0.0, 1e6, None)?, case.number("eps", 0.0, 1e6, None)?);
@@ -102,7 +106,7 @@ pub fn rmsprop(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     ])
 }
 
-/// weighted_mean. A client of weight 0 is not read, so its values may be anything.
+/// weighted_mean. A client of weight 0 is not read, so its values are arbitrary.
 pub fn weighted_mean(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let (x, [clients, n]) = case.ranked::<2>("x", "[clients, params]")?;
     let weights = case.shaped("weights", &[clients])?;

@@ -1,9 +1,9 @@
-//! Array strides where SPIR-V does not want them.
+//! Removes array strides that SPIR-V does not allow.
 //!
-//! naga 30 gives every array type an `ArrayStride`, those in workgroup memory and local variables too. Vulkan allows it in memory
-//! with a layout only (VUID-StandaloneSpirv-None-10684); drivers ignore it, and `spirv-val` says so since 2025. It is the same for
-//! every program on wgpu and nothing that a shader can avoid, so the validator gets modules without these strides: otherwise it
-//! would stop there and say nothing else of a module.
+//! naga 30 gives every array type an `ArrayStride`, including those in workgroup memory and local variables. Vulkan
+//! allows it only in memory with a layout (VUID-StandaloneSpirv-None-10684); drivers ignore it, and `spirv-val` has
+//! reported it since 2025. All programs on wgpu are affected, and a shader cannot avoid it, so the validator gets
+//! modules without these strides: otherwise it would stop there and report nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ const TYPE_STRUCT: u32 = 30;
 const TYPE_POINTER: u32 = 32;
 const DECORATE: u32 = 71;
 const ARRAY_STRIDE: u32 = 6;
-/// Uniform, push constant and storage buffer memory.
+/// Memory with a layout: uniforms, push constants and storage buffers.
 const LAID_OUT: [u32; 3] = [2, 9, 12];
 
-/// The instructions behind the header, each with its operation; stops at one whose length is wrong.
+/// The instructions after the header, each with its operation; stops at one with a wrong length.
 fn instructions(words: &[u32]) -> impl Iterator<Item = (u32, &[u32])> {
     let mut rest = words.get(HEADER..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn strides_of_buffers_stay_and_those_of_workgroup_memory_go() {
+    fn only_strides_of_workgroup_memory_are_removed() {
         let buffer = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
             @compute @workgroup_size(1) fn main() { y[0] = 1u; }";
         let tile = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
@@ -78,7 +78,7 @@ mod tests {
         let (before, after) = (strides(&tiled), strides(&only_where_allowed(&tiled)));
         assert_eq!((before, after), (2, 1));
         assert_eq!(only_where_allowed(&tiled).len(), tiled.len() - 16, "one decoration of four words");
-        // What is no module comes back as far as it can be read.
+        // For an invalid module the readable part is returned.
         assert_eq!(only_where_allowed(&tiled[..7]), tiled[..4]);
     }
 }

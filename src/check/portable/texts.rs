@@ -15,20 +15,20 @@ use std::process::{Command, Stdio};
 /// One assembled shader.
 #[derive(Debug)]
 pub struct Text {
-    /// Which kernel, file and form.
+    /// Kernel, file and variant.
     pub name: String,
     /// The WGSL.
     pub wgsl: String,
-    /// False for the loop form.
+    /// False for rolled loops.
     expanded: bool,
-    /// The row that it must agree with.
+    /// The row that it must match.
     kernel: &'static dyn AnyKernel,
-    /// As naga reads it, or what naga says against it.
+    /// The module parsed by naga, or naga's error.
     shader: std::result::Result<Shader, String>,
 }
 
 impl Text {
-    /// Parses `wgsl`, a shader of `kernel` with its marked loops expanded or not.
+    /// Parses `wgsl`, a shader of `kernel` with its marked loops unrolled or not.
     pub fn new(
         name: impl Into<String>,
         kernel: &'static dyn AnyKernel,
@@ -49,7 +49,7 @@ impl Text {
     }
 }
 
-/// Every distinct text that `repros` run, in both classes, expanded and as loops.
+/// Every distinct text that `repros` run, in both classes, unrolled and rolled.
 ///
 /// # Errors
 /// A shader that cannot be assembled (a bug).
@@ -72,10 +72,10 @@ pub fn of(repros: &[Repro]) -> Result<Vec<Text>> {
     Ok(texts.into_par_iter().map(|(name, kernel, wgsl, unroll)| Text::new(name, kernel, wgsl, unroll)).collect())
 }
 
-/// Every text against its row's declaration and WebGPU's least limits: bindings, parameters, threads, and workgroup memory, which
-/// wgpu 30 does not hold against the limit. Expanded texts must not index registers at run time.
+/// Checks every text against its row's declaration and WebGPU's minimum limits: bindings, parameters, threads, and
+/// workgroup memory, which wgpu 30 does not check. Unrolled texts must not index registers at run time.
 pub fn declarations(texts: &[Text]) -> Row {
-    let mut row = Row::new("declarations and least limits", "texts");
+    let mut row = Row::new("declarations and minimum limits", "texts");
     for text in texts {
         let found = match &text.shader {
             Err(what) => Some(what.clone()),
@@ -95,14 +95,14 @@ fn against(text: &Text, shader: &Shader) -> Vec<String> {
     found
 }
 
-/// One row a form: every text must be written.
+/// One row per configuration: every text must be writable.
 pub fn writers(texts: &[Text]) -> Vec<Row> {
     let row = |form: Form| {
         let mut row = Row::new(format!("naga writes {form}"), "texts");
         let failures: Vec<Option<String>> = texts
             .par_iter()
             .map(|text| match text.write(form) {
-                Ok(bytes) if bytes.is_empty() => Some(text.failure("nothing was written")),
+                Ok(bytes) if bytes.is_empty() => Some(text.failure("the output is empty")),
                 Ok(_) => None,
                 Err(what) => Some(text.failure(what)),
             })
@@ -113,14 +113,14 @@ pub fn writers(texts: &[Text]) -> Vec<Row> {
     Form::ALL.into_iter().map(row).collect()
 }
 
-/// The first line of what `program VERSION_FLAG` prints; `None` where it is not on the PATH.
+/// The first line of the output of `program VERSION_FLAG`; `None` if it is not on the PATH.
 fn version(program: &str, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().trim().to_string())
 }
 
-/// Khronos' `spirv-val` on the SPIR-V of every text in every form, each for the Vulkan version that reads it; without the
-/// strides that naga gives to arrays in workgroup memory, which newer versions of it refuse and drivers ignore.
+/// Khronos' `spirv-val` on the SPIR-V of every text in every configuration, for the matching Vulkan version; without
+/// the strides that naga gives to arrays in workgroup memory, which newer versions reject and drivers ignore.
 pub fn spirv_val(texts: &[Text]) -> Row {
     spirv_val_by("spirv-val", texts)
 }
@@ -148,7 +148,7 @@ fn spirv_val_by(program: &str, texts: &[Text]) -> Row {
     row
 }
 
-/// spirv-val on one module, given through a pipe.
+/// spirv-val on one module, passed through a pipe.
 fn validate(program: &str, module: &[u8], environment: &str) -> std::result::Result<(), String> {
     let start = || -> std::io::Result<std::process::Output> {
         let mut child = Command::new(program)
@@ -157,7 +157,7 @@ fn validate(program: &str, module: &[u8], environment: &str) -> std::result::Res
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        // It reads all before it says anything; one that ends early says why on its own.
+        // It reads all input before it answers; one that ends early reports the reason itself.
         let _ = child.stdin.take().map(|mut pipe| pipe.write_all(module));
         child.wait_with_output()
     };
@@ -172,7 +172,7 @@ fn validate(program: &str, module: &[u8], environment: &str) -> std::result::Res
 /// Google's `tint` (the WGSL reader of Chromium) on every text.
 ///
 /// # Errors
-/// When no temporary folder can be written.
+/// If no temporary folder can be created.
 pub fn tint(texts: &[Text]) -> Result<Row> {
     tint_by("tint", texts)
 }
@@ -181,7 +181,8 @@ fn tint_by(program: &str, texts: &[Text]) -> Result<Row> {
     if version(program, "--help").is_none() {
         return Ok(Row::not_run("tint", "texts", format!("`{program}` is not on the PATH")));
     }
-    let failed = |e: std::io::Error| Error::file(&std::env::temp_dir(), format!("no temporary folder: {e}"));
+    let failed =
+        |e: std::io::Error| Error::file(&std::env::temp_dir(), format!("cannot create a temporary folder: {e}"));
     let folder = tempfile::tempdir().map_err(failed)?;
     let mut row = Row::new("tint reads the WGSL", "texts");
     let failures: Vec<Option<String>> = texts
@@ -198,7 +199,7 @@ fn tint_by(program: &str, texts: &[Text]) -> Result<Row> {
     Ok(row)
 }
 
-/// WGSL out of WGSL: the one format that every build of tint can write.
+/// WGSL from WGSL: the only format that every build of tint can write.
 fn read(program: &str, path: &Path) -> std::result::Result<(), String> {
     let output = Command::new(program).args(["--format", "wgsl"]).arg(path).output().map_err(|e| e.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
@@ -213,7 +214,7 @@ mod tests {
     const GOOD: &str = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
         @compute @workgroup_size(1) fn main() { y[0] = 1u; }";
 
-    /// One good text between two bad ones: unreadable, and with a binding that no layout has.
+    /// One good text between two bad ones: unreadable, and with a binding outside all layouts.
     fn mixed() -> Vec<Text> {
         let bad = GOOD.replace("@group(0)", "@group(1)");
         let text = |name: &str, wgsl: &str| Text::new(name, &Fill, wgsl, true);
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_a_writer_refuses_is_named() {
+    fn a_text_rejected_by_a_writer_is_named() {
         let rows = writers(&mixed());
         assert_eq!(rows.len(), Form::ALL.len());
         for row in &rows {
@@ -234,7 +235,7 @@ mod tests {
             "{rows:?}"
         );
         assert!(writers(&mixed()[..1]).iter().all(Row::passed));
-        assert!(!writers(&[])[0].passed(), "nothing checked is no pass");
+        assert!(!writers(&[])[0].passed(), "no checks must not pass");
     }
 
     #[test]
@@ -249,9 +250,9 @@ mod tests {
         assert!(declarations(&texts[..1]).passed());
     }
 
-    /// Where spirv-val is installed it must refuse a broken module; where it is not the row says so.
+    /// spirv-val must reject a broken module if it is installed; otherwise the row reports that it is missing.
     #[test]
-    fn spirv_val_is_run_or_said_to_be_missing() {
+    fn spirv_val_runs_or_is_reported_missing() {
         let row = spirv_val_by("spirv-val-that-is-nowhere", &mixed());
         assert!(row.passed() && row.checked == 0, "{row:?}");
         assert!(row.not_run.is_some_and(|why| why.contains("not on the PATH")));
@@ -262,13 +263,13 @@ mod tests {
         assert_eq!((row.checked, row.failed), (12, 8), "{row:?}");
         let mut module = mixed()[0].write(Form::shown(Language::Spirv)).unwrap();
         assert_eq!(validate("spirv-val", &module, "vulkan1.1"), Ok(()));
-        // Cut after the header and the first instruction: no entry point, no memory model.
+        // Truncated after the header and the first instruction: no entry point, no memory model.
         module.truncate(28);
         assert!(validate("spirv-val", &module, "vulkan1.1").is_err());
     }
 
     #[test]
-    fn tint_is_run_or_said_to_be_missing() {
+    fn tint_runs_or_is_reported_missing() {
         let row = tint_by("tint-that-is-nowhere", &mixed()).unwrap();
         assert!(row.passed() && row.not_run.is_some(), "{row:?}");
         let row = tint(&mixed()).unwrap();

@@ -1,4 +1,4 @@
-//! Problems drawn at random from what each row declares of its parameters ([`Draw`]), and made small when they fail.
+//! Random problems drawn from each row's declared parameter ranges ([`Draw`]), and shrunk when they fail.
 
 mod shrink;
 mod strides;
@@ -12,29 +12,29 @@ use super::fill::{Random, Style};
 use crate::kernels::{AnyKernel, Draw};
 use crate::{Error, Result};
 
-/// Draws that a problem may take before its row is called impossible to draw.
+/// Maximum draws for a problem; beyond that its row counts as impossible to draw.
 const TRIES: usize = 2000;
 
-/// Draws after which a problem that was to have one huge size gets moderate ones.
+/// Draws after which a problem intended to have one huge size gets moderate ones.
 const HUGE_TRIES: usize = 500;
 
 /// Primes: no vector, tile or unrolling divides them.
 const PRIMES: [u32; 12] = [2, 3, 5, 7, 11, 13, 17, 31, 61, 127, 257, 521];
 
-/// Sizes round the limits of grids: 4096 groups of a grid-stride loop, 65535 of a dimension, their elements.
+/// Sizes near the limits of grids: 4096 groups of a grid-stride loop, 65535 per dimension, their elements.
 const HUGE: [u32; 8] = [4095, 4097, 65_534, 65_535, 65_536, 65_537, 4096 * 256 + 1, 4 * (4096 * 256 + 1)];
 
-/// How much a problem may cost: its reference is evaluated term by term in f64.
+/// Cost limits of a problem: its reference is evaluated term by term in f64.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Floating-point operations by the row's cost.
     pub flops: f64,
-    /// Words of all operands together, the gaps between clients included.
+    /// Words of all operands together, including the gaps between clients.
     pub words: usize,
 }
 
 impl Default for Limits {
-    /// A fraction of a second a problem.
+    /// A fraction of a second per problem.
     fn default() -> Self {
         Limits { flops: 1e7, words: 14 << 20 }
     }
@@ -53,16 +53,16 @@ impl Limits {
 pub struct Tally {
     /// Problems drawn.
     pub problems: usize,
-    /// Draws that a shape rule refused; each was drawn again.
+    /// Draws rejected by a shape rule; each was drawn again.
     pub refused: usize,
     /// Draws above the limits; each was drawn again.
     pub too_large: usize,
 }
 
-/// Problem `index` of `seed`: the same for every number of problems and selection of kernels.
+/// Problem `index` of `seed`: the same for any number of problems and selection of kernels.
 ///
 /// # Errors
-/// When no draw passes the row's shape rule within the limits.
+/// When no draw satisfies the row's shape rule within the limits.
 pub fn problem(
     kernel: &'static dyn AnyKernel,
     seed: u64,
@@ -93,10 +93,11 @@ pub fn problem(
     Err(Error::internal(format!("{}: no problem in {TRIES} draws; the last: {refusal}", kernel.name())))
 }
 
-/// The largest counts of a problem. All but one are moderate, else nearly every product of them would be too large.
+/// The largest counts of a problem. All but one are moderate, otherwise almost every product of them would be too
+/// large.
 struct Sizes {
     ceiling: u32,
-    /// The field that may be larger, and how large; above 2000: just that.
+    /// The field that may be larger, and its limit; above 2000 exactly that value.
     long: (usize, u32),
 }
 
@@ -106,7 +107,7 @@ impl Sizes {
         let counts: Vec<usize> = (0..fields.len()).filter(|i| fields[*i].draw.is_count()).collect();
         let long = counts.get(random.below(counts.len().max(1) as u32) as usize).copied().unwrap_or(0);
         if huge {
-            // Clients, the first count of a row, half of the time: only they are a grid dimension of every kernel.
+            // Half of the time clients, the first count of a row: they alone are a grid dimension of every kernel.
             let long = if random.below(2) == 0 { counts.first().copied().unwrap_or(0) } else { long };
             return Sizes {
                 ceiling: 1 + random.below(3),
@@ -132,7 +133,7 @@ impl Sizes {
     }
 }
 
-/// All words but those that follow from others.
+/// All words except those that follow from others.
 fn draw(kernel: &dyn AnyKernel, huge: bool, random: &mut Random) -> Vec<u32> {
     let fields = kernel.fields();
     let sizes = Sizes::new(kernel, huge, random);

@@ -1,4 +1,4 @@
-//! A failing problem made small.
+//! Shrinks a failing problem.
 
 use super::strides::{extra, settle};
 use crate::Result;
@@ -6,22 +6,22 @@ use crate::check::fill::Style;
 use crate::check::{CaseResult, Checker, Options, Repro};
 use crate::kernels::Draw;
 
-/// A failing problem and a smaller one that fails too.
+/// A failing problem and a smaller one that also fails.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Shrunk {
     /// The problem as drawn.
     pub original: String,
-    /// The small one's result: a failure.
+    /// The small problem's result: a failure.
     pub result: CaseResult,
-    /// Problems tried on the way.
+    /// Problems tried during shrinking.
     pub attempts: usize,
 }
 
-/// Makes `failing` small: plain contents, then each parameter bisected towards its least value, round and round until
-/// nothing gets smaller or `attempts` problems have been tried. `None` when `failing` does not fail.
+/// Shrinks `failing`: plain contents, then each parameter bisected towards its minimum, repeatedly until nothing gets
+/// smaller or `attempts` problems have been tried. `None` if `failing` does not fail.
 ///
 /// # Errors
-/// When `failing` itself cannot be prepared.
+/// If `failing` itself cannot be prepared.
 pub fn shrink(checker: &mut Checker, failing: &Repro, attempts: usize) -> Result<Option<Shrunk>> {
     let result = checker.case(failing, Options::default())?;
     if result.passed() {
@@ -44,20 +44,20 @@ struct Search<'c, 'e> {
     checker: &'c mut Checker<'e>,
     best: Repro,
     result: CaseResult,
-    /// Units of each client stride above the least.
+    /// Units of each client stride above the minimum.
     extra: Vec<u32>,
     tried: usize,
     attempts: usize,
 }
 
 impl Search<'_, '_> {
-    /// Takes `candidate` if it fails.
+    /// Adopts `candidate` if it fails.
     fn fails(&mut self, candidate: Repro) -> bool {
         if self.tried >= self.attempts {
             return false;
         }
         self.tried += 1;
-        // What the reference cannot evaluate is no smaller problem.
+        // A problem that the reference cannot evaluate is not a smaller problem.
         match self.checker.case(&candidate, Options::default()) {
             Ok(result) if !result.passed() => {
                 (self.best, self.result) = (candidate, result);
@@ -67,14 +67,14 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Tries the best problem with word `at` replaced and everything that follows from it set anew.
+    /// Tries the best problem with word `at` replaced and all dependent words recomputed.
     fn with(&mut self, at: usize, word: u32) -> bool {
         let mut candidate = self.best.clone();
         candidate.params[at] = word;
         settle(candidate.kernel, &mut candidate.params, &self.extra).is_ok() && self.fails(candidate)
     }
 
-    /// Seed 0, plain fills, and the least strides.
+    /// Seed 0, plain fills, and minimum strides.
     fn contents(&mut self) {
         let plain = [(Style::Plain, 0), (Style::Plain, self.best.seed), (self.best.style, 0)];
         for (style, seed) in plain {
@@ -93,7 +93,7 @@ impl Search<'_, '_> {
         }
     }
 
-    /// Every field once; true if any got smaller.
+    /// Every field once; true if any became smaller.
     fn round(&mut self) -> bool {
         let before = self.best.params.clone();
         for (at, field) in self.best.kernel.fields().iter().enumerate() {
@@ -114,7 +114,7 @@ impl Search<'_, '_> {
         self.best.params != before && self.tried < self.attempts
     }
 
-    /// Bisects word `at` between `least`, if that passes, and the value that fails, in steps of `unit`.
+    /// Bisects word `at` between `least`, if that passes, and the failing value, in steps of `unit`.
     fn lower(&mut self, at: usize, least: u32, unit: u32) {
         if self.best.params[at] <= least || self.with(at, least) {
             return;
@@ -128,7 +128,7 @@ impl Search<'_, '_> {
         }
     }
 
-    /// A float's plainest value in its range.
+    /// The simplest value of a float in its range.
     fn simplify(&mut self, at: usize) {
         let plain = match self.best.kernel.fields()[at].draw {
             Draw::Real(low, high) => [1.0, 0.0].map(|plain: f32| plain.clamp(low, high)),

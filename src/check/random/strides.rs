@@ -2,14 +2,14 @@
 
 use crate::kernels::{AnyKernel, Draw};
 
-/// What client strides are multiples of, in words.
+/// Client strides are multiples of this many words.
 const UNIT: u32 = 64;
 
-/// Sets what follows from the drawn words: dependent ranges are clamped, derived words computed, client strides made the
-/// least that the row takes plus `extra[field]` units.
+/// Sets the dependent words: clamps dependent ranges, computes derived words, and sets client strides to the minimum
+/// that the row accepts plus `extra[field]` units.
 ///
 /// # Errors
-/// What the row's shape rule says.
+/// The error of the row's shape rule.
 pub(super) fn settle(kernel: &dyn AnyKernel, words: &mut [u32], extra: &[u32]) -> Result<(), String> {
     let fields = kernel.fields();
     for (at, field) in fields.iter().enumerate() {
@@ -34,7 +34,7 @@ pub(super) fn settle(kernel: &dyn AnyKernel, words: &mut [u32], extra: &[u32]) -
     kernel.extents(words).map(drop)
 }
 
-/// The units by which each stride exceeds the least one.
+/// The units by which each stride exceeds the minimum.
 pub(super) fn extra(kernel: &dyn AnyKernel, words: &[u32]) -> Vec<u32> {
     let mut settled = words.to_vec();
     let none = vec![0; words.len()];
@@ -44,7 +44,7 @@ pub(super) fn extra(kernel: &dyn AnyKernel, words: &[u32]) -> Vec<u32> {
     words.iter().zip(&settled).map(|(have, least)| have.saturating_sub(*least) / UNIT).collect()
 }
 
-/// Sets all strides to the largest power of two that the row takes: what it then refuses, no stride would mend.
+/// Sets all strides to the largest power of two that the row accepts: an error that remains is not due to a stride.
 fn widest(kernel: &dyn AnyKernel, words: &mut [u32], strides: &[usize]) -> Result<(), String> {
     let mut refusal = Ok(());
     for bit in (UNIT.trailing_zeros()..30).rev() {
@@ -57,7 +57,7 @@ fn widest(kernel: &dyn AnyKernel, words: &mut [u32], strides: &[usize]) -> Resul
     refusal
 }
 
-/// The least stride of field `at` that the row takes, the other strides being wide.
+/// The minimum stride of field `at` that the row accepts while the other strides are wide.
 fn least(kernel: &dyn AnyKernel, words: &[u32], at: usize) -> u32 {
     let mut words = words.to_vec();
     let (mut low, mut high) = (0, words[at] / UNIT);

@@ -1,4 +1,4 @@
-//! Every row can be drawn, and what is drawn is what the row takes.
+//! Every row can be drawn, and the row accepts every drawn problem.
 
 use super::strides::extra as extra_of;
 use super::{Limits, Tally, problem, shrink};
@@ -47,12 +47,12 @@ fn every_row_can_be_drawn() {
             }
         }
         let clients = kernel.fields().iter().position(|f| f.name == "clients").expect("every row has clients");
-        // Its reference is quadratic in the clients.
+        // Its reference is quadratic in the number of clients.
         let dear = name == "median_deviation";
         assert!(dear || all.iter().any(|r| r.params[clients] > 4000), "{name}: never many clients");
         assert!(Style::ALL.iter().all(|style| all.iter().any(|r| r.style == *style)), "{name}: styles");
     }
-    assert!(refused > 100, "{refused} draws refused: the shape rules have not been met");
+    assert!(refused > 100, "{refused} draws rejected: too few to test the shape rules");
 }
 
 #[test]
@@ -75,19 +75,19 @@ fn strides_are_the_least_plus_their_extra() {
 }
 
 #[test]
-fn a_right_engine_has_nothing_to_shrink() {
+fn a_correct_engine_has_nothing_to_shrink() {
     let repro = draws(crate::kernels::find("copy").unwrap(), 1, 1).0.remove(0);
     assert!(shrink(&mut Checker::new(&mut CpuEngine::new()), &repro, 50).unwrap().is_none());
 }
 
-/// A fault of outputs with more than five columns is found, and what is left of the problem has six and nothing else.
+/// A fault in outputs with more than five columns is found, and shrinks to a problem with six columns and nothing else.
 #[test]
-fn a_fault_is_found_and_made_small() {
+fn a_fault_is_found_and_shrunk() {
     let mut tally = Tally::default();
     let mut tried = 0;
     for index in 0..40 {
         let drawn = problem(&Product, 11, index, &Limits { flops: 1e5, words: 1 << 18 }, &mut tally).unwrap();
-        // One row's width is what its last row has, behind the guard bands.
+        // The width of a row is that of its last row, after the guard bands.
         let mut engine = Faulty::new(|read: usize, words: &mut [u32]| {
             let (row, len) = (64, words.len() - 128);
             let written = (0..len).filter(|i| i / row == (len - 1) / row).count();
@@ -103,10 +103,10 @@ fn a_fault_is_found_and_made_small() {
         assert!(shrunk.starts_with("product:rows=1,cols=6,k=1,stride="), "{shrunk}");
         assert!(!shrunk.contains('@') && !small.result.passed() && small.attempts < 300, "{small:?}");
     }
-    assert!(tried > 10, "{tried} of 40 problems met the fault");
+    assert!(tried > 10, "{tried} of 40 problems hit the fault");
 }
 
-/// As much as the attempts allow, and still a failure.
+/// As small as the attempts allow, and still a failure.
 #[test]
 fn attempts_are_bounded() {
     let mut tally = Tally::default();

@@ -1,4 +1,4 @@
-//! Every launch of a run on the device and by the reference, both fed the device's inputs.
+//! Every launch of a run on the device and in the reference, both with the device's inputs.
 
 use super::{Elements, judge, place};
 use crate::check::Style;
@@ -11,24 +11,24 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What one kernel's launches were found to be.
+/// The results of one kernel's launches.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// Launches judged.
     pub launches: usize,
     /// Elements compared.
     pub elements: usize,
-    /// The element that uses most of its bound.
+    /// The element that uses the largest share of its bound.
     pub worst: Option<Worst>,
     /// The label of its launch.
     pub label: String,
-    /// The least healthy launch's [`Health`](crate::check::Health).
+    /// The [`Health`](crate::check::Health) of the least healthy launch.
     pub health: Option<f64>,
     /// Wall time of launch and reference.
     pub seconds: f64,
 }
 
-/// How far a differential run is: told before each launch.
+/// The progress of a differential run, reported before each launch.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// Launches judged before this one.
@@ -50,27 +50,27 @@ pub struct Log {
 
 type Tell = Box<dyn Fn(&Progress)>;
 
-/// An engine around an engine that runs recordings launch by launch and holds every output against the reference, evaluated
-/// on what the device had before the launch. The first output outside its bound ends the run. A copy of every buffer is
-/// kept on the host, and compared with the device after every execution: whatever changed without being an output is found.
+/// A wrapping engine that runs recordings launch by launch and compares every output with the reference, evaluated on
+/// the device's data from before the launch. The first output outside its bound ends the run. The host keeps a copy of
+/// every buffer and compares it with the device after every execution, which detects changes outside the outputs.
 pub struct Differential {
     inner: Box<dyn Engine>,
     elements: Option<usize>,
-    /// All of every buffer, and what it holds; nothing where it must be read first.
+    /// All of every buffer, and its contents; `None` if it must be read first.
     buffers: Vec<(Tensor, String, Option<Vec<u32>>)>,
-    /// Recordings of one launch each, by the id of the recording they come from.
+    /// Recordings of one launch each, by the id of the original recording.
     single: HashMap<u64, Vec<Recording>>,
     log: Arc<Mutex<Log>>,
     tell: Tell,
 }
 
 impl Differential {
-    /// Watches `inner`; compares `elements` of a launch (`None`: all). `tell` is called before each launch.
+    /// Watches `inner`; compares `elements` of each launch (`None`: all). `tell` is called before each launch.
     pub fn new(inner: Box<dyn Engine>, elements: Option<usize>, tell: Tell) -> Self {
         Differential { inner, elements, buffers: Vec::new(), single: HashMap::new(), log: Arc::default(), tell }
     }
 
-    /// What was found, also after the engine has been given away.
+    /// The results, also after the engine has been moved away.
     pub fn log(&self) -> Arc<Mutex<Log>> {
         self.log.clone()
     }
@@ -79,7 +79,7 @@ impl Differential {
         self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Makes sure that the host's copy of a buffer is there.
+    /// Makes sure that the host has a copy of a buffer.
     fn load(&mut self, buffer: usize) -> Result<()> {
         let (tensor, _, copy) = &mut self.buffers[buffer];
         if copy.is_none() {
@@ -140,7 +140,7 @@ impl Differential {
         }
     }
 
-    /// Every buffer that the recording touches against the host's copy.
+    /// Compares every buffer that the recording touches with the host's copy.
     fn untouched(&mut self, recording: &Recording) -> Result<()> {
         let mut touched: Vec<usize> =
             recording.launches().iter().flat_map(|l| &l.args).map(|t| t.buffer.0 as usize).collect();
@@ -176,7 +176,8 @@ fn read_only(launch: &Launch, before: &[&[u32]], after: &[&[u32]]) -> Option<Fai
     })
 }
 
-/// The launch, its place in the recording, the element and its place in the tensor, and how to try the kernel alone.
+/// Describes the launch, its position in the recording, the element and its position in the tensor, and how to test the
+/// kernel alone.
 pub(super) fn describe(recording: &Recording, at: usize, failure: &Failure) -> String {
     let launch = &recording.launches()[at];
     let of = recording.launches().len();
@@ -195,7 +196,7 @@ pub(super) fn describe_launch(launch: &Launch, failure: &Failure) -> String {
     };
     let repro = crate::check::Repro { kernel: *kernel, params: params.clone(), seed: 0, style: Style::default() };
     format!(
-        "`{label}`, kernel `{}`:\n  {failure}{whole}\n  the same shape with drawn inputs: fedgan validate '{repro}'",
+        "`{label}`, kernel `{}`:\n  {failure}{whole}\n  the same shape with random inputs: fedgan validate '{repro}'",
         kernel.name()
     )
 }

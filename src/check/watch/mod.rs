@@ -1,6 +1,6 @@
-//! Launches of a real run against the reference, with the run's own operands: [`Differential`] judges every launch,
-//! [`Verifying`] one at random now and then; [`Sentinel`] finds the launch that makes the first NaN. All are engines around an
-//! engine, so whatever runs on an engine can be watched.
+//! Compares launches of a real run with the reference, using the run's own operands: [`Differential`] judges every
+//! launch, [`Verifying`] a random sample; [`Sentinel`] finds the launch that produces the first NaN. All are wrapping
+//! engines, so anything that runs on an engine can be watched.
 
 mod differential;
 mod sentinel;
@@ -22,7 +22,7 @@ use crate::{Error, Result};
 pub enum Elements {
     /// All of them.
     All,
-    /// At most `count`, shared among the outputs, drawn from `seed`.
+    /// At most `count` in total over the outputs, drawn from `seed`.
     Sample {
         /// Elements a launch.
         count: usize,
@@ -31,22 +31,23 @@ pub enum Elements {
     },
 }
 
-/// What a launch's outputs were found to be.
+/// The results of a launch's outputs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Judged {
     /// Elements compared.
     pub elements: usize,
-    /// The one that uses most of its bound.
+    /// The element that uses the largest share of its bound.
     pub worst: Option<Worst>,
     pub health: Health,
     /// The first element outside its bound, or changed although the launch must not write it.
     pub failure: Option<Failure>,
 }
 
-/// Judges a launch by its operands before it and its read-write ones after it (read-only slots of `after` are not looked at).
+/// Judges a launch by its operands before and its read-write operands after it (read-only slots of `after` are
+/// ignored).
 ///
 /// # Errors
-/// When the reference itself reads outside the operands, which is a broken promise of whoever recorded the launch.
+/// When the reference itself reads outside the operands: a bug in the code that recorded the launch.
 pub(crate) fn judge(launch: &Launch, before: &[&[u32]], after: &[&[u32]], which: Elements) -> Result<Judged> {
     let kernel = launch.kernel;
     let extents = kernel.extents(&launch.params).map_err(Error::internal)?;
@@ -83,11 +84,13 @@ pub(crate) fn judge(launch: &Launch, before: &[&[u32]], after: &[&[u32]], which:
     Ok(judged)
 }
 
-/// Operands beyond this, or not finite, are taken for a source of overflow: a product of three of them is still finite in f32.
+/// Operands beyond this, or non-finite, count as possible sources of overflow: a product of three smaller ones is
+/// finite in f32.
 const LARGE: f32 = 1e12;
 
-/// The elements of which the reference in f64 says what f32 must give: their values and bounds lie in f32's range, and no large or
-/// non-finite operand has a share in them, so no intermediate leaves it either. Elements that must stay unwritten remain.
+/// The elements whose f32 result is determined by the f64 reference: values and bounds are in f32's range, and no large
+/// or non-finite operand contributes, so no intermediate leaves the range either. Elements that must stay unwritten are
+/// included.
 fn judgeable(
     launch: &Launch,
     inputs: &Inputs,
@@ -105,7 +108,7 @@ fn judgeable(
     let in_range = |e: &Eval| e.value.abs() + e.bound <= f64::from(f32::MAX);
     let tamed: Vec<Vec<u32>> = match any {
         false => return Ok(expected.into_iter().filter(|(_, e)| e.as_ref().is_none_or(in_range)).collect()),
-        // An element depends on a large operand if another value in its place makes another result.
+        // An element depends on a large operand if another value in its place changes the result.
         true => inputs
             .0
             .iter()
@@ -130,8 +133,8 @@ fn judgeable(
     })
 }
 
-/// True when another output of the launch writes the word that element `index` of output `slot` is: outputs of several
-/// clients may lie in each other's gaps, as running means and variances do.
+/// True if another output of the launch writes the word of element `index` of output `slot`: outputs of several clients
+/// may be interleaved, as running means and variances are.
 fn written_beside(launch: &Launch, inputs: &Inputs, extents: &[usize], slot: usize, index: usize) -> bool {
     let (own, word) = (launch.args[slot], launch.args[slot].offset + index);
     let bindings = launch.kernel.bindings().iter().enumerate();
@@ -142,7 +145,7 @@ fn written_beside(launch: &Launch, inputs: &Inputs, extents: &[usize], slot: usi
     })
 }
 
-/// What the reference says of the elements to compare.
+/// The reference's values of the elements to compare.
 fn expected(
     launch: &Launch,
     inputs: &Inputs,
@@ -159,7 +162,7 @@ fn expected(
             let mut random = Random::new(seed, kernel.name(), params, slot);
             let indices: Vec<usize> = match extent <= count {
                 true => (0..extent).collect(),
-                // Extents stay below 2^30 words.
+                // Extents are below 2^30 words.
                 false => (0..count).map(|_| random.below(extent as u32) as usize).collect(),
             };
             indices.into_iter().map(|i| (i, kernel.at(params, inputs, slot, i))).collect()
@@ -177,7 +180,7 @@ fn guarded<T>(launch: &Launch, evaluate: impl FnOnce() -> T) -> Result<T> {
     })
 }
 
-/// Where element `index` of a binding lies: its client, where the binding's layout names a client stride, and the layout.
+/// Position of element `index` of a binding: its client, if the binding's layout names a client stride, and the layout.
 pub(crate) fn place(kernel: &dyn AnyKernel, params: &[u32], binding: &str, index: usize) -> String {
     let layout = kernel.bindings().iter().find(|b| b.name == binding).map_or("", |b| b.doc);
     match clients(kernel, params, layout) {

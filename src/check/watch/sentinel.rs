@@ -1,4 +1,4 @@
-//! Which launch of a run makes the first NaN or infinity.
+//! Finds the launch of a run that produces the first NaN or infinity.
 
 use super::place;
 use crate::exec::{ALIGN, Engine, Launch, Purpose, Recording, Tensor};
@@ -9,37 +9,38 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Arms and disarms a [`Sentinel`] that has been given away.
+/// Arms and disarms a [`Sentinel`] that has been moved away.
 #[derive(Clone, Debug, Default)]
 pub struct Arm(Arc<AtomicBool>);
 
 impl Arm {
-    /// From the next execution on every launch is looked at, or none.
+    /// From the next execution on, scans every launch, or none.
     pub fn set(&self, armed: bool) {
         self.0.store(armed, Ordering::Relaxed);
     }
 
-    /// Whether launches are looked at.
+    /// Whether launches are scanned.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// An engine around an engine that, once armed, runs recordings launch by launch and scans every float operand on the device
-/// before and after it. The first launch that leaves an output which is not finite ends the run with [`Error::NotFinite`]: it
-/// names label, kernel, place in the recording, execution, output and element, and whether the launch's own operands were
-/// finite, so that the fault is its doing, or not, and came from outside (the host's data, weights that were sent). Results do
-/// not change. Armed it waits for the device at every launch, which makes a step many times as long; disarmed it only forwards.
+/// A wrapping engine that, once armed, runs recordings launch by launch and scans every float operand on the device
+/// before and after it. The first launch with a non-finite output ends the run with [`Error::NotFinite`]. The error
+/// names label, kernel, position in the recording, execution, output and element, and whether the launch's own operands
+/// were finite: if so, the launch is the cause; if not, the fault came from outside (the host's data, received
+/// weights). Results do not change. Armed, it waits for the device at every launch, which makes a step many times
+/// slower; disarmed, it only forwards.
 ///
-/// Operands that a row declares as integers are not looked at, for integers may look like NaN; what a launch leaves alone
-/// between the rows of its clients is not either. It takes a small buffer of its own from the engine at the first armed
-/// execution, and so belongs outside of [`super::Differential`], which counts buffers.
+/// Operands declared as integers are not scanned, because integers may look like NaN; neither are the gaps between the
+/// rows of a launch's clients. The sentinel allocates a small buffer from the engine at the first armed execution, and
+/// therefore must wrap [`super::Differential`], which counts buffers.
 pub struct Sentinel {
     inner: Box<dyn Engine>,
     armed: Arm,
-    /// [clients][64]: outcomes by slot before a launch, then after it.
+    /// `[clients][64]`: results by slot before a launch, then after it.
     scratch: Option<Tensor>,
-    /// Launches with their scans, by the id of the recording they come from.
+    /// Launches with their scans, by the id of the original recording.
     watched: HashMap<u64, Vec<Watched>>,
 }
 
@@ -50,7 +51,7 @@ struct Watched {
     rows: Vec<Option<Rows>>,
 }
 
-/// The elements of an operand that belong to its clients.
+/// The elements of an operand that belong to clients.
 #[derive(Clone, Copy)]
 struct Rows {
     clients: u32,
@@ -58,7 +59,7 @@ struct Rows {
     len: u32,
 }
 
-/// Outcomes of the scans after a launch follow those before it; no kernel has more operands.
+/// Results of the scans after a launch follow those from before it; no kernel has more operands.
 const AFTER: u32 = 32;
 
 impl Sentinel {
@@ -67,20 +68,20 @@ impl Sentinel {
         Sentinel { inner, armed: Arm::default(), scratch: None, watched: HashMap::new() }
     }
 
-    /// What arms it, also after the engine has been given away.
+    /// The handle that arms it, also after the engine has been moved away.
     pub fn arm(&self) -> Arm {
         self.armed.clone()
     }
 
-    /// Room for the outcomes of `clients` clients.
+    /// Space for the results of `clients` clients.
     fn scratch(&mut self, clients: usize) -> Result<Tensor> {
         let words = clients * ALIGN;
         match self.scratch {
             Some(scratch) if scratch.words >= words => Ok(scratch),
             _ => {
-                // What was recorded writes to the smaller one.
+                // Existing recordings write to the smaller buffer.
                 self.forget_all();
-                let scratch = self.inner.alloc("outcomes of the sentinel", words.next_power_of_two())?;
+                let scratch = self.inner.alloc("results of the sentinel", words.next_power_of_two())?;
                 self.scratch = Some(scratch);
                 Ok(scratch)
             }
@@ -105,7 +106,7 @@ impl Sentinel {
         Ok(())
     }
 
-    /// Runs launch `at` of `recording`; `time` of `times` says which execution this is.
+    /// Runs launch `at` of `recording`; `time` of `times` counts the executions.
     fn launch(&mut self, recording: &Recording, at: usize, (time, times): (u32, u32)) -> Result<()> {
         let Some(scratch) = self.scratch else { return Err(Error::internal("the sentinel has no buffer")) };
         let watched = &self.watched[&recording.id()][at];
@@ -124,7 +125,7 @@ impl Sentinel {
         let output = self.describe(launch, slot, index)?;
         let inputs = match source {
             None => "its operands were finite".to_string(),
-            // A read-only operand still holds it.
+            // A read-only operand still contains it.
             Some((s, i)) if bindings[s].access == Access::Read => {
                 format!("its operand {} before, from outside or from integers", self.describe(launch, s, i)?)
             }
@@ -139,7 +140,7 @@ impl Sentinel {
         )))
     }
 
-    /// "y[17] is NaN (client 1, element 3 of [..])", as the operand now is.
+    /// "y[17] is NaN (client 1, element 3 of [..])", from the operand's current contents.
     fn describe(&mut self, launch: &Launch, slot: usize, index: usize) -> Result<String> {
         let (binding, operand) = (&launch.kernel.bindings()[slot], launch.args[slot]);
         let from = index / ALIGN * ALIGN;
@@ -174,25 +175,25 @@ impl Watched {
 }
 
 impl Rows {
-    /// The first element of the operand of which `told` of a client's outcomes tells.
+    /// The first element of the operand encoded by `told` of a client's results.
     fn first(self, outcomes: &[u32], told: impl Fn(&[u32]) -> u32) -> Option<usize> {
         let rows = outcomes.chunks(ALIGN).take(self.clients as usize).enumerate();
         rows.into_iter().find_map(|(c, row)| Some(c * self.stride as usize + first(told(row))?))
     }
 
-    /// The first one before the launch, of the operand in `slot`.
+    /// The first fault before the launch in the operand of `slot`.
     fn fault(self, outcomes: &[u32], slot: usize) -> Option<usize> {
         self.first(outcomes, |row| row[slot])
     }
 
-    /// The first one after it that is another than before.
+    /// The first fault after the launch that differs from the one before.
     fn made(self, outcomes: &[u32], slot: usize) -> Option<usize> {
         let after = slot + AFTER as usize;
         self.first(outcomes, |row| if row[after] == row[slot] { 0 } else { row[after] })
     }
 }
 
-/// The float operands of a launch: client by client where the layout names a client stride, else as a whole.
+/// The float operands of a launch: client by client if the layout names a client stride, otherwise as a whole.
 fn rows(launch: &Launch) -> Result<Vec<Option<Rows>>> {
     let kernel = launch.kernel;
     let extents = kernel.extents(&launch.params).map_err(Error::internal)?;

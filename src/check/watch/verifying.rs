@@ -1,4 +1,4 @@
-//! Now and then a random launch of a run, checked on another thread while the run goes on.
+//! Verifies a random launch of a run from time to time, on another thread while the run continues.
 
 use super::differential::describe_launch;
 use super::{Elements, Judged, judge};
@@ -11,34 +11,34 @@ use crate::{Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-/// Executions from one verification to the next where nothing else is asked for.
+/// Default number of executions per verification.
 pub const DEFAULT_EVERY: u32 = 100;
-/// Executions within which the first one is verified.
+/// Executions within which the first verification takes place.
 const SOON: u32 = 10;
-/// Output elements compared of a verified launch.
+/// Output elements compared per verified launch.
 pub const SAMPLED: usize = 256;
-/// A launch whose operands take more than this is not snapshotted: 256 MiB.
+/// A launch whose operands exceed this is not snapshotted: 256 MiB.
 const LARGEST: usize = 64 << 20;
 /// Label of the snapshots' buffers.
 pub const SNAPSHOT: &str = "verification snapshot";
 
-/// What verification has found so far.
+/// The results of verification so far.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Checked {
     /// Launches verified.
     pub launches: u64,
     /// Output elements compared.
     pub elements: u64,
-    /// Per cent of the bound that the worst element uses.
+    /// Percentage of its bound used by the worst element.
     pub percent: f64,
     /// The launch of that element.
     pub label: String,
-    /// Launches drawn whose operands are too large for a snapshot.
+    /// Selected launches whose operands are too large for a snapshot.
     pub too_large: u64,
 }
 
 impl Checked {
-    /// What two processes of one run found together.
+    /// The combined results of two processes of one run.
     pub fn and(self, later: Checked) -> Checked {
         let worst = if later.label.is_empty() || self.percent >= later.percent { &self } else { &later };
         let (percent, label) = (worst.percent, worst.label.clone());
@@ -55,7 +55,7 @@ impl Checked {
 impl std::fmt::Display for Checked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.launches {
-            0 => write!(f, "no launch was drawn")?,
+            0 => write!(f, "no launch was verified")?,
             n => write!(
                 f,
                 "{n} launch{} at random, {} elements against the reference; the worst uses {:.1} % of its bound ({})",
@@ -75,15 +75,15 @@ impl std::fmt::Display for Checked {
 /// A check under way.
 type Check = JoinHandle<Result<(Judged, Launch)>>;
 
-/// An engine around an engine. Of every `every` executions of recordings (training steps, and the few others of a round)
-/// one is drawn, and one of its launches: its operands are copied on the device before and after it, read back once the
-/// execution is done, and [`SAMPLED`] output elements are compared with the reference on another thread. Results of the
-/// run do not change. A failure ends the run at its next execution, or at [`Engine::finish`].
+/// A wrapping engine. Of every `every` executions of recordings (training steps, and the few others of a round) one is
+/// drawn at random, and one of its launches: its operands are copied on the device before and after it and read back
+/// after the execution, and [`SAMPLED`] output elements are compared with the reference on another thread. Results of
+/// the run do not change. A failure ends the run at its next execution, or at [`Engine::finish`].
 pub struct Verifying {
     inner: Box<dyn Engine>,
     every: u32,
     random: Random,
-    /// Executions so far in this window, and the one that is drawn.
+    /// Executions so far in this window, and the drawn one.
     at: u32,
     drawn: u32,
     /// Snapshot buffers, the largest first.
@@ -93,16 +93,16 @@ pub struct Verifying {
 }
 
 impl Verifying {
-    /// Watches `inner`, one execution in `every` (at least 1), drawn from `seed`.
+    /// Watches `inner`: verifies one execution in `every` (at least 1), drawn from `seed`.
     pub fn new(inner: Box<dyn Engine>, every: u32, seed: u64) -> Self {
         let every = every.max(1);
         let mut random = Random::new(seed, "verify", &[], 0);
-        // The first comes soon, so that short runs are verified as well.
+        // The first comes early, so that short runs are also verified.
         let drawn = random.below(every.min(SOON));
         Verifying { inner, every, random, at: 0, drawn, room: Vec::new(), check: None, found: Arc::default() }
     }
 
-    /// What was found, also after the engine has been given away.
+    /// The results, also after the engine has been moved away.
     pub fn found(&self) -> Arc<Mutex<Checked>> {
         self.found.clone()
     }
@@ -111,7 +111,7 @@ impl Verifying {
         self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Takes the result of the check under way: waits for it, or leaves it alone where it is not done.
+    /// Takes the result of the check in progress: waits for it, or leaves it running.
     fn settle(&mut self, wait: bool) -> Result<()> {
         if !self.check.as_ref().is_some_and(|check| wait || check.is_finished()) {
             return Ok(());
@@ -137,7 +137,7 @@ impl Verifying {
         }
     }
 
-    /// Counts an execution; true where it is the one to verify.
+    /// Counts an execution; true if it is the one to verify.
     fn due(&mut self) -> bool {
         let due = self.at == self.drawn;
         self.at += 1;
@@ -148,7 +148,7 @@ impl Verifying {
         due
     }
 
-    /// How many of the next `times` executions pass before the one to verify.
+    /// How many of the next `times` executions come before the one to verify.
     fn plain(&mut self, times: u32) -> u32 {
         let mut plain = 0;
         while plain < times && !self.due() {
@@ -157,7 +157,7 @@ impl Verifying {
         plain
     }
 
-    /// Allocates the snapshots of what will run ([`room_for`]), so that nothing is left to be allocated during the run.
+    /// Allocates the snapshots for the coming recordings ([`room_for`]), so that nothing is allocated during the run.
     ///
     /// # Errors
     /// As [`Engine::alloc`].
@@ -166,7 +166,7 @@ impl Verifying {
         Ok(())
     }
 
-    /// The first `words` words of snapshot buffer `at`, which is allocated anew where it is smaller.
+    /// The first `words` words of snapshot buffer `at`, which is reallocated if it is smaller.
     fn snapshot_buffer(&mut self, at: usize, words: usize) -> Result<Tensor> {
         if self.room.get(at).is_none_or(|t| t.words < words) {
             let tensor = self.inner.alloc(SNAPSHOT, words.next_power_of_two())?;
@@ -216,7 +216,7 @@ impl Verifying {
         let before = snapshots.iter().map(|s| self.inner.read(s.1, Purpose::Check)).collect::<Result<Vec<_>>>()?;
         let mut written = outputs.iter().map(|s| self.inner.read(s.1, Purpose::Check)).collect::<Result<Vec<_>>>()?;
         self.inner.forget(&watched);
-        // The one before must be done first: one thread at a time.
+        // The previous check must finish first: one thread at a time.
         self.settle(true)?;
         let after: Vec<Vec<u32>> = bindings
             .iter()
@@ -233,7 +233,7 @@ impl Verifying {
     }
 }
 
-/// What is copied of a launch: its operands before it, then its outputs after it; `None` where that is too much.
+/// The tensors to copy for a launch: its operands before it, then its outputs after it; `None` if they are too large.
 fn copied(launch: &Launch) -> Option<Vec<Tensor>> {
     let outputs = launch.args.iter().zip(launch.kernel.bindings()).filter(|(_, b)| b.access == Access::ReadWrite);
     let fits = launch.args.iter().map(|t| t.words).sum::<usize>() <= LARGEST;
@@ -247,8 +247,8 @@ fn by_size(tensors: &[Tensor]) -> Vec<usize> {
     order
 }
 
-/// Words of the buffers that snapshots of any launch of `recordings` need, the largest first: for [`Verifying::reserve`], and
-/// for plans of memory. What is read back of them for a check takes as much on the host, at most.
+/// Words of the buffers for snapshots of any launch of `recordings`, the largest first: for [`Verifying::reserve`] and
+/// for memory plans. Reading them back for a check takes at most as much on the host.
 pub fn room_for<'a>(recordings: impl IntoIterator<Item = &'a Recording>) -> Vec<usize> {
     let mut room = Vec::new();
     for copied in recordings.into_iter().flat_map(Recording::launches).filter_map(copied) {
@@ -293,7 +293,7 @@ impl Engine for Verifying {
         Ok(())
     }
 
-    /// Waits for the check under way as well.
+    /// Also waits for the check in progress.
     fn finish(&mut self) -> Result<()> {
         self.settle(true)?;
         self.inner.finish()

@@ -18,8 +18,8 @@ crate::params! {
     }
 }
 
-/// Other elements of `y` keep their values. [`first`] decodes the result.
-/// Other elements of `y` keep their values. [`first`] reads it.
+/// y[c, y_at] = max(y[c, y_at], 2^32 - 1 - i) with the smallest i at which x[c, i] is NaN or infinite; unchanged without
+/// one. Other elements of `y` keep their values. [`first`] decodes the result.
 pub struct FirstNonfinite;
 
 /// The index encoded in a word of `y` that was 0 before; `None` if all elements are finite.
