@@ -83,7 +83,7 @@ impl Repro {
 /// The part after the `@`: `SEED` or `SEED+STYLE`.
 fn inputs_by(text: &str, inputs: &str) -> Result<(u64, Style)> {
     let (seed, style) = inputs.split_once('+').unwrap_or((inputs, Style::Plain.name()));
-    let seed = seed.parse().map_err(|_| Error::input(format!("{text}: seed `{seed}` is not an integer")))?;
+    let seed = seed.parse().map_err(|_| Error::input(format!("{text}: seed `{seed}` is not a whole number")))?;
     let Some(style) = Style::ALL.into_iter().find(|s| s.name() == style) else {
         let names = Style::ALL.map(Style::name).join(", ");
         return Err(Error::input(format!("{text}: no fill style `{style}`; there are: {names}")));

@@ -1,10 +1,10 @@
-//! Checkpoints of a run: `checkpoints/round-NNNNNN.safetensors`, each all that is needed to go on bit for bit after that many
-//! rounds.
+//! Checkpoints of a run: `checkpoints/round-NNNNNN.safetensors`, each with everything needed to resume bit for bit
+//! after that many rounds.
 //!
-//! The file is a safetensors file, so that any tool can look into it. Its metadata hold the format's version, the run's state
-//! as JSON, and the SHA-256 of the whole file, taken with that digest's own digits as zeros. It is written to a temporary file
-//! row by row, brought onto the disk and renamed: under its name there is either a whole checkpoint or none. Damage that comes
-//! later is noticed by the digest.
+//! The file is a safetensors file, so any tool can read it. Its metadata contains the format's version, the run's state
+//! as JSON, and the SHA-256 of the whole file, computed with the digest's own digits as zeros. It is written to a
+//! temporary file row by row, synced and renamed: under its name there is either a complete checkpoint or none. The
+//! digest detects later damage.
 
 use super::RunDir;
 use super::layout::CHECKPOINTS;
@@ -24,18 +24,18 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The format that this program writes and reads.
+/// The format that this version writes and reads.
 const FORMAT: &str = "fedgan-run-state 1";
-/// Digits of the digest before it is known.
+/// Placeholder for the digest before it is known.
 const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// What stands before the digits in the header.
+/// The bytes before the digest in the header.
 const DIGEST_KEY: &[u8] = b"\"sha256\":\"";
-/// A longer header is no checkpoint's: 16 MiB hold the detector's memory of 65535 clients more than twice over.
+/// Maximum header size: 16 MiB are more than twice the detector's state of 65535 clients.
 const LARGEST_HEADER: u64 = 16 << 20;
-/// What is read at once while a file is digested.
+/// Bytes read at a time while a file is digested.
 const BLOCK: usize = 1 << 20;
 
-/// A run after a number of rounds: all but the tensors.
+/// A run after a number of rounds, without the tensors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunState {
@@ -43,16 +43,16 @@ pub struct RunState {
     pub version: String,
     /// The experiment as TOML.
     pub plan: String,
-    /// What trained the last rounds.
+    /// The device of the last rounds.
     pub device: Descriptor,
     /// Digest of the tuning file in use, if any.
     pub tuning: Option<String>,
-    /// Digest of the images and of who holds which.
+    /// Digest of the images and their assignment to clients.
     pub images: String,
     /// Where the logs end.
     pub logs: Positions,
-    /// The last round of a finished run as a longer run would have recorded it, where only the end asked for its evaluation: it
-    /// follows on `logs`.
+    /// The last round of a finished run, as a longer run would have recorded it: its evaluation was only due to the end
+    /// of the run. It follows `logs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unevaluated: Option<RoundRecord>,
     /// The federation's round, client weights and detector.
@@ -68,7 +68,7 @@ pub struct RunState {
     pub seconds: f64,
     /// What verification has found.
     pub verified: Option<Checked>,
-    /// Where and on what the run went on before.
+    /// When, and on which device, the run was resumed before.
     pub resumed: Vec<Resumed>,
 }
 
@@ -83,7 +83,7 @@ pub struct Measured {
     pub entries: BTreeMap<String, f64>,
 }
 
-/// A tensor of a checkpoint, [rows][words].
+/// A tensor of a checkpoint, `[rows][words]`.
 pub type Shape = (String, [usize; 2]);
 
 /// The name of the checkpoint after `round` rounds.
@@ -91,11 +91,11 @@ fn file_name(round: u32) -> String {
     format!("round-{round:06}.safetensors")
 }
 
-/// Writes the checkpoint of `state` after its round and removes all but the `keep` (at least 1) latest ones. `row` yields row
-/// r of tensor t as f32 words.
+/// Writes the checkpoint of `state` after its round and removes all but the latest `keep` (at least 1). `row` yields
+/// row r of tensor t as f32 words.
 ///
 /// # Errors
-/// Those of `row`; [`Error::Output`] naming the file.
+/// As `row`; [`Error::Output`] naming the file.
 pub fn save(
     run: &RunDir,
     state: &RunState,
@@ -147,7 +147,7 @@ pub fn save(
 /// The run's checkpoints with their rounds, the latest first.
 ///
 /// # Errors
-/// [`Error::Input`] when the folder is there and cannot be read.
+/// [`Error::Input`] if the folder exists and cannot be read.
 pub fn list(run: &RunDir) -> Result<Vec<(u32, PathBuf)>> {
     let folder = run.file(CHECKPOINTS);
     let bad = |e: std::io::Error| Error::file(&folder, format!("cannot read this directory: {e}"));
@@ -159,7 +159,7 @@ pub fn list(run: &RunDir) -> Result<Vec<(u32, PathBuf)>> {
                 let path = entry.map_err(bad)?.path();
                 let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 let digits = name.strip_prefix("round-").and_then(|n| n.strip_suffix(".safetensors"));
-                // Only names that `save` gives: others are somebody's own files.
+                // Only names that `save` creates: others are the user's own files.
                 let round = digits.and_then(|d| d.parse().ok()).filter(|round| name == file_name(*round));
                 found.extend(round.map(|round| (round, path)));
             }
@@ -170,10 +170,10 @@ pub fn list(run: &RunDir) -> Result<Vec<(u32, PathBuf)>> {
     Ok(found)
 }
 
-/// Removes checkpoints of later rounds than `round`: they were passed over, and the run takes another way from here.
+/// Removes checkpoints of later rounds than `round`: they were not used, and the run continues differently from here.
 ///
 /// # Errors
-/// [`Error::Output`] when one cannot be removed.
+/// [`Error::Output`] if one cannot be removed.
 pub fn forget_after(run: &RunDir, round: u32) -> Result<()> {
     for (_, path) in list(run)?.into_iter().filter(|(found, _)| *found > round) {
         remove(&path)?;
@@ -185,10 +185,10 @@ fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).map_err(|e| Error::output(path, format!("cannot remove: {e}")))
 }
 
-/// Removes all checkpoints, what interrupted processes left of one, and the folder where nothing else is in it.
+/// Removes all checkpoints, the temporary files of interrupted processes, and the folder if nothing else is in it.
 ///
 /// # Errors
-/// [`Error::Output`] when a checkpoint cannot be removed.
+/// [`Error::Output`] if a checkpoint cannot be removed.
 pub fn clear(run: &RunDir) -> Result<()> {
     let folder = run.file(CHECKPOINTS);
     for (_, path) in list(run)? {
@@ -200,12 +200,12 @@ pub fn clear(run: &RunDir) -> Result<()> {
             remove(&entry.path())?;
         }
     }
-    // Files that the run did not make keep the folder.
+    // Files that the run did not create keep the folder.
     let _ = fs::remove_dir(&folder);
     Ok(())
 }
 
-/// Whether a checkpoint was being written under this name (see [`replace_with`]).
+/// Whether this is the temporary file of a checkpoint (see [`replace_with`]).
 fn is_part(name: &str) -> bool {
     let middle = name.strip_prefix(".round-").and_then(|n| n.strip_suffix(".part"));
     middle.and_then(|n| n.split_once(".safetensors.")).is_some_and(|(round, process)| {
@@ -214,21 +214,21 @@ fn is_part(name: &str) -> bool {
     })
 }
 
-/// A whole checkpoint: its state, and its tensors to be read row by row.
+/// A complete checkpoint: its state, and its tensors to be read row by row.
 #[derive(Debug)]
 pub struct Checkpoint<R> {
     path: PathBuf,
     source: R,
     state: RunState,
-    /// Shape and place in the file.
+    /// Shape and position in the file.
     tensors: BTreeMap<String, ([usize; 2], u64)>,
 }
 
 impl Checkpoint<File> {
-    /// Opens a checkpoint and holds it against its digest.
+    /// Opens a checkpoint and verifies its digest.
     ///
     /// # Errors
-    /// As [`Checkpoint::of`]; [`Error::Input`] when the file cannot be read.
+    /// As [`Checkpoint::of`]; [`Error::Input`] if the file cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
         Checkpoint::of(file, path)
@@ -236,29 +236,29 @@ impl Checkpoint<File> {
 }
 
 impl<R: Read + Seek> Checkpoint<R> {
-    /// A checkpoint from its bytes; `path` is named in errors. Memory stays below that of the header and a block.
+    /// A checkpoint from its bytes; `path` is named in errors. Memory is limited to the header and one block.
     ///
     /// # Errors
-    /// [`Error::Input`]: cut short, altered, of another format, or not what its header says.
+    /// [`Error::Input`]: truncated, altered, of another format, or inconsistent with its header.
     pub fn of(mut source: R, path: &Path) -> Result<Self> {
         let bad = |what: &str| Error::file(path, what);
         let io = |e: std::io::Error| Error::file(path, format!("cannot read: {e}"));
         let length = source.seek(SeekFrom::End(0)).map_err(io)?;
         source.seek(SeekFrom::Start(0)).map_err(io)?;
         let mut first = [0; 8];
-        source.read_exact(&mut first).map_err(|_| bad("damaged: it is cut short"))?;
+        source.read_exact(&mut first).map_err(|_| bad("damaged: it is truncated"))?;
         let size = u64::from_le_bytes(first);
         if size > LARGEST_HEADER || size > length - 8 {
             return Err(bad(
-                "damaged, or no checkpoint: its header would be longer than the file or than any checkpoint's",
+                "damaged, or not a checkpoint: its header would be longer than the file or than any checkpoint's",
             ));
         }
         let mut header = first.to_vec();
         header.resize(8 + size as usize, 0);
         source.read_exact(&mut header[8..]).map_err(io)?;
-        let at = place(&header).ok_or_else(|| bad("no checkpoint: its header holds no digest"))? as usize;
+        let at = place(&header).ok_or_else(|| bad("not a checkpoint: its header has no digest"))? as usize;
         let end = at + BLANK.len();
-        let digits = header.get(at..end).ok_or_else(|| bad("damaged: its header is cut short"))?.to_vec();
+        let digits = header.get(at..end).ok_or_else(|| bad("damaged: its header is truncated"))?.to_vec();
         header[at..end].copy_from_slice(BLANK.as_bytes());
         let mut digest = Sha256::new();
         digest.update(&header);
@@ -270,7 +270,7 @@ impl<R: Read + Seek> Checkpoint<R> {
             }
         }
         if hex(digest).as_bytes() != digits {
-            return Err(bad("damaged: it is not what was written (its SHA-256 differs)"));
+            return Err(bad("damaged: its SHA-256 differs"));
         }
         let (state, tensors) = parse(&header[8..], length - 8 - size, path)?;
         let start = 8 + size;
@@ -283,7 +283,7 @@ impl<R: Read + Seek> Checkpoint<R> {
         &self.state
     }
 
-    /// Refuses tensors other than these.
+    /// Rejects any other tensors than these.
     ///
     /// # Errors
     /// [`Error::Input`] naming the file and the first tensor that differs.
@@ -309,7 +309,7 @@ impl<R: Read + Seek> Checkpoint<R> {
     /// Row `row` of a tensor as words.
     ///
     /// # Errors
-    /// [`Error::Input`] when there is none, or the file cannot be read.
+    /// [`Error::Input`] if there is none, or the file cannot be read.
     pub fn row(&mut self, name: &str, row: usize) -> Result<Vec<u32>> {
         let io = |path: &Path, e: std::io::Error| Error::file(path, format!("cannot read: {e}"));
         let found = self.tensors.get(name).filter(|(shape, _)| row < shape[0]);
@@ -331,16 +331,16 @@ struct Entry {
 /// Shape and offset in the data of every tensor.
 type Tensors = BTreeMap<String, ([usize; 2], u64)>;
 
-/// The header's JSON, held against the number of bytes that follow it.
+/// The header's JSON, checked against the number of bytes that follow it.
 fn parse(json: &[u8], data: u64, path: &Path) -> Result<(RunState, Tensors)> {
     let bad = |what: String| Error::file(path, what);
-    // As raw text first: values of any kind would take many times the header's length.
+    // As raw text first: general JSON values would take many times the header's length.
     let mut header: BTreeMap<String, &RawValue> =
-        serde_json::from_slice(json).map_err(|e| bad(format!("no checkpoint: its header is no JSON ({e})")))?;
+        serde_json::from_slice(json).map_err(|e| bad(format!("not a checkpoint: its header is not JSON ({e})")))?;
     let metadata: BTreeMap<String, String> = header
         .remove("__metadata__")
         .and_then(|m| serde_json::from_str(m.get()).ok())
-        .ok_or_else(|| bad("no checkpoint: it has no metadata".into()))?;
+        .ok_or_else(|| bad("not a checkpoint: it has no metadata".into()))?;
     match metadata.get("format").map(String::as_str) {
         Some(FORMAT) => {}
         found => {
@@ -357,14 +357,14 @@ fn parse(json: &[u8], data: u64, path: &Path) -> Result<(RunState, Tensors)> {
         let [rows, words] = entry.shape.map(|n| n as u64);
         let bytes = rows.checked_mul(words).and_then(|n| n.checked_mul(4));
         if entry.dtype != "F32" || end > data || bytes.is_none() || end.checked_sub(start) != bytes {
-            return Err(bad(format!("tensor '{name}' is not where its header says")));
+            return Err(bad(format!("tensor '{name}' is not at the position in its header")));
         }
         tensors.insert(name, (entry.shape, start));
     }
     Ok((state, tensors))
 }
 
-/// Where the digits of the digest are.
+/// Position of the digest's digits.
 fn place(header: &[u8]) -> Option<u64> {
     let at = header.windows(DIGEST_KEY.len()).position(|w| w == DIGEST_KEY)?;
     Some((at + DIGEST_KEY.len()) as u64)

@@ -37,7 +37,7 @@ fn state(round: u32) -> RunState {
     }
 }
 
-/// What every bit pattern may be: a quiet and a signalling NaN, infinity, a denormal.
+/// Bit patterns that must survive: a quiet and a signalling NaN, infinity, a denormal.
 const WORDS: [u32; 6] = [0x7fc0_0001, 0x7f80_0001, 0xff80_0000, 1, 0x8000_0000, 0x3f80_0000];
 
 fn shapes() -> Vec<Shape> {
@@ -49,7 +49,7 @@ fn written(run: &RunDir, round: u32, keep: usize) -> PathBuf {
 }
 
 #[test]
-fn what_is_read_is_what_was_written() {
+fn checkpoints_round_trip() {
     let temp = tempfile::tempdir().unwrap();
     let run = RunDir::create(None, temp.path(), "r").unwrap();
     let path = written(&run, 12, 1);
@@ -61,7 +61,7 @@ fn what_is_read_is_what_was_written() {
     let json = |s: &RunState| serde_json::to_string(s).unwrap();
     assert_eq!(json(back.state()), json(&state(12)));
     assert_eq!(back.state().federation.weights[0], 0.1);
-    // Any safetensors reader takes it.
+    // Any safetensors reader accepts it.
     let file = super::super::safetensors::load(&path).unwrap();
     assert_eq!((file.tensors["a"].shape.as_slice(), file.metadata["format"].as_str()), (&[2usize, 2][..], FORMAT));
     let wrong: Vec<Vec<Shape>> = vec![
@@ -85,8 +85,8 @@ fn the_latest_are_kept() {
     fs::write(run.file("checkpoints/notes.txt"), "mine").unwrap();
     let rounds: Vec<u32> = list(&run).unwrap().iter().map(|c| c.0).collect();
     assert_eq!(rounds, [1_000_000, 10]);
-    assert_eq!(fs::read_dir(run.file(CHECKPOINTS)).unwrap().count(), 3, "no temporary file stays behind");
-    // What the run did not make stays, whatever it is called; what it left of a checkpoint goes.
+    assert_eq!(fs::read_dir(run.file(CHECKPOINTS)).unwrap().count(), 3, "no temporary file remains");
+    // Files that the run did not create stay, whatever their names; temporary files of checkpoints are removed.
     let own =
         ["notes.txt", "round-5.safetensors", "round-+00010.safetensors", "round-000010.safetensors.bak", ".x.7.part"];
     own.iter().for_each(|name| fs::write(run.file(CHECKPOINTS).join(name), "mine").unwrap());
@@ -112,7 +112,7 @@ fn the_latest_are_kept() {
 }
 
 #[test]
-fn every_flipped_byte_and_every_truncation_is_noticed() {
+fn every_flipped_byte_and_every_truncation_is_detected() {
     let temp = tempfile::tempdir().unwrap();
     let run = RunDir::create(None, temp.path(), "r").unwrap();
     let bytes = fs::read(written(&run, 1, 1)).unwrap();
@@ -132,7 +132,7 @@ fn every_flipped_byte_and_every_truncation_is_noticed() {
     assert!(open(&[&bytes[..], &[0]].concat()).is_err(), "longer");
 }
 
-/// A whole file with another header.
+/// A complete file with another header.
 fn sealed(header: &str, data: &[u8]) -> Result<Checkpoint<Cursor<Vec<u8>>>> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
@@ -144,7 +144,7 @@ fn sealed(header: &str, data: &[u8]) -> Result<Checkpoint<Cursor<Vec<u8>>>> {
 }
 
 #[test]
-fn a_whole_file_that_lies_is_refused() {
+fn an_inconsistent_file_is_refused() {
     let text = serde_json::to_string(&serde_json::to_string(&state(1)).unwrap()).unwrap();
     let header = |format: &str, tensors: &str| {
         let meta = format!("\"format\":\"{format}\",\"sha256\":\"{BLANK}\",\"state\":{text}");

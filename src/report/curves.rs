@@ -1,5 +1,5 @@
-//! Loss curves over the rounds as one picture: generator loss, discriminator loss, and the aggregation weights if they
-//! are not all the same; a line for each client, malicious ones marked.
+//! Loss curves over the rounds in one picture: generator loss, discriminator loss, and the aggregation weights unless
+//! they are all equal; one line per client, malicious ones marked.
 
 use image::RgbImage;
 use plotters::coord::Shift;
@@ -15,23 +15,24 @@ use super::metrics::RoundRecord;
 use super::{ClientRecord, font};
 use crate::{Error, Result};
 
-/// Everything is drawn at twice its size and averaged down: the drawing library has no smooth thick lines of its own.
+/// Everything is drawn at twice its size and averaged down, because the drawing library has no anti-aliased thick
+/// lines.
 const SCALE: u32 = 2;
 const WIDTH: u32 = 1000;
 const TITLE_HEIGHT: u32 = 46;
 const PANEL_HEIGHT: u32 = 280;
 const LEGEND_WIDTH: u32 = 190;
-/// With more clients than this the legend names two groups, not each client, and the lines are thin.
+/// With more clients than this the legend names two groups instead of each client, and the lines are thin.
 const MOST_LEGEND_LINES: usize = 20;
-/// A line is averaged down to at most this many points, about the pixels it is wide.
+/// Maximum points per line, about its width in pixels; longer lines are averaged down.
 const MOST_POINTS: usize = 1000;
-/// A diverged loss beyond this has no place on a readable axis; it is skipped like NaN.
+/// A diverged loss beyond this would make the axis unreadable; it is skipped like NaN.
 const LARGEST_VALUE: f64 = 1e30;
 
 const INK: RGBColor = RGBColor(40, 40, 46);
 const FAINT: RGBColor = RGBColor(226, 226, 230);
-/// Honest clients: the Okabe-Ito palette (told apart with any colour vision), without its yellow, which is too pale on
-/// white, and its vermilion, which marks malicious clients.
+/// Honest clients: the Okabe-Ito palette (distinguishable with any colour vision), without yellow, which is too pale on
+/// white, and vermilion, which marks malicious clients.
 const HONEST: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(0, 158, 115),
@@ -44,9 +45,9 @@ const MALICIOUS: RGBColor = RGBColor(200, 30, 0);
 
 type Canvas<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<Rounds, RangedCoordf64>>;
-/// What a panel shows of a client's round.
+/// The value of a client's round that a panel shows.
 type Value = fn(&ClientRecord) -> f64;
-/// Points to be joined up.
+/// Points to be connected.
 type Piece = Vec<(f64, f64)>;
 
 /// One client's line through all panels.
@@ -54,19 +55,19 @@ struct Line {
     name: String,
     malicious: bool,
     colour: RGBColor,
-    /// Number of times the palette has been used up before; tells lines of one colour apart by dashes.
+    /// How often the palette has been used up before; dashes distinguish lines of the same colour.
     pass: usize,
-    /// (round, record) of the rounds the client took part in.
+    /// (round, record) of the rounds in which the client took part.
     rounds: Vec<(usize, ClientRecord)>,
 }
 
 /// Draws the curves.
 ///
-/// `records` are the rounds so far in their order (possibly none), `names` the clients' names by index; a client without
-/// one is called "client N". Values that are not finite are left out and interrupt their line.
+/// `records` are the rounds so far in order (possibly none), `names` the clients' names by index; a client without a
+/// name is called "client N". Non-finite values are skipped and interrupt their line.
 ///
 /// # Errors
-/// [`Error::Internal`] if the drawing library refuses.
+/// [`Error::Internal`] if the drawing library fails.
 pub fn loss_curves(title: &str, records: &[RoundRecord], names: &[String]) -> Result<RgbImage> {
     let lines = collect(records, names);
     let mut panels: Vec<(&str, Value)> = vec![
@@ -99,7 +100,7 @@ fn failed(why: impl Display) -> Error {
     Error::internal(format!("loss curves: {why}"))
 }
 
-/// Pixels of the finished picture in pixels of the canvas.
+/// Pixels of the finished picture to pixels of the canvas.
 fn px(pixels: u32) -> i32 {
     (pixels * SCALE) as i32
 }
@@ -111,7 +112,7 @@ fn text(size: f64, colour: RGBColor, horizontal: HPos) -> Result<TextStyle<'stat
     Ok(style)
 }
 
-/// Gathers each client's rounds and hands out names and colours, by the order of the client indices.
+/// Collects each client's rounds and assigns names and colours, in the order of the client indices.
 fn collect(records: &[RoundRecord], names: &[String]) -> Vec<Line> {
     let mut clients: BTreeMap<usize, Vec<(usize, ClientRecord)>> = BTreeMap::new();
     for record in records {
@@ -124,7 +125,7 @@ fn collect(records: &[RoundRecord], names: &[String]) -> Vec<Line> {
     let line = |(index, rounds): (usize, Vec<(usize, ClientRecord)>)| {
         let malicious = rounds.iter().any(|(_, client)| client.malicious);
         let place = used[usize::from(malicious)];
-        // In a crowd nobody can follow one line: each group keeps its first colour.
+        // With many clients nobody can follow a single line: each group keeps its first colour.
         used[usize::from(malicious)] += usize::from(!grouped);
         let palette: &[RGBColor] = if malicious { &[MALICIOUS] } else { &HONEST };
         let (colour, pass) = (palette[place % palette.len()], place / palette.len());
@@ -139,7 +140,7 @@ fn weights_vary(lines: &[Line]) -> bool {
     weights.next().is_some_and(|first| weights.any(|weight| weight != first))
 }
 
-/// The runs of consecutive drawable points of a line: each a piece to be joined up.
+/// The runs of consecutive drawable points of a line, each connected.
 fn pieces(line: &Line, value: Value) -> Vec<Piece> {
     let stride = line.rounds.len().div_ceil(MOST_POINTS).max(1);
     let mut pieces = vec![Piece::new()];
@@ -157,19 +158,19 @@ fn pieces(line: &Line, value: Value) -> Vec<Piece> {
     pieces
 }
 
-/// The range of the vertical axis: all values and a margin, never empty.
+/// The range of the vertical axis: all values plus a margin, never empty.
 fn vertical_range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let range = values
         .fold(None, |range: Option<(f64, f64)>, v| Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v)))));
     range.map(|(low, high)| {
         let margin = (0.06 * (high - low)).max(1e-3 * low.abs().max(high.abs())).max(1e-6);
-        // Losses and weights that stay positive get no axis below zero.
+        // Losses and weights that stay positive have no axis below zero.
         let bottom = if low >= 0.0 { (low - margin).max(0.0) } else { low - margin };
         (bottom, high + margin)
     })
 }
 
-/// A tick label with as many decimals as the range of its axis asks for.
+/// A tick label with as many decimals as the range of its axis requires.
 fn tick(value: f64, range: f64) -> String {
     let digits = 1 - range.log10().floor() as i32;
     if !(-4..=5).contains(&digits) { format!("{value:.2e}") } else { format!("{value:.*}", digits.max(0) as usize) }
@@ -180,7 +181,7 @@ fn draw_panel(area: &Canvas, caption: &str, span: (usize, usize), lines: &[Line]
     let values = drawn.iter().flat_map(|(_, pieces)| pieces.iter().flatten()).map(|(_, y)| *y);
     let found = vertical_range(values);
     let (low, high) = found.unwrap_or((0.0, 1.0));
-    // A single round gets room on both sides; otherwise the axis ends where the data does.
+    // A single round gets a margin on both sides; otherwise the axis ends with the data.
     let (first, last) = (span.0 as f64, span.1 as f64);
     let (left, right) = if last > first { (first, last) } else { ((first - 1.0).max(0.0), first + 1.0) };
     let (caption_area, plot) = area.split_vertically(px(28));
@@ -232,14 +233,14 @@ fn draw_piece(chart: &mut Chart, line: &Line, piece: &Piece, style: ShapeStyle) 
     } else if let Some((dash, gap)) = dashes(line) {
         chart.draw_series(DashedLineSeries::new(points, dash, gap, style)).map_err(failed)?;
     } else {
-        // Segment by segment: the library thins the steep parts of a longer path.
+        // Segment by segment: the library thins the steep parts of longer paths.
         let segments = piece.windows(2).map(|ends| PathElement::new(ends.to_vec(), style));
         chart.draw_series(segments).map_err(failed)?;
     }
     Ok(())
 }
 
-/// Whole rounds in steps of 1, 2 or 5 times a power of ten, at most about ten of them.
+/// Integer rounds in steps of 1, 2 or 5 times a power of ten, about ten at most.
 fn round_ticks(left: f64, right: f64) -> Vec<f64> {
     let rough = ((right - left) / 10.0).max(1.0);
     let power = 10f64.powf(rough.log10().floor());
@@ -248,7 +249,7 @@ fn round_ticks(left: f64, right: f64) -> Vec<f64> {
     (0..=11).map(|i| (start + f64::from(i)) * step).filter(|x| (left..=right).contains(x)).collect()
 }
 
-/// The horizontal axis: labels at whole rounds only.
+/// The horizontal axis, with labels at integer rounds only.
 #[derive(Clone)]
 struct Rounds {
     left: f64,
@@ -288,7 +289,7 @@ fn line_style(line: &Line, thin: bool) -> ShapeStyle {
     line.colour.stroke_width(width)
 }
 
-/// Length of dash and gap; none for a full line.
+/// Length of dash and gap; `None` for a solid line.
 fn dashes(line: &Line) -> Option<(i32, i32)> {
     match line.pass % 4 {
         0 => None,
@@ -311,7 +312,7 @@ fn draw_legend(area: &Canvas, lines: &[Line]) -> Result<()> {
     } else {
         entries.extend(lines.iter().map(|line| (label(line), line)));
     }
-    // The legend starts level with the first plot.
+    // The legend is aligned with the top of the first plot.
     for (index, (name, line)) in entries.iter().enumerate() {
         let y = px(42 + 24 * index as u32);
         let style = line_style(line, false);
@@ -362,7 +363,7 @@ mod tests {
         }
     }
 
-    /// Curves with the look of a GAN's: a transient, then noise.
+    /// Curves like those of a GAN: a transient, then noise.
     fn run(rounds: usize, clients: usize, malicious: usize, weighted: bool) -> Vec<RoundRecord> {
         let noise = |a: usize, b: usize| ((a as f64 * 12.9898 + b as f64 * 78.233).sin() * 43758.547).fract();
         let of = |round: usize, c: usize| {
@@ -380,7 +381,7 @@ mod tests {
             .collect()
     }
 
-    /// Pixels in about this colour.
+    /// Pixels of approximately this colour.
     fn ink(picture: &RgbImage, colour: RGBColor) -> usize {
         let near = |p: &image::Rgb<u8>| p.0.iter().zip([colour.0, colour.1, colour.2]).all(|(a, b)| a.abs_diff(b) < 12);
         picture.pixels().filter(|p| near(p)).count()
@@ -410,13 +411,13 @@ mod tests {
         let picture = loss_curves("t", &run(1, 2, 1, false), &[]).unwrap();
         let empty = loss_curves("t", &[], &[]).unwrap();
         assert_eq!(ink(&empty, MALICIOUS), 0);
-        // Two panels with a dot of 4 pixels radius, beyond the legend's line and text.
+        // Two panels with a dot of 4 pixels radius, excluding the legend's line and text.
         let plots = image::imageops::crop_imm(&picture, 0, 0, WIDTH - LEGEND_WIDTH, picture.height()).to_image();
         assert!((60..140).contains(&ink(&plots, MALICIOUS)), "{}", ink(&plots, MALICIOUS));
     }
 
     #[test]
-    fn values_that_are_not_finite_interrupt_the_line() {
+    fn non_finite_values_interrupt_the_line() {
         let mut records = run(10, 1, 0, false);
         records[3].clients[0].loss_g = f64::NAN;
         records[4].clients[0].loss_g = f64::INFINITY;

@@ -1,4 +1,4 @@
-//! The one typeface of the pictures, compiled in: a picture must not depend on the fonts of the machine.
+//! The only typeface of the pictures, compiled in: a picture must not depend on the fonts of the machine.
 
 use plotters::style::{FontFamily, FontStyle, register_font};
 use std::sync::OnceLock;
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// The name the typeface is registered under.
 const NAME: &str = "fedgan-sans";
 
-/// Registers the typeface (once a process) and returns its family.
+/// Registers the typeface (once per process) and returns its family.
 pub(super) fn family() -> Result<FontFamily<'static>> {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
     let registered =

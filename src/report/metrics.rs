@@ -1,9 +1,9 @@
-//! Metrics of a run, one record a round: `metrics.jsonl` (one line a round), `metrics.csv` (one row a round and client),
-//! `evaluation.csv` (one row a round and evaluation metric), and apart from them `timing.jsonl`.
+//! Metrics of a run, one record per round: `metrics.jsonl` (one line per round), `metrics.csv` (one row per round and
+//! client), `evaluation.csv` (one row per round and evaluation metric), and separately `timing.jsonl`.
 //!
-//! The first three hold nothing that depends on the clock, and have one spelling for every value: fields in the order of
-//! the structs, numbers as the shortest decimal that reads back as the same f64, NaN and infinities as `null` (JSON) or
-//! as an empty cell (CSV). Equal results therefore give equal bytes.
+//! The first three do not depend on the clock and have one representation for every value: fields in the order of the
+//! structs, numbers as the shortest decimal that reads back as the same f64, non-finite values as `null` (JSON) or as
+//! an empty cell (CSV). Equal results therefore give equal bytes.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::{Error, Result, input};
 pub struct ClientRecord {
     /// Index of the client, from 0.
     pub client: usize,
-    /// Whether the configuration poisons this client.
+    /// Whether the configuration makes this client malicious.
     pub malicious: bool,
     /// Aggregation weight used in this round.
     #[serde(deserialize_with = "null_is_nan")]
@@ -42,15 +42,16 @@ pub struct ClientRecord {
     /// Discriminator loss on generated images of the last step.
     #[serde(deserialize_with = "null_is_nan")]
     pub last_loss_d_fake: f64,
-    /// L2 norm of the client's update of the generator; `None` where it was not measured.
+    /// L2 norm of the client's generator update; `None` if it was not measured.
     pub update_norm: Option<f64>,
-    /// Cosine between the client's generator update and that of the others; `None` where there is none.
+    /// Cosine between the client's generator update and that of the others; `None` if undefined.
     #[serde(default)]
     pub update_cosine: Option<f64>,
-    /// Gradient penalty, lambda included, mean over the steps of the round; `None` where there is none.
+    /// Gradient penalty including lambda, mean over the steps of the round; `None` without a penalty.
     #[serde(default)]
     pub penalty: Option<f64>,
-    /// Largest lasting deviation of the client's mean image in the server's probe, pixels in [-1, 1]; `None` without a probe.
+    /// Largest averaged deviation of the client's mean image in the server's probe, for pixels in [-1, 1]; `None`
+    /// without a probe.
     #[serde(default)]
     pub probe_deviation: Option<f64>,
     /// Whether the detector flagged the client; `false` without detection and during the warm-up.
@@ -59,16 +60,16 @@ pub struct ClientRecord {
     /// The detector's score of the client; `None` without detection.
     #[serde(default)]
     pub score: Option<f64>,
-    /// The first thing of the client that was not finite, such as `D weights main.3.weight[17]`; `None` where all was.
+    /// The client's first non-finite value, such as `D weights main.3.weight[17]`; `None` if all were finite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonfinite: Option<String>,
-    /// The client's name; `None` where it has none.
+    /// The client's name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
 impl ClientRecord {
-    /// The discriminator loss as one number: the mean of the real and the fake half.
+    /// The discriminator loss as one number: the mean over real and generated images.
     pub fn loss_d(&self) -> f64 {
         (self.loss_d_real + self.loss_d_fake) / 2.0
     }
@@ -77,7 +78,8 @@ impl ClientRecord {
 /// One round of the federation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundRecord {
-    /// Number of the round, from 0. Pictures and the console count finished rounds: `round-0030.png` belongs to round 29.
+    /// Number of the round, from 0. Pictures and the console count completed rounds: `round-0030.png` belongs to round
+    /// 29.
     pub round: usize,
     /// The clients that took part, in order of their index.
     pub clients: Vec<ClientRecord>,
@@ -87,20 +89,21 @@ pub struct RoundRecord {
 }
 
 impl RoundRecord {
-    /// Generator and discriminator loss averaged over the clients (what the progress display shows); NaN without clients.
+    /// Generator and discriminator loss averaged over the clients (as in the progress display); NaN without clients.
     pub fn mean_losses(&self) -> (f64, f64) {
         let n = self.clients.len() as f64;
         let mean = |loss: fn(&ClientRecord) -> f64| self.clients.iter().map(loss).sum::<f64>() / n;
         (mean(|c| c.loss_g), mean(ClientRecord::loss_d))
     }
 
-    /// The line of `metrics.jsonl`, without its end of line.
+    /// The line of `metrics.jsonl`, without a line break.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string(self).map_err(|e| Error::internal(format!("metrics of round {}: {e}", self.round)))
     }
 }
 
-/// Wall time of a round, and what the process held after it: kept out of the metrics, which must not differ between two runs.
+/// Wall time of a round, and the process's resources after it. Separate from the metrics, which must not differ between
+/// two runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TimingRecord {
     /// Number of the round.
@@ -111,13 +114,13 @@ pub struct TimingRecord {
     /// Training images consumed by all clients together, per second.
     #[serde(deserialize_with = "null_is_nan")]
     pub images_per_second: f64,
-    /// Resident memory of the process; absent where the system does not say.
+    /// Resident memory of the process; absent if the system does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_bytes: Option<u64>,
-    /// What the engine has allocated.
+    /// Bytes allocated by the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_bytes: Option<u64>,
-    /// Files, sockets and devices that the process has open; absent elsewhere than on Linux.
+    /// Files, sockets and devices that the process has open; Linux only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
 }
@@ -133,7 +136,7 @@ pub(super) fn null_values_are_nan<'de, D: Deserializer<'de>>(
     Ok(values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
-/// Reads a `metrics.jsonl` back; `null` becomes NaN.
+/// Reads a `metrics.jsonl`; `null` becomes NaN.
 ///
 /// # Errors
 /// [`Error::Input`] naming the file and the line.
@@ -142,8 +145,8 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<RoundRecord>> {
     parse_jsonl(path, &text)
 }
 
-/// [`read_jsonl`] of the first `length` bytes: what a checkpoint says of a log that has gone on. Its length is the caller's, and
-/// the log may be longer than what is read from elsewhere.
+/// [`read_jsonl`] for the first `length` bytes, at which a checkpoint was taken of a log that has grown since. The
+/// caller vouches for the length, and the log may exceed the limit for files from elsewhere.
 ///
 /// # Errors
 /// As [`read_jsonl`].
@@ -154,7 +157,7 @@ pub fn read_jsonl_to(path: &Path, length: u64) -> Result<Vec<RoundRecord>> {
     parse_jsonl(path, &text)
 }
 
-/// [`read_jsonl`] of a text; `path` is named in errors.
+/// [`read_jsonl`] from text; `path` is named in errors.
 pub fn parse_jsonl(path: &Path, text: &str) -> Result<Vec<RoundRecord>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let records: Vec<RoundRecord> = lines.map(|(index, line)| parse_line(path, index, line)).collect::<Result<_>>()?;
@@ -181,7 +184,7 @@ pub fn parse_line(path: &Path, index: usize, line: &str) -> Result<RoundRecord> 
     serde_json::from_str(line).map_err(|e| Error::file(path, format!("line {}: not a round record: {e}", index + 1)))
 }
 
-/// How long the logs were at a moment, in bytes. What follows belongs to later rounds.
+/// The lengths of the logs at a point in time, in bytes. Later bytes belong to later rounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Positions {
@@ -191,12 +194,12 @@ pub struct Positions {
     pub csv: u64,
     /// `timing.jsonl`.
     pub timing: u64,
-    /// `evaluation.csv`, where there is one.
+    /// `evaluation.csv`, if it exists.
     pub evaluation: Option<u64>,
 }
 
 impl Positions {
-    /// True when every log of the run is at least as long.
+    /// True if every log of the run is at least as long.
     pub fn reached(&self, run: &RunDir) -> bool {
         let long = |name: &str, least: u64| std::fs::metadata(run.file(name)).is_ok_and(|m| m.len() >= least);
         long("metrics.jsonl", self.jsonl)
@@ -206,7 +209,7 @@ impl Positions {
     }
 }
 
-/// A log file that grows by whole lines.
+/// A log file that grows by complete lines.
 struct Log {
     path: PathBuf,
     file: File,
@@ -217,7 +220,7 @@ impl Log {
         Ok(Log { path: run.file(name), file: run.create_log(name)? })
     }
 
-    /// Cuts what stands after `position` and goes on there.
+    /// Truncates the file to `position` and continues there.
     fn resume(run: &RunDir, name: &str, position: u64) -> Result<Log> {
         let path = run.file(name);
         let bad = |e| Error::output(&path, e);
@@ -226,14 +229,14 @@ impl Log {
         Ok(Log { path, file })
     }
 
-    /// On the disk, not only with the operating system; then its length.
+    /// Syncs the file to disk; returns its length.
     fn sync(&self) -> Result<u64> {
         let bad = |e| Error::output(&self.path, e);
         self.file.sync_data().map_err(bad)?;
         Ok(self.file.metadata().map_err(bad)?.len())
     }
 
-    /// Appends finished lines in one write, straight to the operating system: nothing is held back in a buffer.
+    /// Appends complete lines in one unbuffered write.
     fn append(&mut self, lines: &str) -> Result<()> {
         self.file.write_all(lines.as_bytes()).map_err(|e| Error::output(&self.path, e))
     }
@@ -242,10 +245,10 @@ impl Log {
 /// The header of `metrics.csv`; its columns are the fields of [`ClientRecord`] after the round.
 pub const CSV_HEADER: &str = "round,client,malicious,weight,loss_g,loss_d_real,loss_d_fake,\
 last_loss_g,last_loss_d_real,last_loss_d_fake,update_norm,update_cosine,penalty,probe_deviation,flagged,score,nonfinite";
-/// What follows [`CSV_HEADER`] where clients have names.
+/// Appended to [`CSV_HEADER`] if clients have names.
 pub const CSV_NAME: &str = ",name";
 
-/// Writes the metric files of a run, complete after every round.
+/// Writes the metric files of a run, which are complete after every round.
 pub struct MetricsWriter {
     run: RunDir,
     jsonl: Log,
@@ -253,13 +256,13 @@ pub struct MetricsWriter {
     timing: Log,
     /// Whether `metrics.csv` has a column of names.
     named: bool,
-    /// Created with its first row: most runs evaluate only now and then, some never.
+    /// Created with its first row: most runs evaluate rarely, some never.
     evaluation: Option<Log>,
 }
 
 impl MetricsWriter {
-    /// Creates `metrics.jsonl`, `metrics.csv` (of `named` clients with a last column for their names) and `timing.jsonl` in the run
-    /// directory.
+    /// Creates `metrics.jsonl`, `metrics.csv` (with a last column for names if clients are `named`) and `timing.jsonl`
+    /// in the run directory.
     ///
     /// # Errors
     /// [`Error::Output`] if one exists or cannot be created.
@@ -276,10 +279,10 @@ impl MetricsWriter {
         Ok(writer)
     }
 
-    /// Goes on at `positions`: what the logs hold beyond is cut, an `evaluation.csv` that came later removed.
+    /// Continues at `positions`: truncates the logs there, and removes an `evaluation.csv` that was created later.
     ///
     /// # Errors
-    /// [`Error::Output`] if a log cannot be opened or cut.
+    /// [`Error::Output`] if a log cannot be opened or truncated.
     pub fn resume(run: &RunDir, positions: &Positions) -> Result<MetricsWriter> {
         let evaluation = match positions.evaluation {
             Some(position) => Some(Log::resume(run, "evaluation.csv", position)?),
@@ -298,7 +301,7 @@ impl MetricsWriter {
         })
     }
 
-    /// Appends to `metrics.jsonl` the line of a round whose other logs are there.
+    /// Appends a round to `metrics.jsonl` whose other logs already have it.
     ///
     /// # Errors
     /// [`Error::Output`] if it cannot be written.
@@ -306,7 +309,7 @@ impl MetricsWriter {
         self.jsonl.append(&format!("{}\n", record.to_json()?))
     }
 
-    /// Brings the logs onto the disk; how long they are.
+    /// Syncs the logs to disk; returns their lengths.
     ///
     /// # Errors
     /// [`Error::Output`] naming the log.
@@ -319,8 +322,8 @@ impl MetricsWriter {
         })
     }
 
-    /// Appends a round to `metrics.jsonl` and `metrics.csv`, and its `extra` values, if any, to `evaluation.csv`
-    /// (long form `round,metric,value`, so that a metric that comes later needs no new column).
+    /// Appends a round to `metrics.jsonl` and `metrics.csv`, and its `extra` values, if any, to `evaluation.csv` (long
+    /// form `round,metric,value`, so that a new metric needs no new column).
     ///
     /// # Errors
     /// [`Error::Output`] if a line cannot be written.
@@ -347,7 +350,7 @@ impl MetricsWriter {
     }
 }
 
-/// Whether the table at `path` has a column of names: earlier versions made none, and its rows stay alike.
+/// Whether the table at `path` has a column of names: earlier versions created none, and its rows keep their format.
 fn is_named(path: &Path) -> bool {
     use std::io::BufRead;
     let mut header = String::new();
@@ -378,17 +381,17 @@ fn csv_rows(record: &RoundRecord, named: bool) -> String {
     record.clients.iter().map(row).collect()
 }
 
-/// The shortest decimal that reads back as `value`; empty for NaN and infinities.
+/// The shortest decimal that reads back as `value`; empty for non-finite values.
 pub(super) fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:?}") } else { String::new() }
 }
 
-/// [`number`] of a value that was measured: `NaN`, `inf` or `-inf` where it is not finite.
+/// [`number`] for a measured value: `NaN`, `inf` or `-inf` if it is non-finite.
 pub(super) fn marked(value: f64) -> String {
     if value.is_finite() { number(value) } else { value.to_string() }
 }
 
-/// A CSV text cell, in quotes where it needs them.
+/// A CSV text cell, quoted if necessary.
 pub(super) fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }

@@ -57,7 +57,7 @@ fn json_has_one_spelling() {
 }
 
 #[test]
-fn files_are_the_same_whatever_the_clock_says() {
+fn files_do_not_depend_on_the_clock() {
     let temp = tempfile::tempdir().unwrap();
     let (a, b) = (write(temp.path(), 0.5), write(temp.path(), 7.0));
     let read = |run: &RunDir, name: &str| std::fs::read_to_string(run.file(name)).unwrap();
@@ -72,7 +72,7 @@ fn files_are_the_same_whatever_the_clock_says() {
     );
     let lines = read(&a, "timing.jsonl");
     let records: Vec<TimingRecord> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(records.iter().map(|r| r.open_files).collect::<Vec<_>>(), [None, Some(7)], "old files read, too");
+    assert_eq!(records.iter().map(|r| r.open_files).collect::<Vec<_>>(), [None, Some(7)], "old files can be read");
     assert_ne!(read(&a, "timing.jsonl"), read(&b, "timing.jsonl"));
 }
 
@@ -144,9 +144,9 @@ fn mean_losses_average_the_clients() {
     assert_eq!(record.mean_losses(), (1.5, 0.2));
 }
 
-/// A table of an earlier version has no column of names: its rows stay alike when a run goes on.
+/// A table of an earlier version has no column of names: its rows keep their format when the run is resumed.
 #[test]
-fn names_are_a_last_column_where_the_table_has_one() {
+fn names_are_the_last_column_if_the_table_has_one() {
     for named in [false, true] {
         let temp = tempfile::tempdir().unwrap();
         let run = RunDir::create(Some(&temp.path().join("run")), temp.path(), "x").unwrap();

@@ -1,8 +1,8 @@
-//! What a run leaves behind and what it says while it goes: the run directory, metrics as JSON lines and CSV, sample
-//! grids and loss curves as PNG, networks as safetensors, and the progress display.
+//! Output of a run: the run directory, metrics as JSON lines and CSV, sample grids and loss curves as PNG, networks as
+//! safetensors, and the progress display.
 //!
-//! Everything but `timing.jsonl`, the `timing` of `summary.json` and the progress display is a pure function of the run's results, so that two runs with
-//! the same seed on the same engine leave byte-identical files.
+//! Everything except `timing.jsonl`, the `timing` of `summary.json` and the progress display is a pure function of the
+//! run's results, so two runs with the same seed on the same engine leave byte-identical files.
 
 pub mod checkpoint;
 pub mod curves;

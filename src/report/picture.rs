@@ -1,4 +1,4 @@
-//! Grids of images as PNG: generated samples, real images, both beside each other.
+//! Grids of images as PNG: generated samples, real images, both side by side.
 
 use image::{ImageEncoder, Rgb, RgbImage};
 use plotters::prelude::*;
@@ -10,19 +10,20 @@ use crate::{Error, Result};
 
 /// Pixels between two images, and around all.
 const GUTTER: usize = 2;
-/// Colour of the gutter; neither black nor white, the commonest borders of medical images.
+/// Colour of the gutter; neither black nor white, the most common borders of medical images.
 const BACKGROUND: Rgb<u8> = Rgb([96, 96, 104]);
-/// What a pixel that is not a number looks like: nothing in a medical image looks like it.
+/// Colour of a pixel that is not a number: it does not occur in medical images.
 const NOT_A_NUMBER: [u8; 3] = [255, 0, 255];
-/// Grids are enlarged by a whole factor up to about this width.
+/// Grids are enlarged by an integer factor to about this width.
 const TARGET_WIDTH: usize = 640;
 /// Height of a label strip.
 const STRIP: u32 = 26;
 
-/// A grid of `n` generated images with values in [-1, 1], NHWC, `channels` 1 or 3, `size` x `size` pixels, `columns` a row.
+/// A grid of `n` generated images with values in [-1, 1], NHWC, `channels` 1 or 3, `size` x `size` pixels, `columns`
+/// per row.
 ///
-/// Values outside the range are clamped, NaN is painted magenta. Small images are enlarged (nearest neighbour, a whole
-/// factor, the same for the same `size` and `columns`) to about 640 pixels of width.
+/// Values outside the range are clamped, NaN becomes magenta. Small images are enlarged (nearest neighbour, by an
+/// integer factor that depends on `size` and `columns` only) to a width of about 640 pixels.
 ///
 /// # Errors
 /// [`Error::Internal`] if the sizes do not fit or `channels` is neither 1 nor 3.
@@ -55,7 +56,7 @@ fn colour(pixel: &[f32]) -> [u8; 3] {
     if pixel.len() == 3 { [byte(pixel[0]), byte(pixel[1]), byte(pixel[2])] } else { [byte(pixel[0]); 3] }
 }
 
-/// [`grid`] of `n` real images as stored: u8, NHWC.
+/// [`grid`] for `n` real images as stored: u8, NHWC.
 ///
 /// # Errors
 /// As [`grid`].
@@ -77,13 +78,13 @@ fn check(len: usize, n: usize, size: usize, channels: usize, columns: usize) -> 
     Ok(())
 }
 
-/// Paints the grid: `pixel(image, y, x)` is asked once for every enlarged pixel.
+/// Paints the grid: `pixel(image, y, x)` is called once for every enlarged pixel.
 fn arrange(n: usize, size: usize, columns: usize, pixel: impl Fn(usize, usize, usize) -> [u8; 3]) -> RgbImage {
     let factor = (TARGET_WIDTH.saturating_sub(GUTTER) / columns).saturating_sub(GUTTER).div_euclid(size).max(1);
     let cell = size * factor;
     let extent = |count: usize| (GUTTER + count * (cell + GUTTER)) as u32;
     RgbImage::from_fn(extent(columns), extent(n.div_ceil(columns)), |x, y| {
-        // Position from the first image's corner; within a cell's period the gutter comes last.
+        // Position relative to the first image's corner; within a cell's period the gutter comes last.
         let split = |v: u32| (v as usize).checked_sub(GUTTER).map(|v| (v / (cell + GUTTER), v % (cell + GUTTER)));
         match (split(x), split(y)) {
             (Some((column, x)), Some((row, y))) if x < cell && y < cell && row * columns + column < n => {
@@ -94,7 +95,7 @@ fn arrange(n: usize, size: usize, columns: usize, pixel: impl Fn(usize, usize, u
     })
 }
 
-/// Pictures beside each other, each under a strip with its label ("samples", "real").
+/// Pictures side by side, each below a strip with its label ("samples", "real").
 ///
 /// # Errors
 /// [`Error::Internal`] without pictures, or if the labels cannot be drawn.
@@ -103,7 +104,7 @@ pub fn side_by_side(parts: &[(&str, &RgbImage)]) -> Result<RgbImage> {
     let height = parts.iter().map(|(_, picture)| picture.height()).max().unwrap_or(0) + STRIP;
     let width = parts.iter().map(|(_, picture)| picture.width() + gap).sum::<u32>().saturating_sub(gap);
     if width == 0 {
-        return Err(Error::internal("a picture of no pictures"));
+        return Err(Error::internal("no pictures to combine"));
     }
     let mut canvas = RgbImage::from_pixel(width, height, BACKGROUND);
     let mut left = 0;
@@ -130,10 +131,10 @@ fn draw_labels(canvas: &mut RgbImage, labels: &[(&str, i32)]) -> Result<()> {
     area.present().map_err(|e| failed(&e))
 }
 
-/// The bytes of a PNG file; the same picture gives the same bytes.
+/// The bytes of a PNG file; equal pictures give equal bytes.
 ///
 /// # Errors
-/// [`Error::Internal`] if the encoder refuses.
+/// [`Error::Internal`] if the encoder fails.
 pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     image::codecs::png::PngEncoder::new(&mut bytes)
@@ -142,7 +143,7 @@ pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// The keyword of the text by which a PNG file says what made it (PNG specification, table of keywords).
+/// The keyword of the text in a PNG file that names the software (PNG specification, table of keywords).
 pub const SOFTWARE: &str = "Software";
 
 /// [`encode_png`] with a [`SOFTWARE`] text.
@@ -162,7 +163,7 @@ pub fn encode_png_by(picture: &RgbImage, software: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text under `keyword` before the pixels of a PNG file; `None` where there is none, or it is no PNG file.
+/// The text under `keyword` before the pixels of a PNG file; `None` if there is none, or it is not a PNG file.
 pub fn png_text(file: impl BufRead + Seek, keyword: &str) -> Option<String> {
     let reader = png::Decoder::new(file).read_info().ok()?;
     let found = reader.info().uncompressed_latin1_text.iter().find(|text| text.keyword == keyword);
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn values_map_to_bytes_and_back() {
-        // The loader's map, for every byte.
+        // The loader's mapping, for every byte.
         let images: Vec<f32> = (0..=255u8).map(|b| f32::from(b) / 127.5 - 1.0).collect();
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(grid(&images, 1, 16, 1, 1).unwrap(), grid_u8(&bytes, 1, 16, 1, 1).unwrap());
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_holds_both_under_labels_and_survives_png() {
+    fn a_pair_shows_both_under_labels_and_survives_png() {
         let left = grid_u8(&[30; 16], 1, 4, 1, 1).unwrap();
         let right = grid_u8(&[220; 32], 2, 4, 1, 2).unwrap();
         let pair = side_by_side(&[("samples", &left), ("real", &right)]).unwrap();

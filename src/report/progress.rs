@@ -1,5 +1,5 @@
-//! What the console says while a run goes: a bar on a terminal, plain lines elsewhere, nothing if asked to be quiet. All of
-//! it goes to stderr, so that stdout stays free for results.
+//! The console output during a run: a bar on a terminal, plain lines elsewhere, nothing in quiet mode. All of it goes
+//! to stderr, so that stdout stays free for results.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -10,36 +10,36 @@ const SHARE_PER_LINE: f64 = 0.05;
 /// ... or after this time, whichever comes first.
 const TIME_PER_LINE: Duration = Duration::from_secs(10);
 
-/// How the progress is shown.
+/// The kind of display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressMode {
     /// A bar if stderr is a terminal, plain lines otherwise.
     Auto,
     /// Plain lines.
     Plain,
-    /// A bar that vanishes at the end if stderr is a terminal, nothing otherwise: for one run among many.
+    /// A bar that vanishes at the end if stderr is a terminal, nothing otherwise: for one run of many.
     Passing,
     /// Nothing.
     Quiet,
 }
 
-/// A finished round, as the display needs it.
+/// A completed round, for the display.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundProgress {
-    /// Rounds done, this one included.
+    /// Completed rounds, including this one.
     pub done: usize,
     /// Generator loss of the round, mean over the clients.
     pub loss_g: f64,
-    /// Discriminator loss of the round (mean of real and fake), mean over the clients.
+    /// Discriminator loss of the round (mean over real and generated), mean over the clients.
     pub loss_d: f64,
-    /// Training images per second, all clients together.
+    /// Training images per second, over all clients.
     pub images_per_second: f64,
 }
 
 /// The display of one run.
 pub struct Progress {
     total: usize,
-    /// Rounds that were done before the clock started.
+    /// Rounds completed before the clock started.
     before: usize,
     start: Instant,
     display: Display,
@@ -65,7 +65,7 @@ impl Progress {
             ProgressMode::Plain => lines(),
             ProgressMode::Passing if std::io::stderr().is_terminal() => Display::PassingBar(bar(total)),
             ProgressMode::Passing => Display::Quiet,
-            // A terminal may still be one that cannot move its cursor; the bar then hides itself.
+            // A terminal may still be unable to move its cursor; the bar then hides itself.
             ProgressMode::Auto if std::io::stderr().is_terminal() => {
                 let bar = bar(total);
                 if bar.is_hidden() { lines() } else { Display::Bar(bar) }
@@ -75,7 +75,7 @@ impl Progress {
         Progress { total, before: 0, start: Instant::now(), display }
     }
 
-    /// [`Progress::new`] for a run of whose rounds `done` are done.
+    /// [`Progress::new`] for a run with `done` completed rounds.
     pub fn resumed(done: usize, total: usize, mode: ProgressMode) -> Progress {
         let progress = Progress { before: done, ..Progress::new(total, mode) };
         if let Display::Bar(bar) | Display::PassingBar(bar) = &progress.display {
@@ -85,7 +85,7 @@ impl Progress {
         progress
     }
 
-    /// Plain lines into any writer.
+    /// Plain lines to any writer.
     pub fn to_writer(total: usize, out: Box<dyn Write + Send>) -> Progress {
         Progress { total, before: 0, start: Instant::now(), display: Display::Lines { out, last: None } }
     }
@@ -112,7 +112,7 @@ impl Progress {
         }
     }
 
-    /// Shows a remark ("grid written to ...") above the bar or as a line of its own.
+    /// Shows a remark ("grid written to ...") above the bar or on a separate line.
     pub fn remark(&mut self, text: &str) {
         match &mut self.display {
             Display::Bar(bar) | Display::PassingBar(bar) => bar.println(text),
@@ -121,7 +121,7 @@ impl Progress {
         }
     }
 
-    /// Ends the display, leaving the bar as it stands unless it is a passing one.
+    /// Ends the display, leaving the bar visible unless it is a passing one.
     pub fn finish(self) {
         match &self.display {
             Display::Bar(bar) => bar.abandon(),
@@ -134,14 +134,14 @@ impl Progress {
 fn bar(total: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
     let template = "[{bar:30}] round {pos}/{len}  {msg}  {eta} left";
-    // The template is a constant; should it ever be wrong, the default style still shows the rounds.
+    // The template is a constant; if it were ever wrong, the default style still shows the rounds.
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.progress_chars("=> "));
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }
 
-/// The console may be gone (a closed pipe); a run does not end for that.
+/// The console may be gone (a closed pipe); that does not end a run.
 fn say(out: &mut dyn Write, text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
@@ -150,8 +150,8 @@ fn losses(round: &RoundProgress) -> String {
     format!("G {:.3}  D {:.3}  {:.0} images/s", round.loss_g, round.loss_d, round.images_per_second)
 }
 
-/// Whether a line is due: the first round, the last, and in between by share and by time. `last` is the round and the
-/// time of the line before.
+/// Whether a line is due: for the first and last round, and in between by share and by time. `last` is the round and
+/// the time of the previous line.
 fn is_due(done: usize, total: usize, elapsed: Duration, last: Option<(usize, Duration)>) -> bool {
     let Some((round, time)) = last else { return true };
     let share = done.saturating_sub(round) as f64 / total.max(1) as f64;
@@ -164,7 +164,7 @@ fn line(round: &RoundProgress, before: usize, total: usize, elapsed: Duration) -
     format!("round {}/{total}  {}  {} left", round.done, losses(round), duration(left))
 }
 
-/// Seconds as people say them: "8 s", "3 min 05 s", "2 h 10 min".
+/// Formats seconds for readers: "8 s", "3 min 05 s", "2 h 10 min".
 pub fn duration(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
     match s {
@@ -179,7 +179,7 @@ pub(super) mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    /// What is written to any clone.
+    /// Collects the writes to all clones.
     #[derive(Clone, Default)]
     pub struct Shared(pub Arc<Mutex<Vec<u8>>>);
 
@@ -217,7 +217,7 @@ pub(super) mod tests {
 
     #[test]
     fn slow_runs_write_a_line_every_ten_seconds() {
-        // 4 s a round: a line after every third round.
+        // 4 s per round: a line after every third round.
         assert_eq!(lines_of(1000, 4.0).len(), 334);
         assert_eq!(lines_of(3, 60.0).len(), 3);
     }

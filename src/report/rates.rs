@@ -1,4 +1,4 @@
-//! What a detector did over a run: rates of false and true flags, rounds until the malicious clients are suppressed.
+//! Detection rates over a run: false and true flags, rounds until the malicious clients are suppressed.
 
 use super::RoundRecord;
 
@@ -10,19 +10,19 @@ pub const SUPPRESSED: f64 = 0.2;
 pub struct Rates {
     /// Flagged honest client-rounds, and all honest client-rounds.
     pub false_flags: (u64, u64),
-    /// Flagged malicious client-rounds, and all malicious client-rounds in which the attack was on.
+    /// Flagged malicious client-rounds, and all malicious client-rounds with the attack active.
     pub true_flags: (u64, u64),
-    /// For each malicious client: rounds from the first verdict with the attack on until its weight is below
-    /// 0.2 / clients and stays there to the end; `None` when it does not come to that.
+    /// For each malicious client: rounds from the first verdict with the attack active until its weight is below 0.2 /
+    /// clients for good; `None` if that does not happen.
     pub suppressed_after: Vec<(usize, Option<usize>)>,
     /// Smallest weight of an honest client at the end; NaN without one.
     pub least_honest_weight: f64,
-    /// Weight of all malicious clients together at the end; NaN without one.
+    /// Total weight of all malicious clients at the end; NaN without one.
     pub malicious_weight: f64,
 }
 
 impl Rates {
-    /// Of the rounds after `warmup` (counted from 0); clients are malicious from `start_round` on.
+    /// Rates over the rounds after `warmup` (counted from 0); clients are malicious from `start_round` on.
     pub fn of(records: &[RoundRecord], warmup: u32, start_round: u32) -> Rates {
         let mut rates = Rates { least_honest_weight: f64::NAN, malicious_weight: f64::NAN, ..Default::default() };
         let judged: Vec<&RoundRecord> = records.iter().filter(|r| r.round > warmup as usize).collect();
@@ -51,8 +51,8 @@ impl Rates {
         rates
     }
 
-    /// Rounds from the first verdict with the attack on until every malicious client's weight is below 0.2 / clients and
-    /// stays there to the end; `None` when it does not come to that, or nobody is malicious.
+    /// Rounds from the first verdict with the attack active until every malicious client's weight is below 0.2 /
+    /// clients for good; `None` if that does not happen, or no client is malicious.
     pub fn suppression(&self) -> Option<usize> {
         let all: Option<Vec<usize>> = self.suppressed_after.iter().map(|(_, after)| *after).collect();
         all?.into_iter().max()
@@ -89,7 +89,7 @@ fn count((flagged, all): &mut (u64, u64), is_flagged: bool) {
     *all += 1;
 }
 
-/// Wilson's 95 % interval of a rate of `k` in `n`; `None` for `n` = 0. It takes trials as independent, which flags of
+/// Wilson's 95 % interval of a rate of `k` in `n`; `None` for `n` = 0. It treats trials as independent, which flags of
 /// successive rounds are not.
 pub fn wilson(k: u64, n: u64) -> Option<(f64, f64)> {
     const Z: f64 = 1.959_963_984_540_054;
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(Rates::of(&records[..1], 0, 0).describe(), "no round after the warm-up");
     }
 
-    /// All malicious clients must be down, and the last one counts.
+    /// All malicious clients must be suppressed, and the last one counts.
     #[test]
     fn suppression_waits_for_every_malicious_client() {
         let of = |after: &[Option<usize>]| Rates {

@@ -1,21 +1,22 @@
-//! The results of a sweep: `results.csv`, a line for every run that is finished or left out, and a table for the console.
+//! The results of a sweep: `results.csv`, with a line for every run that is finished or left out, and a table for the
+//! console.
 
 use super::Summary;
 use super::metrics::{marked, number, quoted};
 use super::summary::DetectorSummary;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The last column of a table, and a key of other files, whose value names the option that wrote them.
+/// The last column of a table, and a key of other files; the value names the option that wrote the file.
 pub const MARK_COLUMN: &str = "written_by";
 /// Its value in a sweep's table.
 pub const MARK: &str = "fedgan sweep";
 
-/// A run of a sweep that is over.
+/// A completed run of a sweep.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The cell's name.
     pub cell: String,
-    /// Its value's name on every axis.
+    /// The name of its value on every axis.
     pub labels: Vec<String>,
     /// The seed.
     pub seed: u64,
@@ -23,12 +24,12 @@ pub struct Row {
     pub outcome: Outcome,
 }
 
-/// What a run of a sweep came to.
+/// The outcome of a run of a sweep.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// It is finished.
     Finished(Box<Summary>),
-    /// It is left out, for this reason.
+    /// Left out, for this reason.
     LeftOut(String),
 }
 
@@ -41,9 +42,10 @@ impl Row {
     }
 }
 
-/// `results.csv` of `rows`, in their order: cell, a column an axis, seed, rounds, seconds, device, the program's version, then every metric and
-/// floor that any run has (empty where a run has none, `NaN` or `inf` where it is not finite), the detector's columns (empty without detection), client-rounds
-/// that diverged, why a run is left out (its other columns are empty), and the mark of the file.
+/// `results.csv` of `rows`, in order: cell, one column per axis, seed, rounds, seconds, device, program version, then
+/// every metric and floor that any run has (empty if a run has none, `NaN` or `inf` if it is non-finite), the
+/// detector's columns (empty without detection), diverged client-rounds, the reason why a run is left out (its other
+/// columns are empty), and the mark of the file.
 pub fn csv(axes: &[String], rows: &[Row]) -> String {
     let names = |of: fn(&Summary) -> &BTreeMap<String, f64>| -> BTreeSet<&String> {
         rows.iter().filter_map(Row::summary).flat_map(|summary| of(summary).keys()).collect()
@@ -63,7 +65,7 @@ pub fn csv(axes: &[String], rows: &[Row]) -> String {
         match outcome {
             Outcome::Finished(summary) => cells.extend(finished(summary, &metrics, &floors)),
             Outcome::LeftOut(why) => {
-                // All columns but those before and the two at the end.
+                // All columns except those before and the two at the end.
                 cells.resize(header.len() - 2, String::new());
                 cells.push(quoted(&why.replace(['\n', '\r'], "; ")));
             }
@@ -98,7 +100,8 @@ const DETECTOR: [Column; 6] = [
     ("malicious_weight_last", |d| number(d.malicious_weight_last)),
 ];
 
-/// A line a cell: number of runs, mean (and standard deviation, from two runs on) of the headline values, flags, and runs that are left out.
+/// One line per cell: number of runs, mean (and standard deviation, from two runs on) of the headline values, flags,
+/// and the runs left out.
 pub fn table(rows: &[Row]) -> String {
     let mut cells: Vec<&str> = Vec::new();
     for row in rows {
@@ -141,7 +144,7 @@ pub fn table(rows: &[Row]) -> String {
     aligned(&lines)
 }
 
-/// Flags of all runs of a cell, and how many of the attacked ones were suppressed.
+/// Flags of all runs of a cell, and the number of attacked runs that were suppressed.
 fn flags(runs: &[&Summary]) -> [String; 3] {
     let found: Vec<&DetectorSummary> = runs.iter().filter_map(|summary| summary.detector.as_ref()).collect();
     let share = |part: u64, all: u64| if all == 0 { "-".to_string() } else { format!("{part}/{all}") };
@@ -155,7 +158,7 @@ fn flags(runs: &[&Summary]) -> [String; 3] {
     ]
 }
 
-/// Mean and sample standard deviation of the finite values, and how many others there are; "-" for none.
+/// Mean and sample standard deviation of the finite values, and the number of others; "-" for none.
 fn spread(values: &[f64]) -> String {
     let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     let n = finite.len() as f64;
@@ -175,7 +178,7 @@ fn spread(values: &[f64]) -> String {
     }
 }
 
-/// A number in about four digits.
+/// A number with about four digits.
 pub fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.1}"),
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_not_finite_enter_no_mean() {
+    fn non_finite_values_enter_no_mean() {
         assert_eq!(spread(&[1.0, f64::NAN, 3.0, f64::INFINITY]), "2.00 +- 1.41 (2 of 4 not finite)");
         assert_eq!(spread(&[f64::NAN, 2.0]), "2.00 (1 of 2 not finite)");
         assert_eq!((spread(&[f64::NAN]), spread(&[])), ("not finite".to_string(), "-".to_string()));

@@ -1,4 +1,4 @@
-//! The roofline picture: floating-point operations a second over operations a byte, under a device's ceilings.
+//! The roofline picture: floating-point operations per second over operations per byte, below a device's ceilings.
 
 use super::font;
 use crate::{Error, Result};
@@ -10,7 +10,7 @@ use std::fmt::Display;
 /// Drawn at twice its size and averaged down, for smooth lines.
 const SCALE: u32 = 2;
 const SIZE: (u32, u32) = (1000, 640);
-/// What a name takes of the axes' lengths.
+/// A name's extent as a share of the axes' lengths.
 const NAME: (f64, f64) = (0.18, 0.025);
 
 const INK: RGBColor = RGBColor(40, 40, 46);
@@ -23,9 +23,9 @@ const MEMORY: RGBColor = RGBColor(0, 158, 115);
 pub struct Lines {
     /// Floating-point operations a second.
     pub flops: f64,
-    /// Bytes a second from memory.
+    /// Bytes per second from memory.
     pub memory: f64,
-    /// Bytes a second at best, from caches.
+    /// Bytes per second from the fastest cache.
     pub caches: f64,
 }
 
@@ -38,14 +38,14 @@ pub struct Point {
     pub intensity: f64,
     /// Floating-point operations a second.
     pub rate: f64,
-    /// Limited by the operations, not by the bytes.
+    /// Limited by operations, not by bytes.
     pub compute: bool,
 }
 
-/// Draws ceilings and points, both axes logarithmic. Points that are not positive numbers are left out.
+/// Draws ceilings and points with logarithmic axes. Points that are not positive numbers are omitted.
 ///
 /// # Errors
-/// [`Error::Internal`] where the ceilings are no positive numbers or the drawing library refuses.
+/// [`Error::Internal`] if the ceilings are not positive numbers or the drawing library fails.
 pub fn draw(title: &str, lines: Lines, points: &[Point]) -> Result<RgbImage> {
     let Lines { flops, memory, caches } = lines;
     if ![flops, memory, caches].iter().all(|v| v.is_finite() && *v > 0.0) {
@@ -77,7 +77,7 @@ pub fn draw(title: &str, lines: Lines, points: &[Point]) -> Result<RgbImage> {
             .axis_style(INK.stroke_width(SCALE))
             .label_style(text(13.0, INK, HPos::Center)?)
             .axis_desc_style(text(14.0, INK, HPos::Center)?)
-            .x_desc("operations a byte (compulsory traffic)")
+            .x_desc("operations per byte (compulsory traffic)")
             .y_desc("GFLOP/s")
             .x_label_formatter(&|v| short(*v))
             .y_label_formatter(&|v| short(*v))
@@ -104,7 +104,7 @@ pub fn draw(title: &str, lines: Lines, points: &[Point]) -> Result<RgbImage> {
             let place = (p.intensity, p.rate / 1e9);
             let dot = Circle::new(place, px(4), colour.filled());
             chart.draw_series(std::iter::once(dot)).map_err(failed)?;
-            // Names that would lie on each other are left out.
+            // Overlapping names are omitted.
             let at = ((p.intensity / x0).ln() / (x1 / x0).ln(), (p.rate / y0).ln() / (y1 / y0).ln());
             if !named.iter().any(|n| (n.0 - at.0).abs() < NAME.0 && (n.1 - at.1).abs() < NAME.1) {
                 named.push(at);
@@ -132,7 +132,7 @@ fn text(size: f64, colour: RGBColor, horizontal: HPos) -> Result<TextStyle<'stat
     Ok(style)
 }
 
-/// Ends of an axis that holds all values, with half as much again on both sides.
+/// Ends of an axis that contains all values, with half as much again on both sides.
 fn span(values: impl Iterator<Item = f64>) -> [f64; 2] {
     let [low, high] = values.fold([f64::INFINITY, 0.0], |[low, high], v| [low.min(v), high.max(v)]);
     [low / 1.5, high * 1.8]
@@ -164,7 +164,7 @@ mod tests {
         assert!(has(&none, INK) && has(&none, FAINT) && !has(&none, COMPUTE) && !has(&none, MEMORY));
         assert!(has(&draw("a device", LINES, &[point(true)]).unwrap(), COMPUTE));
         assert!(has(&draw("a device", LINES, &[point(false)]).unwrap(), MEMORY));
-        // What has no place on logarithmic axes is left out.
+        // Values that logarithmic axes cannot show are omitted.
         let bad = [0.0, -1.0, f64::NAN, f64::INFINITY].map(|rate| Point { rate, ..point(true) });
         assert_eq!(draw("a device", LINES, &bad).unwrap(), none);
         assert!(draw("a device", Lines { memory: 0.0, ..LINES }, &[]).is_err());

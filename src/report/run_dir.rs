@@ -1,4 +1,4 @@
-//! The directory that a run leaves behind.
+//! The directory of a run.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -9,29 +9,30 @@ use std::sync::Arc;
 use super::layout::{LOCK, PLAN, SUMMARY};
 use crate::{Error, Result};
 
-/// How many numbered directories a name may have before the search for a free one gives up.
+/// Maximum number of numbered directories per name before the search for a free one gives up.
 const LAST_NUMBER: u32 = 999_999;
 
-/// A directory of one run and of nothing else; every path handed out lies inside it. While it or a clone lives, no other
-/// process opens it again.
+/// A directory for one run and nothing else; every path is inside it. While it or a clone exists, no other process can
+/// open it.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// An earlier process worked here: what it wrote is written again.
+    /// An earlier process worked here: its files are written again.
     reopened: bool,
-    /// Unlocked when the last clone goes; `None` on file systems without locks.
+    /// Unlocked when the last clone is dropped; `None` on file systems without locks.
     lock: Option<Arc<File>>,
 }
 
 impl RunDir {
     /// Creates the directory of a run.
     ///
-    /// With `explicit` exactly that directory (and its parents), which may be there if it is [`vacant`]; without, `base/<name>-NNN`, NNN being the first free
-    /// number from 001. Creation is atomic: of two runs started together each gets its own number.
+    /// With `explicit`, exactly that directory (and its parents), which may exist if it is [`vacant`]; otherwise
+    /// `base/<name>-NNN`, where NNN is the first free number from 001. Creation is atomic: two runs started together
+    /// get different numbers.
     ///
     /// # Errors
-    /// [`Error::Input`] if `explicit` is taken (it is left as it was), if `name` is not a plain file name, or if the directory
-    /// cannot be created.
+    /// [`Error::Input`] if `explicit` is in use (it is not changed), if `name` is not a plain file name, or if the
+    /// directory cannot be created.
     pub fn create(explicit: Option<&Path>, base: &Path, name: &str) -> Result<RunDir> {
         match explicit {
             Some(path) => Self::create_exactly(path),
@@ -39,7 +40,7 @@ impl RunDir {
         }
     }
 
-    /// Opens the directory of a run that has not come to its end, to go on in it.
+    /// Opens the directory of an unfinished run to continue it.
     ///
     /// # Errors
     /// As [`RunDir::reopen_any`]; [`Error::Input`] if its run is finished.
@@ -51,13 +52,13 @@ impl RunDir {
         }
     }
 
-    /// Opens the directory of a run, finished or not, to go on in it.
+    /// Opens the directory of a run, finished or not, to continue it.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is no run's directory, or another process works in it.
+    /// [`Error::Input`] if it is not a run's directory, or another process works in it.
     pub fn reopen_any(path: &Path) -> Result<RunDir> {
         if !path.join(PLAN).is_file() {
-            let what = format!("holds no {PLAN}: not the directory of a run, or of one that had not begun");
+            let what = format!("has no {PLAN}: not the directory of a run, or the run had not started");
             return Err(Error::file(path, what));
         }
         let lock = lock(path)?;
@@ -74,12 +75,12 @@ impl RunDir {
         RunDir { reopened: true, ..self }
     }
 
-    /// Whether other processes are kept out: not every file system has locks.
+    /// Whether other processes are excluded: not every file system has locks.
     pub fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// Brings the names of the run's files onto the disk.
+    /// Syncs the names of the run's files to disk.
     pub fn sync(&self) {
         sync_folder(&self.path);
     }
@@ -90,7 +91,7 @@ impl RunDir {
             fs::create_dir_all(folder).map_err(|e| cannot_create(folder, &e))?;
         }
         let dir = Self::created(path)?;
-        // Of two runs led here together, the second may have waited for its lock until the first was done.
+        // Of two runs with this directory, the second may have waited for its lock until the first was done.
         vacant(path)?;
         remove_parts(path, 0)?;
         Ok(dir)
@@ -115,20 +116,21 @@ impl RunDir {
         &self.path
     }
 
-    /// The path of a file inside, whether it exists or not. `name` may contain sub-folders ("grids/0001.png").
+    /// The path of a file inside the directory, whether it exists or not. `name` may contain sub-folders
+    /// ("grids/0001.png").
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Writes a new file; returns its path. A reader never sees half of it. In a directory that was opened again it may have
-    /// been written before.
+    /// Writes a new file; returns its path. A reader never sees a partial file. In a reopened directory the file may
+    /// exist.
     ///
     /// # Errors
     /// [`Error::Output`] if it exists or cannot be written.
     pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.file(name);
         if !self.reopened && fs::symlink_metadata(&path).is_ok() {
-            return Err(Error::output(&path, "it exists already"));
+            return Err(Error::output(&path, "it already exists"));
         }
         self.replace_bytes(name, bytes)
     }
@@ -138,11 +140,11 @@ impl RunDir {
         self.write_bytes(name, text.as_bytes())
     }
 
-    /// Writes a file that the run refreshes as it goes (latest curves, latest weights): an earlier version of this run
-    /// is replaced in one step. Returns its path.
+    /// Writes a file that the run updates regularly (latest curves, latest weights): an earlier version from this run
+    /// is replaced atomically. Returns its path.
     ///
     /// # Errors
-    /// [`Error::Output`] if it cannot be written; the earlier version then still stands.
+    /// [`Error::Output`] if it cannot be written; the earlier version then remains.
     pub fn replace_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.file(name);
         self.make_parent(&path)?;
@@ -150,7 +152,7 @@ impl RunDir {
         Ok(path)
     }
 
-    /// Removes a file that the run has written; one that is not there is no error.
+    /// Removes a file that the run has written; a missing file is not an error.
     ///
     /// # Errors
     /// [`Error::Output`] if it cannot be removed.
@@ -162,8 +164,7 @@ impl RunDir {
         }
     }
 
-    /// Opens a new file to which lines are appended while the run goes (the logs). In a directory that was opened again it
-    /// starts anew.
+    /// Opens a new file to which lines are appended during the run (the logs). In a reopened directory it starts empty.
     ///
     /// # Errors
     /// [`Error::Output`] if it exists or cannot be created.
@@ -184,7 +185,8 @@ impl RunDir {
     }
 }
 
-/// Writes `bytes` beside `path` under another name, then renames: `path` holds the old content or the new, never a part.
+/// Writes `bytes` to a temporary file next to `path`, then renames it: `path` has the old contents or the new, never a
+/// part.
 ///
 /// # Errors
 /// [`Error::Output`] naming `path`.
@@ -192,44 +194,44 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_with(path, |file| file.write_all(bytes).map_err(|e| Error::output(path, e)))
 }
 
-/// [`replace_file`] with what `write` puts into the file.
+/// [`replace_file`] with the contents that `write` puts into the file.
 ///
 /// # Errors
-/// Those of `write`; [`Error::Output`] naming `path`.
+/// As `write`; [`Error::Output`] naming `path`.
 pub fn replace_with(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let temporary = temporary(path).ok_or_else(|| Error::output(path, "not a file name"))?;
     let bad = |e| Error::output(path, e);
-    // On the disk before it has the name: after a power cut, too, there is the old or the new.
+    // Synced before it gets the name: even after a power cut there is the old file or the new one.
     let written = File::create(&temporary).map_err(bad).and_then(|mut file| {
         write(&mut file)?;
         file.sync_all().map_err(bad)?;
         fs::rename(&temporary, path).map_err(bad)
     });
     if written.is_err() {
-        // Best effort: the error that matters is the first one.
+        // Best effort: the first error matters.
         let _ = fs::remove_file(&temporary);
     }
     written
 }
 
-/// What [`replace_with`] writes first. Processes of several machines may work in one folder: the process's number alone is not
-/// enough.
+/// The temporary name of [`replace_with`]. Processes of several machines may work in one folder, so the process's
+/// number alone is not sufficient.
 fn temporary(path: &Path) -> Option<PathBuf> {
     let random = RandomState::new().build_hasher().finish() as u32;
     let name = path.file_name()?.to_string_lossy();
     Some(path.with_file_name(format!(".{name}.{}-{random:08x}.part", std::process::id())))
 }
 
-/// Tries whether [`replace_file`] could write `path`, and leaves nothing behind.
+/// Tests whether [`replace_file`] could write `path`, and leaves nothing behind.
 ///
 /// # Errors
-/// Why it could not.
+/// The reason why it could not.
 pub fn probe(path: &Path) -> std::io::Result<()> {
     let temporary = temporary(path).ok_or_else(|| std::io::Error::from(ErrorKind::InvalidFilename))?;
     File::create_new(&temporary).and_then(|_| fs::remove_file(&temporary))
 }
 
-/// Removes what killed processes left of files that they were writing ([`replace_with`]), `below` folders deep.
+/// Removes the temporary files of killed processes ([`replace_with`]), `below` folders deep.
 fn remove_parts(folder: &Path, below: u32) -> Result<()> {
     let bad = |e: std::io::Error| Error::file(folder, format!("cannot read this directory: {e}"));
     for entry in fs::read_dir(folder).map_err(bad)? {
@@ -245,12 +247,12 @@ fn remove_parts(folder: &Path, below: u32) -> Result<()> {
     Ok(())
 }
 
-/// Brings the names in a folder onto the disk. What cannot sync folders (Windows) does without.
+/// Syncs the names in a folder to disk. Systems that cannot sync folders (Windows) skip this.
 pub(super) fn sync_folder(folder: &Path) {
     let _ = File::open(folder).and_then(|f| f.sync_all());
 }
 
-/// Locks a run's directory for this process; `None` where the file system has no locks.
+/// Locks a run's directory for this process; `None` if the file system has no locks.
 fn lock(directory: &Path) -> Result<Option<Arc<File>>> {
     let path = directory.join(LOCK);
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
@@ -262,16 +264,16 @@ fn lock(directory: &Path) -> Result<Option<Arc<File>>> {
     }
 }
 
-/// Whether a run may be led into `path`: it does not exist, or is a directory with nothing in it. What a run leaves that ended
-/// before its plan was written (the lock, a part of the plan) counts as nothing.
+/// Whether a run may use `path`: it does not exist, or is an empty directory. The files of a run that ended before its
+/// plan was written (the lock, a part of the plan) count as nothing.
 ///
 /// # Errors
-/// [`Error::Input`] if it is anything else.
+/// [`Error::Input`] otherwise.
 pub fn vacant(path: &Path) -> Result<()> {
     if path.as_os_str().is_empty() {
-        return Err(Error::input("--out is empty; give a directory that does not exist yet"));
+        return Err(Error::input("--out is empty; choose a directory that does not exist yet"));
     }
-    // Of links, dangling ones too, nobody knows where they lead tomorrow.
+    // Links, including dangling ones, may lead elsewhere tomorrow.
     let taken = match fs::symlink_metadata(path) {
         Err(_) => false,
         Ok(there) if !there.is_dir() => true,
@@ -284,7 +286,7 @@ pub fn vacant(path: &Path) -> Result<()> {
         }
     };
     let what =
-        "already exists and is not empty; --out takes a new directory or an empty one (--resume goes on with a run)";
+        "already exists and is not empty; --out takes a new directory or an empty one (--resume continues a run)";
     if taken { Err(Error::file(path, what)) } else { Ok(()) }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 #[test]
-fn an_existing_out_is_refused_and_left_alone() {
+fn an_existing_out_is_refused_and_not_changed() {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("mine");
     fs::create_dir(&out).unwrap();
@@ -24,14 +24,14 @@ fn an_existing_out_is_refused_and_left_alone() {
 }
 
 #[test]
-fn an_empty_directory_is_as_good_as_a_new_one() {
+fn an_empty_directory_is_accepted() {
     let temp = tempfile::tempdir().unwrap();
     let create = || RunDir::create(Some(temp.path()), Path::new("unused"), "x");
     let dir = create().unwrap();
-    // Not for two at a time.
+    // But not for two runs at the same time.
     assert!(create().unwrap_err().to_string().contains("another process"));
     drop(dir);
-    // What ended before it began.
+    // A run that ended before it started.
     fs::write(temp.path().join(".plan.toml.17.part"), "na").unwrap();
     let dir = create().unwrap();
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1, "the lock");
@@ -83,7 +83,7 @@ fn racing_runs_get_different_directories() {
 }
 
 #[test]
-fn what_a_killed_process_was_writing_is_removed() {
+fn temporary_files_of_a_killed_process_are_removed() {
     let temp = tempfile::tempdir().unwrap();
     let run = RunDir::create(None, temp.path(), "r").unwrap();
     run.write_text(PLAN, "").unwrap();
@@ -107,7 +107,7 @@ fn names_that_leave_the_base_are_refused() {
 }
 
 #[test]
-fn files_are_written_whole_and_not_over_others() {
+fn files_are_written_completely_and_never_overwritten() {
     let temp = tempfile::tempdir().unwrap();
     let run = RunDir::create(None, temp.path(), "r").unwrap();
     let plan = run.write_text("plan.toml", "seed = 1\n").unwrap();
@@ -124,5 +124,5 @@ fn files_are_written_whole_and_not_over_others() {
     assert!(run.create_log("log").is_err());
     let mut names: Vec<_> = fs::read_dir(run.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, [".lock", "grids", "log", "plan.toml"], "no temporary file stays behind");
+    assert_eq!(names, [".lock", "grids", "log", "plan.toml"], "no temporary file remains");
 }

@@ -1,7 +1,7 @@
 //! Networks and golden cases as safetensors files.
 //!
-//! Writing is deterministic: metadata and tensors in the order of their names, no padding but the header's. Reading says
-//! which file and which tensor is wrong, what was found and what is allowed.
+//! Writing is deterministic: metadata and tensors in name order, no padding except the header's. Reading errors name
+//! the file, the tensor, the value found and the values allowed.
 
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::{Error, Result, input};
 /// Tensors to be written: name to shape (outermost dimension first) and values.
 pub type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// One tensor as read, its values widened to f64 (exact for F32; I64 beyond 2^53 is rounded).
+/// One tensor from a file, its values widened to f64 (exact for F32; I64 beyond 2^53 is rounded).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorData {
     /// Shape, outermost dimension first; empty for a scalar.
@@ -23,10 +23,10 @@ pub struct TensorData {
     pub dtype: String,
 }
 
-/// A safetensors file as read.
+/// The contents of a safetensors file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorFile {
-    /// Where it was read from; named in every error.
+    /// The file's path; named in every error.
     pub path: PathBuf,
     /// The `__metadata__` of the file.
     pub metadata: BTreeMap<String, String>,
@@ -51,12 +51,13 @@ pub fn encode(tensors: &NamedTensors, metadata: &BTreeMap<String, String>) -> Re
     Ok(bytes)
 }
 
-/// What stands before the values of a safetensors file of f32 tensors, the length of the header first.
+/// The bytes before the values of a safetensors file of f32 tensors, starting with the length of the header.
 pub(super) fn header<'a>(
     tensors: impl Iterator<Item = (&'a str, &'a [usize])>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
-    // The crate's own writer keeps metadata in a HashMap, whose order changes from run to run: the header is built here.
+    // The crate's own writer keeps metadata in a HashMap, whose order changes from run to run, so the header is built
+    // here.
     let mut entries = Vec::new();
     if !metadata.is_empty() {
         entries.push(format!("\"__metadata__\":{}", json(metadata)?));
@@ -81,8 +82,8 @@ pub(super) fn header<'a>(
 /// Reads a safetensors file whose tensors are F32, F64 or I64.
 ///
 /// # Errors
-/// [`Error::Input`] naming the file (and the tensor): missing, truncated, not a safetensors file, another type,
-/// larger than [`input`] allows.
+/// [`Error::Input`] naming the file (and the tensor): missing, truncated, not a safetensors file, wrong type, or larger
+/// than [`input`] allows.
 pub fn load(path: &Path) -> Result<TensorFile> {
     let bytes = input::read(path, input::TENSORS).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     decode(&bytes, path)
@@ -123,7 +124,7 @@ fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
     bytes.as_chunks::<N>().0.iter().copied()
 }
 
-/// Truncation is the commonest damage, so it gets its own words, with the sizes.
+/// Truncation is the most common damage, so it has its own message, with the sizes.
 fn check_length(bytes: &[u8], path: &Path) -> Result<()> {
     let Some(first) = bytes.first_chunk::<8>() else {
         let what = format!("truncated: {} bytes, less than the 8 of a safetensors header length", bytes.len());
@@ -153,10 +154,10 @@ fn broken(error: &SafeTensorError, found: usize) -> String {
 }
 
 impl TensorFile {
-    /// A tensor that must be there.
+    /// A required tensor.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the file, the tensor and the tensors that are there.
+    /// [`Error::Input`] naming the file, the tensor and the tensors found.
     pub fn tensor(&self, name: &str) -> Result<&TensorData> {
         self.tensors.get(name).ok_or_else(|| {
             let mut found: Vec<&str> = self.tensors.keys().map(String::as_str).collect();
@@ -167,15 +168,15 @@ impl TensorFile {
         })
     }
 
-    /// A floating-point tensor (F32 or F64) that must have this shape.
+    /// A required floating-point tensor (F32 or F64) of this shape.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the file, the tensor, the shape or type found and the one wanted.
+    /// [`Error::Input`] naming the file, the tensor, the shape or type found and the one required.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<&[f64]> {
         self.typed(name, Some(shape), &["F32", "F64"]).map(|tensor| tensor.values.as_slice())
     }
 
-    /// An F32 tensor that must have this shape.
+    /// A required F32 tensor of this shape.
     ///
     /// # Errors
     /// As [`TensorFile::values`].
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn files_round_trip() {
         let (tensors, metadata) = example();
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("g.safetensors");
@@ -294,7 +295,7 @@ mod tests {
         assert!(error.contains("'t'") && error.contains("F64") && error.contains("F32"), "{error}");
         let file = decode(&foreign(Dtype::I64, vec![], &41i64.to_le_bytes()), Path::new("x")).unwrap();
         assert_eq!(file.tensor("t").unwrap().values, [41.0]);
-        assert!(file.values("t", &[]).is_err(), "a counter is no weight");
+        assert!(file.values("t", &[]).is_err(), "a counter is not a weight");
     }
 
     #[test]

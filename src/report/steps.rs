@@ -1,4 +1,4 @@
-//! Progress of a long command that is not a run: a bar on a terminal, elsewhere a line now and then.
+//! Progress of a long command other than a run: a bar on a terminal, occasional lines elsewhere.
 
 use super::progress::duration;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Without a terminal a line is written at most this often.
 const TIME_PER_LINE: Duration = Duration::from_secs(30);
 
-/// Steps done, of so many. Clones show the same steps.
+/// Completed steps and their total. Clones share the state.
 #[derive(Clone)]
 pub struct Steps {
     bar: ProgressBar,
@@ -38,7 +38,7 @@ impl Steps {
         Arc::new(Mutex::new(Lines { out, start: Instant::now(), last: Duration::ZERO, message: String::new() }))
     }
 
-    /// Says what is done now.
+    /// Names the current step.
     pub fn set_message(&self, message: String) {
         if let Some(lines) = &self.lines {
             lines.lock().unwrap_or_else(PoisonError::into_inner).message.clone_from(&message);
@@ -47,13 +47,13 @@ impl Steps {
         self.say();
     }
 
-    /// One step more is done.
+    /// One more step is complete.
     pub fn inc(&self) {
         self.bar.inc(1);
         self.say();
     }
 
-    /// So many steps are done.
+    /// Sets the number of completed steps.
     pub fn set_position(&self, done: u64) {
         self.bar.set_position(done);
         self.say();
@@ -83,7 +83,7 @@ impl Steps {
         lines.last = elapsed;
         let (done, total) = (self.bar.position(), self.bar.length().filter(|total| *total > 0));
         let of = total.map_or(String::new(), |total| format!("/{total}"));
-        // The console may be gone (a closed pipe); the work does not end for that.
+        // The console may be gone (a closed pipe); that does not end the work.
         let text = format!("{done}{of}  {}  {}", duration(elapsed.as_secs_f64()), lines.message);
         let _ = writeln!(lines.out, "{}", text.trim_end()).and_then(|()| lines.out.flush());
     }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_every_half_minute() {
+    fn a_line_is_written_every_half_minute() {
         let out = Shared::default();
         let lines = Some(Steps::lines(Box::new(out.clone())));
         let steps = Steps { bar: ProgressBar::hidden(), lines };

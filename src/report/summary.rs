@@ -1,4 +1,4 @@
-//! `summary.json`: what a run came to, in one object. It is written last, so that a directory with it is a finished run.
+//! `summary.json`: the outcome of a run in one object. It is written last, so a directory with it is a finished run.
 
 use super::layout::SUMMARY;
 use super::metrics::{null_is_nan, null_values_are_nan};
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A run that went on in another process.
+/// A continuation of a run in another process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resumed {
     /// Rounds that were done.
     pub round: u32,
-    /// What trained from then on.
+    /// The device from then on.
     pub device: Descriptor,
     /// The program's version from then on.
     pub version: String,
 }
 
-/// The outcome of a run. All but `timing`, `resumed` and, in a resumed run, `verified` is the same for the same plan, device and version; `null` is a number that is
-/// not finite.
+/// The outcome of a run. Everything except `timing`, `resumed` and, in a resumed run, `verified` is the same for the
+/// same plan, device and version; `null` is a non-finite number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The experiment's name.
@@ -36,12 +36,12 @@ pub struct Summary {
     pub version: String,
     /// What trained.
     pub device: Descriptor,
-    /// Why this device was taken.
+    /// Why this device was chosen.
     pub reason: String,
-    /// Names of the clients by their ids; absent where they have none.
+    /// Names of the clients by id; absent if they have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
-    /// Client-rounds in which a loss, the update, a gradient, weight, moment or running statistic was not finite.
+    /// Client-rounds in which a loss, the update, a gradient, weight, moment or running statistic was non-finite.
     pub diverged: u64,
     /// Values of the last evaluation by name.
     #[serde(deserialize_with = "null_values_are_nan")]
@@ -52,39 +52,39 @@ pub struct Summary {
     /// Real images against real ones.
     #[serde(deserialize_with = "null_values_are_nan")]
     pub floors: BTreeMap<String, f64>,
-    /// What the run has read; absent in runs of version 0.1.0.
+    /// Digests of the run's input; absent in runs of version 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digests: Option<Digests>,
-    /// What the detector did; absent without detection.
+    /// The detector's results; absent without detection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector: Option<DetectorSummary>,
-    /// What `--verify-every` found of the run's launches; absent without it.
+    /// The results of `--verify-every` for the run's launches; absent without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Checked>,
-    /// Where the run went on in another process; absent where it did not.
+    /// Continuations of the run in other processes; absent without any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resumed: Vec<Resumed>,
-    /// What there was to warn of, such as an evaluation against images that were trained on; absent where there was nothing.
+    /// Warnings, such as an evaluation against training images; absent without any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Never the same twice.
     pub timing: Timing,
 }
 
-/// SHA-256 of what a run has read.
+/// SHA-256 digests of a run's input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
     /// All images as loaded, at the model's size, with their classes and clients.
     pub images: String,
-    /// Training images, held-out images and who holds which.
+    /// Training images, held-out images and their assignment to clients.
     pub split: String,
-    /// The trigger's picture at its size; absent where the trigger is a pattern.
+    /// The trigger's picture at its size; absent if the trigger is a pattern.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
 }
 
 impl Digests {
-    /// What is not what it was, as the subject of a sentence.
+    /// The changed input, as the subject and verb of a sentence.
     pub fn changed(&self, now: &Digests) -> Option<&'static str> {
         match (self.images != now.images, self.trigger != now.trigger) {
             (true, true) => Some("the images and the trigger's picture are"),
@@ -104,23 +104,23 @@ pub struct Timing {
     pub seconds: f64,
 }
 
-/// [`Rates`] as they are written.
+/// [`Rates`] as written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorSummary {
     /// Flagged honest client-rounds after the warm-up.
     pub false_flags: u64,
     /// All honest client-rounds after the warm-up.
     pub honest_rounds: u64,
-    /// Flagged malicious client-rounds after the warm-up, with the attack on.
+    /// Flagged malicious client-rounds after the warm-up, with the attack active.
     pub true_flags: u64,
-    /// All malicious client-rounds after the warm-up, with the attack on.
+    /// All malicious client-rounds after the warm-up, with the attack active.
     pub malicious_rounds: u64,
     /// [`Rates::suppression`].
     pub suppressed_after: Option<usize>,
-    /// Weight of all malicious clients together at the end; not finite without one.
+    /// Total weight of all malicious clients at the end; non-finite without one.
     #[serde(deserialize_with = "null_is_nan")]
     pub malicious_weight_last: f64,
-    /// Smallest weight of an honest client at the end; not finite without one.
+    /// Smallest weight of an honest client at the end; non-finite without one.
     #[serde(deserialize_with = "null_is_nan")]
     pub least_honest_weight_last: f64,
 }
@@ -143,7 +143,7 @@ impl Summary {
     /// The file's text.
     ///
     /// # Errors
-    /// When a value has no JSON form.
+    /// If a value cannot be serialised.
     pub fn to_json(&self) -> Result<String> {
         let text = serde_json::to_string_pretty(self).map_err(|e| Error::internal(format!("summary: {e}")))?;
         Ok(text + "\n")
@@ -152,7 +152,7 @@ impl Summary {
     /// Reads the summary of a run directory.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the file: missing (an unfinished run), or no summary.
+    /// [`Error::Input`] naming the file: missing (an unfinished run), or not a summary.
     pub fn read(directory: &Path) -> Result<Summary> {
         let path = directory.join(SUMMARY);
         let text =
@@ -160,13 +160,13 @@ impl Summary {
         Summary::parse(&path, &text)
     }
 
-    /// [`Summary::read`] of a text; `path` is named in errors.
+    /// [`Summary::read`] from text; `path` is named in errors.
     pub fn parse(path: &Path, text: &str) -> Result<Summary> {
         serde_json::from_str(text).map_err(|e| Error::file(path, format!("not the summary of a run: {e}")))
     }
 
-    /// The values that a line has room for, by short names: distances, leakage, diversity. Sliced distances and MS-SSIM of before
-    /// 0.2, whose definitions were others, have other names and are not among them.
+    /// The values that fit on a line, by short names: distances, leakage, diversity. Sliced distances and MS-SSIM from
+    /// before 0.2, with other definitions, have other names and are not included.
     pub fn headline(&self) -> Vec<(&'static str, f64)> {
         const SHORT: [(&str, &str); 5] = [
             ("fd_", "fd"),
@@ -239,7 +239,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn digests_say_what_has_changed() {
+    fn digests_name_the_changed_input() {
         let was = example().digests.unwrap();
         let other = |change: fn(&mut Digests)| {
             let mut now = was.clone();
@@ -253,7 +253,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_finite_are_null() {
+    fn non_finite_numbers_are_null() {
         let mut summary = example();
         summary.metrics.insert("sliced_wasserstein_px16_n8_r4".into(), f64::NAN);
         let text = summary.to_json().unwrap();
@@ -272,7 +272,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_line_has_the_values_without_their_spread() {
+    fn a_line_has_values_without_their_spread() {
         assert_eq!(example().headline(), [("fd", 116.25), ("sw", 0.0811), ("leakage", 0.125)]);
     }
 }

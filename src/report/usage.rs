@@ -1,8 +1,8 @@
-//! What the process holds of its machine: counters that show a leak.
+//! Resources of the process: counters that reveal a leak.
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Resident memory of this process in bytes; `None` where the system does not say.
+/// Resident memory of this process in bytes; `None` if the system does not report it.
 pub fn host_bytes() -> Option<u64> {
     let own = Pid::from_u32(std::process::id());
     let mut system = System::new();
@@ -11,7 +11,7 @@ pub fn host_bytes() -> Option<u64> {
     system.process(own).map(|process| process.memory()).filter(|bytes| *bytes > 0)
 }
 
-/// Files, sockets and devices that this process has open; `None` elsewhere than on Linux.
+/// Files, sockets and devices that this process has open; Linux only.
 pub fn open_files() -> Option<u64> {
     let listing = cfg!(target_os = "linux").then(|| std::fs::read_dir("/proc/self/fd"))?.ok()?;
     // The listing itself is one of them.
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_counted() {
+    fn resources_are_counted() {
         let before = host_bytes().unwrap();
         let words = std::hint::black_box(vec![1u8; 64 << 20]);
         let after = host_bytes().unwrap();

@@ -160,7 +160,7 @@ impl Case {
         match self.params.get(key).and_then(serde_json::Value::as_f64) {
             Some(v) if v.fract() == 0.0 && v >= f64::from(low) && v <= f64::from(high) => Ok(v as u32),
             _ => {
-                let allowed = format!("must be an integer, {low} to {high}");
+                let allowed = format!("must be a whole number, {low} to {high}");
                 Err(self.malformed(format!("parameter `{key}` is {found}, {allowed}")))
             }
         }

@@ -125,7 +125,7 @@ pub fn find(case: &Case) -> Result<(&'static Op, Runner)> {
 pub fn check_names(case: &Case, op: &Op) -> Result<()> {
     let allowed = |lists: [&[&str]; 2], prefix: &str| {
         let names: Vec<String> = lists.concat().iter().map(|n| format!("{prefix}{n}")).collect();
-        if names.is_empty() { "none are allowed".into() } else { format!("allowed: {}", names.join(", ")) }
+        if names.is_empty() { "none is allowed".into() } else { format!("allowed: {}", names.join(", ")) }
     };
     let params = [op.params, op.optional_params];
     if let Some(key) = case.params.keys().find(|k| !params.concat().contains(&k.as_str())) {

@@ -4,11 +4,12 @@ use crate::kernels::rng::{HostRng, Stream};
 
 /// Resamples of an interval.
 pub const RESAMPLES: usize = 10_000;
-/// Seeds the resampling, so that a report of the same runs has the same bytes.
+/// Seeds the resampling, so that reports of the same runs have the same bytes.
 const SEED: u64 = 1;
-/// With fewer seeds than this an interval over seeds is marked, and shades nothing: it is too narrow. A resample has (n - 1) / n
-/// of the variance of the data and no heavier tail than the normal law, so for normal data the interval of n seeds holds
-/// the true mean about as often as Student's t of n - 1 degrees lies within 1.96 sqrt((n - 1) / n): 84 % at 5, 90 % at 10.
+/// With fewer seeds than this an interval over seeds is marked and shades nothing, because it is too narrow. A resample
+/// has (n - 1) / n of the variance of the data and no heavier tail than the normal distribution. For normal data the
+/// interval of n seeds therefore contains the true mean about as often as Student's t of n - 1 degrees is within 1.96
+/// sqrt((n - 1) / n): 84 % at 5, 90 % at 10.
 pub const FEW: usize = 10;
 
 /// A mean over seeds.
@@ -23,7 +24,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of the finite ones among `values`; `None` where there are none.
+    /// Of the finite ones among `values`; `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Estimate> {
         let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
         let n = finite.len();
@@ -35,7 +36,7 @@ impl Estimate {
         (2..FEW).contains(&self.n)
     }
 
-    /// Whether both have an interval over enough seeds and the intervals do not touch.
+    /// Whether both have an interval over enough seeds and the intervals do not overlap.
     pub fn is_apart(&self, other: &Estimate) -> bool {
         let enough = self.n >= FEW && other.n >= FEW;
         let apart = |a: (f64, f64), b: (f64, f64)| a.1 < b.0 || b.1 < a.0;
@@ -51,7 +52,7 @@ fn mean(values: &[f64]) -> f64 {
 fn interval(values: &[f64]) -> Option<(f64, f64)> {
     let n = u32::try_from(values.len()).ok().filter(|n| *n >= 2)?;
     if values.iter().all(|v| *v == values[0]) {
-        // Sums of equal numbers round: an interval of no width would show one.
+        // Sums of equal numbers are rounded, so a zero-width interval could appear to have a width.
         return Some((values[0], values[0]));
     }
     let mut rng = HostRng::new(SEED, Stream::RESAMPLE, 0, 0);
@@ -61,7 +62,7 @@ fn interval(values: &[f64]) -> Option<(f64, f64)> {
     Some((quantile(&means, 0.025), quantile(&means, 0.975)))
 }
 
-/// Of sorted values, linear between neighbours.
+/// Quantile of sorted values, linear between neighbours.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn covers_what_the_normal_law_says() {
+    fn covers_the_normal_distribution() {
         // The mean of 400 uniform numbers is nearly normal: half the width is 1.96 standard errors.
         let mut rng = HostRng::new(3, Stream::CHECK, 0, 0);
         let values: Vec<f64> = (0..400).map(|_| rng.uniform()).collect();
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn two_values_give_the_tabulated_quantiles() {
-        // Means of resamples are 0, 1/2, 1 with chances 1/4, 1/2, 1/4: the outer ones hold both percentiles.
+        // Means of resamples are 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4: the outer ones contain both percentiles.
         assert_eq!(interval(&[0.0, 1.0]), Some((0.0, 1.0)));
         // Ten values, nine 0: a mean is k/10, k binomial(10, 0.1): P(0) = 0.35, P(<= 2) = 0.930, P(<= 3) = 0.987.
         let mut values = [0.0; 10];

@@ -1,4 +1,4 @@
-//! Runs that differ in their seed only, put together.
+//! Groups runs that differ in their seed only.
 
 use super::load::{Inputs, Run};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 pub struct Cell<'a> {
     /// Unique among the cells.
     pub label: String,
-    /// By seed, each seed once; unfinished ones too.
+    /// By seed, each seed once; includes unfinished runs.
     pub runs: Vec<&'a Run>,
 }
 
 impl<'a> Cell<'a> {
-    /// The runs that means are taken of.
+    /// The runs that enter the means.
     pub fn finished(&self) -> impl Iterator<Item = &'a Run> + '_ {
         self.runs.iter().copied().filter(|r| r.is_finished())
     }
 
-    /// The run that stands for the cell where one must do.
+    /// The run that represents the cell where one is needed.
     pub fn first(&self) -> &'a Run {
         self.runs[0]
     }
@@ -27,7 +27,7 @@ impl<'a> Cell<'a> {
 
 type Plan = BTreeMap<String, String>;
 
-/// What the runs of a cell have in common: the plan and, in a sweep, its directory and the cell's name.
+/// The common properties of a cell's runs: the plan and, in a sweep, its directory and the cell's name.
 #[derive(PartialEq)]
 struct Key<'a> {
     sweep: Option<(&'a Path, &'a str)>,
@@ -38,8 +38,8 @@ fn key(run: &Run) -> Key<'_> {
     Key { sweep: run.cell.as_ref().map(|(sweep, name)| (sweep.as_path(), name.as_str())), plan: &run.plan.keys }
 }
 
-/// Puts runs into cells, in the order of their first runs; remarks on seeds that come twice and on cells of a sweep whose
-/// runs have different plans.
+/// Groups runs into cells, in the order of their first runs; adds remarks on repeated seeds and on cells of a sweep
+/// whose runs have different plans.
 pub fn group<'a>(inputs: &'a Inputs, remarks: &mut Vec<String>) -> Vec<Cell<'a>> {
     let mut groups: Vec<(Key, Vec<&Run>)> = Vec::new();
     for run in &inputs.runs {
@@ -53,7 +53,7 @@ pub fn group<'a>(inputs: &'a Inputs, remarks: &mut Vec<String>) -> Vec<Cell<'a>>
     let names: Vec<&str> = groups.iter().map(|(_, runs)| runs[0].plan.name.as_str()).collect();
     let labels = labels(&keys, &names, remarks);
     let cell = |((_, mut runs), label): ((Key, Vec<&'a Run>), String)| {
-        // Of equal seeds the finished run comes first.
+        // Among equal seeds the finished run comes first.
         runs.sort_by_key(|r| (r.plan.seed, !r.is_finished()));
         once(&mut runs, &label, remarks);
         Cell { label, runs }
@@ -61,7 +61,7 @@ pub fn group<'a>(inputs: &'a Inputs, remarks: &mut Vec<String>) -> Vec<Cell<'a>>
     groups.into_iter().zip(labels).map(cell).collect()
 }
 
-/// Repeats of a seed are not independent of each other: the first counts.
+/// Repeats of a seed are not independent: the first counts.
 fn once(runs: &mut Vec<&Run>, label: &str, remarks: &mut Vec<String>) {
     let mut seen: BTreeMap<u64, PathBuf> = BTreeMap::new();
     runs.retain(|run| match seen.get(&run.plan.seed) {
@@ -89,7 +89,8 @@ fn labels(keys: &[&Key], names: &[&str], remarks: &mut Vec<String>) -> Vec<Strin
         if let Some((sweep, name)) = key.sweep {
             if kin.len() > 1 && keys[..i].iter().all(|k| k.sweep != key.sweep) {
                 let (dir, n, telling) = (sweep.display(), kin.len(), telling.join(", "));
-                remarks.push(format!("{dir}: runs of \"{name}\" have {n} different plans ({telling}), a cell each"));
+                remarks
+                    .push(format!("{dir}: runs of \"{name}\" have {n} different plans ({telling}), one cell per plan"));
             }
             if labels.contains(&label) {
                 label = format!("{}/{label}", sweep.file_name().unwrap_or_default().to_string_lossy());
@@ -102,7 +103,7 @@ fn labels(keys: &[&Key], names: &[&str], remarks: &mut Vec<String>) -> Vec<Strin
     labels
 }
 
-/// `attack.malicious=[0], train.lr=0.1`; keys that the plan does not have are left out, unless none would be left.
+/// `attack.malicious=[0], train.lr=0.1`; keys absent from the plan are omitted, unless all are absent.
 fn of_keys(keys: &[String], plan: &Plan) -> String {
     let present: Vec<String> = keys.iter().filter_map(|k| Some(format!("{k}={}", plan.get(k)?))).collect();
     if present.is_empty() { format!("no {}", keys.join(", ")) } else { present.join(", ") }
@@ -115,7 +116,7 @@ pub fn differing(plans: &[&Plan]) -> Vec<String> {
     all.into_iter().filter(differs).cloned().collect()
 }
 
-/// Drops keys that some plans do not have (such as those of a detector) where the others tell the cells apart as well.
+/// Drops keys that some plans do not have (such as those of a detector) if the others distinguish the cells as well.
 fn shortened(mut keys: Vec<String>, plans: &[&Plan]) -> Vec<String> {
     let kinds = |keys: &[String]| {
         let values = |p: &&Plan| keys.iter().map(|k| p.get(k).cloned()).collect::<Vec<_>>();
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_one_rule_stays_where_it_tells_cells_apart() {
+    fn a_key_of_one_rule_stays_if_it_distinguishes_cells() {
         let other = DEFENDED.replace("warmup = 1", "warmup = 2");
         let (cells, _) = grouped(&[("a", 1, DEFENDED), ("b", 1, &other), ("c", 1, ATTACKED)]);
         let labels: Vec<&str> = cells.iter().map(|c| c.0.as_str()).collect();
@@ -181,15 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn cells_of_two_sweeps_keep_apart() {
+    fn cells_of_two_sweeps_stay_separate() {
         let (cells, _) = grouped(&[("one/cells/x-s1", 1, ""), ("two/cells/x-s1", 1, ""), ("run", 5, "")]);
         let labels: Vec<&str> = cells.iter().map(|c| c.0.as_str()).collect();
         assert_eq!(labels, ["x", "two/x", "test"]);
     }
 
-    /// A sweep whose `[set]` was changed and run again for other seeds.
+    /// A sweep whose `[set]` was changed before it was run again for other seeds.
     #[test]
-    fn changed_plans_of_one_cell_keep_apart() {
+    fn changed_plans_of_one_cell_stay_separate() {
         let later = "[train]\nlr = 0.1\n";
         let runs =
             [("s/cells/x-s1", 1, ""), ("s/cells/x-s2", 2, later), ("s/cells/x-s3", 3, ""), ("s/cells/y-s1", 1, "")];

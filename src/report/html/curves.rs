@@ -1,4 +1,4 @@
-//! The charts over rounds: losses and weights of each cell, distances of all cells.
+//! The charts over rounds: losses and weights of each cell, metrics of all cells.
 
 use super::cells::Cell;
 use super::load::Run;
@@ -10,7 +10,7 @@ use crate::report::rates::SUPPRESSED;
 use crate::report::{ClientRecord, RoundRecord};
 use std::collections::BTreeSet;
 
-/// Colours by meaning: G and honest clients, D and malicious ones.
+/// Colours by meaning: G and honest clients, D and malicious clients.
 const FIRST: usize = 0;
 const SECOND: usize = 1;
 /// Bands of more cells than this in one chart hide each other.
@@ -20,9 +20,9 @@ const MOST_BANDS: usize = 4;
 struct Figure {
     caption: String,
     chart: Chart,
-    /// Whether it shows runs that are not finished.
+    /// Whether it shows unfinished runs.
     unfinished: bool,
-    /// Values without a place on an axis.
+    /// Number of values that no axis can show.
     left_out: usize,
 }
 
@@ -46,13 +46,13 @@ impl Figure {
     }
 }
 
-/// A line, and how many values it leaves out.
+/// A line, and the number of values that it omits.
 struct Spread {
     line: Line,
     left_out: usize,
 }
 
-/// Mean, least and greatest of the values at each x that can be shown.
+/// Mean, minimum and maximum of the displayable values at each x.
 fn spread(x_values: impl Iterator<Item = (f64, Vec<f64>)>, style: Style) -> Spread {
     let (mut line, mut left_out) = (Line { style, ..Default::default() }, 0);
     for (x, values) in x_values {
@@ -72,7 +72,7 @@ fn is_unfinished(cell: &Cell) -> bool {
     cell.runs.iter().any(|r| !r.is_finished())
 }
 
-/// A line over rounds: what `pick` takes of each run's round, of all runs of the cell.
+/// A line over rounds: the values of `pick` for each round, over all runs of the cell.
 fn over_rounds(cell: &Cell, style: Style, pick: impl Fn(&RoundRecord) -> Vec<f64>) -> Spread {
     let last = cell.runs.iter().map(|r| r.done()).max().unwrap_or(0);
     let at = |round: usize| cell.runs.iter().filter_map(|r| r.records.get(round)).flat_map(&pick).collect();
@@ -106,13 +106,13 @@ fn weights(cell: &Cell) -> Figure {
     let limit = SUPPRESSED / plan.clients.max(1) as f64;
     let levels = plan.warmup.map(|_| Level { y: limit, colour: None }).into_iter().collect();
     let title = format!("weights of honest and malicious clients per round, {}", cell.label);
-    // Verdicts come after round `warmup`, counted from 0: after warmup + 1 rounds.
+    // Verdicts start after round `warmup`, counted from 0: after warmup + 1 rounds.
     let upright = plan.warmup.map(|w| f64::from(w) + 1.0);
     let chart = Chart { title, y_label: "weight".into(), levels, upright, ..Default::default() };
     Figure::new(&cell.label, chart, lines, is_unfinished(cell))
 }
 
-/// Who the malicious clients are, where clients have names.
+/// The malicious clients, if clients have names.
 fn malicious_names(cells: &[Cell]) -> String {
     let named = |c: &ClientRecord| Some(format!("{} {}", c.client, c.name.as_ref()?));
     let of = |cell: &Cell| {
@@ -124,7 +124,7 @@ fn malicious_names(cells: &[Cell]) -> String {
     cells.iter().filter_map(of).collect()
 }
 
-/// Charts to be compared share their axes: all of them in x, those of one `group` in y.
+/// Charts to be compared share their axes: x for all of them, y within a `group`.
 fn share(figures: &mut [Figure], groups: &[String], from_zero: bool) {
     let x = figures.iter().map(|f| f.chart.x_span()).fold(None, join);
     let span = |group: &String| {
@@ -138,12 +138,12 @@ fn share(figures: &mut [Figure], groups: &[String], from_zero: bool) {
     }
 }
 
-/// Look of a cell's line in charts of all cells; where colours come again, lines are broken.
+/// Style of a cell's line in charts of all cells; lines are dashed when colours repeat.
 fn style(cell: usize) -> Style {
     Style { colour: cell, mark: Some(cell), dashed: (cell / COLOURS) % 2 == 1 }
 }
 
-/// One metric over evaluation rounds, a line a cell.
+/// One metric over evaluation rounds, one line per cell.
 fn distance(cells: &[Cell], name: &Name) -> Figure {
     let mut floors: Vec<(usize, f64)> = Vec::new();
     let mut lines = Vec::new();
@@ -161,7 +161,7 @@ fn distance(cells: &[Cell], name: &Name) -> Figure {
     if cells.len() > MOST_BANDS {
         lines.iter_mut().for_each(|s| s.line.band.clear());
     }
-    // Cells of the same images have the same floor, which then is nobody's.
+    // Cells with the same images have the same floor, which is then drawn in neutral colour.
     let one = floors.iter().all(|f| f.1 == floors[0].1);
     let level = |(index, y): &(usize, f64)| Level { y: *y, colour: Some(*index).filter(|_| !one) };
     let levels = floors.iter().take(if one { 1 } else { floors.len() }).map(level).collect();
@@ -211,8 +211,8 @@ pub fn section(cells: &[Cell]) -> String {
     let floor = "floor: real images against real ones (or the threshold), mean over seeds";
     labels.push((plain_swatch("level"), floor.into()));
     let bands = match cells.len() > MOST_BANDS {
-        true => format!("; no bands, which of more than {MOST_BANDS} cells would hide each other"),
-        false => "; bands are the least and greatest seed".into(),
+        true => format!("; no bands, because those of more than {MOST_BANDS} cells would hide each other"),
+        false => "; bands span the seeds".into(),
     };
     let distances = if distances.is_empty() {
         "<p>No run has an evaluation.</p>".to_string()
@@ -220,15 +220,15 @@ pub fn section(cells: &[Cell]) -> String {
         legend(&labels) + &grid(&distances)
     };
     format!(
-        "<h3>Losses</h3>\n<p>Mean over clients and seeds; bands are the least and greatest mean of a seed. Charts of the same \
-         loss share their axes.</p>\n{}{}<h3>Weights</h3>\n<p>Mean, least and greatest over clients and seeds.</p>\n{}{}\
+        "<h3>Losses</h3>\n<p>Mean over clients and seeds; bands span the means of the seeds. Charts of the same loss \
+         share their axes.</p>\n{}{}<h3>Weights</h3>\n<p>Mean, minimum and maximum over clients and seeds.</p>\n{}{}\
          <h3>Metrics over evaluation rounds</h3>\n<p>Mean over seeds{bands}.</p>\n{distances}",
-        legend(&[(solid(FIRST), "generator"), (broken(SECOND), "discriminator, mean of its real and fake half")]),
+        legend(&[(solid(FIRST), "generator"), (broken(SECOND), "discriminator, mean over real and generated images")]),
         grid(&loss),
         legend(&[
             (solid(FIRST), "honest clients"),
             (broken(SECOND), "malicious clients"),
-            (plain_swatch("level"), "limit of suppression, 0.2 / clients"),
+            (plain_swatch("level"), "suppression limit, 0.2 / clients"),
             (plain_swatch("upright"), "end of the warm-up"),
         ]) + &malicious_names(cells),
         grid(&weight),

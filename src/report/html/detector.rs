@@ -1,4 +1,4 @@
-//! The table of what the detector did.
+//! The table of the detector's results.
 
 use super::cells::Cell;
 use super::load::Run;
@@ -6,7 +6,7 @@ use super::table::scroll;
 use super::text::escape;
 use crate::report::rates::{Rates, SUPPRESSED, wilson};
 
-/// Seeds are counted that come to suppression within this many rounds; the rounds are listed whatever they are.
+/// Seeds count as suppressed within this many rounds; the number of rounds is listed in any case.
 pub const WITHIN: usize = 15;
 
 /// A run's rates; `None` without a detector.
@@ -50,7 +50,7 @@ fn row(cell: &Cell) -> String {
     )
 }
 
-/// The table with what must be known to read it, or a sentence where no cell has a detector.
+/// The table with the explanations needed to read it, or a sentence if no cell has a detector.
 pub fn table(cells: &[Cell]) -> String {
     let watched: Vec<&Cell> = cells.iter().filter(|c| c.first().plan.warmup.is_some()).collect();
     if watched.is_empty() {
@@ -63,18 +63,18 @@ pub fn table(cells: &[Cell]) -> String {
         "honest client-rounds flagged",
         "malicious client-rounds flagged",
         &suppressed,
-        "rounds to suppression, however many (seed: rounds)",
-        "least honest weight at the end",
+        "rounds until suppression (seed: rounds)",
+        "smallest honest weight at the end",
     ];
     let head: String = heads.iter().map(|h| format!("<th scope=\"col\">{h}</th>")).collect();
     let rows: String = watched.iter().map(|c| row(c)).collect();
     format!(
         "<p>Over the rounds with verdicts (after the warm-up) of finished runs; malicious client-rounds from the first round of \
-         the attack on. Brackets are Wilson 95&#160;% intervals in per cent. They take client-rounds as independent, which \
-         flags of successive rounds are not: the intervals of client-rounds are too narrow. A seed is suppressed when the weight \
-         of every malicious client falls below {SUPPRESSED} / clients and stays there to the end; rounds to it are counted from \
-         the first verdict with the attack on. Seeds that come to it within {WITHIN} rounds are counted here; the console and \
-         results.csv have the rounds alone.</p>\n{}",
+         the attack on. Brackets are Wilson 95&#160;% intervals in per cent. They treat client-rounds as independent, which \
+         flags of successive rounds are not, so the intervals of client-rounds are too narrow. A seed is suppressed when the \
+         weight of every malicious client falls below {SUPPRESSED} / clients for good; rounds are counted from the first \
+         verdict with the attack active. This table counts seeds suppressed within {WITHIN} rounds; the console and \
+         results.csv give the number of rounds only.</p>\n{}",
         scroll(&format!("<tr>{head}</tr>"), &rows)
     )
 }
@@ -96,7 +96,7 @@ mod tests {
         let inputs = load(&["a", "b", "c"].map(|n| f.path(n)), &plan).unwrap();
         let cells = group(&inputs, &mut Vec::new());
         let html = table(&cells);
-        // Rounds 1 to 5 give verdicts; flagged and suppressed from round 2 on, that is after one.
+        // Rounds 1 to 5 give verdicts; flagged and suppressed from round 2 on, that is after one round.
         assert!(html.contains("0 of 20") && html.contains("8 of 10") && html.contains("2 of 2"), "{html}");
         assert!(html.contains("<th scope=\"col\">seeds suppressed within 15 rounds</th>"), "{html}");
         assert!(html.contains("1: 1, 2: 1") && html.matches("<tr>").count() == 2, "{html}");
@@ -111,7 +111,7 @@ mod tests {
         let mut inputs = load(&[f.path("a")], &plan).unwrap();
         inputs.runs[0].records[16].clients[0].weight = 0.3;
         let html = table(&group(&inputs, &mut Vec::new()));
-        // Rounds 1 to 16 go by before it stays down.
+        // Rounds 1 to 16 pass before the weight stays low.
         assert!(html.contains("0 of 1") && html.contains("1: 16"), "{html}");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// A folder that goes away.
+/// A temporary folder.
 pub struct Fixture {
     root: tempfile::TempDir,
 }
@@ -21,7 +21,7 @@ impl Fixture {
         self.root.path().join(name)
     }
 
-    /// A finished run of three clients, the first malicious where `more` (TOML) says so.
+    /// A finished run of three clients; the first is malicious if `more` (TOML) says so.
     pub fn run(&self, name: &str, seed: u64, more: &str, rounds: usize) {
         let dir = self.path(name);
         std::fs::create_dir_all(dir.join("grids")).unwrap();
@@ -44,7 +44,7 @@ fn png(shade: u8) -> Vec<u8> {
     crate::report::picture::encode_png(&picture).unwrap()
 }
 
-/// Losses and distances follow the seed; the malicious client is flagged and loses its weight from round 2 on.
+/// Losses and distances depend on the seed; the malicious client is flagged and loses its weight from round 2 on.
 fn record(round: usize, seed: u64, attacked: bool, evaluated: bool) -> RoundRecord {
     let client = |client: usize| {
         let bad = attacked && client == 0;
@@ -75,7 +75,7 @@ fn record(round: usize, seed: u64, attacked: bool, evaluated: bool) -> RoundReco
     RoundRecord { round, clients: (0..3).map(client).collect(), extra }
 }
 
-/// Reads the plan of a fixture; what is absent is honest and without detector.
+/// Reads the plan of a fixture; by default it is honest and has no detector.
 pub fn plan(path: &Path) -> Result<PlanFacts> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
     let mut table: Table = text.parse().map_err(|e| Error::file(path, e))?;

@@ -1,4 +1,4 @@
-//! Run directories and sweep directories as they lie on disk.
+//! Reads run directories and sweep directories.
 
 use super::order;
 use super::plan::PlanFacts;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The first bytes of every PNG file.
 const PNG: [u8; 8] = [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A];
 
-/// Bytes of a picture at most: the page carries it in full.
+/// Maximum bytes of a picture: the page embeds it completely.
 const PICTURE: u64 = 64 << 20;
 
 /// Reads a `plan.toml`; errors name the file.
@@ -22,7 +22,7 @@ pub type ReadPlan<'a> = &'a dyn Fn(&Path) -> Result<PlanFacts>;
 /// A sample grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
-    /// Rounds done when it was made.
+    /// Number of completed rounds when it was made.
     pub round: usize,
     /// A PNG file.
     pub png: Vec<u8>,
@@ -31,19 +31,19 @@ pub struct Grid {
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The directory as it was given.
+    /// The directory as given.
     pub dir: PathBuf,
     /// Its experiment.
     pub plan: PlanFacts,
     /// Its rounds in order, without gaps, each with all clients.
     pub records: Vec<RoundRecord>,
-    /// Wall times, where there are any.
+    /// Wall times, if there are any.
     pub timing: Vec<TimingRecord>,
     /// Real images, as PNG.
     pub real: Option<Vec<u8>>,
     /// The latest sample grid.
     pub grid: Option<Grid>,
-    /// Whether the run came to writing its networks or its summary, which it does after the last round.
+    /// Whether the run has written its networks or its summary, which happens after the last round.
     pub saved: bool,
     /// Sweep directory and name of the cell within, for a sweep's run.
     pub cell: Option<(PathBuf, String)>,
@@ -60,26 +60,27 @@ impl Run {
         self.done() >= self.plan.rounds && self.saved
     }
 
-    /// The latest values of evaluation rounds, and the rounds done by then.
+    /// The latest values of evaluation rounds, and the number of rounds completed by then.
     pub fn last_evaluation(&self) -> Option<(usize, &BTreeMap<String, f64>)> {
         let at = self.records.iter().rposition(|r| !r.extra.is_empty())?;
         Some((at + 1, &self.records[at].extra))
     }
 }
 
-/// Everything that a page is made of.
+/// The input of a page.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
-    /// In the order of the command line; a sweep's cells as in its `results.csv`, the others after them by directory name.
+    /// In the order of the command line; a sweep's cells as in its `results.csv`, the others after them by directory
+    /// name.
     pub runs: Vec<Run>,
-    /// What a reader must know of them: left out, unfinished, missing.
+    /// Notes for the reader: omitted, unfinished or missing runs.
     pub remarks: Vec<String>,
 }
 
 /// Reads run and sweep directories.
 ///
 /// # Errors
-/// [`Error::Input`] naming the directory or file: neither a run nor a sweep, a plan or metrics that cannot be read.
+/// [`Error::Input`] naming the directory or file: neither a run nor a sweep, or an unreadable plan or metrics file.
 pub fn load(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
     let mut inputs = Inputs::default();
     let mut seen = BTreeSet::new();
@@ -104,7 +105,7 @@ pub fn load(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
     Ok(inputs)
 }
 
-/// What the runs were warned of when they trained, each warning once.
+/// The warnings that the runs gave during training, each once.
 fn warnings(runs: &[Run]) -> Vec<String> {
     #[derive(Deserialize)]
     struct Warned {
@@ -113,7 +114,7 @@ fn warnings(runs: &[Run]) -> Vec<String> {
     }
     let mut told: BTreeMap<String, Vec<&Path>> = BTreeMap::new();
     for run in runs {
-        // Old, torn or missing summaries have none.
+        // Old, truncated or missing summaries have none.
         let text = input::read_text(&run.dir.join("summary.json"), input::SUMMARY).unwrap_or_default();
         for warning in serde_json::from_str(&text).map_or(Vec::new(), |w: Warned| w.warnings) {
             told.entry(warning).or_default().push(&run.dir);
@@ -129,7 +130,7 @@ fn warnings(runs: &[Run]) -> Vec<String> {
 /// A run directory with its sweep and cell.
 type Found = (PathBuf, Option<(PathBuf, String)>);
 
-/// The run directories of a sweep, in the order of the grid where `results.csv` tells it, else by name.
+/// The run directories of a sweep, in the order of `results.csv` if it has them, otherwise by name.
 fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
     let cells = dir.join("cells");
     if !cells.is_dir() {
@@ -140,7 +141,7 @@ fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|e| Error::file(&cells, format!("cannot read: {e}")))?.path();
-        // Those of dots are on their way out.
+        // Directories with a leading dot are being removed.
         if path.is_dir() && !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
             paths.push(path);
         }
@@ -154,7 +155,7 @@ fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         order.iter().position(|cell| cell == cell_name(&name)).unwrap_or(order.len())
     };
-    // Stable: seeds of a cell, and cells that the table does not have, stay by name.
+    // The sort is stable: seeds of a cell, and cells missing from the table, stay in name order.
     paths.sort_by_cached_key(place);
     let mut found = Vec::new();
     for path in paths {
@@ -186,11 +187,13 @@ fn read(dir: &Path, cell: Option<(PathBuf, String)>, plan: ReadPlan, remarks: &m
     let mut remark = |what: String| remarks.push(format!("{}: {what}", dir.display()));
     if records.len() < facts.rounds {
         let (done, rounds) = (records.len(), facts.rounds);
-        remark(format!("unfinished, {done} of {rounds} rounds: in curves, pictures and values of runs, in no mean"));
+        remark(format!(
+            "unfinished, {done} of {rounds} rounds: shown in curves, pictures and values of runs, excluded from means"
+        ));
     }
     let saved = ["summary.json", "generator.safetensors"].iter().any(|file| dir.join(file).is_file());
     if records.len() >= facts.rounds && !saved {
-        remark("unfinished, neither summary.json nor generator.safetensors was written: in no mean".into());
+        remark("unfinished, neither summary.json nor generator.safetensors was written: excluded from means".into());
     }
     let real = picture(dir, &dir.join("real.png"), remarks);
     let grid = last_grid(dir, records.len(), remarks);
@@ -198,7 +201,7 @@ fn read(dir: &Path, cell: Option<(PathBuf, String)>, plan: ReadPlan, remarks: &m
     Ok(Run { dir: dir.to_path_buf(), plan: facts, records, timing, real, grid, saved, cell })
 }
 
-/// The rounds of a run. A last line without its end is what a killed run leaves; any other broken line is an error.
+/// The rounds of a run. A killed run may leave an incomplete last line; any other broken line is an error.
 fn records(path: &Path, plan: &PlanFacts, remarks: &mut Vec<String>) -> Result<Vec<RoundRecord>> {
     let text = input::read_text(path, input::LOG).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     let lines: Vec<&str> = text.lines().collect();
@@ -206,7 +209,7 @@ fn records(path: &Path, plan: &PlanFacts, remarks: &mut Vec<String>) -> Result<V
     for (index, line) in lines.iter().enumerate() {
         let record = match parse_line(path, index, line) {
             Err(_) if index + 1 == lines.len() && !text.ends_with('\n') => {
-                remarks.push(format!("{}: line {} is torn, left out", path.display(), index + 1));
+                remarks.push(format!("{}: line {} is incomplete, left out", path.display(), index + 1));
                 break;
             }
             record => record?,
@@ -218,7 +221,8 @@ fn records(path: &Path, plan: &PlanFacts, remarks: &mut Vec<String>) -> Result<V
     Ok(records)
 }
 
-/// A round must follow the one before and hold the plan's clients, or sums over rounds would be over different things.
+/// A round must follow the previous one and have the plan's clients, otherwise sums over rounds would mix different
+/// things.
 fn check(record: &RoundRecord, before: Option<&RoundRecord>, plan: &PlanFacts) -> Result<(), String> {
     let expected = before.map_or(0, |b| b.round + 1);
     if record.round != expected {
@@ -231,7 +235,7 @@ fn check(record: &RoundRecord, before: Option<&RoundRecord>, plan: &PlanFacts) -
     Ok(())
 }
 
-/// A PNG file of the run, or a remark why not. The page carries it on, so that a link to a picture elsewhere, in a directory from
+/// A PNG file of the run, or a remark. The page embeds it, so a link to a picture elsewhere, in a directory from
 /// somebody else, is not followed.
 fn picture(dir: &Path, path: &Path, remarks: &mut Vec<String>) -> Option<Vec<u8>> {
     let inside = || -> std::io::Result<bool> { Ok(path.canonicalize()?.starts_with(dir.canonicalize()?)) };
@@ -246,7 +250,7 @@ fn picture(dir: &Path, path: &Path, remarks: &mut Vec<String>) -> Option<Vec<u8>
     None
 }
 
-/// The grid of the latest round at or before `done`.
+/// The grid of the latest round up to `done`.
 fn last_grid(dir: &Path, done: usize, remarks: &mut Vec<String>) -> Option<Grid> {
     let folder = dir.join("grids");
     let round = |name: &str| name.strip_prefix("round-")?.strip_suffix(".png")?.parse::<usize>().ok();
@@ -259,7 +263,7 @@ fn last_grid(dir: &Path, done: usize, remarks: &mut Vec<String>) -> Option<Grid>
     Some(Grid { round, png: picture(dir, &path, remarks)? })
 }
 
-/// Wall times are an extra: a broken file is remarked upon, not an error.
+/// Wall times are optional: a broken file gives a remark, not an error.
 fn timing(path: &Path, remarks: &mut Vec<String>) -> Vec<TimingRecord> {
     let Ok(text) = input::read_text(path, input::LOG) else { return Vec::new() };
     let parsed: Result<Vec<TimingRecord>, _> = text.lines().map(serde_json::from_str).collect();
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_of_runs_are_told_once() {
+    fn warnings_of_runs_are_listed_once() {
         let f = Fixture::new();
         for (name, seed, summary) in [
             ("a", 1, r#"{"warnings":["nothing is held out"]}"#),
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_run_is_refused_by_name() {
+    fn other_directories_are_refused_by_name() {
         let f = Fixture::new();
         assert!(refusal(&f, "nowhere").ends_with("nowhere: no such directory"));
         fs::create_dir(f.path("empty")).unwrap();
@@ -327,7 +331,7 @@ mod tests {
         fs::write(&path, format!("{}\n{}\n{}", lines[0], lines[1], &lines[2][..40])).unwrap();
         let inputs = load(&[f.path("run")], &plan).unwrap();
         assert!((inputs.runs[0].done(), inputs.runs[0].is_finished()) == (2, false));
-        assert!(inputs.remarks[0].contains("line 3 is torn") && inputs.remarks[1].contains("2 of 3 rounds"));
+        assert!(inputs.remarks[0].contains("line 3 is incomplete") && inputs.remarks[1].contains("2 of 3 rounds"));
         for (bad, what) in [
             (format!("{}\n{}\n{}\n", lines[0], &lines[1][..40], lines[2]), "line 2: not a round record"),
             (format!("{}\n{}\n", lines[0], lines[2]), "line 2: round 2, expected 1"),
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_pictures_and_times_are_remarked_upon() {
+    fn missing_pictures_and_times_give_remarks() {
         let f = Fixture::new();
         f.run("run", 1, "", 3);
         fs::write(f.path("run/real.png"), "text").unwrap();
@@ -362,7 +366,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn pictures_elsewhere_are_not_carried_on() {
+    fn pictures_outside_the_run_are_not_embedded() {
         let f = Fixture::new();
         f.run("run", 1, "", 3);
         f.run("other", 1, "", 3);
@@ -390,7 +394,7 @@ mod tests {
         };
         assert!(finished(0));
         fs::rename(f.path("run/summary.json"), f.path("run/generator.safetensors")).unwrap();
-        assert!(finished(0), "the networks alone will do");
+        assert!(finished(0), "the networks alone are sufficient");
         fs::remove_file(f.path("run/generator.safetensors")).unwrap();
         assert!(!finished(1));
     }

@@ -1,8 +1,8 @@
-//! One self-contained HTML page from run and sweep directories: no script, nothing fetched, the same bytes for the same
-//! directories.
+//! One self-contained HTML page from run and sweep directories: no script, nothing is fetched, and the same directories
+//! give the same bytes.
 //!
-//! `load` reads directories, `order` reads the order of a sweep's cells, `cells` puts runs together that differ in their seed only, `table`, `detector`, `pictures`
-//! and `curves` make the sections, `page` the page.
+//! `load` reads directories, `order` reads the order of a sweep's cells, `cells` groups runs that differ in their seed
+//! only, `table`, `detector`, `pictures` and `curves` make the sections, `page` assembles the page.
 
 pub mod bootstrap;
 pub mod cells;
@@ -26,7 +26,7 @@ pub use plan::PlanFacts;
 
 use crate::{Error, Result};
 
-/// Every page begins so; a file that does may be replaced by a newer one.
+/// Start of every page; a file that starts like this may be replaced by a newer one.
 pub const BEGIN: &str =
     "<!DOCTYPE html>\n<!-- made by fedgan report: a newer report may replace this file -->\n<html lang=\"en\">\n";
 
@@ -35,16 +35,16 @@ pub const BEGIN: &str =
 pub struct Page {
     /// The file.
     pub html: String,
-    /// What was put together: `3 runs in 2 cells`.
+    /// Summary of the input: `3 runs in 2 cells`.
     pub summary: String,
-    /// What stands in the page's remarks.
+    /// The page's remarks.
     pub remarks: Vec<String>,
 }
 
-/// Makes the page; `reference` names the cell that the others are compared with (the first where absent).
+/// Makes the page; `reference` names the cell with which the others are compared (default: the first).
 ///
 /// # Errors
-/// [`Error::Input`] where `reference` is no cell (naming those there are), or there is no run.
+/// [`Error::Input`] if `reference` is not a cell (names the cells), or there is no run.
 pub fn render(inputs: &Inputs, reference: Option<&str>) -> Result<Page> {
     let mut remarks = inputs.remarks.clone();
     let cells = cells::group(inputs, &mut remarks);

@@ -1,4 +1,4 @@
-//! What the name of a metric says: which quantity, of how many images, and which floor belongs to it.
+//! The meaning of a metric's name: the quantity, the numbers of images, and the matching floor.
 
 use std::cmp::Ordering;
 
@@ -18,7 +18,7 @@ struct Head {
     key: &'static str,
     short: &'static str,
     better: Better,
-    /// Key and word of what it is read against.
+    /// Key and label of the floor.
     floor: (&'static str, &'static str),
     meaning: &'static str,
 }
@@ -34,9 +34,9 @@ static HEADS: [Head; 10] = [
     head("sliced_wasserstein", "Sliced Wasserstein", Better::Lower, "distance of pixel patches, without a network"),
     head("precision", "Precision", Better::Higher, "share of generated images near real ones"),
     head("recall", "Recall", Better::Higher, "share of real images near generated ones"),
-    head("density", "Density", Better::Higher, "how densely generated images lie among real ones; may exceed 1"),
+    head("density", "Density", Better::Higher, "how densely generated images surround real ones; may exceed 1"),
     head("coverage", "Coverage", Better::Higher, "share of real images with a generated neighbour"),
-    head("ms_ssim", "MS-SSIM", Better::Neither, "likeness between generated images: above the floor is less diverse"),
+    head("ms_ssim", "MS-SSIM", Better::Neither, "similarity of generated images: above the floor means less diverse"),
     Head {
         floor: ("leakage_threshold", "threshold"),
         ..head(
@@ -52,20 +52,21 @@ static HEADS: [Head; 10] = [
     },
 ];
 
-/// A metric's name, taken apart.
+/// A parsed metric name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// As it stands in `metrics.jsonl`.
+    /// As written in `metrics.jsonl`.
     pub full: String,
-    /// Place among the known quantities; `None` for others.
+    /// Index among the known quantities; `None` for others.
     known: Option<usize>,
     half: bool,
-    /// What follows the quantity: extractor, resize, numbers of images.
+    /// The part after the quantity: extractor, resize filter, numbers of images.
     detail: String,
 }
 
 impl Name {
-    /// A column of the tables; `None` for floors, thresholds and the spread of subsets, which go with others.
+    /// A column of the tables; `None` for floors, thresholds and the spread of subsets, which are shown with other
+    /// columns.
     pub fn of(full: &str) -> Option<Name> {
         let aside = ["floor_", "leakage_false_alarm", "leakage_threshold"];
         if full.ends_with("_std") || aside.iter().any(|p| full.starts_with(p)) {
@@ -84,18 +85,18 @@ impl Name {
         self.known.map(|k| &HEADS[k])
     }
 
-    /// For the head of a column.
+    /// For a column header.
     pub fn short(&self) -> String {
         let half = if self.half { ", half" } else { "" };
         self.head().map_or(self.full.clone(), |h| format!("{}{half}", h.short))
     }
 
-    /// Extractor, resize and numbers of images, for reading.
+    /// Extractor, resize filter and numbers of images, for readers.
     pub fn detail(&self) -> String {
         self.detail.replace('_', " ").trim().to_string()
     }
 
-    /// What is measured, in words.
+    /// The measured quantity, in words.
     pub fn meaning(&self) -> String {
         let half = if self.half { "; as many images on each side as its floor has" } else { "" };
         self.head().map_or("not known to this program".into(), |h| format!("{}{half}", h.meaning))
@@ -106,8 +107,8 @@ impl Name {
         self.head().map_or(Better::Neither, |h| h.better)
     }
 
-    /// Whether `other` is the floor (or threshold) of this metric: the word for it, and what must be added because it was
-    /// measured with other numbers of images.
+    /// Whether `other` is the floor (or threshold) of this metric: its label, and a note if it was measured with other
+    /// numbers of images.
     pub fn floor(&self, other: &str) -> Option<(&'static str, String)> {
         let head = self.head()?;
         let (key, word) = head.floor;
@@ -130,7 +131,7 @@ impl PartialOrd for Name {
     }
 }
 
-/// What follows `key` and an underscore.
+/// The part after `key` and an underscore.
 fn after<'a>(name: &'a str, key: &str) -> Option<&'a str> {
     name.strip_prefix(key)?.strip_prefix('_')
 }
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_floors_and_spreads_are_told_apart() {
+    fn columns_floors_and_spreads_are_distinguished() {
         let kid = Name::of("kid_lite0_catmullrom224_n256_r64").unwrap();
         assert_eq!((kid.short().as_str(), kid.detail().as_str()), ("KID", "lite0 catmullrom224 n256 r64"));
         assert_eq!(kid.better(), Better::Lower);

@@ -1,11 +1,11 @@
-//! The order of a sweep's cells, as its `results.csv` has it: that of the grid, which directory names do not show.
+//! The order of a sweep's cells according to its `results.csv`: that of the grid, which directory names do not show.
 
 use crate::input;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Names of the cells in the order of their first lines; none where the file is missing, or cannot be read (with a remark).
+/// Names of the cells in the order of their first lines; empty if the file is missing or unreadable (with a remark).
 pub fn cells(path: &Path, remarks: &mut Vec<String>) -> Vec<String> {
     let text = match input::read_text(path, input::TABLE) {
         Ok(text) => text,
@@ -22,7 +22,7 @@ pub fn cells(path: &Path, remarks: &mut Vec<String>) -> Vec<String> {
     }
 }
 
-/// The runs that the table says were left out, each with the reason; none where it cannot be read.
+/// The runs that the table lists as left out, each with the reason; empty if the table is unreadable.
 pub fn left_out(path: &Path) -> Vec<(String, String)> {
     let Ok(text) = input::read_text(path, input::TABLE) else { return Vec::new() };
     let columns = ["cell", "seed", "left_out"].map(|name| column(&text, name));
@@ -36,14 +36,15 @@ fn unordered(path: &Path, what: &str, remarks: &mut Vec<String>) -> Vec<String> 
     Vec::new()
 }
 
-/// A column of a CSV table, without its head; `None` where there is none, a line is too short or a quote stays open.
+/// A column of a CSV table, without its header; `None` if it does not exist, a line is too short or a quote is not
+/// closed.
 fn column(text: &str, name: &str) -> Option<Vec<String>> {
     let mut lines = lines(text)?.into_iter();
     let at = lines.next()?.iter().position(|head| head == name)?;
     lines.map(|line| line.into_iter().nth(at)).collect()
 }
 
-/// The cells of every line (RFC 4180); `None` where a quote stays open.
+/// The cells of every line (RFC 4180); `None` if a quote is not closed.
 fn lines(text: &str) -> Option<Vec<Vec<String>>> {
     let (mut lines, mut line, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
     let mut rest = text.chars().peekable();
@@ -88,7 +89,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("results.csv");
         let mut remarks = Vec::new();
-        assert!(cells(&path, &mut remarks).is_empty() && remarks.is_empty(), "a missing table is no fault");
+        assert!(cells(&path, &mut remarks).is_empty() && remarks.is_empty(), "a missing table is not an error");
         fs::write(&path, "seed,cell,device\r\n1,none,\"a, \"\"b\"\"\nc\"\r\n1,all,x\r\n2,none,x").unwrap();
         assert_eq!(cells(&path, &mut remarks), ["none", "all"]);
         assert!(remarks.is_empty());

@@ -9,7 +9,7 @@ use super::{BEGIN, curves, detector, pictures, table};
 use std::collections::BTreeSet;
 
 const STYLE: &str = include_str!("page.css");
-/// Nothing may be fetched, whatever a browser makes of the page.
+/// The browser may fetch nothing.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 /// Sections: anchor, title.
@@ -22,7 +22,7 @@ const SECTIONS: [(&str, &str); 6] = [
     ("plans", "Plans"),
 ];
 
-/// The whole page; `reference` is the cell that others are compared with.
+/// The whole page; `reference` is the cell with which others are compared.
 pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
     let bodies = [
         results(cells),
@@ -47,7 +47,7 @@ pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
     for ((id, title), body) in SECTIONS.iter().zip(bodies) {
         out += &format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n");
     }
-    out + "</main>\n<footer>Nothing here is fit for clinical use.</footer>\n</body>\n</html>\n"
+    out + "</main>\n<footer>Not for clinical use.</footer>\n</body>\n</html>\n"
 }
 
 fn title(cells: &[Cell]) -> String {
@@ -97,12 +97,12 @@ fn head(cells: &[Cell], remarks: &[String]) -> String {
 fn results(cells: &[Cell]) -> String {
     format!(
         "<p>Last evaluation of finished runs: mean over seeds and 95&#160;% percentile bootstrap interval ({RESAMPLES} resamples of \
-         seeds, fixed seed of its own). \u{2020}: over fewer than {FEW} seeds. Percentile intervals over few seeds are too narrow: \
-         of normal data they hold the true mean in about 84&#160;% of cases at 5 seeds and 90&#160;% at 10. Below the line, real \
-         images against real ones, where the metric has that; it is comparable at equal numbers of images (n generated or real, \
-         r real), so \"at\" says where they are others. A cell is shaded when it is better than all others, with {FEW} seeds or \
-         more in each, all of them finite, and intervals apart. This page shows many comparisons, and nothing is corrected for \
-         their number: some will look different by chance.</p>\n{}<details><summary>Values of each run</summary>\n<p>\u{b1}: spread over the \
+         seeds, with a fixed seed). \u{2020}: fewer than {FEW} seeds. Percentile intervals over few seeds are too narrow: for \
+         normal data they contain the true mean in about 84&#160;% of cases at 5 seeds and 90&#160;% at 10. Below the line: real \
+         images against real ones, if the metric has such a value; it is comparable at equal numbers of images (n generated or \
+         real, r real), and \"at\" gives the numbers if they differ. A cell is shaded if it is better than all others, with {FEW} \
+         seeds or more in each, all of them finite, and disjoint intervals. This page shows many comparisons and does not correct \
+         for their number: some will differ by chance.</p>\n{}<details><summary>Values of each run</summary>\n<p>\u{b1}: spread over the \
          metric's own subsets of images, not over seeds.</p>\n{}</details>\n",
         table::main(cells),
         table::runs(cells)
@@ -111,9 +111,9 @@ fn results(cells: &[Cell]) -> String {
 
 fn differences(cells: &[Cell], reference: usize) -> String {
     format!(
-        "<p>Each cell minus <strong>{}</strong>, seed by seed over the seeds of finished runs that both have; mean and interval as \
-         above. Shaded: {FEW} seeds or more, all of them finite, and the interval does not hold 0; of 20 differences that are none, one or \
-         two are shaded by chance.</p>\n{}",
+        "<p>Each cell minus <strong>{}</strong>, seed by seed over the seeds with finished runs in both; mean and interval as \
+         above. Shaded: {FEW} seeds or more, all of them finite, and the interval excludes 0; of 20 comparisons without a real \
+         difference, one or two are shaded by chance.</p>\n{}",
         escape(&cells[reference].label),
         table::differences(cells, reference)
     )

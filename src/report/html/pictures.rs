@@ -1,4 +1,4 @@
-//! Sample grids beside each other, embedded.
+//! Embedded sample grids, side by side.
 
 use super::cells::Cell;
 use super::load::Run;
@@ -38,10 +38,10 @@ fn sample(cell: &Cell, run: &Run, caption: &str) -> String {
     }
 }
 
-/// The first seed of every cell after the real images, the other seeds folded.
+/// The first seed of every cell after the real images; the other seeds are folded.
 pub fn section(cells: &[Cell]) -> String {
     let mut out = String::from("<div class=\"pictures\">\n");
-    // Cells usually show the same real images; each different grid is embedded once, before the first cell that has it.
+    // Cells usually show the same real images; each distinct grid is embedded once, before the first cell that has it.
     let mut shown: Vec<&[u8]> = Vec::new();
     for cell in cells {
         let first = cell.first();

@@ -1,4 +1,4 @@
-//! What the page needs of a run's plan.
+//! The part of a run's plan that the page uses.
 
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -10,7 +10,7 @@ pub struct PlanFacts {
     pub name: String,
     /// The experiment's seed.
     pub seed: u64,
-    /// Rounds that the run should have.
+    /// Number of rounds in the plan.
     pub rounds: usize,
     /// Number of clients.
     pub clients: usize,
@@ -18,9 +18,9 @@ pub struct PlanFacts {
     pub warmup: Option<u32>,
     /// First round of the attack, from 0.
     pub start_round: u32,
-    /// Every key by its path with its value as text, without `seed`, `name`, `device` and what the run resolved.
+    /// Every key by its path with its value as text, without `seed`, `name`, `device` and the resolved values.
     pub keys: BTreeMap<String, String>,
-    /// What the run resolved: program version, device; by path.
+    /// Values resolved by the run (program version, device), by path.
     pub resolved: BTreeMap<String, String>,
     /// The file.
     pub text: String,
@@ -54,7 +54,7 @@ impl PlanFacts {
         format!("{}: {}{more}", self.of_run("device.engine"), self.of_run("device.adapter"))
     }
 
-    /// Where the images come from: the keys of `[data]`.
+    /// The source of the images: the keys of `[data]`.
     pub fn data(&self) -> String {
         let part = |(key, value): (&String, &String)| Some(format!("{}={value}", key.strip_prefix("data.")?));
         self.keys.iter().filter_map(part).collect::<Vec<_>>().join(", ")
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_paths_and_the_device_is_apart() {
+    fn keys_are_paths_and_exclude_the_device() {
         let text = "seed = 3\nname = 'x'\ndevice = 'cpu'\nrounds = 4\n[data]\nkind = 'builtin'\nheld_out = 0.1\n\
                     [attack]\nmalicious = [0, 2]\ntrigger = { pattern = 'cross' }\n\
                     [resolved]\nversion = '0.1.0'\n[resolved.device]\nengine = 'gpu'\nadapter = 'A'\nbackend = 'Vulkan'\ndriver = '-'";

@@ -1,4 +1,4 @@
-//! A line chart as inline SVG. Colours are classes of the page's style sheet, so that they follow light and dark.
+//! A line chart as inline SVG. Colours are classes of the page's style sheet and follow its light and dark themes.
 
 use super::text::escape;
 
@@ -11,19 +11,19 @@ const BOTTOM: f64 = 44.0;
 const CHARACTER: f64 = 6.8;
 /// Colours of the style sheet (Okabe-Ito without yellow, and one blue): c0 to c5.
 pub const COLOURS: usize = 6;
-/// Characters of a vertical label that fit beside the axis.
+/// Maximum characters of a vertical label beside the axis.
 const LABEL: usize = 32;
-/// Values beyond this come from divergence and have no place on a readable axis.
+/// Values beyond this come from divergence and would make the axis unreadable.
 const LARGEST: f64 = 1e30;
-/// A span below this is none: steps of it would be subnormal or 0.
+/// A smaller span counts as zero: its steps would be subnormal or 0.
 const SMALLEST: f64 = 1e-300;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Style {
-    /// Class of the colour, taken modulo [`COLOURS`].
+    /// Class of the colour, modulo [`COLOURS`].
     pub colour: usize,
-    /// Mark of the points: circle, square, triangle, diamond; none where there are many points.
+    /// Shape of the points: circle, square, triangle, diamond; `None` for lines with many points.
     pub mark: Option<usize>,
     /// Broken instead of solid.
     pub dashed: bool,
@@ -34,13 +34,13 @@ pub struct Style {
 pub struct Line {
     /// Look.
     pub style: Style,
-    /// x and y; a value that is not finite breaks the line.
+    /// x and y; a non-finite value breaks the line.
     pub points: Vec<(f64, f64)>,
     /// x, lowest and highest.
     pub band: Vec<(f64, f64, f64)>,
 }
 
-/// A dashed line at one height over the whole width; without a colour in that of the text.
+/// A dashed line at one height over the whole width; without a colour it has that of the text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     /// Height.
@@ -52,7 +52,7 @@ pub struct Level {
 /// A chart over rounds.
 #[derive(Clone, Debug, Default)]
 pub struct Chart {
-    /// Read out instead of the picture.
+    /// Read by screen readers instead of the picture.
     pub title: String,
     /// Label of the vertical axis.
     pub y_label: String,
@@ -62,18 +62,18 @@ pub struct Chart {
     pub levels: Vec<Level>,
     /// Dotted vertical line.
     pub upright: Option<f64>,
-    /// Ends of the axes where they are shared with other charts.
+    /// Ends of the axes if they are shared with other charts.
     pub x: Option<(f64, f64)>,
     /// As `x`.
     pub y: Option<(f64, f64)>,
 }
 
-/// Whether a value has a place on an axis.
+/// Whether an axis can show the value.
 pub fn shown(v: f64) -> bool {
     v.abs() < LARGEST
 }
 
-/// Least and greatest of the values that can be shown.
+/// Minimum and maximum of the displayable values.
 pub fn span(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     values.into_iter().filter(|v| shown(*v)).fold(None, |s, v| match s {
         None => Some((v, v)),
@@ -90,19 +90,19 @@ pub fn join(a: Option<(f64, f64)>, b: Option<(f64, f64)>) -> Option<(f64, f64)> 
 }
 
 impl Chart {
-    /// Ends of what lies on the vertical axis.
+    /// Range of the data on the vertical axis.
     pub fn y_span(&self) -> Option<(f64, f64)> {
         let lines =
             self.lines.iter().flat_map(|l| l.points.iter().map(|p| p.1).chain(l.band.iter().flat_map(|b| [b.1, b.2])));
         span(lines.chain(self.levels.iter().map(|l| l.y)))
     }
 
-    /// Ends of what lies on the horizontal axis.
+    /// Range of the data on the horizontal axis.
     pub fn x_span(&self) -> Option<(f64, f64)> {
         span(self.lines.iter().flat_map(|l| l.points.iter().map(|p| p.0)))
     }
 
-    /// The SVG element; empty where there is nothing to draw.
+    /// The SVG element; empty if there is nothing to draw.
     pub fn svg(&self) -> String {
         let (Some(x), Some(y)) = (self.x.or(self.x_span()), self.y.or(self.y_span())) else { return String::new() };
         let (x_ticks, y_ticks) = (Ticks::of(x, 6, true), Ticks::of(y, 5, false));
@@ -129,7 +129,7 @@ impl Chart {
     }
 }
 
-/// Where data lie on the drawing.
+/// The mapping from data to the drawing.
 struct Frame {
     left: f64,
     x: (f64, f64),
@@ -205,7 +205,7 @@ impl Frame {
     }
 }
 
-/// At most `most` characters, with an ellipsis where there are more.
+/// At most `most` characters, with an ellipsis if the text is longer.
 fn cut(text: &str, most: usize) -> String {
     match text.chars().count() > most {
         true => text.chars().take(most - 1).chain(['\u{2026}']).collect(),
@@ -223,7 +223,7 @@ fn mark(kind: usize, x: f64, y: f64) -> String {
     }
 }
 
-/// A piece of line for a legend.
+/// A line segment for a legend.
 pub fn swatch(style: Style) -> String {
     let mark = style.mark.map_or(String::new(), |m| mark(m, 14.0, 6.0));
     let (colour, dashed) = (style.colour % COLOURS, if style.dashed { " dashed" } else { "" });
@@ -233,7 +233,7 @@ pub fn swatch(style: Style) -> String {
     )
 }
 
-/// A piece of a level or of the upright line (by class) for a legend.
+/// A segment of a level or of the upright line (by class) for a legend.
 pub fn plain_swatch(class: &str) -> String {
     format!(
         "<svg class=\"swatch\" viewBox=\"0 0 28 12\" aria-hidden=\"true\"><path class=\"{class}\" d=\"M1 6H27\"/></svg>"
@@ -249,11 +249,11 @@ struct Ticks {
 }
 
 impl Ticks {
-    /// At most about `most`, the outer ones enclosing the span; `whole`: no fractions.
+    /// At most about `most` ticks, the outer ones enclosing the span; `whole`: no fractions.
     fn of((low, high): (f64, f64), most: usize, whole: bool) -> Ticks {
         let (low, high) = if shown(low) && shown(high) { (low, high) } else { (0.0, 0.0) };
         let size = low.abs().max(high.abs());
-        // A span of no width, or one below what f64 can tell apart, gets one of its own.
+        // A span of zero width, or one below the resolution of f64, is widened.
         let width = match high - low {
             width if width >= SMALLEST && width > 1e-9 * size => width,
             _ if size >= SMALLEST => 0.1 * size,
@@ -282,7 +282,7 @@ impl Ticks {
         (self.first..=self.last).map(|i| i as f64 * self.step).collect()
     }
 
-    /// With as many digits as the step needs, so that no two are the same.
+    /// With as many digits as the step needs, so that all labels differ.
     fn labels(&self) -> Vec<String> {
         let size = self.high().abs().max(self.low().abs());
         let place = self.step.log10().floor();
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_the_drawing() {
+    fn all_points_are_inside_the_drawing() {
         let points: Vec<(f64, f64)> = (0..20).map(|i| (f64::from(i), f64::from(i * i) - 30.0)).collect();
         let band = points.iter().map(|(x, y)| (*x, y - 5.0, y + 5.0)).collect();
         let levels = vec![Level { y: -60.0, colour: None }];

@@ -17,11 +17,11 @@ fn value(run: &Run, name: &str) -> Option<f64> {
     run.last_evaluation()?.1.get(name).copied()
 }
 
-/// What the seeds of a cell, or the pairs of seeds of two, have of a metric.
+/// The values of a metric for the seeds of a cell, or for the pairs of seeds of two cells.
 struct Values {
     /// Over the finite ones.
     estimate: Option<Estimate>,
-    /// Number of seeds, and of those without the metric.
+    /// Number of seeds, and number of seeds without the metric.
     seeds: usize,
     absent: usize,
 }
@@ -32,7 +32,7 @@ impl Values {
         Values { estimate: Estimate::of(&present), seeds: values.len(), absent: values.len() - present.len() }
     }
 
-    /// Of the finished runs of a cell.
+    /// Values of the finished runs of a cell.
     fn of_cell(cell: &Cell, name: &str) -> Values {
         Values::of(&cell.finished().map(|r| value(r, name)).collect::<Vec<_>>())
     }
@@ -42,12 +42,12 @@ impl Values {
         self.absent == self.seeds
     }
 
-    /// The estimate where no seed is missing from it: what is left after leaving out the failures is no fair comparison.
+    /// The estimate if no seed is missing from it: after excluding failures the comparison would not be fair.
     fn whole(&self) -> Option<&Estimate> {
         self.estimate.as_ref().filter(|e| e.n == self.seeds)
     }
 
-    /// How many seeds the estimate leaves out.
+    /// The number of seeds that the estimate excludes.
     fn left_out(&self) -> String {
         let finite = self.estimate.map_or(0, |e| e.n);
         let not_finite = self.seeds - self.absent - finite;
@@ -58,7 +58,7 @@ impl Values {
         note(not_finite, "not finite") + &note(self.absent, "absent")
     }
 
-    /// The inside of a table cell; `signed` for differences.
+    /// The contents of a table cell; `signed` for differences.
     fn html(&self, signed: bool) -> String {
         if self.is_absent() {
             return "\u{2013}".into();
@@ -67,19 +67,20 @@ impl Values {
     }
 }
 
-/// Real images against real ones: mean over the cell's seeds, its word and note.
+/// Real images against real ones: mean over the cell's seeds, with label and note.
 pub struct Floor {
-    /// Mean over seeds (each has its own split of the real images); NaN where none is finite.
+    /// Mean over seeds (each has its own split of the real images); NaN if none is finite.
     pub value: f64,
     /// `floor`, `threshold` or `real images`.
     pub word: &'static str,
-    /// Numbers of images, where they are not the metric's.
+    /// Numbers of images, if they differ from the metric's.
     pub note: String,
-    /// How many seeds the mean leaves out, as HTML.
+    /// The number of seeds that the mean excludes, as HTML.
     left_out: String,
 }
 
-/// The floor that belongs to a metric, where the runs have one; of the finished runs, as the metric's mean, unless there is none.
+/// The floor of a metric, if the runs have one; from the finished runs, as for the metric's mean, unless there are
+/// none.
 pub fn floor(cell: &Cell, name: &Name) -> Option<Floor> {
     let finished: Vec<&Run> = cell.finished().collect();
     let runs = if finished.is_empty() { &cell.runs } else { &finished };
@@ -140,7 +141,8 @@ fn estimate(e: &Estimate, signed: bool) -> String {
     }
 }
 
-/// Index of the cell that is better than every other, intervals apart and every seed of all finite; none with a single value.
+/// Index of the cell that is better than every other, with disjoint intervals and all seeds finite; none with a single
+/// value.
 fn best(name: &Name, values: &[Values]) -> Option<usize> {
     let present: Vec<(usize, &Values)> = values.iter().enumerate().filter(|(_, v)| !v.is_absent()).collect();
     let whole = present.iter().map(|(i, v)| Some((*i, v.whole()?))).collect::<Option<Vec<_>>>()?;
@@ -155,7 +157,7 @@ fn best(name: &Name, values: &[Values]) -> Option<usize> {
     whole.iter().find(|p| whole.len() > 1 && wins(p)).map(|(i, _)| *i)
 }
 
-/// A row a cell, a column a metric of the last evaluation.
+/// One row per cell, one column per metric of the last evaluation.
 pub fn main(cells: &[Cell]) -> String {
     let names = columns(cells.iter().flat_map(|c| c.finished()));
     if names.is_empty() {
@@ -197,7 +199,7 @@ fn legend(names: &[Name]) -> String {
     format!("<dl class=\"names\">{}</dl>\n", names.iter().map(item).collect::<String>())
 }
 
-/// Per seed, cell minus reference: what the seed brings to both goes away.
+/// Cell minus reference per seed: effects that the seed has on both cancel.
 pub fn differences(cells: &[Cell], reference: usize) -> String {
     let base = &cells[reference];
     let names = columns(base.finished());
@@ -223,7 +225,7 @@ pub fn differences(cells: &[Cell], reference: usize) -> String {
     scroll(&head, &rows)
 }
 
-/// Every run with its last values, unfinished ones too.
+/// Every run with its last values, including unfinished runs.
 pub fn runs(cells: &[Cell]) -> String {
     let names = columns(cells.iter().flat_map(|c| c.runs.iter().copied()));
     let mut rows = String::new();
@@ -261,7 +263,7 @@ fn time(run: &Run) -> String {
     }
 }
 
-/// A table that scrolls inside itself where the page is narrow.
+/// A table that scrolls horizontally on narrow pages.
 pub fn scroll(head: &str, rows: &str) -> String {
     format!(
         "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_that_are_left_out_are_told() {
+    fn excluded_seeds_are_reported() {
         let some = values(&[0.5, f64::NAN, f64::INFINITY]).html(false);
         assert!(some.contains("0.5000") && some.contains(">not finite in 2 of 3<"), "{some}");
         assert_eq!(values(&[f64::NAN; 4]).html(true), "<span class=\"note\">not finite in 4 of 4</span>");
@@ -303,7 +305,7 @@ mod tests {
         assert_eq!(best(&kid, &[values(&high), with_nan(&low)]), None);
         assert_eq!(best(&kid, &[with_nan(&high), values(&low)]), None);
         assert_eq!(best(&kid, &[values(&[f64::NAN; 10]), values(&low), values(&high)]), None, "a cell that diverged");
-        assert_eq!(best(&kid, &[Values::of(&[None]), values(&low), values(&high)]), Some(1), "a metric that it lacks");
+        assert_eq!(best(&kid, &[Values::of(&[None]), values(&low), values(&high)]), Some(1), "a missing metric");
         assert_eq!(best(&kid, &[values(&high[1..]), values(&low)]), None, "nine seeds are few");
     }
 }

@@ -24,7 +24,7 @@ fn the_same_directories_give_the_same_bytes() {
 }
 
 #[test]
-fn nothing_is_fetched_and_nothing_runs() {
+fn the_page_fetches_and_runs_nothing() {
     let f = Fixture::new();
     let html = made(&four(&f), None).html;
     let sources: Vec<&str> = html.split("src=\"").skip(1).collect();
@@ -54,7 +54,7 @@ fn elements_are_closed() {
     assert!(open.is_empty(), "{open:?}");
 }
 
-/// Names, values and numbers of a run that somebody else made.
+/// Hostile names, values and numbers in somebody else's run.
 #[test]
 fn hostile_runs_become_text() {
     const EVIL: &str = "\\\"'><script src=//x></script><img src=x onerror=y>&lt;";
@@ -85,7 +85,7 @@ fn hostile_runs_become_text() {
 }
 
 #[test]
-fn means_intervals_and_differences_are_those_of_the_runs() {
+fn means_intervals_and_differences_match_the_runs() {
     let f = Fixture::new();
     let html = made(&four(&f), None).html;
     // KID is seed / 8, and 0.5 more in the attacked cell.
@@ -99,7 +99,7 @@ fn means_intervals_and_differences_are_those_of_the_runs() {
 }
 
 #[test]
-fn ten_seeds_apart_are_shaded() {
+fn cells_with_ten_separate_seeds_are_shaded() {
     let f = Fixture::new();
     let mut dirs = Vec::new();
     for seed in 1..=10 {
@@ -117,7 +117,7 @@ fn ten_seeds_apart_are_shaded() {
     std::fs::write(&metrics, text.replace("\"kid_lite0_x_n8_r6\":0.375", "\"kid_lite0_x_n8_r6\":null")).unwrap();
     let html = made(&dirs, None).html;
     assert_eq!(html.matches("not finite in 1 of 10").count(), 2, "in the cell and in the difference");
-    assert!(!html.contains("class=\"best\""), "a run that failed may be the worst");
+    assert!(!html.contains("class=\"best\""), "a failed run may be the worst");
 }
 
 #[test]
@@ -129,10 +129,10 @@ fn one_seed_has_no_interval() {
 }
 
 #[test]
-fn an_unfinished_run_is_shown_and_in_no_mean() {
+fn an_unfinished_run_is_shown_and_excluded_from_means() {
     let f = Fixture::new();
     let dirs = four(&f);
-    // The plans of a and b must agree for them to be one cell.
+    // The plans of a and b must be equal for them to be one cell.
     for name in ["a", "b"] {
         let file = f.path(&format!("{name}/plan.toml"));
         let text = std::fs::read_to_string(&file).unwrap().replace("rounds = 3", "rounds = 4");

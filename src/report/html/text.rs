@@ -1,4 +1,4 @@
-//! Text and numbers as they stand in the page.
+//! Formatting of text and numbers in the page.
 
 /// Text as HTML, in elements and in quoted attributes.
 pub fn escape(text: &str) -> String {
@@ -38,7 +38,7 @@ pub fn number(value: f64) -> String {
     at(value, value)
 }
 
-/// Numbers that belong together, with the digits of the largest.
+/// Related numbers, with the digits of the largest.
 pub fn numbers<const N: usize>(values: [f64; N]) -> [String; N] {
     let scale = values.iter().fold(0.0f64, |a, v| a.max(v.abs()));
     values.map(|v| at(v, scale))
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_file_becomes_markup() {
+    fn text_from_files_is_escaped() {
         assert_eq!(escape("<b a=\"x\" b='y'>&amp;"), "&lt;b a=&quot;x&quot; b=&#39;y&#39;&gt;&amp;amp;");
         assert_eq!(escape("a\u{0}b\nc"), "a\u{fffd}b\nc");
     }

@@ -251,7 +251,7 @@ fn only_an_unfinished_run_that_nobody_works_on_is_opened_again() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("a");
     let refusal = |path: &Path| RunDir::reopen(path).err().unwrap().to_string();
-    assert!(refusal(&path).contains("holds no plan.toml"), "{}", refusal(&path));
+    assert!(refusal(&path).contains("has no plan.toml"), "{}", refusal(&path));
     let plan = stopped(&path);
     let dir = RunDir::reopen(&path).unwrap();
     assert!(refusal(&path).contains("another process"), "{}", refusal(&path));

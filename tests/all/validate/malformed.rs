@@ -55,8 +55,8 @@ fn wrong_names_parameters_and_shapes() {
         (Box::new((|d| _ = d.put("in.w", &[8, 3, 8, 8], vec![0.0; 1536])) as Change), &["8 x 8 kernel", "1 to 7"]),
         (Box::new((|d| _ = d.put("in.w", &[8, 2, 4, 4], vec![0.0; 256])) as Change), &["`in.w`", "3 channels"]),
         (Box::new((|d| d.tensors.get_mut("in.x").unwrap().shape = vec![6, 16, 16]) as Change), &["`in.x`", "NCHW"]),
-        (Box::new((|d| _ = d.put("in.x", &[0, 3, 16, 16], vec![])) as Change), &["`in.x`", "no side may be 0"]),
-        (Box::new((|d| _ = d.put("in.x", &[1, 3, 1, 1], vec![0.0; 3])) as Change), &["leaves nothing"]),
+        (Box::new((|d| _ = d.put("in.x", &[0, 3, 16, 16], vec![])) as Change), &["`in.x`", "no dimension may be 0"]),
+        (Box::new((|d| _ = d.put("in.x", &[1, 3, 1, 1], vec![0.0; 3])) as Change), &["has no output"]),
         (Box::new((|d| _ = d.put("in.b", &[7], vec![0.0; 7])) as Change), &["`in.b` has shape [7], must be [8]"]),
         (
             Box::new((|d| d.tensors.get_mut("out.y").unwrap().shape = vec![2, 8, 4, 16]) as Change),
