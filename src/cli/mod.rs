@@ -98,7 +98,7 @@ fn answer(mut verb: Verb) -> Result<u8> {
         Verb::Report(args) => report::run(args).map(|()| 0),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Sample(args) => sample::run(args).map(|()| 0),
-        Verb::Keys => crate::config::keys_table().and_then(print).map(|()| 0),
+        Verb::Keys => print(crate::config::keys_table()).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
         Verb::Validate(args) => validate::run(args),
         Verb::Bench(args) => bench::run(args),

@@ -1,6 +1,6 @@
 //! `fedgan report`: one page from run and sweep directories.
 
-use crate::config::{RunConfig, text};
+use crate::config::Draft;
 use crate::report::html::{self, BEGIN, PlanFacts};
 use crate::report::outputs::{self, Kind, output};
 use crate::{Error, Result, input};
@@ -65,8 +65,7 @@ fn facts(path: &Path) -> Result<PlanFacts> {
 /// # Errors
 /// When it is no plan.
 pub fn facts_of(path: &Path, text: String) -> Result<PlanFacts> {
-    let table = text::table(&text).map_err(|e| Error::file(path, format!("not a plan: {e}")))?;
-    let config: RunConfig = table.try_into().map_err(|e| Error::file(path, format!("not a plan: {e}")))?;
+    let config = Draft::parse(format!("{}: not a plan", path.display()), &text)?.config()?;
     let table = Table::try_from(&config).map_err(|e| Error::internal(format!("plan as a table: {e}")))?;
     let (keys, resolved) = PlanFacts::split(table);
     Ok(PlanFacts {

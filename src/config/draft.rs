@@ -1,5 +1,6 @@
 //! An experiment between its file and its plan: a tree of TOML in which keys can still be set.
 
+use super::plan::Notes;
 use super::{BUILTIN, Plan, Problems, RunConfig, SWEEPS, keys, set, text, validate};
 use crate::{Result, input};
 use std::path::Path;
@@ -11,7 +12,8 @@ pub struct Draft {
     /// Where it comes from, for messages.
     pub(super) origin: String,
     tree: Table,
-    /// Images that cannot be read are left out (`--skip-bad`).
+    notes: Vec<String>,
+    /// Leave out images that cannot be read (`--skip-bad`).
     pub(super) skip_bad: bool,
 }
 
@@ -49,27 +51,42 @@ impl Draft {
     /// When it is no TOML, too large or too deep.
     pub fn parse(origin: String, text: &str) -> Result<Draft> {
         let mut tree = text::table_of(&origin, text)?;
+        let notes = keys::rename(&mut tree, keys::all());
         expand(&mut tree);
-        Ok(Draft { origin, tree, skip_bad: false })
+        Ok(Draft { origin, tree, notes, skip_bad: false })
     }
 
-    /// Sets the key at a dotted path. A table that has a `kind` replaces what stood there, others are merged key by key;
-    /// of keys that exclude each other the other one is removed.
+    /// Sets the key at a dotted path. A table with a tag, such as `kind`, replaces the old one; other tables are merged key by
+    /// key. A key that excludes another one replaces it.
     ///
     /// # Errors
-    /// When the path is empty in part or runs through a value that is not a table; the reason alone.
+    /// An empty part of the path, or a value on it that is not a table; the reason alone.
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), String> {
+        let current = keys::current(path);
+        if current != path {
+            self.notes.push(keys::renamed(path, current));
+        }
         set::assign(&mut self.tree, path, value)?;
         expand(&mut self.tree);
         Ok(())
     }
 
-    /// Every mistake goes to `problems`; the plan where there is none.
+    /// Adds every mistake to `problems`; the plan where there is none.
     pub fn check(mut self, problems: &mut Problems) -> Option<Plan> {
         imply(&mut self.tree, self.skip_bad);
-        keys::sift(&mut self.tree, problems);
-        let config = deserialise(self.tree, problems);
-        validate::plan(config, problems)
+        let config = RunConfig::read(self.tree, problems)?;
+        let plan = validate::plan(config, problems)?;
+        Some(Plan { notes: Notes(self.notes), ..plan })
+    }
+
+    /// The configuration, each key within its range; not checked against other keys or the machine.
+    ///
+    /// # Errors
+    /// Every mistake in one message.
+    pub fn config(self) -> Result<RunConfig> {
+        let mut problems = Problems::default();
+        let config = RunConfig::read(self.tree, &mut problems).filter(|_| problems.is_empty());
+        config.ok_or_else(|| problems.into_error(&self.origin))
     }
 
     /// The validated plan.
@@ -82,88 +99,31 @@ impl Draft {
     }
 }
 
-/// `partition = "iid"` becomes `partition = { kind = "iid" }`, `attack.report = true` the string that it means (so does
-/// `--set attack.report=true`).
+/// Short forms: a string in place of a table is its tag, so that `partition = "iid"` is `partition = { kind = "iid" }`.
+/// `attack.report = true` is the string that it means, and so is `--set attack.report=true`.
 fn expand(tree: &mut Table) {
     if let Some(Value::Table(attack)) = tree.get_mut("attack")
         && let Some(value @ Value::Boolean(true)) = attack.get_mut("report")
     {
         *value = Value::String("true".into());
     }
-    if let Some(Value::Table(federation)) = tree.get_mut("federation")
-        && let Some(value @ Value::String(_)) = federation.get_mut("partition")
-    {
-        *value = Value::Table(Table::from_iter([("kind".to_string(), value.clone())]));
+    for tag in keys::all().filter_map(|key| key.of).map(|of| of.tag) {
+        if let Some(word @ Value::String(_)) = keys::lookup(tree, keys::parent(tag)).cloned() {
+            keys::remove(tree, keys::parent(tag));
+            keys::insert(tree, tag, word);
+        }
     }
 }
 
-/// What a folder of images takes from elsewhere: `--skip-bad`, and client folders from the partition of that name.
+/// Options of a folder of images that are given elsewhere: `--skip-bad`, and client folders by the partition of that name.
 fn imply(tree: &mut Table, skip_bad: bool) {
-    let kind = |section: Option<&Value>| Some(section?.as_table()?.get("kind")?.as_str()?.to_string());
-    let partition = kind(tree.get("federation").and_then(|f| f.as_table()?.get("partition")));
-    if kind(tree.get("data")).as_deref() != Some("folder") {
-        return;
-    }
-    if let Some(Value::Table(data)) = tree.get_mut("data") {
-        if skip_bad {
-            data.insert("skip_bad".into(), Value::Boolean(true));
-        }
-        if partition.as_deref() == Some("client-folders") {
-            data.insert("client_folders".into(), Value::Boolean(true));
-        }
-    }
-}
-
-/// Reads the tree section by section, so that a section that serde refuses does not hide mistakes in the others.
-fn deserialise(mut tree: Table, problems: &mut Problems) -> RunConfig {
-    tree.retain(|name, value| {
-        let alone = Table::from_iter([(name.to_string(), value.clone())]);
-        match alone.try_into::<RunConfig>() {
-            Ok(_) => true,
-            Err(error) => {
-                let message = error.message().trim();
-                // What was refused already is missing now; `attack.trigger` without its only entry wants one.
-                let told = match missing(name, message) {
-                    Some(key) => problems.mention(key.path),
-                    None => message.starts_with("wanted exactly 1 element") && problems.mention(name),
-                };
-                !told && problems.push(explain(name, value, message))
+    let is = |tag: &str, name: &str| keys::lookup(tree, tag).and_then(Value::as_str) == Some(name);
+    let client_folders = is("federation.partition.kind", "client-folders");
+    if is("data.kind", "folder") {
+        for (key, implied) in [("data.skip_bad", skip_bad), ("data.client_folders", client_folders)] {
+            if implied {
+                keys::insert(tree, key, Value::Boolean(true));
             }
         }
-    });
-    tree.try_into().unwrap_or_default()
-}
-
-/// The key that serde misses in a section.
-fn missing(section: &str, message: &str) -> Option<&'static keys::Key> {
-    let field = message.strip_prefix("missing field `")?.split_once('`')?.0;
-    keys::below(section, field)
-}
-
-/// What serde says of a section. Unknown keys are gone by now, so that an unknown field is a known key of another kind.
-fn explain(section: &str, value: &Value, message: &str) -> String {
-    if let Some(key) = missing(section, message) {
-        return format!("{}: is missing; {}", key.path, key.meaning());
     }
-    let field = message.strip_prefix("unknown field `").and_then(|rest| Some(rest.split_once('`')?.0));
-    match field.and_then(|field| Some((field, kind_beside(section, value, field)?))) {
-        Some((field, (path, kind))) => format!(
-            "{path}.{field}: {path}.kind = \"{kind}\" has no such option{}; to drop the options of another kind, give the \
-             whole table: {path} = {{ kind = \"{kind}\" }}",
-            keys::below(&path, field).map_or(String::new(), |key| format!(" ({})", key.meaning()))
-        ),
-        None => format!("{section}: {message}"),
-    }
-}
-
-/// The path and the kind of the table, at `path` or directly below, that holds `field` beside its `kind`.
-fn kind_beside(path: &str, value: &Value, field: &str) -> Option<(String, String)> {
-    let table = value.as_table()?;
-    let own = |path: &str, table: &Table| {
-        let kind = table.get("kind")?.as_str()?;
-        table.contains_key(field).then(|| (path.to_string(), kind.to_string()))
-    };
-    own(path, table).or_else(|| {
-        table.iter().find_map(|(name, inner)| inner.as_table().and_then(|t| own(&format!("{path}.{name}"), t)))
-    })
 }

@@ -41,6 +41,18 @@ pub struct Plan {
     pub evaluation: EvaluationConfig,
     /// How the run can go on after it was stopped.
     pub checkpoint: CheckpointConfig,
+    /// Remarks on the file, such as former names of keys.
+    pub notes: Notes,
+}
+
+/// Remarks on a file. They are no part of the experiment: plans are equal whatever their notes.
+#[derive(Clone, Debug, Default)]
+pub struct Notes(pub Vec<String>);
+
+impl PartialEq for Notes {
+    fn eq(&self, _: &Notes) -> bool {
+        true
+    }
 }
 
 /// What a run adds to its plan: enough to know what ran.

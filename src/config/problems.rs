@@ -1,4 +1,4 @@
-//! Mistakes collected while a file is read.
+//! Mistakes that are collected while a file is read.
 
 use crate::{Error, input};
 use std::fmt::Display;
@@ -17,7 +17,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds a finished line; `false`, for use in `retain` and conditions.
+    /// Adds a line; returns `false`, for `retain` and conditions.
     pub fn push(&mut self, line: String) -> bool {
         if self.is_full() {
             self.more += 1;
@@ -27,7 +27,7 @@ impl Problems {
         false
     }
 
-    /// Adds "PATH = FOUND: must be ALLOWED"; `false`.
+    /// Adds "PATH = FOUND: must be ALLOWED"; returns `false`.
     pub fn refuse(&mut self, path: &str, found: impl Display, allowed: &str) -> bool {
         let found = input::shorten(&found.to_string(), FOUND);
         self.push(format!("{path} = {found}: must be {allowed}"))
@@ -40,17 +40,17 @@ impl Problems {
         }
     }
 
-    /// True when nothing was found.
+    /// True when there is no mistake.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// True when further lines are only counted: what takes time to say need not be said.
+    /// True when further lines are only counted, so that their text need not be computed.
     pub fn is_full(&self) -> bool {
         self.lines.len() >= MOST
     }
 
-    /// Whether something was said of a key, or of one below it.
+    /// Whether a line is about a key, or about one below it.
     pub fn mention(&self, path: &str) -> bool {
         let ends = |rest: &str| rest.starts_with(['.', ' ', ':', '[']);
         self.lines.iter().any(|line| line.strip_prefix(path).is_some_and(ends))

@@ -1,19 +1,18 @@
-//! The experiment as written in TOML: every key optional, every unknown key refused.
+//! The experiment as its file says it. Defaults, types and ranges are those of the rows in [`keys`]: a file is read by
+//! [`RunConfig::read`], which gives absent keys their defaults.
 
+use super::{Problems, keys};
 use crate::data::DataConfig;
-use crate::fed::attack::{Pattern, Place, Range, Trigger};
+use crate::fed::attack::{Place, Range, Trigger};
 use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{Aggregate, Local, OnNonfinite, Partition, Weights};
 use crate::metric::Metric;
 use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Weight of the gradient penalty where none is given (Gulrajani et al. 2017).
-const LAMBDA: f64 = 10.0;
-
-/// A whole experiment. Defaults are those of the built-in experiment.
+/// A whole experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// Names the run directory.
     pub name: String,
@@ -46,7 +45,7 @@ pub struct RunConfig {
 
 /// `[model]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// Height and width: a power of two, 16 to 256.
     pub image_size: u32,
@@ -60,7 +59,7 @@ pub struct ModelConfig {
 
 /// `[train]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct TrainConfig {
     /// Images of a step.
     pub batch: u32,
@@ -118,15 +117,32 @@ pub enum OptimizerKind {
     Rmsprop,
 }
 
+impl RunConfig {
+    /// Reads a file's tree. Absent keys take their defaults; whatever the rows do not allow is added to `problems`, and the
+    /// key falls back to its default where it cannot be read, so that the others can be checked.
+    pub fn read(mut tree: toml::Table, problems: &mut Problems) -> Option<RunConfig> {
+        keys::sift(&mut tree, problems);
+        keys::fill(&mut tree);
+        match tree.try_into() {
+            Ok(config) => Some(config),
+            // The rows admit only what the types hold; a test keeps them together.
+            Err(error) => {
+                problems.push(toml::de::Error::message(&error).to_string());
+                None
+            }
+        }
+    }
+}
+
 impl TrainConfig {
-    /// Norm, objective and optimiser; what is absent by its rule.
+    /// Norm, objective and optimiser; absent keys take their defaults.
     pub fn training(&self) -> Training {
         let (norm, objective) = match self.loss {
             LossKind::Bce => (Norm::Batch, Objective::Bce),
             LossKind::WganGp => (
                 Norm::Instance,
                 Objective::WganGp {
-                    lambda: self.lambda.unwrap_or(LAMBDA),
+                    lambda: self.lambda.unwrap_or(keys::LAMBDA),
                     n_critic: self.n_critic,
                     interpolation: self.interpolation,
                 },
@@ -141,13 +157,13 @@ impl TrainConfig {
 
     /// Steps where `local_steps` is given, otherwise epochs (1 where nothing is given).
     pub fn local(&self) -> Local {
-        self.local_steps.map_or(Local::Epochs(self.local_epochs.unwrap_or(1)), Local::Steps)
+        self.local_steps.map_or(Local::Epochs(self.local_epochs.unwrap_or(keys::LOCAL_EPOCHS)), Local::Steps)
     }
 }
 
 /// `[federation]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct FederationConfig {
     /// Number of clients.
     pub clients: u32,
@@ -175,7 +191,7 @@ pub struct DataSection {
 
 /// `[attack]` as written: side and margin follow the image size where absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct AttackConfig {
     /// Client ids or names, or how many (the first ones).
     pub malicious: Malicious,
@@ -229,7 +245,7 @@ pub enum ClientRef {
 
 /// `[evaluation]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct EvaluationConfig {
     /// Rounds between evaluations; the start and the end are always evaluated. 0: only those.
     pub every: u32,
@@ -244,7 +260,7 @@ pub struct EvaluationConfig {
 
 /// `[checkpoint]`: no key of it changes a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Rounds between checkpoints; 0: only before the first round and when the run is interrupted.
     pub every: u32,
@@ -275,114 +291,14 @@ impl EvaluationConfig {
     }
 }
 
-impl Default for RunConfig {
-    fn default() -> Self {
-        RunConfig {
-            name: "default".into(),
-            seed: 1,
-            rounds: 60,
-            device: "auto".into(),
-            model: ModelConfig::default(),
-            train: TrainConfig::default(),
-            federation: FederationConfig::default(),
-            data: DataSection::default(),
-            attack: AttackConfig::default(),
-            detection: Detector::None {},
-            evaluation: EvaluationConfig::default(),
-            checkpoint: CheckpointConfig::default(),
-            resolved: None,
-        }
-    }
-}
-
-impl Default for ModelConfig {
-    fn default() -> Self {
-        ModelConfig { image_size: 32, channels: 1, width: 16, latent: 64 }
-    }
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        TrainConfig {
-            batch: 32,
-            loss: LossKind::Bce,
-            norm: None,
-            n_critic: 1,
-            lambda: None,
-            interpolation: Interpolation::Uniform,
-            optimizer: OptimizerKind::Adam,
-            lr: 2e-4,
-            beta1: 0.5,
-            beta2: 0.999,
-            alpha: 0.99,
-            eps: 1e-8,
-            local_epochs: None,
-            local_steps: None,
-        }
-    }
-}
-
-impl Default for FederationConfig {
-    fn default() -> Self {
-        FederationConfig {
-            clients: 4,
-            partition: Partition::Shared,
-            aggregate: Aggregate::Generator,
-            weights: Weights::Equal,
-            clients_per_launch: None,
-            nonfinite: OnNonfinite::Stop,
-        }
-    }
-}
-
-impl Default for DataSection {
-    fn default() -> Self {
-        DataSection { held_out: 0.1, source: DataConfig::Builtin {} }
-    }
-}
-
-impl Default for AttackConfig {
-    fn default() -> Self {
-        AttackConfig {
-            malicious: Malicious::Ids(Vec::new()),
-            trigger: Trigger::Pattern(Pattern::Checker),
-            side: None,
-            margin: None,
-            place: Place::BottomRight,
-            fraction: 1.0,
-            opacity: 1.0,
-            range: Range::Scaled,
-            start_round: 0,
-            scale: 1.0,
-            report: LossReport::True,
-        }
-    }
-}
-
-impl Default for CheckpointConfig {
-    fn default() -> Self {
-        CheckpointConfig { every: 10, keep: 2, last: None }
-    }
-}
-
-impl Default for EvaluationConfig {
-    fn default() -> Self {
-        EvaluationConfig { every: 10, samples: 256, metrics: None, grid: 8 }
-    }
-}
-
 // The source is a tagged enum and refuses unknown keys, which serde cannot combine with a flattened neighbour.
 impl<'de> Deserialize<'de> for DataSection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let mut table = toml::Table::deserialize(deserializer)?;
-        let default = DataSection::default();
-        let held_out = match table.remove("held_out") {
-            Some(value) => value.try_into().map_err(D::Error::custom)?,
-            None => default.held_out,
-        };
-        let source = if table.is_empty() { default.source } else { table.try_into().map_err(D::Error::custom)? };
-        Ok(DataSection { held_out, source })
+        let held_out = table.remove("held_out").ok_or_else(|| D::Error::missing_field("held_out"))?;
+        let held_out = held_out.try_into().map_err(D::Error::custom)?;
+        Ok(DataSection { held_out, source: table.try_into().map_err(D::Error::custom)? })
     }
 }
 

@@ -1,12 +1,8 @@
 //! `--set a.b=c`: overrides of single keys in the TOML tree.
 
-use super::text;
+use super::{keys, text};
 use crate::{Error, Result, input};
 use toml::{Table, Value};
-
-/// Keys of which a file may hold one: setting the first removes the second and the other way round.
-const EXCLUSIVE: [(&str, &str); 2] =
-    [("train.local_epochs", "train.local_steps"), ("attack.trigger.image", "attack.trigger.pattern")];
 
 /// The path and the value of `--set key.path=value`. The value is read as TOML, and as a plain string where it is none.
 ///
@@ -23,12 +19,13 @@ pub fn refused(assignment: &str, what: &str) -> Error {
     Error::input(format!("--set {}: {what}", input::shorten(assignment, 200)))
 }
 
-/// Sets the key at the dotted `path` in `tree`. A table with a `kind` (or an empty one) replaces what stood there, so that
-/// nothing is left of another kind; other tables are merged key by key.
+/// Sets the key at the dotted `path`, which may be a former one, in `tree`. A table with its tag, such as `kind`, or an empty
+/// one replaces the old table, so that no option of another kind is left; other tables are merged key by key.
 ///
 /// # Errors
 /// The reason: an empty path segment, too many of them, or a path that runs through a value that is not a table.
 pub fn assign(tree: &mut Table, path: &str, value: Value) -> Result<(), String> {
+    let path = keys::current(path);
     let segments: Vec<&str> = path.split('.').collect();
     if segments.iter().any(|s| s.is_empty()) {
         return Err("expected a key path such as train.lr".into());
@@ -37,16 +34,16 @@ pub fn assign(tree: &mut Table, path: &str, value: Value) -> Result<(), String> 
         return Err(format!("a key of {} parts, at most {} are allowed", segments.len(), text::MOST_PARTS));
     }
     match value {
-        Value::Table(table) if !replaces(&table) => {
+        Value::Table(table) if !replaces(path, &table) => {
             table.into_iter().try_for_each(|(key, value)| assign(tree, &format!("{path}.{key}"), value))
         }
         value => insert(tree, &segments, path, value),
     }
 }
 
-/// True for a table that stands for all of its keys.
-pub fn replaces(table: &Table) -> bool {
-    table.is_empty() || table.contains_key("kind")
+/// True for a table at `path` that replaces an old one as a whole.
+pub fn replaces(path: &str, table: &Table) -> bool {
+    table.is_empty() || keys::tag_value(path, table).is_some()
 }
 
 /// True when setting one path changes what the other one set.
@@ -59,18 +56,14 @@ pub fn inside(outer: &str, inner: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// True for two keys of which a file may hold one.
+/// True for two keys that exclude each other.
 pub fn exclude(a: &str, b: &str) -> bool {
-    EXCLUSIVE.iter().any(|&(x, y)| (a, b) == (x, y) || (a, b) == (y, x))
+    keys::all().any(|key| key.path == a && key.excludes == Some(b))
 }
 
 fn insert(tree: &mut Table, segments: &[&str], path: &str, value: Value) -> Result<(), String> {
-    for (a, b) in EXCLUSIVE {
-        match path {
-            p if p == a => remove(tree, b),
-            p if p == b => remove(tree, a),
-            _ => {}
-        }
+    if let Some(other) = keys::all().find(|key| key.path == path).and_then(|key| key.excludes) {
+        keys::remove(tree, other);
     }
     let (last, tables) = segments.split_last().ok_or("expected a key path")?;
     let mut at = tree;
@@ -82,19 +75,6 @@ fn insert(tree: &mut Table, segments: &[&str], path: &str, value: Value) -> Resu
     }
     at.insert(last.to_string(), value);
     Ok(())
-}
-
-fn remove(tree: &mut Table, path: &str) {
-    match path.split_once('.') {
-        Some((head, rest)) => {
-            if let Some(Value::Table(inner)) = tree.get_mut(head) {
-                remove(inner, rest);
-            }
-        }
-        None => {
-            tree.remove(path);
-        }
-    }
 }
 
 fn parse(text: &str) -> Value {

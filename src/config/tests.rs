@@ -61,45 +61,6 @@ fn plans_name_the_keys_in_which_they_differ() {
 }
 
 #[test]
-fn every_key_is_known_and_listed_once() {
-    let all = load_text(
-        "",
-        &[
-            "evaluation.metrics=[\"fd\", \"leakage\"]",
-            "federation.clients_per_launch=2",
-            "federation.partition=dirichlet",
-            "federation.partition.alpha=0.5",
-            "federation.partition.minimum=40",
-            "detection.kind=isolation-forest",
-        ],
-    );
-    let config = all.unwrap().to_config();
-    let mut leaves = Vec::new();
-    collect("", &Table::try_from(&config).unwrap(), &mut leaves);
-    for leaf in &leaves {
-        assert!(keys::KEYS.iter().any(|k| k.path == leaf), "{leaf} is not in KEYS");
-    }
-    let mut paths: Vec<_> = keys::KEYS.iter().map(|k| k.path).collect();
-    paths.sort_unstable();
-    assert!(paths.windows(2).all(|w| w[0] != w[1]));
-    for key in paths {
-        let absent = ["train.local_steps", "train.lambda", "attack.trigger.image", "checkpoint.last"];
-        let optional = key.starts_with("data.") || absent.contains(&key);
-        assert!(optional || leaves.iter().any(|l| l == key), "{key} is in KEYS and in no section");
-    }
-}
-
-fn collect(prefix: &str, table: &Table, leaves: &mut Vec<String>) {
-    for (name, value) in table {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            Value::Table(inner) => collect(&path, inner, leaves),
-            _ => leaves.push(path),
-        }
-    }
-}
-
-#[test]
 fn one_message_names_every_mistake() {
     let text = "rounds = \"many\"\nlr = 1\n[model]\nimage_size = 48\nchannels = 2\nwidth = 0\nlatents = 3
 [train]\nbatch = 0\nlr = -0.5\nbeta1 = 1.0\nbeta2 = -0.1\neps = 0\nlocal_epochs = 1\nlocal_steps = 2
@@ -111,19 +72,19 @@ fn one_message_names_every_mistake() {
         "lr: unknown key; the nearest is `train.lr`",
         "model.image_size = 48: must be 16, 32, 64, 128 or 256",
         "model.channels = 2: must be 1 or 3",
-        "model.width = 0: must be from 1",
+        "model.width = 0: must be a whole number from 1 to 1024",
         "model.latents: unknown key; the nearest is `model.latent`",
-        "train.batch = 0: must be from 1",
-        "train.lr = -0.5: must be above 0",
-        "train.beta1 = 1: must be in [0, 1)",
-        "train.beta2 = -0.1: must be in [0, 1)",
-        "train.eps = 0: must be above 0",
+        "train.batch = 0: must be a whole number from 1 to 4096",
+        "train.lr = -0.5: must be a number above 0",
+        "train.beta1 = 1: must be a number in [0, 1)",
+        "train.beta2 = -0.1: must be a number in [0, 1)",
+        "train.eps = 0: must be a number above 0",
         "train.local_epochs = 1 and train.local_steps = 2: must be one of the two",
-        "federation.clients = 0: must be from 1",
+        "federation.clients = 0: must be a whole number from 1 to 65535",
         "federation.aggregate = \"all\": must be one of \"generator\", \"both\"",
-        "data.held_out = 1: must be in [0, 1)",
-        "attack.fraction = 1.5: must be in [0, 1]",
-        "attack.opacity = NaN: must be in [0, 1]",
+        "data.held_out = 1: must be a number in [0, 1)",
+        "attack.fraction = 1.5: must be a number in [0, 1]",
+        "attack.opacity = NaN: must be a number in [0, 1]",
         "attack.side = 60 with attack.margin = 1: must be such that the trigger lies inside the 48 x 48 image",
         "attack.malicious = [4]: must be client ids",
     ] {
@@ -135,23 +96,26 @@ fn one_message_names_every_mistake() {
 #[test]
 fn wrong_types_and_ranges_name_the_path() {
     for (set, expected) in [
-        ("model.width=wide", "model.width = \"wide\": must be a whole number from 0"),
+        ("model.width=wide", "model.width = \"wide\": must be a whole number from 1 to 1024"),
         ("model.width=-1", "model.width = -1: must be"),
         ("model.width=1.5", "model.width = 1.5: must be"),
         ("model=3", "model = 3: must be a table"),
         ("seed=-1", "seed = -1: must be"),
         ("name=a/b", "name = \"a/b\": must be letters"),
         ("name=..", "name = \"..\": must be"),
-        ("rounds=0", "rounds = 0: must be at least 1"),
-        ("train.local_steps=0", "train.local_steps = 0: must be at least 1"),
+        ("rounds=0", "rounds = 0: must be a whole number from 1 to 4294967295"),
+        ("train.local_steps=0", "train.local_steps = 0: must be a whole number from 1"),
         ("attack.malicious=9", "attack.malicious = 9: must be at most 4"),
         ("attack.malicious=[1, 1]", "without repetitions"),
         ("attack.trigger.image=none.png", "attack.trigger.image = none.png"),
         ("attack.place=middle", "attack.place = \"middle\": must be one of \"bottom-right\""),
         ("federation.partition=random", "federation.partition.kind = \"random\": must be one of"),
-        ("federation.partition.kind=dirichlet", "federation.partition.alpha: is missing; dirichlet:"),
+        (
+            "federation.partition.kind=dirichlet",
+            "federation.partition.alpha: is missing, must be a number above 0 (concentration",
+        ),
         ("train.lr_rate=1", "unknown key; the nearest is `train.lr`"),
-        ("evaluation.samples=1", "evaluation.samples = 1: must be from 2"),
+        ("evaluation.samples=1", "evaluation.samples = 1: must be a whole number from 2 to 65536"),
     ] {
         let attacked = std::fs::read_to_string("assets/experiments/attacked.toml").unwrap();
         let message = refusal(&attacked, &[set]);
@@ -201,15 +165,15 @@ fn detection_is_chosen_by_kind_and_checked() {
     for (set, expected) in [
         (vec![kind, "federation.clients=2"], "detection.kind = \"isolation-forest\" with federation.clients = 2"),
         (vec![kind, "detection.warmup=59"], "detection.warmup = 59: must be below rounds - 1 (59)"),
-        (vec![kind, "detection.memory=0.5"], "detection.memory = 0.5: must be at least 1"),
-        (vec![kind, "detection.margin=nan"], "detection.margin = NaN: must be above 0"),
-        (vec![kind, "detection.patience=0"], "detection.patience = 0: must be at least 1"),
-        (vec![kind, "detection.decay=1"], "detection.decay = 1: must be above 0 and below 1"),
-        (vec![kind, "detection.floor=0"], "detection.floor = 0: must be above 0"),
+        (vec![kind, "detection.memory=0.5"], "detection.memory = 0.5: must be a number, at least 1"),
+        (vec![kind, "detection.margin=nan"], "detection.margin = NaN: must be a number above 0"),
+        (vec![kind, "detection.patience=0"], "detection.patience = 0: must be a whole number from 1"),
+        (vec![kind, "detection.decay=1"], "detection.decay = 1: must be a number in (0, 1)"),
+        (vec![kind, "detection.floor=0"], "detection.floor = 0: must be a number in (0, 1]"),
         (vec!["detection.kind=forest"], "detection.kind = \"forest\": must be one of"),
-        (vec!["detection.warmup=3"], "detection.kind: is missing; which rule"),
-        (vec!["data.kind=folder"], "data.path: is missing; folder, npz:"),
-        (vec!["data.path=x"], "data.kind: is missing; where images come from (`builtin`"),
+        (vec!["detection.warmup=3"], "detection.kind: is missing, must be one of \"none\""),
+        (vec!["data.kind=folder"], "data.path: is missing, must be a path (the folder or"),
+        (vec!["data.path=x"], "data.kind: is missing, must be one of \"builtin\""),
         (vec!["attack.report=lie"], "attack.report = \"lie\": must be one of \"true\", \"median\""),
     ] {
         let message = refusal("", &set);
@@ -291,13 +255,6 @@ fn folders_take_skip_bad_and_client_folders_from_elsewhere() {
 }
 
 #[test]
-fn readme_has_the_table_of_keys() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let table = keys_table().unwrap();
-    assert!(readme.contains(&table), "README.md lacks the output of `fedgan keys`:\n{table}");
-}
-
-#[test]
 fn regularisation_is_resolved_or_refused_with_the_reason() {
     use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
     assert_eq!(load_text("", &[]).unwrap().train.training(), Training::default());
@@ -310,10 +267,10 @@ fn regularisation_is_resolved_or_refused_with_the_reason() {
     assert!(load_text(text, &["train.norm=none", "train.lambda=0"]).is_ok());
     for (set, expected) in [
         ("train.norm=batch", "batch norm makes the gradient of one image depend on the others"),
-        ("train.n_critic=0", "train.n_critic = 0: must be from 1"),
-        ("train.lambda=-1", "train.lambda = -1: must be at least 0"),
+        ("train.n_critic=0", "train.n_critic = 0: must be a whole number from 1 to 100"),
+        ("train.lambda=-1", "train.lambda = -1: must be a number, at least 0"),
         ("train.norm=layer", "train.norm = \"layer\": must be one of \"batch\", \"instance\", \"none\""),
-        ("train.alpha=1", "train.alpha = 1: must be in [0, 1)"),
+        ("train.alpha=1", "train.alpha = 1: must be a number in [0, 1)"),
         ("train.loss=bce", "train.n_critic = 5: critic steps need train.loss = \"wgan-gp\""),
     ] {
         let message = refusal(text, &[set]);
@@ -322,4 +279,48 @@ fn regularisation_is_resolved_or_refused_with_the_reason() {
     let message = refusal("[train]\nlambda = 10\n", &[]);
     assert!(message.contains("the gradient penalty needs train.loss"), "{message}");
     assert!(load_text("[train]\nlambda = 0\nnorm = \"instance\"\n", &[]).is_ok());
+}
+
+#[test]
+fn options_belong_to_their_tag_and_exclusive_keys_stand_alone() {
+    for (text, expected) in [
+        (
+            "[detection]\nkind = \"isolation-forest-published\"\nfloor = 0.5\n",
+            "detection.floor: detection.kind = \"isolation-forest-published\" has no such option, which belongs to \"isolation-forest\"",
+        ),
+        (
+            "[federation.partition]\nkind = \"iid\"\nminimum = 3\n",
+            "federation.partition.minimum: federation.partition.kind = \"iid\" has no such option",
+        ),
+        (
+            "[attack.trigger]\nimage = \"a.png\"\npattern = \"cross\"\n",
+            "attack.trigger.image = \"a.png\" and attack.trigger.pattern = \"cross\": must be one of the two, not both",
+        ),
+    ] {
+        let message = refusal(text, &[]);
+        assert!(message.contains(expected) && !message.contains("problems"), "{message}");
+    }
+    // The same key has another default with another rule.
+    let decay = |kind: &str| {
+        let plan = load_text("", &[&format!("detection={kind}")]).unwrap();
+        keys::lookup(&toml::Table::try_from(plan.to_config()).unwrap(), "detection.decay").cloned()
+    };
+    assert_eq!(decay("isolation-forest"), Some(Value::Float(0.3)));
+    assert_eq!(decay("isolation-forest-published"), Some(Value::Float(0.9)));
+    assert_eq!(decay("none"), None);
+}
+
+#[test]
+fn files_of_earlier_versions_load() {
+    // A run directory's plan as 0.1.0 wrote it: without the keys that came later.
+    let text = "name = \"old\"\nseed = 1\nrounds = 60\ndevice = \"auto\"\n[model]\nimage_size = 32\nchannels = 1\nwidth = 16
+latent = 64\n[train]\nbatch = 32\nloss = \"bce\"\nnorm = \"batch\"\nn_critic = 1\ninterpolation = \"uniform\"\noptimizer = \"adam\"
+lr = 0.0002\nbeta1 = 0.5\nbeta2 = 0.999\nalpha = 0.99\neps = 1e-8\nlocal_epochs = 1\n[federation]\nclients = 4
+aggregate = \"generator\"\nweights = \"equal\"\n[federation.partition]\nkind = \"shared\"\n[data]\nheld_out = 0.1\nkind = \"builtin\"
+[attack]\nmalicious = []\nside = 2\nmargin = 1\nplace = \"bottom-right\"\nfraction = 1.0\nopacity = 1.0\nrange = \"scaled\"
+start_round = 0\nscale = 1.0\nreport = \"true\"\n[attack.trigger]\npattern = \"checker\"\n[detection]\nkind = \"none\"\n[evaluation]
+every = 10\nsamples = 256\ngrid = 8\n[resolved]\nversion = \"0.1.0\"\nreason = \"asked for\"\nlater = { a = [1] }\n";
+    let plan = load_text(text, &["name=default"]).unwrap();
+    assert_eq!(plan, load_text("", &[]).unwrap());
+    assert!(plan.notes.0.is_empty());
 }

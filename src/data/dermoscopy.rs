@@ -13,8 +13,8 @@ use std::f32::consts::TAU;
 const STREAM: u64 = 0x4445_524d; // "DERM"
 /// Minimum samples per side of a picture; smaller pictures average several samples per pixel.
 const SAMPLES: usize = 128;
-/// Most images in a set.
-const MAX_IMAGES: usize = 1_000_000;
+/// Most images in a drawn set.
+pub const MOST_DRAWN: usize = 1_000_000;
 /// Class names; a melanoma has a rougher border, less symmetry and more colours than a nevus.
 const CLASSES: [&str; 2] = ["melanoma", "nevus"];
 
@@ -28,8 +28,8 @@ type Point = [f32; 2];
 /// If `n` is 0 or above one million, or for an unsupported size or channel count.
 pub fn dermoscopy(n: usize, seed: u64, size: usize, channels: usize) -> Result<Dataset> {
     check_shape(size, channels)?;
-    if !(1..=MAX_IMAGES).contains(&n) {
-        return Err(Error::input(format!("dermoscopy set of n = {n} images: expected 1 to {MAX_IMAGES}")));
+    if !(1..=MOST_DRAWN).contains(&n) {
+        return Err(Error::input(format!("dermoscopy set of n = {n} images: expected 1 to {MOST_DRAWN}")));
     }
     check_bytes(n, size, channels).map_err(|what| Error::input(format!("dermoscopy set: {what}")))?;
     let (labels, images): (Vec<u32>, Vec<Vec<u8>>) = (0..n as u64)
@@ -376,6 +376,6 @@ mod tests {
     #[test]
     fn the_number_of_images_is_checked() {
         assert_eq!(dermoscopy(0, 1, 16, 3).unwrap_err().exit_code(), 2);
-        assert_eq!(dermoscopy(MAX_IMAGES + 1, 1, 16, 3).unwrap_err().exit_code(), 2);
+        assert_eq!(dermoscopy(MOST_DRAWN + 1, 1, 16, 3).unwrap_err().exit_code(), 2);
     }
 }

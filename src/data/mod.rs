@@ -22,7 +22,7 @@ mod window;
 pub use builtin::builtin;
 pub use config::DataConfig;
 pub use dataset::{Clients, Dataset, Loaded, SIZES};
-pub use dermoscopy::dermoscopy;
+pub use dermoscopy::{MOST_DRAWN, dermoscopy};
 pub use folder::{client_folders, client_names, first_side, folder};
 pub use npz::{NpzOptions, decode as decode_npz, npz};
 pub(crate) use split::by_class;

@@ -97,8 +97,8 @@ fn assigned(table: &Table, at: &str, problems: &mut Problems) -> Vec<Assignment>
             for path in repeated(&paths) {
                 problems.push(format!("{at}: sets `{path}` twice"));
             }
-            // More than there are keys: some are unknown or repeated, which is said by now.
-            let few = if paths.len() <= keys::KEYS.len() { &paths[..] } else { &[] };
+            // Of more paths than there are keys some are unknown or repeated, which was reported above.
+            let few = if paths.len() <= keys::all().count() { &paths[..] } else { &[] };
             for (i, a) in few.iter().enumerate() {
                 for b in few[i + 1..].iter().filter(|b| set::exclude(a, b)) {
                     problems.push(format!("{at}: sets `{a}` and `{b}`, which exclude each other"));
@@ -113,20 +113,21 @@ fn assigned(table: &Table, at: &str, problems: &mut Problems) -> Vec<Assignment>
     }
 }
 
-/// `path = value` as assignments: a table without `kind` is one of its keys each. Keys must be known.
+/// `path = value` as assignments: one for each key of a table, unless the table replaces the old one as a whole. Keys must be
+/// known; former paths become the present ones.
 pub(super) fn assignments(path: &str, value: Value, at: &str, problems: &mut Problems) -> Vec<Assignment> {
+    let path = keys::current(path);
     match value {
-        Value::Table(table) if !set::replaces(&table) => {
+        Value::Table(table) if !set::replaces(path, &table) => {
             let inner = table.into_iter();
             inner
                 .flat_map(|(key, value)| assignments(&format!("{path}.{key}"), value, &format!("{at}.{key}"), problems))
                 .collect()
         }
         value => {
-            let inside = |known: &str| known.strip_prefix(path).is_some_and(|r| r.is_empty() || r.starts_with('.'));
             if let Some((_, why)) = OWN.iter().find(|own| own.0 == path.split('.').next().unwrap_or_default()) {
                 problems.push(format!("{at}: cannot be set in a sweep: {why}"));
-            } else if !keys::KEYS.iter().any(|key| inside(key.path)) {
+            } else if !keys::is_known(path) {
                 problems.push(keys::unknown(at, path, problems));
             }
             vec![Assignment { path: path.into(), value }]
@@ -210,24 +211,25 @@ fn short_values(table: &Table, at: &str, key: Option<String>, problems: &mut Pro
     let Some(key) = key else { return Vec::new() };
     let mut values = Vec::new();
     for (i, value) in list.iter().enumerate() {
-        let name = value_name(value);
+        let name = value_name(&key, value);
         let advice = format!("a value that makes a name ({PLAIN}); others take a name in [[axis.value]]");
         problems.require(plain(&name), &format!("{at}values[{i}]"), value, &advice);
-        values.push(AxisValue { name, set: vec![Assignment { path: key.clone(), value: value.clone() }] });
+        let path = keys::current(&key).to_string();
+        values.push(AxisValue { name, set: vec![Assignment { path, value: value.clone() }] });
     }
     // The key is the same for all of them: one complaint is enough.
     assignments(&key, list[0].clone(), &format!("{at}key = \"{key}\""), problems);
     values
 }
 
-/// The name of a value in the short form: numbers and words as they are, lists joined by `_`.
-fn value_name(value: &Value) -> String {
+/// The name of a value of `key` in the short form: numbers and words as they are, lists joined by `_`, tables by their tag.
+fn value_name(key: &str, value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Float(number) => format!("{number:?}"),
         Value::Array(list) if list.is_empty() => "none".into(),
-        Value::Array(list) => list.iter().map(value_name).collect::<Vec<_>>().join("_"),
-        Value::Table(table) => table.get("kind").map(value_name).unwrap_or_default(),
+        Value::Array(list) => list.iter().map(|v| value_name(key, v)).collect::<Vec<_>>().join("_"),
+        Value::Table(table) => keys::tag_value(key, table).unwrap_or_default().into(),
         other => other.to_string(),
     }
 }

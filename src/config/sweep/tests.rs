@@ -174,8 +174,8 @@ fn invalid_cells_are_all_named_with_each_reason_once() {
     assert_eq!(error.exit_code(), 2);
     for expected in [
         "sweep `grid`: 3 problems",
-        "all cells: model.width = 0: must be from 1",
-        "honest--1, attacked--1: train.lr = -1: must be above 0",
+        "all cells: model.width = 0: must be a whole number from 1",
+        "honest--1, attacked--1: train.lr = -1: must be a number above 0",
         "attacked-0.0001, attacked--1: attack.malicious = [9]: must be client ids",
     ] {
         assert!(message.contains(expected), "{expected}\nis missing in\n{message}");
@@ -193,7 +193,8 @@ fn a_table_with_kind_replaces_and_a_left_over_option_is_explained() {
     let cells = parse(&sweep("detection = { kind = 'none' }")).unwrap().cells().unwrap();
     assert_eq!(cells[0].plan.detection, Detector::None {});
     let error = parse(&sweep("'detection.kind' = 'none'")).unwrap().cells().unwrap_err().to_string();
-    let no_such = "x: detection.margin: detection.kind = \"none\" has no such option (isolation-forest: evidence";
+    let no_such =
+        "x: detection.margin: detection.kind = \"none\" has no such option, which belongs to \"isolation-forest\"";
     let advice = "; to drop the options of another kind, give the whole table: detection = { kind = \"none\" }";
     assert!(error.contains(no_such) && error.ends_with(advice), "{error}");
     // A partition is one level deeper; exclusive keys replace each other.

@@ -3,8 +3,7 @@
 
 use super::super::memory::Setting;
 use super::*;
-use crate::config::edge_tests::{load_with, paths};
-use crate::config::keys::Kind;
+use crate::config::edge_tests::{integers, load_with};
 use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 
 /// Builds a plan's experiment as far as memory is planned; the clients of a launch.
@@ -23,9 +22,10 @@ fn plan_of(set: &[&str]) -> Plan {
 fn every_integer_key_at_its_edges_is_planned_or_refused() {
     let edges = ["0", "1", "2", "2147483647", "2147483648", "4294967295"];
     let mut built = 0;
-    for path in paths(Kind::Integer).chain(paths(Kind::Long)) {
+    for key in integers() {
+        let path = key.path;
         for value in edges {
-            let Ok(plan) = load_with(path, value) else { continue };
+            let Ok(plan) = load_with(key, value) else { continue };
             let found = images_of(&plan).and_then(|images| planned(&plan, &images, &CpuEngine::new()));
             match found {
                 Ok(_) => built += 1,

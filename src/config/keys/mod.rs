@@ -1,0 +1,134 @@
+//! The keys of an experiment, one row each: path, type and range, default, unit, meaning. The checks of a file, its
+//! defaults, `--set`, suggestions and the documentation's table derive from the rows.
+
+mod key;
+mod markdown;
+mod rows;
+mod sift;
+#[cfg(test)]
+mod tests;
+
+pub use key::{Bound, DefaultValue, Key, Kind, Tags, lookup};
+pub use markdown::markdown;
+pub use rows::{LAMBDA, LOCAL_EPOCHS, SECTIONS};
+pub use sift::sift;
+
+use super::Problems;
+use crate::input;
+use std::collections::BTreeSet;
+use toml::{Table, Value};
+
+/// Longest unknown key, in bytes, to which a similar one is looked for.
+const LONGEST: usize = 100;
+
+/// All rows, in the order of the file. A key whose default or meaning depends on a tag has a row for each.
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    SECTIONS.iter().copied().flatten()
+}
+
+/// True for the path of a key or of a table that holds keys.
+pub fn is_known(path: &str) -> bool {
+    all().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
+/// The tag of the table at `path`, such as `detection.kind` of `detection`.
+pub fn tag_of(path: &str) -> Option<&'static str> {
+    all().filter_map(|key| key.of).map(|of| of.tag).find(|tag| parent(tag) == path)
+}
+
+/// The value of the tag of `table`, which stands at `path`.
+pub fn tag_value<'a>(path: &str, table: &'a Table) -> Option<&'a str> {
+    table.get(key::last(tag_of(path)?))?.as_str()
+}
+
+/// Pairs of keys that exclude each other, each pair once.
+pub fn exclusive() -> impl Iterator<Item = (&'static str, &'static str)> {
+    all().filter_map(|key| Some((key.path, key.excludes?))).filter(|(a, b)| a < b)
+}
+
+/// The present path of a key: another one than `path` where that is a former path.
+pub fn current(path: &str) -> &str {
+    all().find(|key| key.was == Some(path)).map_or(path, |key| key.path)
+}
+
+/// Moves the values at former paths of `rows` to the present ones; a note for each. Where both are given, the former one
+/// stays and is refused later.
+pub fn rename<'a>(tree: &mut Table, rows: impl Iterator<Item = &'a Key>) -> Vec<String> {
+    let moved = |key: &Key| {
+        let was = key.was.filter(|_| lookup(tree, key.path).is_none())?;
+        let value = lookup(tree, was)?.clone();
+        insert(tree, key.path, value)?;
+        remove(tree, was);
+        Some(renamed(was, key.path))
+    };
+    rows.filter_map(moved).collect()
+}
+
+/// The note about a former path.
+pub fn renamed(was: &str, path: &str) -> String {
+    format!("`{was}` is now `{path}`; the former name is still accepted")
+}
+
+/// Gives every absent key of `tree` its default. Keys that the tag of their table does not have stay absent, and so does a
+/// key that another one excludes.
+pub fn fill(tree: &mut Table) {
+    for key in all() {
+        let present = |path: &str| lookup(tree, path).is_some();
+        let tag = key.of.and_then(|of| lookup(tree, of.tag)?.as_str());
+        if !present(key.path) && !key.excludes.is_some_and(present) && key.fits(tag) {
+            key.default.value(tree).and_then(|value| insert(tree, key.path, value));
+        }
+    }
+}
+
+/// What a message says of the unknown key `path`, which stands at `at`.
+pub fn unknown(at: &str, path: &str, problems: &Problems) -> String {
+    let at = input::shorten(at, 2 * LONGEST);
+    if let Some(key) = all().find(|key| key.was == Some(path)) {
+        return format!("{at}: is the former name of `{}`, which is given too", key.path);
+    }
+    // Distances to all keys take time: not for thousands of keys, nor for one that is not a typing error.
+    let near = (!problems.is_full() && path.len() <= LONGEST).then(|| format!("; the nearest is `{}`", nearest(path)));
+    format!("{at}: unknown key{}", near.unwrap_or_default())
+}
+
+/// The known key or table whose spelling is nearest.
+pub fn nearest(path: &str) -> &'static str {
+    let last = |p: &str| p.rsplit('.').next().unwrap_or_default().to_string();
+    let paths: BTreeSet<&'static str> = all().map(|key| key.path).collect();
+    let tables: BTreeSet<&'static str> = paths.iter().map(|path| parent(path)).filter(|t| !t.is_empty()).collect();
+    let score = |known: &str| {
+        let whole = strsim::normalized_damerau_levenshtein(path, known);
+        let end = strsim::jaro_winkler(&last(path), &last(known));
+        whole + end + if parent(path) == parent(known) { 0.3 } else { 0.0 }
+    };
+    paths.into_iter().chain(tables).max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or("name")
+}
+
+/// The path of the table that a key stands in; empty for the root.
+pub fn parent(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(table, _)| table)
+}
+
+/// The table at a dotted path; the tree itself for the empty path.
+fn table_mut<'a>(tree: &'a mut Table, path: &str) -> Option<&'a mut Table> {
+    if path.is_empty() {
+        return Some(tree);
+    }
+    path.split('.').try_fold(tree, |at, part| at.get_mut(part)?.as_table_mut())
+}
+
+/// Puts a value at a dotted path, with the tables on the way; `None` where a value stands in the way.
+pub fn insert(tree: &mut Table, path: &str, value: Value) -> Option<()> {
+    let mut at = tree;
+    for part in parent(path).split('.').filter(|part| !part.is_empty()) {
+        at = at.entry(part).or_insert_with(|| Value::Table(Table::new())).as_table_mut()?;
+    }
+    at.insert(path.rsplit('.').next()?.into(), value);
+    Some(())
+}
+
+/// Removes the value at a dotted path, if there is one.
+pub fn remove(tree: &mut Table, path: &str) -> Option<Value> {
+    table_mut(tree, parent(path))?.remove(path.rsplit('.').next()?)
+}
