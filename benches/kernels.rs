@@ -1,5 +1,6 @@
-//! Every catalogue row on the `cpu` engine, on the heaviest launch of a W1 training step or, where that has none, of its cases:
-//! `cargo bench --bench kernels [NAME]`. Problems are those of `fedgan bench`, which also times GPUs and verifies first.
+//! Every catalogue row on the `cpu` engine, with the heaviest launch of a W1 training step or, if the step does not
+//! launch the row, of its cases: `cargo bench --bench kernels [NAME]`. The problems are those of `fedgan bench`, which
+//! also times GPUs and verifies first.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fedgan::exec::CpuEngine;

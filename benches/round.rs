@@ -1,5 +1,5 @@
-//! Whole federated rounds on the `cpu` engine, both losses: `cargo bench --bench round`. `fedgan bench round` times them on any
-//! device and at any size.
+//! Whole federated rounds on the `cpu` engine, with both losses: `cargo bench --bench round`. `fedgan bench round`
+//! times them on any device and at any size.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fedgan::exec::CpuEngine;

@@ -3,8 +3,8 @@
 
 usage: pack-ct-mr.py SOURCE [OUT]     (needs Pillow: pip install pillow)
 
-SOURCE holds CLASS/SERIES_NNN.png, all 128 x 128 grey, numbered without gaps. One sheet a series, 16 tiles a row in slice
-order, unused tiles black. Tiles are a multiple of JPEG's 8 x 8 blocks, so no tile bleeds into its neighbour. Prints the
+SOURCE contains CLASS/SERIES_NNN.png, all 128 x 128 grey, numbered without gaps. One sheet per series, 16 tiles per row in
+slice order, unused tiles black. Tiles are a multiple of JPEG's 8 x 8 blocks, so no tile bleeds into its neighbour. Prints the
 table of src/data/builtin.rs.
 """
 

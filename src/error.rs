@@ -1,51 +1,52 @@
-//! The one error type: what went wrong, and which exit code it deserves.
+//! The only error type: the fault, and its exit code.
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error as the user sees it: one clear sentence and an exit code.
+/// An error as shown to the user: one clear sentence and an exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Bad input: names the file, key or tensor, what was found and what is allowed. Exit code 2.
+    /// Bad input: names the file, key or tensor, the value found and the values allowed. Exit code 2.
     #[error("{0}")]
     Input(String),
     /// A comparison failed (validation). Exit code 1.
     #[error("{0}")]
     Verdict(String),
-    /// Training came upon NaN or infinity, and the experiment says to stop there: names round, client and tensor. Exit code 1.
+    /// Training produced a non-finite value, and the experiment stops in that case: names round, client and tensor.
+    /// Exit code 1.
     #[error("{0}")]
     NotFinite(String),
-    /// The device refused or was lost. Exit code 1.
+    /// The device failed or was lost. Exit code 1.
     #[error("device: {0}")]
     Device(String),
-    /// The device's memory does not hold what was asked for. Exit code 1.
+    /// The device's memory is exhausted. Exit code 1.
     #[error("device: {what}")]
     OutOfMemory {
         /// What was under way.
         what: String,
-        /// Bytes that the engine held by then, as far as that is known: so much fits.
+        /// Bytes that the engine held at that time, if known: that much fits.
         held: u64,
     },
     /// A result could not be written (disk full, no permission): names the file. Exit code 1.
     #[error("{0}")]
     Output(String),
-    /// A broken promise inside the program. Exit code 1.
+    /// A violated invariant of the program. Exit code 1.
     #[error("internal: {0}")]
     Internal(String),
 }
 
 impl Error {
-    /// Bad input, as a finished sentence.
+    /// Bad input, as a complete sentence.
     pub fn input(message: impl Into<String>) -> Self {
         Error::Input(message.into())
     }
 
-    /// A device failure, as a finished sentence.
+    /// A device failure, as a complete sentence.
     pub fn device(message: impl Into<String>) -> Self {
         Error::Device(message.into())
     }
 
-    /// A broken promise inside the program.
+    /// A violated invariant of the program.
     pub fn internal(message: impl Into<String>) -> Self {
         Error::Internal(message.into())
     }
@@ -60,7 +61,7 @@ impl Error {
         Error::Output(format!("{}: cannot write: {why}", path.display()))
     }
 
-    /// The same error, with more to say.
+    /// The same error, with additional text.
     pub fn and(self, more: &str) -> Self {
         let with = |what: String| format!("{what}\n{more}");
         match self {
@@ -88,7 +89,7 @@ impl Error {
     }
 }
 
-/// A number of bytes for people.
+/// A byte count for readers.
 pub fn size(bytes: u64) -> String {
     let of = |unit: u64| bytes as f64 / unit as f64;
     match bytes {
@@ -99,7 +100,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Two numbers of bytes that are set against each other: to the byte where they would read the same and are not.
+/// Two byte counts for comparison: exact if the rounded values would read the same but differ.
 pub fn sizes(a: u64, b: u64) -> [String; 2] {
     match (size(a), size(b)) {
         (x, y) if x == y && a != b => [a, b].map(|bytes| format!("{bytes} bytes")),
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_in_units_that_fit_them() {
+    fn sizes_have_suitable_units() {
         let expected = [
             (0, "0 bytes"),
             (1023, "1023 bytes"),

@@ -1,12 +1,12 @@
-//! Files from elsewhere: how much of them is read at most, and the reading. A damaged or hostile file, or a device node in
-//! place of one, cannot fill the memory; what is inside is capped where it is decoded. SECURITY.md lists all caps.
+//! Reading of foreign files, with size limits. A damaged or hostile file, or a device node in its place, cannot exhaust
+//! memory; decoders limit the contents. SECURITY.md lists all limits.
 
 use safetensors::SafeTensors;
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Read};
 use std::path::Path;
 
-/// Bytes of an experiment, a sweep or a stored plan: the longest that is built in has 2 KB.
+/// Bytes of an experiment, a sweep or a stored plan: the longest built-in one has 2 KB.
 pub const CONFIG: u64 = 1 << 20;
 /// Bytes of a tuning file, which has about 100 for each convolution.
 pub const TUNING: u64 = 4 << 20;
@@ -31,18 +31,19 @@ pub const MOST_TENSORS: usize = 10_000;
 /// Sides of a tensor.
 pub const MOST_SIDES: usize = 8;
 
-/// Bytes of a pipe or a device, whatever is read.
+/// Bytes of a pipe or a device, for any kind of file.
 const PIPE: u64 = 64 << 20;
 
-/// The bytes of a file of at most `most` bytes; a pipe will do.
+/// The bytes of a file with at most `most` bytes; pipes are accepted.
 ///
 /// # Errors
-/// As for [`std::fs::read`]; [`ErrorKind::FileTooLarge`] saying what was found and what is allowed.
+/// As [`std::fs::read`]; [`ErrorKind::FileTooLarge`] with the size found and the size allowed.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let (size, most) = match file.metadata()? {
         found if found.is_file() => (found.len(), most),
-        // Pipes and devices have no size: they are read up to the limit and a byte beyond, which must not take all memory either.
+        // Pipes and devices have no size: they are read up to one byte beyond the limit, which must not exhaust memory
+        // either.
         _ => (0, most.min(PIPE)),
     };
     if size > most {
@@ -54,10 +55,10 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(too_large("more", most)) } else { Ok(bytes) }
 }
 
-/// [`read`] of a text.
+/// [`read`] for text.
 ///
 /// # Errors
-/// As [`read`]; [`ErrorKind::InvalidData`] where it is not UTF-8.
+/// As [`read`]; [`ErrorKind::InvalidData`] if it is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|_| Error::new(ErrorKind::InvalidData, "not UTF-8 text"))
 }
@@ -66,8 +67,8 @@ fn too_large(found: &str, most: u64) -> Error {
     Error::new(ErrorKind::FileTooLarge, format!("too large: {found}, at most {most} bytes are read"))
 }
 
-/// `text` for a message: whole where it has at most `most` bytes, else its beginning and its length; control characters, which a
-/// terminal would obey, escaped.
+/// `text` for a message: complete if it has at most `most` bytes, otherwise its beginning and its length. Control
+/// characters, which a terminal would interpret, are escaped.
 pub fn shorten(text: &str, most: usize) -> String {
     if text.contains(char::is_control) {
         let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
@@ -80,10 +81,10 @@ pub fn shorten(text: &str, most: usize) -> String {
     format!("{}... ({} bytes)", &text[..end], text.len())
 }
 
-/// Refuses a safetensors file whose header is longer than [`TENSOR_HEADER`], before it is parsed.
+/// Rejects a safetensors file whose header is longer than [`TENSOR_HEADER`], before it is parsed.
 ///
 /// # Errors
-/// What was found and what is allowed, without the file's name.
+/// The size found and the size allowed, without the file's name.
 pub fn check_tensor_header(bytes: &[u8]) -> Result<(), String> {
     let header = bytes.first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
     if header > TENSOR_HEADER && header <= bytes.len() as u64 {
@@ -92,11 +93,11 @@ pub fn check_tensor_header(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Refuses a safetensors file of more than [`MOST_TENSORS`] tensors, or with a tensor of more than [`MOST_SIDES`] sides,
-/// before their values are copied.
+/// Rejects a safetensors file with more than [`MOST_TENSORS`] tensors, or with a tensor of more than [`MOST_SIDES`]
+/// dimensions, before their values are copied.
 ///
 /// # Errors
-/// What was found and what is allowed, without the file's name.
+/// The number found and the number allowed, without the file's name.
 pub fn check_tensors(tensors: &SafeTensors) -> Result<(), String> {
     if tensors.len() > MOST_TENSORS {
         return Err(format!("{} tensors; at most {MOST_TENSORS} are read", tensors.len()));
@@ -104,7 +105,7 @@ pub fn check_tensors(tensors: &SafeTensors) -> Result<(), String> {
     match tensors.iter().find(|(_, view)| view.shape().len() > MOST_SIDES) {
         Some((name, view)) => {
             let (name, sides) = (shorten(name, 100), view.shape().len());
-            Err(format!("tensor '{name}' has {sides} sides; at most {MOST_SIDES} are read"))
+            Err(format!("tensor '{name}' has {sides} dimensions; at most {MOST_SIDES} are read"))
         }
         None => Ok(()),
     }
@@ -130,14 +131,14 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_never_ends_is_not_read_to_its_end() {
+    fn endless_files_are_read_up_to_the_limit() {
         let what = |most| read(Path::new("/dev/zero"), most).unwrap_err().to_string();
         assert_eq!(what(1000), "too large: more, at most 1000 bytes are read");
         assert_eq!(what(TENSORS), "too large: more, at most 67108864 bytes are read");
     }
 
     #[test]
-    fn long_texts_are_cut_between_characters() {
+    fn long_texts_are_truncated_between_characters() {
         assert_eq!(shorten("abc", 3), "abc");
         assert_eq!(shorten("a\u{e9}bc", 2), "a... (5 bytes)");
     }

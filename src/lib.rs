@@ -1,9 +1,21 @@
 //! fedgan: a GPU compute kernel workbench for federated GANs under backdoor attack.
 //!
-//! Read in this order: [`kernels`] (one row per hand-written WGSL kernel: shader, parameters, bindings, shape rule,
-//! reference, error bound), [`exec`] (kernels are recorded as plain data, then executed by an engine), [`gpu`] (the wgpu
-//! engine), [`model`] (generator, discriminator and the GAN step), [`fed`] (clients, partition, attack, aggregation, round),
-//! [`check`] (what `fedgan validate` and the tests share), [`perf`] (what `fedgan bench` and `benches/` share) and [`cli`] (one file per verb).
+//! The modules in dependency order; each imports only modules above it:
+//!
+//! - [`error`]: the error type with its exit codes, free to all modules.
+//! - [`input`]: size limits of foreign files, free to all modules.
+//! - [`kernels`]: the catalogue, one row per WGSL kernel: shader, parameters, bindings, shape rule, reference, error bound.
+//! - [`exec`]: launches recorded as plain data, and the engines that execute them.
+//! - [`gpu`]: the wgpu engine.
+//! - [`model`]: generator, discriminator and the GAN step.
+//! - [`data`]: images from folders, archives and built-in sets.
+//! - [`fed`]: clients, partition, attack, rounds, detection, aggregation.
+//! - [`metric`]: quality metrics of generated images.
+//! - [`check`]: comparison with the reference, shared by `fedgan validate` and the tests.
+//! - [`report`]: run directories, logs, checkpoints, pictures and the report page.
+//! - [`perf`]: timing, ceilings and baselines, shared by `fedgan bench` and `benches/`.
+//! - [`config`]: experiment and sweep files, checked into plans.
+//! - [`cli`]: the command line, one file per verb.
 
 pub mod check;
 pub mod cli;

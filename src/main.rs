@@ -1,7 +1,7 @@
-//! Parse, call a verb, print the error once, exit code.
+//! Parses the command line, calls a verb, prints the error once, returns the exit code.
 
 fn main() -> std::process::ExitCode {
-    // SAFETY: first thing in the process, before any thread could read the environment.
+    // SAFETY: called first in the process, before any thread could read the environment.
     unsafe { fedgan::gpu::quiet_drivers() };
     fedgan::cli::main()
 }

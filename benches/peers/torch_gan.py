@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What PyTorch needs for the training step that `fedgan bench step` times: the same networks, losses, optimiser and batch.
+"""Times the training step of `fedgan bench step` in PyTorch: the same networks, losses, optimiser and batch.
 
     pip install torch
     python benches/peers/torch_gan.py --workload W1 --clients 4 [--device cuda] [--mode compile] [--channels-last] [--tf32]
     python benches/peers/torch_gan.py --image-size 64 --channels 3 --width 64 --latent 100 --batch 32 --clients 1
 
-Prints one JSON object a variant and line. Clients train one after another (`sequential`) and, with more than one, all at once
-through torch.func.vmap over stacked parameters (`vmap`). fp32; TF32 only with --tf32. Quiet machine: a busy second process
-makes OpenMP's threads wait for each other and multiplies the CPU times.
+Prints one JSON object per variant, each on a line. Clients train one after the other (`sequential`) and, with more than one,
+all together through torch.func.vmap over stacked parameters (`vmap`). fp32; TF32 only with --tf32. Use an idle machine: a busy
+second process makes OpenMP's threads wait for each other and multiplies the CPU times.
 """
 import argparse
 import json

@@ -11,7 +11,7 @@ pub enum Pass {
     /// Normally distributed numbers: the rounding bound decides.
     Rounding,
     /// Normally distributed numbers with occasional NaN, except in operands that meet padding
-    /// ([`Kernel::meets_padding`]): every element that depends on a NaN is NaN, all others keep their bound.
+    /// ([`crate::kernels::Kernel::meets_padding`]): every element that depends on a NaN is NaN, all others keep their bound.
     Nan,
     /// Normally distributed numbers with occasional infinities and subnormal numbers: an element whose reference is
     /// non-finite is non-finite, all others keep their bound.

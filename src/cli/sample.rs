@@ -27,7 +27,7 @@ pub struct SampleArgs {
     /// Seed of the latents; a run's own seed gives the images of its grids.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
-    /// Latents from this file instead: an F32 tensor `latents`, [n, latent] or [n, latent, 1, 1].
+    /// Latents from this file instead: an F32 tensor `latents`, `[n, latent]` or `[n, latent, 1, 1]`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["n", "seed"])]
     pub latents: Option<PathBuf>,
     /// The grid of images, as PNG; an earlier grid of this option is replaced, another file is not.
@@ -36,10 +36,10 @@ pub struct SampleArgs {
     /// Also write each image as a PNG file of its own, numbered from 0, into this directory, which must be new or empty.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
-    /// Also write the images as a safetensors file: `images`, [n, channels, size, size] in [-1, 1].
+    /// Also write the images as a safetensors file: `images`, `[n, channels, size, size]` in [-1, 1].
     #[arg(long, value_name = "FILE")]
     pub save_images: Option<PathBuf>,
-    /// Also write the latents as a safetensors file: `latents`, [n, latent, 1, 1].
+    /// Also write the latents as a safetensors file: `latents`, `[n, latent, 1, 1]`.
     #[arg(long, value_name = "FILE")]
     pub save_latents: Option<PathBuf>,
     /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default: FEDGAN_DEVICE, or auto].
@@ -135,7 +135,7 @@ fn write_each(dir: &Path, batch: &[f32], first: usize, size: usize, channels: us
     Ok(next)
 }
 
-/// Latents [n][latent] from the tensor `latents`.
+/// Latents `[n][latent]` from the tensor `latents`.
 fn read_latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
     let (shape, values) = safetensors::load(path)?.f32_any("latents")?;
     let fits = match shape.as_slice() {

@@ -68,7 +68,7 @@ impl DataConfig {
     /// Loads the images at `size` x `size` pixels and `channels` (1 or 3).
     ///
     /// # Errors
-    /// As the loader: see [`builtin`], [`folder`](super::folder()), [`client_folders`](super::client_folders),
+    /// As the loader: see [`builtin()`], [`folder`](super::folder()), [`client_folders`](super::client_folders),
     /// [`npz`](super::npz()), [`dermoscopy()`].
     pub fn load(&self, size: usize, channels: usize) -> Result<Loaded> {
         match self {

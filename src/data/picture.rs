@@ -65,7 +65,7 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
 }
 
 /// A picture's bytes as they enter a data set with images of `size` x `size` and 1 or 3 `channels`, like those of
-/// [`folder`](super::folder).
+/// [`folder()`](super::folder()).
 ///
 /// # Errors
 /// As [`read`].

@@ -116,7 +116,7 @@ impl Patch {
         self.side.checked_add(margin).is_some_and(|needed| needed <= size)
     }
 
-    /// The pixels to paste, [side][side][channels], in the values of [`Patch::range`]; one channel takes the luma.
+    /// The pixels to paste, `[side][side][channels]`, in the values of [`Patch::range`]; one channel takes the luma.
     ///
     /// # Errors
     /// When the trigger's picture cannot be read.

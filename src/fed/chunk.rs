@@ -25,7 +25,7 @@ pub(super) struct Chunk {
     pub first: u32,
     pub buffers: GanBuffers,
     pub order: Tensor,
-    /// [clients] rows of [`UpdateMoments`].
+    /// `[clients]` rows of [`UpdateMoments`].
     pub moments: Tensor,
     pub broadcast_g: Recording,
     pub broadcast_d: Recording,

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// The training images and who holds which.
 #[derive(Clone, Debug)]
 pub struct ClientData<'a> {
-    /// [images][size][size][channels] bytes.
+    /// `[images][size][size][channels]` bytes.
     pub pixels: &'a [u8],
     /// Image indices of each client.
     pub holdings: Vec<Vec<u32>>,

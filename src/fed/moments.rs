@@ -25,7 +25,7 @@ impl UpdateMoments {
     /// Word of [`UpdateMoments::peak`].
     pub const PEAK_AT: u32 = offset_of!(UpdateMoments, peak) as u32 / 4;
 
-    /// Rows of `words`, [clients][[`UpdateMoments::WORDS`]].
+    /// The rows in `words`, of [`UpdateMoments::WORDS`] words each.
     ///
     /// # Panics
     /// If `words` is no whole number of rows.

@@ -62,7 +62,7 @@ fn losses(stats: &RoundStats) -> [(&'static str, f32); 7] {
     std::array::from_fn(|i| if i < sums.len() { sums[i] } else { last[i - sums.len()] })
 }
 
-/// A tensor of every client of a chunk: [clients][words].
+/// A tensor of every client of a chunk: `[clients][words]`.
 struct Scanned<'a> {
     network: &'static str,
     role: &'static str,
@@ -87,7 +87,7 @@ fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; TENSORS] {
     std::array::from_fn(|i| of(i / 2, i % 2))
 }
 
-/// Records the norm of the generators' updates into `moments` ([clients][64], element 0) and the scans into the statistics.
+/// Records the norm of the generators' updates into `moments` (`[clients][64]`, element 0) and the scans into the statistics.
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).

@@ -24,12 +24,12 @@ const MEMORY: f32 = 12.0;
 /// Latents, mean images and averaged deviations of all clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
-    /// [passes][batch][latent], each pass rounded up to 64 words.
+    /// `[passes][batch][latent]`, each pass rounded up to 64 words.
     latents: Tensor,
     passes: u32,
     /// Words of an image.
     image: u32,
-    /// [clients][image], client stride rounded up to 64 words.
+    /// `[clients][image]`, client stride rounded up to 64 words.
     means: Tensor,
     deviations: Tensor,
     seed: u64,
@@ -61,7 +61,7 @@ impl Probe {
         })
     }
 
-    /// The averaged deviations, [clients][image] with a client stride rounded up to 64 words: they outlive a round.
+    /// The averaged deviations, `[clients][image]` with a client stride rounded up to 64 words: they outlive a round.
     pub fn deviations(&self) -> Tensor {
         self.deviations
     }

@@ -28,7 +28,7 @@ pub struct Memory {
     pub detection: detector::Memory,
 }
 
-/// A tensor on the device, [rows][words], of the server (one row) or of all clients in their order, whatever their chunks.
+/// A tensor on the device, `[rows][words]`, of the server (one row) or of all clients in their order, whatever their chunks.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// Such as `clients.D.first moments`.

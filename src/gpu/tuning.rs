@@ -31,7 +31,7 @@ pub struct Tuning {
     pub backend: String,
     /// Driver name and version.
     pub driver: String,
-    /// Names of [`Kernel::variants`] by [`key`].
+    /// Names of [`crate::kernels::Kernel::variants`] by [`key`].
     pub picks: BTreeMap<String, String>,
 }
 

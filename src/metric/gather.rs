@@ -109,7 +109,7 @@ impl Gathered {
         self.order.sort_unstable();
     }
 
-    /// Takes the features, [n][1280].
+    /// Takes the features, `[n][1280]`.
     pub fn take_features(&mut self) -> Features {
         Features::new(std::mem::take(&mut self.features), FEATURES)
     }

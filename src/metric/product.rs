@@ -5,9 +5,9 @@ use crate::exec::cpu::blas::{self, Scalar};
 /// A right operand: as stored, or read as its transpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Right {
-    /// [k][n].
+    /// `[k][n]`.
     Plain,
-    /// [n][k].
+    /// `[n][k]`.
     Transposed,
 }
 

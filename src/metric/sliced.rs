@@ -106,7 +106,7 @@ fn halve(image: &[f32], side: usize, channels: usize) -> Vec<f32> {
     out
 }
 
-/// Random patches, [count][7][7][channels].
+/// Random patches, `[count][7][7][channels]`.
 fn cut(image: &[f32], side: usize, channels: usize, count: usize, rng: &mut HostRng) -> Vec<f32> {
     let places = (side - PATCH + 1) as u32;
     let mut out = Vec::with_capacity(count * PATCH * PATCH * channels);

@@ -26,7 +26,7 @@ pub fn nchw_to_nhwc(x: &[f32], n: usize, c: usize, hw: usize) -> Vec<f32> {
     swap_middle(x, n, c, hw, true)
 }
 
-/// [n][h][w][c] to [n][c][h][w].
+/// `[n][h][w][c]` to `[n][c][h][w]`.
 pub fn nhwc_to_nchw(x: &[f32], n: usize, c: usize, hw: usize) -> Vec<f32> {
     swap_middle(x, n, c, hw, false)
 }

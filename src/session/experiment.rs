@@ -76,7 +76,7 @@ pub(super) fn grid_file(round: u32) -> String {
 }
 
 impl Experiment {
-    /// A run of what is built ([`parts`], perhaps in other launches than the plan's).
+    /// A run of what is built ([`parts`](super::parts), perhaps in other launches than the plan's).
     pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
         let judge = images.judge(&plan, &plan.metrics(), plan.evaluation.samples as usize)?;
         let shown = images.shown((plan.evaluation.grid * plan.evaluation.grid) as usize, plan.seed);

@@ -26,7 +26,7 @@ pub struct Images {
     pub names: Vec<String>,
     /// Height, width and channels.
     pub(super) shape: (usize, usize),
-    /// Training images, [n][size][size][channels].
+    /// Training images, `[n][size][size][channels]`.
     pub(super) train: Vec<u8>,
     /// Held-out images (or the training images where none are held out) in [-1, 1].
     pub(super) reference: Vec<f32>,

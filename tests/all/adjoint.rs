@@ -1,6 +1,6 @@
-//! Convolution, data gradient and weight gradient are adjoint: <conv(x, w), g> = <x, dx(g, w)> = <w, dw(x, g)>, whatever the
-//! numbers. On every engine, within the sum of what the rows allow each of their results: the exact products are equal, so
-//! |<y, g> - <x, dx>| <= sum bound(y) |g| + sum bound(dx) |x|.
+//! Convolution, data gradient and weight gradient are adjoint: <conv(x, w), g> = <x, dx(g, w)> = <w, dw(x, g)>, for any
+//! numbers. Tested on every engine, within the sum of the rows' bounds: the exact products are equal, so |<y, g> - <x,
+//! dx>| <= sum bound(y) |g| + sum bound(dx) |x|.
 
 use fedgan::check::fill::Random;
 use fedgan::check::random::{Limits, Tally, problem};
@@ -9,13 +9,13 @@ use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::nn::conv::ConvParams;
 use fedgan::kernels::{Class, Inputs, Params, find};
 
-/// A tensor of a client-strided extent with its bounds.
+/// A tensor with client strides, and its bounds.
 struct Output {
     values: Vec<f64>,
     bounds: Vec<f64>,
 }
 
-/// Launches `name` on `engine`; what the launch does not write counts as 0.
+/// Launches `name` on `engine`; words that the launch does not write count as 0.
 fn launch(engine: &mut dyn Engine, name: &str, p: &ConvParams, operands: [&[u32]; 2]) -> Output {
     let kernel = find(name).unwrap();
     let extents = kernel.extents(&p.words()).unwrap();
@@ -47,10 +47,10 @@ fn product(a: &[f64], words: &[u32]) -> f64 {
     a.iter().zip(words).map(|(a, w)| a * f64::from(f32::from_bits(*w))).sum()
 }
 
-/// <output, other> and how far it may be off.
+/// <output, other> and its possible error.
 fn product_of(output: &Output, other: &[u32]) -> (f64, f64) {
     let size: Vec<u32> = other.iter().map(|w| w & 0x7fff_ffff).collect();
-    // The f64 sum itself rounds: 2^-52 a term is far below the least bound of a term, 2^-24 of it.
+    // The f64 sum itself is rounded: 2^-52 per term is far below the smallest bound of a term, 2^-24 of it.
     (product(&output.values, other), product(&output.bounds, &size) * 1.001)
 }
 
@@ -71,7 +71,7 @@ fn adjoint(name: &str, engine: &mut dyn Engine, p: &ConvParams, seed: u64) {
     for (a, b) in [(0, 1), (1, 2), (0, 2)] {
         assert!(agree(products[a], products[b]), "{name}: {p:?}: {products:?}");
     }
-    // A hundredth more of one result is no adjoint any more: the bounds decide something.
+    // Results that differ by one per cent are no longer adjoint, so the bounds are meaningful.
     let more = (
         products[2].0 + 0.01 * product(&dw.values.iter().map(|v| v.abs()).collect::<Vec<_>>(), &ones(&w)),
         products[2].1,
@@ -100,7 +100,7 @@ fn convolutions_and_their_gradients_are_adjoint_on_every_engine() {
     let limits = Limits { flops: 2e5, words: 1 << 15 };
     for index in 0..12 {
         let words = problem(find("conv2d").unwrap(), 9, index, &limits, &mut tally).unwrap().params;
-        // Straight into the gradient: parts are added by a kernel of their own.
+        // Written directly to the gradient: another kernel adds the parts.
         let p = ConvParams { splits: 1, accumulate: 0, ..ConvParams::from_words(&words) };
         for (name, engine) in &mut engines {
             adjoint(name, engine.as_mut(), &p, u64::from(index));

@@ -1,4 +1,4 @@
-//! What every catalogue row promises beside its shader.
+//! Properties of every catalogue row besides its shader.
 
 use fedgan::kernels::{Access, CATALOGUE, Class};
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ fn names_are_unique_and_are_the_file_stems() {
     }
 }
 
-/// A file beside the kernels that no line of the list declares is not compiled.
+/// A file next to the kernels that the list does not declare would not be compiled.
 #[test]
 fn every_file_of_a_family_is_declared() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,5 +1,5 @@
-//! Drivers that a test machine does not have, imitated: WSL2's, equal cards, small limits, lost devices, no memory. Needs a C
-//! compiler and Mesa's software driver for Vulkan.
+//! Imitations of drivers that a test machine does not have: WSL2's, equal cards, small limits, lost devices, no memory.
+//! They need a C compiler and Mesa's software driver for Vulkan.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ struct Imitation {
 }
 
 impl Imitation {
-    /// `None` where it cannot be built, which is told.
+    /// `None`, with a message, if it cannot be built.
     fn build() -> Option<Imitation> {
         let skip = |why: &str| {
             eprintln!("skipped: {why}");
@@ -88,7 +88,7 @@ fn software_driver() -> Option<PathBuf> {
     None
 }
 
-/// Exit code, standard output and standard error; nothing panics.
+/// Exit code, standard output and standard error, after a check that nothing panicked.
 fn told(mut command: Command) -> (Option<i32>, String, String) {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -100,7 +100,7 @@ fn told(mut command: Command) -> (Option<i32>, String, String) {
 const CARD: [(&str, &str); 2] = [("FAKE_TYPE", "2"), ("FAKE_NAME", "Imitated Card")];
 
 #[test]
-fn a_driver_that_is_not_conformant_is_listed_and_taken_when_asked_for() {
+fn a_non_conformant_driver_is_listed_and_used_on_request() {
     let Some(machine) = Imitation::build() else { return };
     let fakes = [("FAKE_TYPE", "2"), ("FAKE_NAME", "Microsoft Direct3D12 (Imitated)"), ("FAKE_NONCONFORMANT", "1")];
     let (code, out, _) = told(machine.fedgan(1, &fakes, &["devices"]));
@@ -123,7 +123,7 @@ fn a_driver_that_is_not_conformant_is_listed_and_taken_when_asked_for() {
 }
 
 #[test]
-fn equal_cards_are_told_apart() {
+fn equal_cards_are_distinguished() {
     let Some(machine) = Imitation::build() else { return };
     let (_, out, _) = told(machine.fedgan(2, &CARD, &["devices"]));
     assert!(out.contains("gpu:0  Imitated Card") && out.contains("gpu:1  Imitated Card"), "{out}");
@@ -133,7 +133,7 @@ fn equal_cards_are_told_apart() {
         assert!(code == Some(0) && err.contains(&format!("Imitated Card (gpu:{n}, DiscreteGpu")), "{err}");
         let mut command = machine.run(2, &CARD, &format!("by-variable-{n}"), &["--set", "device=\"auto\""]);
         command.env("FEDGAN_DEVICE", "voodoo");
-        assert_eq!(told(command).0, Some(0), "a key on the command line stands above the variable");
+        assert_eq!(told(command).0, Some(0), "a key on the command line overrides the variable");
         let mut command = machine.run(2, &CARD, &format!("by-variable-alone-{n}"), &[]);
         command.env("FEDGAN_DEVICE", &device);
         assert_eq!(told(command).0, Some(0));
@@ -165,7 +165,7 @@ fn equal_cards_are_told_apart() {
 }
 
 #[test]
-fn limits_below_what_kernels_need_are_named() {
+fn limits_below_the_minimum_are_named() {
     let Some(machine) = Imitation::build() else { return };
     let limits = [
         (("FAKE_THREADS", "128"), "128 threads per workgroup, 256 needed"),
@@ -183,7 +183,7 @@ fn limits_below_what_kernels_need_are_named() {
             assert!(code == Some(2) && err.contains(why), "{fake:?} {device}: {err}");
         }
     }
-    // Small bindings are no reason to refuse a card that holds what is asked for.
+    // Small bindings do not exclude a card on which the experiment fits.
     for range in ["4096", "65536", "1048576"] {
         let fakes = [&CARD[..], &[("FAKE_RANGE", range)]].concat();
         let (code, _, err) = told(machine.run(1, &fakes, &format!("range-{range}"), &["--device", "gpu"]));
@@ -200,7 +200,7 @@ fn devices_that_are_lost_or_full_end_in_one_error() {
         let out = format!("lost-{after}");
         let (code, _, err) = told(machine.run(1, &fakes, &out, &["--device", "gpu", "--set", "rounds=9"]));
         assert!(code == Some(1) && err.contains("Imitated Card") && err.contains("lost"), "{after}: {err}");
-        // On a driver that has come to its senses it goes on.
+        // Once the driver works again, the run continues.
         if machine.at(&out).join("plan.toml").exists() {
             let mut command = machine.fedgan(1, &CARD, &["run", "--resume"]);
             command.arg(machine.at(&out));
@@ -218,7 +218,7 @@ fn devices_that_are_lost_or_full_end_in_one_error() {
     }
 }
 
-/// Nothing of Mesa's or Wayland's is heard where there is no directory for a desktop.
+/// Mesa and Wayland print nothing if there is no directory for a desktop.
 #[test]
 fn drivers_are_quiet_without_a_desktop() {
     let Some(machine) = Imitation::build() else { return };

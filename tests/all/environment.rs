@@ -1,4 +1,4 @@
-//! The binary where the surroundings are poor: pipes closed by their readers, no home, no locale, places that cannot be written.
+//! The binary in poor environments: pipes closed by their readers, no home, no locale, places that cannot be written.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -12,7 +12,7 @@ const TINY: &[&str] = &[
     "data={ kind = \"dermoscopy\", n = 40 }",
 ];
 
-/// The binary in `dir` with nothing in its environment but `LC_ALL=C`.
+/// The binary in `dir` with `LC_ALL=C` as its only environment variable.
 fn fedgan(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
     command.args(args).current_dir(dir).env_clear().env("LC_ALL", "C").stdin(Stdio::null());
@@ -26,7 +26,7 @@ fn run(dir: &Path, more: &[&str]) -> Command {
     fedgan(dir, &args)
 }
 
-/// Exit code and standard error, which tells of no panic.
+/// Exit code and standard error, after a check that nothing panicked.
 fn told(output: Output) -> (Option<i32>, String) {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!text.contains("panicked"), "{text}");
@@ -34,14 +34,14 @@ fn told(output: Output) -> (Option<i32>, String) {
 }
 
 #[test]
-fn readers_that_go_away_are_no_error() {
+fn closed_pipes_are_not_errors() {
     let dir = tempfile::tempdir().unwrap();
     for args in [&["kernels", "--markdown"][..], &["keys"], &["devices"], &["--help"]] {
         let mut child = fedgan(dir.path(), args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         assert_eq!(told(child.wait_with_output().unwrap()), (Some(0), String::new()), "{args:?}");
     }
-    // Progress and remarks go to standard error: a run outlives who looked at it.
+    // Progress and remarks go to standard error: a run continues when nobody reads them.
     let mut child = run(dir.path(), &["--out", "a"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -50,7 +50,7 @@ fn readers_that_go_away_are_no_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let (code, text) = told(fedgan(dir.path(), &["keys"]).stdout(full()).output().unwrap());
@@ -86,7 +86,7 @@ fn places_that_cannot_be_written_are_named() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_no_utf8_are_names() {
+fn names_outside_utf8_are_accepted() {
     use std::os::unix::ffi::OsStrExt;
     let dir = tempfile::tempdir().unwrap();
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9.toml");

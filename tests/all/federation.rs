@@ -1,4 +1,4 @@
-//! Whole rounds: engines against the reference, chunks against none, seeds, what is read back.
+//! Whole rounds: engines against the reference, chunks against a single launch, seeds, bytes read back.
 
 use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine, TallyEngine};
@@ -134,7 +134,7 @@ fn a_round_on_the_gpu_engine_agrees_with_the_reference() {
     }
 }
 
-/// Five clients whose server probes them, in chunks the last of which is smaller: each finds what others left behind.
+/// Five clients with the server's probe, in chunks of which the last is smaller: each chunk finds data left by others.
 fn chunks_do_not_matter(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
     let run = |chunk| {
         let detector = Detector::IsolationForest(IsolationForest::default());
@@ -142,7 +142,7 @@ fn chunks_do_not_matter(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
         outcome(build(engine(), s, shared(5)), 2)
     };
     let whole = run(None);
-    assert!(whole.2[1].clients.iter().all(|c| c.probe_deviation > 0.0), "{name}: the probe takes part");
+    assert!(whole.2[1].clients.iter().all(|c| c.probe_deviation > 0.0), "{name}: the probe runs");
     for chunk in [1, 2, 3] {
         assert!(run(Some(chunk)) == whole, "{name}: chunks of {chunk} change the result");
     }
@@ -176,7 +176,7 @@ fn threads_do_not_matter() {
 }
 
 #[test]
-fn a_round_reads_less_than_a_kibibyte_a_client() {
+fn a_round_reads_less_than_a_kibibyte_per_client() {
     for engine in [cpu(), gpu(Class::Direct)] {
         let mut f = build(engine, settings(), shared(3));
         let before = f.engine().traffic().total();
@@ -188,9 +188,9 @@ fn a_round_reads_less_than_a_kibibyte_a_client() {
     }
 }
 
-/// Chunks share what does not outlive a step: more of them take what one takes, and each client's own state.
+/// Chunks share step-local buffers: several chunks take as much as one, plus each client's own state.
 #[test]
-fn chunks_share_what_does_not_outlive_a_step() {
+fn chunks_share_step_local_buffers() {
     let bytes = |chunk| {
         let s = Settings { clients_per_launch: Some(chunk), ..settings() };
         let f = build(gpu(Class::Direct), s, shared(5));
@@ -198,20 +198,20 @@ fn chunks_share_what_does_not_outlive_a_step() {
     };
     let ((all_own, all), (own, one), (_, two)) = (bytes(5), bytes(1), bytes(2));
     assert!(all == 5 * one && two == 2 * one, "{all} {two} {one}");
-    // Tables of a few words are as large for one client as for five.
+    // Small tables are as large for one client as for five.
     assert!(own >= all_own && own - all_own < 16 * 1024, "{own} {all_own}");
-    assert!(one > own / 5, "activations of a client beside its networks: {one} {own}");
+    assert!(one > own / 5, "activations of a client relative to its networks: {one} {own}");
 }
 
 #[test]
-fn clients_with_less_data_idle_and_weigh_less() {
+fn clients_with_less_data_idle_and_have_less_weight() {
     let s = Settings { local: Local::Epochs(1), weights: Weights::Data, ..settings() };
     let holdings = vec![(0..12).collect(), (12..16).collect()];
     let mut f = build(cpu(), s, holdings);
     let report = f.run_round().unwrap();
     assert_eq!([report.clients[0].steps, report.clients[1].steps], [3, 1]);
     assert_eq!([report.clients[0].weight, report.clients[1].weight], [0.75, 0.25]);
-    // An idle client's networks do not move: its last step's losses are those of its only step.
+    // An idle client's networks do not change: the losses of its last step are those of its only step.
     assert_eq!(report.clients[1].last, report.clients[1].mean);
     assert!(report.clients.iter().all(|c| c.update_norm > 0.0));
 }
@@ -230,7 +230,7 @@ fn the_attack_changes_the_malicious_client_alone_until_aggregation() {
     assert!(honest == later, "the attack starts in round 1 only");
 }
 
-/// Scaled updates (model replacement): what the server receives of the malicious client is w + 3 u, of the others w + u.
+/// Scaled updates (model replacement): the server receives w + 3 u from the malicious client, w + u from the others.
 #[test]
 fn malicious_clients_scale_their_updates() {
     for engine in [cpu, || gpu(Class::Direct)] {
@@ -244,7 +244,7 @@ fn malicious_clients_scale_their_updates() {
         };
         let (before, plain, [honest, malicious], mean) = run(1.0, 0);
         let (_, scaled, [same, enlarged], moved) = run(3.0, 0);
-        assert!(honest == same, "an honest client's update is left alone, bit for bit");
+        assert!(honest == same, "an honest client's update does not change, bit for bit");
         let ratio = scaled.clients[1].update_norm / plain.clients[1].update_norm;
         assert!((ratio - 3.0).abs() < 1e-4, "{ratio}");
         assert_eq!(scaled.clients[0].update_norm, plain.clients[0].update_norm);
@@ -253,7 +253,7 @@ fn malicious_clients_scale_their_updates() {
                 |end: &NamedTensors| -> Vec<f32> { end[tensor].1.iter().zip(start).map(|(e, s)| e - s).collect() };
             let three: Vec<f32> = step(&malicious).iter().map(|u| 3.0 * u).collect();
             assert!(relative_l2(&step(&enlarged), &three) < 1e-3, "{tensor}");
-            // The mean of three clients moves by 2/3 of the malicious update.
+            // The mean of three clients changes by 2/3 of the malicious update.
             let expected: Vec<f32> = step(&mean).iter().zip(step(&malicious)).map(|(m, u)| m + 2.0 / 3.0 * u).collect();
             assert!(relative_l2(&step(&moved), &expected) < 1e-3, "{tensor}");
         }
@@ -262,7 +262,7 @@ fn malicious_clients_scale_their_updates() {
     }
 }
 
-/// The outcome of the server's probe agrees between engines; it reads no more than other rounds do.
+/// Engines agree on the result of the server's probe; it reads no more bytes than other rounds.
 #[test]
 fn the_probe_agrees_with_the_reference() {
     let run = |engine: Box<dyn Engine>| {
@@ -280,7 +280,7 @@ fn the_probe_agrees_with_the_reference() {
         }
     }
     let without = build(cpu(), settings(), shared(3)).run_round().unwrap();
-    assert!(without.clients.iter().all(|c| c.probe_deviation.is_nan()), "no probe without a rule that asks for it");
+    assert!(without.clients.iter().all(|c| c.probe_deviation.is_nan()), "no probe without a rule that needs it");
 }
 
 #[test]
@@ -293,8 +293,8 @@ fn batches_larger_than_the_data_are_refused() {
     assert!(error.to_string().contains("train.batch 4: client 0 holds 3 images"), "{error}");
 }
 
-/// The corrected rule on a real federation: weights stay a mean, chunks change nothing, and the server's probe of the
-/// update's direction is read with the other scalars.
+/// The corrected rule on a real federation: weights remain a mean, chunks change nothing, and the direction of the
+/// update is read with the other scalars.
 #[test]
 fn detection_runs_in_chunks_and_reads_few_scalars() {
     let rule = IsolationForest { warmup: 0, memory: 1.0, margin: 0.01, patience: 1, ..Default::default() };
@@ -323,7 +323,7 @@ fn detection_runs_in_chunks_and_reads_few_scalars() {
         assert!(clients(round).iter().all(|c| c.update_cosine.abs() <= 1.0));
         flagged += count;
     }
-    assert!(flagged > 0, "a margin of nothing flags somebody");
+    assert!(flagged > 0, "a zero margin flags a client");
 }
 
 #[test]
@@ -337,9 +337,9 @@ fn detection_needs_three_clients() {
     assert!(refused.exit_code() == 2 && refused.to_string().contains("at least 3"), "{refused}");
 }
 
-/// Grids end at 65535 workgroups in a dimension: more clients than that allows are cut into launches.
+/// A grid has at most 65535 workgroups per dimension: more clients are split into several launches.
 #[test]
-fn many_clients_are_cut_into_launches() {
+fn many_clients_are_split_into_launches() {
     let (engine, _) = TallyEngine::of(&CpuEngine::new());
     let s = Settings { attack: patch(vec![]), batch: 2, ..settings() };
     let f = build(Box::new(engine), s, vec![vec![0, 1]; 17_000]);

@@ -1,7 +1,8 @@
 //! Every gradient row against finite differences of its forward rows, in f64 on the rows' references.
 //!
-//! Inputs and steps are multiples of powers of two, so that f32 operands hold them exactly. What lies between two rows (statistics,
-//! moments) is rounded to f32, which leaves relative errors of some 1e-7; a wrong term leaves errors of its own size.
+//! Inputs and steps are multiples of powers of two, so they are exact in f32. Intermediate tensors between two rows
+//! (statistics, moments) are rounded to f32, which leaves relative errors of about 1e-7; a wrong term leaves an error
+//! of its own size.
 
 use fedgan::check::fill::Random;
 use fedgan::kernels::nn::{
@@ -26,7 +27,7 @@ use fedgan::kernels::{AnyKernel, CATALOGUE, Elem, Inputs, Params, find};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Forward rows, the rows of their gradients, and what compares them.
+/// Forward rows, the rows of their gradients, and the function that compares them.
 struct Pair {
     forward: &'static [&'static str],
     backward: &'static [&'static str],
@@ -67,7 +68,7 @@ thread_local! {
     static USED: RefCell<BTreeSet<&'static str>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// A row whose name or output says that it is a gradient.
+/// A row is a gradient if its name or an output says so.
 fn is_gradient(kernel: &dyn AnyKernel) -> bool {
     let name = ["backward", "grad", "second"].iter().any(|part| kernel.name().contains(part));
     let written = kernel.bindings().iter().filter(|b| b.access == fedgan::kernels::Access::ReadWrite);
@@ -78,7 +79,7 @@ fn is_gradient(kernel: &dyn AnyKernel) -> bool {
 #[test]
 fn every_gradient_row_has_its_pair() {
     let covered: BTreeSet<&str> = PAIRS.iter().flat_map(|p| p.backward).copied().collect();
-    // Its name has `gradient`, but it is the loss, whose gradient is the seed.
+    // Its name contains `gradient`, but it is the loss, whose gradient is the seed.
     let forward_only = "gradient_penalty";
     let rows: Vec<&str> = CATALOGUE.iter().filter(|k| is_gradient(**k)).map(|k| k.name()).collect();
     let missing: Vec<&&str> = rows.iter().filter(|n| **n != forward_only && !covered.contains(*n)).collect();
@@ -100,7 +101,7 @@ fn gradients_are_the_finite_differences_of_their_forward_rows() {
     }
 }
 
-/// Every operand of row `name` after a launch: f32 rounded inputs, what the reference says of the outputs in f64.
+/// Every operand of row `name` after a launch: inputs rounded to f32, outputs from the f64 reference.
 fn run<P: Params>(name: &'static str, p: &P, args: &[&[f64]]) -> Vec<Vec<f64>> {
     let kernel = find(name).unwrap();
     USED.with_borrow_mut(|used| used.insert(name));
@@ -118,7 +119,7 @@ fn run<P: Params>(name: &'static str, p: &P, args: &[&[f64]]) -> Vec<Vec<f64>> {
     (0..args.len()).map(|slot| (0..args[slot].len()).map(|i| element(slot, i)).collect()).collect()
 }
 
-/// Multiples of 1/64 in -2..2, never 0: half of a step off where ReLU bends.
+/// Multiples of 1/64 in -2..2, never 0: half a step away from ReLU's kink.
 fn values(random: &mut Random, n: u32) -> Vec<f64> {
     (0..n).map(|_| (f64::from(random.below(256)) - 127.5) / 64.0).collect()
 }
@@ -132,7 +133,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Central differences of fourth order with steps that f32 holds.
+/// Central differences of fourth order with steps that are exact in f32.
 fn differences(x: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
     let h = 1.0 / 512.0;
     let mut moved = x.to_vec();
@@ -158,7 +159,7 @@ fn close(what: &str, got: &[f64], want: &[f64]) {
 }
 
 #[test]
-fn a_wrong_gradient_is_seen() {
+fn a_wrong_gradient_is_detected() {
     let wrong = |got: &[f64]| std::panic::catch_unwind(|| close("x", got, &[1.0, -2.0])).is_err();
     assert!(wrong(&[1.0, -2.001]) && wrong(&[f64::NAN, -2.0]) && wrong(&[1.0, 2.0]) && !wrong(&[1.0, -2.0]));
 }
@@ -310,7 +311,7 @@ fn instance_norm(random: &mut Random) {
     close("dbeta", &grads[2], &differences(&beta, |beta| norm_loss(&x, &gamma, beta, &g, n)));
 }
 
-/// u . (J t), J the norm's Jacobian.
+/// u . (J t), where J is the norm's Jacobian.
 fn jacobian_product(x: &[f64], gamma: &[f64], t: &[f64], u: &[f64], n: usize) -> f64 {
     let c = gamma.len();
     let rows = x.len() / n / c;
@@ -359,6 +360,6 @@ fn penalty(random: &mut Random) {
     close("penalty", &run("gradient_penalty", &p, &[&squares, &[0.0]])[1], &[direct(&g)]);
     let p = GradientPenaltySeedParams { clients: 1, n, len, lambda, ..Default::default() };
     let v = run("gradient_penalty_seed", &p, &[&g, &squares, &zeros(n * len)]).remove(2);
-    // Curved where the norm is small: an image of one word bends at 0 only.
+    // The loss must be curved for small norms: an image of one word has a kink at 0 only.
     close("v", &v, &differences(&g, direct));
 }

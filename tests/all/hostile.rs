@@ -1,5 +1,5 @@
-//! The binary given every file of the fuzz corpus by every verb that reads files: an error of the file, never a panic or an
-//! internal error.
+//! Every verb that reads files gets every file of the fuzz corpus and must report an error of the file, never a panic
+//! or an internal error.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,7 +26,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Runs the binary and checks how it ends.
+/// Runs the binary and checks how it exits.
 fn survives(dir: &Path, args: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_fedgan"))
         .args(args)
@@ -41,7 +41,7 @@ fn survives(dir: &Path, args: &[&str]) {
     assert!(output.status.success() || said, "{args:?} fails without a word");
 }
 
-/// A folder that holds `file` under `names`.
+/// A folder that contains `file` under `names`.
 fn holding(dir: &Path, file: &Path, names: &[&str]) -> PathBuf {
     let folder = tempfile::tempdir_in(dir).unwrap().keep();
     for name in names {
@@ -52,7 +52,7 @@ fn holding(dir: &Path, file: &Path, names: &[&str]) -> PathBuf {
     folder
 }
 
-/// Everything that reads a file named on the command line.
+/// Every command that reads a file named on the command line.
 fn try_everywhere(dir: &Path, file: &Path) {
     let name = file.to_str().unwrap();
     survives(dir, &["run", name, "--device=cpu", "--set=rounds=0"]);
@@ -65,7 +65,7 @@ fn try_everywhere(dir: &Path, file: &Path) {
     survives(dir, &[&["run", &trigger], TINY].concat());
 }
 
-/// Everything that reads a file of that name in a directory.
+/// Every command that reads a file with that name in a directory.
 fn try_in_directories(dir: &Path, file: &Path) {
     let ending = file.extension().and_then(|e| e.to_str()).unwrap_or("png");
     let images = holding(dir, file, &[&format!("a/1.{ending}"), "a/2.png", "b/3.jpg"]);
@@ -99,7 +99,7 @@ fn corpus_files_are_errors_of_the_file_in_every_verb() {
 }
 
 #[test]
-fn golden_cases_are_errors_of_the_file_where_other_files_belong() {
+fn golden_cases_are_errors_of_the_file_in_place_of_other_files() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["relu_257", "gan_step_16", "trigger"] {
         let file = Path::new(GOLDEN).join(format!("{name}.safetensors"));

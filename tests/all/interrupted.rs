@@ -1,4 +1,4 @@
-//! Runs as their user sees them that are killed, interrupted or opened twice.
+//! Runs that are killed, interrupted or opened twice, from the user's point of view.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,7 +13,7 @@ fn fedgan(args: &[&str]) -> Command {
     command
 }
 
-/// A run of `rounds` rounds that takes a moment each.
+/// A run of `rounds` rounds, each of which takes a moment.
 pub(super) fn run(out: &Path, rounds: u32) -> Command {
     let mut command = fedgan(&["run", "--device", "cpu", "--quiet", "--out"]);
     command.arg(out);
@@ -50,7 +50,7 @@ pub(super) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Lines of `metrics.jsonl` that are whole.
+/// Number of complete lines in `metrics.jsonl`.
 fn rounds_written(dir: &Path) -> u32 {
     let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap_or_default();
     text.matches('\n').count() as u32
@@ -64,7 +64,7 @@ pub(super) fn latest(dir: &Path) -> u32 {
     rounds.max().unwrap_or(0)
 }
 
-/// What a run leaves that must not depend on how often it was stopped.
+/// The files of a run that must not depend on how often it was stopped.
 pub(super) fn left(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let names =
         ["metrics.jsonl", "metrics.csv", "evaluation.csv", "generator.safetensors", "samples.png", "losses.png"];
@@ -77,7 +77,7 @@ pub(super) fn left(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|p| (p.clone(), std::fs::read(dir.join(&p)).unwrap())).collect()
 }
 
-/// What `dir` has left is what was expected.
+/// Compares the files in `dir` with the expected ones.
 pub(super) fn same(expected: &[(PathBuf, Vec<u8>)], dir: &Path, after: &str) {
     let left = left(dir);
     assert_eq!(expected.len(), left.len(), "{after}");
@@ -86,7 +86,7 @@ pub(super) fn same(expected: &[(PathBuf, Vec<u8>)], dir: &Path, after: &str) {
     }
 }
 
-/// Kills the process after `delay` unless it ends before; whether it was killed.
+/// Kills the process after `delay` unless it ends before; returns whether it was killed.
 fn killed(mut child: Child, delay: Duration) -> bool {
     let started = Instant::now();
     loop {
@@ -126,11 +126,11 @@ fn a_run_outlives_fifty_kills() {
                 break;
             }
             kills += 1;
-            // Rounds count from the moment their checkpoint is there, and none that did is ever lost.
+            // A round counts as soon as its checkpoint exists, and no such round is ever lost.
             assert!(latest(&dir) >= reached, "round {reached} was lost");
             assert!(rounds_written(&dir) <= latest(&dir) + 1);
             reached = latest(&dir);
-            // Killed on the way out.
+            // Killed while exiting.
             if dir.join("summary.json").exists() {
                 break;
             }
@@ -153,17 +153,17 @@ fn a_directory_belongs_to_one_process() {
     child.wait().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).contains("another process is running"), "{}", text(&output));
-    // A new run must not be led into it either.
+    // A new run must not use it either.
     let output = run(&dir, 1_000_000).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).contains("already exists"), "{}", text(&output));
 }
 
-/// Waits until the run has written so many rounds.
+/// Waits until the run has written this many rounds.
 pub(super) fn wait_for(dir: &Path, rounds: u32) {
     let started = Instant::now();
     while rounds_written(dir) < rounds {
-        assert!(started.elapsed() < Duration::from_secs(300), "the run does not come on");
+        assert!(started.elapsed() < Duration::from_secs(300), "the run makes no progress");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -174,20 +174,20 @@ fn signal(name: &str, child: &Child) {
     assert!(kill.success());
 }
 
-/// What asks a process to end: the terminal, the user, batch systems.
+/// Signals that ask a process to end: from the terminal, the user, batch systems.
 #[cfg(unix)]
 const REQUESTS: [&str; 6] = ["-INT", "-TERM", "-HUP", "-USR1", "-USR2", "-XCPU"];
 
 #[cfg(unix)]
 #[test]
-fn every_request_to_end_leaves_a_run_that_goes_on_bit_for_bit() {
+fn every_request_to_end_leaves_a_run_that_resumes_bit_for_bit() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("run");
     for name in REQUESTS {
         let before = rounds_written(&dir);
         let child = if before == 0 { run(&dir, 1_000_000).spawn() } else { resume(&dir).spawn() }.unwrap();
         wait_for(&dir, before + 2);
-        // What is no interrupt of a person comes again while the round goes on, and other requests come after it.
+        // Signals other than a person's interrupt are repeated during the round, and other requests follow.
         let patient = !["-INT", "-TERM"].contains(&name);
         let sent = if patient { vec![name, name, "-USR1", "-TERM"] } else { vec![name] };
         sent.iter().for_each(|name| signal(name, &child));
@@ -208,7 +208,7 @@ fn every_request_to_end_leaves_a_run_that_goes_on_bit_for_bit() {
 
 #[cfg(unix)]
 #[test]
-fn every_request_to_end_leaves_a_sweep_that_goes_on() {
+fn every_request_to_end_leaves_a_sweep_that_resumes() {
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("s.toml");
     let text_of_sweep = "name = \"s\"\nseeds = [1]\n\n[[axis]]\nkey = \"train.lr\"\nvalues = [1e-4]\n\n[set]\nrounds = 1000000\n\"model.image_size\" = 16\n\"model.width\" = 2\n\
@@ -226,7 +226,7 @@ fn every_request_to_end_leaves_a_sweep_that_goes_on() {
             let found = cells.map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "part"));
             match found.filter(|p| p.join("metrics.jsonl").exists()) {
                 Some(found) => break found,
-                None => assert!(started.elapsed() < Duration::from_secs(300), "the sweep does not come on"),
+                None => assert!(started.elapsed() < Duration::from_secs(300), "the sweep makes no progress"),
             }
             std::thread::sleep(Duration::from_millis(5));
         };
@@ -255,14 +255,14 @@ fn an_ignored_hangup_stays_ignored() {
     signal("-HUP", &child);
     let after = rounds_written(&dir) + 3;
     wait_for(&dir, after);
-    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    assert!(child.try_wait().unwrap().is_none(), "it continues");
     signal("-TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_is_kept_and_a_second_interrupt_ends_it() {
+fn an_interrupted_run_is_saved_and_a_second_interrupt_ends_it() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().join("run");
     for (name, interrupts) in [("-INT", 1), ("-TERM", 1), ("-INT", 2)] {
@@ -292,7 +292,7 @@ fn a_run_that_stops_at_a_fault_names_the_launch() {
     for part in ["round ", "is not finite", "launch ", "federation.nonfinite=drop"] {
         assert!(said.contains(part), "`{part}` is not in: {said}");
     }
-    // As it says; nobody comes through here, so that the run ends all the same.
+    // As the message advises. Every client has the fault, so the run ends anyway.
     let output = resume(&dir).args(["--set", "federation.nonfinite=drop"]).output().unwrap();
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -1,8 +1,8 @@
-//! The layers of the house: a module imports only those before it, and wgpu is named in one place.
+//! The layers of the crate: a module imports only modules of lower layers, and wgpu is named in one module.
 
 use std::path::{Path, PathBuf};
 
-/// Modules by layer; those of one layer do not import each other. `error` and `input` are free.
+/// Modules by layer; modules of one layer do not import each other. `error` and `input` are free.
 const LAYERS: &[&[&str]] = &[
     &["kernels"],
     &["exec"],
@@ -33,7 +33,8 @@ fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a formatted file, without comments and without the items behind `#[cfg(test)]`: tests may look anywhere.
+/// The code of a formatted file, without comments and without the items after `#[cfg(test)]`: tests may import
+/// anything.
 fn code(text: &str) -> String {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut kept = Vec::new();
@@ -43,7 +44,7 @@ fn code(text: &str) -> String {
             kept.push(line.split("//").next().unwrap_or_default());
             continue;
         }
-        // More attributes, then the item: one line, or up to the brace that closes it.
+        // More attributes, then the item: one line, or up to its closing brace.
         let depth = indent(line);
         let item = lines.by_ref().find(|l| !l.trim_start().starts_with("#[")).unwrap_or_default();
         if !item.trim_end().ends_with([';', '}', ',']) {
@@ -54,18 +55,18 @@ fn code(text: &str) -> String {
 }
 
 #[test]
-fn only_test_items_are_left_out() {
+fn only_test_items_are_excluded() {
     let text = "use a;\n#[cfg(test)]\nmod b;\nuse crate::c; // d\n#[cfg(test)]\n#[path = \"e\"]\nmod f {\n    use crate::g;\n}\nuse crate::h;\n";
     assert_eq!(code(text), "use a;\nuse crate::c; \nuse crate::h;");
 }
 
-/// The first path segments after `crate::`, grouped imports included.
+/// The first path segments after `crate::`, including grouped imports.
 fn imports(code: &str) -> Vec<String> {
     let mut out = Vec::new();
     for part in code.split("crate::").skip(1) {
         let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
         match part.strip_prefix('{') {
-            // Of a group, the heads at depth one.
+            // For a group, the heads at depth one.
             Some(group) => {
                 let mut depth = 0;
                 let mut head = true;
@@ -162,10 +163,10 @@ fn imports_are_found() {
     assert_eq!(imports(&text), ["Error", "fed", "gpu", "cli"]);
 }
 
-/// Results, names and what is kept depend on no date, so that a clock that jumps changes nothing; times are [`std::time::Instant`]'s,
-/// which never go back.
+/// Results, names and retention do not depend on dates, so a clock that jumps changes nothing; durations come from
+/// [`std::time::Instant`], which is monotonic.
 #[test]
-fn nothing_asks_what_time_it_is() {
+fn nothing_reads_the_date() {
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     assert!(files.len() > 100);

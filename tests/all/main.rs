@@ -1,4 +1,4 @@
-//! Integration tests, one binary: what holds over the whole catalogue and the whole source tree.
+//! Integration tests in one binary: properties of the whole catalogue and the whole source tree.
 
 mod adjoint;
 mod catalogue;

@@ -59,7 +59,7 @@ fn values_agree_with_independent_implementations() {
     agrees("sliced", got, values("sliced.value")[0]);
 }
 
-/// The images of `make_independent.py`, in whole numbers.
+/// The images of `make_independent.py`, in integer arithmetic.
 fn ssim_image(second: bool, size: usize, channels: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (y, x, c) in (0..size).flat_map(|y| (0..size).flat_map(move |x| (0..channels).map(move |c| (y, x, c)))) {
@@ -101,10 +101,11 @@ fn lite0_agrees_with_the_original_network() {
             (squares / expected.iter().map(|v| v * v).sum::<f64>()).sqrt()
         };
         let row = i * 1280..(i + 1) * 1280;
-        // The same weights in ONNX Runtime: what is left is f32 rounding.
+        // The same weights in ONNX Runtime: only f32 rounding remains.
         let same = relative(&half[row.clone()]);
         assert!(same < 1e-4, "image {i}: relative error {same} with the same weights");
-        // The original's f32 weights: rounding them to half precision moves the features of these images by 0.3 to 0.7 %.
+        // The original's f32 weights: rounding them to half precision changes the features of these images by 0.3 to
+        // 0.7 %.
         let rounded = relative(&original[row]);
         assert!(rounded < 1e-2, "image {i}: relative error {rounded} against the unrounded weights");
     }

@@ -1,17 +1,17 @@
-//! What befalls a run from outside: disks that are full, data that go away, clocks that jump.
+//! External faults during a run: full disks, data that disappears, clocks that jump.
 
 use super::interrupted::{latest, left, resume, run, same, text, wait_for};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A limit of the size of files stands in for a full disk: what is longer is written in part, as there. The limits meet, in
-/// this order, the plan, a picture, a checkpoint, and the log in the middle of a line.
+/// A limit on the size of files simulates a full disk: longer files are written partially, as on a full disk. The
+/// limits hit, in this order, the plan, a picture, a checkpoint, and the log in the middle of a line.
 #[cfg(unix)]
 #[test]
-fn a_run_that_could_not_write_goes_on_where_there_is_room() {
+fn a_run_that_could_not_write_resumes_with_free_space() {
     let temp = tempfile::tempdir().unwrap();
-    // Pictures of curves would be longer than the log before its end.
+    // Without pictures of curves, which would exceed the log's length before its end.
     let run = |dir: &Path| {
         let mut run = run(dir, 60);
         run.args(["--set", "evaluation.every=60"]);
@@ -31,7 +31,7 @@ fn a_run_that_could_not_write_goes_on_where_there_is_room() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(&dir.join(at).display().to_string()) && said.contains("cannot write"), "{at}: {said}");
         if at == "plan.toml" {
-            // Nothing had begun, and nothing is in the way of beginning.
+            // Nothing had started, and nothing prevents a start.
             assert!(!dir.join(at).exists());
         } else {
             assert!(said.contains(&format!("fedgan run --resume {}", dir.display())), "{said}");
@@ -43,7 +43,7 @@ fn a_run_that_could_not_write_goes_on_where_there_is_room() {
     }
 }
 
-/// Pictures in a folder, as a user's data.
+/// Pictures in a folder, like a user's data.
 fn pictures(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
     for n in 0..40u32 {
@@ -52,9 +52,9 @@ fn pictures(folder: &Path) {
     }
 }
 
-/// Images are read once, at the start. A run that goes on needs them again, the same ones.
+/// Images are read once, at the start. A resumed run needs the same images again.
 #[test]
-fn a_run_outlives_its_data_and_goes_on_with_none_but_them() {
+fn a_run_survives_missing_data_and_resumes_with_the_same_data_only() {
     let temp = tempfile::tempdir().unwrap();
     let (data, moved, dir) = (temp.path().join("data"), temp.path().join("moved"), temp.path().join("run"));
     pictures(&data);
@@ -68,7 +68,7 @@ fn a_run_outlives_its_data_and_goes_on_with_none_but_them() {
     let child = with_pictures(&whole).spawn().unwrap();
     wait_for(&whole, 2);
     std::fs::rename(&data, &moved).unwrap();
-    assert!(!whole.join("summary.json").exists(), "the data went while the run was under way");
+    assert!(!whole.join("summary.json").exists(), "the data disappeared during the run");
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let expected = left(&whole);
@@ -92,13 +92,13 @@ fn a_run_outlives_its_data_and_goes_on_with_none_but_them() {
     refused("the images");
     std::fs::write(data.join("3.png"), kept).unwrap();
     assert!(resume(&dir).status().unwrap().success());
-    same(&expected, &dir, "its data went and came back");
+    same(&expected, &dir, "its data disappeared and came back");
 }
 
-/// Every file of the run from 1970, then from the future: no date means anything.
+/// All files of the run get dates in 1970, then in the future: dates have no meaning.
 #[test]
 fn clocks_may_jump_between_a_run_and_its_continuation() {
-    // Enough that none ends before it is killed.
+    // Enough rounds that no run ends before it is killed.
     const ROUNDS: u32 = 150;
     let temp = tempfile::tempdir().unwrap();
     let (whole, dir) = (temp.path().join("whole"), temp.path().join("run"));

@@ -1,12 +1,12 @@
-//! Shaders broken on purpose: their kernels' cases must fail every one of them.
+//! Deliberately broken shaders: their kernels' cases must fail every one of them.
 
 use fedgan::check::mutant::{self, EQUIVALENT, Operator, Row};
 use fedgan::gpu::{Choice, Device, Target, choose};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Mutants an operator and shader. `FEDGAN_MUTANTS=N` sets another number, which finds mutants that nobody has looked at yet;
-/// `FEDGAN_MUTANTS_OF=conv,fed/` takes only the shaders whose paths contain one of these.
+/// Mutants per operator and shader. `FEDGAN_MUTANTS=N` sets another number, which reveals mutants that nobody has
+/// reviewed yet; `FEDGAN_MUTANTS_OF=conv,fed/` selects the shaders whose paths contain one of these.
 const SAMPLE: usize = 2;
 
 #[test]

@@ -1,4 +1,5 @@
-//! NaN and infinity in a client's training: found, named, kept from the others, and traced to the launch that makes them.
+//! Non-finite values in a client's training: detected, named, isolated from the other clients, and traced to the launch
+//! that produces them.
 
 use super::federation::{build, build_gan, cpu, gpu, settings, shared};
 use fedgan::check::watch::Sentinel;
@@ -9,11 +10,11 @@ use fedgan::kernels::Class;
 use fedgan::model::{Architecture, Gan, Interpolation, NamedTensors, Norm, Objective, Optimiser, Training};
 use fedgan::{Error, Result};
 
-/// An engine around an engine that writes one value into an operand of one client, before or after a round's local training.
+/// A wrapping engine that writes one value into an operand of one client, before or after a round's local training.
 struct Poison {
     inner: Box<dyn Engine>,
     into: Into,
-    /// Recordings with that launch, by first use: id, the clients behind the last of it, executions so far.
+    /// Recordings with that launch, by first use: id, end of the launch's client range, executions so far.
     seen: Vec<(u64, usize, usize)>,
 }
 
@@ -32,7 +33,7 @@ struct Into {
 /// The discriminator's weights of client 1 before round 1.
 const D_WEIGHTS: Into =
     Into { label: "D Adam", slot: 0, client: 1, round: 1, before: true, element: 70, value: f32::NAN };
-/// The same of the generator, after its training.
+/// The same for the generator, after its training.
 const G_WEIGHTS: Into = Into { label: "G Adam", before: false, ..D_WEIGHTS };
 
 fn poisoned(inner: Box<dyn Engine>, into: Into) -> Box<dyn Engine> {
@@ -105,7 +106,7 @@ fn a_run_stops_in_the_round_of_the_fault_and_names_it() {
         (after("G Adam", 1), "G gradients main.0.weight["),
         (after("D Adam", 2), "D first moments main.0.weight["),
         (Into { value: f32::INFINITY, ..after("G Adam", 3) }, "G second moments main.0.weight["),
-        // Finite, but nothing that is trained with it would be.
+        // Finite, but training with it overflows.
         (Into { value: -1e25, ..after("G Adam", 0) }, "the norm of the G update"),
     ];
     for (name, engine) in engines() {
@@ -124,7 +125,7 @@ fn a_run_stops_in_the_round_of_the_fault_and_names_it() {
 }
 
 #[test]
-fn a_fault_that_training_spreads_is_found_under_both_objectives() {
+fn a_fault_that_training_spreads_is_found_with_both_objectives() {
     for (name, engine) in engines() {
         for build in [bce as Build, wgan] {
             let mut f = build(poisoned(engine(), D_WEIGHTS), with(OnNonfinite::Record, None), 3);
@@ -132,7 +133,7 @@ fn a_fault_that_training_spreads_is_found_under_both_objectives() {
             let faults = f.run_round().unwrap().diverged();
             assert_eq!(faults.len(), 1, "{name}: {faults:?}");
             assert!(faults[0].0 == 1 && faults[0].1.to_string().starts_with("D weights main."), "{faults:?}");
-            // As ever: the mean of all has the fault, and all have it in the next round.
+            // Without dropping, the mean of all clients has the fault, and all of them have it in the next round.
             assert_eq!(f.run_round().unwrap().diverged().len(), 3, "{name}");
         }
     }
@@ -174,13 +175,13 @@ fn a_dropped_client_leaves_no_trace_in_the_others() {
                     kept[0][tensor].1.iter().zip(&kept[1][tensor].1).map(|(a, b)| 0.5 * a + 0.5 * b).collect();
                 assert!(*mean == half, "{name}: {tensor} is not the mean of the others");
             }
-            // It starts afresh from the server's networks, and takes part again.
+            // The client restarts from the server's networks, and takes part again.
             let mut fresh = build(engine(), with(OnNonfinite::Drop, None), 3);
             assert!(dropping.export_discriminator(1).unwrap() == fresh.export_discriminator(1).unwrap());
             assert!(dropping.export_client_generator(1).unwrap() == dropping.export_generator().unwrap());
             let next = dropping.run_round().unwrap();
             assert!(next.diverged().is_empty() && next.clients.iter().all(|c| c.weight == 1.0 / 3.0), "{name}");
-            // Whatever the fault was, nothing of it is left: another one in another place gives the same bits.
+            // Nothing of the fault remains: another fault in another place gives the same bits.
             let other = Into { value: f32::NEG_INFINITY, element: 3, ..D_WEIGHTS };
             let whole = run(faulty(D_WEIGHTS, None), 4);
             for (into, chunk) in [(other, None), (D_WEIGHTS, Some(1)), (other, Some(2))] {
@@ -196,9 +197,9 @@ fn a_dropped_client_leaves_no_trace_in_the_others() {
     }
 }
 
-/// A fault in the generator's weights meets the probe and the direction of the updates as well.
+/// A fault in the generator's weights also reaches the probe and the direction of the updates.
 #[test]
-fn detectors_do_not_see_through_a_dropped_client() {
+fn detectors_ignore_a_dropped_client() {
     let rule = || IsolationForest { warmup: 0, ..IsolationForest::default() };
     let rules = [Detector::IsolationForest(rule()), Detector::IsolationForestPublished(Published::default())];
     for (name, engine) in engines() {
@@ -230,7 +231,7 @@ fn detectors_do_not_see_through_a_dropped_client() {
 }
 
 #[test]
-fn rounds_without_a_client_leave_the_server_alone_and_end_the_run() {
+fn rounds_without_a_client_keep_the_server_and_end_the_run() {
     for (name, engine) in engines() {
         let absurd = |nonfinite| Settings { lr: 1e30, aggregate: Aggregate::Both, ..with(nonfinite, None) };
         let mut f = bce(engine(), absurd(OnNonfinite::Drop), 3);
@@ -258,7 +259,7 @@ fn rounds_without_a_client_leave_the_server_alone_and_end_the_run() {
 
 #[test]
 fn one_honest_round_between_faults_keeps_a_run_alive() {
-    // A single client: every fault is a round without one.
+    // A single client: every fault is a round without clients.
     let faults = |rounds: [bool; 5]| {
         let mut engine = cpu();
         for (round, _) in rounds.iter().enumerate().filter(|(_, faulty)| **faulty) {
@@ -271,9 +272,9 @@ fn one_honest_round_between_faults_keeps_a_run_alive() {
     assert_eq!(faults([false, true, true, true, false]), 3);
 }
 
-/// Adam corrects moments that have just begun to gather: without that, the first step would be more than twice as long here.
+/// Adam corrects young moments: otherwise the first step would be more than twice as long here.
 #[test]
-fn a_client_that_starts_afresh_counts_its_steps_anew() {
+fn a_restarted_client_restarts_its_step_count() {
     for build in [bce as Build, wgan] {
         let into = Into { client: 0, round: 20, ..G_WEIGHTS };
         let s = Settings { local: Local::Steps(1), ..with(OnNonfinite::Drop, None) };
@@ -288,7 +289,7 @@ fn a_client_that_starts_afresh_counts_its_steps_anew() {
     }
 }
 
-/// A federation on a sentinel, and what arms it.
+/// A federation on a sentinel, and the handle that arms it.
 fn watched(engine: Box<dyn Engine>, settings: Settings) -> (Federation, fedgan::check::watch::Arm) {
     let sentinel = Sentinel::new(engine);
     let arm = sentinel.arm();
@@ -296,7 +297,7 @@ fn watched(engine: Box<dyn Engine>, settings: Settings) -> (Federation, fedgan::
 }
 
 #[test]
-fn an_armed_sentinel_changes_nothing_of_a_sound_run() {
+fn an_armed_sentinel_does_not_change_a_sound_run() {
     for (name, engine) in engines() {
         let s = || Settings { detector: Detector::None {}, ..settings() };
         let want = run(bce(engine(), s(), 2), 2);
@@ -313,14 +314,14 @@ fn an_armed_sentinel_changes_nothing_of_a_sound_run() {
 }
 
 #[test]
-fn the_sentinel_names_the_launch_that_makes_the_first_fault() {
+fn the_sentinel_names_the_launch_of_the_first_fault() {
     for (name, engine) in engines() {
         let (mut f, arm) = watched(engine(), Settings { lr: 1e30, local: Local::Steps(4), ..settings() });
         arm.set(true);
         let error = f.run_round().unwrap_err();
         assert!(matches!(error, Error::NotFinite(_)) && error.exit_code() == 1);
         let text = error.to_string();
-        // The weights are beyond 1e30 after D's first step: G's own step through D overflows.
+        // The weights exceed 1e30 after D's first step: G's own step through D overflows.
         let parts =
             ["launch ", "execution 1 of 4", "`D(G step) main.", "output ", "client ", "its operands were finite"];
         assert!(parts.iter().all(|part| text.contains(part)), "{name}: {text}");
@@ -329,7 +330,7 @@ fn the_sentinel_names_the_launch_that_makes_the_first_fault() {
 }
 
 #[test]
-fn the_sentinel_tells_what_came_from_outside() {
+fn the_sentinel_reports_faults_from_outside() {
     for (name, engine) in engines() {
         let sentinel = Sentinel::new(engine());
         let arm = sentinel.arm();
@@ -361,7 +362,7 @@ fn a_sentinel_watches_recordings_of_any_size() {
     };
     record(&mut engine, 1, 1.5).unwrap();
     record(&mut engine, 300, 1.5).unwrap();
-    // What a launch leaves alone is no fault of its own.
+    // Gaps that a launch does not write are not its fault.
     let mut words = vec![0; 64 * 300];
     words[64 + 50] = f32::NAN.to_bits();
     words[64 * 299 + 3] = f32::NAN.to_bits();

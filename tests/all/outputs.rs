@@ -1,10 +1,10 @@
-//! Every option that names a file to write, against every kind of file that a user may have there.
+//! Every option that names an output file, against every kind of existing user file.
 
 use std::io::Cursor;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Command lines up to the file. Nothing that they read need be there: outputs are looked at first.
+/// Command lines up to the file. Their inputs need not exist: outputs are checked first.
 const OPTIONS: [&[&str]; 12] = [
     &["sample", "no.safetensors", "--out"],
     &["sample", "no.safetensors", "--out", "new.png", "--save-images"],
@@ -30,7 +30,7 @@ fn picture(format: image::ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A safetensors file of one tensor, with the metadata that a run gives its networks.
+/// A safetensors file of one tensor, with the metadata of a run's networks.
 fn discriminator() -> Vec<u8> {
     let header =
         r#"{"__metadata__":{"fedgan":"0.1.0","format":"pt"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
@@ -53,7 +53,7 @@ fn foreign() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn every_option_leaves_every_foreign_file_alone() {
+fn no_option_replaces_a_foreign_file() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let mut names = vec!["there.png"];
@@ -66,7 +66,7 @@ fn every_option_leaves_every_foreign_file_alone() {
         for (m, (kind, bytes)) in foreign().into_iter().enumerate() {
             let file = dir.join("there.png");
             std::fs::write(&file, &bytes).unwrap();
-            // Links and files in turn.
+            // Alternately links and files.
             let name = names[(n + m) % names.len()];
             let output = fedgan(dir, &[*option, &[name]].concat());
             let said = String::from_utf8_lossy(&output.stderr);
@@ -83,9 +83,9 @@ fn every_option_leaves_every_foreign_file_alone() {
     assert!(!dir.join("new.png").exists());
 }
 
-/// What an option wrote it replaces, and what another one wrote it does not.
+/// An option replaces its own files, and no others.
 #[test]
-fn options_replace_their_own_files_alone() {
+fn options_replace_their_own_files_only() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     let bench = ["bench", "fill", "--device", "cpu", "--seconds", "0"];

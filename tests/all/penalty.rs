@@ -1,5 +1,5 @@
-//! The gradient penalty's parameter gradient against finite differences of the penalty itself, evaluated in f64 by loops
-//! that share nothing with the kernels.
+//! The gradient penalty's parameter gradient against finite differences of the penalty itself, evaluated in f64 by
+//! loops that share nothing with the kernels.
 
 use fedgan::exec::{CpuEngine, Engine, Pool, Purpose, Recording, ReferenceEngine, align, read_f32, write_f32};
 use fedgan::kernels::rng::{HostRng, Stream};
@@ -10,7 +10,8 @@ use fedgan::model::{
 pub(super) const LAMBDA: f64 = 10.0;
 pub(super) const BATCH: usize = 2;
 
-/// A critic over one image in f64: the inputs of every layer, then the gradient of its output by the image.
+/// A critic over one image in f64: the inputs of every layer, then the gradient of its output with respect to the
+/// image.
 pub(super) struct Host<'a> {
     pub(super) net: &'a Network,
     pub(super) weights: &'a [f64],
@@ -161,7 +162,7 @@ fn agrees(norm: Norm, image_size: u32, channels: u32, width: u32) {
         for (_, grads) in &results {
             let got = &grads[spec.offset..][..spec.words()];
             let error = got.iter().zip(&want).map(|(g, w)| (f64::from(*g) - w).powi(2)).sum::<f64>().sqrt();
-            // Differences of f64 penalties of about 10 at 1e-6 leave 1e-9 or so of noise.
+            // Differences of f64 penalties of about 10 at 1e-6 leave about 1e-9 of noise.
             assert!(error <= 2e-5 * norm2 + 1e-7, "{norm:?} {}: off by {error:.2e} of {norm2:.2e}", spec.name);
         }
     }

@@ -1,4 +1,4 @@
-//! The kernels in the forms in which other devices would run them, and that each of these checks can fail.
+//! The kernels as portability variants, and tests that each of these checks can fail.
 
 use fedgan::check::portable::{Form, Row, compare, noop, on_adapter, texts};
 use fedgan::check::{Repro, suite};
@@ -31,11 +31,11 @@ fn assert_passed(rows: &[Row]) {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// What unchecked shaders on hardware rest on, too: with checks, without, with loops as loops and with WebGPU's default
-/// limits, every case gives the same bits.
+/// This equality also justifies unchecked shaders on hardware: with checks, without, with rolled loops and with
+/// WebGPU's default limits, every case gives the same bits.
 #[test]
 #[ignore = "slow: scripts/test --all"]
-fn every_form_gives_the_same_bits_in_every_case() {
+fn every_variant_gives_the_same_bits_in_every_case() {
     let adapter = match choose("gpu") {
         Ok(Choice { target: Target::Gpu(adapter), .. }) => adapter,
         other => panic!("tests need a Vulkan adapter: run scripts/test --install-driver: {other:?}"),
@@ -52,7 +52,7 @@ fn every_form_gives_the_same_bits_in_every_case() {
 }
 
 #[test]
-fn every_backend_can_have_every_shader() {
+fn every_backend_accepts_every_shader() {
     let texts = texts::of(&all()).unwrap();
     assert!(texts.len() > CATALOGUE.len());
     let mut rows = vec![texts::declarations(&texts)];
@@ -70,7 +70,7 @@ fn wgpu_accepts_every_case_without_a_driver() {
     assert_passed(&[row]);
 }
 
-/// `file` with each first string replaced by the second, as options of an engine.
+/// Engine options with an edited `file`: each first string is replaced by the second.
 fn edited(file: &str, edits: &[(&str, &str)]) -> GpuOptions {
     let mut text = shader::source(file).unwrap().to_string();
     for (from, to) in edits {
@@ -81,11 +81,11 @@ fn edited(file: &str, edits: &[(&str, &str)]) -> GpuOptions {
 }
 
 #[test]
-fn what_a_layout_or_a_limit_forbids_is_reported_without_a_driver() {
+fn violations_of_layouts_and_limits_are_reported_without_a_driver() {
     for (name, file, edits, said) in [
         ("fill", "util/fill.wgsl", vec![("@binding(1)", "@binding(9)")], "binding"),
         ("fill", "util/fill.wgsl", vec![("@workgroup_size(256)", "@workgroup_size(512)")], "512"),
-        // The layout follows the row, which says that the kernel only reads x.
+        // The layout follows the row, which declares x as read-only.
         ("copy", "util/copy.wgsl", vec![("var<storage, read>", "var<storage, read_write>")], "copy"),
     ] {
         let repros = Repro::select(name).unwrap();
@@ -101,7 +101,7 @@ fn engine(options: GpuOptions) -> GpuEngine {
 }
 
 #[test]
-fn a_form_that_differs_in_one_bit_is_reported() {
+fn a_variant_that_differs_in_one_bit_is_reported() {
     let fill = Repro::select("fill").unwrap();
     let next = "bitcast<f32>(bitcast<u32>(p.value) + 1u);";
     let forms = |options| -> Vec<Form> { vec![("edited".to_string(), Box::new(engine(options)))] };
@@ -113,7 +113,7 @@ fn a_form_that_differs_in_one_bit_is_reported() {
     assert_eq!((row.checked, row.failed), (fill.len(), fill.len()));
     let first = row.first.unwrap();
     assert!(first.contains("y[0] is ") && first.contains(", normally "), "{first}");
-    // A form that does not compile fails by name, and an engine that does nothing proves nothing.
+    // A variant that does not compile fails by name, and an engine that does nothing proves nothing.
     let mut broken = forms(edited("util/fill.wgsl", &[("p.value;", "p.valve;")]));
     let row = compare(&mut normal, &mut broken, &fill, || {}).unwrap().remove(0);
     assert!(row.failed == fill.len() && row.first.unwrap().contains("valve"));
@@ -124,10 +124,10 @@ fn a_form_that_differs_in_one_bit_is_reported() {
     assert!(!row.passed() && row.first.unwrap().contains("changes nothing"));
 }
 
-/// Nothing else of a whole round depends on what a device offers beyond WebGPU's defaults, nor on its run-time checks.
+/// The rest of a round also does not depend on a device's features beyond WebGPU's defaults, or on its run-time checks.
 #[test]
 #[ignore = "slow: scripts/test --all"]
-fn whole_rounds_have_the_same_bits_in_every_form() {
+fn whole_rounds_have_the_same_bits_in_every_variant() {
     use crate::federation::{build_gan, outcome, settings, shared};
     use fedgan::model::{Architecture, Gan};
     let run = |options| {
@@ -164,7 +164,7 @@ fn fedgan(args: &[&str], path: Option<&std::path::Path>) -> (i32, String, String
 }
 
 #[test]
-fn the_verb_reports_every_form() {
+fn the_verb_reports_every_variant() {
     let dir = tempfile::tempdir().unwrap();
     let report = dir.path().join("report.json");
     let (code, out, err) = fedgan(&["fill", "--json", report.to_str().unwrap()], None);
@@ -173,7 +173,7 @@ fn the_verb_reports_every_form() {
     let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!(json["passed"], true);
     assert!(json["portable"].as_array().unwrap().len() >= 18);
-    // Tools that are not there are said to be missing, and so is an adapter.
+    // Missing tools are reported, and so is a missing adapter.
     let (code, out, _) = fedgan(&["--device", "cpu", "fill"], Some(dir.path()));
     assert_eq!(code, 0, "{out}");
     for part in ["not run: `spirv-val`", "not run: `tint`", "not run: the built-in cpu engine", ", 3 not run"] {
@@ -184,7 +184,7 @@ fn the_verb_reports_every_form() {
     }
 }
 
-/// A validator that refuses everything.
+/// A validator that rejects everything.
 #[cfg(unix)]
 #[test]
 fn a_refused_module_is_exit_code_1() {

@@ -1,6 +1,6 @@
-//! Random problems of every kernel on every engine, and a shader whose fault no case of the catalogue is there to meet.
+//! Random problems of every kernel on every engine, and a shader with a fault that no case of the catalogue reaches.
 //!
-//! `FEDGAN_RANDOM=N` sets another number of problems a kernel, `FEDGAN_RANDOM_SEED=S` another seed.
+//! `FEDGAN_RANDOM=N` sets another number of problems per kernel, `FEDGAN_RANDOM_SEED=S` another seed.
 
 use fedgan::check::random::{Limits, Tally, problem, shrink};
 use fedgan::check::{Checker, Options, Prepared, Repro};
@@ -9,11 +9,11 @@ use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::{CATALOGUE, Class, find, shader};
 use std::time::Instant;
 
-/// Problems a kernel, and their seed.
+/// Problems per kernel, and their seed.
 const NUMBER: u32 = 10;
 const SEED: u64 = 20;
 
-/// Small enough for a build without optimisation.
+/// Small enough for an unoptimised build.
 const LIMITS: Limits = Limits { flops: 2e5, words: 1 << 18 };
 
 fn number(name: &str, default: u64) -> u64 {
@@ -26,7 +26,7 @@ fn gpu(options: GpuOptions) -> GpuEngine {
     })
 }
 
-/// Every problem on every engine; what fails is made small.
+/// Runs every problem on every engine; failures are shrunk.
 fn all_pass(mut engines: Vec<(&str, Box<dyn Engine>)>) {
     let (problems, seed) = (number("FEDGAN_RANDOM", NUMBER.into()) as u32, number("FEDGAN_RANDOM_SEED", SEED));
     let (mut tally, start, mut failed) = (Tally::default(), Instant::now(), Vec::new());
@@ -37,7 +37,7 @@ fn all_pass(mut engines: Vec<(&str, Box<dyn Engine>)>) {
             for (name, engine) in &mut engines {
                 let mut checker = Checker::new(engine.as_mut());
                 if !checker.prepared(&case).passed() {
-                    let small = shrink(&mut checker, &repro, 200).unwrap().expect("it failed a moment ago");
+                    let small = shrink(&mut checker, &repro, 200).unwrap().expect("it has just failed");
                     failed.push(format!("{name}: {} {:?}", small.result.repro, small.result.verdict));
                 }
             }
@@ -62,10 +62,10 @@ fn on_an_adapter() {
     all_pass(Class::ALL.map(engine).into());
 }
 
-/// A copy that forgets everything from word 1200 on: no case of the catalogue is longer. Random problems find it, and the small
-/// one is the least that shows it.
+/// A copy that skips all words from 1200 on: no case of the catalogue is longer. Random problems find it, and the
+/// shrunk problem is the smallest that shows it.
 #[test]
-fn a_broken_shader_is_found_and_the_problem_made_small() {
+fn a_broken_shader_is_found_and_the_problem_shrunk() {
     let copy = find("copy").unwrap();
     let text = shader::source("util/copy.wgsl").unwrap();
     let broken = text.replace("i < p.n / LANES;", "i < min(p.n, 1200u) / LANES;");

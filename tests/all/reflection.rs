@@ -1,13 +1,13 @@
-//! The shader files as they stand; what runs, assembled from them, is checked in `portable`.
+//! The shader files as stored; `portable` checks the assembled shaders that run.
 
 use fedgan::kernels::reflect::{Shader, variants};
 use fedgan::kernels::{CATALOGUE, Class, shader};
 
 #[test]
-fn files_on_disk_are_valid_as_they_stand() {
+fn files_on_disk_are_valid() {
     let mut failures = Vec::new();
     for (file, text) in shader::kernel_files() {
-        // An included library file is the one thing that a file on disk may lack.
+        // An included library file is the only part that a file on disk may lack.
         if !text.contains("//#include") {
             failures.extend(Shader::parse(text).err().map(|e| format!("{file}: {e}")));
         }

@@ -1,4 +1,4 @@
-//! Whole rounds under WGAN-GP: engines against the reference, chunks against none, critic steps, optimisers.
+//! Whole rounds with WGAN-GP: engines against the reference, chunks against a single launch, critic steps, optimisers.
 
 use super::federation::{build_gan, cpu, gpu, outcome, relative_l2, settings, shared};
 use fedgan::exec::{Engine, ReferenceEngine};
@@ -73,9 +73,9 @@ fn chunks_of_clients_give_the_same_bits() {
     }
 }
 
-/// Each critic step moves the critic by a batch of its own; the generator takes one step however many there are.
+/// Each critic step updates the critic with its own batch; the generator takes one step in any case.
 #[test]
-fn critic_steps_multiply_the_critic_alone() {
+fn critic_steps_multiply_critic_updates_only() {
     let run = |n_critic| {
         let s = Settings { local: Local::Steps(1), ..settings() };
         let mut f = build(cpu(), s, training(Norm::Instance, n_critic, RMSPROP), 1);
@@ -88,11 +88,11 @@ fn critic_steps_multiply_the_critic_alone() {
         w0.iter().zip(w1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
     };
     let (one, three) = (run(1), run(3));
-    // RMSprop's first steps are nearly signs of equal length: three of them go further than one.
+    // RMSprop's first steps are nearly signs of equal length: three of them move further than one.
     assert!(three > 1.3 * one, "one step moves {one:.3e}, three {three:.3e}");
 }
 
-/// More than the set holds: 5 critic steps of 4 images, of 16.
+/// More than the set has: 5 critic steps of 4 images, out of 16 images.
 #[test]
 fn critic_steps_may_take_more_images_than_there_are() {
     for engine in [cpu(), gpu(Class::Direct)] {
@@ -102,7 +102,7 @@ fn critic_steps_may_take_more_images_than_there_are() {
     }
 }
 
-/// The weights of the interpolation are drawn anew every step, and normal ones differ from uniform ones.
+/// The interpolation weights are redrawn in every step, and normally distributed ones differ from uniform ones.
 #[test]
 fn interpolations_differ() {
     let run = |interpolation| {

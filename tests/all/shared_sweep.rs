@@ -1,4 +1,4 @@
-//! Sweeps as their user sees them that several processes share, and of which some are killed.
+//! Sweeps shared by several processes, some of which are killed, from the user's point of view.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -34,7 +34,7 @@ fn sweep(dir: &Path) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// All cells are finished, the table has each once, and nothing is left over; what all cells have come to.
+/// All cells are finished, the table lists each once, and nothing else remains; returns the results of all cells.
 fn complete(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let out = dir.join("out");
     let table = std::fs::read_to_string(out.join("results.csv")).unwrap();
@@ -63,7 +63,8 @@ fn complete(dir: &Path) -> Vec<(String, Vec<u8>)> {
     cells.into_iter().map(read).collect()
 }
 
-/// Ten that start together all come to the end, every cell is trained by one of them, and the table is whole.
+/// Ten processes that start together all finish, every cell is trained by exactly one of them, and the table is
+/// complete.
 #[test]
 fn processes_that_start_together_share_the_cells() {
     let temp = tempfile::tempdir().unwrap();
@@ -79,7 +80,7 @@ fn processes_that_start_together_share_the_cells() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success(), "{said}");
             assert!(!said.contains("goes on") && !said.contains("starts again"), "{said}");
-            // A cell trained here is told with its time and the names of its values, others as kept or done.
+            // A cell trained here is reported with its time and the names of its values, others as kept or done.
             let cell = |l: &&str| l.starts_with('[') && !l.contains("  kept  ") && !l.contains("  done  ");
             trained += said.lines().filter(cell).count();
         }
@@ -89,11 +90,11 @@ fn processes_that_start_together_share_the_cells() {
     }
 }
 
-/// Processes are killed while others go on; the others, or whoever comes next, end what was begun.
+/// Processes are killed while others continue; the others, or later ones, complete their cells.
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "slow: scripts/test --all"]
-fn a_shared_sweep_outlives_the_death_of_its_processes() {
+fn a_shared_sweep_survives_the_death_of_its_processes() {
     let temp = tempfile::tempdir().unwrap();
     let (alone, dir) = (temp.path().join("alone"), temp.path().join("shared"));
     for folder in [&alone, &dir] {
@@ -108,7 +109,7 @@ fn a_shared_sweep_outlives_the_death_of_its_processes() {
         for child in &mut children {
             child.kill().unwrap();
         }
-        // Not waited for: the next ones meet claims of zombies.
+        // Not waited for, so that the next ones meet claims of zombies.
         std::mem::forget(children);
     }
     let mut children: Vec<Child> = (0..4).map(|_| sweep(&dir)).collect();

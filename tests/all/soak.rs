@@ -1,4 +1,4 @@
-//! Two thousand rounds by the program: memory, files and device stay where they were.
+//! Two thousand rounds by the program: memory, files and device memory stay constant.
 
 use fedgan::report::metrics::TimingRecord;
 use fedgan::report::{ClientRecord, RoundRecord};
@@ -7,14 +7,14 @@ use std::process::Command;
 
 const ROUNDS: usize = 2000;
 const CLIENTS: usize = 2;
-/// Rounds from one evaluation with its grid and curves to the next.
+/// Rounds between evaluations with grid and curves.
 const EVERY: usize = 200;
-/// From here on nothing grows: the first evaluation of a trained generator, and the first curves, lie behind.
+/// From here on nothing grows: the first evaluation of a trained generator and the first curves are done.
 const SETTLED: usize = 200;
-/// Rounds whose median is taken.
+/// Rounds for a median.
 const WINDOW: usize = 50;
 
-/// Trains a small model on `device`; the counters of every round.
+/// Trains a small model on `device`; returns the counters of every round.
 fn soak(device: &str, dir: &Path) -> Vec<TimingRecord> {
     let set = [
         "model.image_size=16".to_string(),
@@ -31,7 +31,7 @@ fn soak(device: &str, dir: &Path) -> Vec<TimingRecord> {
     ];
     let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
     command.args(["run", "--quiet", "--device", device, "--seed", "3", "--out"]).arg(dir);
-    // glibc keeps what is freed once large blocks come and go, as pictures do; with a fixed threshold it gives them back.
+    // glibc keeps freed memory once large blocks come and go, as pictures do; with a fixed threshold it returns them.
     command.env("MALLOC_MMAP_THRESHOLD_", "131072");
     command.args(set.iter().flat_map(|key| ["--set", key]));
     let out = command.output().unwrap();
@@ -56,7 +56,7 @@ fn nothing_grows(device: &str) {
     let rounds = soak(device, &dir);
     assert_eq!(rounds.len(), ROUNDS);
 
-    // Records of all rounds are kept for the curves and for the detector's rates; a vector has up to twice its length.
+    // Records of all rounds are kept for the curves and for the detection rates; a vector has up to twice its length.
     let record = size_of::<RoundRecord>() * 2 + CLIENTS * size_of::<ClientRecord>();
     let kept = (record * (ROUNDS - SETTLED)) as u64;
     let host = |from: usize| median(rounds[from..from + WINDOW].iter().map(|r| r.host_bytes.unwrap()).collect());
@@ -78,7 +78,7 @@ fn nothing_grows(device: &str) {
     assert!(rounds[1].device_bytes > Some(100_000), "{device}: {:?}", rounds[1]);
     assert_eq!(rounds[1].open_files.is_some(), cfg!(target_os = "linux"));
 
-    // Logs and tables, plan, summary, three pictures, the grids, the networks, the lock, the last state.
+    // Logs and tables, plan, summary, three pictures, the grids, the networks, the lock, the last checkpoint.
     let tables = ["metrics.jsonl", "metrics.csv", "evaluation.csv", "timing.jsonl", "plan.toml", "summary.json"];
     let pictures = ["real.png", "losses.png", "samples.png"];
     let grids = 1 + ROUNDS / EVERY;

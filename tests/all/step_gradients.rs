@@ -1,4 +1,4 @@
-//! The parameter gradients that a whole GAN step leaves, against finite differences of the losses, evaluated in f64 by loops that
+//! The parameter gradients of a whole GAN step against finite differences of the losses, evaluated in f64 by loops that
 //! share nothing with the kernels: BCE with batch norm, and WGAN-GP with its gradient penalty.
 
 use super::penalty;
@@ -13,13 +13,13 @@ use fedgan::model::{
 
 const BATCH: usize = penalty::BATCH;
 
-/// Calls `f` with the indices (large, small, weight) of every product of a convolution over one image; `first` is the weight's
-/// offset.
+/// Calls `f` with the indices (large, small, weight) of every product of a convolution over one image; `first` is the
+/// weight's offset.
 fn products(layer: &Layer, first: usize, mut f: impl FnMut(usize, usize, usize)) {
     let (large, small, k, stride, pad) = match layer.kind {
         LayerKind::Conv { k, stride, pad } => (layer.input, layer.output, k, stride, pad),
         LayerKind::ConvTranspose { k, stride, pad } => (layer.output, layer.input, k, stride, pad),
-        other => panic!("{other:?} is no convolution"),
+        other => panic!("{other:?} is not a convolution"),
     };
     let ([h, w, ci], [oh, ow, co]) = (large, small);
     for (oy, ox) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
@@ -91,7 +91,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(*v)).collect()
 }
 
-/// Every parameter tensor of `net` near `grads`, by differences of `loss`.
+/// Checks every parameter tensor of `net` against `grads`, by differences of `loss`.
 fn near(what: &str, net: &Network, weights: &[f64], grads: &[f32], loss: impl Fn(&[f64]) -> f64) {
     let mut moved = weights.to_vec();
     for spec in &net.params {
@@ -119,7 +119,7 @@ fn near(what: &str, net: &Network, weights: &[f64], grads: &[f32], loss: impl Fn
     }
 }
 
-/// What a step takes and leaves.
+/// Inputs and results of a step.
 struct Step {
     gan: Gan,
     d_before: Vec<f64>,
@@ -143,7 +143,7 @@ fn weights(net: &Network, rng: &mut HostRng) -> Vec<f32> {
     row
 }
 
-/// Runs one training step of one client, updates included.
+/// Runs one training step of one client, including the updates.
 fn step(engine: &mut dyn Engine, training: Training) -> Step {
     let arch = Architecture { image_size: 16, channels: 1, width: 2, latent: 3 };
     let gan = Gan::with(arch, 0.5, 0.9, 1e-8, training).unwrap();
@@ -188,7 +188,7 @@ impl Step {
         forward(&self.gan.d, d, images)
     }
 
-    /// D's gradient before its update, G's through the D after it.
+    /// D's gradient before its update, G's through the updated D.
     fn check(&self, what: &str, d_loss: impl Fn(&Step, &[f64], &[f64]) -> f64, g_loss: impl Fn(&[f64]) -> f64) {
         let moved = self.d_before.iter().zip(&self.d_after).filter(|(a, b)| a != b).count();
         assert!(moved >= self.gan.d.parameter_count() / 2, "D was not updated: {moved}");

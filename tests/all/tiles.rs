@@ -1,4 +1,4 @@
-//! Every tiled variant on the same shapes, not only the one that a shape gets: within the bounds, and the same bits.
+//! Every tiled variant on the same shapes, not only the preferred one: within the bounds, and with the same bits.
 
 use fedgan::check::{Checker, Options, Repro, fill};
 use fedgan::exec::{Engine, Purpose, Recording, align};
@@ -63,7 +63,7 @@ fn output(engine: &mut GpuEngine, repro: &Repro) -> Vec<u32> {
     engine.read(tensors[2], Purpose::Check).unwrap()[..inputs[2].len()].to_vec()
 }
 
-/// Holds every candidate for the row's cheap cases against the reference; square tiles must give the same bits.
+/// Compares every candidate with the reference for the row's cheap cases; square tiles must give the same bits.
 fn every_candidate<T: Tiled>(row: &'static T) {
     let mut engine = GpuEngine::open("gpu", GpuOptions { class: Some(Class::Tiled), ..GpuOptions::default() })
         .unwrap_or_else(|e| panic!("tests need a Vulkan adapter: run scripts/test --install-driver: {e}"));

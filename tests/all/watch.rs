@@ -1,4 +1,4 @@
-//! Watched runs: every launch or one at random against the reference, and engines that lie.
+//! Watched runs: every launch, or a random one, against the reference, on sound and on lying engines.
 
 use crate::federation::{build, settings};
 use fedgan::Result;
@@ -9,7 +9,7 @@ use fedgan::fed::{Federation, Settings};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
 
-/// The cpu engine launch by launch, with a lie after each.
+/// The cpu engine, launch by launch, which corrupts data after each.
 struct Lying<F> {
     inner: CpuEngine,
     lie: F,
@@ -67,7 +67,7 @@ fn federation(engine: Box<dyn Engine>, settings: Settings) -> Federation {
     build(engine, settings, vec![(0..16).collect(); 3])
 }
 
-/// A detected attack with scaled updates: nearly every kernel takes part.
+/// A detected attack with scaled updates: uses almost every kernel.
 fn busy() -> Settings {
     let mut settings = settings();
     settings.attack.scale = 2.0;
@@ -75,7 +75,7 @@ fn busy() -> Settings {
     settings
 }
 
-/// Two rounds with all launches judged: what the log says of them.
+/// Two rounds with all launches judged; returns what the log contains.
 fn differential(engine: Box<dyn Engine>) -> (Result<()>, usize, Option<String>) {
     let watched = Differential::new(engine, None, Box::new(|_| ()));
     let log = watched.log();
@@ -106,7 +106,7 @@ fn a_sound_run_passes_launch_by_launch_on_every_engine() {
 }
 
 #[test]
-fn lies_are_found_in_the_launch_that_tells_them() {
+fn faults_are_found_in_their_launch() {
     // The 40th convolution's output off by 1 %, in the last client.
     let mut count = 0;
     let (outcome, _, failure) = differential(Lying::boxed(move |launch, engine| {
@@ -123,7 +123,7 @@ fn lies_are_found_in_the_launch_that_tells_them() {
     let parts = ["kernel `conv2d`", "small[", "client 2, element", "expected", "fedgan validate 'conv2d:"];
     assert!(parts.iter().all(|part| what.contains(part)), "{what}");
 
-    // An element that stays unwritten: the old value again.
+    // An element that is not written: it keeps the old value.
     let mut old = None;
     let (_, _, failure) = differential(Lying::boxed(move |launch, engine| {
         if launch.kernel.name() == "adam" {
@@ -149,8 +149,8 @@ fn lies_are_found_in_the_launch_that_tells_them() {
 }
 
 #[test]
-fn writes_to_what_is_not_an_output_are_found() {
-    // An operand that is only read.
+fn writes_outside_outputs_are_found() {
+    // A read-only operand.
     let (_, _, failure) = differential(Lying::boxed(|launch, engine| {
         if launch.kernel.name() == "conv2d_weight_grad" {
             change(engine, launch.args[0], 5, |v| v + 1.0);
@@ -159,7 +159,7 @@ fn writes_to_what_is_not_an_output_are_found() {
     let what = failure.unwrap();
     assert!(what.contains("kernel `conv2d_weight_grad`") && what.contains("[5] changed but is read-only"), "{what}");
 
-    // A buffer that the last launch of a step has nothing to do with: the latents of the step's first launches.
+    // A buffer that the last launch of a step does not use: the latents of the step's first launches.
     let mut latents = None;
     let (_, _, failure) = differential(Lying::boxed(move |launch, engine| {
         if launch.kernel.name() == "rng_normal" && launch.label.contains("latents") {
@@ -174,7 +174,7 @@ fn writes_to_what_is_not_an_output_are_found() {
 }
 
 #[test]
-fn verification_changes_nothing_and_is_counted_apart() {
+fn verification_changes_nothing_and_is_counted_separately() {
     let report = |every: u32| {
         let mut engine: Box<dyn Engine> = Box::new(CpuEngine::new());
         let mut found = None;
@@ -201,7 +201,7 @@ fn verification_changes_nothing_and_is_counted_apart() {
 
 #[test]
 fn verification_stops_a_lying_run() {
-    // Every convolution's outputs are a thousandth too large: 256 elements of any of them show it.
+    // Every convolution's outputs are too large by one thousandth: 256 elements of any of them show it.
     let mut lying = Lying::boxed(|launch, engine| {
         if launch.kernel.name().starts_with("conv") {
             let output = launch.args[2];
@@ -217,7 +217,7 @@ fn verification_stops_a_lying_run() {
     let what = error.to_string();
     assert!(what.contains("verification") && what.contains("kernel `conv") && what.contains("expected"), "{what}");
 
-    // A lie in the last execution is told when the run finishes.
+    // A fault in the last execution is reported when the run finishes.
     let mut engine = Verifying::new(Lying::boxed(|l, e| change(e, l.args[0], 7, |_| f32::NAN)), 1, 3);
     let tensor = engine.alloc("y", 64).unwrap();
     let mut recording = Recording::new();

@@ -1,6 +1,6 @@
-//! Bounded fuzzing of every decoder of foreign bytes: [`targets`] lists them with small valid inputs, [`mutate`] breaks inputs,
-//! and a [`Fuzzer`] keeps those that reach something new. `main` runs it under limits of memory and time; SECURITY.md says
-//! how.
+//! Bounded fuzzing of every decoder of foreign bytes: [`targets`] lists them with small valid inputs, [`mutate`] breaks
+//! inputs, and a [`Fuzzer`] keeps those with new outcomes. `main` runs it under limits of memory and time, as
+//! SECURITY.md describes.
 
 pub mod mutate;
 pub mod targets;
@@ -10,36 +10,36 @@ use fedgan::{Error, Result};
 use mutate::Mutator;
 use std::collections::HashSet;
 
-/// Inputs kept at most; beyond it a new one takes the place of a random one.
+/// Maximum inputs kept; beyond it a new one replaces a random one.
 const CORPUS: usize = 2000;
 
 /// A decoder of foreign bytes.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// Names it in repros, and its folder of regressions.
+    /// Its name in repros, and of its folder of regressions.
     pub name: &'static str,
     /// Small valid inputs.
     pub seeds: fn() -> Result<Vec<Vec<u8>>>,
-    /// Tokens that mean something to it.
+    /// Tokens that are meaningful to it.
     pub words: &'static [&'static str],
     /// Longest input in bytes.
     pub most: usize,
-    /// Makes lengths and checksums of a broken input right, so that what lies behind them is reached.
+    /// Corrects lengths and checksums of a broken input, so that the code behind these checks is reached.
     pub repair: Option<fn(&mut [u8])>,
-    /// Decodes the input and uses what comes of it. Input errors are as good as success; a panic, or [`Error::Internal`], is a
+    /// Decodes the input and uses the result. Input errors are as good as success; a panic or [`Error::Internal`] is a
     /// fault.
     pub run: fn(&[u8]) -> Result<()>,
 }
 
-/// An endless series of inputs for a target, the same for the same seed and the same answers.
+/// An endless series of inputs for a target, which depends on the seed and on the outcomes only.
 pub struct Fuzzer {
     target: Target,
     random: Random,
     mutator: Mutator,
     corpus: Vec<Vec<u8>>,
-    /// Seeds, and what was accepted and new; few, as only their costs differ.
+    /// Seeds, and accepted inputs with new outcomes; few, because they only differ in cost.
     valid: Vec<Vec<u8>>,
-    /// Inputs of the corpus that are still to be run as they are.
+    /// Inputs of the corpus that have not been run unmodified yet.
     fresh: usize,
     seen: HashSet<(String, u32)>,
 }
@@ -48,7 +48,7 @@ impl Fuzzer {
     /// Starts with the target's seeds and `more` inputs.
     ///
     /// # Errors
-    /// When the seeds cannot be made (a bug).
+    /// If the seeds cannot be created (a bug).
     pub fn new(target: Target, seed: u64, more: Vec<Vec<u8>>) -> Result<Fuzzer> {
         let valid = (target.seeds)()?;
         if valid.is_empty() {
@@ -60,13 +60,13 @@ impl Fuzzer {
         Ok(Fuzzer { target, random, mutator, fresh: corpus.len(), corpus, valid, seen: HashSet::new() })
     }
 
-    /// The next input: the corpus as it is, then broken copies.
+    /// The next input: first the corpus unmodified, then mutated copies.
     pub fn next_input(&mut self) -> Vec<u8> {
         if let Some(left) = self.fresh.checked_sub(1) {
             self.fresh = left;
             return self.corpus[left].clone();
         }
-        // Half of them from valid inputs: a copy of a broken copy is refused by the first check more often than not.
+        // Half of them from valid inputs: a copy of a broken copy usually fails the first check.
         let from = if self.random.below(2) == 0 { &self.valid } else { &self.corpus };
         let mut input = from[self.random.below(from.len() as u32) as usize].clone();
         self.mutator.mutate(&mut self.random, &mut input, &self.corpus);
@@ -76,7 +76,7 @@ impl Fuzzer {
         input
     }
 
-    /// Keeps `input` where its outcome is new: another answer, or another order of magnitude of `cost` (allocations).
+    /// Keeps `input` if its outcome is new: another answer, or another order of magnitude of `cost` (allocations).
     pub fn learn(&mut self, input: Vec<u8>, result: &Result<()>, cost: u64) {
         if self.seen.insert((outcome(result), (cost + 1).ilog2())) {
             if result.is_ok() {
@@ -102,12 +102,12 @@ impl Fuzzer {
     }
 }
 
-/// What an answer says without what it quotes: numbers, and what stands in quotes or brackets of any kind, come from the input.
+/// An answer without quoted parts: numbers, and text in quotes or brackets of any kind, come from the input.
 fn outcome(result: &Result<()>) -> String {
     let Err(error) = result else { return "ok".into() };
     let (mut out, mut quote) = (String::new(), None);
     let text = error.to_string();
-    // TOML errors repeat lines of the input behind bars.
+    // TOML errors repeat lines of the input after bars.
     let lines: Vec<&str> = text.lines().filter(|line| !line.contains(" | ") && !line.ends_with(" |")).collect();
     for c in lines.join(" ").chars().take(400) {
         match (quote, c) {
@@ -121,7 +121,7 @@ fn outcome(result: &Result<()>) -> String {
             _ => {}
         }
     }
-    // The rest of long messages lists what is allowed, or repeats the input.
+    // The rest of long messages lists the allowed values, or repeats the input.
     out.truncate(60);
     out
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_inputs_and_another_one_others() {
+    fn inputs_depend_on_the_seed() {
         let series = |seed| {
             let mut fuzzer = fuzzer(seed);
             let inputs: Vec<Vec<u8>> = (0..200).map(|_| fuzzer.next_input()).collect();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_is_kept_once() {
+    fn new_outcomes_are_kept_once() {
         let mut fuzzer = fuzzer(1);
         let before = fuzzer.corpus();
         let error = |text: &str| Err(Error::input(text));

@@ -1,8 +1,9 @@
 //! Every decoder of foreign bytes against broken inputs, under limits of memory and time; SECURITY.md says how to run more.
 //!
-//! `FEDGAN_FUZZ=N` runs N executions a target (10,000 where absent), `FEDGAN_FUZZ_SEED=S` other ones (1), `FEDGAN_FUZZ_TARGET=NAME`
-//! one target. What was once a fault lies in `corpus/TARGET/` and is run first. An input that fails is written to
-//! `target/tmp/fuzz/TARGET.fault`; where the process itself dies (a stack that overflows), `TARGET.current` holds the input.
+//! `FEDGAN_FUZZ=N` runs N executions per target (default 10,000), `FEDGAN_FUZZ_SEED=S` sets the seed (default 1),
+//! `FEDGAN_FUZZ_TARGET=NAME` selects one target. Former faults are in `corpus/TARGET/` and run first. A failing input
+//! is written to `target/tmp/fuzz/TARGET.fault`; if the process itself dies (a stack overflow), `TARGET.current`
+//! contains the input.
 
 mod fuzzer;
 mod meter;
@@ -13,23 +14,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Executions a target where nothing else is asked for: all targets take half a minute in the dev profile.
+/// Default executions per target: all targets take half a minute in the dev profile.
 const EXECUTIONS: u64 = 10_000;
-/// Bytes that an execution may allocate at once, and hold at a time: a constant, and so many for each byte of input. Pictures and
-/// archives are compressed, up to 1100 times, pixels may be of a bit, and are held in up to three forms.
+/// Bytes that an execution may allocate in one request, and hold at a time: a constant, plus a factor per byte of
+/// input. Pictures and archives are compressed up to 1100 times, pixels may have a single bit, and up to three copies
+/// are held.
 const HELD: u64 = 32 << 20;
 const HELD_EACH: u64 = 64;
 const HELD_EACH_COMPRESSED: u64 = 8 * 4 * 1100;
-/// Bytes that an execution may allocate in all.
+/// Total bytes that an execution may allocate.
 const ALL: u64 = 256 << 20;
-/// An execution that takes longer fails; one that never ends aborts after ten times as long.
+/// A slower execution fails; one that does not end aborts after ten times as long.
 const SLOW: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 4 });
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|v| v.parse().unwrap_or_else(|_| panic!("{name} = {v}: must be a number")))
 }
 
-/// Why an execution is a fault, if it is one, and its result and cost.
+/// Why an execution is a fault, if it is one, with its result and cost.
 fn execute(target: Target, input: &[u8]) -> (Option<String>, fedgan::Result<()>, u64) {
     let begun = Instant::now();
     meter::start();
@@ -64,7 +66,7 @@ fn regressions(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
     files.into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
 }
 
-/// Runs a target; says what it did, or what is wrong.
+/// Runs a target; returns a summary, or the fault.
 fn fuzz(target: Target, seed: u64, executions: u64, out: &Path) -> Result<String, String> {
     let begun = Instant::now();
     let known = regressions(&target);
@@ -103,7 +105,7 @@ fn fuzz(target: Target, seed: u64, executions: u64, out: &Path) -> Result<String
     ))
 }
 
-/// One test: the meter counts what the whole process allocates.
+/// A single test, because the meter counts allocations of the whole process.
 #[test]
 fn every_decoder_survives_broken_inputs() {
     let (executions, seed) = (setting("FEDGAN_FUZZ").unwrap_or(EXECUTIONS), setting("FEDGAN_FUZZ_SEED").unwrap_or(1));
@@ -117,9 +119,9 @@ fn every_decoder_survives_broken_inputs() {
     );
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
     std::fs::create_dir_all(&out).unwrap();
-    // What panics is caught and told once.
+    // A panic is caught and reported once.
     std::panic::set_hook(Box::new(|_| {}));
-    // In the only thread of a pool nothing has to be handed to another one.
+    // In a pool with one thread no work is handed to another thread.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let wrong: Vec<String> = pool.install(|| {
         meter::begin(10 * SLOW);

@@ -1,13 +1,14 @@
-//! What an execution allocates, by a counting allocator.
+//! Measures the allocations of an execution, with a counting allocator.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
-/// A request beyond this is refused, as a machine out of memory does; the process ends there, and `TARGET.current` tells the input.
+/// Larger requests fail, as on a machine without memory; the process ends there, and `TARGET.current` contains the
+/// input.
 const REFUSED: usize = 4 << 30;
 
-/// Bytes held when the execution began.
+/// Bytes held when the execution started.
 static BASE: AtomicI64 = AtomicI64::new(0);
 static COUNT: AtomicU64 = AtomicU64::new(0);
 static ALL: AtomicU64 = AtomicU64::new(0);
@@ -25,7 +26,7 @@ fn taken(size: usize) {
     MOST.fetch_max(HELD.fetch_add(size as i64, Relaxed) + size as i64, Relaxed);
 }
 
-// SAFETY: every request is passed on to the system's allocator, or refused.
+// SAFETY: every request is forwarded to the system's allocator, or fails.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         taken(layout.size());
@@ -55,11 +56,11 @@ pub struct Used {
     pub count: u64,
     /// Bytes of all requests.
     pub all: u64,
-    /// Most bytes held at a time beyond those held at the start.
+    /// Maximum bytes held at a time, in addition to those held at the start.
     pub held: u64,
 }
 
-/// Executions begun; the watch looks whether it moves.
+/// Executions started; the watchdog checks that it increases.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 static WATCHING: AtomicBool = AtomicBool::new(true);
 
@@ -78,7 +79,7 @@ pub fn stop() -> Used {
     Used { count: COUNT.load(Relaxed), all: ALL.load(Relaxed), held: held.max(0) as u64 }
 }
 
-/// Writes an input where it can be found when the process dies of it.
+/// Writes an input to a file where it is found if the process dies.
 pub fn remember(file: &File, input: &[u8]) {
     use std::io::{Seek, SeekFrom, Write};
     let mut file = file;
@@ -86,7 +87,7 @@ pub fn remember(file: &File, input: &[u8]) {
     written.and_then(|()| file.set_len(input.len() as u64)).unwrap();
 }
 
-/// Checks that the meter counts, and starts the watch over executions that never end.
+/// Checks that the meter counts, and starts the watchdog for executions that do not end.
 pub fn begin(longest: std::time::Duration) {
     start();
     let block = std::hint::black_box(vec![1u8; 1 << 20]);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes fixtures.safetensors (feature sets, images and what NumPy and SciPy make of them) and lite0_reference.safetensors.
+"""Writes fixtures.safetensors (feature sets, images and the results of NumPy and SciPy) and lite0_reference.safetensors.
 
 usage: make_fixtures.py [LITE0_REFERENCE_IO LITE0_ONNX]
 
-Needs numpy, scipy and safetensors. LITE0_REFERENCE_IO: a file of images_u8_nhwc [n, 224, 224, 3] and features [n, 1280] from
+Needs numpy, scipy and safetensors. LITE0_REFERENCE_IO: a file with images_u8_nhwc [n, 224, 224, 3] and features [n, 1280] from
 the original network in f32. LITE0_ONNX: that network; ONNX Runtime computes `features_half` with its weights rounded to half
-precision, as the program carries them (needs onnx and onnxruntime too).
+precision, like those embedded in the program (also needs onnx and onnxruntime).
 """
 import pathlib
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes independent.safetensors: MS-SSIM by TensorFlow, PRDC by its authors' package, sliced Wasserstein distances by SciPy.
+"""Writes independent.safetensors: MS-SSIM from TensorFlow, PRDC from its authors' package, sliced Wasserstein distances from SciPy.
 
 Needs numpy, scipy, safetensors, tensorflow-cpu and prdc.
 """

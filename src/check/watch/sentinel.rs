@@ -140,7 +140,7 @@ impl Sentinel {
         )))
     }
 
-    /// "y[17] is NaN (client 1, element 3 of [..])", from the operand's current contents.
+    /// `y[17] is NaN (client 1, element 3 of [..])`, from the operand's current contents.
     fn describe(&mut self, launch: &Launch, slot: usize, index: usize) -> Result<String> {
         let (binding, operand) = (&launch.kernel.bindings()[slot], launch.args[slot]);
         let from = index / ALIGN * ALIGN;

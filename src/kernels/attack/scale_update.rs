@@ -16,7 +16,7 @@ crate::params! {
     }
 }
 
-/// w[c, i] = reference[i] + scales[c] (w[c, i] - reference[i]) (model replacement, Bagdasaryan et al. 2020). The
+/// `w[c, i] = reference[i] + scales[c] (w[c, i] - reference[i])` (model replacement, Bagdasaryan et al. 2020). The
 /// weights of a client with scale 1 are not changed, bit for bit.
 pub struct ScaleUpdate;
 

@@ -25,7 +25,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] = (accumulate ? y[c, i] : 0) + scale sum_b x[c, b, i]: every client's mean image, over several batches if it
+/// `y[c, i] = (accumulate ? y[c, i] : 0) + scale sum_b x[c, b, i]`: every client's mean image, over several batches if it
 /// accumulates.
 pub struct BatchMean;
 

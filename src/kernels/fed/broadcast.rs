@@ -14,7 +14,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] = x[i], any words bit for bit; words between n and the client stride are not changed.
+/// `y[c, i] = x[i]`, any words bit for bit; words between n and the client stride are not changed.
 pub struct Broadcast;
 
 impl Kernel for Broadcast {

@@ -21,7 +21,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i]): the exponential average of each client's deviation from
+/// `y[c, i] += rate (x[c, i] - median_c' x[c', i] - y[c, i])`: the exponential average of each client's deviation from
 /// the median over all clients (the mean of the two middle values for an even number). NaN is excluded from the median
 /// and leaves its own y unchanged.
 pub struct MedianDeviation;

@@ -20,7 +20,7 @@ crate::params! {
     }
 }
 
-/// y[i] = (accumulate ? y[i] : 0) + sum_c weights[first + c] x[c, i], in client order; weights are used as given, not
+/// `y[i] = (accumulate ? y[i] : 0) + sum_c weights[first + c] x[c, i]`, in client order; weights are used as given, not
 /// renormalised. A client of weight 0 is not read, so that its NaN does not spread.
 pub struct WeightedMean;
 

@@ -23,7 +23,7 @@ crate::params! {
     }
 }
 
-/// dx = gamma invstd (dy - sums[0] / rows - xhat sums[1] / rows), xhat = (x - mean) invstd.
+/// `dx = gamma invstd (dy - sums[0] / rows - xhat sums[1] / rows)`, `xhat = (x - mean) invstd`.
 pub struct BatchNormBackwardApply;
 
 impl Kernel for BatchNormBackwardApply {

@@ -158,7 +158,7 @@ impl Kernel for BatchNormStats {
         })
         .to_vec()
     }
-    /// Rows are multiples of 100: mean / std = 1000, where E[x^2] - E[x]^2 loses all significant bits.
+    /// Rows are multiples of 100: mean / std = 1000, where `E[x^2] - E[x]^2` loses all significant bits.
     fn fills(&self, p: &BatchNormStatsParams) -> [Fill; 7] {
         let shift = if p.rows.is_multiple_of(100) { 1e3 } else { 0.5 };
         [

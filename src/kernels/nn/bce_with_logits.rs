@@ -24,7 +24,7 @@ crate::params! {
     }
 }
 
-/// loss[slot] = mean of max(x, 0) - x t + log(1 + exp(-|x|)), dx = (sigmoid(x) - t) / n.
+/// `loss[slot] = mean of max(x, 0) - x t + log(1 + exp(-|x|))`, `dx = (sigmoid(x) - t) / n`.
 pub struct BceWithLogits;
 
 const DX: usize = 1;

@@ -21,7 +21,7 @@ crate::params! {
     }
 }
 
-/// y[c] = sum over rows of x[row, c], or y += that sum.
+/// `y[c] = sum over rows of x[row, c]`, or `y[c] +=` that sum.
 pub struct ChannelSum;
 
 impl Kernel for ChannelSum {

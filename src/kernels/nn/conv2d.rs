@@ -6,7 +6,7 @@ use crate::kernels::{
     Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
-/// y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci].
+/// `y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci]`.
 pub struct Conv2d;
 
 impl Tiled for Conv2d {

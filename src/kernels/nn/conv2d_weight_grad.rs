@@ -6,7 +6,7 @@ use crate::kernels::{
     Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
-/// dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co].
+/// `dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co]`.
 ///
 /// With `splits` > 1 the pixels (n, oy, ox) are cut into that many contiguous parts of ceil(pixels / splits), and the
 /// output contains one partial sum each, `[clients][splits][co k k ci]`; `split_sum` adds them in order.

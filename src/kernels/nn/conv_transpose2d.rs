@@ -6,8 +6,8 @@ use crate::kernels::{
     Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
-/// x[n, y, x, ci] = sum over the taps with y = oy s + ky - pad, x = ox s + kx - pad, and over co, of small[n, oy, ox,
-/// co] w[co, ky, kx, ci].
+/// `x[n, y, x, ci]` = sum over the taps with `y = oy s + ky - pad`, `x = ox s + kx - pad`, and over co, of
+/// `small[n, oy, ox, co] w[co, ky, kx, ci]`.
 pub struct ConvTranspose2d;
 
 impl ConvTranspose2d {

@@ -31,7 +31,7 @@ pub(super) fn root_error(root: f64) -> f64 {
     9.5 * U * root + TINY.sqrt()
 }
 
-/// loss[slot] = lambda mean over images of (||g|| - 1)^2, from the squared norms of the gradients g (Gulrajani et al. 2017).
+/// `loss[slot] = lambda mean over images of (||g|| - 1)^2`, from the squared norms of the gradients g (Gulrajani et al. 2017).
 pub struct GradientPenalty;
 
 impl Kernel for GradientPenalty {

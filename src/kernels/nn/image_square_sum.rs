@@ -19,7 +19,7 @@ crate::params! {
     }
 }
 
-/// y[client, image] = sum of x^2 over the image's words: the squared norm of the gradient with respect to an image.
+/// `y[client, image] = sum of x^2 over the image's words`: the squared norm of the gradient with respect to an image.
 pub struct ImageSquareSum;
 
 impl Kernel for ImageSquareSum {

@@ -3,7 +3,7 @@
 use super::instance::{self, InstanceParams, place};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
-/// y = gamma invstd (d - m0 / rows - x^ m1 / rows), m = moments[place, place + 1]. The Jacobian is symmetric: d is the output's
+/// `y = gamma invstd (d - m0 / rows - x^ m1 / rows)`, m = `moments[place, place + 1]`. The Jacobian is symmetric: d is the output's
 /// delta and y the input's, or d is the input's tangent and y the output's.
 pub struct InstanceNormBackwardApply;
 

@@ -4,7 +4,7 @@ use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
-/// moments[place, place + 1] = (sum d, sum d x^) of every image and channel, x^ = (x - mean) invstd; d is a delta in
+/// `moments[place, place + 1] = (sum d, sum d x^)` of every image and channel, x^ = (x - mean) invstd; d is a delta in
 /// the backward pass or a tangent in the forward pass. Other positions are not changed.
 pub struct InstanceNormBackwardReduce;
 

@@ -5,7 +5,7 @@ use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Ker
 
 const DGAMMA: usize = 1;
 
-/// dbeta (+)= sum over images of moments[place], dgamma (+)= sum over images of moments[place + 1].
+/// `dbeta (+)= sum over images of moments[place]`, `dgamma (+)= sum over images of moments[place + 1]`.
 pub struct InstanceNormParamGrad;
 
 impl Kernel for InstanceNormParamGrad {

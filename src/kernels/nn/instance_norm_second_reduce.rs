@@ -4,8 +4,8 @@ use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
 
-/// moments[4] = sum (u - avg u) (t - avg t) of every image and channel, with the sums of t in moments[0] and of u in
-/// moments[2]. Other positions are not changed.
+/// `moments[4] = sum (u - avg u) (t - avg t)` of every image and channel, with the sums of t in `moments[0]` and of u in
+/// `moments[2]`. Other positions are not changed.
 pub struct InstanceNormSecondReduce;
 
 impl Kernel for InstanceNormSecondReduce {

@@ -22,7 +22,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] = (accumulate ? y[c, i] : 0) + x[c, 0, i] + x[c, 1, i] + ..., in order of the parts.
+/// `y[c, i] = (accumulate ? y[c, i] : 0) + x[c, 0, i] + x[c, 1, i] + ...`, in order of the parts.
 pub struct SplitSum;
 
 impl Kernel for SplitSum {

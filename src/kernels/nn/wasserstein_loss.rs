@@ -25,7 +25,7 @@ crate::params! {
 
 const DX: usize = 1;
 
-/// loss[slot] = scale mean(x) and its gradient dx = scale / n, where x are the critic's outputs.
+/// `loss[slot] = scale mean(x)` and its gradient `dx = scale / n`, where x are the critic's outputs.
 pub struct WassersteinLoss;
 
 impl Kernel for WassersteinLoss {

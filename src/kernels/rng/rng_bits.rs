@@ -3,7 +3,7 @@
 use super::params::{self, RngParams, STATE};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
 
-/// y[c, i] = word i % 4 of Threefry block i / 4 of client c; integers, equal on every device.
+/// `y[c, i]` = word i % 4 of Threefry block i / 4 of client c; integers, equal on every device.
 pub struct RngBits;
 
 impl Kernel for RngBits {

@@ -4,7 +4,7 @@ use super::params::{self, RngParams, STATE};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U};
 use std::f64::consts::{SQRT_2, TAU};
 
-/// y[c, i] = a + b z, z from Box-Muller on words (0, 1) and (2, 3) of each block: u = ((w0 >> 8) + 1) 2^-24 in (0, 1],
+/// `y[c, i] = a + b z`, z from Box-Muller on words (0, 1) and (2, 3) of each block: u = ((w0 >> 8) + 1) 2^-24 in (0, 1],
 /// t = (w1 >> 8) 2^-24, r = sqrt(-2 ln u), z = r cos(2 pi t) for the even and r sin(2 pi t) for the odd element.
 /// |z| <= sqrt(48 ln 2) = 5.77.
 ///

@@ -3,7 +3,7 @@
 use super::params::{self, RngParams, STATE};
 use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U};
 
-/// y[c, i] = a + (b - a) t with t = (word >> 8) 2^-24 in [0, 1). Rounding may give b if |a| is large relative to b - a.
+/// `y[c, i] = a + (b - a) t` with t = (word >> 8) 2^-24 in [0, 1). Rounding may give b if |a| is large relative to b - a.
 pub struct RngUniform;
 
 impl Kernel for RngUniform {

@@ -16,7 +16,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] = x[c, i], any words bit for bit; words between n and the client stride are not changed.
+/// `y[c, i] = x[c, i]`, any words bit for bit; words between n and the client stride are not changed.
 pub struct Copy;
 
 impl Kernel for Copy {

@@ -19,7 +19,7 @@ crate::params! {
     }
 }
 
-/// y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i]) (the inner product of a client's update with
+/// `y[c, y_at] = sum_i (x[c, i] - reference[i]) (mean[i] - reference[i])` (the inner product of a client's update with
 /// the mean update), one workgroup per client, in a fixed order. Other elements of `y` keep their values.
 pub struct DifferenceDot;
 

@@ -17,7 +17,7 @@ crate::params! {
     }
 }
 
-/// y[c] = sum_i (x[c, i] - reference[i])^2 (the squared norm of a client's update), one workgroup per client, in a
+/// `y[c] = sum_i (x[c, i] - reference[i])^2` (the squared norm of a client's update), one workgroup per client, in a
 /// fixed order.
 pub struct DifferenceNorm;
 

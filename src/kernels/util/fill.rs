@@ -18,7 +18,7 @@ crate::params! {
     }
 }
 
-/// y[c, i] = value for i in 0..n; words between n and the client stride are not changed.
+/// `y[c, i] = value` for i in 0..n; words between n and the client stride are not changed.
 pub struct Fill;
 
 impl Kernel for Fill {

@@ -18,7 +18,7 @@ crate::params! {
     }
 }
 
-/// y[c, y_at] = max(y[c, y_at], 2^32 - 1 - i) with the smallest i at which x[c, i] is NaN or infinite; unchanged without
+/// `y[c, y_at] = max(y[c, y_at], 2^32 - 1 - i)` with the smallest i at which `x[c, i]` is NaN or infinite; unchanged without
 /// one. Other elements of `y` keep their values. [`first`] decodes the result.
 pub struct FirstNonfinite;
 

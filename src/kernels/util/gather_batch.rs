@@ -20,7 +20,7 @@ crate::params! {
     }
 }
 
-/// y[c, b] = the image listed in entry state[0] * batch + b of client c's order, as f32 in [-1, 1]: byte / 127.5 - 1.
+/// `y[c, b]` = the image listed in entry `state[0] * batch + b` of client c's order, as f32 in [-1, 1]: byte / 127.5 - 1.
 /// Image numbers must be inside `pixels`, which contains at least one batch of images.
 pub struct GatherBatch;
 

@@ -18,7 +18,7 @@ crate::params! {
     }
 }
 
-/// y[c, y_at] = max_i |x[c, i]|, exactly. Other elements of `y` keep their values.
+/// `y[c, y_at] = max_i |x[c, i]|`, exactly. Other elements of `y` keep their values.
 pub struct MaxAbs;
 
 /// `f64::max` drops NaN.

@@ -23,7 +23,7 @@ pub(super) fn sum_depth(n: u32) -> usize {
     n.div_ceil(256) as usize + 8
 }
 
-/// y[c] = sum_i x[c, i] (mode 0) or sum_i x[c, i]^2 (mode 1), one workgroup per client, in a fixed order.
+/// `y[c] = sum_i x[c, i]` (mode 0) or `sum_i x[c, i]^2` (mode 1), one workgroup per client, in a fixed order.
 pub struct ReduceSum;
 
 impl Kernel for ReduceSum {

@@ -15,7 +15,7 @@ crate::params! {
 }
 
 /// For every active client (`state[0] < client_steps[c]`) adds the step's three losses and its penalty to `stats` and
-/// counts the step; then state[0] += 1 (step in the round) and state[2] += 1 (total steps).
+/// counts the step; then `state[0]` += 1 (step in the round) and `state[2]` += 1 (total steps).
 pub struct StepAdvance;
 
 impl Kernel for StepAdvance {

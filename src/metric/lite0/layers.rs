@@ -4,7 +4,7 @@ use super::super::product::{Right, product};
 use crate::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
 
-/// One image's activations, [channels][side][side].
+/// One image's activations, `[channels][side][side]`.
 #[derive(Debug)]
 pub(super) struct Planes {
     pub values: Vec<f32>,

@@ -29,7 +29,7 @@ pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
         differences(cells, reference),
         detector::table(cells),
         format!(
-            "<p>The server's generator after the last round, from latents that are the same all through a run; first seed of \
+            "<p>The server's generator after the last round, from latents that stay the same throughout a run; first seed of \
              each cell.</p>\n{}",
             pictures::section(cells)
         ),

@@ -1,4 +1,4 @@
-//! The random numbers: integers equal on every engine, and the statistics of what comes of them.
+//! The random numbers: integers equal on every engine, and the statistics of the derived numbers.
 
 mod integers;
 mod statistics;
@@ -13,7 +13,7 @@ fn gpu(class: Class) -> Box<dyn Engine> {
     Box::new(GpuEngine::open("gpu", options).expect("tests need a Vulkan adapter: run scripts/test --install-driver"))
 }
 
-/// Every engine that makes random numbers; the reference is slow.
+/// Every engine; the reference is slow.
 fn engines(with_reference: bool) -> Vec<(&'static str, Box<dyn Engine>)> {
     let mut all: Vec<(&'static str, Box<dyn Engine>)> = vec![("cpu", Box::new(CpuEngine::new()))];
     all.extend(Class::ALL.map(|class| (class.name(), gpu(class))));
@@ -23,7 +23,7 @@ fn engines(with_reference: bool) -> Vec<(&'static str, Box<dyn Engine>)> {
     all
 }
 
-/// The words that `kernel` makes, at step `step` of all and round `round`; words between clients stay 0.
+/// The words from `kernel` at step `step` (of all) and round `round`; words between clients stay 0.
 fn words(engine: &mut dyn Engine, kernel: &'static dyn AnyKernel, p: &RngParams, step: u32, round: u32) -> Vec<u32> {
     let extent = (p.clients as usize - 1) * p.y_stride as usize + p.n as usize;
     let y = engine.alloc("numbers", extent).unwrap();

@@ -1,5 +1,6 @@
-//! Moments, distributions, bits and correlations of a million numbers, with fixed seeds: each test compares with what chance
-//! allows (4 standard errors, or a probability of some 1e-4), and the last one shows that flawed numbers are found.
+//! Moments, distributions, bits and correlations of a million numbers, with fixed seeds: each test allows the
+//! deviations expected by chance (4 standard errors, or a probability of about 1e-4), and the last one shows that
+//! flawed numbers are detected.
 
 use super::{bits, gpu, normals, uniforms};
 use fedgan::exec::{CpuEngine, Engine};
@@ -7,7 +8,7 @@ use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, RngParams, Stream, threefry4x32};
 
 const N: usize = 1 << 20;
-/// Standard errors that an estimate may be off.
+/// Standard errors by which an estimate may deviate.
 const ERRORS: f64 = 4.0;
 
 fn params(seed: u32) -> RngParams {
@@ -15,14 +16,14 @@ fn params(seed: u32) -> RngParams {
     RngParams { clients: 1, n: N as u32, seed_lo: seed, stream, a: 0.0, b: 1.0, ..Default::default() }
 }
 
-/// The cpu engine, and the adapter in the variants of hardware.
+/// The cpu engine, and the adapter with the variants for hardware.
 fn engines() -> [(&'static str, Box<dyn Engine>); 2] {
     [("cpu", Box::new(CpuEngine::new())), ("gpu", gpu(Class::Tiled))]
 }
 
-/// How many standard errors the first four central moments are off: mean, variance, and the third and fourth moments, of which
-/// skewness and kurtosis are made. `moments[k]` is the distribution's central moment k, of 0 to 8; the error of moment k over n
-/// numbers is sqrt((m_2k - m_k^2) / n).
+/// The deviation of the first four central moments in standard errors: mean, variance, and the third and fourth
+/// moments, from which skewness and kurtosis are computed. `moments[k]` is the distribution's central moment k, from 0
+/// to 8; the standard error of moment k over n numbers is sqrt((m_2k - m_k^2) / n).
 fn moment_errors(x: &[f64], mean: f64, moments: [f64; 9]) -> [f64; 4] {
     let n = x.len() as f64;
     std::array::from_fn(|i| {
@@ -34,7 +35,7 @@ fn moment_errors(x: &[f64], mean: f64, moments: [f64; 9]) -> [f64; 4] {
 
 const NORMAL: [f64; 9] = [1.0, 0.0, 1.0, 0.0, 3.0, 0.0, 15.0, 0.0, 105.0];
 
-/// Of the uniform distribution on an interval of length 1: 1 / ((k + 1) 2^k) for even k.
+/// For the uniform distribution on an interval of length 1: 1 / ((k + 1) 2^k) for even k.
 fn uniform_moments() -> [f64; 9] {
     std::array::from_fn(|k| if k % 2 == 0 { 1.0 / ((k + 1) as f64 * (1 << k) as f64) } else { 0.0 })
 }
@@ -50,7 +51,8 @@ fn kolmogorov(mut x: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     gaps.fold(0.0, f64::max) * n.sqrt()
 }
 
-/// Phi by Marsaglia's series (*Evaluating the normal distribution*, 2004), good to 1e-14 within 7 deviations.
+/// Phi by Marsaglia's series (*Evaluating the normal distribution*, 2004), accurate to 1e-14 within 7 standard
+/// deviations.
 fn normal_cdf(x: f64) -> f64 {
     let (mut sum, mut term, mut k) = (x, x, 1.0);
     while sum + term != sum {
@@ -61,7 +63,7 @@ fn normal_cdf(x: f64) -> f64 {
     0.5 + sum * (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
 }
 
-/// How many standard deviations a chi-square statistic of equally likely cells is off its mean.
+/// The deviation of a chi-square statistic of equally likely cells from its mean, in standard deviations.
 fn chi_square(counts: &[u32]) -> f64 {
     let (cells, all) = (counts.len() as f64, counts.iter().sum::<u32>() as f64);
     let expected = all / cells;
@@ -79,14 +81,14 @@ fn byte_counts(words: &[u32]) -> [Vec<u32>; 4] {
     counts
 }
 
-/// sqrt(n) times the correlation of two streams of words, read as numbers around 0: a standard normal for independent ones.
+/// sqrt(n) times the correlation of two streams of words, as numbers around 0: standard normal for independent streams.
 fn correlation(a: &[u32], b: &[u32]) -> f64 {
     let centred = |w: &u32| (f64::from(*w) + 0.5) / 4_294_967_296.0 - 0.5;
     let sum: f64 = a.iter().zip(b).map(|(a, b)| centred(a) * centred(b)).sum();
     sum * 12.0 / (a.len() as f64).sqrt()
 }
 
-/// The same of their bits: standard errors by which the number of equal bits is off one half.
+/// The same for their bits: the deviation of the number of equal bits from one half, in standard errors.
 fn equal_bits(a: &[u32], b: &[u32]) -> f64 {
     let equal: u64 = a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_zeros())).sum();
     let bits = 32.0 * a.len() as f64;
@@ -111,13 +113,14 @@ fn normals_have_their_moments_and_their_distribution() {
         let z = normals(engine.as_mut(), &params(2));
         let errors = moment_errors(&z, 0.0, NORMAL);
         assert!(errors.iter().all(|e| e.abs() < ERRORS), "{name}: moments off by {errors:?} standard errors");
-        // The two of a Box-Muller pair, and neighbouring pairs: products of independent normals have deviation 1.
+        // The two numbers of a Box-Muller pair, and neighbouring pairs: products of independent standard normals have
+        // standard deviation 1.
         for lag in 1..=4 {
             let sum: f64 = z.iter().zip(&z[lag..]).map(|(a, b)| a * b).sum();
             assert!((sum / (N as f64).sqrt()).abs() < ERRORS, "{name}: lag {lag}");
         }
         let (even, odd): (Vec<f64>, Vec<f64>) = z.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip();
-        // Radius and angle: the squares of a pair are independent too (variance of (z^2 - 1)(w^2 - 1) is 4).
+        // Radius and angle: the squares of a pair are also independent (the variance of (z^2 - 1)(w^2 - 1) is 4).
         let squares: f64 = even.iter().zip(&odd).map(|(a, b)| (a * a - 1.0) * (b * b - 1.0)).sum();
         assert!((squares / (4.0 * even.len() as f64).sqrt()).abs() < ERRORS, "{name}: squares of a pair");
         for part in [even, odd] {
@@ -145,7 +148,8 @@ fn bits_bytes_and_pairs_are_even() {
     assert!(chi_square(&pairs).abs() < ERRORS, "pairs: {}", chi_square(&pairs));
 }
 
-/// Neighbours in every word of key and counter: clients, seeds, streams, rounds, steps, and the host's draws beside the device's.
+/// Neighbours in every word of key and counter: clients, seeds, streams, rounds, steps, and the host's draws compared
+/// with the device's.
 #[test]
 fn neighbouring_streams_are_independent() {
     const M: u32 = 1 << 16;
@@ -175,7 +179,7 @@ fn neighbouring_streams_are_independent() {
     }
 }
 
-/// One bit of key or counter changes half of the 128 bits of a block, whichever it is.
+/// Any single bit of key or counter changes half of the 128 bits of a block.
 #[test]
 fn every_input_bit_reaches_every_output_word() {
     const BLOCKS: u32 = 256;
@@ -191,14 +195,15 @@ fn every_input_bit_reaches_every_output_word() {
         }
         let n = f64::from(32 * BLOCKS);
         for (word, flips) in flips.iter().enumerate() {
-            // 1024 comparisons: the largest of so many is within 5 deviations.
+            // 1024 comparisons: the largest of that many is within 5 standard deviations.
             let off = (f64::from(*flips) - n / 2.0) / (n.sqrt() / 2.0);
             assert!(off.abs() < 5.0, "input bit {bit}, word {word}: {off}");
         }
     }
 }
 
-/// The tests find what is slightly wrong: a mean off by half a per cent, 23 bits for 24, a dropped tail, a repeated stream.
+/// The tests detect slightly wrong numbers: a mean off by half a per cent, 23 bits instead of 24, a truncated tail, a
+/// repeated stream.
 #[test]
 fn flawed_numbers_are_found() {
     let mut engine = CpuEngine::new();

@@ -18,7 +18,7 @@ pub struct Tensor {
     pub values: Vec<f64>,
 }
 
-/// A case in memory, to be changed and written.
+/// A case in memory that can be changed and written.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     pub metadata: Option<HashMap<String, String>>,
@@ -48,7 +48,7 @@ impl Draft {
         draft
     }
 
-    /// Adds or replaces an f32 input or (names that begin with `out.`) an f64 result.
+    /// Adds or replaces an f32 input or (for names starting with `out.`) an f64 result.
     pub fn put(&mut self, name: &str, shape: &[usize], values: Vec<f64>) -> &mut Self {
         let dtype = if name.starts_with("out.") { Dtype::F64 } else { Dtype::F32 };
         self.tensors.insert(name.into(), Tensor { dtype, shape: shape.to_vec(), values });
@@ -95,7 +95,7 @@ impl Draft {
         serialize_to_file(views, self.metadata.clone(), path).unwrap();
     }
 
-    /// Writes the case to a file that goes with the returned handle.
+    /// Writes the case to a temporary file, deleted with the returned handle.
     pub fn write(&self) -> tempfile::NamedTempFile {
         let file = tempfile::Builder::new().suffix(".safetensors").tempfile().unwrap();
         self.write_to(file.path());

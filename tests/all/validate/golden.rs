@@ -1,4 +1,4 @@
-//! The public golden cases on every engine, and corrupted twins of them.
+//! The public golden cases on every engine, and corrupted copies of them.
 
 use super::draft::{Draft, folder};
 use fedgan::check::golden::{Outcome, exit_code, files, run_file};
@@ -28,7 +28,7 @@ fn on_the_cpu_engine() {
     run_all(&mut CpuEngine::new());
 }
 
-/// Both classes of variants, where there is an adapter at all.
+/// Both classes of variants, if there is an adapter.
 #[test]
 fn on_an_adapter() {
     for class in Class::ALL {
@@ -50,10 +50,10 @@ fn fails(draft: &Draft, what: &str) {
     assert_eq!(exit_code(&[report]), 1, "{what}");
 }
 
-/// One element off by ten times its bound, a NaN, and (where there are several elements) neighbours swapped, for every
-/// expected tensor of every case.
+/// For every expected tensor of every case: one element off by ten times its bound, a NaN, and (with several elements)
+/// swapped neighbours.
 #[test]
-fn corrupted_twins_fail() {
+fn corrupted_copies_fail() {
     let mut kinds = [0; 4];
     for path in files(&folder()).unwrap() {
         let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
@@ -98,7 +98,7 @@ fn corrupted_twins_fail() {
     assert!(kinds.iter().all(|n| *n > 30), "{kinds:?}");
 }
 
-/// The running variance from the biased batch variance: the batch's share times (n - 1) / n.
+/// The running variance from the biased batch variance: the batch's contribution times (n - 1) / n.
 #[test]
 fn a_biased_running_variance_fails() {
     let mut bn = Draft::read(&folder().join("bn.safetensors"));
@@ -113,7 +113,7 @@ fn a_biased_running_variance_fails() {
         let good = gan.values(&name);
         let shape = gan.shape(&format!("in.{}", name.trim_start_matches("out.")))[0];
         let before = gan.values(&name.replacen("out.", "in.", 1));
-        // 4 images of 4 x 4 pixels behind G's first and D's second convolution, of 8 x 8 behind G's second.
+        // 4 images of 4 x 4 pixels after G's first and D's second convolution, of 8 x 8 after G's second.
         let n = if name.contains("generator.main.4") { 256.0 } else { 64.0 };
         let times = if name.contains("discriminator") { 3 } else { 2 };
         let kept = 0.9f64.powi(times);

@@ -1,4 +1,4 @@
-//! Malformed golden cases: exit code 2 and one sentence that names the file, what was found and what is allowed.
+//! Malformed golden cases: exit code 2 and one sentence that names the file, the value found and the values allowed.
 
 use super::draft::{Draft, folder};
 use fedgan::check::golden::{Outcome, exit_code, files, run_file};
@@ -128,7 +128,7 @@ fn other_operations() {
 }
 
 #[test]
-fn files_that_are_no_cases() {
+fn files_other_than_cases() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = std::fs::read(super::draft::folder().join("conv_4x4_s2.safetensors")).unwrap();
     for (name, bytes) in [

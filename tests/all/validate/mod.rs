@@ -1,4 +1,4 @@
-//! What `fedgan validate` must accept and must refuse.
+//! Inputs that `fedgan validate` must accept or reject.
 
 mod draft;
 mod golden;

@@ -1,4 +1,4 @@
-//! Golden cases that are not in the folder: odd shapes and parameters, expected values computed here in f64.
+//! Golden cases besides those in the folder: odd shapes and parameters, with expected values computed here in f64.
 
 use super::draft::Draft;
 use fedgan::check::fill::Random;
@@ -7,7 +7,7 @@ use fedgan::exec::{CpuEngine, Engine, ReferenceEngine};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
 
-/// The draft passes everywhere; with the last expected value off by 1 % of the largest it fails.
+/// The draft passes on all engines; with the last expected value off by 1 % of the largest it fails.
 fn passes(draft: &Draft, what: &str) {
     passes_everywhere(draft, what);
     for name in draft.names().into_iter().filter(|n| n.starts_with("out.")) {
@@ -40,7 +40,7 @@ impl Maker {
     fn new(seed: u64) -> Self {
         Maker(Random::new(seed, "odd golden cases", &[], 0))
     }
-    /// Normals that f32 holds exactly.
+    /// Normally distributed numbers that are exact in f32.
     fn normal(&mut self, n: usize) -> Vec<f64> {
         (0..n).map(|_| self.0.normal() as f32 as f64).collect()
     }
@@ -168,7 +168,7 @@ fn batch_norms() {
         backward.put("in.x", &shape, x.clone()).put("in.gamma", &[c], gamma.clone()).put("in.dy", &shape, dy.clone());
         backward.put("out.dx", &shape, dx).put("out.dgamma", &[c], dgamma).put("out.dbeta", &[c], dbeta);
         let what = format!("batch_norm_backward {shape:?} {shift}");
-        // Of two values the gradient cancels to rounding errors: a hundredth of it is within the bound.
+        // With two values the gradient cancels to rounding errors: one per cent of it is within the bound.
         if count > 2.0 { passes(&backward, &what) } else { passes_everywhere(&backward, &what) }
     }
 }

@@ -81,7 +81,7 @@ fn golden_folders_and_the_report() {
     let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     assert_eq!((&json["kernels"][0]["kernel"], &json["passed"]), (&"fill".into(), &true.into()));
 
-    // The worst code wins in the order 1, 2, 0.
+    // 1 takes precedence over 2, and 2 over 0.
     let mut bad = Draft::read(&one);
     bad.values_mut("out.y")[3] += 0.1;
     let folder = tempfile::tempdir().unwrap();
@@ -95,8 +95,8 @@ fn golden_folders_and_the_report() {
     assert!(code == 2 && err.contains("/nowhere/at: no such directory (--json)"), "{err}");
 }
 
-/// An edited shader takes the kernel's place without a rebuild: the same text passes, a wrong one and one that does not
-/// compile fail, a name that no kernel has is refused.
+/// An edited shader replaces the kernel's without a rebuild: the same text passes, a wrong one and one that does not
+/// compile fail, a name that no kernel has is rejected.
 #[test]
 fn edited_shaders() {
     let dir = tempfile::tempdir().unwrap();
@@ -144,7 +144,7 @@ fn edited_shaders() {
     assert!(code == 0 && out.contains("direct") && !out.contains("tiled"), "{out}{err}");
 }
 
-/// A real run launch by launch: passes on the cpu engine, and fails in the right launch with a wrong shader.
+/// A real run, launch by launch: passes on the cpu engine, and fails in the expected launch with a wrong shader.
 #[test]
 fn whole_runs() {
     let tiny = ["model.image_size=16", "model.width=4", "model.latent=8", "train.batch=8", "train.local_steps=1"];
@@ -190,7 +190,7 @@ fn whole_runs() {
     }
 }
 
-/// Reports for people, for programs, and two of them side by side.
+/// Reports for people and for programs, and a comparison of two.
 #[test]
 fn reports() {
     let dir = tempfile::tempdir().unwrap();
@@ -233,7 +233,7 @@ fn reports() {
     }
 }
 
-/// Broken shaders, by the verb.
+/// Mutants, through the verb.
 #[test]
 fn mutants() {
     let (code, out, err) = fedgan(&["--mutants=1", "fill", "max_abs"]);

@@ -37,7 +37,7 @@ const NUMBERS: &[&str] = &[
     "{}",
     "\"\"",
 ];
-/// What opens and closes a level of nesting.
+/// Opening and closing of a level of nesting.
 const LEVELS: &[(&str, &str)] = &[
     ("[", "]"),
     ("{\"a\":", "}"),
@@ -60,7 +60,7 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// Breaks `input` in one to eight ways, mostly in few; `corpus` is what it is spliced with.
+    /// Mutates `input` in one to eight ways, usually few; it may be spliced with inputs from `corpus`.
     pub fn mutate(&self, random: &mut Random, input: &mut Vec<u8>, corpus: &[Vec<u8>]) {
         let steps = 1 << random.below(8).saturating_sub(4);
         for _ in 0..steps {
@@ -126,7 +126,7 @@ fn insert(input: &mut Vec<u8>, at: usize, piece: &[u8]) {
     input.splice(at..at, piece.iter().copied());
 }
 
-/// Edits a binary integer of 1 to 8 bytes, of either end, at `at`.
+/// Edits a binary integer of 1 to 8 bytes, of either byte order, at `at`.
 fn integer(random: &mut Random, input: &mut [u8], at: usize) {
     let width = (1usize << random.below(4)).min(input.len() - at);
     let big = random.below(2) == 0;
@@ -151,7 +151,7 @@ fn integer(random: &mut Random, input: &mut [u8], at: usize) {
     }
 }
 
-/// Replaces the number in words at or behind `at`.
+/// Replaces the decimal number at or after `at`.
 fn number(random: &mut Random, input: &mut Vec<u8>, at: usize) {
     let Some(start) = input[at..].iter().position(u8::is_ascii_digit).map(|i| at + i) else { return };
     let digits = input[start..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
@@ -159,7 +159,7 @@ fn number(random: &mut Random, input: &mut Vec<u8>, at: usize) {
     input.splice(start..start + digits, text.bytes());
 }
 
-/// Puts levels of nesting around a piece; sometimes very many.
+/// Adds levels of nesting around a piece; sometimes very many.
 fn nest(random: &mut Random, input: &mut Vec<u8>, at: usize) {
     let (open, close) = LEVELS[below(random, LEVELS.len())];
     let levels = if random.below(8) == 0 { 1 << random.below(14) } else { 1 + below(random, 40) };

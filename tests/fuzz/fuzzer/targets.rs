@@ -1,4 +1,4 @@
-//! The decoders that are fuzzed. A new file format is a line here.
+//! The fuzzed decoders. A new file format is one line here.
 
 mod checkpoint;
 mod golden;
@@ -14,15 +14,15 @@ pub fn all() -> Vec<Target> {
     [toml::TARGETS, tensors::TARGETS, images::TARGETS, checkpoint::TARGETS, golden::TARGETS, json::TARGETS].concat()
 }
 
-/// The target of that name.
+/// The target with that name.
 pub fn find(name: &str) -> Option<Target> {
     all().into_iter().find(|t| t.name == name)
 }
 
-/// Where inputs come from, as errors name it.
+/// The origin of inputs in error messages.
 const ORIGIN: &str = "fuzz";
 
-/// Bytes as a text; readers refuse other files before they look at them.
+/// Bytes as text; readers reject other files before they parse them.
 fn text(input: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(input)
 }

@@ -1,5 +1,5 @@
-//! burn's time for one training step of DCGAN clients, one after another: D on real and on fake, D's update; G through D, G's
-//! update. fp32. Prints one JSON object.
+//! burn's time for one training step of DCGAN clients, one after the other: D on real and on generated images, D's
+//! update; G through D, G's update. fp32. Prints one JSON object.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
@@ -11,7 +11,7 @@ use burn::tensor::activation::{leaky_relu, log_sigmoid, relu};
 use clap::Parser;
 use std::time::Instant;
 
-/// The workload; `--workload` sets what is not given.
+/// The workload; `--workload` sets the defaults.
 #[derive(Parser)]
 struct Args {
     /// W1: 32 px, width 32, latent 64; W2: 64 px, width 64, latent 100; W3: 256 px, width 64, latent 100. RGB.

@@ -1,4 +1,4 @@
-//! y[c] = [y[c] +] scale sum_b x[c, b], every element in the order of the batch.
+//! `y[c] = [y[c] +] scale sum_b x[c, b]`, every element in the order of the batch.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::fed::batch_mean::{BatchMean, BatchMeanParams};

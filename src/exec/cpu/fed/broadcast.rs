@@ -1,4 +1,4 @@
-//! y[c] = x.
+//! `y[c] = x`.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};

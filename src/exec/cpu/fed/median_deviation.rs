@@ -1,4 +1,4 @@
-//! y[c] += rate (x[c] - median - y[c]); NaN is excluded from the median and not updated.
+//! `y[c] += rate (x[c] - median - y[c])`; NaN is excluded from the median and not updated.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::fed::median_deviation::{MedianDeviation, MedianDeviationParams};

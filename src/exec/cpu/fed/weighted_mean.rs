@@ -1,4 +1,4 @@
-//! y = [y +] sum_c weights[first + c] x[c], every element in client order.
+//! `y = [y +] sum_c weights[first + c] x[c]`, every element in client order.
 
 use crate::exec::cpu::lib::CHUNK;
 use crate::exec::cpu::{Args, Twin};

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 /// Elements per `split_sum` task.
 const SUM_WORDS: usize = 16 * 1024;
 
-/// y[i] = (add ? y[i] : 0) + x[i] + x[size + i] + ..., in that order.
+/// `y[i] = (add ? y[i] : 0) + x[i] + x[size + i] + ...`, in that order.
 pub(in crate::exec::cpu) fn add_in_order(y: &mut [f32], x: &[f32], size: usize, add: bool) {
     y.par_chunks_mut(SUM_WORDS).enumerate().for_each(|(block, y)| {
         let first = block * SUM_WORDS;

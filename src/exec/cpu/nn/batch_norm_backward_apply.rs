@@ -1,4 +1,4 @@
-//! dx = gamma invstd (dy - sums[0] / rows - xhat sums[1] / rows).
+//! `dx = gamma invstd (dy - sums[0] / rows - xhat sums[1] / rows)`.
 
 use crate::exec::cpu::lib::pieces::pieces;
 use crate::exec::cpu::lib::sums::{client_of, scales};

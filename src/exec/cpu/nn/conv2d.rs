@@ -59,7 +59,7 @@ fn transpose(from: &[f32], cols: usize, to: &mut [f32], rows: usize) {
     });
 }
 
-/// y[pixels][co] = patches weights[row][co].
+/// `y[pixels][co]` = patches times `weights[row][co]`.
 fn forward(g: &Geometry, large: &[f32], weights: &[f32], pixels: Range<usize>, y: &mut [f32]) {
     let mut out = Block::new(y, g.co);
     let m = pixels.len();

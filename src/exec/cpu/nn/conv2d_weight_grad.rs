@@ -68,7 +68,7 @@ fn by_tap(g: &Geometry, parts: Vec<Part>, add: bool) {
     });
 }
 
-/// out[co][ci] (+)= sum over pixels of small[co] large-at-tap[ci].
+/// `out[co][ci] (+)= sum over pixels of small[co] large-at-tap[ci]`.
 fn tap_sum(
     g: &Geometry,
     large: &[f32],
@@ -115,7 +115,7 @@ fn by_group(g: &Geometry, parts: Vec<Part>, pixels: usize, add: bool) {
     });
 }
 
-/// sum[co][row] over a group's pixels.
+/// `sum[co][row]` over a group's pixels.
 fn group_sum(g: &Geometry, large: &[f32], small: &[f32], pixels: Range<usize>, sum: &mut [f32]) {
     sum.fill(0.0);
     let (ld, band) = (g.leading(), g.band().min(pixels.len()));

@@ -1,4 +1,4 @@
-//! loss[slot] = lambda mean((||g|| - 1)^2).
+//! `loss[slot] = lambda mean((||g|| - 1)^2)`.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::nn::gradient_penalty::{GradientPenalty, GradientPenaltyParams};

@@ -1,4 +1,4 @@
-//! moments[place] = sum d, moments[place + 1] = sum d x^.
+//! `moments[place] = sum d, moments[place + 1] = sum d x^`.
 
 use crate::exec::cpu::lib::images::images;
 use crate::exec::cpu::lib::sums::{rows_of, sum_rows};

@@ -1,4 +1,4 @@
-//! dgamma (+)= sum over images of invstd (moments[4] - moments[1] moments[3] / rows).
+//! `dgamma (+)= sum over images of invstd (moments[4] - moments[1] moments[3] / rows)`.
 
 use crate::exec::cpu::lib::images::put;
 use crate::exec::cpu::{Args, Twin};

@@ -1,4 +1,4 @@
-//! moments[4] = sum (u - avg u) (t - avg t).
+//! `moments[4] = sum (u - avg u) (t - avg t)`.
 
 use crate::exec::cpu::lib::images::images;
 use crate::exec::cpu::lib::sums::{rows_of, sum_rows};

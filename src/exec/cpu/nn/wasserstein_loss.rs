@@ -1,4 +1,4 @@
-//! loss[slot] = scale mean(x), dx = scale / n; a client's logits are few, so the sum runs in f64 and in order.
+//! `loss[slot] = scale mean(x)`, `dx = scale / n`; a client's logits are few, so the sum runs in f64 and in order.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::nn::wasserstein_loss::{WassersteinLoss, WassersteinLossParams};

@@ -1,4 +1,4 @@
-//! y[c, y_at] = sum of (x[c, i] - reference[i]) (mean[i] - reference[i]).
+//! `y[c, y_at] = sum of (x[c, i] - reference[i]) (mean[i] - reference[i])`.
 
 use crate::exec::cpu::lib::lanes::lane_sum;
 use crate::exec::cpu::{Args, Twin};

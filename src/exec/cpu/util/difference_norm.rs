@@ -1,4 +1,4 @@
-//! y[c] = sum of (x[c, i] - reference[i])^2.
+//! `y[c] = sum of (x[c, i] - reference[i])^2`.
 
 use crate::exec::cpu::lib::lanes::lane_sum;
 use crate::exec::cpu::{Args, Twin};

@@ -1,4 +1,4 @@
-//! y[c, y_at] = max(y[c, y_at], ~i) for the first i whose exponent bits are all ones.
+//! `y[c, y_at] = max(y[c, y_at], ~i)` for the first i whose exponent bits are all ones.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams};

@@ -1,4 +1,4 @@
-//! y[c, y_at] = max |x[c, i]|.
+//! `y[c, y_at] = max |x[c, i]|`.
 
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::util::max_abs::{MaxAbs, MaxAbsParams};

@@ -1,4 +1,4 @@
-//! y[c] = sum of x[c, i] or of its squares.
+//! `y[c]` = sum of `x[c, i]` or of its squares.
 
 use crate::exec::cpu::lib::lanes::lane_sum;
 use crate::exec::cpu::{Args, Twin};

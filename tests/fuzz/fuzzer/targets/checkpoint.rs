@@ -1,4 +1,4 @@
-//! Checkpoints of runs, their digest made right.
+//! Checkpoints of runs, with corrected digests.
 
 use super::tensors::header_length;
 use super::{ORIGIN, Target};

@@ -1,4 +1,4 @@
-//! Golden cases, run on the f64 reference once they are read.
+//! Golden cases, run on the f64 reference if they can be read.
 
 use super::tensors::header_length;
 use super::{ORIGIN, Target};

@@ -111,7 +111,7 @@ fn archives() -> Result<Vec<Vec<u8>>> {
     Ok(seeds)
 }
 
-/// An archive of images alone.
+/// An archive with images only.
 fn one_array<T: npyz::AutoSerialize + Copy>(shape: &[u64], order: Order, data: &[T]) -> Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.start_file("train_images.npy", FileOptions::default()).map_err(failed)?;
@@ -128,7 +128,7 @@ fn array<T: npyz::AutoSerialize + Copy>(to: impl Write, shape: &[u64], data: &[T
     array.finish()
 }
 
-/// As it is, then as volumes with windows: what is refused as one may be read as the other.
+/// Unmodified, then as volumes with windows: an input rejected as one may be accepted as the other.
 fn npz(input: &[u8]) -> Result<()> {
     let auto = Some(Window::Word(Word::Auto));
     let kinds = [(None, None), (Some(1), auto), (Some(3), Some(Window::Range([-10.0, 4095.0])))];
@@ -182,7 +182,7 @@ fn decode(input: &[u8]) -> Result<()> {
     if pixels.len() == 16 * 16 * channels { Ok(()) } else { Err(Error::internal("an image of another size")) }
 }
 
-/// Makes the checksums of PNG chunks right.
+/// Corrects the checksums of PNG chunks.
 fn checksums(input: &mut [u8]) {
     let mut at = 8;
     while input.starts_with(b"\x89PNG") && at + 12 <= input.len() {

@@ -1,4 +1,4 @@
-//! Tuning files, baselines, logs of rounds, summaries.
+//! Tuning files, baselines, round logs, summaries.
 
 use super::{ORIGIN, Target, text};
 use fedgan::check::watch::Checked;

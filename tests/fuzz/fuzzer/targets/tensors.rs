@@ -35,9 +35,9 @@ const WORDS: &[&str] = &[
 pub(super) const TARGETS: &[Target] =
     &[Target { name: "safetensors", seeds, words: WORDS, most: 8192, repair: Some(header_length), run }];
 
-/// The header's length is where its JSON ends.
+/// Sets the header's length to the end of its JSON.
 pub(super) fn header_length(input: &mut [u8]) {
-    // Data rarely begins behind a brace of its own.
+    // Data rarely starts with a brace.
     let Some(end) = input.windows(2).rposition(|w| w == b"}}").map(|i| i + 2).filter(|end| *end > 8) else { return };
     let spaces = input[end..].iter().take_while(|b| **b == b' ').count();
     let length = (end + spaces - 8) as u64;

@@ -6,7 +6,7 @@ use fedgan::exec::{Engine, ReferenceEngine};
 use fedgan::{Error, Result};
 use std::path::Path;
 
-/// Most plans of a sweep that are validated for one input.
+/// Maximum plans of a sweep that are validated per input.
 const CELLS: usize = 16;
 
 const WORDS: &[&str] = &[
@@ -96,7 +96,7 @@ pub(super) const TARGETS: &[Target] = &[
     Target { name: "plan", seeds: plans, words: WORDS, most: 4096, repair: None, run: plan },
 ];
 
-/// A text without its comments, which are most of it.
+/// A text without its comments, which make up most of it.
 fn bare(text: &str) -> Vec<u8> {
     let lines = text.lines().filter(|l| !l.trim_start().starts_with('#') && !l.trim().is_empty());
     lines.map(|l| format!("{l}\n")).collect::<String>().into_bytes()
@@ -118,7 +118,7 @@ fn written(plan: &Plan) -> Result<String> {
     plan.to_toml(&Resolved::new(ReferenceEngine::new().descriptor(), "asked for"))
 }
 
-/// A plan that is accepted must come back from the file that a run leaves.
+/// An accepted plan must round-trip through the file of a run.
 fn experiment(input: &[u8]) -> Result<()> {
     let plan = Draft::parse(ORIGIN.into(), &text(input))?.plan()?;
     let back = Draft::parse(ORIGIN.into(), &written(&plan)?).and_then(Draft::plan);
