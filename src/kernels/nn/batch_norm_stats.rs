@@ -45,9 +45,9 @@ pub(super) struct Moments {
     pub var: Eval,
 }
 
-/// The moments of x(0), ..., x(rows - 1). The kernels sum x into a first mean, then d = x - first and d^2: mean = first
-/// + avg(d), var = avg(d^2) - avg(d)^2. The first mean is off by `shift` <= gamma avg|x|; d is exact to one rounding,
-/// so only shift^2 of the conditioning (mean^2 + var) / var remains in the variance.
+/// The moments of x(0), ..., x(rows - 1). The kernels sum x into a first mean, then d = x - first and d^2:
+/// `mean = first + avg(d)`, `var = avg(d^2) - avg(d)^2`. The first mean is off by `shift` <= gamma avg|x|; d is exact to
+/// one rounding, so only shift^2 of the conditioning (mean^2 + var) / var remains in the variance.
 pub(super) fn moments(x: impl Fn(usize) -> f64, rows: u32) -> Moments {
     let (n, g, count, rows) = (rows as f64, gamma(depth(rows) + 12), rows, rows as usize);
     let mean = (0..rows).map(&x).sum::<f64>() / n;

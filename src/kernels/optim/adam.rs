@@ -77,8 +77,8 @@ struct AdamStep {
     v: Eval,
 }
 
-/// The table of `steps` steps, the first of which is step `first_step` >= 1 of the client: two words per step, lr / (1
-/// - beta1^t) and 1 / sqrt(1 - beta2^t), computed in f64.
+/// The table of `steps` steps, the first of which is step `first_step` >= 1 of the client: two words per step,
+/// `lr / (1 - beta1^t)` and `1 / sqrt(1 - beta2^t)`, computed in f64.
 pub fn adam_table(lr: f64, beta1: f64, beta2: f64, first_step: u32, steps: u32) -> Vec<f32> {
     (0..steps)
         .map(|s| first_step as f64 + s as f64)
