@@ -27,6 +27,7 @@ pub mod fed;
 pub mod gpu;
 pub mod input;
 pub mod kernels;
+pub mod key;
 pub mod metric;
 pub mod model;
 pub mod perf;

@@ -8,6 +8,7 @@ mod environment;
 pub mod eval;
 mod interrupt;
 pub mod kernels;
+pub mod keys;
 mod parse;
 pub mod report;
 pub mod run;
@@ -46,7 +47,7 @@ enum Verb {
     /// Images from an exported generator.
     Sample(sample::SampleArgs),
     /// The keys of an experiment file with their defaults and ranges, as a Markdown table.
-    Keys,
+    Keys(keys::KeysArgs),
     /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
     Kernels(kernels::KernelsArgs),
     /// Check kernels, golden cases and edited shaders on a device against the reference.
@@ -98,7 +99,7 @@ fn answer(mut verb: Verb) -> Result<u8> {
         Verb::Report(args) => report::run(args).map(|()| 0),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Sample(args) => sample::run(args).map(|()| 0),
-        Verb::Keys => print(crate::config::keys_table()).map(|()| 0),
+        Verb::Keys(args) => keys::run(args).map(|()| 0),
         Verb::Kernels(args) => kernels::run(args).map(|()| 0),
         Verb::Validate(args) => validate::run(args),
         Verb::Bench(args) => bench::run(args),

@@ -6,6 +6,9 @@ use crate::{Result, input};
 use std::path::Path;
 use toml::{Table, Value};
 
+/// The factor of malicious updates, before attacks on updates had a table.
+const FORMER_SCALE: &str = "attack.scale";
+
 /// An experiment as written, before it is checked.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -51,8 +54,9 @@ impl Draft {
     /// When it is no TOML, too large or too deep.
     pub fn parse(origin: String, text: &str) -> Result<Draft> {
         let mut tree = text::table_of(&origin, text)?;
-        let notes = keys::rename(&mut tree, keys::all());
+        let mut notes = keys::rename(&mut tree, keys::all());
         expand(&mut tree);
+        notes.extend(former_scale(&mut tree));
         Ok(Draft { origin, tree, notes, skip_bad: false })
     }
 
@@ -68,6 +72,7 @@ impl Draft {
         }
         set::assign(&mut self.tree, path, value)?;
         expand(&mut self.tree);
+        self.notes.extend(former_scale(&mut self.tree));
         Ok(())
     }
 
@@ -107,12 +112,27 @@ fn expand(tree: &mut Table) {
     {
         *value = Value::String("true".into());
     }
-    for tag in keys::all().filter_map(|key| key.of).map(|of| of.tag) {
+    for tag in keys::tags() {
         if let Some(word @ Value::String(_)) = keys::lookup(tree, keys::parent(tag)).cloned() {
             keys::remove(tree, keys::parent(tag));
             keys::insert(tree, tag, word);
         }
     }
+}
+
+/// `attack.scale = 2` of versions before 0.2.0 is `attack.update = { kind = "scale", factor = 2 }`, and 1 is no attack on updates. A
+/// value that is no number stays, and is refused later.
+fn former_scale(tree: &mut Table) -> Option<String> {
+    let factor = keys::lookup(tree, FORMER_SCALE).and_then(crate::key::number)?;
+    let value = keys::remove(tree, FORMER_SCALE)?;
+    let update = match factor == 1.0 {
+        true => Table::from_iter([("kind".to_string(), Value::String("none".into()))]),
+        false => Table::from_iter([("kind".to_string(), Value::String("scale".into())), ("factor".into(), value)]),
+    };
+    let text =
+        format!("`{FORMER_SCALE} = {factor}` is now `attack.update = {update}`", update = Value::Table(update.clone()));
+    keys::insert(tree, "attack.update", Value::Table(update))?;
+    Some(format!("{text}; the former key is still accepted"))
 }
 
 /// Options of a folder of images that are given elsewhere: `--skip-bad`, and client folders by the partition of that name.

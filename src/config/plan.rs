@@ -123,7 +123,7 @@ impl Plan {
                 opacity: attack.opacity,
                 range: attack.range,
                 start_round: attack.start_round,
-                scale: attack.scale,
+                update: attack.update.clone(),
                 report: self.report,
             },
             detection: self.detection.clone(),

@@ -3,9 +3,9 @@
 
 use super::{Problems, keys};
 use crate::data::DataConfig;
-use crate::fed::attack::{Place, Range, Trigger};
+use crate::fed::attack::{OnUpdate, Place, Range, Trigger};
 use crate::fed::detector::{Detector, LossReport};
-use crate::fed::{Aggregate, Local, OnNonfinite, Partition, Weights};
+use crate::fed::{Local, OnNonfinite, Partition, Rule, Shared, Weights};
 use crate::metric::Metric;
 use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -169,8 +169,10 @@ pub struct FederationConfig {
     pub clients: u32,
     /// How images are dealt to clients.
     pub partition: Partition,
-    /// What the server averages.
-    pub aggregate: Aggregate,
+    /// The networks that clients share.
+    pub shared: Shared,
+    /// How the server aggregates them.
+    pub aggregation: Rule,
     /// The clients' weights in the mean.
     pub weights: Weights,
     /// Clients trained in one launch; absent: as many as memory allows.
@@ -213,8 +215,8 @@ pub struct AttackConfig {
     pub range: Range,
     /// First round of the attack.
     pub start_round: u32,
-    /// Factor of the malicious clients' updates.
-    pub scale: f64,
+    /// What malicious clients do to their updates.
+    pub update: OnUpdate,
     /// What malicious clients report of their losses.
     pub report: LossReport,
 }

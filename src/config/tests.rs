@@ -1,7 +1,7 @@
 use super::*;
 use crate::fed::Local;
-use crate::fed::attack::{Pattern, Place, Trigger};
-use crate::fed::{Aggregate, Partition};
+use crate::fed::attack::{OnUpdate, Pattern, Place, Scale, Trigger};
+use crate::fed::{Partition, Rule, Shared};
 
 fn load_text(text: &str, set: &[&str]) -> Result<Plan> {
     let dir = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn built_in_experiments_load_and_the_papers_are_its_recipe() {
         assert_eq!((t.batch, t.lr, t.beta1, t.beta2, t.training()), (32, 2e-4, 0.9, 0.999, Training::default()));
         assert_eq!((plan.seed, plan.rounds, plan.federation.clients, t.local()), (999, 200, 4, Local::Epochs(1)));
         assert_eq!((a.malicious.as_slice(), a.side, a.margin), ([0].as_slice(), side, margin), "{name}");
-        assert_eq!((&plan.federation.partition, plan.federation.aggregate), (&Partition::Shared, Aggregate::Generator));
+        assert_eq!((&plan.federation.partition, plan.federation.shared), (&Partition::Shared, Shared::Generator));
     }
 }
 
@@ -81,7 +81,7 @@ fn one_message_names_every_mistake() {
         "train.eps = 0: must be a number above 0",
         "train.local_epochs = 1 and train.local_steps = 2: must be one of the two",
         "federation.clients = 0: must be a whole number from 1 to 65535",
-        "federation.aggregate = \"all\": must be one of \"generator\", \"both\"",
+        "federation.shared = \"all\": must be one of \"generator\", \"both\"",
         "data.held_out = 1: must be a number in [0, 1)",
         "attack.fraction = 1.5: must be a number in [0, 1]",
         "attack.opacity = NaN: must be a number in [0, 1]",
@@ -141,7 +141,7 @@ fn overrides_reach_every_table() {
     let plan = load_text("", &set).unwrap();
     assert_eq!(plan.train.local(), Local::Steps(7));
     assert_eq!(plan.federation.partition, Partition::Dirichlet { alpha: 0.5, minimum: None });
-    assert_eq!(plan.federation.aggregate, Aggregate::Both);
+    assert_eq!(plan.federation.shared, Shared::Both);
     assert_eq!((plan.attack.malicious.as_slice(), plan.attack.place), ([0, 1].as_slice(), Place::Centre));
     assert_eq!(plan.attack.trigger, Trigger::Pattern(Pattern::Cross));
     assert_eq!((plan.attack.side, plan.attack.margin), (4, 1));
@@ -322,5 +322,30 @@ start_round = 0\nscale = 1.0\nreport = \"true\"\n[attack.trigger]\npattern = \"c
 every = 10\nsamples = 256\ngrid = 8\n[resolved]\nversion = \"0.1.0\"\nreason = \"asked for\"\nlater = { a = [1] }\n";
     let plan = load_text(text, &["name=default"]).unwrap();
     assert_eq!(plan, load_text("", &[]).unwrap());
-    assert!(plan.notes.0.is_empty());
+    assert_eq!(plan.notes.0.len(), 2, "federation.aggregate and attack.scale: {:?}", plan.notes);
+}
+
+/// Keys as versions before 0.2.0 called them, in a file and on the command line.
+#[test]
+fn former_keys_load_with_a_note() {
+    let text = "[federation]\naggregate = \"both\"\n[attack]\nmalicious = 1\nscale = 2.5\n";
+    let plan = Draft::parse("t".into(), text).unwrap().plan().unwrap();
+    assert_eq!(plan.federation.shared, Shared::Both);
+    assert_eq!(plan.attack.update, OnUpdate::Scale(Scale { factor: 2.5 }));
+    assert_eq!(plan.notes.0.len(), 2, "{:?}", plan.notes);
+    assert!(plan.notes.0[1].contains("attack.update = { factor = 2.5, kind = \"scale\" }"), "{:?}", plan.notes);
+    // A resolved plan of an honest version 0.1.0 run has the factor 1, which is no attack on updates.
+    let plan = load_text("", &["attack.scale=1.0"]).unwrap();
+    assert_eq!(plan.attack.update, OnUpdate::default());
+    let twice = "[federation]\naggregate = \"both\"\nshared = \"generator\"\n";
+    let error = Draft::parse("t".into(), twice).unwrap().plan().unwrap_err().to_string();
+    assert!(error.contains("federation.aggregate: is the former name of `federation.shared`"), "{error}");
+    let error = load_text("", &["attack.scale=-1"]).unwrap_err().to_string();
+    assert!(error.contains("attack.update.factor = -1: must be a number above 0"), "{error}");
+}
+
+#[test]
+fn a_rule_and_an_attack_have_short_forms() {
+    let plan = load_text("", &["federation.aggregation=mean", "attack.update=none"]).unwrap();
+    assert_eq!((plan.federation.aggregation, plan.attack.update), (Rule::default(), OnUpdate::default()));
 }

@@ -3,8 +3,9 @@
 use super::malicious::malicious;
 use super::{LossKind, Notes, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
+use crate::fed::aggregate::RULE;
 use crate::fed::detector::{Detector, MIN_CLIENTS};
-use crate::fed::{Partition, Patch};
+use crate::fed::{Partition, Patch, Weights};
 use crate::model::Norm;
 
 /// The plan of `config`; `None` where `problems` has or gets an entry.
@@ -21,6 +22,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     }
     let attack = attack(&config, problems);
     detection(&config, problems);
+    aggregation(&config, problems);
     problems.is_empty().then_some(Plan {
         name: config.name,
         seed: config.seed,
@@ -37,6 +39,27 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         checkpoint: config.checkpoint,
         notes: Notes::default(),
     })
+}
+
+/// The rule must suit the number of clients, and weights the rule.
+fn aggregation(config: &RunConfig, problems: &mut Problems) {
+    let (rule, federation) = (&config.federation.aggregation, &config.federation);
+    if let Err(sentence) = rule.check(federation.clients) {
+        problems.push(format!("{RULE} = {:?}: {sentence}", rule.name()));
+    }
+    if rule.takes_weights() {
+        return;
+    }
+    let why = format!(
+        "the rule {:?} gives every client the same say, because a client can lie about its images",
+        rule.name()
+    );
+    if federation.weights == Weights::Data {
+        problems.refuse("federation.weights", "\"data\"", &format!("\"equal\": {why}"));
+    }
+    if !matches!(config.detection, Detector::None {}) {
+        problems.push(format!("detection.kind: must be \"none\", as a detector's weights have no effect: {why}"));
+    }
 }
 
 fn detection(config: &RunConfig, problems: &mut Problems) {
@@ -97,7 +120,7 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
         opacity: attack.opacity,
         range: attack.range,
         start_round: attack.start_round,
-        scale: attack.scale,
+        update: attack.update.clone(),
     };
     if !patch.fits(size) {
         let found = format!("{} with attack.margin = {}", patch.side, patch.margin);

@@ -1,17 +1,16 @@
 //! A chunk of clients: its buffers and what is recorded over them.
 
-use super::Aggregate;
+use super::aggregate::record_weighted;
 use super::moments::UpdateMoments;
-use super::nonfinite::record_scan;
+use super::nonfinite::{record_local_scan, record_update_scan};
 use super::probe::Probe;
+use super::rows::Piece;
 use super::settings::Settings;
 use crate::error::sizes;
-use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, most_words, write_f32};
+use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, most_words};
 use crate::kernels::MAX_GROUPS;
 use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
-use crate::kernels::attack::scale_update::{ScaleUpdate, ScaleUpdateParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
-use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, rng_uniform::RngUniform, seed_words};
 use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::difference_dot::{DifferenceDot, DifferenceDotParams};
@@ -30,25 +29,24 @@ pub(super) struct Chunk {
     pub broadcast_g: Recording,
     pub broadcast_d: Recording,
     pub step: Recording,
-    /// Malicious clients enlarge their updates; empty where nobody does.
-    pub scale: Recording,
-    /// Norm of the updates into `moments`, and what is not finite into the loss statistics.
-    pub scan: Recording,
+    /// First non-finite gradients and moments into the loss statistics.
+    pub local_scan: Recording,
+    /// Norm of the updates into `moments`, first non-finite values of what clients send into the loss statistics.
+    pub update_scan: Recording,
     /// The server's probe, and its outcome into `moments`; empty without a probe.
     pub probe: Recording,
     pub peaks: Recording,
     pub mean_update: Recording,
     pub measure: Recording,
-    pub aggregate: Recording,
 }
 
 impl Chunk {
     /// All of them.
-    pub fn recordings(&self) -> [&Recording; 10] {
+    pub fn recordings(&self) -> [&Recording; 9] {
         let Chunk {
-            broadcast_g, broadcast_d, step, scale, scan, probe, peaks, mean_update, measure, aggregate, ..
+            broadcast_g, broadcast_d, step, local_scan, update_scan, probe, peaks, mean_update, measure, ..
         } = self;
-        [broadcast_g, broadcast_d, step, scale, scan, probe, peaks, mean_update, measure, aggregate]
+        [broadcast_g, broadcast_d, step, local_scan, update_scan, probe, peaks, mean_update, measure]
     }
 }
 
@@ -131,28 +129,25 @@ impl ChunkBuilder<'_> {
         let order = engine.alloc("batch order", rows * order_stride)?;
         let moments = engine.alloc("update moments", rows * UpdateMoments::WORDS)?;
         let step = self.record_step(engine, pool, &buffers, first, order, order_stride as u32)?;
-        let [mut broadcast_g, mut broadcast_d, mut mean_update, mut measure, mut aggregate] =
+        let [mut broadcast_g, mut broadcast_d, mut mean_update, mut measure] =
             std::array::from_fn(|_| Recording::new());
         self.record_broadcast(&mut broadcast_g, &gan.g, &self.server_g, &buffers.g)?;
         self.record_broadcast(&mut broadcast_d, &gan.d, &self.server_d, &buffers.d)?;
-        let scan = record_scan(gan, &buffers, self.server_g.weights, moments)?;
+        let local_scan = record_local_scan(gan, &buffers)?;
+        let update_scan = record_update_scan(gan, &buffers, self.server_g.weights, moments)?;
         let stride = gan.g.stride as u32;
-        let (x, y) = ((buffers.g.weights, gan.g.stride), self.proposal);
-        self.record_weighted(&mut mean_update, x, y, clients, first, "mean of G weights".into())?;
+        let piece = Piece { first, clients, rows: buffers.g.weights };
+        let (words, y, label) = (gan.g.stride, self.proposal, "mean of G weights".into());
+        record_weighted(&mut mean_update, self.mean_weights, &piece, words, y, label)?;
         let (y_stride, y_at) = (UpdateMoments::WORDS as u32, UpdateMoments::DOT_AT);
         let p = DifferenceDotParams { clients, n: stride, x_stride: stride, y_stride, y_at };
         let tensors = [buffers.g.weights, self.server_g.weights, self.proposal, moments];
         measure.launch(&DifferenceDot, &p, &tensors, "G update along the mean update")?;
-        self.record_mean(&mut aggregate, &gan.g, &self.server_g, &buffers.g, first)?;
-        if self.settings.aggregate == Aggregate::Both {
-            self.record_mean(&mut aggregate, &gan.d, &self.server_d, &buffers.d, first)?;
-        }
         let (mut probe, mut peaks) = (Recording::new(), Recording::new());
         if let Some(by) = self.probe {
             by.record(engine, pool, &mut probe, gan, &buffers, first)?;
             by.record_peaks(&mut peaks, moments, first, clients)?;
         }
-        let scale = self.record_scale(engine, &buffers, first)?;
         pool.next_user()?;
         Ok(Chunk {
             first,
@@ -162,38 +157,13 @@ impl ChunkBuilder<'_> {
             broadcast_g,
             broadcast_d,
             step,
-            scale,
-            scan,
+            local_scan,
+            update_scan,
             probe,
             peaks,
             mean_update,
             measure,
-            aggregate,
         })
-    }
-
-    /// Malicious clients' generators (and discriminators where the server averages them) to
-    /// w + [`Patch::scale`](super::Patch::scale) (w_i - w). Running statistics stay: enlarged variances could turn negative.
-    fn record_scale(&self, engine: &mut dyn Engine, b: &GanBuffers, first: u32) -> Result<Recording> {
-        let mut rec = Recording::new();
-        let attack = &self.settings.attack;
-        let factor = |c: u32| if attack.malicious.contains(&c) { attack.scale as f32 } else { 1.0 };
-        let factors: Vec<f32> = (first..first + b.clients).map(factor).collect();
-        if factors.iter().all(|f| *f == 1.0) {
-            return Ok(rec);
-        }
-        let scales = engine.alloc("update scales", align(factors.len()))?;
-        write_f32(engine, scales, &factors)?;
-        let mut record = |net: &Network, bank: &NetworkBank, server: &NetworkBank| {
-            let p = ScaleUpdateParams { clients: b.clients, n: net.stride as u32, stride: net.stride as u32 };
-            let label = format!("malicious {} updates", net.name);
-            rec.launch(&ScaleUpdate, &p, &[bank.weights, server.weights, scales], label)
-        };
-        record(&self.gan.g, &b.g, &self.server_g)?;
-        if self.settings.aggregate == Aggregate::Both {
-            record(&self.gan.d, &b.d, &self.server_d)?;
-        }
-        Ok(rec)
     }
 
     /// A step of every client of the chunk: batch, trigger, latents, GAN step, counters.
@@ -355,38 +325,5 @@ impl ChunkBuilder<'_> {
             rec.launch(&Broadcast, &p, &[x, y], format!("broadcast {} {what}", net.name))?;
         }
         Ok(())
-    }
-
-    fn record_mean(
-        &self,
-        rec: &mut Recording,
-        net: &Network,
-        server: &NetworkBank,
-        clients: &NetworkBank,
-        first: u32,
-    ) -> Result<()> {
-        for (x, y, words, what) in [
-            (clients.weights, server.weights, net.stride, "weights"),
-            (clients.running, server.running, net.running_stride, "running statistics"),
-        ] {
-            let label = format!("mean of {} {what}", net.name);
-            self.record_weighted(rec, (x, words), y, clients.clients, first, label)?;
-        }
-        Ok(())
-    }
-
-    /// y = the mean of rows of `x` (tensor, words a client) by the weights on the device; chunks after the first add.
-    fn record_weighted(
-        &self,
-        rec: &mut Recording,
-        (x, words): (Tensor, usize),
-        y: Tensor,
-        clients: u32,
-        first: u32,
-        label: String,
-    ) -> Result<()> {
-        let n = words as u32;
-        let p = WeightedMeanParams { clients, n, x_stride: n, first, accumulate: u32::from(first > 0) };
-        rec.launch(&WeightedMean, &p, &[x, self.mean_weights, y], label)
     }
 }

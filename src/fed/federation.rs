@@ -1,10 +1,12 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and what is recorded over them.
 
+use super::aggregate::{Aggregation, Shared, WeightedSum};
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
 use super::detector::Detection;
 use super::drop::Dropped;
 use super::local::{self, POISONED};
 use super::probe::Probe;
+use super::rows::{Piece, Rows};
 use super::settings::Settings;
 use crate::error::sizes;
 use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
@@ -33,8 +35,11 @@ pub struct Federation {
     pub(super) steps: Vec<u32>,
     pub(super) server_g: NetworkBank,
     pub(super) server_d: NetworkBank,
-    pub(super) mean_weights: Tensor,
-    /// The clients' weights in the last mean; at first those of the settings.
+    /// What malicious clients do to their updates; empty where they do nothing.
+    pub(super) attack: Recording,
+    pub(super) rule: Box<dyn Aggregation>,
+    pub(super) weighted: WeightedSum,
+    /// The clients' weights in the last aggregation; at first those of the settings.
     pub(super) weights: Vec<f64>,
     pub(super) detection: Detection,
     pub(super) dropped: Dropped,
@@ -116,6 +121,10 @@ impl Federation {
         let holdings = data.holdings;
         let counts: Vec<usize> = holdings.iter().map(Vec::len).collect();
         let weights = settings.weights.of(&counts);
+        let rows = shared_rows(&gan, &settings, [&server_g, &server_d], &chunks);
+        let attack = settings.attack.update.record(e, &rows, &settings.attack.malicious)?;
+        let rule = settings.rule.build(e, &rows)?;
+        let weighted = WeightedSum::new(mean_weights, &rows)?;
         let detection = Detection::new(&settings.detector, weights.clone(), settings.seed);
         let dropped = Dropped::none(clients as usize);
         let mut federation = Federation {
@@ -128,7 +137,9 @@ impl Federation {
             steps,
             server_g,
             server_d,
-            mean_weights,
+            attack,
+            rule,
+            weighted,
             weights,
             detection,
             dropped,
@@ -159,8 +170,7 @@ impl Federation {
             self.engine.run(&chunk.broadcast_g, 1)?;
             self.engine.run(&chunk.broadcast_d, 1)?;
         }
-        let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
-        write_f32(self.engine.as_mut(), self.mean_weights, &weights)
+        self.weighted.send(self.engine.as_mut(), &self.weights)
     }
 
     /// Gives the clients names, by their ids, for messages.
@@ -200,7 +210,9 @@ impl Federation {
 
     /// What rounds run.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        self.chunks.iter().flat_map(Chunk::recordings).chain([&self.deviate])
+        let of_chunks = self.chunks.iter().flat_map(Chunk::recordings);
+        let of_rule = self.rule.recordings().into_iter().chain(self.weighted.recordings());
+        of_chunks.chain([&self.attack, &self.deviate]).chain(of_rule)
     }
 
     /// Clients trained in one launch, at most.
@@ -298,6 +310,37 @@ pub fn every_client_has_a_batch(holdings: &[Vec<u32>], batch: u32) -> Result<()>
             holdings.len()
         ))),
     }
+}
+
+/// The rows of what clients share, weights before running statistics.
+fn shared_rows(gan: &Gan, settings: &Settings, server: [&NetworkBank; 2], chunks: &[Chunk]) -> Vec<Rows> {
+    let banks = |of: fn(&Chunk) -> &NetworkBank| chunks.iter().map(move |c| (c.first, of(c)));
+    let mut rows = Vec::new();
+    let mut share = |net: &Network, server: &NetworkBank, of: fn(&Chunk) -> &NetworkBank| {
+        let pieces = |pick: fn(&NetworkBank) -> Tensor| -> Vec<Piece> {
+            banks(of).map(|(first, bank)| Piece { first, clients: bank.clients, rows: pick(bank) }).collect()
+        };
+        let name = |what: &str| format!("{} {what}", net.name);
+        rows.push(Rows {
+            name: name("weights"),
+            trainable: true,
+            words: net.stride,
+            server: server.weights,
+            pieces: pieces(|bank| bank.weights),
+        });
+        rows.push(Rows {
+            name: name("running statistics"),
+            trainable: false,
+            words: net.running_stride,
+            server: server.running,
+            pieces: pieces(|bank| bank.running),
+        });
+    };
+    share(&gan.g, server[0], |chunk| &chunk.buffers.g);
+    if settings.shared == Shared::Both {
+        share(&gan.d, server[1], |chunk| &chunk.buffers.d);
+    }
+    rows
 }
 
 fn row(engine: &mut dyn Engine, net: &Network, bank: &NetworkBank, client: u32) -> Result<NamedTensors> {

@@ -13,11 +13,12 @@ mod nonfinite;
 pub mod partition;
 mod probe;
 mod round;
+pub mod rows;
 mod screen;
 mod settings;
 pub mod state;
 
-pub use aggregate::{Aggregate, Weights};
+pub use aggregate::{Rule, Shared, Weights};
 pub use attack::Patch;
 pub use detector::Detector;
 pub use federation::{ClientData, Federation, every_client_has_a_batch};

@@ -87,25 +87,54 @@ fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; TENSORS] {
     std::array::from_fn(|i| of(i / 2, i % 2))
 }
 
-/// Records the norm of the generators' updates into `moments` (`[clients][64]`, element 0) and the scans into the statistics.
+/// The scans of what clients send: weights and running statistics, which attacks on updates rewrite.
+fn is_sent(s: &Scanned) -> bool {
+    ["weights", "running statistics"].contains(&s.role)
+}
+
+/// Records the scans of `which` tensors into the statistics.
+fn record_scans(rec: &mut Recording, gan: &Gan, b: &GanBuffers, which: impl Fn(&Scanned) -> bool) -> Result<()> {
+    for (at, s) in scanned(gan, b).iter().enumerate().filter(|(_, s)| which(s)) {
+        record_scan(rec, b, at, (s.tensor, s.words), s.words as u32, format!("finite {} {}", s.network, s.role))?;
+    }
+    Ok(())
+}
+
+fn record_scan(
+    rec: &mut Recording,
+    b: &GanBuffers,
+    at: usize,
+    (x, words): (Tensor, usize),
+    x_stride: u32,
+    label: String,
+) -> Result<()> {
+    let (y_stride, y_at) = (RoundStats::WORDS as u32, (RoundStats::SCANS_AT + at) as u32);
+    let p = FirstNonfiniteParams { clients: b.clients, n: words as u32, x_stride, y_stride, y_at };
+    rec.launch(&FirstNonfinite, &p, &[x, b.stats], label)
+}
+
+/// Records the scans of gradients and moments, which chunks may share memory for: they run before the next chunk trains.
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).
-pub(super) fn record_scan(gan: &Gan, b: &GanBuffers, server_g: Tensor, moments: Tensor) -> Result<Recording> {
+pub(super) fn record_local_scan(gan: &Gan, b: &GanBuffers) -> Result<Recording> {
+    let mut rec = Recording::new();
+    record_scans(&mut rec, gan, b, |s| !is_sent(s))?;
+    Ok(rec)
+}
+
+/// Records the norm of the generators' updates into `moments` (`[clients][64]`, element 0), its scan and those of what clients
+/// send.
+///
+/// # Errors
+/// If a layout does not fit its buffers (a bug).
+pub(super) fn record_update_scan(gan: &Gan, b: &GanBuffers, server_g: Tensor, moments: Tensor) -> Result<Recording> {
     let (mut rec, clients) = (Recording::new(), b.clients);
     let (stride, row) = (gan.g.stride as u32, UpdateMoments::WORDS as u32);
     let p = DifferenceNormParams { clients, n: stride, x_stride: stride, y_stride: row };
     rec.launch(&DifferenceNorm, &p, &[b.g.weights, server_g, moments], "G update norm")?;
-    let mut scan = |at: usize, x: Tensor, n: u32, x_stride: u32, label: String| {
-        let (y_stride, y_at) = (RoundStats::WORDS as u32, (RoundStats::SCANS_AT + at) as u32);
-        let p = FirstNonfiniteParams { clients, n, x_stride, y_stride, y_at };
-        rec.launch(&FirstNonfinite, &p, &[x, b.stats], label)
-    };
-    for (at, s) in scanned(gan, b).iter().enumerate() {
-        let n = s.words as u32;
-        scan(at, s.tensor, n, n, format!("finite {} {}", s.network, s.role))?;
-    }
-    scan(TENSORS, moments, 1, row, "finite G update norm".into())?;
+    record_scans(&mut rec, gan, b, is_sent)?;
+    record_scan(&mut rec, b, TENSORS, (moments, 1), row, "finite G update norm".into())?;
     Ok(rec)
 }
 

@@ -1,10 +1,11 @@
 //! A round as six steps: broadcast, train locally, collect, screen, measure, aggregate. Screening is in `screen`.
 
+use super::Fault;
+use super::aggregate::{Candidates, Combination, Shared};
 use super::drop::{left_out, without};
 use super::federation::{Federation, order_row};
 use super::moments::UpdateMoments;
 use super::nonfinite::fault;
-use super::{Aggregate, Fault};
 use crate::Result;
 use crate::exec::{Purpose, write_f32};
 use crate::kernels::optim::adam::adam_table;
@@ -129,7 +130,7 @@ impl Federation {
             self.engine.write(tables.state, &[0, self.round, total, 0])?;
             self.engine.write(stats, &vec![0; stats.words])?;
             self.engine.run(&chunk.broadcast_g, 1)?;
-            if self.settings.aggregate == Aggregate::Both {
+            if self.settings.shared == Shared::Both {
                 self.engine.run(&chunk.broadcast_d, 1)?;
             }
         }
@@ -150,19 +151,18 @@ impl Federation {
         self.steps.iter().copied().max().unwrap_or(0)
     }
 
-    /// Local training; malicious clients enlarge their updates. Each chunk is scanned for NaN and infinity before the next one
-    /// trains, with whatever the two may share.
+    /// Local training, then the attack on the updates. Each chunk is scanned for non-finite values before the next one trains,
+    /// because chunks may share memory; what clients send is scanned after the attack.
     fn train_locally(&mut self) -> Result<()> {
         let steps = self.round_steps();
-        let scaled = self.round >= self.settings.attack.start_round;
         for chunk in &self.chunks {
             self.engine.run(&chunk.step, steps)?;
-            if scaled {
-                self.engine.run(&chunk.scale, 1)?;
-            }
-            self.engine.run(&chunk.scan, 1)?;
+            self.engine.run(&chunk.local_scan, 1)?;
         }
-        Ok(())
+        if self.round >= self.settings.attack.start_round {
+            self.engine.run(&self.attack, 1)?;
+        }
+        self.chunks.iter().try_for_each(|chunk| self.engine.run(&chunk.update_scan, 1))
     }
 
     /// The first of the round's two reads: loss statistics, and with them the outcomes of the scans.
@@ -201,7 +201,7 @@ impl Federation {
         self.engine.run(&self.deviate, 1)?;
         let weights = without(&self.weights, &self.base_weights(), dropped);
         if dropped.contains(&true) {
-            self.send_weights(&weights)?;
+            self.weighted.send(self.engine.as_mut(), &weights)?;
         }
         // The mean needs every chunk before the first inner product with it.
         for chunk in &self.chunks {
@@ -233,32 +233,30 @@ impl Federation {
         self.settings.weights.of(&counts)
     }
 
-    fn send_weights(&mut self, weights: &[f64]) -> Result<()> {
-        let weights: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
-        write_f32(self.engine.as_mut(), self.mean_weights, &weights)
-    }
-
-    /// The host decides the weights; the sums stay on the device. Chunks add in client order. Where nobody is left, the
-    /// server's networks stay as they are, and there is nothing to judge anybody by.
+    /// The detector and the rule decide the weights on the host; the sums stay on the device. Where nobody is left, the server's
+    /// networks stay as they are, and there is nothing to judge anybody by.
     fn aggregate(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
         if dropped.contains(&false) {
             let active = self.round >= self.settings.attack.start_round;
             let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
             let observed = self.settings.report.observe(reports, malicious, dropped);
             let verdict = self.detection.judge(self.round, &observed, dropped);
-            self.weights = without(&verdict.weights, &self.base_weights(), dropped);
+            let weights = without(&verdict.weights, &self.base_weights(), dropped);
+            let candidates = Candidates { round: self.round, dropped, weights: &weights };
+            let decision = self.rule.decide(self.engine.as_mut(), &candidates)?;
+            self.weights = decision.weights;
             for (i, report) in reports.iter_mut().enumerate() {
                 report.weight = self.weights[i];
                 report.flagged = verdict.flagged[i];
                 report.score = verdict.scores[i];
             }
-            self.send_weights(&self.weights.clone())?;
-            for chunk in &self.chunks {
-                self.engine.run(&chunk.aggregate, 1)?;
+            self.weighted.send(self.engine.as_mut(), &self.weights)?;
+            if decision.result == Combination::WeightedSum {
+                self.weighted.run(self.engine.as_mut())?;
             }
         } else {
-            // The next round's proposal is by these again, not by the zeros that kept this one's apart.
-            self.send_weights(&self.weights.clone())?;
+            // The next round's proposal takes the last weights, not the zeros that this round's took.
+            self.weighted.send(self.engine.as_mut(), &self.weights)?;
         }
         left_out(dropped).into_iter().try_for_each(|client| self.restart(client))
     }

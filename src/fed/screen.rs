@@ -94,17 +94,17 @@ impl Federation {
 /// clients alone are at fault; once the server has averaged such an update, any client can be the first, and a factor beyond
 /// the number of clients, which replaces the model, is the likelier cause.
 fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
-    let scale = attack.scale;
+    let scale = attack.update.growth();
     let malicious = |client: usize| attack.malicious.contains(&(client as u32));
     let enlarged = scale > 1.0 && !attack.malicious.is_empty() && round >= attack.start_round;
     let alone = faulty.iter().enumerate().all(|(client, faulty)| !faulty || malicious(client));
     let spread = round > attack.start_round;
     match enlarged {
         true if alone || (spread && scale > faulty.len() as f64) => {
-            format!("a smaller attack.scale (now {scale:?}) is what helps most often")
+            format!("a smaller attack.update.factor (now {scale:?}) is what helps most often")
         }
         true if spread => {
-            format!("a smaller train.lr (now {lr:?}) or attack.scale (now {scale:?}) is what helps most often")
+            format!("a smaller train.lr (now {lr:?}) or attack.update.factor (now {scale:?}) is what helps most often")
         }
         _ => format!("a smaller train.lr (now {lr:?}) is what helps most often"),
     }
@@ -112,16 +112,17 @@ fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attack::Patch;
+    use super::super::attack::{OnUpdate, Patch, Scale};
     use super::hint;
 
     #[test]
     fn the_hint_names_what_made_the_fault() {
-        let patch = |scale: f64| Patch { start_round: 3, scale, ..Patch::checker(vec![0]) };
+        let update = |factor: f64| OnUpdate::Scale(Scale { factor });
+        let patch = |factor: f64| Patch { start_round: 3, update: update(factor), ..Patch::checker(vec![0]) };
         let (first, second, all) = ([true, false, false], [false, true, false], [true; 3]);
         let said = |scale: f64, round: u32, faulty: &[bool]| {
             let text = hint(0.5, &patch(scale), round, faulty);
-            (text.contains("attack.scale"), text.contains("train.lr"))
+            (text.contains("attack.update"), text.contains("train.lr"))
         };
         // The malicious client's own update, in its first round.
         assert_eq!(said(1e30, 3, &first), (true, false));

@@ -2,7 +2,7 @@
 
 use super::detector::{Detector, LossReport};
 use super::local::Local;
-use super::{Aggregate, OnNonfinite, Patch, Weights};
+use super::{OnNonfinite, Patch, Rule, Shared, Weights};
 
 /// What a federation does beside the networks themselves.
 #[derive(Clone, Debug)]
@@ -15,9 +15,11 @@ pub struct Settings {
     pub lr: f64,
     /// Local training of a round.
     pub local: Local,
-    /// What the server averages.
-    pub aggregate: Aggregate,
-    /// The clients' weights.
+    /// The networks that clients share.
+    pub shared: Shared,
+    /// How the server combines them.
+    pub rule: Rule,
+    /// The clients' weights, where no detector changes them.
     pub weights: Weights,
     /// Clients trained in one launch; `None`: as many as the device's bindings hold.
     pub clients_per_launch: Option<u32>,

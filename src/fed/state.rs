@@ -8,7 +8,7 @@ use super::detector;
 use super::drop::Dropped;
 use super::exact;
 use super::federation::Federation;
-use crate::exec::{Purpose, Tensor, write_f32};
+use crate::exec::{Purpose, Tensor};
 use crate::model::NetworkBank;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -133,7 +133,6 @@ impl Federation {
         self.detection.recall(memory.detection)?;
         (self.round, self.weights, self.dropped) = (memory.round, memory.weights, memory.dropped);
         // The next round proposes a mean by the weights of this one.
-        let weights: Vec<f32> = self.weights.iter().map(|w| *w as f32).collect();
-        write_f32(self.engine.as_mut(), self.mean_weights, &weights)
+        self.weighted.send(self.engine.as_mut(), &self.weights)
     }
 }

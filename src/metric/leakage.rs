@@ -145,7 +145,7 @@ fn norm(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fed::attack::{Pattern, Place, Range, Trigger};
+    use crate::fed::attack::{OnUpdate, Pattern, Place, Range, Trigger};
     use crate::kernels::rng::{HostRng, Stream};
 
     fn patch(pattern: Pattern, opacity: f64) -> Patch {
@@ -159,7 +159,7 @@ mod tests {
             opacity,
             range: Range::Scaled,
             start_round: 0,
-            scale: 1.0,
+            update: OnUpdate::default(),
         }
     }
 

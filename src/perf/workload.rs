@@ -2,8 +2,9 @@
 
 use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
+use crate::fed::attack::{OnUpdate, Scale};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
-use crate::fed::{Aggregate, ClientData, Detector, Federation, Local, OnNonfinite, Patch, Settings, Weights};
+use crate::fed::{ClientData, Detector, Federation, Local, OnNonfinite, Patch, Rule, Settings, Shared, Weights};
 use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
 use crate::{Error, Result};
@@ -200,7 +201,8 @@ impl Workload {
             batch: self.batch,
             lr: 2e-4,
             local: Local::Steps(steps),
-            aggregate: Aggregate::Generator,
+            shared: Shared::Generator,
+            rule: Rule::default(),
             weights: Weights::Equal,
             clients_per_launch: None,
             attack: Patch::checker(Vec::new()),
@@ -261,8 +263,9 @@ impl Workload {
         let (tap, ear) = Tap::new(Box::new(paper));
         let mut settings = self.settings(PAPER_STEPS);
         if attacked {
-            settings.attack = Patch { malicious: vec![0], scale: 2.0, ..settings.attack };
-            settings.aggregate = Aggregate::Both;
+            settings.attack =
+                Patch { malicious: vec![0], update: OnUpdate::Scale(Scale { factor: 2.0 }), ..settings.attack };
+            settings.shared = Shared::Both;
             if self.clients >= MIN_CLIENTS {
                 settings.detector = Detector::IsolationForest(IsolationForest::default());
             }

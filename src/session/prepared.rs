@@ -77,6 +77,7 @@ impl Prepared {
         observer: &mut dyn Observer,
         wrap: &dyn Fn(Box<dyn Engine>) -> Box<dyn Engine>,
     ) -> Result<Prepared> {
+        plan.notes.0.iter().for_each(|note| observer.note(&format!("note: {note}")));
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
             observer.warning(&format!("cannot be read, left out: {skipped}"));

@@ -2,8 +2,9 @@
 
 use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine, TallyEngine};
+use fedgan::fed::attack::{OnUpdate, Scale};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
-use fedgan::fed::{Aggregate, ClientData, Federation, Local, OnNonfinite, Patch, RoundReport, Settings, Weights};
+use fedgan::fed::{ClientData, Federation, Local, OnNonfinite, Patch, RoundReport, Rule, Settings, Shared, Weights};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
@@ -21,7 +22,8 @@ pub fn settings() -> Settings {
         batch: 4,
         lr: 2e-4,
         local: Local::Steps(2),
-        aggregate: Aggregate::Generator,
+        shared: Shared::Generator,
+        rule: Rule::default(),
         weights: Weights::Equal,
         clients_per_launch: None,
         attack: patch(vec![0]),
@@ -138,7 +140,7 @@ fn a_round_on_the_gpu_engine_agrees_with_the_reference() {
 fn chunks_do_not_matter(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
     let run = |chunk| {
         let detector = Detector::IsolationForest(IsolationForest::default());
-        let s = Settings { clients_per_launch: chunk, aggregate: Aggregate::Both, detector, ..settings() };
+        let s = Settings { clients_per_launch: chunk, shared: Shared::Both, detector, ..settings() };
         outcome(build(engine(), s, shared(5)), 2)
     };
     let whole = run(None);
@@ -235,7 +237,8 @@ fn the_attack_changes_the_malicious_client_alone_until_aggregation() {
 fn malicious_clients_scale_their_updates() {
     for engine in [cpu, || gpu(Class::Direct)] {
         let run = |scale: f64, start_round| {
-            let attack = Patch { scale, start_round, ..patch(vec![1]) };
+            let update = OnUpdate::Scale(Scale { factor: scale });
+            let attack = Patch { update, start_round, ..patch(vec![1]) };
             let mut f = build(engine(), Settings { attack, ..settings() }, shared(3));
             let before = f.export_generator().unwrap();
             let report = f.run_round().unwrap();

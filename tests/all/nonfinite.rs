@@ -5,7 +5,7 @@ use super::federation::{build, build_gan, cpu, gpu, settings, shared};
 use fedgan::check::watch::Sentinel;
 use fedgan::exec::{CpuEngine, Engine, Purpose, Recording, Tensor};
 use fedgan::fed::detector::{Detector, IsolationForest, Published};
-use fedgan::fed::{Aggregate, Federation, Local, OnNonfinite, RoundReport, Settings};
+use fedgan::fed::{Federation, Local, OnNonfinite, RoundReport, Settings, Shared};
 use fedgan::kernels::Class;
 use fedgan::model::{Architecture, Gan, Interpolation, NamedTensors, Norm, Objective, Optimiser, Training};
 use fedgan::{Error, Result};
@@ -233,7 +233,7 @@ fn detectors_ignore_a_dropped_client() {
 #[test]
 fn rounds_without_a_client_keep_the_server_and_end_the_run() {
     for (name, engine) in engines() {
-        let absurd = |nonfinite| Settings { lr: 1e30, aggregate: Aggregate::Both, ..with(nonfinite, None) };
+        let absurd = |nonfinite| Settings { lr: 1e30, shared: Shared::Both, ..with(nonfinite, None) };
         let mut f = bce(engine(), absurd(OnNonfinite::Drop), 3);
         let start = f.export_generator().unwrap();
         for round in 0..2 {

@@ -3,7 +3,7 @@
 use super::federation::{build_gan, cpu, gpu, outcome, relative_l2, settings, shared};
 use fedgan::exec::{Engine, ReferenceEngine};
 use fedgan::fed::detector::{Detector, IsolationForest};
-use fedgan::fed::{Aggregate, Federation, Local, Settings};
+use fedgan::fed::{Federation, Local, Settings, Shared};
 use fedgan::kernels::Class;
 use fedgan::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
 
@@ -64,7 +64,7 @@ fn chunks_of_clients_give_the_same_bits() {
         for engine in [cpu, || gpu(Class::Direct)] {
             let run = |chunk| {
                 let detector = Detector::IsolationForest(IsolationForest::default());
-                let s = Settings { clients_per_launch: chunk, aggregate: Aggregate::Both, detector, ..settings() };
+                let s = Settings { clients_per_launch: chunk, shared: Shared::Both, detector, ..settings() };
                 outcome(build(engine(), s, training, 5), 2)
             };
             let whole = run(None);

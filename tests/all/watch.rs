@@ -4,6 +4,7 @@ use crate::federation::{build, settings};
 use fedgan::Result;
 use fedgan::check::watch::{Differential, Verifying};
 use fedgan::exec::{CpuEngine, Descriptor, Engine, Launch, Purpose, Recording, Tensor, Traffic};
+use fedgan::fed::attack::{OnUpdate, Scale};
 use fedgan::fed::detector::{Detector, IsolationForest};
 use fedgan::fed::{Federation, Settings};
 use fedgan::gpu::{GpuEngine, GpuOptions};
@@ -70,7 +71,7 @@ fn federation(engine: Box<dyn Engine>, settings: Settings) -> Federation {
 /// A detected attack with scaled updates: uses almost every kernel.
 fn busy() -> Settings {
     let mut settings = settings();
-    settings.attack.scale = 2.0;
+    settings.attack.update = OnUpdate::Scale(Scale { factor: 2.0 });
     settings.detector = Detector::IsolationForest(IsolationForest { warmup: 0, ..IsolationForest::default() });
     settings
 }

@@ -32,8 +32,11 @@ pub(super) struct WholeRun {
 }
 
 /// What `--all` runs: short rounds in which nearly every kernel takes part.
-const OF_ALL: (&str, u32, [&str; 3]) =
-    ("attacked", 2, ["train.local_steps=3", "detection.kind=isolation-forest", "attack.scale=2"]);
+const OF_ALL: (&str, u32, [&str; 3]) = (
+    "attacked",
+    2,
+    ["train.local_steps=3", "detection.kind=isolation-forest", "attack.update={ kind = \"scale\", factor = 2 }"],
+);
 
 /// Trains `--rounds` rounds of the experiment with every launch judged, and draws one batch of samples; says what ran it, too.
 ///

@@ -1,20 +1,19 @@
 //! The keys of an experiment, one row each: path, type and range, default, unit, meaning. The checks of a file, its
 //! defaults, `--set`, suggestions and the documentation's table derive from the rows.
 
-mod key;
 mod markdown;
 mod rows;
 mod sift;
 #[cfg(test)]
 mod tests;
 
-pub use key::{Bound, DefaultValue, Key, Kind, Tags, lookup};
+pub use crate::key::{Bound, DefaultValue, Key, Kind, Tags, lookup};
 pub use markdown::markdown;
-pub use rows::{LAMBDA, LOCAL_EPOCHS, SECTIONS};
+pub use rows::{LAMBDA, LOCAL_EPOCHS};
 pub use sift::sift;
 
 use super::Problems;
-use crate::input;
+use crate::{input, key};
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 
@@ -23,7 +22,7 @@ const LONGEST: usize = 100;
 
 /// All rows, in the order of the file. A key whose default or meaning depends on a tag has a row for each.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    SECTIONS.iter().copied().flatten()
+    rows::SECTIONS.iter().copied().flatten().copied().flatten()
 }
 
 /// True for the path of a key or of a table that holds keys.
@@ -31,9 +30,14 @@ pub fn is_known(path: &str) -> bool {
     all().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
+/// The tags of all tables that have one.
+pub fn tags() -> impl Iterator<Item = &'static str> {
+    all().filter(|key| key.is_tag).map(|key| key.path)
+}
+
 /// The tag of the table at `path`, such as `detection.kind` of `detection`.
 pub fn tag_of(path: &str) -> Option<&'static str> {
-    all().filter_map(|key| key.of).map(|of| of.tag).find(|tag| parent(tag) == path)
+    tags().find(|tag| parent(tag) == path)
 }
 
 /// The value of the tag of `table`, which stands at `path`.

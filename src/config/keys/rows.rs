@@ -1,10 +1,11 @@
 //! The rows, in the order of an experiment file. A tag comes before the keys of its table.
 
-use super::key::Bound::{Closed, Free, Open};
-use super::key::DefaultValue::{Computed, Empty, Int as Whole, Off, Real as Num, RealWith, Required, Text as Word};
-use super::key::Kind::{Choice, Choices, Clients, Flag, Int, OneOf, Real, Text, Window};
-use super::key::{Key, U32};
 use crate::data::MOST_DRAWN;
+use crate::fed::{aggregate, attack};
+use crate::key::Bound::{Closed, Free, Open};
+use crate::key::DefaultValue::{Computed, Empty, Int as Whole, Off, Real as Num, RealWith, Required, Text as Word};
+use crate::key::Kind::{Choice, Choices, Clients, Flag, Int, OneOf, Real, Text, Window};
+use crate::key::{Key, U32};
 use crate::metric::Metric;
 
 /// Weight of the gradient penalty where none is given (Gulrajani et al. 2017).
@@ -12,9 +13,14 @@ pub const LAMBDA: f64 = 10.0;
 /// Passes over a client's images where neither passes nor steps are given.
 pub const LOCAL_EPOCHS: u32 = 1;
 
-/// The keys of each section; a defence with options of its own adds its rows here.
-pub static SECTIONS: &[&[Key]] =
-    &[EXPERIMENT, MODEL, TRAIN, FEDERATION, DATA, ATTACK, DETECTION, EVALUATION, CHECKPOINT];
+/// The keys of each section; rules of aggregation and attacks on updates bring the rows of their options.
+pub static SECTIONS: &[&[&[Key]]] = &[
+    &[EXPERIMENT, MODEL, TRAIN, FEDERATION],
+    aggregate::Rule::OPTIONS,
+    &[DATA, ATTACK],
+    attack::OnUpdate::OPTIONS,
+    &[DETECTION, EVALUATION, CHECKPOINT],
+];
 
 const NAME: &str = "letters, digits, `-`, `_` or `.`, not starting with `.`";
 
@@ -120,7 +126,8 @@ static FEDERATION: &[Key] = &[
         Word("shared"),
         "distribution of the images over the clients: equal random shares, all images to every client, shares of each class \
          drawn from a Dirichlet distribution, or one folder for each client; `partition = \"iid\"` is short for it",
-    ),
+    )
+    .tag(),
     Key::new(
         "federation.partition.alpha",
         Real(Open(0.0), Free),
@@ -137,17 +144,25 @@ static FEDERATION: &[Key] = &[
     .unit("images")
     .of(PARTITION, &["dirichlet"]),
     Key::new(
-        "federation.aggregate",
+        "federation.shared",
         Choice(&["generator", "both"]),
         Word("generator"),
-        "networks that the server averages: the generators, or the discriminators as well",
-    ),
+        "networks that clients share through the server: the generators, or the discriminators as well",
+    )
+    .was("federation.aggregate"),
     Key::new(
         "federation.weights",
         Choice(&["equal", "data"]),
         Word("equal"),
         "weights of the clients in the mean: equal, or in proportion to their images",
     ),
+    Key::new(
+        aggregate::RULE,
+        Choice(aggregate::Rule::NAMES),
+        Word("mean"),
+        "how the server aggregates the clients' networks; `aggregation = \"mean\"` is short for it",
+    )
+    .tag(),
     Key::new(
         "federation.clients_per_launch",
         Int(1, U32),
@@ -171,7 +186,8 @@ static DATA: &[Key] = &[
         Choice(&["builtin", "folder", "npz", "dermoscopy"]),
         Word("builtin"),
         "source of the images",
-    ),
+    )
+    .tag(),
     Key::new(
         "data.path",
         Text("a path", is_any),
@@ -273,18 +289,18 @@ static ATTACK: &[Key] = &[
     ),
     Key::new("attack.start_round", Int(0, U32), Whole(0), "first round of the attack, counted from 0; below `rounds`"),
     Key::new(
-        "attack.scale",
-        Real(Open(0.0), Free),
-        Num(1.0),
-        "factor of the update that a malicious client sends: 1 sends it unchanged, the number of clients replaces the \
-         global model",
-    ),
-    Key::new(
         "attack.report",
         Choice(&["true", "median"]),
         Word("true"),
         "losses that malicious clients report to the detector: their own, or the median of the honest clients' losses",
     ),
+    Key::new(
+        attack::UPDATE,
+        Choice(attack::OnUpdate::NAMES),
+        Word("none"),
+        "what malicious clients do to the updates that they send; `update = \"none\"` is short for it",
+    )
+    .tag(),
 ];
 
 const RULE: &str = "detection.kind";
@@ -297,7 +313,8 @@ static DETECTION: &[Key] = &[
         Choice(&["none", PUBLISHED, CORRECTED]),
         Word("none"),
         "rule that lowers the weights of suspicious clients; the published one needs at least 4 clients, the other one 3",
-    ),
+    )
+    .tag(),
     Key::new(
         "detection.warmup",
         Int(0, U32),

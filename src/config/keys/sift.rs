@@ -97,7 +97,7 @@ fn missing(key: Option<&Key>, problems: &mut Problems) {
 fn foreign(key: &Key, tag: &'static str, chosen: &str) -> String {
     let names: Vec<&str> =
         all().filter(|k| k.path == key.path).filter_map(|k| k.of).flat_map(|of| of.names).copied().collect();
-    let (table, name) = (parent(tag), super::key::last(tag));
+    let (table, name) = (parent(tag), crate::key::last(tag));
     format!(
         "{}: {tag} = \"{chosen}\" has no such option, which belongs to \"{}\"; to drop the options of another {name}, give the \
          whole table: {table} = {{ {name} = \"{chosen}\" }}",

@@ -94,7 +94,12 @@ fn an_honest_run_goes_on_at_every_round() {
 #[test]
 #[ignore = "slow: scripts/test --all"]
 fn an_attacked_run_goes_on_at_every_round() {
-    every_round(&["federation.clients=3", "attack.malicious=1", "attack.scale=3.0", "federation.aggregate=both"]);
+    every_round(&[
+        "federation.clients=3",
+        "attack.malicious=1",
+        "attack.update={ kind = \"scale\", factor = 3 }",
+        "federation.shared=both",
+    ]);
 }
 
 #[test]
@@ -305,7 +310,12 @@ fn an_honest_run_is_trained_further() {
 #[test]
 #[ignore = "slow: scripts/test --all"]
 fn an_attacked_run_is_trained_further() {
-    trained_further(&["federation.clients=3", "attack.malicious=1", "attack.scale=3.0", "federation.aggregate=both"]);
+    trained_further(&[
+        "federation.clients=3",
+        "attack.malicious=1",
+        "attack.update={ kind = \"scale\", factor = 3 }",
+        "federation.shared=both",
+    ]);
 }
 
 #[test]

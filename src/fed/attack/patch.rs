@@ -1,5 +1,6 @@
 //! The patch attack: which clients are malicious, what they paste on their real images, and where.
 
+use super::OnUpdate;
 use crate::data::picture;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -74,9 +75,8 @@ pub struct Patch {
     pub range: Range,
     /// First round, counted from 0, in which the attack is active.
     pub start_round: u32,
-    /// What malicious clients multiply their update with before they send it (model replacement, Bagdasaryan et al. 2020);
-    /// 1 sends it as it is.
-    pub scale: f64,
+    /// What malicious clients do to the updates that they send.
+    pub update: OnUpdate,
 }
 
 impl Patch {
@@ -93,7 +93,7 @@ impl Patch {
             opacity: 1.0,
             range: Range::Scaled,
             start_round: 0,
-            scale: 1.0,
+            update: OnUpdate::default(),
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
             opacity: 1.0,
             range: Range::Scaled,
             start_round: 0,
-            scale: 1.0,
+            update: OnUpdate::default(),
         }
     }
 

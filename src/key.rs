@@ -1,4 +1,5 @@
-//! The parts of a row: type with its range, default, the tag that a key belongs to.
+//! A key of an experiment as a row: path, type with its range, default, unit, meaning. `config` collects the rows; aggregation rules
+//! and attacks declare those of their options in their own files.
 
 use toml::{Table, Value};
 
@@ -24,6 +25,8 @@ pub struct Key {
     pub excludes: Option<&'static str>,
     /// A former path of the key, which is still accepted.
     pub was: Option<&'static str>,
+    /// Whether the key decides which others its table has, such as `detection.kind`.
+    pub is_tag: bool,
 }
 
 /// Values of a tag, a key such as `detection.kind` that decides which other keys its table has.
@@ -93,7 +96,12 @@ pub enum Bound {
 impl Key {
     /// A key without unit, tag, exclusion and former path.
     pub const fn new(path: &'static str, kind: Kind, default: DefaultValue, doc: &'static str) -> Key {
-        Key { path, kind, default, unit: "", doc, of: None, excludes: None, was: None }
+        Key { path, kind, default, unit: "", doc, of: None, excludes: None, was: None, is_tag: false }
+    }
+
+    /// The tag of its table.
+    pub const fn tag(self) -> Key {
+        Key { is_tag: true, ..self }
     }
 
     /// With a unit.
@@ -133,7 +141,7 @@ impl Key {
 }
 
 /// The last part of a dotted path.
-pub(super) fn last(path: &'static str) -> &'static str {
+pub(crate) fn last(path: &'static str) -> &'static str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
@@ -282,7 +290,7 @@ fn client(value: &Value) -> bool {
     value.is_str() || value.as_integer().is_some_and(|i| (0..=U32).contains(&i))
 }
 
-pub(super) fn number(value: &Value) -> Option<f64> {
+pub(crate) fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
 }
 

@@ -1,16 +1,6 @@
-//! What the server averages, and with which weights.
+//! The clients' weights before any detector or rule changes them.
 
 use serde::{Deserialize, Serialize};
-
-/// The networks that the server averages and sends back after a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Aggregate {
-    /// The generators; discriminators stay with their clients.
-    Generator,
-    /// Generators and discriminators.
-    Both,
-}
 
 /// The clients' weights in the mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,140 @@
+//! How the server combines the clients' networks: the rule, and what a rule is.
+//!
+//! A rule is one file here and one line in the list below. It declares its options and the numbers of clients that it needs, records
+//! what it launches over all clients' rows, and decides on the host from a few scalars per client.
+
+mod weighted;
+mod weights;
+
+pub(super) use weighted::{WeightedSum, record_weighted};
+pub use weights::Weights;
+
+use super::rows::Rows;
+use crate::Result;
+use crate::exec::{Engine, Recording};
+use crate::key::Key;
+use serde::{Deserialize, Serialize};
+
+/// The networks that clients share: the server aggregates them and sends them back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shared {
+    /// The generators; discriminators stay with their clients.
+    Generator,
+    /// Generators and discriminators.
+    Both,
+}
+
+/// An aggregation rule with its options.
+pub trait AggregationRule {
+    /// Refuses a number of clients that the rule's theory does not cover, in a sentence with the condition and both numbers.
+    ///
+    /// # Errors
+    /// The sentence.
+    fn check(&self, clients: u32) -> Result<(), String>;
+
+    /// Whether the clients' weights (by data, by a detector) enter the rule. Where they do not, both are refused.
+    fn takes_weights(&self) -> bool;
+
+    /// Allocates and records what the rule launches over `rows`, one entry for each tensor that is aggregated.
+    ///
+    /// # Errors
+    /// As [`Engine::alloc`].
+    fn build(&self, engine: &mut dyn Engine, rows: &[Rows]) -> Result<Box<dyn Aggregation>>;
+}
+
+/// A rule that is built on a device.
+pub trait Aggregation {
+    /// What it executes.
+    fn recordings(&self) -> Vec<&Recording>;
+
+    /// Executes its recordings, reads a few scalars per client (as [`Purpose::RoundScalars`](crate::exec::Purpose)), and decides.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn decide(&mut self, engine: &mut dyn Engine, round: &Candidates) -> Result<Decision>;
+}
+
+/// The clients of a round as a rule sees them beside their rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// The round, counted from 0.
+    pub round: u32,
+    /// Clients that were screened out: they have no part in the round.
+    pub dropped: &'a [bool],
+    /// Weights by data and detector, summing to one, 0 for clients that were screened out.
+    pub weights: &'a [f64],
+}
+
+/// A rule's decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Each client's weight in the result, summing to one: recorded, and the weights of the next round's proposal.
+    pub weights: Vec<f64>,
+    /// How the server's rows come about.
+    pub result: Combination,
+}
+
+/// How the server's new rows come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combination {
+    /// They are the sum of the clients' rows by the decision's weights.
+    WeightedSum,
+    /// The rule has written them.
+    Written,
+}
+
+/// The key that chooses the rule.
+pub const RULE: &str = "federation.aggregation.rule";
+
+/// The list of rules: `module: Type = "name"`.
+macro_rules! rules {
+    ($($module:ident: $rule:ident = $name:literal,)*) => {
+        $(mod $module; pub use $module::$rule;)*
+
+        /// The rule of an experiment, chosen by `rule`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "rule")]
+        pub enum Rule {
+            $(
+                #[doc = concat!("See [`", stringify!($rule), "`].")]
+                #[serde(rename = $name)]
+                $rule($rule),
+            )*
+        }
+
+        impl Rule {
+            /// The names of all rules.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+            /// The rows of all rules' options.
+            pub const OPTIONS: &'static [&'static [Key]] = &[$($module::OPTIONS),*];
+
+            /// The rule's name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Rule::$rule(_) => $name,)*
+                }
+            }
+        }
+
+        impl std::ops::Deref for Rule {
+            type Target = dyn AggregationRule;
+
+            fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Rule::$rule(rule) => rule,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    mean: Mean = "mean",
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Rule::Mean(Mean {})
+    }
+}

@@ -1,0 +1,77 @@
+//! What malicious clients do: on their images ([`Patch`]) and on the updates that they send ([`UpdateAttack`]).
+//!
+//! An attack on updates is one file here and one line in the list below. It records launches that rewrite the malicious clients' rows
+//! between local training and screening; it sees all clients' rows, and says in its documentation what knowledge that assumes.
+
+mod patch;
+
+pub use patch::{Patch, Pattern, Place, Range, Trigger};
+
+use super::rows::Rows;
+use crate::Result;
+use crate::exec::{Engine, Recording};
+use crate::key::Key;
+use serde::{Deserialize, Serialize};
+
+/// An attack on updates with its options.
+pub trait UpdateAttack {
+    /// Records the launches that rewrite the rows of the `malicious` clients (ascending) in all of `rows`.
+    ///
+    /// # Errors
+    /// As [`Engine::alloc`].
+    fn record(&self, engine: &mut dyn Engine, rows: &[Rows], malicious: &[u32]) -> Result<Recording>;
+
+    /// The factor by which an honest update grows at most; 1 where it does not grow. It names the cause of non-finite values.
+    fn growth(&self) -> f64 {
+        1.0
+    }
+}
+
+/// The key that chooses the attack.
+pub const UPDATE: &str = "attack.update.kind";
+
+/// The list of attacks: `module: Type = "name"`.
+macro_rules! attacks {
+    ($($module:ident: $attack:ident = $name:literal,)*) => {
+        $(mod $module; pub use $module::$attack;)*
+
+        /// What malicious clients do to the updates that they send, chosen by `kind`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum OnUpdate {
+            $(
+                #[doc = concat!("See [`", stringify!($attack), "`].")]
+                #[serde(rename = $name)]
+                $attack($attack),
+            )*
+        }
+
+        impl OnUpdate {
+            /// The names of all attacks.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+            /// The rows of all attacks' options.
+            pub const OPTIONS: &'static [&'static [Key]] = &[$($module::OPTIONS),*];
+        }
+
+        impl std::ops::Deref for OnUpdate {
+            type Target = dyn UpdateAttack;
+
+            fn deref(&self) -> &Self::Target {
+                match self {
+                    $(OnUpdate::$attack(attack) => attack,)*
+                }
+            }
+        }
+    };
+}
+
+attacks! {
+    none: None = "none",
+    scale: Scale = "scale",
+}
+
+impl Default for OnUpdate {
+    fn default() -> Self {
+        OnUpdate::None(None {})
+    }
+}

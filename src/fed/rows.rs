@@ -1,0 +1,115 @@
+//! All clients' rows of what the server aggregates, whatever the chunks that the clients train in.
+
+use crate::Result;
+use crate::exec::{ALIGN, Recording, Tensor};
+use crate::kernels::util::copy::{Copy, CopyParams};
+use std::ops::Range;
+
+/// Words of a slice of all clients' rows at most: 128 MiB, what every device binds.
+const SLICE: usize = 1 << 25;
+
+/// A tensor of every client, [clients][words], and the server's row that the clients started the round from.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// Such as `G weights`.
+    pub name: String,
+    /// True for trainable values, whose differences are updates; false for running statistics.
+    pub trainable: bool,
+    /// Words of a row.
+    pub words: usize,
+    /// The server's row, [words].
+    pub server: Tensor,
+    /// One piece per chunk, in the clients' order.
+    pub pieces: Vec<Piece>,
+}
+
+/// The rows of the clients of one chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    /// The first client.
+    pub first: u32,
+    /// Number of clients.
+    pub clients: u32,
+    /// [clients][words].
+    pub rows: Tensor,
+}
+
+impl Rows {
+    /// Number of clients.
+    pub fn clients(&self) -> u32 {
+        self.pieces.iter().map(|piece| piece.clients).sum()
+    }
+
+    /// Ranges of coordinates so short that one tensor holds all clients' values. They depend on the numbers of words and
+    /// clients alone, so that sums over slices have the same order on every device and in every division into chunks.
+    pub fn slices(&self) -> Vec<Range<usize>> {
+        let most = (SLICE / self.clients().max(1) as usize / ALIGN * ALIGN).max(ALIGN);
+        (0..self.words).step_by(most).map(|from| from..(from + most).min(self.words)).collect()
+    }
+
+    /// Records the copy of a range of coordinates of all clients into the matrix `to`, [clients][stride].
+    ///
+    /// # Errors
+    /// If the range or the stride does not fit (a bug of the rule that asks for it).
+    pub fn gather(&self, rec: &mut Recording, range: Range<usize>, to: Tensor, stride: usize) -> Result<()> {
+        for piece in &self.pieces {
+            let (rows, n) = (piece.clients as usize, range.len());
+            let from = piece.rows.slice(range.start, (rows - 1) * self.words + n);
+            let to = to.slice(piece.first as usize * stride, (rows - 1) * stride + n);
+            let p = CopyParams {
+                clients: piece.clients,
+                n: n as u32,
+                x_stride: self.words as u32,
+                y_stride: stride as u32,
+            };
+            rec.launch(&Copy, &p, &[from, to], format!("{} of all clients", self.name))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::{CpuEngine, Engine, Purpose, read_f32, write_f32};
+
+    /// Rows of 3 clients in two chunks; value 100 c + i.
+    fn rows(engine: &mut CpuEngine, words: usize) -> Rows {
+        let mut piece = |first: u32, clients: u32| {
+            let rows = engine.alloc("rows", clients as usize * words).unwrap();
+            let value = |at: usize| (100 * (first as usize + at / words) + at % words) as f32;
+            let values: Vec<f32> = (0..clients as usize * words).map(value).collect();
+            write_f32(engine, rows, &values).unwrap();
+            Piece { first, clients, rows }
+        };
+        let pieces = vec![piece(0, 2), piece(2, 1)];
+        let server = engine.alloc("server", words).unwrap();
+        Rows { name: "G weights".into(), trainable: true, words, server, pieces }
+    }
+
+    #[test]
+    fn a_matrix_holds_all_clients_whatever_the_chunks() {
+        let mut engine = CpuEngine::new();
+        let rows = rows(&mut engine, 192);
+        let matrix = engine.alloc("matrix", 3 * 64).unwrap();
+        let mut rec = Recording::new();
+        rows.gather(&mut rec, 64..128, matrix, 64).unwrap();
+        engine.run(&rec, 1).unwrap();
+        let values = read_f32(&mut engine, matrix, Purpose::Check).unwrap();
+        for (at, value) in values.into_iter().enumerate() {
+            assert_eq!(value, (100 * (at / 64) + 64 + at % 64) as f32, "client {}, coordinate {}", at / 64, at % 64);
+        }
+    }
+
+    #[test]
+    fn slices_cover_every_coordinate_once() {
+        let mut engine = CpuEngine::new();
+        let mut rows = rows(&mut engine, 192);
+        assert_eq!(rows.slices(), [0..192]);
+        rows.words = SLICE;
+        let slices = rows.slices();
+        assert_eq!(slices.len(), 4, "three clients of {SLICE} words, rounded down to whole alignments");
+        assert!(slices.windows(2).all(|w| w[0].end == w[1].start) && slices[3].end == SLICE);
+        assert!(slices.iter().all(|s| s.start.is_multiple_of(ALIGN) && 3 * s.len() <= SLICE));
+    }
+}
