@@ -72,7 +72,7 @@ fn show(name: &str, args: &KernelsArgs) -> Result<()> {
         return Err(Error::input("SPIR-V is binary: redirect it to a file, e.g. `> kernel.spv` (spirv-dis reads it)"));
     }
     let wgsl = build.assemble(!args.loops).map_err(Error::internal)?;
-    let text = Shader::parse(&wgsl).and_then(|shader| shader.translate(&wgsl, args.language));
+    let text = Shader::parse(&wgsl).and_then(|shader| shader.translate(wgsl.text(), args.language));
     if builds.len() > 1 {
         for (i, other) in builds.iter().enumerate() {
             let mark = if i + 1 == args.build { "this one" } else { "--build" };

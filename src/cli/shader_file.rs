@@ -1,23 +1,49 @@
 //! `--shader FILE.wgsl`: an edited kernel shader.
 
-use crate::kernels::shader;
+use crate::kernels::reflect::{Shader, variants};
+use crate::kernels::shader::{self, Source};
+use crate::kernels::{CATALOGUE, Class};
 use crate::{Error, Result, input};
 use std::path::Path;
 
-/// The replaced shader: its path under `shaders/` and its text.
-pub type Replacement = (&'static str, String);
+/// The replaced shader: its path under `shaders/`, and the user's file.
+pub type Replacement = (&'static str, Source);
 
-/// Reads the file and finds the shader of the same name.
+/// Reads the file, finds the shader of the same name, and compares every variant of it with the rows that build it: an error of
+/// the assembler, of naga or of the comparison is reported once, before a device is opened.
+///
+/// # Errors
+/// A file that cannot be read, a name that no kernel has, the first error of its text with file and line.
 pub fn read_shader(path: &Path) -> Result<Replacement> {
     let text = input::read_text(path, input::SHADER).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     let own = |name: &str| Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = own(&path.to_string_lossy());
     let kernels = || shader::kernel_files().map(|f| f.0);
     match kernels().find(|file| own(file) == stem) {
-        Some(file) => Ok((file, text)),
+        Some(file) => {
+            let source = Source::new(path.to_string_lossy(), text);
+            compiles(file, &source).map_err(Error::Input)?;
+            Ok((file, source))
+        }
         None => {
             let stems: Vec<String> = kernels().map(own).collect();
             Err(Error::file(path, format!("no kernel shader is called `{stem}`; there are: {}", stems.join(", "))))
         }
     }
+}
+
+/// Every variant of `file` with `source` in its place, unrolled and rolled.
+fn compiles(file: &str, source: &Source) -> std::result::Result<(), String> {
+    for kernel in CATALOGUE {
+        for variant in variants(*kernel, &Class::ALL).iter().filter(|variant| variant.file == file) {
+            for unroll in [true, false] {
+                let shader = Shader::parse(&shader::assemble(source, &variant.consts, unroll)?)?;
+                let found = shader.disagreements(*kernel);
+                if !found.is_empty() {
+                    return Err(format!("{}: not a shader of `{}`: {}", source.name, kernel.name(), found.join("; ")));
+                }
+            }
+        }
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exec::{ReferenceEngine, align};
+use crate::kernels::shader::Source;
 use crate::kernels::util::fill::{Fill, FillParams};
 use crate::kernels::{Arity, Binding, Build, Cost, Eval, Fill as CaseFill, Inputs, Kernel, Params};
 use std::sync::OnceLock;
@@ -24,7 +25,7 @@ fn engine(options: GpuOptions) -> GpuEngine {
 }
 
 fn with_source(text: &str) -> GpuOptions {
-    GpuOptions { sources: [(FILE.to_string(), text.to_string())].into(), ..Default::default() }
+    GpuOptions { sources: [(FILE.to_string(), Source::new("my/fill.wgsl", text))].into(), ..Default::default() }
 }
 
 fn filling(y: Tensor, params: FillParams) -> Recording {
@@ -138,11 +139,11 @@ fn a_broken_replacement_is_bad_input_and_the_engine_lives_on() {
     let text = crate::kernels::shader::source(FILE).unwrap();
     let line = 1 + text.lines().position(|l| l.contains("= p.value;")).unwrap();
     for (broken, expected) in [
-        (text.replace("= p.value;", "= p.valve;"), format!("{FILE} (given text)")),
-        (text.replace("= p.value;", "= = p.value;"), format!(":{line}:")),
-        (text.replace("= p.value;", "= p.n;"), format!("{FILE} (given text)")),
+        (text.replace("= p.value;", "= p.valve;"), format!("my/fill.wgsl:{line}:")),
+        (text.replace("= p.value;", "= = p.value;"), format!("my/fill.wgsl:{line}:")),
+        (text.replace("= p.value;", "= p.n;"), format!("my/fill.wgsl:{line}:")),
         (text.replace("fn main", "fn other"), "main".into()),
-        (text.replace("@binding(1)", "@binding(9)"), format!("{FILE} (given text)")),
+        (text.replace("@binding(1)", "@binding(9)"), "my/fill.wgsl: ".into()),
     ] {
         assert_ne!(broken, text);
         let mut engine = engine(with_source(&broken));
@@ -162,12 +163,12 @@ fn a_broken_replacement_is_bad_input_and_the_engine_lives_on() {
 #[test]
 fn replacing_a_file_that_is_not_there_is_bad_input() {
     for file in ["util/fil.wgsl", "fill.wgsl", "lib/tile.wgsl"] {
-        let options = GpuOptions { sources: [(file.to_string(), String::new())].into(), ..Default::default() };
+        let options = GpuOptions { sources: [(file.to_string(), Source::new(file, ""))].into(), ..Default::default() };
         let error = GpuEngine::open("gpu", options).unwrap_err();
         assert!(matches!(error, Error::Input(_)) && error.to_string().contains(FILE), "{error}");
     }
     // A kernel outside the catalogue brings its shader: examples/custom_kernel.rs runs one.
-    let options = GpuOptions { sources: [("custom/x.wgsl".to_string(), String::new())].into(), ..Default::default() };
+    let options = GpuOptions { sources: [("custom/x.wgsl".to_string(), Source::new("x.wgsl", ""))].into(), ..Default::default() };
     assert!(GpuEngine::open("gpu", options).is_ok());
 }
 

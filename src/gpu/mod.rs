@@ -21,7 +21,7 @@ pub use select::{Choice, Target, choose, open};
 pub use tuning::Tuning;
 
 use crate::kernels::Class;
-use crate::kernels::shader;
+use crate::kernels::shader::{self, Source};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub struct GpuOptions {
     pub checked: Option<bool>,
     /// Shader text by path: a replacement for one of the catalogue's files, such as `nn/conv2d_direct.wgsl`, or, in a folder that
     /// the catalogue does not have, the shader of a row outside it, such as `custom/axpy.wgsl`. Given text always runs checked.
-    pub sources: BTreeMap<String, String>,
+    pub sources: BTreeMap<String, Source>,
     /// Unroll the loops that the shaders mark for it, unless the adapter's compiler cannot handle them
     /// ([`AdapterFacts::expands`]).
     pub unroll: bool,

@@ -3,7 +3,8 @@
 use super::device::describe;
 use super::{Device, GpuOptions};
 use crate::exec::Launch;
-use crate::kernels::{Access, AnyKernel, Build, shader};
+use crate::kernels::shader::{self, Assembled};
+use crate::kernels::{Access, AnyKernel, Build, reflect};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -84,34 +85,35 @@ impl Shader<'_> {
         self.options.sources.contains_key(self.build.file)
     }
 
-    /// A failure in the user's text is bad input; a failure in a shader of the catalogue is a fault of the device or
-    /// the program.
+    /// An error of a message that names the shader: a failure in the user's text is bad input; a failure in a shader of the
+    /// catalogue is a fault of the device or the program.
     fn fail(&self, what: &str) -> Error {
         if self.replaced() {
-            return Error::input(format!("{} (given text): {what}", self.build.file));
+            return Error::input(what);
         }
-        Error::device(format!("{}: kernel `{}`: {}: {what}", self.label, self.kernel.name(), self.build.file))
+        Error::device(format!("{}: kernel `{}`: {what}", self.label, self.kernel.name()))
     }
 
-    fn text(&self) -> Result<String> {
-        let file = self.build.file;
-        let text = match self.options.sources.get(file) {
-            Some(text) => text,
-            None => shader::source(file).ok_or_else(|| self.fail("no such shader file"))?,
-        };
-        if self.replaced() && !text.contains("//#include") {
-            // The unassembled text is parsed first, so that line numbers are those of the user's file.
-            naga::front::wgsl::parse_str(text)
-                .map_err(|e| self.fail(e.emit_to_string_with_path(text, self.build.file).trim()))?;
+    /// An error of a message that names no shader.
+    fn fail_at(&self, what: &str) -> Error {
+        let name = self.options.sources.get(self.build.file).map_or(self.build.file, |source| &source.name);
+        self.fail(&format!("{name}: {what}"))
+    }
+
+    fn assembled(&self) -> Result<Assembled> {
+        let Build { file, consts, .. } = self.build;
+        match self.options.sources.get(*file) {
+            Some(source) => shader::assemble(source, consts, self.options.unroll),
+            None => shader::assemble_file(file, consts, self.options.unroll),
         }
-        shader::assemble(text, &self.build.consts, self.options.unroll).map_err(|what| self.fail(&what))
+        .map_err(|what| self.fail(&what))
     }
 
     fn module(&self) -> Result<wgpu::ShaderModule> {
-        let text = self.text()?;
+        let assembled = self.assembled()?;
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(self.build.file),
-            source: wgpu::ShaderSource::Wgsl(text.as_str().into()),
+            source: wgpu::ShaderSource::Wgsl(assembled.text().into()),
         };
         let (module, error) = self.device.scoped(|| {
             if self.checked || self.replaced() {
@@ -126,10 +128,18 @@ impl Shader<'_> {
             }
         });
         let Some(error) = error else { return Ok(module) };
+        // naga's own message names the lines that were written; wgpu's only those of the assembled text.
+        if let Err(what) = reflect::Shader::parse(&assembled) {
+            return Err(self.fail(&what));
+        }
         let info = pollster::block_on(module.get_compilation_info());
         match info.messages.iter().find(|m| m.message_type == wgpu::CompilationMessageType::Error) {
-            Some(message) => Err(self.fail(message.message.trim())),
-            None => Err(self.fail(&describe(&error))),
+            Some(wgpu::CompilationMessage { message, location: Some(at), .. }) => {
+                let range = at.offset as usize..(at.offset + at.length) as usize;
+                Err(self.fail(&assembled.show(range, message.trim(), "")))
+            }
+            Some(message) => Err(self.fail_at(message.message.trim())),
+            None => Err(self.fail_at(&describe(&error))),
         }
     }
 
@@ -160,7 +170,7 @@ impl Shader<'_> {
             Pipeline { pipeline, layout }
         });
         match error {
-            Some(error) => Err(self.fail(&describe(&error))),
+            Some(error) => Err(self.fail_at(&describe(&error))),
             None => self.device.check().map(|()| made),
         }
     }

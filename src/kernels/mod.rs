@@ -6,6 +6,7 @@
 //! This module depends on no tensor handle and no device.
 
 mod bound;
+mod diagnostic;
 mod kernel;
 #[cfg(test)]
 mod naga_tests;

@@ -15,9 +15,8 @@ fn every_shader_parses_validates_and_matches_its_row() {
                 for unroll in [false, true] {
                     let name = format!("{} {:?} unroll {unroll}", build.file, build.consts);
                     if seen.insert(name.clone()) {
-                        let text = shader::source(build.file).unwrap_or_else(|| panic!("no file {}", build.file));
-                        let text = shader::assemble(text, &build.consts, unroll).unwrap();
-                        check(*kernel, &name, &text);
+                        let text = shader::assemble_file(build.file, &build.consts, unroll).unwrap();
+                        check(*kernel, &name, text.text());
                     }
                 }
             }

@@ -1,7 +1,8 @@
 //! What naga says about a shader, held against its catalogue row; and translations to the other shader languages.
 //! No device is needed: tests run this over every row, `validate --shader` before an edited file reaches a device.
 
-use super::{Access, AnyKernel, Class, Elem, Scalar, shader};
+use super::shader::{self, Assembled};
+use super::{Access, AnyKernel, Class, Elem, Scalar, diagnostic};
 use naga::{AddressSpace, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 
 /// Most invocations of a workgroup that every WebGPU device offers.
@@ -22,13 +23,13 @@ impl Shader {
     /// Parses and validates WGSL without optional capabilities.
     ///
     /// # Errors
-    /// naga's message with the source line.
-    pub fn parse(wgsl: &str) -> Result<Self, String> {
-        let module = naga::front::wgsl::parse_str(wgsl).map_err(|e| e.emit_to_string(wgsl))?;
+    /// naga's message, with the file and line as they were written and the source line.
+    pub fn parse(wgsl: &Assembled) -> Result<Self, String> {
+        let module = naga::front::wgsl::parse_str(wgsl.text()).map_err(|e| diagnostic::parse(&e, wgsl))?;
         let flags = naga::valid::ValidationFlags::all();
         let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty())
             .validate(&module)
-            .map_err(|e| e.emit_to_string(wgsl))?;
+            .map_err(|e| diagnostic::validation(&e, wgsl))?;
         Ok(Shader { module, info })
     }
 
@@ -221,9 +222,8 @@ impl Variant {
     ///
     /// # Errors
     /// When the file is not embedded or cannot be assembled.
-    pub fn assemble(&self, unroll: bool) -> Result<String, String> {
-        let text = shader::source(self.file).ok_or_else(|| format!("no shader file {}", self.file))?;
-        shader::assemble(text, &self.consts, unroll).map_err(|e| format!("{}: {e}", self.file))
+    pub fn assemble(&self, unroll: bool) -> Result<Assembled, String> {
+        shader::assemble_file(self.file, &self.consts, unroll)
     }
 }
 
@@ -248,10 +248,14 @@ mod tests {
     use super::*;
     use crate::kernels::util::fill::Fill;
 
+    fn parse(wgsl: &str) -> Result<Shader, String> {
+        Shader::parse(&Assembled::plain("test.wgsl", wgsl))
+    }
+
     fn edited(from: &str, to: &str) -> Vec<String> {
         let text = shader::source("util/fill.wgsl").unwrap();
         assert!(text.contains(from), "the test must edit something");
-        Shader::parse(&text.replace(from, to)).unwrap().disagreements(&Fill)
+        parse(&text.replace(from, to)).unwrap().disagreements(&Fill)
     }
 
     #[test]
@@ -270,11 +274,15 @@ mod tests {
             @group(0) @binding(1) var<storage, read> z: array<u32>;
             var<workgroup> tile: array<vec4<f32>, 1025>;
             @compute @workgroup_size(64) fn main() { tile[0].x = p.value + f32(z[0]); }";
-        let found = Shader::parse(wgsl).unwrap().disagreements(&Fill).join("\n");
+        let found = parse(wgsl).unwrap().disagreements(&Fill).join("\n");
         for expected in ["16400 bytes", "member 1: `m`", "member 2: `y_stride`", "is `z`", "ReadWrite", "F32 words"] {
             assert!(found.contains(expected), "{expected} not in\n{found}");
         }
-        assert!(Shader::parse("fn main( {").unwrap_err().contains("error"));
+        let error = parse("struct A { x: u32 }\n\nfn main( {").unwrap_err();
+        assert!(error.starts_with("test.wgsl:3:10: expected ") && error.contains("3 | fn main( {"), "{error}");
+        // naga's validator, not its parser.
+        let error = parse("fn f() {\n    var a: array<f32, 4>;\n    a[7] = 1.0;\n}").unwrap_err();
+        assert!(error.starts_with("test.wgsl:3:") && error.contains("3 |     a[7] = 1.0;"), "{error}");
     }
 
     #[test]
@@ -287,7 +295,7 @@ mod tests {
                     y[0] = acc[2][y[1] & 3u] + v.x; }}"
             )
         };
-        let found = |store: &str| Shader::parse(&text(store)).unwrap().indexed_registers();
+        let found = |store: &str| parse(&text(store)).unwrap().indexed_registers();
         assert_eq!(found("acc[1][2] = i; acc[3u] = vec4<u32>(i); v.y = 1u; y[i] = 2u;"), Vec::<String>::new());
         assert_eq!(found("acc[i & 3u][1] = 7u;"), ["acc"]);
         assert_eq!(found("if (i > 2u) { v[i & 3u] = 7u; acc[i & 1u] = v; }"), ["acc", "v"]);
@@ -298,6 +306,6 @@ mod tests {
         let found = variants(&Fill, &Class::ALL);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].classes, Class::ALL);
-        assert!(found[0].assemble(true).unwrap().contains("fn main"));
+        assert!(found[0].assemble(true).unwrap().text().contains("fn main"));
     }
 }

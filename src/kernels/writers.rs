@@ -299,7 +299,7 @@ impl Shader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::shader;
+    use crate::kernels::shader::{self, Assembled};
 
     fn text_of(shader: &Shader, form: Form) -> String {
         String::from_utf8(shader.write(form).unwrap()).unwrap()
@@ -308,8 +308,7 @@ mod tests {
     /// Each switch changes the output; otherwise some configurations would be redundant.
     #[test]
     fn the_forms_differ_where_they_should() {
-        let text = shader::source("nn/batch_norm_stats.wgsl").unwrap();
-        let text = shader::assemble(text, &[], true).unwrap();
+        let text = shader::assemble_file("nn/batch_norm_stats.wgsl", &[], true).unwrap();
         let shader = Shader::parse(&text).unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for form in Form::ALL {
@@ -335,7 +334,7 @@ mod tests {
         let no_main = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
             @compute @workgroup_size(1) fn other() { y[0] = 1u; }";
         for text in [group, no_main] {
-            let shader = Shader::parse(text).unwrap();
+            let shader = Shader::parse(&Assembled::plain("test", text)).unwrap();
             for form in Form::ALL {
                 let error = shader.write(form).unwrap_err();
                 assert!(error.starts_with(&form.to_string()), "{error}");
@@ -346,7 +345,7 @@ mod tests {
     #[test]
     fn translates_to_every_language() {
         let text = shader::source("util/fill.wgsl").unwrap();
-        let shader = Shader::parse(text).unwrap();
+        let shader = Shader::parse(&Assembled::plain("fill", text)).unwrap();
         let spirv = shader.translate(text, Language::Spirv).unwrap();
         assert_eq!(spirv[..4], 0x0723_0203_u32.to_le_bytes());
         let text_of = |language| String::from_utf8(shader.translate(text, language).unwrap()).unwrap();

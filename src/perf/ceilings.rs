@@ -242,8 +242,9 @@ pub(super) mod tests {
     /// A device with wrong sums has no ceiling.
     #[test]
     fn a_probe_with_wrong_results_is_refused() {
-        let text = crate::kernels::shader::source("util/copy.wgsl").unwrap().replace("= x[source + i]", "= x[source]");
-        let sources = [("util/copy.wgsl".to_string(), text)].into();
+        use crate::kernels::shader::{Source, source};
+        let text = source("util/copy.wgsl").unwrap().replace("= x[source + i]", "= x[source]");
+        let sources = [("util/copy.wgsl".to_string(), Source::new("copy.wgsl", text))].into();
         let options = crate::gpu::GpuOptions { sources, ..Default::default() };
         let mut bench = Bench::new(crate::gpu::open("gpu", options).unwrap().0);
         let error = copied(&mut bench, COPIES[0], &Budget::of(0.0)).unwrap_err();

@@ -3,7 +3,8 @@
 use fedgan::check::portable::{Form, Row, compare, noop, on_adapter, texts};
 use fedgan::check::{Repro, suite};
 use fedgan::gpu::{Choice, Device, GpuEngine, GpuOptions, Target, choose};
-use fedgan::kernels::{CATALOGUE, Class, shader};
+use fedgan::kernels::shader::{self, Source};
+use fedgan::kernels::{CATALOGUE, Class};
 use std::process::Command;
 
 fn all() -> Vec<Repro> {
@@ -77,7 +78,7 @@ fn edited(file: &str, edits: &[(&str, &str)]) -> GpuOptions {
         assert!(text.contains(from), "the test must edit something");
         text = text.replacen(from, to, 1);
     }
-    GpuOptions { sources: [(file.to_string(), text)].into(), ..Default::default() }
+    GpuOptions { sources: [(file.to_string(), Source::new(file, text))].into(), ..Default::default() }
 }
 
 #[test]

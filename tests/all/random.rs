@@ -70,7 +70,7 @@ fn a_broken_shader_is_found_and_the_problem_shrunk() {
     let text = shader::source("util/copy.wgsl").unwrap();
     let broken = text.replace("i < p.n / LANES;", "i < min(p.n, 1200u) / LANES;");
     assert_ne!(broken, text);
-    let sources = [("util/copy.wgsl".to_string(), broken)].into();
+    let sources = [("util/copy.wgsl".to_string(), shader::Source::new("copy.wgsl", broken))].into();
     let mut engine = gpu(GpuOptions { sources, ..GpuOptions::default() });
     let mut checker = Checker::new(&mut engine);
     for repro in Repro::cases(copy) {

@@ -17,7 +17,9 @@ pub use operator::Operator;
 
 use super::{Checker, Failure, Options, Prepared, Repro, Verdict, suite};
 use crate::gpu::{Device, GpuEngine, GpuOptions, Kind};
-use crate::kernels::{AnyKernel, CATALOGUE, Class, shader};
+use crate::kernels::reflect::Shader;
+use crate::kernels::shader::{self, Source};
+use crate::kernels::{AnyKernel, CATALOGUE, Class};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,8 +108,7 @@ impl Target {
     /// # Errors
     /// When a case of the catalogue is refused or the shader's includes cannot be read.
     pub fn new(kernel: &'static dyn AnyKernel, file: &'static str) -> Result<Self> {
-        let source = shader::source(file).ok_or_else(|| Error::internal(format!("no shader file {file}")))?;
-        let text = shader::with_includes(source).map_err(Error::internal)?;
+        let text = shader::with_includes(file).map_err(Error::internal)?;
         let all = Repro::cases(kernel);
         let mut cases = Vec::new();
         let mut covered = false;
@@ -147,12 +148,13 @@ impl Target {
                 if seen.contains(&consts) {
                     continue;
                 }
-                let Ok(assembled) = shader::assemble(text, &consts, false) else { return false };
-                if !parses(&assembled) {
+                let assemble = |text: &str| shader::assemble(&Source::new(self.file, text), &consts, false);
+                let Ok(assembled) = assemble(text) else { return false };
+                if Shader::parse(&assembled).is_err() {
                     return false;
                 }
-                let original = shader::assemble(&self.text, &consts, false).unwrap_or_default();
-                changed |= code(&assembled) != code(&original);
+                let original = assemble(&self.text).unwrap_or_default();
+                changed |= code(assembled.text()) != code(original.text());
                 seen.push(consts);
             }
         }
@@ -165,7 +167,7 @@ impl Target {
     /// When the engine cannot be made.
     pub fn run(&self, device: &Arc<Device>, mutant: &str) -> Result<Outcome> {
         for (class, cases) in self.cases.iter().filter(|(_, cases)| !cases.is_empty()) {
-            let sources = BTreeMap::from([(self.file.to_string(), mutant.to_string())]);
+            let sources = BTreeMap::from([(self.file.to_string(), Source::new(self.file, mutant))]);
             let options = GpuOptions { class: Some(*class), sources, unroll: false, ..GpuOptions::default() };
             let mut engine = GpuEngine::new(device.clone(), options)?;
             let mut checker = Checker::new(&mut engine);
@@ -192,12 +194,6 @@ impl Target {
 /// The text without comments.
 fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default().trim_end().to_string() + "\n").collect()
-}
-
-fn parses(text: &str) -> bool {
-    use naga::valid::{Capabilities, ValidationFlags, Validator};
-    naga::front::wgsl::parse_str(text)
-        .is_ok_and(|module| Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).is_ok())
 }
 
 /// What one shader's mutants gave.
@@ -287,14 +283,15 @@ mod tests {
 
     #[test]
     fn repeated_changes_are_numbered_and_every_entry_has_its_shader() {
-        let mutants = derive(shader::source("util/max_abs.wgsl").unwrap(), crate::kernels::find("max_abs").unwrap());
+        let mutants =
+            derive(&shader::with_includes("util/max_abs.wgsl").unwrap(), crate::kernels::find("max_abs").unwrap());
         let barriers: Vec<&str> =
             mutants.iter().filter(|m| m.operator == Operator::NoBarrier).map(|m| m.change.as_str()).collect();
         assert_eq!(barriers, ["workgroupBarrier(); => ;", "workgroupBarrier(); => ; #2"]);
         for entry in EQUIVALENT {
             for file in entry.files {
                 let (kernel, _) = *shaders().iter().find(|(_, f)| f == file).unwrap_or_else(|| panic!("{file}"));
-                let text = shader::with_includes(shader::source(file).unwrap()).unwrap();
+                let text = shader::with_includes(file).unwrap();
                 let found = derive(&text, kernel)
                     .iter()
                     .any(|m| equivalent::find(file, m).is_some_and(|e| std::ptr::eq(e, entry)));

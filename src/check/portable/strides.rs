@@ -57,6 +57,7 @@ pub(super) fn only_where_allowed(module: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::kernels::reflect::Shader;
+    use crate::kernels::shader::Assembled;
     use crate::kernels::writers::Form;
     use crate::kernels::writers::Language;
 
@@ -72,7 +73,9 @@ mod tests {
         let tile = "@group(0) @binding(0) var<storage, read_write> y: array<u32>;
             var<workgroup> t: array<u32, 64>;
             @compute @workgroup_size(1) fn main() { t[y[1] & 63u] = 1u; y[0] = t[3]; }";
-        let write = |text: &str| Shader::parse(text).unwrap().write(Form::shown(Language::Spirv)).unwrap();
+        let write = |text: &str| {
+            Shader::parse(&Assembled::plain("test", text)).unwrap().write(Form::shown(Language::Spirv)).unwrap()
+        };
         let (plain, tiled) = (write(buffer), write(tile));
         assert_eq!(only_where_allowed(&plain), plain);
         let (before, after) = (strides(&tiled), strides(&only_where_allowed(&tiled)));

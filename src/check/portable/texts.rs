@@ -3,9 +3,10 @@
 use super::{Row, strides};
 use crate::check::Repro;
 use crate::kernels::reflect::Shader;
+use crate::kernels::shader::{self, Assembled};
 use crate::kernels::writers::Form;
 use crate::kernels::writers::Language;
-use crate::kernels::{AnyKernel, Class, shader};
+use crate::kernels::{AnyKernel, Class};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::io::Write as _;
@@ -18,7 +19,7 @@ pub struct Text {
     /// Kernel, file and variant.
     pub name: String,
     /// The WGSL.
-    pub wgsl: String,
+    pub wgsl: Assembled,
     /// False for rolled loops.
     expanded: bool,
     /// The row that it must match.
@@ -29,13 +30,7 @@ pub struct Text {
 
 impl Text {
     /// Parses `wgsl`, a shader of `kernel` with its marked loops unrolled or not.
-    pub fn new(
-        name: impl Into<String>,
-        kernel: &'static dyn AnyKernel,
-        wgsl: impl Into<String>,
-        expanded: bool,
-    ) -> Self {
-        let wgsl = wgsl.into();
+    pub fn new(name: impl Into<String>, kernel: &'static dyn AnyKernel, wgsl: Assembled, expanded: bool) -> Self {
         Text { name: name.into(), expanded, kernel, shader: Shader::parse(&wgsl), wgsl }
     }
 
@@ -60,10 +55,8 @@ pub fn of(repros: &[Repro]) -> Result<Vec<Text>> {
         for class in Class::ALL {
             let build = repro.kernel.build(&repro.params, class);
             for (form, unroll) in [("expanded", true), ("loops", false)] {
-                let fail = |what: String| Error::internal(format!("{}: {what}", build.file));
-                let source = shader::source(build.file).ok_or_else(|| fail("no such shader file".into()))?;
-                let wgsl = shader::assemble(source, &build.consts, unroll).map_err(fail)?;
-                if seen.insert((build.file, wgsl.clone())) {
+                let wgsl = shader::assemble_file(build.file, &build.consts, unroll).map_err(Error::internal)?;
+                if seen.insert((build.file, wgsl.text().to_string())) {
                     texts.push((format!("{} {:?} ({form})", build.file, build.consts), repro.kernel, wgsl, unroll));
                 }
             }
@@ -191,7 +184,7 @@ fn tint_by(program: &str, texts: &[Text]) -> Result<Row> {
         .map(|(i, text)| {
             let path = folder.path().join(format!("{i}.wgsl"));
             let found =
-                std::fs::write(&path, &text.wgsl).map_err(|e| e.to_string()).and_then(|()| read(program, &path));
+                std::fs::write(&path, text.wgsl.text()).map_err(|e| e.to_string()).and_then(|()| read(program, &path));
             found.err().map(|what| text.failure(what))
         })
         .collect();
@@ -217,7 +210,7 @@ mod tests {
     /// One good text between two bad ones: unreadable, and with a binding outside all layouts.
     fn mixed() -> Vec<Text> {
         let bad = GOOD.replace("@group(0)", "@group(1)");
-        let text = |name: &str, wgsl: &str| Text::new(name, &Fill, wgsl, true);
+        let text = |name: &str, wgsl: &str| Text::new(name, &Fill, Assembled::plain(name, wgsl), true);
         vec![text("good", GOOD), text("unreadable", "fn main( {"), text("homeless", &bad)]
     }
 
@@ -227,7 +220,10 @@ mod tests {
         assert_eq!(rows.len(), Form::ALL.len());
         for row in &rows {
             assert_eq!((row.checked, row.failed, row.passed()), (3, 2, false), "{row:?}");
-            assert!(row.first.as_ref().is_some_and(|f| f.starts_with("unreadable: error")), "{row:?}");
+            assert!(
+                row.first.as_ref().is_some_and(|f| f.starts_with("unreadable: unreadable:1:10: expected ")),
+                "{row:?}"
+            );
         }
         let rows = writers(&mixed()[2..]);
         assert!(
@@ -243,7 +239,7 @@ mod tests {
         let fill = shader::source("util/fill.wgsl").unwrap();
         let memory = "var<workgroup> big: array<vec4<f32>, 1025>;\n@compute";
         let texts = [fill.to_string(), fill.replace("@compute", memory), fill.replace("n: u32,", "m: u32, n: u32,")];
-        let texts = texts.map(|text| Text::new("fill", &Fill, text, true));
+        let texts = texts.map(|text| Text::new("fill", &Fill, Assembled::plain("fill", text), true));
         let row = declarations(&texts);
         assert_eq!((row.checked, row.failed), (3, 2), "{row:?}");
         assert!(row.first.is_some_and(|f| f.contains("16400 bytes of workgroup memory")));

@@ -6,6 +6,7 @@ use super::{Desk, table};
 use crate::cli::shader_file::Replacement;
 use crate::gpu::GpuOptions;
 use crate::kernels::Class;
+use crate::kernels::shader::Source;
 use crate::perf::Problem;
 use crate::perf::measure::{in_turn, verify};
 use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
@@ -26,12 +27,12 @@ pub(super) fn run(
     let (file, edited) = replacement;
     let class = class_of(subject, file, problems)?;
     let builtin = crate::kernels::shader::source(file).ok_or_else(|| Error::internal(format!("no shader {file}")))?;
-    let bench = |text: &str| -> Result<Bench> {
-        let sources = [(file.to_string(), text.to_string())].into();
+    let bench = |source: Source| -> Result<Bench> {
+        let sources = [(file.to_string(), source)].into();
         let options = GpuOptions { class: Some(class), sources, ..subject.options.clone() };
         Ok(Bench::new(subject.engine_with(options)?))
     };
-    let (mut a, mut b) = (bench(builtin)?, bench(edited)?);
+    let (mut a, mut b) = (bench(Source::new(*file, builtin))?, bench(edited.clone())?);
     desk.print(table::shader_header(file, class))?;
     let mut rows = Vec::new();
     for (at, p) in problems.iter().filter(|p| p.kernel.build(&p.params, class).file == *file).enumerate() {

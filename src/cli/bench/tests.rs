@@ -106,7 +106,10 @@ fn an_edited_shader_is_compared_and_a_wrong_one_is_not_timed() {
 #[test]
 fn a_wrong_kernel_is_reported_and_not_timed() {
     let text = shader::source("util/fill.wgsl").unwrap().replace("= p.value", "= p.value + 1.0");
-    let options = GpuOptions { sources: [("util/fill.wgsl".to_string(), text)].into(), ..GpuOptions::default() };
+    let options = GpuOptions {
+        sources: [("util/fill.wgsl".to_string(), shader::Source::new("fill.wgsl", text))].into(),
+        ..GpuOptions::default()
+    };
     let mut bench = Bench::new(crate::gpu::open("gpu", options).unwrap().0);
     let wanted = Wanted::new(&args(&["fill:clients=1,n=5,y_stride=64,value=1"])).unwrap();
     let subject = Subject::open(&args(&["--device", "gpu"])).unwrap();

@@ -44,7 +44,7 @@ pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) ->
     };
     let mut list = Vec::new();
     for class in Class::ALL.into_iter().filter(|class| uses(*class)) {
-        let sources = replacement.iter().map(|(file, text)| (file.to_string(), text.clone())).collect();
+        let sources = replacement.iter().map(|(file, source)| (file.to_string(), source.clone())).collect();
         let options = GpuOptions { class: Some(class), sources, ..GpuOptions::default() };
         let (engine, _) = open(request, options)?;
         // `auto` falls back to the cpu engine when the adapter refuses to open.

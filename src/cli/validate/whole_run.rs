@@ -53,7 +53,7 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
     // Metrics are host work and none of the launches'.
     plan.evaluation.metrics = Some(vec![Metric::SlicedWasserstein]);
     let images = Images::load(&plan)?;
-    let sources = shader.into_iter().map(|(file, text)| (file.to_string(), text)).collect();
+    let sources = shader.into_iter().map(|(file, source)| (file.to_string(), source)).collect();
     let (engine, _) = open(&plan.device, GpuOptions { sources, ..GpuOptions::default() })?;
     let descriptor = engine.descriptor().clone();
     let bar = Steps::new(0);

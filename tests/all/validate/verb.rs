@@ -95,8 +95,8 @@ fn golden_folders_and_the_report() {
     assert!(code == 2 && err.contains("/nowhere/at: no such directory (--json)"), "{err}");
 }
 
-/// An edited shader replaces the kernel's without a rebuild: the same text passes, a wrong one and one that does not
-/// compile fail, a name that no kernel has is rejected.
+/// An edited shader replaces the kernel's without a rebuild: the same text passes, a wrong one fails, a name that no kernel has is
+/// rejected.
 #[test]
 fn edited_shaders() {
     let dir = tempfile::tempdir().unwrap();
@@ -134,14 +134,51 @@ fn edited_shaders() {
     let stray = write("fill.wgsl", &fill.replace("i < p.n;", "i <= p.n;"));
     let (code, out, _) = fedgan(&["--shader", &stray]);
     assert!(code == 1 && out.contains("FAIL"), "{out}");
-    let broken = write("fill.wgsl", &fill.replace("p.value", "p.valve"));
-    let (code, out, _) = fedgan(&["--shader", &broken]);
-    assert!(code == 1 && out.contains("valve"), "{out}");
     // A variant's file: only that class runs.
     let direct = shader::source("nn/conv2d_direct.wgsl").unwrap();
     let direct = write("conv2d_direct.wgsl", direct);
     let (code, out, err) = fedgan(&["--shader", &direct]);
     assert!(code == 0 && out.contains("direct") && !out.contains("tiled"), "{out}{err}");
+}
+
+/// A shader that does not compile is bad input: one message with the line of the user's file, or of the library file that it includes,
+/// and no device is opened.
+#[test]
+fn broken_shaders_name_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, from, to, at, what) in [
+        ("util/fill.wgsl", "= p.value", "= p.valve", "= p.valve", "invalid field accessor `valve`"),
+        ("util/fill.wgsl", "= p.value", "= p.n", "= p.n", "y[base + i] = p.n;"),
+        // In a loop that is expanded, behind an `//#if`, in the side that only some variants take.
+        ("nn/conv2d_direct.wgsl", "] += mac(a, b[j])", "] += mac(a)", "] += mac(a)", "mac(a)"),
+        (
+            "nn/conv2d_direct.wgsl",
+            "{ return a * b; }",
+            "{ return a * c; }",
+            "{ return a * c; }",
+            "no definition in scope",
+        ),
+        ("nn/conv2d_direct.wgsl", "//#endif", "", "//#if", "//#if without an //#endif"),
+        ("nn/conv2d_direct.wgsl", "j < TN; j++", "j < TX; j++", "//#unroll", "`TX` is neither a number nor declared"),
+        (
+            "util/fill.wgsl",
+            "@binding(1)",
+            "@binding(7)",
+            "",
+            "not a shader of `fill`: no variable at @group(0) @binding(1)",
+        ),
+    ] {
+        let text = shader::source(file).unwrap().replacen(from, to, 1);
+        let path = dir.path().join(file.rsplit('/').next().unwrap());
+        std::fs::write(&path, &text).unwrap();
+        let (code, out, err) = fedgan(&["--shader", path.to_str().unwrap()]);
+        assert!(code == 2 && out.is_empty() && err.contains(what), "{file} {to}: {out}{err}");
+        if !at.is_empty() {
+            let line = 1 + text.lines().position(|l| l.contains(at)).unwrap();
+            assert!(err.contains(&format!("{}:{line}:", path.display())), "{file} {to}: {err}");
+        }
+        assert!(err.contains(path.to_str().unwrap()), "{err}");
+    }
 }
 
 /// A real run, launch by launch: passes on the cpu engine, and fails in the expected launch with a wrong shader.

@@ -1,0 +1,49 @@
+//! naga's errors as messages that name the file and line which the shader's author wrote.
+
+use super::shader::Assembled;
+use naga::WithSpan;
+use naga::front::wgsl::ParseError;
+use naga::valid::ValidationError;
+use std::error::Error;
+use std::ops::Range;
+
+/// Source lines of one message.
+const SHOWN: usize = 4;
+
+/// An error of naga's WGSL front end.
+pub(super) fn parse(error: &ParseError, shader: &Assembled) -> String {
+    let labels = error.labels().filter_map(|(span, label)| Some((span.to_range()?, label.to_string())));
+    let notes: Vec<String> = error.notes().map(|note| format!("\nnote: {note}")).collect();
+    message(error.message(), labels.collect(), shader) + &notes.concat()
+}
+
+/// An error of naga's validator, with its causes.
+pub(super) fn validation(error: &WithSpan<ValidationError>, shader: &Assembled) -> String {
+    let mut what = error.as_inner().to_string();
+    let mut next = error.as_inner().source();
+    while let Some(cause) = next {
+        what.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    let labels = error.spans().filter_map(|(span, label)| {
+        // Labels that name naga's own types tell nobody anything.
+        let label = if label.starts_with("naga") { "" } else { label };
+        Some((span.to_range()?, label.to_string()))
+    });
+    let mut labels: Vec<_> = labels.collect();
+    // The statement or expression before the function around it.
+    labels.sort_by_key(|(range, _)| range.len());
+    message(&what, labels, shader)
+}
+
+fn message(what: &str, labels: Vec<(Range<usize>, String)>, shader: &Assembled) -> String {
+    let Some(((range, label), rest)) = labels.split_first() else {
+        return format!("{}: {what}", shader.name());
+    };
+    let mut out = shader.show(range.clone(), what, label);
+    for (range, label) in rest.iter().take(SHOWN - 1) {
+        out.push('\n');
+        out.push_str(&shader.show_more(range.clone(), label));
+    }
+    out
+}
