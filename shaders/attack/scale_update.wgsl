@@ -20,7 +20,7 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let scale = scales[id.z];
-    if (scale == 1.0) {
+    if scale == 1.0 {
         return;
     }
     for (var i = id.x; i < p.n; i += groups.x * 256u) {

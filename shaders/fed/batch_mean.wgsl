@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
         let at = id.z * p.y_stride + i;
         var before = 0.0;
-        if (p.accumulate != 0u) {
+        if p.accumulate != 0u {
             before = y[at];
         }
         y[at] = before + p.scale * sum;

@@ -38,25 +38,25 @@ fn main(
     for (var i = group.x; i < p.n; i += groups.x) {
         for (var c = lane; c < p.clients; c += 64u) {
             let own = x[c * p.x_stride + i];
-            if (missing(own)) {
+            if missing(own) {
                 continue;
             }
             var rank = 0u;
             var present = 0u;
             for (var d = 0u; d < p.clients; d++) {
                 let other = x[d * p.x_stride + i];
-                if (missing(other)) {
+                if missing(other) {
                     continue;
                 }
                 present++;
-                if (other < own || (other == own && d < c)) {
+                if other < own || (other == own && d < c) {
                     rank++;
                 }
             }
-            if (rank == (present - 1u) / 2u) {
+            if rank == (present - 1u) / 2u {
                 low = own;
             }
-            if (rank == present / 2u) {
+            if rank == present / 2u {
                 high = own;
             }
         }
@@ -64,7 +64,7 @@ fn main(
         let median = 0.5 * (low + high);
         for (var c = lane; c < p.clients; c += 64u) {
             let own = x[c * p.x_stride + i];
-            if (!missing(own)) {
+            if !missing(own) {
                 let at = c * p.y_stride + i;
                 let before = y[at];
                 y[at] = before + p.rate * (own - median - before);

@@ -3,17 +3,11 @@
 // x        [clients][n], client stride x_stride; a client of weight 0 is not read (what it holds may be NaN)
 // weights  [>= first + clients], used as given
 // y        [n]
-// grid     x: n / (256 LANES) workgroups (capped, the loop strides)
-// owner    one invocation sums LANES adjacent elements in client order; four unless n is not a multiple of 4. Launches over
+// grid     x: n / (256 V) workgroups (capped, the loop strides)
+// owner    one invocation sums V adjacent elements in client order; four unless n is not a multiple of 4. Launches over
 //          chunks of clients, each accumulating, add in the same order as one launch over all
 
-const LANES: u32 = 4;
-
-//#if LANES == 4
-alias Lanes = vec4<f32>;
-//#else
-//# alias Lanes = f32;
-//#endif
+//#include lib/vector.wgsl
 
 struct Params {
     clients: u32,
@@ -24,21 +18,21 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<Lanes>;
+@group(0) @binding(1) var<storage, read> x: array<E>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<Lanes>;
+@group(0) @binding(3) var<storage, read_write> y: array<E>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    for (var i = id.x; i < p.n / LANES; i += groups.x * 256u) {
-        var sum = Lanes();
-        if (p.accumulate != 0u) {
+    for (var i = id.x; i < p.n / V; i += groups.x * 256u) {
+        var sum = E();
+        if p.accumulate != 0u {
             sum = y[i];
         }
         for (var c = 0u; c < p.clients; c++) {
             let weight = weights[p.first + c];
-            if (weight != 0.0) {
-                sum += weight * x[c * p.x_stride / LANES + i];
+            if weight != 0.0 {
+                sum += weight * x[c * p.x_stride / V + i];
             }
         }
         y[i] = sum;

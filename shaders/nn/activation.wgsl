@@ -6,14 +6,9 @@
 // owner  one invocation maps vectors i, i + stride, ... of one client
 // why    tanh from exp: WGSL's own may be off by 1e-5, and Metal's overflows beyond 44
 
-const V: u32 = 4; // words a load: 4 where n is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-alias W = vec4<u32>;
-//#else
-//# alias E = f32;
-//# alias W = u32;
-//#endif
+// V: 4 where n is a multiple of 4, else 1.
+//#include lib/vector.wgsl
+//#include lib/kept.wgsl
 
 struct Params {
     clients: u32,
@@ -42,11 +37,6 @@ fn tanh_of(v: E) -> E {
 fn sigmoid_of(v: E) -> E {
     let e = exp(-min(abs(v), E(87.0)));
     return select(E(1.0), e, v < E(0.0)) / (1.0 + e);
-}
-
-// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
-fn kept(v: E, y: E) -> E {
-    return select(y, v, (bitcast<W>(v) & W(0x7fffffffu)) > W(0x7f800000u));
 }
 
 fn f(v: E) -> E {

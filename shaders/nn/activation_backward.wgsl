@@ -7,16 +7,8 @@
 // owner  one invocation maps vectors i, i + stride, ... of one client
 // why    the derivative at 0 is the negative side's, as PyTorch's; 1 - s^2 as a product that cancels once
 
-const V: u32 = 4; // words a load: 4 where n is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-alias W = vec4<u32>;
-alias B = vec4<bool>;
-//#else
-//# alias E = f32;
-//# alias W = u32;
-//# alias B = bool;
-//#endif
+// V: 4 where n is a multiple of 4, else 1.
+//#include lib/vector.wgsl
 
 struct Params {
     clients: u32,

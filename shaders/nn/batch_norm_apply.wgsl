@@ -8,16 +8,8 @@
 //        registers, and neighbouring lanes read neighbouring words
 // why    x - mean comes first: folding mean into beta cancels at mean/std = 1000
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-alias W = vec4<u32>;
-//#else
-//# alias E = f32;
-//# alias W = u32;
-//#endif
-const LX: u32 = 8; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the rows
+//#include lib/channels.wgsl
+//#include lib/kept.wgsl
 
 struct Params {
     clients: u32,
@@ -36,11 +28,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read> gamma: array<E>;
 @group(0) @binding(5) var<storage, read> beta: array<E>;
 @group(0) @binding(6) var<storage, read_write> y: array<E>;
-
-// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
-fn kept(v: E, y: E) -> E {
-    return select(y, v, (bitcast<W>(v) & W(0x7fffffffu)) > W(0x7f800000u));
-}
 
 @compute @workgroup_size(256)
 fn main(

@@ -8,14 +8,7 @@
 // owner  an invocation owns one vector of channels and rows row, row + stride, ...: its per-channel operands stay in
 //        registers, and neighbouring lanes read neighbouring words
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
-const LX: u32 = 8; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the rows
+//#include lib/channels.wgsl
 
 struct Params {
     clients: u32,

@@ -7,14 +7,7 @@
 // grid   x: 8 channels a workgroup, z: client
 // owner  LX lanes side by side along the channels, the other 256 / LX share the rows; trees of fixed order join them
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
-const LX: u32 = 2; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the rows
+//#include lib/channel_tree_pair.wgsl
 
 struct Params {
     clients: u32,
@@ -36,9 +29,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dgamma: array<E>;
 @group(0) @binding(7) var<storage, read_write> dbeta: array<E>;
 
-var<workgroup> part0: array<E, 256>;
-var<workgroup> part1: array<E, 256>;
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let vectors = p.c / V;
@@ -56,16 +46,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
             sum_dy_xhat += dy[at] * ((x[at] - centre) * scale);
         }
     }
-    part0[lane] = sum_dy;
-    part1[lane] = sum_dy_xhat;
-    workgroupBarrier();
-    for (var width = 128u; width >= LX; width /= 2u) {
-        if lane < width {
-            part0[lane] += part0[lane + width];
-            part1[lane] += part1[lane + width];
-        }
-        workgroupBarrier();
-    }
+    add_lanes(lane, sum_dy, sum_dy_xhat);
     if lane < LX && channel < vectors {
         let to = tile.z * p.sums_stride / V + channel;
         sums[to] = part0[lane];

@@ -6,12 +6,8 @@
 // owner  one invocation copies vectors i, i + stride, ... of one client
 // why    evaluation then runs the same batch_norm_apply as training
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
+// V: 4 where c is a multiple of 4, else 1.
+//#include lib/vector.wgsl
 
 struct Params {
     clients: u32,

@@ -2,23 +2,16 @@
 //
 // x             [clients][rows][c], client stride x_stride
 // mean, invstd  [clients][c], client stride stat_stride
-// running_*     [clients][c], client stride running_stride; moved iff update is 1 and state[0] < client_steps[client];
+// running_*     [clients][c], client stride running_stride; moved iff update is 1 and the client is active;
 //               the variance enters unbiased, times rows / (rows - 1)
 // grid   x: 8 channels a workgroup, z: client
 // owner  LX lanes side by side along the channels, the other 256 / LX share the rows; trees of fixed order join them
 // why    two passes: E[x^2] - E[x]^2 loses everything at mean/std = 1000. The second pass sums d = x - first mean as
 //        well as d^2 and corrects both moments by avg(d), the first mean's rounding error.
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-alias W = vec4<u32>;
-//#else
-//# alias E = f32;
-//# alias W = u32;
-//#endif
-const LX: u32 = 2; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the rows
+//#include lib/channel_tree_pair.wgsl
+//#include lib/kept.wgsl
+//#include lib/active.wgsl
 
 struct Params {
     clients: u32,
@@ -41,26 +34,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read> state: array<u32>;
 @group(0) @binding(7) var<storage, read> client_steps: array<u32>;
 
-var<workgroup> part0: array<E, 256>;
-var<workgroup> part1: array<E, 256>;
-
-// Joins the row lanes' partial sums; the totals stand in the first LX places.
-fn join(lane: u32) {
-    workgroupBarrier();
-    for (var width = 128u; width >= LX; width /= 2u) {
-        if lane < width {
-            part0[lane] += part0[lane + width];
-            part1[lane] += part1[lane + width];
-        }
-        workgroupBarrier();
-    }
-}
-
-// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
-fn kept(v: E, y: E) -> E {
-    return select(y, v, (bitcast<W>(v) & W(0x7fffffffu)) > W(0x7f800000u));
-}
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let vectors = p.c / V;
@@ -73,9 +46,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     for (var row = lane / LX; row < end; row += LR) {
         sum += x[base + row * vectors];
     }
-    part0[lane] = sum;
-    part1[lane] = E(0.0);
-    join(lane);
+    add_lanes(lane, sum, E(0.0));
     let first = part0[lane % LX] / n;
     workgroupBarrier();
 
@@ -86,9 +57,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         sum_d += d;
         sum_d2 += d * d;
     }
-    part0[lane] = sum_d;
-    part1[lane] = sum_d2;
-    join(lane);
+    add_lanes(lane, sum_d, sum_d2);
 
     if lane < LX && channel < vectors {
         let shift = part0[lane] / n;
@@ -98,7 +67,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         let at = tile.z * p.stat_stride / V + channel;
         mean[at] = m;
         invstd[at] = inverseSqrt(v + p.eps);
-        if p.update == 1u && state[0] < client_steps[tile.z] {
+        if p.update == 1u && trains(tile.z) {
             let to = tile.z * p.running_stride / V + channel;
             let keep = 1.0 - p.momentum;
             running_mean[to] = keep * running_mean[to] + p.momentum * m;

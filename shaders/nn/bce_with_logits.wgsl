@@ -8,6 +8,8 @@
 // why    no step cancels: max(x,0) - x t is |x| times (1 - t or t), sigmoid(x) - t is (1 - t) - q or q - t with
 //        q = e / (1 + e), and log(1 + e) is 2 atanh(e / (2 + e)): WGSL's log is off by 2^-21 near 1
 
+//#include lib/scalar_tree.wgsl
+
 struct Params {
     clients: u32,
     n: u32,
@@ -22,8 +24,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
-
-var<workgroup> part: array<f32, 256>;
 
 // log(1 + e) for e in 0..=1: w = e / (2 + e) is at most 1/3, so w^17 / 17 and what follows are below 2^-29 of the sum
 fn log_one_plus(e: f32) -> f32 {
@@ -44,11 +44,11 @@ fn kept(v: f32, y: f32) -> f32 {
     return select(y, v, (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = f32(p.n);
     var sum = 0.0;
-    for (var i = lane; i < p.n; i += 256u) {
+    for (var i = lane; i < p.n; i += THREADS) {
         let v = x[tile.z * p.x_stride + i];
         let above = v > 0.0;
         let weight = select(p.label, 1.0 - p.label, above);
@@ -57,14 +57,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         sum += kept(v, abs(v) * weight + log_one_plus(e));
         dx[tile.z * p.dx_stride + i] = kept(v, select(q - weight, weight - q, above) / n);
     }
-    part[lane] = sum;
-    workgroupBarrier();
-    for (var width = 128u; width >= 1u; width /= 2u) {
-        if lane < width {
-            part[lane] += part[lane + width];
-        }
-        workgroupBarrier();
-    }
+    add_lanes(lane, sum);
     if lane == 0u {
         loss[tile.z * p.loss_stride + p.slot] = part[0] / n;
     }

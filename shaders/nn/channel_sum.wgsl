@@ -5,14 +5,7 @@
 // grid   x: 8 channels a workgroup, z: client
 // owner  LX lanes side by side along the channels, the other 256 / LX share the rows; a tree of fixed order joins them
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
-const LX: u32 = 2; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the rows
+//#include lib/channel_tree.wgsl
 
 struct Params {
     clients: u32,
@@ -27,8 +20,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<E>;
 @group(0) @binding(2) var<storage, read_write> y: array<E>;
 
-var<workgroup> part: array<E, 256>;
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let vectors = p.c / V;
@@ -40,14 +31,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
             sum += x[base + row * vectors];
         }
     }
-    part[lane] = sum;
-    workgroupBarrier();
-    for (var width = 128u; width >= LX; width /= 2u) {
-        if lane < width {
-            part[lane] += part[lane + width];
-        }
-        workgroupBarrier();
-    }
+    add_lanes(lane, sum);
     if lane < LX && channel < vectors {
         let to = tile.z * p.y_stride / V + channel;
         if p.accumulate == 1u {

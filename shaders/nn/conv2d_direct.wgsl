@@ -11,27 +11,19 @@
 const TM: u32 = 16;
 const TN: u32 = 16;
 // Channels a load: 4 where ci is a multiple of 4, else 1.
-const LANES: u32 = 4;
+//#include lib/vector.wgsl
 
-//#if LANES == 4
-alias Lanes = vec4<f32>;
-fn mac(a: Lanes, b: Lanes) -> f32 { return dot(a, b); }
+//#if V == 4
+fn mac(a: E, b: E) -> f32 { return dot(a, b); }
 //#else
-//# alias Lanes = f32;
-//# fn mac(a: Lanes, b: Lanes) -> f32 { return a * b; }
+//# fn mac(a: E, b: E) -> f32 { return a * b; }
 //#endif
 
-struct Params {
-    clients: u32, n: u32,
-    h: u32, w: u32, ci: u32,
-    oh: u32, ow: u32, co: u32,
-    k: u32, stride: u32, pad: u32,
-    large_stride: u32, weight_stride: u32, small_stride: u32,
-    splits: u32, accumulate: u32,
-}
+//#include lib/conv.wgsl
+
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> large: array<Lanes>;
-@group(0) @binding(2) var<storage, read> weights: array<Lanes>;
+@group(0) @binding(1) var<storage, read> large: array<E>;
+@group(0) @binding(2) var<storage, read> weights: array<E>;
 @group(0) @binding(3) var<storage, read_write> small: array<f32>;
 
 @compute @workgroup_size(8)
@@ -40,10 +32,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let first = id.x * TN;
     if first >= pixels { return; }
     let m0 = id.y * TM;
-    let cl = p.ci / LANES;
+    let cl = p.ci / V;
     let taps = p.k * p.k;
-    let large_base = id.z * p.large_stride / LANES;
-    let weight_base = id.z * p.weight_stride / LANES;
+    let large_base = id.z * p.large_stride / V;
+    let weight_base = id.z * p.weight_stride / V;
 
     // Top left corner of each pixel's window; u32 wraps below zero, so one comparison tests both borders.
     var top: array<u32, TN>;
@@ -75,9 +67,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             at[j] = select(0u, ((row[j] + y) * p.w + x) * cl, inside[j]) + large_base;
         }
         for (var c = 0u; c < cl; c++) {
-            var b: array<Lanes, TN>;
+            var b: array<E, TN>;
             //#unroll
-            for (var j = 0u; j < TN; j++) { b[j] = select(Lanes(), large[at[j] + c], inside[j]); }
+            for (var j = 0u; j < TN; j++) { b[j] = select(E(), large[at[j] + c], inside[j]); }
             //#unroll
             for (var i = 0u; i < TM; i++) {
                 let a = weights[weight_base + (min(m0 + i, p.co - 1u) * taps + tap) * cl + c];

@@ -7,33 +7,27 @@
 
 // Channels on the small side.
 const CO: u32 = 1;
-// Channels a load: 4 where ci is a multiple of 4, else 1.
-const LANES: u32 = 4;
-const THREADS: u32 = 64;
 
-//#if LANES == 4
-alias Lanes = vec4<f32>;
-fn mac(a: Lanes, b: Lanes) -> f32 { return dot(a, b); }
+// V: 4 where ci is a multiple of 4, else 1.
+//#include lib/vector.wgsl
+//#include lib/conv.wgsl
+
+//#if V == 4
+fn mac(a: E, b: E) -> f32 { return dot(a, b); }
 //#else
-//# alias Lanes = f32;
-//# fn mac(a: Lanes, b: Lanes) -> f32 { return a * b; }
+//# fn mac(a: E, b: E) -> f32 { return a * b; }
 //#endif
 
-struct Params {
-    clients: u32, n: u32,
-    h: u32, w: u32, ci: u32,
-    oh: u32, ow: u32, co: u32,
-    k: u32, stride: u32, pad: u32,
-    large_stride: u32, weight_stride: u32, small_stride: u32,
-    splits: u32, accumulate: u32,
-}
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> large: array<Lanes>;
-@group(0) @binding(2) var<storage, read> weights: array<Lanes>;
-@group(0) @binding(3) var<storage, read_write> small: array<f32>;
-
 // Channel r of an invocation's sum.
-var<workgroup> parts: array<vec4<f32>, THREADS>;
+alias T = vec4<f32>;
+const THREADS: u32 = 64;
+const LX: u32 = 1;
+//#include lib/tree.wgsl
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> large: array<E>;
+@group(0) @binding(2) var<storage, read> weights: array<E>;
+@group(0) @binding(3) var<storage, read_write> small: array<f32>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -42,10 +36,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let top = q / p.ow % p.oh * p.stride - p.pad;
     let left = q % p.ow * p.stride - p.pad;
     let image = q / (p.ow * p.oh) * p.h;
-    let cl = p.ci / LANES;
+    let cl = p.ci / V;
     let end = p.k * p.k * cl;
-    let large_base = group.z * p.large_stride / LANES;
-    let weight_base = group.z * p.weight_stride / LANES;
+    let large_base = group.z * p.large_stride / V;
+    let weight_base = group.z * p.weight_stride / V;
 
     var sum = vec4<f32>();
     // Position i of (ky, kx, c).
@@ -60,16 +54,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let y = top + ky;
         let x = left + kx;
         let inside = y < p.h && x < p.w;
-        let a = select(Lanes(), large[large_base + select(0u, ((image + y) * p.w + x) * cl + c, inside)], inside);
+        let a = select(E(), large[large_base + select(0u, ((image + y) * p.w + x) * cl + c, inside)], inside);
         //#unroll
         for (var r = 0u; r < CO; r++) { sum[r] += mac(a, weights[weight_base + r * end + i]); }
         c += THREADS;
     }
-    parts[lane] = sum;
-    workgroupBarrier();
-    for (var width = THREADS / 2u; width > 0u; width /= 2u) {
-        if lane < width { parts[lane] += parts[lane + width]; }
-        workgroupBarrier();
-    }
-    if lane < CO { small[group.z * p.small_stride + q * CO + lane] = parts[0][lane]; }
+    add_lanes(lane, sum);
+    if lane < CO { small[group.z * p.small_stride + q * CO + lane] = part[0][lane]; }
 }

@@ -5,26 +5,13 @@
 // grid   x: pixels / SIDE, y: co / SIDE, z: client
 
 // Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
-const LANES: u32 = 4;
+//#include lib/vector.wgsl
+//#include lib/conv.wgsl
 
-//#if LANES == 4
-alias Lanes = vec4<f32>;
-//#else
-//# alias Lanes = f32;
-//#endif
-
-struct Params {
-    clients: u32, n: u32,
-    h: u32, w: u32, ci: u32,
-    oh: u32, ow: u32, co: u32,
-    k: u32, stride: u32, pad: u32,
-    large_stride: u32, weight_stride: u32, small_stride: u32,
-    splits: u32, accumulate: u32,
-}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> large: array<Lanes>;
-@group(0) @binding(2) var<storage, read> weights: array<Lanes>;
-@group(0) @binding(3) var<storage, read_write> small: array<Lanes>;
+@group(0) @binding(1) var<storage, read> large: array<E>;
+@group(0) @binding(2) var<storage, read> weights: array<E>;
+@group(0) @binding(3) var<storage, read_write> small: array<E>;
 
 const A_ALONG_K: bool = true;
 const B_ALONG_K: bool = true;
@@ -61,21 +48,21 @@ fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
     return Place(group.z, group.y * SIDE + row, top, left, q / (p.ow * p.oh) * p.h);
 }
 
-fn weight(at: Place, m: u32, k: u32) -> Lanes {
+fn weight(at: Place, m: u32, k: u32) -> E {
     let end = p.k * p.k * p.ci;
     let known = m < p.co && k < end;
-    return select(Lanes(), weights[(at.client * p.weight_stride + select(0u, m * end + k, known)) / LANES], known);
+    return select(E(), weights[(at.client * p.weight_stride + select(0u, m * end + k, known)) / V], known);
 }
 
-fn window(at: Place, r: u32, k: Walk) -> Lanes {
+fn window(at: Place, r: u32, k: Walk) -> E {
     let y = at.top[r] + k.ky;
     let x = at.left[r] + k.kx;
     let inside = k.ky < p.k && y < p.h && x < p.w;
     let first = select(0u, ((at.row[r] + y) * p.w + x) * p.ci + k.c, inside);
-    return select(Lanes(), large[(at.client * p.large_stride + first) / LANES], inside);
+    return select(E(), large[(at.client * p.large_stride + first) / V], inside);
 }
 
-//#if LANES == 4
+//#if V == 4
 fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
     var rows: mat4x4<f32>;
     //#unroll
@@ -126,7 +113,7 @@ fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
 fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
     if n >= p.n * p.oh * p.ow { return; }
     let to = group.z * p.small_stride + n * p.co + m;
-    //#if LANES == 4
+    //#if V == 4
     if m < p.co { small[to / 4u] = value; }
     //#else
     //# //#unroll

@@ -6,26 +6,13 @@
 // grid   x: co / SIDE, y: columns / SIDE, z: client * splits + part
 
 // Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
-const LANES: u32 = 4;
+//#include lib/vector.wgsl
+//#include lib/conv.wgsl
 
-//#if LANES == 4
-alias Lanes = vec4<f32>;
-//#else
-//# alias Lanes = f32;
-//#endif
-
-struct Params {
-    clients: u32, n: u32,
-    h: u32, w: u32, ci: u32,
-    oh: u32, ow: u32, co: u32,
-    k: u32, stride: u32, pad: u32,
-    large_stride: u32, weight_stride: u32, small_stride: u32,
-    splits: u32, accumulate: u32,
-}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> large: array<Lanes>;
-@group(0) @binding(2) var<storage, read> small: array<Lanes>;
-@group(0) @binding(3) var<storage, read_write> dw: array<Lanes>;
+@group(0) @binding(1) var<storage, read> large: array<E>;
+@group(0) @binding(2) var<storage, read> small: array<E>;
+@group(0) @binding(3) var<storage, read_write> dw: array<E>;
 
 const A_ALONG_K: bool = false;
 const B_ALONG_K: bool = false;
@@ -83,19 +70,19 @@ fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
     return Place(group.z / p.splits, group.x * SIDE + row, ky, column / p.ci % p.k - p.pad, column % p.ci);
 }
 
-// Column r of a place, and the LANES - 1 after it.
-fn window(at: Place, r: u32, k: Walk) -> Lanes {
+// Column r of a place, and the V - 1 after it.
+fn window(at: Place, r: u32, k: Walk) -> E {
     let y = k.oy * p.stride + at.ky[r];
     let x = k.ox * p.stride + at.kx[r];
     let inside = k.q < k.end && y < p.h && x < p.w;
     let first = select(0u, ((k.image * p.h + y) * p.w + x) * p.ci + at.c[r], inside);
-    return select(Lanes(), large[(at.client * p.large_stride + first) / LANES], inside);
+    return select(E(), large[(at.client * p.large_stride + first) / V], inside);
 }
 
-// Channels n .. n + LANES - 1 of pixel q.
-fn channels(at: Place, n: u32, k: Walk) -> Lanes {
+// Channels n .. n + V - 1 of pixel q.
+fn channels(at: Place, n: u32, k: Walk) -> E {
     let known = k.q < k.end && n < p.co;
-    return select(Lanes(), small[(at.client * p.small_stride + select(0u, k.q * p.co + n, known)) / LANES], known);
+    return select(E(), small[(at.client * p.small_stride + select(0u, k.q * p.co + n, known)) / V], known);
 }
 
 fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
@@ -103,7 +90,7 @@ fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
     var e = k;
     //#unroll
     for (var i = 0u; i < 4u; i++) {
-        //#if LANES == 4
+        //#if V == 4
         block[i] = window(at, 0u, e);
         //#else
         //# block[i] = vec4(window(at, 0u, e), window(at, 1u, e), window(at, 2u, e), window(at, 3u, e));
@@ -118,7 +105,7 @@ fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
     var e = k;
     //#unroll
     for (var i = 0u; i < 4u; i++) {
-        //#if LANES == 4
+        //#if V == 4
         block[i] = channels(at, at.n, e);
         //#else
         //# block[i] = vec4(channels(at, at.n, e), channels(at, at.n + 1u, e), channels(at, at.n + 2u, e), channels(at, at.n + 3u, e));
@@ -132,7 +119,7 @@ fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
     if n >= p.co { return; }
     let columns = p.k * p.k * p.ci;
     let to = group.z / p.splits * p.weight_stride + (group.z % p.splits * p.co + n) * columns + m;
-    //#if LANES == 4
+    //#if V == 4
     if m < columns {
         if p.accumulate == 1u { dw[to / 4u] += value; } else { dw[to / 4u] = value; }
     }

@@ -30,14 +30,8 @@ alias K = vec4<f32>;
 // Invocations of a workgroup: 8 on software adapters, where that is a vector register.
 const GROUP: u32 = 8;
 
-struct Params {
-    clients: u32, n: u32,
-    h: u32, w: u32, ci: u32,
-    oh: u32, ow: u32, co: u32,
-    k: u32, stride: u32, pad: u32,
-    large_stride: u32, weight_stride: u32, small_stride: u32,
-    splits: u32, accumulate: u32,
-}
+//#include lib/conv.wgsl
+
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> small: array<K>;
 @group(0) @binding(2) var<storage, read> weights: array<M>;

@@ -8,26 +8,13 @@
 // grid   x: phase pixels / SIDE, y: ci / SIDE, z: client * phases + phase
 
 // Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
-const LANES: u32 = 4;
+//#include lib/vector.wgsl
+//#include lib/conv.wgsl
 
-//#if LANES == 4
-alias Lanes = vec4<f32>;
-//#else
-//# alias Lanes = f32;
-//#endif
-
-struct Params {
-    clients: u32, n: u32,
-    h: u32, w: u32, ci: u32,
-    oh: u32, ow: u32, co: u32,
-    k: u32, stride: u32, pad: u32,
-    large_stride: u32, weight_stride: u32, small_stride: u32,
-    splits: u32, accumulate: u32,
-}
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> small: array<Lanes>;
-@group(0) @binding(2) var<storage, read> weights: array<Lanes>;
-@group(0) @binding(3) var<storage, read_write> large: array<Lanes>;
+@group(0) @binding(1) var<storage, read> small: array<E>;
+@group(0) @binding(2) var<storage, read> weights: array<E>;
+@group(0) @binding(3) var<storage, read_write> large: array<E>;
 
 const A_ALONG_K: bool = false;
 const B_ALONG_K: bool = true;
@@ -82,25 +69,25 @@ fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
     return Place(here, group.y * SIDE + row, oy, ox, q / (here.cols * here.rows) * p.oh);
 }
 
-// Weights of channels m .. m + LANES - 1.
-fn weight(at: Place, m: u32, k: Walk) -> Lanes {
+// Weights of channels m .. m + V - 1.
+fn weight(at: Place, m: u32, k: Walk) -> E {
     let known = m < p.ci && k.tx < k.taps_x && k.ty < k.taps_y;
     let ky = at.phase.ky0 + k.ty * p.stride;
     let kx = at.phase.kx0 + k.tx * p.stride;
     let first = select(0u, ((k.c * p.k + ky) * p.k + kx) * p.ci + m, known);
-    return select(Lanes(), weights[(at.phase.client * p.weight_stride + first) / LANES], known);
+    return select(E(), weights[(at.phase.client * p.weight_stride + first) / V], known);
 }
 
-// Channels c .. c + LANES - 1 of the small pixel that pixel r meets.
-fn met(at: Place, r: u32, k: Walk) -> Lanes {
+// Channels c .. c + V - 1 of the small pixel that pixel r meets.
+fn met(at: Place, r: u32, k: Walk) -> E {
     let oy = at.oy[r] - k.ty;
     let ox = at.ox[r] - k.tx;
     let inside = k.tx < k.taps_x && k.ty < k.taps_y && oy < p.oh && ox < p.ow;
     let first = select(0u, ((at.row[r] + oy) * p.ow + ox) * p.co + k.c, inside);
-    return select(Lanes(), small[(at.phase.client * p.small_stride + first) / LANES], inside);
+    return select(E(), small[(at.phase.client * p.small_stride + first) / V], inside);
 }
 
-//#if LANES == 4
+//#if V == 4
 fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
     var block: mat4x4<f32>;
     var e = k;
@@ -160,7 +147,7 @@ fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
     let image = n / (here.cols * here.rows);
     if image >= p.n || y >= p.h || x >= p.w { return; }
     let to = here.client * p.large_stride + ((image * p.h + y) * p.w + x) * p.ci + m;
-    //#if LANES == 4
+    //#if V == 4
     if m < p.ci { large[to / 4u] = value; }
     //#else
     //# //#unroll

@@ -5,6 +5,7 @@
 // grid   z: client
 // owner  one workgroup a client; a lane takes elements lane, lane + 256, ..., a tree of fixed order joins the sums
 
+//#include lib/scalar_tree.wgsl
 
 struct Params {
     clients: u32,
@@ -19,23 +20,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read> squares: array<f32>;
 @group(0) @binding(2) var<storage, read_write> loss: array<f32>;
 
-var<workgroup> part: array<f32, 256>;
-
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
-    for (var i = lane; i < p.n; i += 256u) {
+    for (var i = lane; i < p.n; i += THREADS) {
         let distance = sqrt(squares[tile.z * p.square_stride + i]) - 1.0;
         sum += distance * distance;
     }
-    part[lane] = sum;
-    workgroupBarrier();
-    for (var width = 128u; width >= 1u; width /= 2u) {
-        if lane < width {
-            part[lane] += part[lane + width];
-        }
-        workgroupBarrier();
-    }
+    add_lanes(lane, sum);
     if lane == 0u {
         loss[tile.z * p.loss_stride + p.slot] = p.lambda * (part[0] / f32(p.n));
     }

@@ -5,12 +5,8 @@
 // grid   x: n len / V / 256 workgroups (capped, the loop strides), z: client
 // owner  one invocation maps vectors i, i + stride, ... of one client
 
-const V: u32 = 4; // words a load: 4 where len is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
+// V: 4 where len is a multiple of 4, else 1.
+//#include lib/vector.wgsl
 
 struct Params {
     clients: u32,

@@ -5,6 +5,7 @@
 // grid   x: image, z: client
 // owner  one workgroup an image; a lane takes words lane, lane + 256, ..., a tree of fixed order joins the sums
 
+//#include lib/scalar_tree.wgsl
 
 struct Params {
     clients: u32,
@@ -18,23 +19,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-var<workgroup> part: array<f32, 256>;
-
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let base = tile.z * p.x_stride + tile.x * p.len;
     var sum = 0.0;
-    for (var i = lane; i < p.len; i += 256u) {
+    for (var i = lane; i < p.len; i += THREADS) {
         sum += x[base + i] * x[base + i];
     }
-    part[lane] = sum;
-    workgroupBarrier();
-    for (var width = 128u; width >= 1u; width /= 2u) {
-        if lane < width {
-            part[lane] += part[lane + width];
-        }
-        workgroupBarrier();
-    }
+    add_lanes(lane, sum);
     if lane == 0u {
         y[tile.z * p.y_stride + tile.x] = part[0];
     }

@@ -8,30 +8,10 @@
 // owner  an invocation owns one vector of channels of one image and pixels row, row + stride, ...: what belongs to the
 //        image and channel stays in registers, and neighbouring lanes read neighbouring words
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
-const LX: u32 = 8; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the pixels
+//#include lib/channels.wgsl
 const BLOCKS: u32 = 1; // workgroups an image
 
-struct Params {
-    clients: u32,
-    n: u32,
-    rows: u32,
-    c: u32,
-    x_stride: u32,
-    stat_stride: u32,
-    param_stride: u32,
-    moment_stride: u32,
-    places: u32,
-    place: u32,
-    eps: f32,
-    accumulate: u32,
-}
+//#include lib/instance.wgsl
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> d: array<E>;

@@ -7,38 +7,14 @@
 // owner  LX lanes side by side along the channels, the other 256 / LX share the image's pixels; trees of fixed order
 //        join them
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
-const LX: u32 = 2; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the pixels
-
-struct Params {
-    clients: u32,
-    n: u32,
-    rows: u32,
-    c: u32,
-    x_stride: u32,
-    stat_stride: u32,
-    param_stride: u32,
-    moment_stride: u32,
-    places: u32,
-    place: u32,
-    eps: f32,
-    accumulate: u32,
-}
+//#include lib/channel_tree_pair.wgsl
+//#include lib/instance.wgsl
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> d: array<E>;
 @group(0) @binding(2) var<storage, read> x: array<E>;
 @group(0) @binding(3) var<storage, read> stats: array<E>;
 @group(0) @binding(4) var<storage, read_write> moments: array<E>;
-
-var<workgroup> part0: array<E, 256>;
-var<workgroup> part1: array<E, 256>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -57,16 +33,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
             sum_xhat += d[at] * ((x[at] - centre) * scale);
         }
     }
-    part0[lane] = sum;
-    part1[lane] = sum_xhat;
-    workgroupBarrier();
-    for (var width = 128u; width >= LX; width /= 2u) {
-        if lane < width {
-            part0[lane] += part0[lane + width];
-            part1[lane] += part1[lane + width];
-        }
-        workgroupBarrier();
-    }
+    add_lanes(lane, sum, sum_xhat);
     if lane < LX && channel < vectors {
         let to = tile.z * p.moment_stride / V + (tile.y * p.places + p.place) * vectors + channel;
         moments[to] = part0[lane];

@@ -6,21 +6,7 @@
 // grid   x: 64 channels a workgroup, z: client
 // owner  an invocation sums one channel over the client's images in order
 
-
-struct Params {
-    clients: u32,
-    n: u32,
-    rows: u32,
-    c: u32,
-    x_stride: u32,
-    stat_stride: u32,
-    param_stride: u32,
-    moment_stride: u32,
-    places: u32,
-    place: u32,
-    eps: f32,
-    accumulate: u32,
-}
+//#include lib/instance.wgsl
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> stats: array<f32>;

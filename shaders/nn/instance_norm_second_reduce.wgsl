@@ -7,36 +7,13 @@
 //        join them
 // why    centred before the product: sum u t - sum u sum t / rows would cancel
 
-const V: u32 = 4; // words a load: 4 where c is a multiple of 4, else 1
-//#if V == 4
-alias E = vec4<f32>;
-//#else
-//# alias E = f32;
-//#endif
-const LX: u32 = 2; // lanes along the channels, a power of two
-const LR = 256u / LX; // lanes along the pixels
-
-struct Params {
-    clients: u32,
-    n: u32,
-    rows: u32,
-    c: u32,
-    x_stride: u32,
-    stat_stride: u32,
-    param_stride: u32,
-    moment_stride: u32,
-    places: u32,
-    place: u32,
-    eps: f32,
-    accumulate: u32,
-}
+//#include lib/channel_tree.wgsl
+//#include lib/instance.wgsl
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> u: array<E>;
 @group(0) @binding(2) var<storage, read> t: array<E>;
 @group(0) @binding(3) var<storage, read_write> moments: array<E>;
-
-var<workgroup> part: array<E, 256>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -54,14 +31,7 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
             sum += (u[at] - avg_u) * (t[at] - avg_t);
         }
     }
-    part[lane] = sum;
-    workgroupBarrier();
-    for (var width = 128u; width >= LX; width /= 2u) {
-        if lane < width {
-            part[lane] += part[lane + width];
-        }
-        workgroupBarrier();
-    }
+    add_lanes(lane, sum);
     if lane < LX && channel < vectors {
         moments[moment + 4u * vectors] = part[lane];
     }

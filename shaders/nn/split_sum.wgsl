@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let to = id.z * p.y_stride;
     for (var i = id.x; i < p.n; i += groups.x * 256u) {
         var sum = x[first + i];
-        if (p.accumulate == 1u) {
+        if p.accumulate == 1u {
             sum = y[to + i] + sum;
         }
         for (var s = 1u; s < p.splits; s++) {

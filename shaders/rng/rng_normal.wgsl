@@ -5,19 +5,7 @@
 // grid   x: n / 1024 workgroups (capped, the loop strides), z: client
 // owner  one invocation makes one Threefry block: elements 4 k .. 4 k + 3 of one client
 
-//#include lib/threefry.wgsl
-
-struct Params {
-    clients: u32,
-    n: u32,
-    y_stride: u32,
-    client_base: u32,
-    seed_lo: u32,
-    seed_hi: u32,
-    stream: u32,
-    a: f32,
-    b: f32,
-}
+//#include lib/rng.wgsl
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -55,15 +43,6 @@ fn normal_pair(bits: vec2<u32>) -> vec2<f32> {
     return radius * turn_cos_sin(bits.y >> 8u);
 }
 
-@compute @workgroup_size(256)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let base = id.z * p.y_stride;
-    let key = vec4<u32>(p.seed_lo, p.seed_hi, p.stream, p.client_base + id.z);
-    for (var block = id.x; block < (p.n + 3u) / 4u; block += groups.x * 256u) {
-        let bits = threefry(key, vec4<u32>(block, state[2], state[1], 0u));
-        let values = p.a + p.b * vec4<f32>(normal_pair(bits.xy), normal_pair(bits.zw));
-        for (var k = 0u; k < min(4u, p.n - 4u * block); k++) {
-            y[base + 4u * block + k] = values[k];
-        }
-    }
+fn values(bits: vec4<u32>) -> vec4<f32> {
+    return p.a + p.b * vec4<f32>(normal_pair(bits.xy), normal_pair(bits.zw));
 }

@@ -2,16 +2,10 @@
 //
 // x, y   [clients][n], client strides x_stride, y_stride; integers, because a float's bits (NaN, denormals) may change
 //        on the way through a register
-// grid   x: n / (256 LANES) workgroups (capped, the loop strides), z: client
-// owner  one invocation copies LANES adjacent words; four unless n is not a multiple of 4
+// grid   x: n / (256 V) workgroups (capped, the loop strides), z: client
+// owner  one invocation copies V adjacent words; four unless n is not a multiple of 4
 
-const LANES: u32 = 4;
-
-//#if LANES == 4
-alias Lanes = vec4<u32>;
-//#else
-//# alias Lanes = u32;
-//#endif
+//#include lib/vector.wgsl
 
 struct Params {
     clients: u32,
@@ -21,14 +15,14 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<Lanes>;
-@group(0) @binding(2) var<storage, read_write> y: array<Lanes>;
+@group(0) @binding(1) var<storage, read> x: array<W>;
+@group(0) @binding(2) var<storage, read_write> y: array<W>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let source = id.z * p.x_stride / LANES;
-    let to = id.z * p.y_stride / LANES;
-    for (var i = id.x; i < p.n / LANES; i += groups.x * 256u) {
+    let source = id.z * p.x_stride / V;
+    let to = id.z * p.y_stride / V;
+    for (var i = id.x; i < p.n / V; i += groups.x * 256u) {
         y[to + i] = x[source + i];
     }
 }

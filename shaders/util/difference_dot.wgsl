@@ -8,7 +8,7 @@
 // owner      one workgroup sums one client: lane l takes elements l, l + 256, ... in order, then a tree halves 256 lanes;
 //            a fixed order, so results repeat bit for bit
 
-const THREADS: u32 = 256;
+//#include lib/scalar_tree.wgsl
 
 struct Params {
     clients: u32,
@@ -24,8 +24,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> mean: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-var<workgroup> partial: array<f32, THREADS>;
-
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let base = group.z * p.x_stride;
@@ -33,15 +31,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = lane; i < p.n; i += THREADS) {
         sum += (x[base + i] - reference[i]) * (mean[i] - reference[i]);
     }
-    partial[lane] = sum;
-    workgroupBarrier();
-    for (var width = THREADS / 2u; width > 0u; width /= 2u) {
-        if (lane < width) {
-            partial[lane] += partial[lane + width];
-        }
-        workgroupBarrier();
-    }
-    if (lane == 0u) {
-        y[group.z * p.y_stride + p.y_at] = partial[0];
+    add_lanes(lane, sum);
+    if lane == 0u {
+        y[group.z * p.y_stride + p.y_at] = part[0];
     }
 }

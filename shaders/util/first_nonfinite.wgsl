@@ -23,7 +23,7 @@ struct Params {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     for (var i = id.x; i < p.n; i += groups.x * 256u) {
         // An exponent of ones, whatever the sign and the rest.
-        if ((x[id.z * p.x_stride + i] & 0x7fffffffu) >= 0x7f800000u) {
+        if (x[id.z * p.x_stride + i] & 0x7fffffffu) >= 0x7f800000u {
             atomicMax(&y[id.z * p.y_stride + p.y_at], ~i);
             break;
         }

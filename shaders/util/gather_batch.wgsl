@@ -11,6 +11,8 @@
 // (2 byte - 255) / 255 instead of byte / 127.5 - 1: the numerator is exact, so nothing cancels near 0, and 0 and 255 map
 // to -1 and 1 exactly.
 
+//#include lib/state.wgsl
+
 struct Params {
     clients: u32,
     batch: u32,
@@ -28,7 +30,7 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let words = p.image / 4u;
-    let entries = id.z * p.order_stride + state[0] * p.batch;
+    let entries = id.z * p.order_stride + state[STEP] * p.batch;
     let base = id.z * p.y_stride / 4u;
     for (var i = id.x; i < p.batch * words; i += groups.x * 256u) {
         let image = order[entries + i / words] & 0x7fffffffu;

@@ -32,12 +32,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     partial[lane] = largest;
     workgroupBarrier();
     for (var width = THREADS / 2u; width > 0u; width /= 2u) {
-        if (lane < width) {
+        if lane < width {
             partial[lane] = max(partial[lane], partial[lane + width]);
         }
         workgroupBarrier();
     }
-    if (lane == 0u) {
+    if lane == 0u {
         y[group.z * p.y_stride + p.y_at] = bitcast<f32>(partial[0]);
     }
 }

@@ -10,6 +10,8 @@
 
 const THREADS: u32 = 64;
 
+//#include lib/active.wgsl
+
 struct Params {
     clients: u32,
     loss_stride: u32,
@@ -24,9 +26,9 @@ struct Params {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) lane: u32) {
-    let step = state[0];
+    let step = state[STEP];
     for (var c = lane; c < p.clients; c += THREADS) {
-        if (step < client_steps[c]) {
+        if trains(c) {
             let loss_row = c * p.loss_stride;
             let stat_row = c * p.stat_stride;
             for (var k = 0u; k < 3u; k++) {
@@ -39,8 +41,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         }
     }
     storageBarrier();
-    if (lane == 0u) {
-        state[0] = step + 1u;
-        state[2] += 1u;
+    if lane == 0u {
+        state[STEP] = step + 1u;
+        state[STEPS_IN_ALL] += 1u;
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::kernels::reflect::{Shader, Variant, variants};
 use crate::kernels::writers::Language;
-use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find};
+use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find, shader};
 use crate::report::outputs::{self, Kind, output};
 use crate::{Error, Result};
 use std::fmt::Write as _;
@@ -137,7 +137,30 @@ pub fn markdown() -> String {
     for kernel in CATALOGUE {
         section(&mut out, *kernel);
     }
+    library(&mut out);
     out
+}
+
+/// The files that the shaders include, with the first sentence of each.
+fn library(out: &mut String) {
+    let _ = writeln!(
+        out,
+        "\n## The library\n\n\
+         What stands in several shaders stands once in `lib/`; a line `//#include lib/x.wgsl` brings it in, also in a file for \
+         `--shader`.\n\n| file | what it is | in |\n|---|---|---|"
+    );
+    for (file, text) in shader::library_files() {
+        let comment = text.lines().map_while(|line| line.strip_prefix("//")).take_while(|line| !line.is_empty());
+        let comment = comment.map(str::trim).collect::<Vec<_>>().join(" ");
+        let sentence = comment.split_once(". ").map_or(comment.trim_end_matches('.'), |(first, _)| first);
+        let line = format!("//#include {file}\n");
+        let includers: Vec<String> = shader::files()
+            .iter()
+            .filter(|(_, text)| text.contains(&line))
+            .map(|(name, _)| format!("`{}`", name.trim_end_matches(".wgsl")))
+            .collect();
+        let _ = writeln!(out, "| [`{file}`]({file}) | {} | {} |", cell(sentence), includers.join(", "));
+    }
 }
 
 fn section(out: &mut String, kernel: &dyn AnyKernel) {

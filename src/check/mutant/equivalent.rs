@@ -40,14 +40,28 @@ pub(super) fn find(file: &str, mutant: &Mutant) -> Option<&'static Equivalent> {
     list.find(|e| e.files.contains(&file) && e.operator == mutant.operator && e.change == mutant.change)
 }
 
-/// Reductions by a tree over one value a lane, `if (...)` with brackets.
-const TREES_A: &[&str] =
-    &["util/reduce_sum.wgsl", "util/difference_norm.wgsl", "util/difference_dot.wgsl", "util/max_abs.wgsl"];
-/// The same without brackets.
-const TREES_B: &[&str] =
-    &["nn/bce_with_logits.wgsl", "nn/image_square_sum.wgsl", "nn/gradient_penalty.wgsl", "nn/wasserstein_loss.wgsl"];
-/// Reductions by channel.
-const CHANNEL_TREES: &[&str] = &[
+/// Sums by a tree of one value a client or image.
+const SUMS: &[&str] = &[
+    "util/reduce_sum.wgsl",
+    "util/difference_norm.wgsl",
+    "util/difference_dot.wgsl",
+    "nn/bce_with_logits.wgsl",
+    "nn/image_square_sum.wgsl",
+    "nn/gradient_penalty.wgsl",
+    "nn/wasserstein_loss.wgsl",
+    "util/max_abs.wgsl",
+];
+/// All reductions by a tree: those of `lib/tree.wgsl` and `lib/channel_tree_pair.wgsl`, and `max_abs`.
+const TREES: &[&str] = &[
+    "util/reduce_sum.wgsl",
+    "util/difference_norm.wgsl",
+    "util/difference_dot.wgsl",
+    "nn/bce_with_logits.wgsl",
+    "nn/image_square_sum.wgsl",
+    "nn/gradient_penalty.wgsl",
+    "nn/wasserstein_loss.wgsl",
+    "util/max_abs.wgsl",
+    "nn/conv2d_narrow.wgsl",
     "nn/batch_norm_stats.wgsl",
     "nn/instance_norm_stats.wgsl",
     "nn/batch_norm_backward_reduce.wgsl",
@@ -55,6 +69,7 @@ const CHANNEL_TREES: &[&str] = &[
     "nn/instance_norm_second_reduce.wgsl",
     "nn/channel_sum.wgsl",
 ];
+/// Reductions by channel.
 const REDUCES: &[&str] = &[
     "nn/batch_norm_backward_reduce.wgsl",
     "nn/instance_norm_backward_reduce.wgsl",
@@ -88,88 +103,39 @@ const COMMON: &[Equivalent] = &[
         reason: "at 0 both sides are 0, as slopes are finite",
     },
     Equivalent {
-        files: TREES_A,
-        operator: Operator::GuardDropped,
-        change: "if (lane < width) { => if true {",
-        why: Why::LaneRace,
-        reason: TREE,
-    },
-    Equivalent {
-        files: TREES_A,
-        operator: Operator::Border,
-        change: "if (lane < width) { => if (lane <= width) {",
-        why: Why::LaneRace,
-        reason: TREE,
-    },
-    Equivalent {
-        files: TREES_A,
-        operator: Operator::GuardDropped,
-        change: "if (lane == 0u) { => if true {",
-        why: Why::Same,
-        reason: ONE_VALUE,
-    },
-    Equivalent {
-        files: TREES_A,
-        operator: Operator::GuardNegated,
-        change: "if (lane == 0u) { => if !((lane == 0u)) {",
-        why: Why::Same,
-        reason: ONE_VALUE,
-    },
-    Equivalent {
-        files: TREES_A,
-        operator: Operator::Constant,
-        change: "if (lane == 0u) { => if (lane == (0u + 1u)) {",
-        why: Why::Same,
-        reason: ONE_VALUE,
-    },
-    Equivalent {
-        files: TREES_B,
+        files: TREES,
         operator: Operator::GuardDropped,
         change: "if lane < width { => if true {",
         why: Why::LaneRace,
         reason: TREE,
     },
     Equivalent {
-        files: TREES_B,
+        files: TREES,
         operator: Operator::Border,
         change: "if lane < width { => if lane <= width {",
         why: Why::LaneRace,
         reason: TREE,
     },
     Equivalent {
-        files: TREES_B,
+        files: SUMS,
         operator: Operator::GuardDropped,
         change: "if lane == 0u { => if true {",
         why: Why::Same,
         reason: ONE_VALUE,
     },
     Equivalent {
-        files: TREES_B,
+        files: SUMS,
         operator: Operator::GuardNegated,
         change: "if lane == 0u { => if !(lane == 0u) {",
         why: Why::Same,
         reason: ONE_VALUE,
     },
     Equivalent {
-        files: TREES_B,
+        files: SUMS,
         operator: Operator::Constant,
         change: "if lane == 0u { => if lane == (0u + 1u) {",
         why: Why::Same,
         reason: ONE_VALUE,
-    },
-    Equivalent {
-        files: CHANNEL_TREES,
-        operator: Operator::GuardDropped,
-        change: "if lane < width { => if true {",
-        why: Why::LaneRace,
-        reason: TREE,
-    },
-    Equivalent {
-        files: CHANNEL_TREES,
-        operator: Operator::Border,
-        change: "if lane < width { => if lane <= width {",
-        why: Why::LaneRace,
-        reason: TREE,
     },
     Equivalent {
         files: REDUCES,
@@ -249,6 +215,13 @@ const COMMON: &[Equivalent] = &[
         reason: "tanh is 1 in f32 from 9.02 on",
     },
     Equivalent {
+        files: &["nn/activation.wgsl"],
+        operator: Operator::Constant,
+        change: "let e = exp(-min(abs(v), E(87.0))); => let e = exp(-min(abs(v), E((87.0 * 1.01))));",
+        why: Why::Same,
+        reason: "a sigmoid changes by at most exp(-87), less than twice the smallest normal f32, which the bound allows",
+    },
+    Equivalent {
         files: &["nn/bce_with_logits.wgsl"],
         operator: Operator::Border,
         change: "let above = v > 0.0; => let above = v >= 0.0;",
@@ -284,6 +257,13 @@ const COMMON: &[Equivalent] = &[
         reason: "the last term of a series, q^4 / 9 with q <= 0.0296: a hundredth of it is below 2^-29",
     },
     Equivalent {
+        files: &["rng/rng_normal.wgsl"],
+        operator: Operator::Constant,
+        change: "let series = 1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0)))); => let series = 1.0 + q * (1.0 / 3.0 + q * (0.2 + q * ((1.0 * 1.01) / 7.0 + q * (1.0 / 9.0))));",
+        why: Why::Same,
+        reason: "a term of a series, q^3 / 7 with q <= 0.0296: a hundredth of it is below 2^-24",
+    },
+    Equivalent {
         files: &["fed/weighted_mean.wgsl"],
         operator: Operator::LoopLong,
         change: "for (var c = 0u; c < p.clients; c++) { => for (var c = 0u; c <= p.clients; c++) {",
@@ -303,6 +283,13 @@ const COMMON: &[Equivalent] = &[
         change: "for (var c = lane; c < p.clients; c += THREADS) { => for (var c = lane; c <= p.clients; c += THREADS) {",
         why: Why::Outside,
         reason: "the client too many lies outside the operands, and what it writes is dropped",
+    },
+    Equivalent {
+        files: &["util/step_advance.wgsl"],
+        operator: Operator::Constant,
+        change: "if lane == 0u { => if lane == (0u + 1u) {",
+        why: Why::Same,
+        reason: "any one lane may count the step",
     },
     Equivalent {
         files: &["fed/median_deviation.wgsl"],

@@ -30,7 +30,7 @@ impl Kernel for Broadcast {
     fn build(&self, p: &BroadcastParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, p.clients);
-        Build { file: "fed/broadcast.wgsl", consts: vec![("LANES", lanes)], grid }
+        Build { file: "fed/broadcast.wgsl", consts: vec![("V", lanes)], grid }
     }
     fn cost(&self, p: &BroadcastParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;

@@ -43,7 +43,7 @@ impl Kernel for WeightedMean {
     fn build(&self, p: &WeightedMeanParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, 1);
-        Build { file: "fed/weighted_mean.wgsl", consts: vec![("LANES", lanes)], grid }
+        Build { file: "fed/weighted_mean.wgsl", consts: vec![("V", lanes)], grid }
     }
     fn cost(&self, p: &WeightedMeanParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;

@@ -17,7 +17,7 @@ impl Tiled for Conv2d {
     }
     fn tiled(&self, p: &ConvParams, tile: Tile) -> Build {
         if tile == Tile::Narrow {
-            let consts = vec![("CO", p.co), ("LANES", if p.ci.is_multiple_of(4) { 4 } else { 1 })];
+            let consts = vec![("CO", p.co), ("V", if p.ci.is_multiple_of(4) { 4 } else { 1 })];
             return Build { file: "nn/conv2d_narrow.wgsl", consts, grid: [p.pixels(), 1, p.clients] };
         }
         let [x, y] = self.gemm(p).grid(tile);
@@ -61,7 +61,7 @@ impl Kernel for Conv2d {
                 let lanes = if p.ci.is_multiple_of(4) { 4 } else { 1 };
                 Build {
                     file: "nn/conv2d_direct.wgsl",
-                    consts: vec![("TM", tm), ("TN", tn), ("LANES", lanes)],
+                    consts: vec![("TM", tm), ("TN", tn), ("V", lanes)],
                     grid: [ceil_div(p.pixels(), 8 * tn), ceil_div(p.co, tm), p.clients],
                 }
             }

@@ -74,7 +74,7 @@ impl Tile {
             Tile::Medium => (2, 1),
             Tile::Large => (2, 2),
         };
-        vec![("SIDE", self.side()), ("VM", vm), ("VN", vn), ("LANES", lanes)]
+        vec![("SIDE", self.side()), ("VM", vm), ("VN", vn), ("V", lanes)]
     }
 }
 

@@ -65,7 +65,7 @@ impl Kernel for Rmsprop {
     fn build(&self, p: &RmspropParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, p.clients);
-        Build { file: "optim/rmsprop.wgsl", consts: vec![("LANES", lanes)], grid }
+        Build { file: "optim/rmsprop.wgsl", consts: vec![("V", lanes)], grid }
     }
     fn cost(&self, p: &RmspropParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;

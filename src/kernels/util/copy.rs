@@ -34,7 +34,7 @@ impl Kernel for Copy {
     fn build(&self, p: &CopyParams, _class: Class) -> Build {
         let lanes = if p.n.is_multiple_of(4) { 4 } else { 1 };
         let grid = linear_grid(p.n, 256 * lanes, p.clients);
-        Build { file: "util/copy.wgsl", consts: vec![("LANES", lanes)], grid }
+        Build { file: "util/copy.wgsl", consts: vec![("V", lanes)], grid }
     }
     fn cost(&self, p: &CopyParams) -> Cost {
         let n = p.clients as f64 * p.n as f64;

@@ -158,7 +158,10 @@ fn broken_shaders_name_the_line() {
             "{ return a * c; }",
             "no definition in scope",
         ),
+        // What the library needs of its includer.
+        ("nn/conv2d_narrow.wgsl", "alias T = vec4<f32>;", "", "", "lib/tree.wgsl:"),
         ("nn/conv2d_direct.wgsl", "//#endif", "", "//#if", "//#if without an //#endif"),
+        ("util/copy.wgsl", "lib/vector", "lib/vectors", "lib/vectors", "in the shader library; there are "),
         ("nn/conv2d_direct.wgsl", "j < TN; j++", "j < TX; j++", "//#unroll", "`TX` is neither a number nor declared"),
         (
             "util/fill.wgsl",

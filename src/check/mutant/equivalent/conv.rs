@@ -1,6 +1,6 @@
 //! The convolutions' entries.
 
-use super::{Equivalent, TREE, Why};
+use super::{Equivalent, Why};
 use crate::check::mutant::Operator;
 
 /// The includers of `lib/tile.wgsl`.
@@ -63,15 +63,8 @@ pub(super) const ENTRIES: &[Equivalent] = &[
     },
     Equivalent {
         files: &["nn/conv2d_narrow.wgsl"],
-        operator: Operator::Border,
-        change: "if lane < width { parts[lane] += parts[lane + width]; } => if lane <= width { parts[lane] += parts[lane + width]; }",
-        why: Why::LaneRace,
-        reason: TREE,
-    },
-    Equivalent {
-        files: &["nn/conv2d_narrow.wgsl"],
         operator: Operator::Constant,
-        change: "let a = select(Lanes(), large[large_base + select(0u, ((image + y) * p.w + x) * cl + c, inside)], inside); => let a = select(Lanes(), large[large_base + select((0u + 1u), ((image + y) * p.w + x) * cl + c, inside)], inside);",
+        change: "let a = select(E(), large[large_base + select(0u, ((image + y) * p.w + x) * cl + c, inside)], inside); => let a = select(E(), large[large_base + select((0u + 1u), ((image + y) * p.w + x) * cl + c, inside)], inside);",
         why: Why::Same,
         reason: DROPPED,
     },
@@ -109,13 +102,6 @@ pub(super) const ENTRIES: &[Equivalent] = &[
         change: "let ky = select(vec4(0x40000000u), column / p.ci / p.k - p.pad, column < vec4(p.k * p.k * p.ci)); => let ky = select(vec4(0x40000000u), column / p.ci / p.k - p.pad, column <= vec4(p.k * p.k * p.ci));",
         why: Why::Same,
         reason: NOT_STORED,
-    },
-    Equivalent {
-        files: &["nn/conv2d_narrow.wgsl"],
-        operator: Operator::GuardDropped,
-        change: "if lane < width { parts[lane] += parts[lane + width]; } => if true { parts[lane] += parts[lane + width]; }",
-        why: Why::LaneRace,
-        reason: TREE,
     },
     Equivalent {
         files: TILED,
