@@ -5,7 +5,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fedgan::exec::CpuEngine;
 use fedgan::perf::{Loss, Workload};
 
-/// Steps of a round.
+/// Steps per round.
 const STEPS: u32 = 2;
 
 fn rounds(criterion: &mut Criterion) {

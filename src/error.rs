@@ -22,7 +22,7 @@ pub enum Error {
     /// The device's memory is exhausted. Exit code 1.
     #[error("device: {what}")]
     OutOfMemory {
-        /// What was under way.
+        /// The operation that failed.
         what: String,
         /// Bytes that the engine held at that time, if known: that much fits.
         held: u64,

@@ -28,7 +28,7 @@ pub const TENSORS: u64 = 8 << 30;
 pub const TENSOR_HEADER: u64 = 4 << 20;
 /// Tensors of a safetensors file; networks of this program have up to 50.
 pub const MOST_TENSORS: usize = 10_000;
-/// Sides of a tensor.
+/// Maximum dimensions of a tensor.
 pub const MOST_SIDES: usize = 8;
 
 /// Bytes of a pipe or a device, for any kind of file.

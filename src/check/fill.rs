@@ -97,7 +97,7 @@ impl Style {
         }
     }
 
-    /// Scaled, but for constants.
+    /// Scaled, except for constants.
     fn of(self, fill: &Fill) -> Fill {
         let factor = self.factor();
         match fill {

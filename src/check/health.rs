@@ -16,7 +16,7 @@ impl Health {
         self.elements += 1.0;
     }
 
-    /// Both together.
+    /// The combined value.
     pub fn merge(&mut self, other: Health) {
         self.squares += other.squares;
         self.elements += other.elements;

@@ -23,7 +23,7 @@ pub struct Row {
     pub what: String,
     /// The counted items: `cases`, `texts` or `modules`.
     pub unit: &'static str,
-    /// How many were checked.
+    /// Number of checks.
     pub checked: usize,
     /// How many of them failed.
     pub failed: usize,

@@ -35,9 +35,9 @@ pub struct Worst {
     pub binding: String,
     /// Element of that binding.
     pub index: usize,
-    /// What the device has.
+    /// The value on the device.
     pub got: f64,
-    /// What the reference says.
+    /// The value of the reference.
     pub expected: f64,
     /// |got - expected|; NaN if exactly one of them is not a number.
     pub err: f64,
@@ -376,7 +376,7 @@ fn allowed(pass: Pass, eval: Option<Eval>, elem: Elem, got: Option<u32>, spreads
     }
 }
 
-/// Whether an f32 word is within what is allowed.
+/// Whether an f32 word is within the allowed bound.
 fn meets(word: u32, allowed: Eval) -> bool {
     distance(f32::from_bits(word) as f64, allowed.value, allowed.bound).1 <= 100.0
 }
@@ -390,7 +390,7 @@ fn flushed(repro: &Repro, inputs: &[Vec<u32>]) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// What [`compare`] finds.
+/// The result of [`compare`].
 pub(super) struct Compared {
     pub elements: usize,
     pub worst: Option<Worst>,

@@ -284,7 +284,7 @@ fn every_format_is_read_by_every_ending() {
     for (ending, format) in endings {
         image.save_with_format(root.path().join(format!("low.{ending}")), format).unwrap();
         image.save_with_format(root.path().join(format!("UP.{}", ending.to_uppercase())), format).unwrap();
-        // Told apart by content.
+        // Identified by content.
         image.save_with_format(root.path().join(format!("{format:?}-{ending}.png")), format).unwrap();
     }
     let (set, _) = folder(root.path(), 16, 3, STOP).unwrap();

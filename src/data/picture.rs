@@ -22,7 +22,7 @@ pub const SMALL: u64 = 1 << 16;
 
 /// Decoded bytes that any WebP, TIFF or BMP file may have.
 const BLANK: u64 = 8 << 20;
-/// Formats that are read.
+/// Supported formats.
 const READ: [ImageFormat; 5] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::Bmp, ImageFormat::WebP];
 /// Formats that are read, in words.

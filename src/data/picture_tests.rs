@@ -177,7 +177,7 @@ fn every_depth_is_scaled() {
             let mut bytes = Vec::new();
             image::write_buffer_with_format(&mut Cursor::new(&mut bytes), &raw, 20, 20, colour, format).unwrap();
             let image = decode(&bytes).unwrap();
-            // Half transparent, on black.
+            // Half transparent, composited on black.
             let expected = if alpha { 100 } else { 200 };
             for out in [1, 3] {
                 let fitted = fit(&image, 16, out);

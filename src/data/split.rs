@@ -12,7 +12,7 @@ const GAP: usize = 40;
 /// Image indices, ascending; together they contain every image once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// Images to train with.
+    /// Images for training.
     pub train: Vec<u32>,
     /// Images held out for evaluation.
     pub held_out: Vec<u32>,
@@ -63,7 +63,7 @@ fn pooled(labels: &[u32], total: usize) -> Vec<u32> {
     labels.iter().map(|label| if single(*label) { classes.len() as u32 } else { *label }).collect()
 }
 
-/// Where an image goes.
+/// The part of the split that an image belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Train,

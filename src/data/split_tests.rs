@@ -141,7 +141,7 @@ fn blocks_of_series_are_held_out_and_their_neighbours_excluded() {
             let neighbours = series[i as usize] == series[i as usize + 1];
             assert!(!neighbours || !(a && trained(i + 1) || b && trained(i)), "{i} is next to a training slice");
         }
-        // One block a series.
+        // One block per series.
         let starts = split.held_out.iter().filter(|i| {
             **i == 0 || series[**i as usize] != series[**i as usize - 1] || !split.held_out.contains(&(**i - 1))
         });

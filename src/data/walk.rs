@@ -54,7 +54,7 @@ pub(super) struct Walk {
     inside: Option<PathBuf>,
     folders: usize,
     images: usize,
-    /// What is no image.
+    /// Ignored files and folders.
     pub passed: Passed,
 }
 
@@ -127,7 +127,7 @@ impl Walk {
         match (images.first(), entries.first()) {
             (Some(image), Some(entry)) => {
                 let (image, class) = (name(path, image), &entry.class);
-                let what = format!("an image ({image}) beside class folders ({class}), expected one or the other");
+                let what = format!("an image ({image}) next to class folders ({class}), expected one or the other");
                 return Err(Error::file(path, what));
             }
             (Some(_), None) => {

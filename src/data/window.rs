@@ -34,7 +34,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Of no value.
+    /// Span of no values.
     pub const NONE: Span = Span { low: f64::INFINITY, high: f64::NEG_INFINITY, nonfinite: false };
 
     pub fn of(values: impl Iterator<Item = f64>) -> Span {

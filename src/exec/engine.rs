@@ -30,7 +30,7 @@ impl Traffic {
     pub fn bytes(&self, purpose: Purpose) -> u64 {
         self.0.get(&purpose).copied().unwrap_or(0)
     }
-    /// Bytes read in all.
+    /// Total bytes read.
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
@@ -68,7 +68,7 @@ pub struct Timed {
 
 /// Executes recordings over buffers of 32-bit words.
 pub trait Engine {
-    /// What this engine is.
+    /// The identity of this engine.
     fn descriptor(&self) -> &Descriptor;
 
     /// Allocates a zero-filled buffer of `words` words and returns a tensor over all of it.

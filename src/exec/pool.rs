@@ -28,11 +28,11 @@ impl Pool {
         match self.buffers.get(at) {
             Some((known, buffer)) if known == label && words <= buffer.words => Ok(buffer.slice(0, words)),
             Some((known, buffer)) => Err(Error::internal(format!(
-                "pool: `{label}` of {words} words was asked for where the first user took `{known}` of {}",
+                "pool: `{label}` of {words} words was requested where the first user took `{known}` of {}",
                 buffer.words
             ))),
             None if self.complete => {
-                Err(Error::internal(format!("pool: `{label}` was asked for after all {at} buffers of the first user")))
+                Err(Error::internal(format!("pool: `{label}` was requested after all {at} buffers of the first user")))
             }
             None => {
                 let buffer = engine.alloc(label, words)?;
@@ -79,7 +79,7 @@ mod tests {
         assert!(short.contains("1 of 2 buffers"), "{short}");
         assert_eq!(pool.alloc(&mut engine, "b", 64).unwrap(), b);
         let more = pool.alloc(&mut engine, "c", 1).unwrap_err().to_string();
-        assert!(more.contains("`c` was asked for after all 2 buffers"), "{more}");
+        assert!(more.contains("`c` was requested after all 2 buffers"), "{more}");
         for (label, words) in [("b", 64), ("a", 129)] {
             let mut pool = Pool { buffers: vec![("a".into(), a)], next: 0, complete: true };
             let other = pool.alloc(&mut engine, label, words).unwrap_err();

@@ -1,4 +1,4 @@
-//! Adapters, as plain facts.
+//! Properties of adapters.
 
 use crate::kernels::Class;
 use serde::Serialize;

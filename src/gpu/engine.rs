@@ -265,7 +265,7 @@ impl Engine for GpuEngine {
                 return Err(Error::device(format!("`{label}` needs {needs}; {title} allows {has} ({name})")));
             }
         }
-        let doing = || format!("allocating {} for `{label}` beside {}", size(bytes), size(self.allocated));
+        let doing = || format!("allocating {} for `{label}` in addition to {}", size(bytes), size(self.allocated));
         let buffer = self.device.guarded(doing, || {
             self.device.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),

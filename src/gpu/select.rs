@@ -18,7 +18,7 @@ pub enum Target {
 /// The result of a request.
 #[derive(Debug)]
 pub struct Choice {
-    /// What will run.
+    /// The selected target.
     pub target: Target,
     /// The choice and its reason, for the user.
     pub reason: String,

@@ -16,7 +16,7 @@ pub(super) struct Clock {
     resolved: wgpu::Buffer,
     staging: wgpu::Buffer,
     pairs: u32,
-    /// Nanoseconds of a tick.
+    /// Nanoseconds per tick.
     period: f64,
 }
 

@@ -52,7 +52,7 @@ pub enum Draw {
 }
 
 impl Draw {
-    /// True of client strides.
+    /// True for client strides.
     pub fn is_stride(&self) -> bool {
         matches!(self, Draw::Stride | Draw::StrideFrom(_))
     }

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 /// Images per batch when a whole set is available.
 pub(super) const BATCH: usize = 64;
 
-/// What is kept.
+/// The data to keep.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keep {
-    /// Images that will come.
+    /// Number of expected images.
     pub images: usize,
     /// Number of whole images to keep, those with the smallest keys: a random choice of all.
     pub whole: usize,

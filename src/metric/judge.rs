@@ -360,7 +360,7 @@ fn half(references: usize, samples: usize) -> usize {
     (references / 2).min(samples)
 }
 
-/// What must be kept of `images` images for the metrics; `few` of them also form a separate subset.
+/// The data to keep of `images` images for the metrics; `few` of them also form a separate subset.
 fn keep(metrics: &[Metric], images: usize, few: usize) -> Keep {
     let patches = metrics.contains(&Metric::SlicedWasserstein);
     // If a subset needs more patches per image than the whole set, they are cut from the image later.

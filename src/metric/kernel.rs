@@ -7,7 +7,7 @@ use crate::kernels::rng::{HostRng, Stream};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// Subsets that are drawn.
+/// Number of subsets.
 pub const SUBSETS: usize = 100;
 /// Rows of the largest subset.
 const LARGEST: usize = 1000;

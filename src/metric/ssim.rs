@@ -10,7 +10,7 @@ const SIGMA: f64 = 1.5;
 /// non-negative pixels.
 const C1: f64 = 2.55 * 2.55;
 const C2: f64 = 7.65 * 7.65;
-/// Pairs that are drawn.
+/// Number of pairs.
 pub const PAIRS: usize = 500;
 
 /// Number of scales for an image: each halves it, and the window must still fit; at most 5.

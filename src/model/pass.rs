@@ -19,7 +19,7 @@ use crate::kernels::nn::{
     split_sum::{SplitSum, SplitSumParams},
 };
 
-/// How batch norm normalises.
+/// Mode of batch norm.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode {
     /// Normalises by the batch and updates the running statistics of active clients.

@@ -13,7 +13,7 @@ pub struct Change {
     pub name: String,
     /// New over old; `None` if the samples cannot be compared.
     pub comparison: Option<Comparison>,
-    /// Why they cannot.
+    /// Why the samples cannot be compared.
     pub note: Option<&'static str>,
 }
 

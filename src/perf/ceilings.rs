@@ -60,9 +60,9 @@ pub struct Ceilings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
-    /// The multiply-adds.
+    /// Limited by multiply-adds.
     Compute,
-    /// The bytes.
+    /// Limited by bytes.
     Memory,
 }
 

@@ -19,7 +19,7 @@ pub struct Budget {
     pub batch: f64,
     /// Minimum samples, unless they need twenty times the seconds; then three.
     pub min: usize,
-    /// Samples at most.
+    /// Maximum samples.
     pub max: usize,
     /// Maximum executions per sample.
     pub most: u32,

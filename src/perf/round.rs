@@ -14,7 +14,7 @@ use std::time::Instant;
 pub struct RoundReport {
     /// The problem.
     pub workload: Workload,
-    /// Steps of a round.
+    /// Steps per round.
     pub steps: u32,
     /// Seconds of the first round, including compilation.
     pub first: f64,

@@ -24,7 +24,7 @@ pub struct Document {
     pub schema: u32,
     /// Version of fedgan.
     pub version: String,
-    /// What was measured.
+    /// The measured device.
     pub device: Descriptor,
     /// The adapter's properties, as listed by `fedgan devices --json`; absent for built-in engines.
     pub adapter: Option<serde_json::Value>,
@@ -61,7 +61,7 @@ pub struct Row {
     pub flops: f64,
     /// Compulsory bytes of a launch: each operand once.
     pub bytes: f64,
-    /// What came of it.
+    /// The outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -70,7 +70,7 @@ pub struct Row {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Outcome {
-    /// Right, and timed.
+    /// Correct and timed.
     Timed(Box<Timed>),
     /// Wrong results: not timed.
     Wrong {
@@ -79,7 +79,7 @@ pub enum Outcome {
     },
     /// Not run because it does not fit the device.
     Skipped {
-        /// What it needs.
+        /// The missing resource.
         why: String,
     },
 }
@@ -87,13 +87,13 @@ pub enum Outcome {
 /// A timed launch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Timed {
-    /// What the judge said.
+    /// The result of the check.
     pub verified: Judgement,
     /// Seconds of the first execution, including compilation.
     pub first: f64,
     /// The clock of `summary`.
     pub clock: Clock,
-    /// Seconds a launch.
+    /// Seconds per launch.
     pub summary: Summary,
     /// Seconds per launch by the host's clock.
     pub wall: Summary,

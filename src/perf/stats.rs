@@ -85,7 +85,7 @@ pub struct Comparison {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// What follows.
+    /// The verdict.
     pub verdict: Verdict,
 }
 

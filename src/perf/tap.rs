@@ -25,7 +25,7 @@ impl Heard {
     }
 }
 
-/// What a tap heard.
+/// What a tap has recorded.
 #[derive(Debug, Default)]
 struct Notes {
     heard: Vec<Heard>,

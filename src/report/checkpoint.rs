@@ -49,7 +49,7 @@ pub struct RunState {
     pub tuning: Option<String>,
     /// Digest of the images and their assignment to clients.
     pub images: String,
-    /// Where the logs end.
+    /// The lengths of the logs.
     pub logs: Positions,
     /// The last round of a finished run, as a longer run would have recorded it: its evaluation was only due to the end
     /// of the run. It follows `logs`.
@@ -61,12 +61,12 @@ pub struct RunState {
     pub first: Measured,
     /// The latest evaluation's values.
     pub last: Measured,
-    /// Client-rounds that diverged.
+    /// Diverged client-rounds.
     pub diverged: u64,
     /// Wall time of the rounds.
     #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
-    /// What verification has found.
+    /// The results of verification.
     pub verified: Option<Checked>,
     /// When, and on which device, the run was resumed before.
     pub resumed: Vec<Resumed>,

@@ -20,14 +20,14 @@ pub struct Row {
     pub labels: Vec<String>,
     /// The seed.
     pub seed: u64,
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
 /// The outcome of a run of a sweep.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It is finished.
+    /// Finished.
     Finished(Box<Summary>),
     /// Left out, for this reason.
     LeftOut(String),

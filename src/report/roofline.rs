@@ -21,7 +21,7 @@ const MEMORY: RGBColor = RGBColor(0, 158, 115);
 /// A device's ceilings.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines {
-    /// Floating-point operations a second.
+    /// Floating-point operations per second.
     pub flops: f64,
     /// Bytes per second from memory.
     pub memory: f64,
@@ -34,9 +34,9 @@ pub struct Lines {
 pub struct Point {
     /// Its kernel.
     pub name: String,
-    /// Floating-point operations a byte.
+    /// Floating-point operations per byte.
     pub intensity: f64,
-    /// Floating-point operations a second.
+    /// Floating-point operations per second.
     pub rate: f64,
     /// Limited by operations, not by bytes.
     pub compute: bool,

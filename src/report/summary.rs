@@ -14,7 +14,7 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resumed {
-    /// Rounds that were done.
+    /// Number of rounds completed before.
     pub round: u32,
     /// The device from then on.
     pub device: Descriptor,
@@ -34,7 +34,7 @@ pub struct Summary {
     pub rounds: u32,
     /// The program's version.
     pub version: String,
-    /// What trained.
+    /// The device used for training.
     pub device: Descriptor,
     /// Why this device was chosen.
     pub reason: String,
@@ -67,7 +67,7 @@ pub struct Summary {
     /// Warnings, such as an evaluation against training images; absent without any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Never the same twice.
+    /// Wall times, which differ between runs.
     pub timing: Timing,
 }
 

@@ -18,7 +18,7 @@ struct Poison {
     seen: Vec<(u64, usize, usize)>,
 }
 
-/// Where, when and what.
+/// Position, time and value.
 #[derive(Clone, Copy)]
 struct Into {
     label: &'static str,

@@ -213,7 +213,7 @@ fn verification_stops_a_lying_run() {
     });
     lying = Box::new(Verifying::new(lying, 1, 3));
     let mut federation = federation(lying, settings());
-    let error = (0..20).find_map(|_| federation.run_round().err()).expect("twenty rounds of lies");
+    let error = (0..20).find_map(|_| federation.run_round().err()).expect("twenty rounds with faults");
     assert_eq!(error.exit_code(), 1);
     let what = error.to_string();
     assert!(what.contains("verification") && what.contains("kernel `conv") && what.contains("expected"), "{what}");

@@ -64,7 +64,7 @@ pub struct Used {
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 static WATCHING: AtomicBool = AtomicBool::new(true);
 
-/// Begins to count.
+/// Starts counting.
 pub fn start() {
     EXECUTIONS.fetch_add(1, Relaxed);
     COUNT.store(0, Relaxed);
@@ -73,7 +73,7 @@ pub fn start() {
     BASE.store(HELD.load(Relaxed), Relaxed);
 }
 
-/// What was counted.
+/// The counts since [`start`].
 pub fn stop() -> Used {
     let held = MOST.load(Relaxed) - BASE.load(Relaxed);
     Used { count: COUNT.load(Relaxed), all: ALL.load(Relaxed), held: held.max(0) as u64 }
@@ -106,7 +106,7 @@ pub fn begin(longest: std::time::Duration) {
     });
 }
 
-/// Ends the watch.
+/// Stops the watchdog.
 pub fn end() {
     WATCHING.store(false, Relaxed);
 }

@@ -10,14 +10,14 @@ use crate::kernels::U;
 /// biased variance of 30,000 values, one per cent of a weight gradient.
 const KNOWN_SHARE: f64 = 0.1;
 
-/// The element that decides.
+/// The element that determines the verdict.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct WorstElement {
     /// Its index, one number per dimension.
     pub index: Vec<usize>,
-    /// What the engine has.
+    /// The value from the engine.
     pub got: f64,
-    /// What the file expects.
+    /// The value in the file.
     pub expected: f64,
     /// |got - expected|.
     pub err: f64,

@@ -43,7 +43,7 @@ pub struct Computed {
     pub shape: Vec<usize>,
     /// Values.
     pub got: Vec<f32>,
-    /// How it is judged.
+    /// The rule of the comparison.
     pub rule: Rule,
 }
 

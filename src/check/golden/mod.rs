@@ -40,7 +40,7 @@ pub struct CaseReport {
     pub file: PathBuf,
     /// The operation, if the file could be read.
     pub op: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// Every expected tensor.
     pub tensors: Vec<TensorVerdict>,

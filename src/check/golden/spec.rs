@@ -19,7 +19,7 @@ pub struct Op {
     pub inputs: &'static [&'static str],
     /// Inputs that may be absent.
     pub optional_inputs: &'static [&'static str],
-    /// What may be expected.
+    /// Allowed expected tensors.
     pub outputs: &'static [&'static str],
     /// The function that runs it; `None`: not built yet.
     pub run: Option<Runner>,
@@ -121,7 +121,7 @@ pub fn find(case: &Case) -> Result<(&'static Op, Runner)> {
 /// Checks a case's parameter and tensor names against its operation.
 ///
 /// # Errors
-/// Names the first unknown or missing name and what is allowed.
+/// Names the first unknown or missing name and the allowed ones.
 pub fn check_names(case: &Case, op: &Op) -> Result<()> {
     let allowed = |lists: [&[&str]; 2], prefix: &str| {
         let names: Vec<String> = lists.concat().iter().map(|n| format!("{prefix}{n}")).collect();

@@ -48,10 +48,10 @@ impl Limits {
     }
 }
 
-/// What drawing took.
+/// Statistics of drawing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Tally {
-    /// Problems drawn.
+    /// Number of problems drawn.
     pub problems: usize,
     /// Draws rejected by a shape rule; each was drawn again.
     pub refused: usize,

@@ -24,9 +24,9 @@ pub enum Elements {
     All,
     /// At most `count` in total over the outputs, drawn from `seed`.
     Sample {
-        /// Elements a launch.
+        /// Elements per launch.
         count: usize,
-        /// Draws them.
+        /// Seed of the choice.
         seed: u64,
     },
 }

@@ -72,7 +72,7 @@ impl std::fmt::Display for Checked {
     }
 }
 
-/// A check under way.
+/// A check in progress.
 type Check = JoinHandle<Result<(Judged, Launch)>>;
 
 /// A wrapping engine. Of every `every` executions of recordings (training steps, and the few others of a round) one is

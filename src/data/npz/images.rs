@@ -196,7 +196,7 @@ impl<'a, R: Read + Seek> Source<'a, R> {
         at_end(reader, expected)
     }
 
-    /// Least and greatest value.
+    /// Smallest and largest value.
     fn span(&mut self) -> Result<Span, String> {
         let (mut span, element) = (Span::NONE, self.element);
         self.blocks(|block| {

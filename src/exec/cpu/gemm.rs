@@ -34,7 +34,7 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// All of `data`.
+    /// The whole of `data`.
     pub(super) fn new(data: &'a mut [f32], rs: usize) -> Self {
         Block { ptr: data.as_mut_ptr(), len: data.len(), rs, owner: PhantomData }
     }

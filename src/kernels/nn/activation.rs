@@ -14,7 +14,7 @@ pub mod kind {
     /// 1 / (1 + exp(-x)).
     pub const SIGMOID: u32 = 3;
 
-    /// Refuses other kinds.
+    /// Rejects other kinds.
     pub(in crate::kernels::nn) fn check(kind: u32, slope: f32) -> Result<(), String> {
         match kind {
             RELU..=SIGMOID if slope.is_finite() => Ok(()),

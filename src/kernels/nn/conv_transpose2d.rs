@@ -16,7 +16,7 @@ impl ConvTranspose2d {
         p.stride * p.stride
     }
 
-    /// Pixels of a phase.
+    /// Pixels per phase.
     fn pixels(p: &ConvParams) -> u32 {
         p.n * ceil_div(p.h, p.stride) * ceil_div(p.w, p.stride)
     }

@@ -70,7 +70,7 @@ impl AdamParams {
     }
 }
 
-/// What one element becomes.
+/// The updated values of one element.
 struct AdamStep {
     w: Eval,
     m: Eval,

@@ -50,7 +50,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Rounds done.
+    /// Number of completed rounds.
     pub fn done(&self) -> usize {
         self.records.len()
     }

@@ -2,14 +2,14 @@
 
 use std::cmp::Ordering;
 
-/// Which way is better.
+/// Which values are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
     /// Small values.
     Lower,
     /// Large values.
     Higher,
-    /// Neither by itself.
+    /// Neither.
     Neither,
 }
 
@@ -102,7 +102,7 @@ impl Name {
         self.head().map_or("not known to this program".into(), |h| format!("{}{half}", h.meaning))
     }
 
-    /// Which way is better.
+    /// Which values are better.
     pub fn better(&self) -> Better {
         self.head().map_or(Better::Neither, |h| h.better)
     }

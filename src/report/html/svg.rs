@@ -18,7 +18,7 @@ const LARGEST: f64 = 1e30;
 /// A smaller span counts as zero: its steps would be subnormal or 0.
 const SMALLEST: f64 = 1e-300;
 
-/// How a line looks.
+/// Style of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Style {
     /// Class of the colour, modulo [`COLOURS`].
@@ -32,7 +32,7 @@ pub struct Style {
 /// A line with its spread.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Line {
-    /// Look.
+    /// The style.
     pub style: Style,
     /// x and y; a non-finite value breaks the line.
     pub points: Vec<(f64, f64)>,
@@ -81,7 +81,7 @@ pub fn span(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// Both together.
+/// The combined value.
 pub fn join(a: Option<(f64, f64)>, b: Option<(f64, f64)>) -> Option<(f64, f64)> {
     match (a, b) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),

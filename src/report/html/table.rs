@@ -19,7 +19,7 @@ fn value(run: &Run, name: &str) -> Option<f64> {
 
 /// The values of a metric for the seeds of a cell, or for the pairs of seeds of two cells.
 struct Values {
-    /// Over the finite ones.
+    /// Over the finite values.
     estimate: Option<Estimate>,
     /// Number of seeds, and number of seeds without the metric.
     seeds: usize,

@@ -50,7 +50,7 @@ const LEVELS: &[(&str, &str)] = &[
     ("<", ">"),
 ];
 
-/// How inputs are broken.
+/// Options of the mutations.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutator {
     /// Tokens to insert.

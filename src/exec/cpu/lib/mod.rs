@@ -1,4 +1,4 @@
-//! What several twins share.
+//! Code shared by several twins.
 
 pub(super) mod blocks;
 pub(super) mod conv;
