@@ -260,7 +260,7 @@ fn large_shapes_are_exact_on_integers() {
 
 #[test]
 fn positions_that_no_tap_reaches_are_zero() {
-    // Kernel 2, stride 2 and side 2 reach only 4 of 6 padded positions: no tap meets the last two rows and columns.
+    // Kernel 2, stride 2 and side 2 reach 4 of 6 positions per axis: no tap meets the last two rows and columns.
     let mut case = Case::new(2, 2, [6, 6], [3, 2], [2, 2, 0], false).unwrap();
     (case.p.oh, case.p.ow) = (2, 2);
     case.check(Which::Transposed, false);
