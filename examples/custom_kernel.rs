@@ -4,6 +4,7 @@
 
 use fedgan::check::{Checker, Options, Repro, Style, Verdict};
 use fedgan::gpu::{GpuEngine, GpuOptions};
+use fedgan::kernels::shader::Source;
 use fedgan::kernels::{
     AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, split,
     strided,
@@ -92,7 +93,7 @@ impl Kernel for Axpy {
 
 fn main() -> fedgan::Result<()> {
     let device = std::env::args().nth(1).unwrap_or("gpu".into());
-    let sources = BTreeMap::from([("custom/axpy.wgsl".to_string(), AXPY.to_string())]);
+    let sources = BTreeMap::from([("custom/axpy.wgsl".to_string(), Source::new("axpy.wgsl", AXPY))]);
     let mut engine = GpuEngine::open(&device, GpuOptions { sources, timestamps: true, ..GpuOptions::default() })?;
 
     // Every case: small integers and normals within their bounds, NaN and infinities where they belong, guard bands untouched,

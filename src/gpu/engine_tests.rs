@@ -168,7 +168,8 @@ fn replacing_a_file_that_is_not_there_is_bad_input() {
         assert!(matches!(error, Error::Input(_)) && error.to_string().contains(FILE), "{error}");
     }
     // A kernel outside the catalogue brings its shader: examples/custom_kernel.rs runs one.
-    let options = GpuOptions { sources: [("custom/x.wgsl".to_string(), Source::new("x.wgsl", ""))].into(), ..Default::default() };
+    let options =
+        GpuOptions { sources: [("custom/x.wgsl".to_string(), Source::new("x.wgsl", ""))].into(), ..Default::default() };
     assert!(GpuEngine::open("gpu", options).is_ok());
 }
 
