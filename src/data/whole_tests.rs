@@ -152,7 +152,7 @@ fn other_formats_are_named() {
     for (bytes, needle) in [
         (&b"GIF89a\x01\0\x01\0\0\0\0;"[..], "of the kind Gif; PNG, JPEG, TIFF, BMP and WebP are read"),
         (&dicom, "DICOM"),
-        (b"hello", "neither"),
+        (b"hello", "none of PNG"),
         (b"", "empty file"),
     ] {
         let what = decode(bytes).unwrap_err();
