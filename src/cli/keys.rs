@@ -47,10 +47,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.md");
         let [begin, end] = MARKERS;
-        std::fs::write(&path, format!("# Title\n{begin}old\n{end}\nlast\n")).unwrap();
+        std::fs::write(&path, format!("# Title\n{begin}a former table\n{end}\nlast\n")).unwrap();
         run(KeysArgs { markdown: Some(path.clone()) }).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("# Title\n") && text.ends_with("\nlast\n") && !text.contains("old"), "{text}");
+        assert!(
+            text.starts_with("# Title\n") && text.ends_with("\nlast\n") && !text.contains("a former table"),
+            "{text}"
+        );
         assert!(text.contains("| `train.lr` |"));
         std::fs::write(&path, "no markers\n").unwrap();
         let error = run(KeysArgs { markdown: Some(path.clone()) }).unwrap_err();

@@ -68,7 +68,7 @@ fn on_an_adapter() {
 fn a_broken_shader_is_found_and_the_problem_shrunk() {
     let copy = find("copy").unwrap();
     let text = shader::source("util/copy.wgsl").unwrap();
-    let broken = text.replace("i < p.n / LANES;", "i < min(p.n, 1200u) / LANES;");
+    let broken = text.replace("i < p.n / V;", "i < min(p.n, 1200u) / V;");
     assert_ne!(broken, text);
     let sources = [("util/copy.wgsl".to_string(), shader::Source::new("copy.wgsl", broken))].into();
     let mut engine = gpu(GpuOptions { sources, ..GpuOptions::default() });

@@ -12,7 +12,7 @@ fn read(tree: &Table) -> RunConfig {
 }
 
 fn tags() -> BTreeSet<&'static str> {
-    all().filter_map(|key| key.of).map(|of| of.tag).collect()
+    super::tags().collect()
 }
 
 /// A tree with a tag and the keys that it requires.
@@ -45,7 +45,9 @@ fn a_default_out_of_range_would_be_noticed() {
 
 #[test]
 fn the_structs_hold_the_rows_and_nothing_else() {
-    assert_eq!(tags().len(), 3);
+    assert_eq!(tags().len(), 5);
+    let of: BTreeSet<&str> = all().filter_map(|key| key.of).map(|of| of.tag).collect();
+    assert!(of.is_subset(&tags()), "{of:?}: a key belongs to a tag that is none");
     for tag in tags() {
         let Kind::Choice(names) = all().find(|key| key.path == tag).unwrap().kind else { panic!("{tag}") };
         for name in names {
