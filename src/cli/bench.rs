@@ -1,5 +1,5 @@
-//! `fedgan bench`: how fast are kernels, training steps and rounds on a device, against what it reaches at most and against
-//! what was measured before. Nothing is timed before its results were found right.
+//! `fedgan bench`: the speed of kernels, training steps and rounds on a device, relative to its ceilings and to earlier
+//! measurements. Results are verified before anything is timed.
 
 mod device;
 mod files;
@@ -21,21 +21,21 @@ use targets::Wanted;
 /// Arguments of `fedgan bench`.
 #[derive(Debug, Default, clap::Args)]
 pub struct BenchArgs {
-    /// Kernels (`conv2d`), single problems (`conv2d:clients=1,n=32,...`, as `validate` prints and takes them), `step`, `round`;
-    /// none: every kernel, its heaviest launch in each workload.
+    /// Kernels (`conv2d`), single problems (`conv2d:clients=1,n=32,...`, in the notation of `validate`), `step` or `round`
+    /// [default: every kernel, with its heaviest launch in each workload].
     #[arg(value_name = "KERNEL|PROBLEM|step|round")]
     pub targets: Vec<String>,
-    /// Parameters of the one kernel that is named, NAME=VALUE,...: the same as KERNEL:NAME=VALUE,...; may be repeated.
+    /// Parameters of the one kernel given, as NAME=VALUE,...; equivalent to KERNEL:NAME=VALUE,...; may be repeated.
     #[arg(long, value_name = "NAME=VALUE,...")]
     pub shape: Vec<String>,
-    /// Training problem whose launches are timed: w1 (32 px RGB, width 32, latent 64), w2 (64 px, 64, 100) or w3 (256 px, 64,
+    /// Training workload whose launches are timed: w1 (32 px RGB, width 32, latent 64), w2 (64 px, 64, 100) or w3 (256 px, 64,
     /// 100), batch 32; may be repeated [default: w1; for kernels on a hardware GPU all three].
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
     /// Clients trained in the same launches [default: 1].
     #[arg(long, value_name = "N")]
     pub clients: Option<u32>,
-    /// Overrides the workload's side of an image in pixels.
+    /// Overrides the workload's image size in pixels.
     #[arg(long, value_name = "S")]
     pub image_size: Option<u32>,
     /// Overrides the workload's channels.
@@ -50,41 +50,41 @@ pub struct BenchArgs {
     /// Overrides the workload's batch.
     #[arg(long, value_name = "B")]
     pub batch: Option<u32>,
-    /// Training of `step` and `round`.
+    /// Loss for `step` and `round`: bce or wgan-gp.
     #[arg(long, value_name = "LOSS", value_parser = loss)]
     pub loss: Option<Loss>,
-    /// Steps of a `round`.
+    /// Training steps per round, for `round`.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub steps: u32,
-    /// WGSL file to time against the kernel shader of the same name, launched in turn; needs a GPU device.
+    /// WGSL file to time against the built-in shader of the same name, with alternating launches; needs a GPU device.
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
     /// Shader variants, `tiled` or `direct` [default: the device's].
     #[arg(long, value_name = "VARIANT", value_parser = super::parse::class)]
     pub variant: Option<crate::kernels::Class>,
-    /// naga's run-time checks [default: on for software adapters, off for hardware].
+    /// Run-time checks that naga inserts [default: on for software adapters, off for hardware].
     #[arg(long, value_name = "on|off", value_parser = on_off)]
     pub checks: Option<bool>,
-    /// Seconds of samples a row; below 0.01 a smoke test, whose ceilings are those of caches.
+    /// Seconds of sampling per row; below 0.01 the run is only a smoke test, with ceilings measured in the caches.
     #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = super::parse::seconds)]
     pub seconds: f64,
     /// auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
     /// FEDGAN_DEVICE, or auto; with --shader: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Write everything, all samples included, to this file.
+    /// Write all measurements, including every sample, to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write one line a row to this file.
+    /// Write the rows to this file as CSV.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// Draw the rows under the device's ceilings into this PNG file.
+    /// Draw a roofline plot of the rows into this PNG file.
     #[arg(long, value_name = "FILE.png")]
     pub roofline: Option<PathBuf>,
-    /// Keep the measurements under this name.
+    /// Save the measurements as a baseline under this name.
     #[arg(long, value_name = "NAME")]
     pub save_baseline: Option<String>,
-    /// Compare with the measurements kept under this name; exit code 1 where something is slower.
+    /// Compare with the baseline of this name; the exit code is 1 if anything is slower.
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
     /// Folder of baselines [default: fedgan/baselines in the user's data folder].
@@ -111,7 +111,8 @@ fn on_off(text: &str) -> std::result::Result<bool, String> {
 /// Runs the verb; the exit code is 1 if results were wrong or something is slower than in the baseline, else 0.
 ///
 /// # Errors
-/// Unknown kernels, parameters, workloads, devices, baselines; a baseline of another device; files that cannot be written.
+/// Unknown kernels, parameters, workloads, devices or baselines; a baseline from another device; an output file that cannot be
+/// written.
 pub fn run(args: BenchArgs) -> Result<u8> {
     let wanted = Wanted::new(&args)?;
     let files = files::Files::new(&args)?;
@@ -151,7 +152,7 @@ fn code(document: &Document, changes: &[Change]) -> u8 {
     u8::from(document.wrong() > 0 || baseline::count(changes, Verdict::Slower) > 0)
 }
 
-/// Where progress and rows go, and what a row may cost.
+/// Output of progress and rows, and the time budget of a row.
 struct Desk {
     bar: ProgressBar,
     budget: Budget,
@@ -164,7 +165,7 @@ impl Desk {
         Desk { bar, budget: Budget::of(args.seconds) }
     }
 
-    /// On a terminal what is done now; nothing elsewhere.
+    /// Shows the current activity on a terminal; prints nothing elsewhere.
     fn say(&self, what: &str) {
         self.bar.set_message(what.to_string());
         self.bar.tick();
@@ -212,7 +213,7 @@ fn wholes(desk: &Desk, args: &BenchArgs, subject: &Subject, wanted: &Wanted, doc
     Ok(())
 }
 
-/// The refusal of a problem that the reference engine would take minutes for.
+/// Rejects a problem that would take the reference engine minutes.
 fn too_large_for_reference(what: &str, operations: f64) -> Error {
     Error::input(format!(
         "{what}: {operations:.1e} operations and bytes; the reference engine takes at most {:.0e} (choose a smaller shape, \

@@ -1,5 +1,5 @@
-//! The console as the observer of sessions: notes and warnings on standard error, rounds as a progress display, Ctrl-C as the
-//! request to stop.
+//! The console as an observer of sessions: it prints notes and warnings to standard error, shows the progress of rounds, and
+//! treats Ctrl-C as a request to stop.
 
 use super::interrupt;
 use crate::Result;
@@ -12,12 +12,12 @@ pub struct Console {
     quiet: bool,
     mode: ProgressMode,
     progress: Option<Progress>,
-    /// The directory that is written to, as soon as there is one.
+    /// The output directory, once the session has one.
     pub directory: Option<PathBuf>,
 }
 
 impl Console {
-    /// A console that shows rounds as `mode` says; `quiet` drops notes and rounds, and keeps warnings.
+    /// A console that shows rounds according to `mode`; `quiet` suppresses notes and rounds, but not warnings.
     pub fn new(quiet: bool, mode: ProgressMode) -> Console {
         let mode = if quiet { ProgressMode::Quiet } else { mode };
         Console { quiet, mode, progress: None, directory: None }
@@ -47,7 +47,7 @@ impl Observer for Console {
 
     fn round(&mut self, round: &Round) {
         let Some(progress) = &mut self.progress else { return };
-        let left_out = if round.left_out { "; left out of this round" } else { "" };
+        let left_out = if round.left_out { "; dropped from this round" } else { "" };
         for (client, fault) in &round.diverged {
             progress.remark(&format!("round {}: client {client}: {fault} is not finite{left_out}", round.done));
         }

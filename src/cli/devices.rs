@@ -1,4 +1,4 @@
-//! `fedgan devices`: what can run kernels here, and what `--device auto` would take.
+//! `fedgan devices`: the devices that can run kernels here, and the choice of `--device auto`.
 
 use super::environment;
 use crate::error::size;
@@ -18,22 +18,22 @@ pub struct DevicesArgs {
 /// The JSON document.
 #[derive(serde::Serialize)]
 struct Report {
-    /// What `--device auto` takes, and why.
+    /// The choice of `--device auto`, with the reason.
     auto: String,
-    /// What `FEDGAN_DEVICE` says, where it is set.
+    /// The value of `FEDGAN_DEVICE`, if set.
     environment: Option<Asked>,
-    /// The built-in engines, always there.
+    /// The built-in engines, which are always available.
     engines: [&'static str; 2],
-    /// Every adapter that a driver lists.
+    /// All adapters listed by the drivers.
     adapters: Vec<AdapterFacts>,
 }
 
-/// A device of the environment.
+/// A device requested by the environment.
 #[derive(serde::Serialize)]
 struct Asked {
-    /// As it is written there.
+    /// The value of the variable.
     device: String,
-    /// What is taken, and why; or why nothing is.
+    /// The device chosen, with the reason; or the reason for refusing the value.
     answer: String,
 }
 
@@ -47,7 +47,7 @@ impl Asked {
     }
 }
 
-/// Prints the adapters with type, backend, driver, features, limits and the shader variants they get.
+/// Prints the adapters with type, backend, driver, features, limits and shader variants.
 ///
 /// # Errors
 /// When standard output cannot be written.
@@ -74,10 +74,10 @@ fn table(report: &Report) -> String {
     }
     if report.adapters.is_empty() {
         out.push_str("no GPU adapter: no Vulkan, Metal, DX12 or GL driver was found\n");
-        out.push_str("  (a software one: Debian and Ubuntu package mesa-vulkan-drivers)\n\n");
+        out.push_str("  (for a software driver on Debian or Ubuntu, install mesa-vulkan-drivers)\n\n");
     }
     let _ = writeln!(out, "cpu          built in: f32, GEMM and threads; needs no driver");
-    let _ = writeln!(out, "reference    built in: naive f64, the truth that `validate` compares with; slow\n");
+    let _ = writeln!(out, "reference    built in: naive f64, the reference that `validate` compares with; slow\n");
     let _ = writeln!(out, "--device auto takes {}", report.auto);
     match &report.environment {
         Some(Asked { device, answer }) => {
@@ -87,7 +87,7 @@ fn table(report: &Report) -> String {
             let name = environment::DEVICE;
             let _ = writeln!(
                 out,
-                "--device gpu:N, or {name}=gpu:N where the option is missing, takes an adapter by its number"
+                "--device gpu:N, or {name}=gpu:N in the absence of the option, selects an adapter by its number"
             );
         }
         None => {}
@@ -110,13 +110,13 @@ fn describe(out: &mut String, facts: &AdapterFacts) {
         line("PCI", facts.pci.clone());
     }
     if facts.duplicate {
-        line("use", "never chosen: the same device is listed under a preferred backend".into());
+        line("use", "never chosen: the device is also listed under a preferred backend".into());
     } else if let Some(why) = &facts.unusable {
         line("use", format!("cannot run the kernels: {why}"));
     } else {
         if !facts.conformant {
             let note =
-                "has not passed Vulkan's conformance tests: auto never takes it, --device gpu or its number does";
+                "has not passed Vulkan's conformance tests: auto never chooses it, but --device gpu or its number does";
             line("note", format!("the driver {note}; `fedgan validate --device NAME` checks it"));
         }
         line("variants", variants(facts.variant).into());
@@ -133,8 +133,8 @@ fn describe(out: &mut String, facts: &AdapterFacts) {
 
 fn variants(class: &str) -> &'static str {
     match class {
-        "direct" => "direct: register tiles straight from storage, for software adapters",
-        _ => "tiled: convolutions through workgroup memory, for real GPUs",
+        "direct" => "direct: register tiles loaded directly from storage, for software adapters",
+        _ => "tiled: convolutions through workgroup memory, for hardware GPUs",
     }
 }
 

@@ -1,17 +1,17 @@
-//! Environment variables. `FEDGAN_DEVICE` is the device where neither the command line nor an axis of a sweep names one; it
-//! overrides the plan's key. `FEDGAN_TUNING=off` switches tuning files off.
+//! Environment variables. `FEDGAN_DEVICE` selects the device if neither the command line nor an axis of a sweep does; it
+//! overrides the plan's key. `FEDGAN_TUNING=off` disables tuning files.
 
 use crate::{Error, Result};
 
-/// The variable.
+/// The variable that selects the device.
 pub const DEVICE: &str = "FEDGAN_DEVICE";
-/// Switches tuning files off, where it is `off`.
+/// The variable that disables tuning files if it is `off`.
 const TUNING: &str = "FEDGAN_TUNING";
 
 /// Whether tuning files are used.
 ///
 /// # Errors
-/// Another word than `on` or `off` in the environment.
+/// A value of the variable other than `on` or `off`.
 pub fn tuning() -> Result<bool> {
     is_on(&std::env::var_os(TUNING).unwrap_or_default().to_string_lossy())
 }
@@ -24,22 +24,24 @@ fn is_on(value: &str) -> Result<bool> {
     }
 }
 
-/// What the environment asks for; `None` where the variable is missing or empty.
+/// The device that the environment requests; `None` if the variable is unset or empty.
 ///
 /// # Errors
-/// A value that is no text.
+/// A value that is not valid Unicode.
 pub fn device() -> Result<Option<String>> {
     match std::env::var(DEVICE) {
         Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
         Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(std::env::VarError::NotUnicode(_)) => Err(Error::input(format!("{DEVICE}: its value is no text"))),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Error::input(format!("{DEVICE}: its value is not valid Unicode")))
+        }
     }
 }
 
-/// The device for a command line with `given` after `--device` and these `--set` assignments.
+/// The device for a command line with `--device` `given` and these `--set` assignments.
 ///
 /// # Errors
-/// A device of the environment that is not there.
+/// The environment requests a device that does not exist.
 pub fn asked(given: Option<String>, set: &[String]) -> Result<Option<String>> {
     match given.is_some() || sets_device(set) {
         true => Ok(given),
@@ -47,7 +49,7 @@ pub fn asked(given: Option<String>, set: &[String]) -> Result<Option<String>> {
     }
 }
 
-/// A mistake in the environment is one of the environment, not of the plan that it replaces a key of.
+/// An error in the environment's value names the variable, not the plan's key that it replaces.
 fn known(value: String) -> Result<String> {
     match crate::gpu::choose(&value) {
         Ok(_) => Ok(value),

@@ -15,46 +15,47 @@ const JSON: &str = "fedgan eval --json";
 /// Arguments of `fedgan eval`.
 #[derive(Debug, clap::Args)]
 pub struct EvalArgs {
-    /// A run directory: its plan gives seed, samples and real images, its generator is sampled.
+    /// Run directory: its plan supplies seed, sample count and real images, its generator is sampled.
     #[arg(required_unless_present_any = ["real", "fake"], conflicts_with_all = ["real", "fake"])]
     pub run: Option<PathBuf>,
-    /// A folder of real images instead, with --fake.
+    /// Folder of real images, in place of a run directory; needs --fake.
     #[arg(long, value_name = "DIR", requires = "fake")]
     pub real: Option<PathBuf>,
-    /// The folder of generated images.
+    /// Folder of generated images.
     #[arg(long, value_name = "DIR", requires = "real")]
     pub fake: Option<PathBuf>,
-    /// Both folders at this size: 16, 32, 64, 128 or 256 [default: the first generated image's, rounded down to one of these].
+    /// Resize the images of both folders to this size: 16, 32, 64, 128 or 256 [default: the size of the first generated image,
+    /// rounded down to one of these].
     #[arg(long, value_name = "S", conflicts_with = "run")]
     pub size: Option<usize>,
-    /// Metrics [default: all; leakage for runs only].
+    /// Metrics to compute [default: all; leakage for runs only].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub metrics: Vec<Metric>,
-    /// Generated images of a run's evaluation [default: the plan's].
+    /// Number of images to generate for a run [default: the plan's].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=65536), conflicts_with = "real")]
     pub samples: Option<u32>,
-    /// Seed of subsets and halves; a run has its own [default: 1].
+    /// Seed of random subsets and halves; a run uses its own [default: 1].
     #[arg(long, value_name = "N", conflicts_with = "run")]
     pub seed: Option<u64>,
     /// Device that samples a run's generator: auto, gpu, gpu:N, cpu, reference, or part of an adapter's name [default:
-    /// FEDGAN_DEVICE, or auto]; of no effect on folders, which are judged on the host.
+    /// FEDGAN_DEVICE, or auto]; ignored for folders, whose metrics are computed on the host.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Where a run's images are now, as data.path=FOLDER; other keys of `data` are taken as well. May be repeated.
+    /// Present location of a run's images, as data.path=FOLDER; accepts all keys of `data`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "real")]
     pub set: Vec<String>,
-    /// Measures a run against images that are not its own (others, more, fewer, or dealt in another way), and says so.
+    /// Evaluate a run against images other than its own (different, more, fewer, or split differently), with a warning.
     #[arg(long, conflicts_with = "real")]
     pub other_images: bool,
-    /// Leave out images of the folders that cannot be read.
+    /// Skip unreadable images in the folders.
     #[arg(long, conflicts_with = "run")]
     pub skip_bad: bool,
-    /// Also write the values as JSON; earlier values are replaced, another file is not.
+    /// Also write the values to this file as JSON; it may replace an earlier file of this option, but no other file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
 
-/// What `--json` writes.
+/// The content of the `--json` file.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
     written_by: &'static str,
@@ -63,7 +64,7 @@ struct Answer<'a> {
     measured: &'a Evaluation,
 }
 
-/// Measures and prints.
+/// Computes and prints the metrics.
 ///
 /// # Errors
 /// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
@@ -174,7 +175,7 @@ mod tests {
         assert!(json["values"][0]["value"].as_f64() > json["floors"][0]["value"].as_f64());
         assert_eq!(run(args("leakage")).unwrap_err().exit_code(), 2);
         assert_eq!(run(args("prdc")).unwrap_err().exit_code(), 2);
-        // What there are too few images for is left out where nothing is asked for, and the rest is given.
+        // Without --metrics, a metric with too few images is left out and the others are computed.
         let (real, fake) = (at("real"), at("fake"));
         let line = ["--real", real.to_str().unwrap(), "--fake", fake.to_str().unwrap(), "--device", "cpu"];
         let answer = measure(&parse(&line).unwrap()).unwrap();
@@ -225,7 +226,7 @@ mod tests {
         };
         let first = with(&[]).unwrap();
         assert!(!first.real.contains("NOT") && !first.real.contains("not known"), "{}", first.real);
-        // One more, one less, one changed: each draws another split.
+        // One image more, one fewer, one changed: each gives a different split.
         std::fs::copy(data.join("03.png"), data.join("new.png")).unwrap();
         refused(&[], "the images are not what the run has used");
         let marked = with(&["--other-images"]).unwrap();
@@ -237,7 +238,7 @@ mod tests {
         std::fs::copy(data.join("04.png"), data.join("03.png")).unwrap();
         refused(&[], "the images are not what the run has used");
         std::fs::write(data.join("03.png"), kept).unwrap();
-        // Elsewhere they are the same.
+        // The same images in another folder are accepted.
         let moved = root.path().join("moved");
         std::fs::rename(&data, &moved).unwrap();
         refused(&[], "set it in the experiment file or with --set data.path=PATH");

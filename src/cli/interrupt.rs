@@ -1,6 +1,7 @@
-//! Requests to stop. The first Ctrl-C or SIGTERM asks a run to stop after its round, a second one ends the process. Hangups and what
-//! batch systems send before they take a machine away (USR1, USR2, XCPU) ask as well, however often they come: a closed terminal
-//! sends two hangups, a spent CPU limit one XCPU a second, and Slurm's SIGTERM may follow the signal that a job asked for.
+//! Requests to stop. The first Ctrl-C or SIGTERM asks a run to stop after its current round, a second one ends the process.
+//! Hangups and the warning signals of batch systems (USR1, USR2, XCPU) are requests too, however often they arrive: a closed
+//! terminal sends two hangups, an exhausted CPU limit sends one XCPU per second, and Slurm's SIGTERM may follow the signal that
+//! a job requested.
 
 use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -11,16 +12,16 @@ use std::time::Duration;
 
 /// The exit code of an interrupted program, by convention 128 + SIGINT.
 pub const EXIT_CODE: u8 = 130;
-/// How soon an interrupt is answered on the console; the round may take long.
+/// Interval at which the console checks for an interrupt to acknowledge; the round may take long.
 const ANSWER: Duration = Duration::from_millis(50);
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Listens for the requests of batch systems and hangups, for the rest of the process: they do not end it while it prepares either.
-/// Ctrl-C does, until [`listen`] is called.
+/// Handles hangups and the signals of batch systems for the rest of the process, so that they do not end it during preparation.
+/// Ctrl-C still does, until [`listen`] is called.
 ///
 /// # Errors
-/// When the system does not let it.
+/// If the handlers cannot be installed.
 pub fn listen_for_batch_systems() -> Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
     if ASKED.set(asked.clone()).is_err() {
@@ -34,22 +35,22 @@ pub fn listen_for_batch_systems() -> Result<()> {
         while !asked.load(Ordering::SeqCst) {
             std::thread::sleep(ANSWER);
         }
-        super::tell("interrupted: stops after this round; Ctrl-C once more to stop at once");
+        super::tell("interrupted: stopping after this round; press Ctrl-C again to stop at once");
     };
     std::thread::Builder::new().name("interrupts".into()).spawn(answer).map(|_| ()).map_err(bad)
 }
 
-/// Listens for all requests from now on.
+/// Handles all requests from now on.
 ///
 /// # Errors
-/// When the system does not let it.
+/// If the handlers cannot be installed.
 pub fn listen() -> Result<()> {
     static INSISTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     listen_for_batch_systems()?;
     let insisted = Arc::new(AtomicBool::new(false));
     let (Some(asked), Ok(())) = (ASKED.get(), INSISTED.set(insisted.clone())) else { return Ok(()) };
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the second signal finds the first one's mark.
+        // In this order, so that the second signal sees the flag that the first one set.
         flag::register_conditional_shutdown(signal, EXIT_CODE.into(), insisted.clone()).map_err(bad)?;
         flag::register(signal, insisted.clone()).map_err(bad)?;
         flag::register(signal, asked.clone()).map_err(bad)?;
@@ -70,7 +71,7 @@ pub fn asked() -> bool {
 mod system {
     use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 
-    /// Signals that ask however often they come. An ignored hangup stays ignored, so that `nohup` does what it says.
+    /// Signals that remain requests however often they arrive. An ignored hangup stays ignored, so that `nohup` works.
     pub fn patient() -> Vec<i32> {
         let mut signals = vec![SIGUSR1, SIGUSR2, libc::SIGXCPU];
         if !ignored(SIGHUP) {
@@ -90,7 +91,7 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
-    /// There are no such signals.
+    /// Other systems have no such signals.
     pub fn patient() -> Vec<i32> {
         Vec::new()
     }

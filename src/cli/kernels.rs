@@ -1,4 +1,4 @@
-//! `fedgan kernels`: the catalogue as a table, as `shaders/README.md`, or the text of one shader as it runs.
+//! `fedgan kernels`: the catalogue as a table or as `shaders/README.md`, or the assembled text of one shader.
 
 use crate::kernels::reflect::{Shader, Variant, variants};
 use crate::kernels::writers::Language;
@@ -15,27 +15,27 @@ const MARK: &str = "<!-- written by fedgan kernels --markdown, which replaces th
 /// Arguments of `fedgan kernels`.
 #[derive(Debug, clap::Args)]
 pub struct KernelsArgs {
-    /// Write the catalogue as Markdown (shaders/README.md is this text) to FILE, or to standard output.
+    /// Write the catalogue as Markdown (the content of shaders/README.md) to FILE, or to standard output.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "show")]
     pub markdown: Option<PathBuf>,
     /// Print the shader of this kernel, assembled and expanded as it runs.
     #[arg(long, value_name = "KERNEL")]
     pub show: Option<String>,
-    /// Language: wgsl, spirv (binary), msl, hlsl, glsl.
+    /// Output language: wgsl, spirv (binary), msl, hlsl or glsl.
     #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "show")]
     pub language: Language,
-    /// Shader variant: tiled (real GPUs) or direct (software adapters).
+    /// Shader variant: tiled (hardware GPUs) or direct (software adapters).
     #[arg(long, value_name = "VARIANT", default_value = "tiled", requires = "show", value_parser = super::parse::class)]
     pub variant: Class,
-    /// Which of the kernel's builds, where its cases need several; from 1.
+    /// Number of the build, from 1, if the kernel's cases need several.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "show")]
     pub build: usize,
-    /// Keep marked loops as loops instead of expanding them.
+    /// Leave marked loops rolled instead of unrolling them.
     #[arg(long, requires = "show")]
     pub loops: bool,
 }
 
-/// Prints what `args` ask for.
+/// Prints the catalogue or the shader, according to `args`.
 ///
 /// # Errors
 /// An unknown kernel or build, SPIR-V to a terminal, a file that cannot be written.
@@ -119,7 +119,7 @@ fn table() -> String {
     out
 }
 
-/// The text of `shaders/README.md`.
+/// The content of `shaders/README.md`.
 pub fn markdown() -> String {
     let mut out = format!(
         "{MARK}# The kernels\n\n\

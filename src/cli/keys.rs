@@ -16,10 +16,10 @@ pub struct KeysArgs {
     pub markdown: Option<PathBuf>,
 }
 
-/// Prints the table, or writes it to a document.
+/// Prints the table, or inserts it into a document.
 ///
 /// # Errors
-/// A document that cannot be read or written, or has no markers.
+/// A document that cannot be read or written, or that lacks the markers.
 pub fn run(args: KeysArgs) -> Result<()> {
     match args.markdown {
         Some(path) => write(&path),

@@ -1,5 +1,5 @@
-//! The command line: one file per verb, which parses arguments and prints. Verbs do not import each other; what they share lies
-//! in the private modules beside them.
+//! The command line: one file per verb, which parses arguments and prints. Verbs do not import each other; shared code is in
+//! private modules beside them.
 
 pub mod bench;
 mod console;
@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Federated GANs under backdoor attack, trained by hand-written WGSL kernels on any GPU, or without one.
+/// Federated GANs under backdoor attack, trained with hand-written WGSL kernels on any GPU, or without one.
 #[derive(Debug, Parser)]
 #[command(name = "fedgan", version, about, propagate_version = true, arg_required_else_help = true)]
 struct Cli {
@@ -34,36 +34,36 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Train a federation and leave a run directory with pictures, metrics and networks.
+    /// Train a federation; writes a run directory with pictures, metrics and networks.
     Run(run::RunArgs),
-    /// Train a grid of experiments over keys and seeds; finished cells are kept.
+    /// Train a grid of experiments over keys and seeds; finished cells are not repeated.
     Sweep(sweep::SweepArgs),
-    /// Metrics of a finished run, or of a folder of generated images against a folder of real ones; trains nothing.
+    /// Compute the metrics of a finished run, or of a folder of generated images against a folder of real ones.
     Eval(eval::EvalArgs),
-    /// One HTML page from run and sweep directories: tables with intervals over seeds, pictures, curves.
+    /// Write one HTML page from run and sweep directories: tables with intervals over seeds, pictures, curves.
     Report(report::ReportArgs),
-    /// Adapters that can run the kernels: type, driver, limits, shader variants.
+    /// List the adapters that can run the kernels: type, driver, limits, shader variants.
     Devices(devices::DevicesArgs),
-    /// Images from an exported generator.
+    /// Generate images from an exported generator.
     Sample(sample::SampleArgs),
-    /// The keys of an experiment file with their defaults and ranges, as a Markdown table.
+    /// Print the keys of an experiment file with their defaults and ranges, as a Markdown table.
     Keys(keys::KeysArgs),
-    /// The kernel catalogue: a table, its Markdown, or the shader text that runs.
+    /// Print the kernel catalogue as a table or as Markdown, or an assembled shader.
     Kernels(kernels::KernelsArgs),
     /// Check kernels, golden cases and edited shaders on a device against the reference.
     Validate(validate::ValidateArgs),
-    /// Time kernels, training steps and rounds against what the device reaches at most; compare with saved measurements.
+    /// Time kernels, training steps and rounds relative to the device's ceilings; compare with saved baselines.
     Bench(bench::BenchArgs),
-    /// Measure which variants of the convolutions are fastest on a GPU, and keep them for later runs there.
+    /// Measure the fastest variants of the convolutions on a GPU, and save them for later runs on it.
     Tune(tune::TuneArgs),
 }
 
-/// Parses the command line, runs the verb and turns its answer into an exit code: 0 done, 1 failed, 2 bad input.
+/// Parses the command line, runs the verb and turns its result into an exit code: 0 done, 1 failed, 2 bad input.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version go to stdout with code 0, usage errors to stderr with code 2; a closed pipe is no error.
+            // Help and version go to stdout with code 0, usage errors to stderr with code 2; a closed pipe is not an error.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
@@ -79,7 +79,7 @@ pub fn main() -> ExitCode {
 }
 
 fn answer(mut verb: Verb) -> Result<u8> {
-    // A sweep asks by itself: its axes come before the environment.
+    // A sweep reads the environment itself, because its axes take precedence.
     let (device, set): (_, &[String]) = match &mut verb {
         Verb::Run(args) => (Some(&mut args.device), &args.set),
         Verb::Eval(args) if args.run.is_some() => (Some(&mut args.device), &[]),
@@ -107,23 +107,23 @@ fn answer(mut verb: Verb) -> Result<u8> {
     }
 }
 
-/// Writes a line to standard error, for a person. Nobody may be reading any more, which is no error; and what it quotes of files
-/// and their names must not command the terminal.
+/// Writes a line to standard error for the user. A closed standard error is not an error. Quoted file contents and names must
+/// not reach the terminal as control sequences.
 pub fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(text));
 }
 
-/// `text` with its control characters, lines and tabs aside, replaced.
+/// `text` with its control characters replaced, except for newlines and tabs.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
 }
 
-/// Writes `bytes` to standard output. A closed pipe (`fedgan ... | head`) is no error: nobody is reading any more.
+/// Writes `bytes` to standard output. A closed pipe (`fedgan ... | head`) is not an error.
 ///
 /// # Errors
-/// When standard output cannot be written for another reason.
+/// If standard output cannot be written for another reason.
 pub fn print(bytes: impl AsRef<[u8]>) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes.as_ref()).and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! Values of arguments that several verbs take.
+//! Parsers of argument values that several verbs share.
 
 use crate::kernels::Class;
 

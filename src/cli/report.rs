@@ -13,13 +13,13 @@ pub struct ReportArgs {
     /// Run directories and sweep directories.
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
-    /// The page; an older report is replaced, another file only with --force.
+    /// Output page; it may replace an older report, and other files only with --force.
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,
-    /// Cell that the others are compared with, by its label [default: the first].
+    /// Label of the cell that the others are compared with [default: the first cell].
     #[arg(long, value_name = "CELL")]
     pub reference: Option<String>,
-    /// Replace the output file whatever it is.
+    /// Replace any existing output file.
     #[arg(long)]
     pub force: bool,
 }
@@ -27,8 +27,8 @@ pub struct ReportArgs {
 /// Writes the page.
 ///
 /// # Errors
-/// A directory that is neither run nor sweep, a plan or metrics that cannot be read, an output file that is no report, a
-/// failed write.
+/// A directory that contains neither a run nor a sweep, an unreadable plan or metrics file, an output file that is not a
+/// report, a failed write.
 pub fn run(args: ReportArgs) -> Result<()> {
     let kind = if args.force { Kind::Any } else { Kind::Text(BEGIN) };
     outputs::check(&[output("--out", Some(&args.out), kind)], &[])?;
@@ -43,27 +43,29 @@ pub fn run(args: ReportArgs) -> Result<()> {
     super::print(format!("report    {}, {size:.1} MB\nlook at   {}\n", page.summary, args.out.display()))
 }
 
-/// Refuses to put the page in the place of a run's own file, by --force too.
+/// Refuses to replace a run's own file with the page, even with --force.
 fn spared(args: &ReportArgs) -> Result<()> {
     let Ok(out) = args.out.canonicalize() else { return Ok(()) };
     let inside = args.dirs.iter().any(|dir| dir.canonicalize().is_ok_and(|dir| out.starts_with(dir)));
     let report = || std::fs::read(&out).is_ok_and(|bytes| bytes.is_empty() || bytes.starts_with(BEGIN.as_bytes()));
     match inside && out.is_file() && !report() {
-        true => Err(Error::file(&args.out, "belongs to a directory that is reported on; choose another file (--out)")),
+        true => {
+            Err(Error::file(&args.out, "belongs to one of the directories in this report; choose another file (--out)"))
+        }
         false => Ok(()),
     }
 }
 
-/// A plan without checks against the machine: its trigger or images need not be there any more.
+/// Reads a plan without checks against the machine: its trigger or images may be gone by now.
 fn facts(path: &Path) -> Result<PlanFacts> {
     let text = input::read_text(path, input::CONFIG).map_err(|e| Error::file(path, format!("cannot read: {e}")))?;
     facts_of(path, text)
 }
 
-/// What the page needs of a plan's text; `path` is named in errors.
+/// The parts of a plan's text that the page needs; errors name `path`.
 ///
 /// # Errors
-/// When it is no plan.
+/// If the text is not a plan.
 pub fn facts_of(path: &Path, text: String) -> Result<PlanFacts> {
     let config = Draft::parse(format!("{}: not a plan", path.display()), &text)?.config()?;
     let table = Table::try_from(&config).map_err(|e| Error::internal(format!("plan as a table: {e}")))?;
@@ -149,7 +151,7 @@ mod tests {
             ["plan.toml", "metrics.jsonl"].map(|name| dir.join(name)).iter().filter(|p| p.metadata().unwrap().len() > 0)
         {
             let (before, error) = (fs::read(own).unwrap(), run(args(&dir, own, true)).unwrap_err());
-            assert!(error.exit_code() == 2 && error.to_string().contains("is reported on"), "{error}");
+            assert!(error.exit_code() == 2 && error.to_string().contains("in this report"), "{error}");
             assert_eq!(fs::read(own).unwrap(), before);
         }
         assert_eq!(run(args(&dir, temp.path(), true)).unwrap_err().exit_code(), 2);

@@ -16,34 +16,34 @@ use std::path::{Path, PathBuf};
 pub struct RunArgs {
     /// Experiment file (TOML), or a built-in one: `default`, `attacked`, `paper`, `paper-64`, `paper-32` [default: `default`].
     pub config: Option<PathBuf>,
-    /// Run directory; new or empty [default: runs/NAME-NNN, the first free].
+    /// Run directory, which must be new or empty [default: runs/NAME-NNN, the first free].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Overrides a key of the experiment, such as train.lr=0.0001; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE, which
-    /// overrides the experiment's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE,
+    /// which overrides the experiment's device.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Seed; overrides the experiment's.
+    /// Seed of the run; overrides the experiment's seed.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Goes on in the directory of a run that was stopped, from its latest checkpoint, bit for bit; with --set rounds=N also of one
-    /// that is finished. The experiment is the run's own; of its keys only name, rounds, device, data.path,
-    /// federation.clients_per_launch, federation.nonfinite and those of checkpoint may be set anew.
+    /// Continue the stopped run in this directory from its latest checkpoint, bit for bit; with --set rounds=N, train a
+    /// finished run further. The experiment is read from the directory; --set may change only name, rounds, device, data.path,
+    /// federation.clients_per_launch, federation.nonfinite and the keys of checkpoint.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "out", "seed"])]
     pub resume: Option<PathBuf>,
-    /// When the device fails or is lost, opens it anew up to N times and goes on from the latest checkpoint.
+    /// If the device fails or is lost, reopen it up to N times and continue from the latest checkpoint.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub retry_device: u32,
-    /// Leave out images that cannot be read instead of stopping.
+    /// Skip unreadable images instead of stopping.
     #[arg(long)]
     pub skip_bad: bool,
-    /// One launch in N steps, drawn at random, is verified against the reference on another thread; 0: none.
+    /// Verify one launch in N steps, drawn at random, against the reference on another thread; 0 disables verification.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_EVERY)]
     pub verify_every: u32,
-    /// Use no measured choices of shader variants (`fedgan tune`); FEDGAN_TUNING=off does so too, for sweeps as well.
+    /// Ignore the tuning file of the adapter (see `fedgan tune`); FEDGAN_TUNING=off does the same, also for sweeps.
     #[arg(long)]
     pub no_tuning: bool,
     /// Print errors only.
@@ -91,13 +91,13 @@ pub fn run(args: RunArgs) -> Result<u8> {
             })
         }
         Err(error) if directory.join(layout::PLAN).exists() => {
-            Err(error.and(&format!("what was done is kept; to continue: {resume}")))
+            Err(error.and(&format!("completed rounds are saved; to continue: {resume}")))
         }
         Err(error) => Err(error),
     }
 }
 
-/// The session that the arguments ask for.
+/// The session that the arguments describe.
 fn session(args: &RunArgs) -> Result<Session> {
     let (set, device) = (args.set.clone(), args.device.clone());
     let overrides = Overrides { set, device, seed: args.seed, skip_bad: args.skip_bad };
@@ -113,10 +113,10 @@ fn session(args: &RunArgs) -> Result<Session> {
     }
 }
 
-/// The launch that wrote the first non-finite value, or why it was not found: the first finding counts, whatever becomes of the
-/// repetition.
+/// The launch that wrote the first non-finite value, or why it was not found. Failures while repeating the rounds never replace
+/// the original error.
 fn first_nonfinite(session: &Session, directory: &Path, error: &Error, console: &mut Console) -> String {
-    console.note("a value is not finite: the rounds since the latest checkpoint are repeated, to find the launch");
+    console.note("non-finite value: repeating the rounds since the latest checkpoint to find the launch that wrote it");
     let mut quiet = Console::new(true, ProgressMode::Quiet);
     match session.first_nonfinite(directory, &mut quiet) {
         Ok(Some(launch)) if launch != error.to_string() => launch,

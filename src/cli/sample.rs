@@ -19,21 +19,21 @@ const SAVE_LATENTS: &str = "fedgan sample --save-latents";
 /// Arguments of `fedgan sample`.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
-    /// A generator in PyTorch layout and names, as `fedgan run` writes it.
+    /// Generator file with PyTorch's layout and names, as written by `fedgan run`.
     pub generator: PathBuf,
     /// Number of images.
     #[arg(short, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub n: u32,
-    /// Seed of the latents; a run's own seed gives the images of its grids.
+    /// Seed of the latents; a run's own seed reproduces the images of its grids.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
-    /// Latents from this file instead: an F32 tensor `latents`, `[n, latent]` or `[n, latent, 1, 1]`.
+    /// Read the latents from this file: an F32 tensor `latents`, `[n, latent]` or `[n, latent, 1, 1]`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["n", "seed"])]
     pub latents: Option<PathBuf>,
-    /// The grid of images, as PNG; an earlier grid of this option is replaced, another file is not.
+    /// Write a grid of the images as PNG; it may replace an earlier grid of this option, but no other file.
     #[arg(long, value_name = "PNG", required_unless_present = "images")]
     pub out: Option<PathBuf>,
-    /// Also write each image as a PNG file of its own, numbered from 0, into this directory, which must be new or empty.
+    /// Also write each image to its own PNG file, numbered from 0, in this directory, which must be new or empty.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
     /// Also write the images as a safetensors file: `images`, `[n, channels, size, size]` in [-1, 1].
@@ -50,7 +50,7 @@ pub struct SampleArgs {
 /// Generates the images and writes the grid.
 ///
 /// # Errors
-/// A file that is no generator of this project, latents of another size, an unknown device, a failed write.
+/// A file without a generator of this project, latents of the wrong size, an unknown device, a failed write.
 pub fn run(args: SampleArgs) -> Result<()> {
     let files = [
         output("--out", args.out.as_deref(), Kind::Png(OUT)),
@@ -96,17 +96,18 @@ pub fn run(args: SampleArgs) -> Result<()> {
     super::print(format!("{}: {n} images of {size}x{size}x{channels} on {reason}\n", shown.display()))
 }
 
-/// Refuses a name that says something else than PNG.
+/// Rejects a file name with an extension other than `.png`.
 fn is_png(path: &Path) -> Result<()> {
     match path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
         true => Ok(()),
-        false => {
-            Err(Error::input(format!("--out {}: a PNG picture is written; the name must end in .png", path.display())))
-        }
+        false => Err(Error::input(format!(
+            "--out {}: the output is a PNG picture; the name must end in .png",
+            path.display()
+        ))),
     }
 }
 
-/// Refuses what is not a new or empty directory.
+/// Rejects anything but a new or empty directory.
 fn is_empty(dir: &Path) -> Result<()> {
     let found = match std::fs::read_dir(dir) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -116,13 +117,13 @@ fn is_empty(dir: &Path) -> Result<()> {
     match found {
         None => Ok(()),
         Some(_) => Err(Error::input(format!(
-            "--images {}: holds other files, which are left as they are; choose a new or empty directory",
+            "--images {}: contains other files; choose a new or empty directory",
             dir.display()
         ))),
     }
 }
 
-/// Writes a batch of images, numbered from `first` on; the number of the next.
+/// Writes a batch of images, numbered from `first`; returns the number of the next image.
 fn write_each(dir: &Path, batch: &[f32], first: usize, size: usize, channels: usize) -> Result<usize> {
     std::fs::create_dir_all(dir).map_err(|e| Error::output(dir, e))?;
     let images = batch.chunks_exact(size * size * channels);
@@ -240,7 +241,7 @@ mod tests {
             assert!((0..3).all(near), "{i}");
         }
         assert_eq!(std::fs::read_dir(&at).unwrap().count(), 70);
-        // Not empty any more; a file; a name that is no PNG.
+        // No longer empty; a file; a name without `.png`.
         let alone = |images: &Path| SampleArgs { out: None, images: Some(images.into()), ..args(dir, "cpu") };
         for bad in [alone(&at), alone(&dir.join("g.safetensors"))] {
             assert_eq!(run(bad).unwrap_err().exit_code(), 2);

@@ -9,11 +9,11 @@ use std::path::Path;
 /// The replaced shader: its path under `shaders/`, and the user's file.
 pub type Replacement = (&'static str, Source);
 
-/// Reads the file, finds the shader of the same name, and compares every variant of it with the rows that build it: an error of
-/// the assembler, of naga or of the comparison is reported once, before a device is opened.
+/// Reads the file, finds the shader of the same name, and checks every variant against the rows that build it, so that an error
+/// of the assembler, of naga or of this check is reported once, before a device is opened.
 ///
 /// # Errors
-/// A file that cannot be read, a name that no kernel has, the first error of its text with file and line.
+/// An unreadable file, a name that matches no kernel shader, or the first error in its text with file and line.
 pub fn read_shader(path: &Path) -> Result<Replacement> {
     let text = input::read_text(path, input::SHADER).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     let own = |name: &str| Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -32,7 +32,7 @@ pub fn read_shader(path: &Path) -> Result<Replacement> {
     }
 }
 
-/// Every variant of `file` with `source` in its place, unrolled and rolled.
+/// Checks every variant of `file` with its text replaced by `source`, unrolled and rolled.
 fn compiles(file: &str, source: &Source) -> std::result::Result<(), String> {
     for kernel in CATALOGUE {
         for variant in variants(*kernel, &Class::ALL).iter().filter(|variant| variant.file == file) {

@@ -1,4 +1,4 @@
-//! `fedgan sweep`: a grid of experiments over config keys and seeds, one run directory each and one table of all.
+//! `fedgan sweep`: a grid of experiments over config keys and seeds, with one run directory per cell and one table of results.
 
 use super::console::Console;
 use super::{environment, interrupt};
@@ -14,20 +14,20 @@ use std::path::PathBuf;
 pub struct SweepArgs {
     /// Sweep file (TOML), or a built-in one: `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`.
     pub sweep: PathBuf,
-    /// The sweep's directory; finished cells in it are kept, and several processes may share it [default: sweeps/NAME].
+    /// Sweep directory; finished cells in it are not repeated, and several processes may share it [default: sweeps/NAME].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Sets a key in all cells, such as rounds=5, where no axis sets it; may be repeated.
+    /// Sets a key in all cells, such as rounds=5; no axis may set the same key; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE, which
-    /// overrides the base's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name; overrides FEDGAN_DEVICE,
+    /// which overrides the base's device.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
     /// Run only cells whose directory name (CELL-sSEED) contains this.
     #[arg(long, value_name = "SUBSTRING")]
     pub only: Option<String>,
-    /// List the cells and what would be done, and do nothing.
+    /// List the cells and the work to do, without doing it.
     #[arg(long)]
     pub dry_run: bool,
     /// Print errors only.
@@ -35,11 +35,11 @@ pub struct SweepArgs {
     pub quiet: bool,
 }
 
-/// Runs what is missing of the grid.
+/// Runs the unfinished cells of the grid.
 ///
 /// # Errors
-/// Bad input (every mistake of the file, every invalid cell, every finished cell that is not what the sweep asks for)
-/// before anything is written; device and file errors of a cell later, naming it; cells that were left out, at the end.
+/// Bad input (every mistake in the file, every invalid cell, every finished cell that does not match the sweep) before anything
+/// is written; later the device and file errors of a cell, with its name; at the end the cells that were left out.
 pub fn run(args: SweepArgs) -> Result<u8> {
     let tuned = environment::tuning()?;
     let mut sweep = Sweep::read(&args.sweep)?;
@@ -56,7 +56,7 @@ pub fn run(args: SweepArgs) -> Result<u8> {
     }
     let table = grid.results();
     let Some(outcome) = grid.run(&mut console)? else {
-        super::tell("interrupted; the same command continues");
+        super::tell("interrupted; repeat the command to continue");
         return Ok(interrupt::EXIT_CODE);
     };
     if !args.quiet {

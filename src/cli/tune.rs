@@ -1,4 +1,4 @@
-//! `fedgan tune`: which variants of the convolutions are the fastest on a GPU, kept in a file that later runs there use.
+//! `fedgan tune`: measures the fastest variants of the convolutions on a GPU and saves them in a file for later runs on it.
 
 use super::units::time;
 use crate::config::{self, Overrides, Plan};
@@ -13,30 +13,30 @@ use crate::session::{Images, Parts, parts};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// What `--out` writes.
+/// Kind of the `--out` file.
 const FILE: Kind = Kind::Json(tuning::MARK);
-/// Columns of a launch's label.
+/// Width of a launch's label, in columns.
 const LABEL: usize = 34;
 
 /// Arguments of `fedgan tune`.
 #[derive(Debug, Default, clap::Args)]
 pub struct TuneArgs {
-    /// Experiment file (TOML), or a built-in one, whose launches are measured; its images must be there [default: `default`].
+    /// Experiment file (TOML), or a built-in one, whose launches are measured; its images must exist [default: `default`].
     pub config: Option<PathBuf>,
     /// Overrides a key of the experiment, such as model.width=64; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// auto, gpu, gpu:N (a number of `fedgan devices`), or part of an adapter's name; overrides FEDGAN_DEVICE, which
-    /// overrides the experiment's.
+    /// auto, gpu, gpu:N (a number of `fedgan devices`), or part of an adapter's name; overrides FEDGAN_DEVICE, which overrides
+    /// the experiment's device.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Write this file, which runs do not look for, instead of the adapter's in the user's cache folder.
+    /// Write to this file instead of the adapter's tuning file in the user's cache folder; runs do not read it.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Shader variants, `tiled` or `direct`; only the former offer a choice [default: the device's].
+    /// Shader variants, `tiled` or `direct`; only `tiled` has variants to choose from [default: the device's].
     #[arg(long, value_name = "VARIANT", value_parser = super::parse::class)]
     pub variant: Option<Class>,
-    /// Seconds of samples a variant.
+    /// Seconds of sampling per variant.
     #[arg(long, value_name = "S", default_value_t = 0.1, value_parser = super::parse::seconds)]
     pub seconds: f64,
 }
@@ -44,7 +44,8 @@ pub struct TuneArgs {
 /// Runs the verb; the exit code is 1 if a variant was wrong, else 0.
 ///
 /// # Errors
-/// A bad plan, an engine without an adapter, a file at `--out` that is not this adapter's, a device that fails.
+/// A bad plan, an engine without an adapter, an existing `--out` file that is not a tuning file of this adapter, a device that
+/// fails.
 pub fn run(args: TuneArgs) -> Result<u8> {
     outputs::check(&[output("--out", args.out.as_deref(), FILE)], &[])?;
     let overrides = Overrides { set: args.set, device: args.device, ..Overrides::default() };
@@ -53,9 +54,9 @@ pub fn run(args: TuneArgs) -> Result<u8> {
     let facts = &adapter.facts;
     let class = args.variant.unwrap_or(facts.class());
     if class != Class::Tiled {
-        let hint = "only the tiled ones have variants to choose from (--variant tiled measures them all the same)";
+        let hint = "only the tiled ones have variants to choose from (--variant tiled measures them anyway)";
         let title = facts.title();
-        return super::print(format!("nothing to tune: {title} gets the {} shaders; {hint}\n", class.name()))
+        return super::print(format!("nothing to tune: {title} uses the {} shaders; {hint}\n", class.name()))
             .map(|()| 0);
     }
     let (file, mut kept) = kept(args.out.as_deref(), facts)?;
@@ -97,8 +98,8 @@ fn adapter(request: &str) -> Result<Adapter> {
     }
 }
 
-/// The file to write and what it keeps: the choices for other launches that the same adapter and driver have measured before.
-/// What is there and is anything else is left alone, and what cannot be written is known before anything is measured.
+/// The file to write, and the choices in it to retain: those for other launches, measured earlier with the same adapter and
+/// driver. Any other existing file is an error. A file that cannot be written is reported before anything is measured.
 fn kept(out: Option<&Path>, facts: &AdapterFacts) -> Result<(PathBuf, Tuning)> {
     let new = || Tuning::new(facts);
     let Some(out) = out else {
@@ -121,7 +122,7 @@ fn kept(out: Option<&Path>, facts: &AdapterFacts) -> Result<(PathBuf, Tuning)> {
     }
 }
 
-/// The launches of a round of the plan, as `engine` would run them, among whose variants there is a choice.
+/// The launches of a round of the plan that have several variants on `engine`.
 fn launches(plan: &Plan, engine: &GpuEngine) -> Result<Vec<Shape>> {
     let images = Images::load(plan)?;
     let (paper, _) = TallyEngine::of(engine);
@@ -136,7 +137,8 @@ fn header() -> String {
     format!("{a:LABEL$} {b:18} {c:>16} {d:>16} {e:>6}\n")
 }
 
-/// A launch: its default and its chosen variant with their medians, and the second over the first. Wrong ones below it.
+/// A launch: its default and its chosen variant with their medians, and the ratio chosen / default. Wrong variants are listed
+/// below.
 fn row(tuned: &Tuned) -> String {
     let cell = |tried: Option<&crate::perf::tune::Tried>| match tried {
         Some(t) => format!("{} {}", t.name, t.median().map_or("WRONG".into(), time)),

@@ -1,6 +1,6 @@
 //! Numbers in tables.
 
-/// Seconds in a unit that leaves three digits or so.
+/// Seconds in a unit that leaves about three digits before the point.
 pub fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s < 1e-3 => (s * 1e6, "us"),

@@ -1,5 +1,5 @@
-//! `fedgan validate`: is a driver, a GPU or a shader right? Kernels against the reference, golden cases, random problems, the forms
-//! for other devices, broken shaders, whole runs; each a section of one report.
+//! `fedgan validate`: checks a driver, a GPU or a shader. Kernels against the reference, golden cases, random problems,
+//! portability variants, mutants and whole runs are sections of one report.
 
 mod compare;
 mod engines;
@@ -27,42 +27,43 @@ use std::time::Instant;
 /// Arguments of `fedgan validate`.
 #[derive(Debug, Default, clap::Args)]
 pub struct ValidateArgs {
-    /// Kernels (`conv2d`) or single problems (`conv2d:clients=2,n=3,...`, as printed for a failure); none: every kernel,
-    /// unless another check is asked for.
+    /// Kernels (`conv2d`) or single problems (`conv2d:clients=2,n=3,...`, as printed for a failure) [default: every kernel,
+    /// unless another check is requested].
     #[arg(value_name = "KERNEL|REPRO")]
     pub targets: Vec<String>,
-    /// Every check but golden cases: all kernels, 3 random problems each, the forms for other devices, broken shaders, and two
-    /// short rounds of an attacked and defended run.
+    /// Every check except golden cases: all kernels, 3 random problems each, portability variants, mutants, and two short
+    /// rounds of an attacked and defended run.
     #[arg(long, conflicts_with_all = ["targets", "shader", "random", "portable", "mutants", "run"])]
     pub all: bool,
-    /// Golden case or folder of them (*.safetensors): results of another framework, see docs/golden-format.md.
+    /// Golden case (*.safetensors) or folder of golden cases: results from another framework, see docs/golden-format.md.
     #[arg(long, value_name = "PATH")]
     pub golden: Option<PathBuf>,
-    /// WGSL file to check in the place of the kernel shader of the same name, e.g. my/conv2d_direct.wgsl; needs a GPU device.
+    /// WGSL file to check in place of the built-in shader of the same name, e.g. my/conv2d_direct.wgsl; needs a GPU device.
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
-    /// N problems a kernel, drawn at random in the place of the catalogue's cases; a failing one is made small.
+    /// Check N random problems per kernel instead of the catalogue's cases; failing problems are shrunk.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub random: Option<u32>,
     /// Seed of the random problems: the same seed gives the same problems.
     #[arg(long, value_name = "SEED", default_value_t = random::SEED, requires = "random")]
     pub seed: u64,
-    /// The forms in which other devices would run the kernels. Every shader through the writers for Vulkan, Metal,
-    /// DX12 and OpenGL and through wgpu's validation without a driver; every case with WebGPU's default limits, with and without run-time
-    /// checks and with loops as loops, which must give equal bits.
+    /// Check portability. Every shader passes through the writers for Vulkan, Metal, DX12 and OpenGL and through wgpu's
+    /// validation without a driver; every case runs with WebGPU's default limits, with and without run-time checks, and with
+    /// rolled loops, and the results must be bit-equal.
     #[arg(long, conflicts_with_all = ["golden", "shader"])]
     pub portable: bool,
-    /// Break every shader on purpose, up to N times a kind of fault [default: 2], and demand that its kernel's cases notice.
+    /// Break every shader deliberately, up to N times per kind of fault [default: 2], and require that the kernel's cases
+    /// detect it.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = mutants::SAMPLE,
           conflicts_with_all = ["golden", "shader"], value_parser = clap::value_parser!(u32).range(1..))]
     pub mutants: Option<u32>,
-    /// Experiment (a file or a built-in one) to run with every launch held against the reference, fed the device's inputs.
+    /// Experiment (a file or a built-in one) to run with every launch compared with the reference on the device's inputs.
     #[arg(long, value_name = "CONFIG", conflicts_with_all = ["targets", "golden"])]
     pub run: Option<PathBuf>,
     /// Rounds of --run.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "run", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
-    /// Output elements that --run compares of each launch, drawn at random [default: all].
+    /// Number of output elements that --run compares per launch, drawn at random [default: all].
     #[arg(long, value_name = "N", requires = "run", value_parser = elements)]
     pub elements: Option<usize>,
     /// Overrides a key of --run's experiment, such as model.width=8; may be repeated.
@@ -72,13 +73,13 @@ pub struct ValidateArgs {
     /// FEDGAN_DEVICE, or auto; with --shader, --portable or --mutants: gpu].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Write the whole report to this file, for programs and for --compare.
+    /// Write the report to this file as JSON, also for --compare.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write the whole report to this file, for people.
+    /// Write the report to this file as Markdown.
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
-    /// Instead: two reports side by side, as two people's --json wrote them.
+    /// Compare two --json reports side by side instead of checking anything.
     #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], exclusive = true)]
     pub compare: Vec<PathBuf>,
 }
@@ -91,13 +92,13 @@ fn elements(text: &str) -> std::result::Result<usize, String> {
 }
 
 impl ValidateArgs {
-    /// The device that is asked for, or the default of what is to be checked.
+    /// The requested device, or the default for the selected checks.
     fn request(&self) -> &str {
         let gpu = self.shader.is_some() || self.portable || self.mutants.is_some();
         self.device.as_deref().unwrap_or(if gpu { "gpu" } else { "auto" })
     }
 
-    /// Whether the catalogue's cases (or the targets) run: when they are named, or when nothing else is.
+    /// Whether the catalogue's cases (or the targets) run: when targets are named, or when no other check is selected.
     fn cases(&self) -> bool {
         let others = self.random.is_some() || self.portable || self.mutants.is_some() || self.run.is_some();
         self.all || !others && (self.golden.is_none() || !self.targets.is_empty() || self.shader.is_some())
@@ -139,7 +140,7 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     let mut report = Report { adapter, ..Report::new(reason.clone(), args.shader.clone()) };
     super::print(format!("device: {reason}\n"))?;
     let mut code = 0;
-    // Once something is wrong (1), what could not be run (2) matters less.
+    // A failed check (1) takes precedence over one that could not be run (2).
     let mut worst = |section: u8| code = if code == 1 || section == 1 { 1 } else { code.max(section) };
     if args.cases() || args.random.is_some() || args.golden.is_some() || args.all {
         worst(on_engines(&args, replacement.clone(), &mut report)?);
@@ -156,7 +157,7 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
         report.mutants = Some(mutants);
     }
     if args.all && report.mutants.is_none() {
-        super::print("broken shaders: not run, they need a GPU device (--device gpu)\n")?;
+        super::print("mutants: not run, they need a GPU device (--device gpu)\n")?;
     }
     if args.run.is_some() || args.all {
         let (run, device) = whole_run::run(&args, replacement)?;
@@ -171,7 +172,7 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     if args.all {
         let verdict = match (report.passed, report.mutants.is_some()) {
             (true, true) => "all checks passed",
-            (true, false) => "all checks passed but those that were not run",
+            (true, false) => "all checks that were run passed",
             (false, _) => "checks FAILED: see above",
         };
         super::print(format!("{verdict}, {:.0} s\n", report.seconds))?;
@@ -179,7 +180,7 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     Ok(code)
 }
 
-/// Cases, random problems and golden cases: what needs no adapter.
+/// Cases, random problems and golden cases: the checks that need no adapter.
 fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mut Report) -> Result<u8> {
     let groups = select(args, replacement.as_ref())?;
     let drawn = random::Report::draw(args, &groups)?;
@@ -206,8 +207,8 @@ fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mu
     Ok(if passed { golden::exit_code(&reports) } else { 1 })
 }
 
-/// What to check, grouped by kernel: the targets; else what the replaced shader is used by; else everything, unless only
-/// golden cases are asked for.
+/// What to check, grouped by kernel: the targets; else the kernels that use the replaced shader; else all kernels, unless only
+/// golden cases are requested.
 fn select(args: &ValidateArgs, replacement: Option<&Replacement>) -> Result<Vec<Vec<Repro>>> {
     let mut repros = Vec::new();
     for target in &args.targets {

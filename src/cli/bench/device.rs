@@ -1,4 +1,4 @@
-//! What is measured: a device as asked for, and engines on it.
+//! The measured device, and engines on it.
 
 use super::BenchArgs;
 use crate::exec::{Descriptor, Engine};
@@ -7,23 +7,23 @@ use crate::perf::Document;
 use crate::perf::row::SCHEMA;
 use crate::{Error, Result};
 
-/// Operations and bytes of a problem that the reference engine is asked for at most: some seconds.
+/// Largest number of operations and bytes of a problem for the reference engine: some seconds of work.
 pub(super) const REFERENCE_LIMIT: f64 = 2e8;
 
 /// The device of a run.
 pub(super) struct Subject {
     request: String,
-    /// What was chosen and why.
+    /// The chosen device, with the reason.
     pub reason: String,
     /// The adapter of a GPU engine.
     pub facts: Option<AdapterFacts>,
-    /// What engines are built with.
+    /// Options for building engines.
     pub options: GpuOptions,
     descriptor: Descriptor,
 }
 
 impl Subject {
-    /// Resolves `--device` and opens it once, so that a device that refuses is known before anything is measured.
+    /// Resolves `--device` and opens it once, so that a device that fails to open is reported before anything is measured.
     pub(super) fn open(args: &BenchArgs) -> Result<Subject> {
         let request = args.device.clone().unwrap_or(if args.shader.is_some() { "gpu" } else { "auto" }.to_string());
         let options =
@@ -46,7 +46,7 @@ impl Subject {
         };
         let (engine, reason) = open(&request, options.clone())?;
         let descriptor = engine.descriptor().clone();
-        // `auto` falls back to the cpu engine when the adapter refuses to open.
+        // `auto` falls back to the cpu engine if the adapter fails to open.
         let facts = facts.filter(|_| descriptor.engine == "gpu");
         Ok(Subject { request, reason, facts, options, descriptor })
     }
@@ -69,12 +69,12 @@ impl Subject {
         &self.descriptor.variant
     }
 
-    /// The reference engine is the truth, and not meant to be fast.
+    /// The reference engine defines correct results and is not meant to be fast.
     pub(super) fn is_reference(&self) -> bool {
         self.descriptor.engine == "reference"
     }
 
-    /// A GPU of its own, not the CPU under another name.
+    /// A hardware GPU, not a software adapter on the CPU.
     pub(super) fn is_hardware(&self) -> bool {
         self.facts.as_ref().is_some_and(|f| f.kind != crate::gpu::Kind::Cpu)
     }

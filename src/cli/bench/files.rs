@@ -1,4 +1,4 @@
-//! What a run reads and writes: baselines, JSON, CSV, the picture.
+//! The files of a benchmark: baselines, JSON, CSV, the roofline plot.
 
 use super::BenchArgs;
 use crate::perf::baseline::{self, Change};
@@ -13,7 +13,7 @@ const JSON: &str = "fedgan bench --json";
 const CSV: &str = "fedgan bench --csv";
 const ROOFLINE: &str = "fedgan bench --roofline";
 
-/// The files that are asked for, as far as they could be checked before anything was measured.
+/// The requested files, checked before anything is measured.
 pub(super) struct Files {
     /// The measurements to compare with.
     pub baseline: Option<Document>,
@@ -23,7 +23,7 @@ pub(super) struct Files {
     roofline: Option<PathBuf>,
 }
 
-/// The JSON: the document, and what has changed.
+/// The JSON output: the document, and changes against the baseline.
 #[derive(serde::Serialize)]
 struct Report<'a> {
     written_by: &'static str,
@@ -34,12 +34,12 @@ struct Report<'a> {
 }
 
 impl Files {
-    /// Reads the baseline to compare with; refuses one to save that exists.
+    /// Reads the baseline to compare with; refuses to save over an existing baseline.
     pub(super) fn new(args: &BenchArgs) -> Result<Files> {
         let file = |name: &String| baseline::file(&baseline::folder(args.baseline_dir.as_deref())?, name);
         let save = args.save_baseline.as_ref().map(file).transpose()?;
         if let Some(path) = &save {
-            // A dangling link is in the way too.
+            // A dangling link counts as existing.
             if path.symlink_metadata().is_ok() {
                 return Err(baseline::exists(path));
             }
@@ -62,7 +62,7 @@ impl Files {
         })
     }
 
-    /// Writes all of them. Nothing is kept as a baseline where a result was wrong.
+    /// Writes all files. No baseline is saved if any result was wrong.
     pub(super) fn write(&self, document: &Document, changes: Option<&[Change]>) -> Result<()> {
         if let Some(path) = &self.json {
             let text = serde_json::to_string_pretty(&Report { written_by: JSON, document, changes });
@@ -78,9 +78,9 @@ impl Files {
         match &self.save {
             Some(path) if document.wrong() == 0 => {
                 baseline::save(path, document)?;
-                crate::cli::print(format!("kept as {}\n", path.display()))
+                crate::cli::print(format!("saved as {}\n", path.display()))
             }
-            Some(path) => crate::cli::print(format!("not kept as {}: results were wrong\n", path.display())),
+            Some(path) => crate::cli::print(format!("not saved as {}: results were wrong\n", path.display())),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! `--shader`: an edited shader against the built-in one, launched in turn.
+//! `--shader`: an edited shader against the built-in one, in alternating launches.
 
 use super::device::Subject;
 use super::targets::shape;
@@ -13,10 +13,10 @@ use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
 use crate::perf::{Bench, Document, Judgement, judged, stats};
 use crate::{Error, Result};
 
-/// Changes within this share count as none: samples in turn see less noise than runs apart.
+/// Smaller relative changes count as none: alternating samples see less noise than separate runs.
 const MARGIN: f64 = 0.01;
 
-/// Every problem with both shaders. Both run as given texts do, with run-time checks, so that nothing but the text differs.
+/// Times every problem with both shaders. Both run with run-time checks, as replaced shaders do, so that only the text differs.
 pub(super) fn run(
     desk: &Desk,
     subject: &Subject,
@@ -44,7 +44,7 @@ pub(super) fn run(
     Ok(rows)
 }
 
-/// The variants that use the file: the device's own where they do.
+/// The variants that use the file, preferably the device's own.
 fn class_of(subject: &Subject, file: &str, problems: &[Problem]) -> Result<Class> {
     let uses = |class: &Class| problems.iter().any(|p| p.kernel.build(&p.params, *class).file == file);
     let own = Class::ALL.into_iter().find(|c| c.name() == subject.variant());
@@ -80,8 +80,7 @@ fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, docume
             row.outcome = Outcome::Wrong { why: why.clone() };
             wrong = true;
         } else {
-            row.outcome =
-                Outcome::Skipped { why: "right, but nothing to compare it with: the other shader is wrong".into() };
+            row.outcome = Outcome::Skipped { why: "correct, but without comparison: the other shader is wrong".into() };
         }
     }
     if !wrong {

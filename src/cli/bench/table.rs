@@ -13,18 +13,18 @@ use crate::perf::step::StepReport;
 use crate::perf::{Ceilings, Comparison, Document, Summary, Verdict};
 use std::fmt::Write as _;
 
-/// Columns of the widest line.
+/// Width of the widest line, in columns.
 const WIDTH: usize = 120;
-/// Columns of a row's figures.
+/// Width of a row's figures.
 const FIGURES: usize = 64;
-/// Columns of a problem's origin in a comparison of shaders.
+/// Width of a problem's origin in a comparison of shaders.
 const ORIGIN: usize = 44;
-/// A spread beyond which a median says little.
+/// A spread above which a median means little.
 const NOISY: f64 = 0.2;
-/// Kernels of a step that are listed; the rest is one line.
+/// Kernels of a step to list; the others are summed in one line.
 const PARTS: usize = 14;
 
-/// What is measured, and how.
+/// The device and the settings of the measurement.
 pub(super) fn device(subject: &Subject, document: &Document) -> String {
     let mut out = format!("device: {}\n", subject.reason);
     let d = subject.descriptor();
@@ -47,7 +47,7 @@ pub(super) fn device(subject: &Subject, document: &Document) -> String {
     out
 }
 
-/// The ceilings, in a line each.
+/// The ceilings, one line each.
 pub(super) fn ceilings(ceilings: Option<&Ceilings>, reference: bool) -> String {
     let Some(c) = ceilings else {
         let none = "ceilings: none for the reference engine, which is not meant to be fast\n";
@@ -122,7 +122,7 @@ fn figures(row: &Row, timed: &Timed) -> String {
 /// The heading of a comparison of shaders.
 pub(super) fn shader_header(file: &str, class: Class) -> String {
     format!(
-        "{file} as edited against as built in ({}), launched in turn, both with run-time checks\n{:ORIGIN$} {:>9} {:>9} {:>7}  {:>16} verdict\n",
+        "{file} edited against built-in ({}), alternating launches, both with run-time checks\n{:ORIGIN$} {:>9} {:>9} {:>7}  {:>16} verdict\n",
         class.name(),
         "problem",
         "built-in",
@@ -148,13 +148,13 @@ pub(super) fn shader(row: &ShaderRow) -> String {
 }
 
 fn comparison(comparison: Option<Comparison>) -> String {
-    comparison.map_or("      -  samples that are no times".into(), |c| {
+    comparison.map_or("      -  samples are not valid times".into(), |c| {
         let interval = format!("{:.3} to {:.3}", c.low, c.high);
         format!("{:>7.3}  {interval:>16} {}", c.ratio, c.verdict.name())
     })
 }
 
-/// A step: whole, and by kernel.
+/// A step in total and by kernel.
 pub(super) fn step(step: &StepReport) -> String {
     let mut out = format!("step: {}\n", step.workload);
     for wrong in &step.wrong {
@@ -164,7 +164,7 @@ pub(super) fn step(step: &StepReport) -> String {
     let chunks = if step.chunks > 1 { format!(" in {} chunks of clients", step.chunks) } else { String::new() };
     let _ = writeln!(
         out,
-        "  {} a step ({} samples, spread {:.1}%), {:.1} images/s; {} launches{chunks}, {:.2} GFLOP, {:.2} GB; first {}",
+        "  {} per step ({} samples, spread {:.1}%), {:.1} images/s; {} launches{chunks}, {:.2} GFLOP, {:.2} GB; first {}",
         time(wall.median),
         wall.n,
         100.0 * wall.spread(),
@@ -221,7 +221,7 @@ pub(super) fn round(round: &RoundReport) -> String {
     if let Some(wall) = Summary::of(&round.wall) {
         let _ = writeln!(
             out,
-            "  {} a round ({} samples, spread {:.1}%), {:.1} images/s; first {}; {:.1}% of it outside training steps\n",
+            "  {} per round ({} samples, spread {:.1}%), {:.1} images/s; first {}; {:.1}% of it outside training steps\n",
             time(wall.median),
             wall.n,
             100.0 * wall.spread(),
@@ -233,7 +233,7 @@ pub(super) fn round(round: &RoundReport) -> String {
     out
 }
 
-/// Every measurement against the baseline.
+/// Each measurement against the baseline.
 pub(super) fn changes(changes: &[Change]) -> String {
     let mut out = format!(
         "{:>7}  {:>16} verdict, against the baseline (ratio of times; above 1 is slower)\n",
@@ -274,14 +274,14 @@ pub(super) fn summary(document: &Document) -> String {
     if faults > 0 {
         let _ = writeln!(
             out,
-            "! {faults} times are shorter than the ceilings allow: a fault of the cost model, the measured ceiling or the clock, no achievement"
+            "! {faults} times are shorter than the ceilings allow: a fault of the cost model, the measured ceiling or the clock, not a real speed"
         );
     }
     let noisy = timed().filter(|t| t.summary.spread() > NOISY).count();
     if noisy > 0 {
         let _ = writeln!(
             out,
-            "{noisy} rows spread over {:.0}% and more: something else ran on the machine, repeat them when it is quiet",
+            "{noisy} rows have a spread of {:.0}% or more: other work ran on the machine, repeat them when it is idle",
             100.0 * NOISY
         );
     }

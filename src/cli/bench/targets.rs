@@ -1,4 +1,4 @@
-//! What is to be measured: from names, shapes and sizes to problems.
+//! Targets of the measurement: from names, shapes and sizes to problems.
 
 use super::device::{REFERENCE_LIMIT, Subject};
 use super::{BenchArgs, too_large_for_reference};
@@ -9,16 +9,16 @@ use crate::perf::row::GIVEN;
 use crate::perf::{Problem, Workload};
 use crate::{Error, Result};
 
-/// A problem as the command line takes it.
+/// A problem as written on the command line.
 pub(super) fn shape(p: &Problem) -> String {
     Repro { kernel: p.kernel, params: p.params.clone(), seed: 0, style: Style::Plain }.to_string()
 }
 
-/// The command line's targets, checked as far as that needs no device.
+/// The command line's targets, with all checks that need no device.
 pub(super) struct Wanted {
     kernels: Vec<&'static dyn AnyKernel>,
     given: Vec<Problem>,
-    /// Workloads that are named or sized on the command line; empty: the defaults.
+    /// Workloads named or sized on the command line; empty for the defaults.
     workloads: Vec<(String, Workload)>,
     /// Workloads of steps and rounds.
     pub wholes: Vec<(String, Workload)>,
@@ -47,13 +47,13 @@ impl Wanted {
         wanted.shapes(args)?;
         if wanted.loss_is_lost(args) {
             return Err(Error::input(
-                "--loss is of `step` and `round`; kernels are timed as all kinds of training launch them",
+                "--loss applies to `step` and `round` only; kernels are timed with the launches of every kind of training",
             ));
         }
         let of_training = !wanted.workloads.is_empty() || args.clients.is_some();
         if of_training && !wanted.given.is_empty() && wanted.kernels.is_empty() && !wanted.step && !wanted.round {
             return Err(Error::input(
-                "--workload, --clients and sizes belong to training; the problems given have their own",
+                "--workload, --clients and sizes apply to training only; the given problems have their own",
             ));
         }
         if wanted.replacement.is_some() && (wanted.step || wanted.round) {
@@ -70,14 +70,14 @@ impl Wanted {
         args.loss.is_some() && !self.step && !self.round
     }
 
-    /// `--shape`: as if written behind the one kernel.
+    /// `--shape`: equivalent to a shape after the kernel's name.
     fn shapes(&mut self, args: &BenchArgs) -> Result<()> {
         if args.shape.is_empty() {
             return Ok(());
         }
         let [kernel] = self.kernels[..] else {
             return Err(Error::input(format!(
-                "--shape belongs to one kernel, and {} are named; write `fedgan bench KERNEL --shape NAME=VALUE,...`",
+                "--shape needs exactly one kernel, and {} are named; write `fedgan bench KERNEL --shape NAME=VALUE,...`",
                 self.kernels.len()
             )));
         };
@@ -93,7 +93,7 @@ impl Wanted {
         self.replacement.as_ref()
     }
 
-    /// Launches to be timed on `subject`.
+    /// The launches to time on `subject`.
     pub(super) fn problems(&self, args: &BenchArgs, subject: &Subject) -> Result<Vec<Problem>> {
         let workloads = match (self.workloads.is_empty(), subject.is_hardware()) {
             (false, _) => self.workloads.clone(),
@@ -126,7 +126,7 @@ impl Wanted {
                 problems.extend(made.max_by(|a, b| a.work().total_cmp(&b.work())));
             }
             return match problems.is_empty() {
-                true => Err(Error::input(format!("none of the kernels named is built from {file}"))),
+                true => Err(Error::input(format!("none of the named kernels is built from {file}"))),
                 false => Ok(problems),
             };
         }
@@ -144,7 +144,7 @@ impl Wanted {
     }
 
     /// # Errors
-    /// When a problem, a step or a round would keep the reference engine busy for minutes.
+    /// If a problem, a step or a round would take the reference engine minutes.
     fn fits_reference(&self) -> Result<()> {
         if let Some(p) = self.given.iter().find(|p| p.work() > REFERENCE_LIMIT) {
             return Err(too_large_for_reference(&shape(p), p.work()));
@@ -168,7 +168,7 @@ fn given(text: &str) -> Result<Problem> {
     Ok(Problem { kernel, params, origin: GIVEN.into() })
 }
 
-/// The workloads that the command line names or gives sizes of.
+/// The workloads that the command line names or sizes.
 fn workloads(args: &BenchArgs) -> Result<Vec<(String, Workload)>> {
     let sizes = [args.image_size, args.channels, args.width, args.latent, args.batch].iter().any(Option::is_some);
     let names: Vec<&str> = match (args.workload.is_empty(), sizes) {

@@ -102,7 +102,7 @@ fn an_edited_shader_is_compared_and_a_wrong_one_is_not_timed() {
     }
 }
 
-/// A shader of the device that computes something else: the row says so, has no samples, and the exit code is 1.
+/// A device whose shader computes wrong results: the row reports it without samples, and the exit code is 1.
 #[test]
 fn a_wrong_kernel_is_reported_and_not_timed() {
     let text = shader::source("util/fill.wgsl").unwrap().replace("= p.value", "= p.value + 1.0");
@@ -149,13 +149,13 @@ fn bad_input_says_what_is_allowed() {
         (&["convolve"][..], "besides kernels: step, round"),
         (&["fill:n=1"], "missing clients, y_stride, value"),
         (&["fill", "--shape", "clients=2,n=5,y_stride=63,value=1"], "multiple of 64"),
-        (&["fill", "copy", "--shape", "n=1"], "belongs to one kernel, and 2 are named"),
+        (&["fill", "copy", "--shape", "n=1"], "needs exactly one kernel, and 2 are named"),
         (&["step", "--workload", "w9"], "w1 (32x32x3"),
-        (&["fill", "--loss", "bce"], "--loss is of `step` and `round`"),
+        (&["fill", "--loss", "bce"], "--loss applies to `step` and `round` only"),
         (&["step", "--image-size", "33"], "33"),
         (&["step", "--clients", "0"], "--clients 0"),
         (&["step", "--device", "reference"], "the reference engine takes at most"),
-        (&["fill:clients=1,n=5,y_stride=64,value=1", "--clients", "4"], "belong to training"),
+        (&["fill:clients=1,n=5,y_stride=64,value=1", "--clients", "4"], "apply to training only"),
         (&["fill", "--device", "cpu", "--variant", "tiled"], "--variant needs a GPU device"),
         (&["fill", "--device", "voodoo"], "voodoo"),
         (&["fill", "--device", "reference", "--roofline", "x.png"], "no ceilings"),

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 /// The format that this program writes and reads.
 pub(super) const FORMAT: &str = "fedgan-validate-1";
 
-/// What is read of a report.
+/// The parts of a report that are read.
 #[derive(Deserialize)]
 struct Report {
     version: String,
-    /// Absent where no kernel ran.
+    /// Absent if no kernel ran.
     device: Option<BTreeMap<String, String>>,
     adapter: Option<Adapter>,
     kernels: Vec<Kernel>,
@@ -31,7 +31,7 @@ struct Kernel {
     kernel: String,
     variant: String,
     cases: usize,
-    /// `null` for what is not finite.
+    /// `null` for non-finite values.
     percent: Option<f64>,
     health: Option<f64>,
     failed: Vec<serde_json::Value>,
@@ -58,10 +58,10 @@ fn read(path: &Path) -> Result<Report> {
     serde_json::from_value(value).map_err(|e| Error::file(path, format!("not {wanted}: {e}")))
 }
 
-/// The text and whether both reports passed and cover the same kernels.
+/// Returns the text, and whether both reports passed and cover the same kernels.
 ///
 /// # Errors
-/// A file that cannot be read or is no report.
+/// A file that cannot be read or is not a report.
 pub(super) fn compare(files: &[PathBuf]) -> Result<(String, bool)> {
     let reports = files.iter().map(|f| read(f)).collect::<Result<Vec<_>>>()?;
     let [a, b] = &reports[..] else {

@@ -1,4 +1,4 @@
-//! The engines that `fedgan validate` checks, and what runs on all of them.
+//! The engines that `fedgan validate` checks, and the checks that run on all of them.
 
 use super::{Golden, Replacement, ValidateArgs};
 use crate::Error;
@@ -12,7 +12,7 @@ use crate::kernels::{CATALOGUE, Class};
 use crate::report::Steps;
 use std::path::PathBuf;
 
-/// One engine to check: all there is on `cpu` and `reference`, one for each class of shader variants on a GPU.
+/// One engine to check: a single one for `cpu` and `reference`, one per class of shader variants for a GPU.
 pub(super) struct Subject {
     pub engine: Box<dyn Engine>,
     pub class: Option<Class>,
@@ -47,7 +47,7 @@ pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) ->
         let sources = replacement.iter().map(|(file, source)| (file.to_string(), source.clone())).collect();
         let options = GpuOptions { class: Some(class), sources, ..GpuOptions::default() };
         let (engine, _) = open(request, options)?;
-        // `auto` falls back to the cpu engine when the adapter refuses to open.
+        // `auto` falls back to the cpu engine if the adapter fails to open.
         let class = (engine.descriptor().engine == "gpu").then_some(class);
         list.push(Subject { engine, class });
         if class.is_none() {
@@ -60,7 +60,7 @@ pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) ->
     Ok((list, choice.reason))
 }
 
-/// Every group on every subject; cases that both classes build alike run once.
+/// Runs every group on every subject; cases that both classes build identically run once.
 pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<Row>> {
     let total: usize = groups.iter().map(Vec::len).sum::<usize>() * subjects.len();
     let bar = Steps::new(total as u64);
@@ -85,13 +85,13 @@ pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> 
         }
     }
     bar.finish_and_clear();
-    // Rows of one kernel beside each other, in the catalogue's order of appearance.
+    // Adjacent rows for each kernel, in order of first appearance.
     let order = |row: &Row| groups.iter().position(|g| g[0].kernel.name() == row.kernel);
     rows.sort_by_key(order);
     Ok(rows)
 }
 
-/// Every file on every subject; what cannot be run is reported once.
+/// Runs every file on every subject; a case that cannot be run is reported once.
 pub(super) fn check_golden(subjects: &mut [Subject], files: &[PathBuf]) -> Vec<Golden> {
     let bar = Steps::new((files.len() * subjects.len()) as u64);
     let mut reports: Vec<Golden> = Vec::new();

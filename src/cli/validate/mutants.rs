@@ -1,4 +1,4 @@
-//! `fedgan validate --mutants`: every shader broken on purpose, which its kernel's cases must notice.
+//! `fedgan validate --mutants`: deliberately broken shaders, which the kernels' cases must detect.
 
 use super::{ValidateArgs, select};
 use crate::check::mutant::{self, Operator};
@@ -8,45 +8,45 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Mutants an operator and shader where `--mutants` says no number.
+/// Mutants per operator and shader if `--mutants` has no value.
 pub(super) const SAMPLE: &str = "2";
 
-/// What the broken shaders came to.
+/// The outcome of the mutants.
 #[derive(Debug, Default, serde::Serialize)]
 pub(super) struct Mutants {
-    /// Mutants an operator and shader at most.
+    /// Largest number of mutants per operator and shader.
     pub sample: usize,
     /// Mutants run.
     pub run: usize,
     /// Mutants that a case failed.
     pub killed: usize,
-    /// Survivors whose equivalence is listed with its reason.
+    /// Survivors listed as equivalent, with a reason.
     pub equivalent: usize,
     /// Run and killed, by operator.
     pub operators: BTreeMap<String, (usize, usize)>,
     /// Run and killed, by shader.
     pub shaders: BTreeMap<&'static str, (usize, usize)>,
-    /// Survivors without a reason, as `SHADER: OPERATOR: LINE => LINE`.
+    /// Survivors that are not listed, as `SHADER: OPERATOR: LINE => LINE`.
     pub survivors: Vec<String>,
     /// Mutants that are listed as equivalent and were killed.
     pub stale: Vec<String>,
 }
 
 impl Mutants {
-    /// True when something was run and everything was killed or is listed.
+    /// True if at least one mutant ran and each was killed or is listed as equivalent.
     pub(super) fn passed(&self) -> bool {
         self.run > 0 && self.survivors.is_empty() && self.stale.is_empty()
     }
 
-    /// 100 killed / (run - equivalent): 100 where nothing else survived.
+    /// 100 killed / (run - equivalent), in percent: 100 if nothing else survived.
     pub(super) fn kill_rate(&self) -> f64 {
         100.0 * self.killed as f64 / (self.run - self.equivalent).max(1) as f64
     }
 
-    /// Mutants of the selected kernels' shaders on a GPU adapter.
+    /// Runs mutants of the selected kernels' shaders on a GPU adapter.
     ///
     /// # Errors
-    /// Unknown kernels; a device that is no GPU; an unchanged shader that fails its own cases.
+    /// Unknown kernels; a device other than a GPU; an unchanged shader that fails its own cases.
     pub(super) fn run(args: &ValidateArgs) -> Result<Mutants> {
         let sample = args.mutants.unwrap_or(2) as usize;
         let request = args.request();
@@ -89,7 +89,7 @@ impl Mutants {
         self.stale.extend(row.stale.iter().map(name));
     }
 
-    /// A line an operator, the survivors and the sum.
+    /// One line per operator, the survivors and the total.
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
         let _ = writeln!(out, "{:14}  {:>5}  {:>6}", "mutants", "run", "killed");

@@ -1,4 +1,4 @@
-//! `fedgan validate --portable`: the forms in which other devices would run the kernels.
+//! `fedgan validate --portable`: the kernels as other devices would run them.
 
 use super::{ValidateArgs, select};
 use crate::Result;
@@ -9,7 +9,7 @@ use crate::kernels::Class;
 use crate::report::Steps;
 use std::fmt::Write as _;
 
-/// The forms that need no adapter, then those on the chosen one.
+/// Runs the checks that need no adapter, then those on the chosen adapter.
 ///
 /// # Errors
 /// Unknown kernels, parameters, devices.
@@ -19,7 +19,7 @@ pub(super) fn rows_of(args: &ValidateArgs) -> Result<Vec<Row>> {
     rows(&repros, adapter.as_ref(), &reason)
 }
 
-/// The adapter and its name, or none and why. A device that was asked for by name must be there.
+/// The adapter with its name, or the reason why there is none. A device requested by name must exist.
 fn adapter(args: &ValidateArgs) -> Result<(Option<Adapter>, String)> {
     match (choose(args.device.as_deref().unwrap_or("gpu")), &args.device) {
         (Ok(choice), _) => Ok(match choice.target {
@@ -49,7 +49,7 @@ fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec
             bar.set_message(class.to_string());
             bar.inc();
         })?),
-        None => rows.push(Row::not_run("the cases in other forms, bit for bit", "cases", reason)),
+        None => rows.push(Row::not_run("portability variants of the cases, bit for bit", "cases", reason)),
     }
     bar.finish_and_clear();
     Ok(rows)

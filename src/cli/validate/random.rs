@@ -1,4 +1,4 @@
-//! `--random N`: problems drawn at random, and failing ones made small.
+//! `--random N`: random problems; failing ones are shrunk.
 
 use super::ValidateArgs;
 use super::engines::Subject;
@@ -8,28 +8,28 @@ use crate::check::{Checker, Repro, Verdict};
 use crate::{Error, Result};
 use std::fmt::Write as _;
 
-/// Seed where none is given, so that runs repeat.
+/// Default seed, so that runs are repeatable.
 pub(super) const SEED: u64 = 1;
 
-/// Problems a kernel of `--all`.
+/// Problems per kernel with `--all`.
 const OF_ALL: u32 = 3;
 
-/// Failing problems of a row that are made small, and problems tried for each.
+/// Failing problems shrunk per row, and attempts for each.
 const SHRUNK: usize = 3;
 const ATTEMPTS: usize = 300;
 
-/// What was drawn, and the failing problems made small.
+/// The problems drawn, and the failing ones after shrinking.
 #[derive(serde::Serialize)]
 pub(super) struct Report {
     seed: u64,
     #[serde(flatten)]
     tally: Tally,
-    /// A row a kernel and variant.
+    /// One row per kernel and variant.
     pub(super) kernels: Vec<Row>,
     shrunk: Vec<Small>,
 }
 
-/// A failing problem with the variant that it failed in.
+/// A failing problem with its variant.
 #[derive(serde::Serialize)]
 struct Small {
     variant: String,
@@ -38,7 +38,7 @@ struct Small {
 }
 
 impl Report {
-    /// With `--random` or `--all`: that many problems of each group's kernel, in groups again.
+    /// With `--random` or `--all`: random problems of each group's kernel, grouped again.
     ///
     /// # Errors
     /// A single problem as a target, or a row that cannot be drawn.
@@ -59,10 +59,10 @@ impl Report {
         Ok(Some((report, problems)))
     }
 
-    /// Makes the first failing problems of each row small, each on the subject that failed.
+    /// Shrinks the first failing problems of each row, each on the subject that failed.
     ///
     /// # Errors
-    /// When a problem cannot be prepared a second time.
+    /// If a problem cannot be prepared a second time.
     pub(super) fn shrink(&mut self, subjects: &mut [Subject]) -> Result<()> {
         for row in &self.kernels {
             let at = subjects.iter().position(|s| s.variant() == row.variant).unwrap_or(0);
@@ -77,7 +77,7 @@ impl Report {
         Ok(())
     }
 
-    /// Summary lines and the small problems.
+    /// Summary lines and the shrunk problems.
     pub(super) fn text(&self) -> String {
         let Tally { problems, refused, too_large } = self.tally;
         let mut out = format!(
@@ -87,7 +87,7 @@ impl Report {
         // `write!` to a `String` cannot fail.
         let _ = writeln!(out, "{too_large} too large");
         for Small { variant, problem: Shrunk { original, result, attempts } } in &self.shrunk {
-            let _ = writeln!(out, "\n{} ({variant}), made small in {attempts} attempts:", result.kernel);
+            let _ = writeln!(out, "\n{} ({variant}), shrunk in {attempts} attempts:", result.kernel);
             let _ = writeln!(out, "  drawn: {original}");
             if let Verdict::Fail(what) = &result.verdict {
                 let _ = writeln!(out, "  small: {what}");

@@ -1,4 +1,4 @@
-//! The report of `fedgan validate`: what `--json` and `--markdown` write.
+//! The report of `fedgan validate`, written by `--json` and `--markdown`.
 
 use super::compare::FORMAT;
 use super::mutants::Mutants;
@@ -18,20 +18,20 @@ const COMMENT: &str = "<!-- written by fedgan validate --markdown, which replace
 pub(super) const JSON: Kind = Kind::Json(BY);
 pub(super) const MARKDOWN: Kind = Kind::Text(COMMENT);
 
-/// Everything that was checked; what was not asked for is absent.
+/// All checks that ran; checks that were not requested are absent.
 #[derive(serde::Serialize)]
 pub(super) struct Report {
     pub written_by: &'static str,
     pub format: &'static str,
     pub version: &'static str,
-    /// What ran the kernels; absent where only texts were checked.
+    /// The device that ran the kernels; absent if only shader texts were checked.
     pub device: Option<Descriptor>,
-    /// Why this device was taken.
+    /// Why this device was chosen.
     pub reason: String,
     /// Features and limits of a GPU.
     pub adapter: Option<AdapterFacts>,
     pub shader: Option<PathBuf>,
-    /// A row a kernel and variant: the catalogue's cases, or the targets.
+    /// One row per kernel and variant: the catalogue's cases, or the targets.
     pub kernels: Vec<Row>,
     pub golden: Vec<Golden>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,12 +43,12 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<whole_run::WholeRun>,
     pub passed: bool,
-    /// Wall time of everything.
+    /// Wall time of all checks, in seconds.
     pub seconds: f64,
 }
 
 impl Report {
-    /// A report in which nothing was checked yet.
+    /// A report before any check.
     pub(super) fn new(reason: String, shader: Option<PathBuf>) -> Self {
         Report {
             written_by: BY,
@@ -69,10 +69,10 @@ impl Report {
         }
     }
 
-    /// Writes the files that were asked for.
+    /// Writes the requested files.
     ///
     /// # Errors
-    /// Names a file that cannot be written.
+    /// Names the file that cannot be written.
     pub(super) fn write(&self, json: Option<&Path>, markdown: Option<&Path>) -> Result<()> {
         if let Some(path) = json {
             let text = serde_json::to_string_pretty(self).map_err(|e| Error::internal(format!("JSON: {e}")))?;
@@ -134,7 +134,7 @@ impl Report {
     }
 }
 
-/// Finite numbers; what is beyond any bound has none.
+/// A number; "over" for large and non-finite values.
 fn percent(value: f64) -> String {
     if value.is_finite() && value < 1e6 { format!("{value:.2}") } else { "over".into() }
 }
@@ -190,7 +190,7 @@ fn portable_rows(out: &mut String, rows: &[portable::Row]) {
     if rows.is_empty() {
         return;
     }
-    out.push_str("## Forms for other devices\n\n| form | checked | verdict |\n|---|---|---|\n");
+    out.push_str("## Portability\n\n| form | checked | verdict |\n|---|---|---|\n");
     for row in rows {
         let verdict = match (&row.not_run, row.passed()) {
             (Some(why), _) => format!("not run: {why}"),

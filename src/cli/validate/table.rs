@@ -6,7 +6,7 @@ use crate::check::suite::Row;
 use crate::check::{CaseResult, Verdict};
 use std::fmt::Write as _;
 
-/// Failures printed for one kernel; the JSON report has all.
+/// Failures printed per kernel; the JSON report contains all.
 const SHOWN: usize = 5;
 
 /// Both tables and the summary lines.

@@ -1,4 +1,4 @@
-//! `fedgan validate --run`: a real run, launch by launch, against the reference.
+//! `fedgan validate --run`: compares a real run with the reference, launch by launch.
 
 use super::{Replacement, ValidateArgs};
 use crate::check::suite::Row;
@@ -14,34 +14,35 @@ use crate::{Error, Result};
 use std::path::Path;
 use std::time::Instant;
 
-/// What the run came to, as `--json` writes it beside the kernels' rows.
+/// The outcome of the run, as `--json` writes it beside the kernels' rows.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct WholeRun {
     /// The experiment's name.
     pub experiment: String,
-    /// Rounds asked for.
+    /// Rounds requested.
     pub rounds: u32,
     /// Rounds that passed.
     pub passed_rounds: u32,
-    /// Launches judged.
+    /// Launches compared.
     pub launches: usize,
-    /// A row a kernel; cases are launches.
+    /// One row per kernel; its cases are launches.
     pub kernels: Vec<Row>,
-    /// The first launch that left its bound.
+    /// The first launch outside its bound.
     pub failure: Option<String>,
 }
 
-/// What `--all` runs: short rounds in which nearly every kernel takes part.
+/// The experiment of `--all`: short rounds that use nearly every kernel.
 const OF_ALL: (&str, u32, [&str; 3]) = (
     "attacked",
     2,
     ["train.local_steps=3", "detection.kind=isolation-forest", "attack.update={ kind = \"scale\", factor = 2 }"],
 );
 
-/// Trains `--rounds` rounds of the experiment with every launch judged, and draws one batch of samples; says what ran it, too.
+/// Trains `--rounds` rounds of the experiment with every launch compared, and draws one batch of samples; also returns the
+/// device.
 ///
 /// # Errors
-/// A bad experiment, missing images, a device that fails. A launch outside its bound is an outcome, not an error.
+/// An invalid experiment, missing images, a device that fails. A launch outside its bound is an outcome, not an error.
 pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(WholeRun, Descriptor)> {
     let (config, rounds, set) = match &args.run {
         Some(config) => (config.as_path(), args.rounds, args.set.clone()),
@@ -50,7 +51,7 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
     let device = args.device.clone().or_else(|| args.shader.as_ref().map(|_| "gpu".into()));
     let mut plan = config::load(Some(config), &Overrides { set, device, ..Overrides::default() })?;
     plan.rounds = rounds;
-    // Metrics are host work and none of the launches'.
+    // Metrics are computed on the host and have no launches.
     plan.evaluation.metrics = Some(vec![Metric::SlicedWasserstein]);
     let images = Images::load(&plan)?;
     let sources = shader.into_iter().map(|(file, source)| (file.to_string(), source)).collect();
@@ -98,7 +99,7 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
     Ok((whole, descriptor))
 }
 
-/// A row a kernel; the case that the worst element belongs to is its launch's label.
+/// One row per kernel; the case of the worst element is the label of its launch.
 fn rows(log: &Log, variant: &str) -> Vec<Row> {
     let row = |(name, found): (&&'static str, &crate::check::watch::Found)| Row {
         kernel: (*name).into(),

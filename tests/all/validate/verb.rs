@@ -123,7 +123,7 @@ fn edited_shaders() {
     assert!(code == 1 && out.contains("repeat with: fedgan validate 'fill:clients=1"), "{out}");
     let report = dir.path().join("report.json");
     let (code, out, _) = fedgan(&["--shader", &wrong, "--random", "3", "--json", report.to_str().unwrap()]);
-    assert!(code == 1 && out.contains("made small in") && out.contains("  drawn: fill:clients="), "{out}");
+    assert!(code == 1 && out.contains("shrunk in") && out.contains("  drawn: fill:clients="), "{out}");
     let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
     let small = &json["random"]["shrunk"][0];
     let line = small["result"]["repro"].as_str().unwrap();
