@@ -72,7 +72,7 @@ pub(super) fn chunk_size(
     if let Some((what, words)) = round.into_iter().find(|(_, words)| *words > most) {
         let [needs, has] = sizes(4 * words as u64, 4 * most as u64);
         return Err(Error::input(format!(
-            "the {what} of one client's {steps} steps a round takes {needs}, one launch holds {has}: choose a smaller \
+            "the {what} of one client's {steps} steps per round takes {needs}, one launch holds {has}: choose a smaller \
              train.local_steps or train.local_epochs"
         )));
     }

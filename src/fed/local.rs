@@ -32,7 +32,7 @@ impl Local {
                 let steps = u64::from(epochs) * (images as u64 / u64::from(batch)) / u64::from(batches);
                 u32::try_from(steps.max(1)).map_err(|_| {
                     Error::input(format!(
-                        "train.local_epochs = {epochs}: {steps} steps a round for client {client}, which holds {images} \
+                        "train.local_epochs = {epochs}: {steps} steps per round for client {client}, which holds {images} \
                          images; at most {} are possible",
                         u32::MAX
                     ))

@@ -1,4 +1,4 @@
-//! From a plan to an experiment that the device holds.
+//! Builds a plan's experiment so that it fits the device.
 
 use super::Observer;
 use super::memory::{Memory, Setting};
@@ -8,18 +8,18 @@ use crate::exec::{Engine, TallyEngine};
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex};
 
-/// An experiment on its device, and what a watch on its engine finds, where there is one.
+/// An experiment on its device, and the findings of its engine's verification, if enabled.
 pub(super) struct Built {
     pub parts: Parts,
     pub checked: Option<Arc<Mutex<Checked>>>,
 }
 
-/// Builds the experiment on `engine` in launches as `memory` plans them. Where the device's memory does not hold them, and the
-/// plan leaves the number of their clients open, again with half as many on a fresh engine from `open`, down to one: wgpu does
-/// not tell how much memory there is. One launch in `every` executions is verified (0: none).
+/// Builds the experiment on `engine` with launches as planned by `memory`. If they do not fit the device's memory and the plan
+/// leaves the number of clients per launch open, tries again with half as many clients on a fresh engine from `open`, down to
+/// one: wgpu does not report the amount of memory. One launch in `every` executions is verified (0: none).
 ///
 /// # Errors
-/// What building refuses; out of device memory, with what dominates and what would fit.
+/// Errors of building the experiment; too little device memory, with the largest buffers and settings that would fit.
 pub(super) fn build(
     setting: &Setting,
     mut memory: Memory,
@@ -36,19 +36,19 @@ pub(super) fn build(
             other => return other,
         };
         if fixed.is_some() || memory.launch == 1 {
-            // What the engine held is not all that fits, but that much does.
+            // The engine held this much: a lower bound of what fits.
             let hint = setting.what_fits(&stand_in, &memory, held, |m| m.bytes <= held);
             return Err(Error::OutOfMemory { what: format!("{what}; {memory}: {hint}"), held });
         }
         let half = memory.launch / 2;
-        observer.note(&format!("memory    {what}: again with {half} clients a launch"));
-        let why = format!("the device did not hold {}", memory.launch);
+        observer.note(&format!("memory    {what}: trying again with {half} clients per launch"));
+        let why = format!("the device could not hold {}", memory.launch);
         memory = Memory { why: Some(why), ..setting.predict(&stand_in, Some(half))? };
         observer.note(&format!("memory    {memory}"));
         engine = open()?;
         if engine.descriptor() != stand_in.descriptor() {
             let name = &stand_in.descriptor().adapter;
-            return Err(Error::device(format!("{name} does not open again after: {what}")));
+            return Err(Error::device(format!("{name} could not be reopened after: {what}")));
         }
     }
 }

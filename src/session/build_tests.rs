@@ -3,7 +3,7 @@ use super::*;
 use crate::exec::{CpuEngine, Tensor};
 use crate::session::tests::Heard;
 
-/// The cpu engine with only so many bytes.
+/// The cpu engine with a limited number of bytes.
 struct Small {
     inner: CpuEngine,
     bytes: u64,
@@ -21,7 +21,7 @@ impl Engine for Small {
     }
 }
 
-/// What building on a device of so many bytes says and gives.
+/// The messages and the result of building on a device with a limited number of bytes.
 fn tried(setting: &Setting, bytes: u64) -> (Vec<String>, Result<Built>) {
     let small = || -> Result<Box<dyn Engine>> { Ok(Box::new(Small { inner: CpuEngine::new(), bytes })) };
     let memory = setting.predict(&CpuEngine::new(), None).unwrap();
@@ -49,8 +49,8 @@ fn a_device_that_does_not_hold_all_clients_gets_half_of_them_at_a_time() {
         let (said, built) = tried(&setting, room);
         let (found, reports) = rounds(built.unwrap());
         assert!(found == launch && reports == all, "{found} a launch");
-        assert!(said[0].contains("no room for `") && said[0].ends_with("again with 2 clients a launch"), "{said:?}");
-        assert!(said[1].ends_with("2 clients a launch, as the device did not hold 5"), "{said:?}");
+        assert!(said[0].contains("no room for `") && said[0].ends_with("again with 2 clients per launch"), "{said:?}");
+        assert!(said[1].ends_with("2 clients per launch, as the device could not hold 5"), "{said:?}");
         assert_eq!(said.len(), if launch == 2 { 2 } else { 4 }, "{said:?}");
     }
     assert_eq!(plan.federation.clients_per_launch, None, "the plan stays the user's");

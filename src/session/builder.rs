@@ -1,4 +1,4 @@
-//! What is to be run, where and how.
+//! The settings of a session: the experiment, its directory and its options.
 
 use super::prepared::{Prepared, Trained, unlocked};
 use super::retry::{RETRY_PAUSE, Retries};
@@ -9,10 +9,10 @@ use crate::config::{self, Overrides, Plan};
 use crate::report::{RunDir, layout, run_dir};
 use std::path::{Path, PathBuf};
 
-/// The folder of runs without a directory of their own.
+/// Default parent folder of run directories.
 const RUNS: &str = "runs";
 
-/// An experiment to be run. Nothing is loaded, opened or written before [`Session::train`].
+/// An experiment to run. Nothing is loaded, opened or written before [`Session::train`].
 #[derive(Clone, Debug)]
 pub struct Session {
     plan: Plan,
@@ -24,26 +24,26 @@ pub struct Session {
 
 #[derive(Clone, Debug)]
 enum Place {
-    /// `runs/NAME-NNN`, the first that is free.
+    /// The first free `runs/NAME-NNN`.
     Free,
     /// A new or empty directory.
     New(PathBuf),
-    /// The directory of a run that continues.
+    /// The directory of a run to continue.
     Begun(RunDir),
 }
 
 impl Session {
     /// A session that writes to `runs/NAME-NNN`, verifies one launch in [`DEFAULT_EVERY`] steps against the reference, uses the
-    /// adapter's tuning file where there is one, and ends when the device fails.
+    /// adapter's tuning file if there is one, and ends if the device fails.
     pub fn new(plan: Plan) -> Session {
         Session { plan, place: Place::Free, verify_every: DEFAULT_EVERY, tuned: true, retries: 0 }
     }
 
-    /// A session that continues the run in `directory` from its latest checkpoint, bit for bit. `overrides` may set the keys
-    /// that change nothing of what is computed, and `rounds`.
+    /// A session that continues the run in `directory` from its latest checkpoint, bit for bit. `overrides` may set `rounds`
+    /// and the keys that do not change results.
     ///
     /// # Errors
-    /// A directory that holds no run, one that another process trains in, a finished run without further rounds.
+    /// A directory without a run, or one in use by another process; a finished run without further rounds.
     pub fn resume(directory: &Path, overrides: &Overrides) -> Result<Session> {
         let dir = RunDir::reopen_any(directory)?;
         let plan = config::load(Some(&dir.file(layout::PLAN)), overrides)?;
@@ -56,22 +56,23 @@ impl Session {
         Session { place: Place::New(directory.into()), ..self }
     }
 
-    /// Verifies one launch in `steps` training steps, drawn at random, against the reference on another thread; 0: none.
+    /// Verifies one launch in `steps` training steps, drawn at random, against the reference on another thread; 0 disables
+    /// verification.
     pub fn verify_every(self, steps: u32) -> Session {
         Session { verify_every: steps, ..self }
     }
 
-    /// Whether the adapter's tuning file is used where there is one.
+    /// Whether to use the adapter's tuning file if there is one.
     pub fn tuned(self, tuned: bool) -> Session {
         Session { tuned, ..self }
     }
 
-    /// Opens a device that fails anew, up to `times` times, and continues from the latest checkpoint.
+    /// Reopens a failed device up to `times` times and continues from the latest checkpoint.
     pub fn retry_device(self, times: u32) -> Session {
         Session { retries: times, ..self }
     }
 
-    /// What is run.
+    /// The plan to run.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -84,14 +85,14 @@ impl Session {
         Prepared::new(self.plan.clone(), self.verify_every, self.tuned, observer)
     }
 
-    /// Trains all rounds that are not done.
+    /// Trains all remaining rounds.
     ///
     /// # Errors
-    /// Bad input before anything is written; a device that fails or a file that cannot be written later. Checkpoints stay, and
-    /// [`Session::resume`] continues.
+    /// Bad input before anything is written; later, a device that fails or a file that cannot be written. Checkpoints remain,
+    /// and [`Session::resume`] continues from them.
     pub fn train(&self, observer: &mut dyn Observer) -> Result<Trained> {
         if let Place::New(path) = &self.place {
-            // Before the preparation, which may take a while.
+            // Before the preparation, which may take long.
             run_dir::vacant(path)?;
         }
         let mut prepared = self.prepare(observer)?;
@@ -117,9 +118,9 @@ impl Session {
         Retries { left: self.retries, pause: RETRY_PAUSE, again: &again }.train(prepared, &dir, observer)
     }
 
-    /// The launch that wrote the first non-finite value of the run in `directory`, which stopped for it: the rounds since the
-    /// latest checkpoint are repeated, the last one launch by launch. Files stay as they are. `None` where the fault does not
-    /// repeat, or the observer stops the search.
+    /// Finds the launch that wrote the first non-finite value of the run in `directory`, which stopped because of it: repeats
+    /// the rounds since the latest checkpoint, the last one launch by launch. Files are not changed. `None` if the fault does
+    /// not recur, or if the observer stops the search.
     ///
     /// # Errors
     /// A device that fails, checkpoints that cannot be used.

@@ -1,13 +1,13 @@
-//! Which launch made the first NaN or infinity of a run that stopped for it: the rounds since the latest checkpoint are
-//! repeated, the last one launch by launch.
+//! Finds the launch that wrote the first non-finite value of a stopped run: repeats the rounds since the latest checkpoint, the
+//! last one launch by launch.
 
 use super::{Observer, Prepared};
 use crate::check::watch::Arm;
 use crate::report::{RunDir, metrics};
 use crate::{Error, Result};
 
-/// Repeats in `prepared`, whose engine is a disarmed sentinel with `arm`, the run that stopped in `dir`. Its files stay as they
-/// are. The sentinel's message; `None` where the fault does not repeat, or the observer stops the search.
+/// Repeats the run that stopped in `dir` with `prepared`, whose engine is a sentinel that `arm` activates. Files are not
+/// changed. Returns the sentinel's message; `None` if the fault does not recur, or if the observer stops the search.
 ///
 /// # Errors
 /// A device that fails, checkpoints that cannot be used.

@@ -1,4 +1,4 @@
-//! Metrics without training: of a run's generator against the run's images, or of two folders.
+//! Metrics without training: a run's generator against the run's images, or one folder against another.
 
 use super::Observer;
 use super::generator::Generator;
@@ -17,41 +17,41 @@ use crate::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
 
-/// What is measured of a run directory.
+/// Options for evaluating a run directory.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     /// Metrics; none: all that can be had of so many images.
     pub metrics: Vec<Metric>,
-    /// Generated images; `None`: the plan's.
+    /// Number of generated images; `None`: the plan's.
     pub samples: Option<u32>,
     /// The device that samples the generator; `None`: `auto`.
     pub device: Option<String>,
-    /// Assignments of keys of `data`: where the run's images are now.
+    /// Assignments of keys of `data`: the present location of the run's images.
     pub set: Vec<String>,
-    /// Whether images that are not the run's own are measured all the same.
+    /// Whether to evaluate against images other than the run's own.
     pub other_images: bool,
 }
 
-/// What is measured of two folders.
+/// Options for evaluating two folders.
 #[derive(Clone, Debug, Default)]
 pub struct FoldersOptions {
     /// Metrics; none: all that can be had of so many images. Leakage needs a run.
     pub metrics: Vec<Metric>,
-    /// Side in pixels that both folders are brought to; `None`: that of the first generated image, rounded down to a size of
-    /// the models.
+    /// Size in pixels to which the images of both folders are resized; `None`: the size of the first generated image, rounded
+    /// down to a model's image size.
     pub size: Option<usize>,
-    /// Seed of subsets and halves.
+    /// Seed of random subsets and halves.
     pub seed: u64,
-    /// Whether images that cannot be read are left out.
+    /// Whether to skip unreadable images.
     pub skip_bad: bool,
 }
 
-/// What was measured.
+/// The result of an evaluation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluation {
-    /// What the real images are.
+    /// Description of the real images.
     pub real: String,
-    /// What the generated images are.
+    /// Description of the generated images.
     pub fake: String,
     /// Height and width in pixels.
     pub size: usize,
@@ -59,20 +59,21 @@ pub struct Evaluation {
     pub channels: usize,
     /// The metrics' values.
     pub values: Vec<Value>,
-    /// Real images against real ones.
+    /// Floors: the metrics of real images against real ones.
     pub floors: Vec<Value>,
-    /// Metrics that there are too few images for, with the reason.
+    /// Metrics with too few images, with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// The detector's rates, where the run had a detector.
+    /// The detector's rates, if the run had a detector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector: Option<DetectorSummary>,
-    /// The same in words.
+    /// The detector's rates in words.
     #[serde(skip)]
     pub detected: Option<String>,
 }
 
-/// The metrics asked for, or all that can be had of so many images; then also which cannot, and why.
+/// The requested metrics, or all that the number of images allows; in the latter case also those that it does not, with the
+/// reason.
 fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> (Vec<Metric>, Vec<String>) {
     if !asked.is_empty() {
         return (asked.to_vec(), Vec::new());
@@ -93,7 +94,7 @@ fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> 
 /// Measures the generator of the run in `dir` against the run's held-out images.
 ///
 /// # Errors
-/// A run directory without plan or generator, images that are not the run's, too few images for a metric.
+/// A run directory without plan or generator, images other than the run's, too few images for a metric.
 pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Result<Evaluation> {
     let overrides = Overrides { set: of_data(&options.set)?, ..Default::default() };
     let plan = config::load(Some(&dir.join(layout::PLAN)), &overrides)?;
@@ -126,7 +127,7 @@ pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Res
     Ok(Evaluation { left_out, detector, detected, ..found })
 }
 
-/// The assignments, all of which must be of the table `data`.
+/// Parses the assignments, which may only set keys of `data`.
 fn of_data(set: &[String]) -> Result<Vec<String>> {
     for assignment in set {
         let key = assignment.split('=').next().unwrap_or_default().trim();
@@ -139,16 +140,16 @@ fn of_data(set: &[String]) -> Result<Vec<String>> {
     Ok(set.to_vec())
 }
 
-/// Compares images and trigger with those of the run in `dir`; a note on the difference, if there is one.
+/// Compares images and trigger with those of the run in `dir`; returns a note on the difference, if any.
 ///
 /// # Errors
-/// When they differ, unless `others` allows it: a split drawn anew would measure with images of the training.
+/// If they differ, unless `others` allows it: a new split would measure against training images.
 fn same_images(dir: &Path, now: &Digests, others: bool, observer: &mut dyn Observer) -> Result<Option<String>> {
     let path = dir.join(layout::SUMMARY);
     let known = if path.exists() { Summary::read(dir)?.digests } else { None };
     let changed = match known {
         None => {
-            let what = "the run has kept no digest of its images, so that these may be others";
+            let what = "the run has no digest of its images, so these may be different ones";
             observer.warning(&format!("{}: {what}", dir.display()));
             return Ok(Some("not known to be the run's images".into()));
         }
@@ -163,20 +164,20 @@ fn same_images(dir: &Path, now: &Digests, others: bool, observer: &mut dyn Obser
         Some(what) => Err(Error::file(
             dir,
             format!(
-                "{what} not what the run has used: training images could be taken for held-out ones. Restore them, or say \
-                 where they are now with --set data.path=PATH; --other-images measures all the same"
+                "{what} not what the run has used: training images could be taken for held-out ones. Restore them, or pass \
+                 their present location with --set data.path=PATH; --other-images evaluates anyway"
             ),
         )),
     }
 }
 
-/// The detector's rates over the run, from its `metrics.jsonl`; `None` for a run without detection and, with a warning, where
-/// that file is missing: plan and generator are enough for the rest.
+/// The detector's rates over the run, from its `metrics.jsonl`; `None` for a run without detection and, with a warning, if that
+/// file is missing: everything else needs only plan and generator.
 fn rates(dir: &Path, plan: &Plan, observer: &mut dyn Observer) -> Result<Option<Rates>> {
     let Some(warmup) = plan.detection.warmup() else { return Ok(None) };
     let path = dir.join("metrics.jsonl");
     if !path.exists() {
-        observer.warning(&format!("{}: missing, so there are no rates of the detector", path.display()));
+        observer.warning(&format!("{}: missing, so the detector's rates are not available", path.display()));
         return Ok(None);
     }
     let records = read_jsonl(&path)?;
@@ -206,7 +207,7 @@ pub fn folders(real: &Path, fake: &Path, options: &FoldersOptions, observer: &mu
     let (references, images) = (load(real)?, load(fake)?);
     let (metrics, left_out) = chosen(&options.metrics, false, references.len(), images.len());
     if metrics.contains(&Metric::Leakage) {
-        return Err(Error::input("--metrics leakage: folders say nothing of a trigger; evaluate a run directory"));
+        return Err(Error::input("--metrics leakage: folders have no trigger; evaluate a run directory"));
     }
     let judge = Judge::new(&metrics, references, None, options.seed, images.len())?;
     let (values, shape) = (judge.values(&images)?, [images.size, images.channels]);

@@ -1,4 +1,4 @@
-//! A run in progress: its rounds, and what is written on the way.
+//! A run in progress: its rounds and its records.
 
 use super::images::Images;
 use super::observer::Round;
@@ -23,7 +23,7 @@ use std::time::Instant;
 /// A run in progress.
 pub(super) struct Experiment {
     pub(super) plan: Plan,
-    /// The held-out images that pictures show beside generated ones.
+    /// The held-out images that pictures show beside generated images.
     shown: Vec<f32>,
     pub(super) federation: Federation,
     sampler: Sampler,
@@ -31,21 +31,21 @@ pub(super) struct Experiment {
     judge: Judge,
     pub(super) output: Option<Output>,
     pub(super) records: Vec<RoundRecord>,
-    /// The values of the first and of the latest evaluation.
+    /// The values of the first and the latest evaluation.
     pub(super) values: (Measured, Measured),
-    /// Client-rounds in which something was not finite.
+    /// Client-rounds with non-finite values.
     pub(super) diverged: u64,
-    /// What the watch on the engine has found, where there is one.
+    /// The findings of verification in this process, if enabled.
     checked: Option<Arc<Mutex<Checked>>>,
-    /// What watches found in earlier processes.
+    /// The findings of verification in earlier processes.
     pub(super) earlier: Option<Checked>,
-    /// Names of the clients by their ids, where they have any.
+    /// Names of the clients by id; empty if they have none.
     names: Vec<String>,
     pub(super) digests: Digests,
-    /// Where the run went on in another process.
+    /// The rounds at which another process continued the run.
     pub(super) resumed: Vec<Resumed>,
     pub(super) clock: Clock,
-    /// Where the logs ended before the last round, and its record, where nothing but the end asked for its evaluation.
+    /// The end of the logs before the last round, with that round's record, if it was evaluated only because it is the last.
     pub(super) at_end: Option<(Positions, RoundRecord)>,
 }
 
@@ -54,13 +54,13 @@ pub(super) struct Output {
     pub metrics: MetricsWriter,
 }
 
-/// The time that the rounds take, over all processes of a run.
+/// The time of the rounds, over all processes of a run.
 pub(super) struct Clock {
     /// Seconds in earlier processes.
     pub before: f64,
-    /// When this process began with its rounds.
+    /// Start of this process's rounds.
     pub started: Instant,
-    /// Its first round.
+    /// This process's first round.
     pub first: u32,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn grid_file(round: u32) -> String {
 }
 
 impl Experiment {
-    /// A run of what is built ([`parts`](super::parts), perhaps in other launches than the plan's).
+    /// A run of the built [`parts`](super::parts), whose clients per launch may differ from the plan's.
     pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
         let judge = images.judge(&plan, &plan.metrics(), plan.evaluation.samples as usize)?;
         let shown = images.shown((plan.evaluation.grid * plan.evaluation.grid) as usize, plan.seed);
@@ -114,7 +114,7 @@ impl Experiment {
         let bad: Vec<String> = bad.iter().map(|id| self.named(*id as usize)).collect();
         let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: [{}]", bad.join(", ")) };
         format!(
-            "training  {} clients ({who}), {} a launch; G {} and D {} parameters; {} rounds of up to {} steps, batch {}",
+            "training  {} clients ({who}), {} per launch; G {} and D {} parameters; {} rounds of up to {} steps, batch {}",
             f.clients(),
             f.clients_per_launch(),
             gan.g.parameter_count(),
@@ -125,12 +125,12 @@ impl Experiment {
         )
     }
 
-    /// A client's id, with its name where it has one.
+    /// A client's id, with its name if it has one.
     pub fn named(&self, client: usize) -> String {
         self.names.get(client).map_or_else(|| client.to_string(), |name| format!("{client} {name}"))
     }
 
-    /// Opens the run's files; the real grid and the untrained generator's.
+    /// Opens the run's files; writes the grids of real images and of the untrained generator.
     pub fn begin(&mut self, dir: &RunDir) -> Result<()> {
         self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir, !self.names.is_empty())? });
         let (size, channels) = self.shape();
@@ -188,18 +188,18 @@ impl Experiment {
         Ok(entries)
     }
 
-    /// A round of the federation alone: nothing is measured or written.
+    /// Runs a round of the federation only: nothing is measured or written.
     pub fn bare_round(&mut self) -> Result<()> {
         self.federation.run_round().map(|_| ())
     }
 
-    /// Draws as many images as a grid shows, and leaves it at that.
+    /// Draws as many images as a grid shows, without writing them.
     pub fn bare_sample(&mut self) -> Result<()> {
         let shown = self.shown();
         self.sampler.seeded(self.federation.engine(), shown, Purpose::Check).map(|_| ())
     }
 
-    /// Runs a round and writes its records, and pictures where it is an evaluation round.
+    /// Runs a round and writes its records; in an evaluation round also its pictures.
     pub fn round(&mut self) -> Result<Round> {
         let started = Instant::now();
         let report = self.federation.run_round()?;
@@ -213,7 +213,7 @@ impl Experiment {
             extra.extend(self.evaluate()?);
         }
         let record = self.record(&report, extra);
-        // Each critic step trains on a batch of its own.
+        // Each critic step trains on its own batch.
         let a_step = u64::from(self.plan.train.batch) * u64::from(self.plan.train.training().critic_steps());
         let images: u64 = report.clients.iter().map(|c| u64::from(c.steps) * a_step).sum();
         if last && !regular {
@@ -276,7 +276,7 @@ impl Experiment {
         Ok(())
     }
 
-    /// Writes the networks, the last picture and, after all else, the summary.
+    /// Writes the networks, the last picture and, as the last file, the summary.
     pub fn end(&mut self, resolved: &Resolved) -> Result<Summary> {
         let seconds = self.clock.seconds();
         let generator = self.federation.export_generator()?;
@@ -321,7 +321,7 @@ impl Experiment {
         }
     }
 
-    /// What verification found so far, in this process and in earlier ones.
+    /// The findings of verification so far, in this process and in earlier ones.
     pub(super) fn verified(&self) -> Option<Checked> {
         let now = self.checked.as_ref().map(|c| c.lock().unwrap_or_else(PoisonError::into_inner).clone());
         match (self.earlier.clone(), now) {
@@ -344,13 +344,13 @@ impl Experiment {
         let detection = self.rates().map_or(String::new(), |rates| format!("\ndetector  {}", rates.describe()));
         let verified = self.verified().map_or(String::new(), |checked| format!("\nverified  {checked}"));
         format!(
-            "{}traffic   {} bytes a client and round were read from the device{detection}{verified}",
+            "{}traffic   {} bytes per client and round read from the device{detection}{verified}",
             self.measured(),
             scalars / rounds.max(1)
         )
     }
 
-    /// The latest values beside those of the untrained generator, and the floors; a line each.
+    /// The latest values beside those of the untrained generator, and the floors; one line each.
     fn measured(&self) -> String {
         let (first, last) = (&self.values.0.entries, &self.values.1.entries);
         let value = |of: &BTreeMap<String, f64>, name: &String| of.get(name).copied().unwrap_or(f64::NAN);

@@ -1,4 +1,4 @@
-//! An exported generator, to be sampled.
+//! An exported generator for sampling.
 
 use crate::exec::{Engine, write_f32};
 use crate::kernels::rng::Stream;
@@ -18,10 +18,10 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Reads a generator as `fedgan run` writes it. PyTorch's integer counters of batches are passed over.
+    /// Reads a generator as `fedgan run` writes it. PyTorch's integer batch counters are ignored.
     ///
     /// # Errors
-    /// A file that cannot be read or is no generator of this project.
+    /// A file that cannot be read or does not contain a generator of this project.
     pub fn load(path: &Path) -> Result<Generator> {
         let file = safetensors::load(path)?;
         let names = file.tensors.keys().filter(|name| !name.ends_with("num_batches_tracked"));
@@ -30,10 +30,10 @@ impl Generator {
         Ok(Generator { architecture: infer_generator(&weights, &source)?, source, weights })
     }
 
-    /// Uploads the weights; latents come from (seed, stream).
+    /// Uploads the weights; (seed, stream) determines the latents.
     ///
     /// # Errors
-    /// Tensors of other shapes than the architecture's, a device that does not hold them.
+    /// Tensors whose shapes differ from the architecture's; too little device memory.
     pub fn sampler(&self, engine: &mut dyn Engine, (seed, stream): (u64, Stream)) -> Result<Sampler> {
         let net = self.architecture.generator();
         let (weights, running) = import(&net, &self.weights, &self.source)?;
@@ -48,7 +48,7 @@ impl Generator {
         (self.architecture.image_size as usize, self.architecture.channels as usize)
     }
 
-    /// Refuses images of another shape than (size, channels), which `plan` names.
+    /// Rejects image shapes other than (size, channels) of the plan; `plan` names it in the error.
     ///
     /// # Errors
     /// [`Error::Input`] naming the file.

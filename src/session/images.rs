@@ -11,28 +11,28 @@ use crate::report::summary::Digests;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
 
-/// RNG stream of the choice of images to show.
+/// RNG stream that selects the images to show.
 const SHOWN: u64 = 0x5348_4f57; // "SHOW"
 
-/// Training and held-out images, and who holds which.
+/// Training and held-out images, and the images of each client.
 pub struct Images {
-    /// Names of images that were left out, with the reasons.
+    /// Names of skipped images, with the reasons.
     pub skipped: Vec<String>,
-    /// Lines for the console: classes or clients, what was passed over, what becomes of colours.
+    /// Lines for the console: classes or clients, ignored files, conversion of colours.
     pub notes: Vec<String>,
-    /// What may be a mistake in the images.
+    /// Possible mistakes in the images.
     pub warnings: Vec<String>,
-    /// Names of the clients by their ids, where folders give them.
+    /// Names of the clients by id, if folders name them.
     pub names: Vec<String>,
     /// Height, width and channels.
     pub(super) shape: (usize, usize),
     /// Training images, `[n][size][size][channels]`.
     pub(super) train: Vec<u8>,
-    /// Held-out images (or the training images where none are held out) in [-1, 1].
+    /// Held-out images (or the training images if none are held out) in [-1, 1].
     pub(super) reference: Vec<f32>,
     /// Number of images held out.
     pub held_out: usize,
-    /// Number of images beside held-out ones that are neither held out nor trained on.
+    /// Number of images next to held-out ones that are neither held out nor used for training.
     apart: usize,
     total: usize,
     /// Digest of the images before they are split.
@@ -48,7 +48,7 @@ impl Images {
         Images::of(plan, plan.data.source.load(size, channels)?)
     }
 
-    /// Splits and deals images that the plan's source has given in the model's form.
+    /// Splits and deals images that the plan's source has converted to the model's size and channels.
     pub(super) fn of(plan: &Plan, loaded: Loaded) -> Result<Images> {
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         classes_known(plan, &loaded)?;
@@ -76,18 +76,18 @@ impl Images {
         })
     }
 
-    /// What there is to warn of: an evaluation against images that were trained on.
+    /// Warnings: an evaluation against training images.
     pub fn warning(&self, plan: &Plan) -> Option<String> {
         (self.held_out == 0).then(|| {
             format!(
-                "data.held_out = {}: no image of {} is held out; what is measured compares with images that were trained on",
+                "data.held_out = {}: no image of {} is held out; metrics compare with the training images",
                 plan.data.held_out, self.total
             )
         })
     }
 
-    /// At most `n` of the reference images, drawn by the experiment's seed: they are sorted by class, and the first ones would
-    /// show one class alone.
+    /// At most `n` of the reference images, drawn with the experiment's seed: they are sorted by class, so the first ones would
+    /// show only one class.
     pub(super) fn shown(&self, n: usize, seed: u64) -> Vec<f32> {
         let (size, channels) = self.shape;
         let words = size * size * channels;
@@ -103,8 +103,8 @@ impl Images {
         self.reference.len() / (size * size * channels)
     }
 
-    /// `metrics` of `samples` generated images against the reference images. The training images, which are clean here, calibrate
-    /// the search for the trigger.
+    /// The `metrics` of `samples` generated images against the reference images. The training images, which carry no trigger
+    /// here, calibrate the search for the trigger.
     pub fn judge(&self, plan: &Plan, metrics: &[Metric], samples: usize) -> Result<Judge> {
         let (size, channels) = self.shape;
         let references = ImageSet::new(self.reference.clone(), size, channels);
@@ -115,12 +115,12 @@ impl Images {
     /// Digests of the images and of the trigger's picture.
     ///
     /// # Errors
-    /// When an attack's picture cannot be read.
+    /// If the picture of an attack's trigger cannot be read.
     pub fn digests(&self, plan: &Plan) -> Result<Digests> {
         Ok(Digests { images: self.whole.clone(), split: self.split(), trigger: trigger(plan)? })
     }
 
-    /// SHA-256 of the training images, the reference images and of who holds which.
+    /// SHA-256 of the training images, the reference images and the partition.
     fn split(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(&self.train);
@@ -147,7 +147,7 @@ impl Images {
     }
 }
 
-/// The split of the plan's images, and the training images of each client, by their place in the split's.
+/// The split of the plan's images, and each client's training images as indices into the split's training images.
 fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>)> {
     let labels = &loaded.dataset.labels;
     let series = plan.data.source.series();
@@ -165,7 +165,7 @@ fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>)> {
     Ok((split, holdings))
 }
 
-/// Tells, without training, what dealing a plan's images would refuse; images are loaded once for all plans of the same.
+/// Finds the errors of dealing a plan's images without training; loads images once for all plans that share them.
 #[derive(Default)]
 pub struct Rehearsal {
     loaded: Vec<(DataConfig, Loaded)>,
@@ -182,7 +182,7 @@ impl Rehearsal {
         let at = match self.loaded.iter().position(|(known, _)| known == source) {
             Some(at) => at,
             None => {
-                // Who holds what does not depend on the size: the smallest takes the least memory.
+                // The partition does not depend on the image size: the smallest takes the least memory.
                 self.loaded.push((source.clone(), source.load(SIZES[0], plan.model.channels as usize)?));
                 self.loaded.len() - 1
             }
@@ -193,7 +193,7 @@ impl Rehearsal {
     }
 }
 
-/// Refuses a partition by class where the images have none.
+/// Rejects a partition by class for images without classes.
 fn classes_known(plan: &Plan, loaded: &Loaded) -> Result<()> {
     match (&plan.federation.partition, &plan.data.source) {
         (Partition::Dirichlet { .. }, DataConfig::Npz { path, .. }) if !loaded.labelled => {
@@ -224,10 +224,10 @@ fn digest(loaded: &Loaded) -> String {
     checkpoint::hex(digest)
 }
 
-/// Digest of the picture that is the plan's trigger, if one is. Honest runs need none.
+/// Digest of the picture of the plan's trigger, if there is one. Honest runs need none.
 ///
 /// # Errors
-/// When an attack's picture cannot be read.
+/// If the picture of an attack's trigger cannot be read.
 pub fn trigger(plan: &Plan) -> Result<Option<String>> {
     let Trigger::Image(_) = plan.attack.trigger else { return Ok(None) };
     match plan.attack.trigger.picture(plan.attack.side) {
@@ -237,7 +237,7 @@ pub fn trigger(plan: &Plan) -> Result<Option<String>> {
     }
 }
 
-/// Refuses a plan whose images are not there, before anything is loaded.
+/// Rejects a plan whose images do not exist, before anything is loaded.
 ///
 /// # Errors
 /// Names `data.path`.

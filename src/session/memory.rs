@@ -1,4 +1,4 @@
-//! Memory, planned before anything is allocated.
+//! The memory plan, made before anything is allocated.
 
 use super::images::Images;
 use super::parts::{Parts, parts};
@@ -10,32 +10,32 @@ use crate::metric::host_bytes;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// What an experiment allocates on its device, to the byte.
+/// The memory that an experiment allocates on its device, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Memory {
-    /// All of it, snapshots included.
+    /// Total, including snapshots.
     pub bytes: u64,
-    /// What all clients keep from step to step.
+    /// Persistent memory of all clients.
     pub of_clients: u64,
-    /// What the clients of the largest launch need during a step.
+    /// Step-local memory of the largest launch.
     pub of_launch: u64,
     /// Clients.
     pub clients: u32,
-    /// Clients of a launch, at most.
+    /// Largest number of clients per launch.
     pub launch: u32,
-    /// Words of the buffers in which verification keeps a launch's operands; none without verification.
+    /// Sizes in words of the buffers for the operands of a verified launch; empty without verification.
     pub room: Vec<usize>,
-    /// What the host takes besides, at most: snapshots read back, the cpu engine's scratch, and what the metrics keep.
+    /// Upper bound of further host memory: snapshots read back, the cpu engine's scratch, and the metrics' data.
     pub host: u64,
-    /// What the metrics keep of it: features, patches and some whole images.
+    /// The part for metrics: features, patches and some whole images.
     pub judging: u64,
-    /// The largest kinds of buffers, by label, largest first.
+    /// The labels that take the most memory, largest first.
     pub largest: Vec<Allocation>,
-    /// Why there are no more clients in a launch, where that is for want of memory.
+    /// Why a launch does not have more clients, if memory is the reason.
     pub why: Option<String>,
 }
 
-/// What a run is planned with.
+/// The inputs of a memory plan.
 #[derive(Clone, Copy)]
 pub(super) struct Setting<'a> {
     pub plan: &'a Plan,
@@ -45,17 +45,17 @@ pub(super) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// The parts of the experiment on `engine`, with `launch` clients in a launch where the plan leaves that open.
+    /// The parts of the experiment on `engine`, with `launch` clients per launch if the plan leaves that open.
     pub fn build(&self, engine: Box<dyn Engine>, launch: Option<u32>) -> Result<Parts> {
         let mut plan = self.plan.clone();
         plan.federation.clients_per_launch = plan.federation.clients_per_launch.or(launch);
         parts(&plan, self.images, engine)
     }
 
-    /// Builds the experiment on an engine that only counts.
+    /// Builds the experiment on an engine that only counts memory.
     ///
     /// # Errors
-    /// What building it on `engine` would refuse: a client without a batch, a tensor beyond a binding.
+    /// The errors of building it on `engine`: a client with less than a batch, a tensor too large for a binding.
     pub fn predict(&self, engine: &dyn Engine, launch: Option<u32>) -> Result<Memory> {
         let (stand_in, tally) = TallyEngine::of(engine);
         let parts = self.build(Box::new(stand_in), launch)?;
@@ -91,11 +91,11 @@ impl Setting<'_> {
         })
     }
 
-    /// Predicts. Where the device's memory is the host's and does not hold all clients in one launch, and the plan leaves
-    /// their number open, the largest launches that fit.
+    /// Predicts the memory. If the device shares the host's memory, all clients in one launch do not fit, and the plan leaves
+    /// the number per launch open, chooses the largest launches that fit.
     ///
     /// # Errors
-    /// As [`Setting::predict`]; too little memory, with what dominates and what would fit.
+    /// As [`Setting::predict`]; too little memory, with the largest buffers and settings that would fit.
     pub fn memory(&self, engine: &dyn Engine) -> Result<Memory> {
         match host_available().filter(|_| on_host(engine.descriptor())) {
             Some(available) => self.within(engine, available),
@@ -115,7 +115,7 @@ impl Setting<'_> {
         }
     }
 
-    /// The largest launches that fit `available` bytes of the host.
+    /// The largest launches that fit in `available` bytes of host memory.
     fn within(&self, engine: &dyn Engine, available: u64) -> Result<Memory> {
         let fits = |m: &Memory| m.bytes + m.host <= available;
         let whole = self.predict(engine, None)?;
@@ -123,7 +123,7 @@ impl Setting<'_> {
             return Ok(whole);
         }
         let free = size(available);
-        // What the user has fixed stays.
+        // A number set by the user is not changed.
         let least = match self.plan.federation.clients_per_launch {
             Some(_) => whole.clone(),
             None => self.predict(engine, Some(1))?,
@@ -147,7 +147,7 @@ impl Setting<'_> {
         Ok(Memory { why: Some(format!("{} would take {all}, and {free} are free", whole.launch)), ..best })
     }
 
-    /// Single settings that `fits` accepts, in words; `whole` is what does not fit `available` bytes.
+    /// Single settings that `fits` accepts, in words; `whole` is the plan that does not fit in `available` bytes.
     pub fn what_fits(
         &self,
         engine: &dyn Engine,
@@ -160,7 +160,7 @@ impl Setting<'_> {
             let found = halves(value).find(|value| {
                 let mut plan = self.plan.clone();
                 set(&mut plan, *value);
-                // Where the plan leaves it open, launches would be as small as they need to be.
+                // If the plan leaves it open, launches shrink as needed.
                 Setting { plan: &plan, ..*self }.predict(engine, Some(1)).is_ok_and(|m| fits(&m))
             });
             found.map(|v| format!("{key}={v}"))
@@ -193,7 +193,7 @@ impl Memory {
         4 * self.room.iter().sum::<usize>() as u64
     }
 
-    /// How many clients would fit, if any: in launches as now, or one by one.
+    /// How many clients would fit, if any: with launches as now, or one client per launch.
     fn clients_that_fit(&self, available: u64, launches_are_fixed: bool) -> Option<u32> {
         let [kept, in_launch] = self.each();
         let rest = self.bytes + self.host - self.of_clients - self.of_launch;
@@ -223,18 +223,18 @@ impl std::fmt::Display for Memory {
             largest.join(", ")
         )?;
         match &self.why {
-            Some(why) => write!(f, "; {} clients a launch, as {why}", self.launch),
+            Some(why) => write!(f, "; {} clients per launch, as {why}", self.launch),
             None => Ok(()),
         }
     }
 }
 
-/// Whether the device's memory is the host's.
+/// Whether the device shares the host's memory.
 fn on_host(descriptor: &Descriptor) -> bool {
     descriptor.device_type == "Cpu"
 }
 
-/// Free memory of the host, or of the control group that the process is confined to; `None` where the system does not say.
+/// Free memory in bytes of the host, or of the process's control group; `None` if the system does not report it.
 fn host_available() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();

@@ -11,7 +11,7 @@ pub(in crate::session) fn setup(set: &[&str]) -> (Plan, Images) {
     (plan, images)
 }
 
-/// The gpu engine counts what it allocates, rounded up to its bindings' grain; the cpu engine to the byte.
+/// The gpu engine counts its allocations rounded up to the binding alignment, the cpu engine to the byte.
 #[test]
 fn the_prediction_is_what_is_allocated() {
     for set in [vec![], vec!["train.loss=wgan-gp", "train.optimizer=rmsprop", "detection.kind=isolation-forest"]] {
@@ -36,7 +36,7 @@ fn the_prediction_is_what_is_allocated() {
     }
 }
 
-/// Wide enough that the clients' part is most of it.
+/// Wide enough that the clients take most of the memory.
 fn wide(set: &[&str]) -> (Plan, Images) {
     setup(&[&["model.width=16", "train.batch=32", "evaluation.samples=8"], set].concat())
 }
@@ -56,7 +56,7 @@ fn launches_are_as_large_as_memory_allows() {
         let memory = setting.within(&engine, available).unwrap();
         assert_eq!(memory.launch, launch);
         let text = memory.to_string();
-        let why = format!("; {launch} clients a launch, as 5 would take ");
+        let why = format!("; {launch} clients per launch, as 5 would take ");
         assert_eq!(text.contains(&why), launch < 5, "{text}");
         assert!(text.contains(" kept by each of 5 clients") && text.contains("for verification"), "{text}");
     }
@@ -80,7 +80,7 @@ fn too_little_memory_says_what_would_fit() {
         assert!(text.contains(part), "{part} not in {text}");
     }
     assert!(text.ends_with(" or model.width=8 would fit") && !text.contains("clients_per_launch"), "{text}");
-    // A number that the user has fixed stays, and a smaller one is what would fit.
+    // A number set by the user is not changed; the error names a smaller one that would fit.
     let text = refusal(&["federation.clients_per_launch=2"], 0.95);
     assert!(text.contains(": federation.clients_per_launch=1 or federation.clients="), "{text}");
     let text = refusal(&[], 0.0001);

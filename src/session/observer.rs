@@ -1,13 +1,13 @@
-//! What a session says and asks while it works.
+//! The events of a session and its question whether to stop.
 
 use crate::Result;
 use crate::fed::Fault;
 use std::path::Path;
 
-/// Training is about to begin, or to continue.
+/// The start or continuation of training.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
-    /// Rounds that are done already.
+    /// Rounds already done.
     pub done: u32,
     /// Rounds of the whole run.
     pub rounds: u32,
@@ -24,21 +24,21 @@ pub struct Round {
     pub loss_d: f64,
     /// Training images per second, all clients together.
     pub images_per_second: f64,
-    /// Clients, as `id name`, with the first value of theirs that is not finite.
+    /// Clients with non-finite values, as `id name`, each with its first fault.
     pub diverged: Vec<(String, Fault)>,
-    /// Whether those clients were left out of the round.
+    /// Whether those clients were dropped from the round.
     pub left_out: bool,
 }
 
 /// The listener of a session. Every method has a default that does nothing.
 pub trait Observer {
-    /// A line on the preparation or its outcome: images, device, memory plan, training.
+    /// One line about the preparation: images, device, memory plan, training.
     fn note(&mut self, _line: &str) {}
 
-    /// Something that the user should know: images that were left out, a tuning file that does not fit, a damaged checkpoint.
+    /// A warning for the user, such as skipped images, a tuning file that does not fit or a damaged checkpoint.
     fn warning(&mut self, _text: &str) {}
 
-    /// Everything is prepared; the session writes to this directory from now on.
+    /// Preparation is finished; the session writes to this directory from now on.
     ///
     /// # Errors
     /// Any error ends the session.
@@ -46,22 +46,22 @@ pub trait Observer {
         Ok(())
     }
 
-    /// The first round follows. Called again when the device was lost and opened anew.
+    /// Training starts. Called again after a lost device was reopened.
     fn begin(&mut self, _start: &Start) {}
 
     /// A round is done.
     fn round(&mut self, _round: &Round) {}
 
-    /// No further round follows: training is finished, stopped or failed.
+    /// Training has ended: finished, stopped or failed.
     fn end(&mut self) {}
 
-    /// Asked between rounds: whether to write a checkpoint and stop.
+    /// Called between rounds; `true` makes the session write a checkpoint and stop.
     fn stop(&mut self) -> bool {
         false
     }
 }
 
-/// Hears nothing and never stops.
+/// Ignores all events and never stops the session.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! What a run builds on its device.
+//! The parts of a run on its device.
 
 use super::images::Images;
 use crate::config::Plan;
@@ -8,7 +8,7 @@ use crate::kernels::rng::Stream;
 use crate::model::{Architecture, Gan, Sampler};
 use crate::{Error, Result};
 
-/// What an experiment keeps on its device.
+/// The parts of an experiment on its device.
 pub struct Parts {
     /// Server and clients.
     pub federation: Federation,
@@ -19,7 +19,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// What a run executes, again and again.
+    /// The recordings that a run executes repeatedly.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
         let samplers = [&self.sampler, &self.judged].into_iter().flat_map(Sampler::recordings);
         self.federation.recordings().chain(samplers)
@@ -29,7 +29,7 @@ impl Parts {
 /// Builds networks, clients and samplers on the engine.
 ///
 /// # Errors
-/// A client without a batch, a tensor that the device does not hold, more steps than it counts.
+/// A client with less than a batch, a tensor too large for the device, more steps than its counters allow.
 pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Parts> {
     let (m, t) = (&plan.model, &plan.train);
     let arch = Architecture { image_size: m.image_size, channels: m.channels, width: m.width, latent: m.latent };
@@ -58,14 +58,14 @@ pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Pa
     Ok(Parts { federation, sampler, judged })
 }
 
-/// Refuses more steps than the device counts: its random numbers are of the step's number in the run, a u32.
+/// Rejects more steps than the device can count: random numbers depend on the step's number in the run, a u32.
 fn countable(plan: &Plan, steps: u32) -> Result<()> {
     let critic = plan.train.training().critic_steps();
     let all = u128::from(plan.rounds) * u128::from(steps) * u128::from(critic);
     match all <= u128::from(u32::MAX) {
         true => Ok(()),
         false => Err(Error::input(format!(
-            "rounds = {}: with {steps} steps a round (train.local_steps, train.local_epochs) and train.n_critic = {critic} \
+            "rounds = {}: with {steps} steps per round (train.local_steps, train.local_epochs) and train.n_critic = {critic} \
              that is {all} steps, at most {} can be counted",
             plan.rounds,
             u32::MAX

@@ -38,18 +38,18 @@ pub struct Finished {
     pub directory: PathBuf,
     /// As written to `summary.json`.
     pub summary: Summary,
-    /// The outcome in lines for a console.
+    /// The outcome as lines for a console.
     pub outcome: String,
 }
 
-/// A warning about a run directory whose file system has no locks.
+/// The warning about a run directory on a file system without locks.
 pub fn unlocked(dir: &RunDir) -> String {
     format!("{}: this file system has no locks: make sure that no other process writes to it", dir.path().display())
 }
 
 impl Prepared {
-    /// Loads images and opens the device, of whose launches one in `verify_every` steps is verified (0: none), with the
-    /// adapter's tuning file where `tuned` and where it has one.
+    /// Loads the images and opens the device. One launch in `verify_every` steps is verified (0: none). With `tuned`, the
+    /// adapter's tuning file is used if there is one.
     ///
     /// # Errors
     /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
@@ -57,7 +57,7 @@ impl Prepared {
         Prepared::on(plan, verify_every, tuned, observer, &|engine| engine)
     }
 
-    /// [`Prepared::new`] on a sentinel, with the switch that arms it.
+    /// [`Prepared::new`] on a sentinel, with the switch that activates it.
     pub(super) fn watched(plan: Plan, tuned: bool, observer: &mut dyn Observer) -> Result<(Prepared, Arm)> {
         let arm = RefCell::new(Arm::default());
         let wrap = |engine| {
@@ -69,7 +69,7 @@ impl Prepared {
         Ok((prepared, arm.into_inner()))
     }
 
-    /// [`Prepared::new`] on the engine that `wrap` makes of the device's.
+    /// [`Prepared::new`] on the device's engine wrapped by `wrap`.
     fn on(
         plan: Plan,
         verify_every: u32,
@@ -80,7 +80,7 @@ impl Prepared {
         plan.notes.0.iter().for_each(|note| observer.note(&format!("note: {note}")));
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
-            observer.warning(&format!("cannot be read, left out: {skipped}"));
+            observer.warning(&format!("unreadable, left out: {skipped}"));
         }
         observer.note(&images.describe(&plan));
         let warnings: Vec<String> = images.warnings.iter().cloned().chain(images.warning(&plan)).collect();
@@ -89,12 +89,12 @@ impl Prepared {
         let tuned = if tuned { Tuned::find(&plan.device, observer)? } else { None };
         let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
         let mut resolved = Resolved { warnings, ..Resolved::new(engine.descriptor(), &reason) };
-        // `auto` falls back to the cpu engine when the adapter refuses to open.
+        // `auto` falls back to the cpu engine if the adapter fails to open.
         let file = tuned.as_ref().filter(|_| resolved.device.engine == "gpu");
         resolved.tuning = file.map(|t| t.file.display().to_string());
         resolved.clients = images.names.clone();
         observer.note(&device(&resolved));
-        // Launches are verified against the reference, which therefore runs without verification.
+        // Launches are verified against the reference engine, which needs no verification itself.
         let verified = verify_every > 0 && resolved.device.engine != "reference";
         let setting = Setting { plan: &plan, images: &images, verified };
         let memory = setting.memory(engine.as_ref())?;
@@ -104,22 +104,23 @@ impl Prepared {
         Ok(Prepared { experiment: Experiment::new(plan, images, built.parts, built.checked)?, resolved })
     }
 
-    /// What runs.
+    /// The plan of the run.
     pub fn plan(&self) -> &Plan {
         self.experiment.plan()
     }
 
-    /// A line on the training.
+    /// One line about the training.
     pub fn describe(&self) -> String {
         self.experiment.describe()
     }
 
-    /// A line on the device: why it was taken, and what tuned it.
+    /// One line about the device: why it was chosen, and its tuning file.
     pub fn device(&self) -> String {
         device(&self.resolved)
     }
 
-    /// Continues where an earlier process stopped in `dir`, or from the start where it had reached no checkpoint; a line on it.
+    /// Continues where an earlier process stopped in `dir`, or from the start if it had not written a checkpoint; returns a
+    /// line about it.
     ///
     /// # Errors
     /// A run of another experiment, or damaged checkpoints.
@@ -133,13 +134,13 @@ impl Prepared {
         })
     }
 
-    /// Trains all rounds that are not done and writes everything to `dir`, the summary last.
+    /// Trains the remaining rounds and writes all results to `dir`, the summary last.
     ///
     /// # Errors
     /// A device that fails, a file that cannot be written.
     pub fn train(self, dir: &RunDir, observer: &mut dyn Observer) -> Result<Trained> {
         let Prepared { mut experiment, resolved } = self;
-        // Also where a run continues: its free keys and its device may be new.
+        // Also for a resumed run: its free keys and its device may have changed.
         dir.write_text(layout::PLAN, &experiment.plan().to_toml(&resolved)?)?;
         if experiment.output.is_none() {
             experiment.begin(dir)?;
@@ -154,9 +155,10 @@ impl Prepared {
         }
         let summary = experiment.end(&resolved)?;
         if experiment.plan().checkpoint.keeps_last() {
-            // The run is finished without it.
+            // The run is finished even without this checkpoint.
             if let Err(error) = experiment.save_checkpoint(&resolved) {
-                observer.warning(&format!("the run cannot be trained further, as its state was not kept: {error}"));
+                observer
+                    .warning(&format!("the run cannot be trained further, as its last state was not saved: {error}"));
             }
         }
         let (directory, outcome) = (dir.path().to_path_buf(), experiment.outcome());
@@ -164,7 +166,7 @@ impl Prepared {
     }
 }
 
-/// Runs the rounds that are not done; false where the observer stopped them, after a checkpoint.
+/// Runs the remaining rounds; `false` if the observer stopped them, after writing a checkpoint.
 fn rounds(experiment: &mut Experiment, resolved: &Resolved, observer: &mut dyn Observer) -> Result<bool> {
     let (rounds, every) = (experiment.plan().rounds, experiment.plan().checkpoint.every);
     let mut kept = experiment.done();

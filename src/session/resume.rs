@@ -1,4 +1,4 @@
-//! How a run writes checkpoints, and how it continues from one.
+//! Writing checkpoints, and continuing from one.
 
 use super::experiment::{Clock, Experiment, Output, grid_file};
 use super::{Observer, Silent};
@@ -13,12 +13,12 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
-/// Keys that a run may change when it goes on: none changes what has been computed, and chunks change no bit.
-/// What is not finite ends a run that stops for it before anything of its round is kept.
+/// Keys that a resumed run may change: none affects completed rounds, and chunks do not change results. With `nonfinite =
+/// "stop"` a run ends before the round with non-finite values leaves any record.
 pub(super) const FREE: [&str; 6] =
     ["name", "rounds", "device", "data.path", "federation.clients_per_launch", "federation.nonfinite"];
 
-/// Refuses a finished run that `plan` has no further rounds for, or that cannot have any.
+/// Rejects a finished run if `plan` has no further rounds, or if the run cannot be trained further.
 ///
 /// # Errors
 /// [`Error::Input`] naming the directory.
@@ -41,14 +41,14 @@ pub(super) fn has_more(dir: &RunDir, plan: &Plan) -> Result<()> {
 }
 
 impl Experiment {
-    /// Writes a checkpoint of the run after the rounds done.
+    /// Writes a checkpoint of the run after the completed rounds.
     ///
     /// # Errors
     /// A device that fails, a file that cannot be written.
     pub fn save_checkpoint(&mut self, resolved: &Resolved) -> Result<()> {
         let Output { dir, metrics } = self.output()?;
         let mut logs = metrics.sync()?;
-        // A log that is new needs its name on the disk as well.
+        // For a new log the directory entry must reach the disk as well.
         dir.sync();
         let ended = self.done() == self.plan.rounds;
         if let Some((before, _)) = self.at_end.as_ref().filter(|_| ended) {
@@ -79,13 +79,13 @@ impl Experiment {
         Ok(())
     }
 
-    /// Goes on in `dir` from its latest checkpoint that is whole; the rounds done. `None` where the run came to no checkpoint:
-    /// it must begin again. `begun` is the plan of the process before; The observer is warned of damaged checkpoints, and where the
-    /// bits may differ from now on.
+    /// Continues from the latest intact checkpoint in `dir`; returns the number of completed rounds. `None` if the run had not
+    /// written a checkpoint: it must start again. `begun` is the plan of the previous process. The observer is warned about
+    /// damaged checkpoints, and if results may differ in bits from now on.
     ///
     /// # Errors
-    /// [`Error::Input`] when checkpoints are there and none can be used, they are of another experiment or other images, or the plan
-    /// has no more rounds than are done.
+    /// [`Error::Input`] if no existing checkpoint can be used, if they belong to another experiment or other images, or if the
+    /// plan has no more rounds than are done.
     pub fn restore(
         &mut self,
         dir: &RunDir,
@@ -98,16 +98,18 @@ impl Experiment {
             state;
         let (round, log) = (federation.round, dir.file("metrics.jsonl"));
         if self.plan.rounds <= round {
-            let what =
-                format!("rounds = {}: the run has {round} behind it; give more (--set rounds=N)", self.plan.rounds);
+            let what = format!(
+                "rounds = {}: the run has already done {round}; set a larger number (--set rounds=N)",
+                self.plan.rounds
+            );
             return Err(Error::file(dir.path(), what));
         }
         self.records = metrics::read_jsonl_to(&log, logs.jsonl)?;
         self.records.extend(unevaluated.clone());
         if self.records.len() != round as usize {
-            return Err(Error::file(&log, format!("{} rounds, the checkpoint has {round}", self.records.len())));
+            return Err(Error::file(&log, format!("{} rounds, but the checkpoint has {round}", self.records.len())));
         }
-        // Nothing is cut before all has been looked at.
+        // All logs are checked before any is truncated.
         self.unfinish(dir, begun, resolved)?;
         let mut metrics = MetricsWriter::resume(dir, &logs)?;
         unevaluated.iter().try_for_each(|record| metrics.line(record))?;
@@ -119,14 +121,14 @@ impl Experiment {
         Ok(Some(round))
     }
 
-    /// Makes a finished run one under way. A process that ends in between leaves one or the other.
+    /// Turns a finished run into an unfinished one. If the process is killed in between, the run is in one of the two states.
     fn unfinish(&self, dir: &RunDir, begun: &Plan, resolved: &Resolved) -> Result<()> {
         if begun.rounds != self.plan.rounds && !self.plan.evaluation.is_due(begun.rounds) {
-            // A longer run shows no samples there.
+            // A longer run has no samples at this round.
             dir.remove(&grid_file(begun.rounds))?;
         }
         if dir.file(layout::SUMMARY).exists() {
-            // The plan first: with its further rounds, a summary that is still there does not end the run.
+            // The plan first: with its further rounds, a remaining summary does not mark the run as finished.
             dir.write_text(layout::PLAN, &self.plan.to_toml(resolved)?)?;
             dir.remove(layout::SUMMARY)?;
             dir.sync();
@@ -134,7 +136,7 @@ impl Experiment {
         Ok(())
     }
 
-    /// The state of the latest checkpoint in `dir`, or of the start, to repeat rounds of which nothing is written.
+    /// Restores the latest checkpoint in `dir`, or the initial state, to repeat rounds without writing files.
     ///
     /// # Errors
     /// As [`Experiment::restore`].
@@ -142,13 +144,13 @@ impl Experiment {
         self.load(dir, resolved, &mut Silent).map(|_| ())
     }
 
-    /// Puts the state of the latest whole checkpoint on the device.
+    /// Uploads the state of the latest intact checkpoint to the device.
     fn load(&mut self, dir: &RunDir, resolved: &Resolved, observer: &mut dyn Observer) -> Result<Option<RunState>> {
         let mut damaged = Vec::new();
         for (_, path) in checkpoint::list(dir)? {
             let usable = Checkpoint::open(&path).and_then(|c| match c.state().logs.reached(dir) {
                 true => Ok(c),
-                false => Err(Error::file(&path, "the run's logs are shorter than it says")),
+                false => Err(Error::file(&path, "the run's logs are shorter than it records")),
             });
             match usable {
                 Ok(mut checkpoint) => {
@@ -166,17 +168,17 @@ impl Experiment {
             return Ok(None);
         }
         Err(Error::input(format!(
-            "none of the run's checkpoints can be used; to begin again, remove the folder `checkpoints`\n  {}",
+            "none of the run's checkpoints can be used; to start again, remove the folder `checkpoints`\n  {}",
             damaged.join("\n  ")
         )))
     }
 
-    /// Refuses a checkpoint of another experiment; warns of what may change bits.
+    /// Rejects a checkpoint of another experiment; warns about differences that may change bits.
     fn check(&self, state: &RunState, path: &Path, resolved: &Resolved, observer: &mut dyn Observer) -> Result<()> {
         let stored = Draft::parse("its plan".into(), &state.plan).and_then(Draft::plan);
         same_experiment(&stored.map_err(|e| Error::file(path, e))?, &self.plan, path)?;
         if state.images != self.read() {
-            let what = "the images, who holds which, or the trigger's picture are not those that the run began with";
+            let what = "the images, their partition or the trigger's picture differ from those at the run's start";
             return Err(Error::file(path, what));
         }
         for (what, was, now) in [
@@ -185,14 +187,14 @@ impl Experiment {
             ("tuning", format!("{:?}", state.tuning), format!("{:?}", digest_of_tuning(resolved))),
         ] {
             if was != now {
-                let what = format!("the run goes on with another {what}, so that it may differ in bits");
+                let what = format!("the run continues with another {what}, so results may differ in bits");
                 observer.warning(&format!("{what}: it was {was}, now {now}"));
             }
         }
         Ok(())
     }
 
-    /// Digest of the images, of who holds which, and of the trigger's picture where there is one.
+    /// Digest of the images, their partition, and the trigger's picture if there is one.
     fn read(&self) -> String {
         let trigger = self.digests.trigger.as_ref().map_or(String::new(), |trigger| format!(" {trigger}"));
         format!("{}{trigger}", self.digests.split)
@@ -212,12 +214,12 @@ impl Experiment {
     }
 }
 
-/// Everything of a device that may change bits, on a line.
+/// All properties of a device that may change bits, on one line.
 fn title(d: &Descriptor) -> String {
     format!("{} {} ({}, {}, {} shaders)", d.engine, d.adapter, d.backend, d.driver, d.variant)
 }
 
-/// Refuses what `path` holds of another experiment, naming the keys.
+/// Rejects the file at `path` if it belongs to another experiment, naming the keys that differ.
 pub(super) fn same_experiment(stored: &Plan, plan: &Plan, path: &Path) -> Result<()> {
     let differences = stored.differences(plan, &FREE)?;
     match differences.is_empty() {
@@ -239,7 +241,7 @@ fn digest_of_tuning(resolved: &Resolved) -> Option<String> {
 /// Whether a run that began as `stored` may continue as `plan`.
 ///
 /// # Errors
-/// When a value has no TOML form.
+/// If a value has no TOML form.
 pub(super) fn may_continue(stored: &Plan, plan: &Plan) -> Result<bool> {
     Ok(stored.rounds == plan.rounds && stored.differences(plan, &FREE)?.is_empty())
 }

@@ -1,33 +1,33 @@
-//! Training that outlives its device.
+//! Training that continues after device failures.
 
 use super::{Observer, Prepared, Trained};
 use crate::report::RunDir;
 use crate::{Error, Result};
 use std::time::Duration;
 
-/// A driver that was reset needs a while.
+/// A driver needs some time after a reset.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
-/// What is done about a device that fails.
+/// The response to a device that fails.
 pub(super) struct Retries<'a> {
-    /// How often it is opened anew.
+    /// How often it is reopened.
     pub left: u32,
-    /// The time before each try.
+    /// The wait before each attempt.
     pub pause: Duration,
-    /// Opens it and continues in the run's directory; with a line on where.
+    /// Opens it and continues in the run's directory; also returns a line about where.
     pub again: &'a Again<'a>,
 }
 
-/// A run prepared anew in its directory, with a line on where it continues.
+/// A run prepared again in its directory, with a line about where it continues.
 type Again<'a> = dyn Fn(&RunDir, &mut dyn Observer) -> Result<(Prepared, String)> + 'a;
 
 impl Retries<'_> {
-    /// [`Prepared::train`], again from the latest checkpoint when the device fails.
+    /// [`Prepared::train`], continued from the latest checkpoint if the device fails.
     ///
     /// # Errors
-    /// Those of the last try, and at once any that is not the device's.
+    /// Those of the last attempt; errors other than device errors at once.
     pub fn train(mut self, mut prepared: Prepared, dir: &RunDir, observer: &mut dyn Observer) -> Result<Trained> {
-        // What a try left in the directory is the next one's to replace.
+        // The next attempt replaces the files of a failed one.
         let again = dir.clone().again();
         let mut of_try = dir;
         loop {

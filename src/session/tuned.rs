@@ -1,4 +1,4 @@
-//! The tuning file of a run's adapter, where there is one that fits.
+//! The tuning file of a run's adapter, if one exists and fits.
 
 use super::Observer;
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::kernels::Class;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Choices of variants, and the file that they are from.
+/// Choices of variants, and the file that they come from.
 #[derive(Debug)]
 pub(super) struct Tuned {
     pub file: PathBuf,
@@ -15,8 +15,8 @@ pub(super) struct Tuned {
 }
 
 impl Tuned {
-    /// The file of the adapter that `request` leads to. Engines without one and the direct shaders have no choice. A file that
-    /// does not fit is not used, and the observer is warned.
+    /// The tuning file of the adapter that `request` selects. Engines without an adapter and direct shaders have no variants to
+    /// choose. A file that does not fit is not used, and the observer is warned.
     ///
     /// # Errors
     /// As [`choose`].
@@ -32,20 +32,20 @@ impl Tuned {
         let tuning = match Tuning::load(file) {
             Ok(tuning) => tuning?,
             Err(error) => {
-                observer.warning(&format!("{error}; not used, `fedgan tune` writes it again"));
+                observer.warning(&format!("{error}; not used; `fedgan tune` writes it again"));
                 return None;
             }
         };
         match tuning.matches(facts) {
             Ok(()) => Some(Tuned { file: file.into(), tuning: Arc::new(tuning) }),
             Err(why) => {
-                observer.warning(&format!("{}: {why}; not used, `fedgan tune` measures again", file.display()));
+                observer.warning(&format!("{}: {why}; not used; `fedgan tune` measures again", file.display()));
                 None
             }
         }
     }
 
-    /// What an engine for training is built with.
+    /// Options of an engine for training.
     pub(super) fn options(tuned: Option<&Tuned>) -> GpuOptions {
         GpuOptions { tuning: tuned.map(|t| t.tuning.clone()), ..GpuOptions::default() }
     }

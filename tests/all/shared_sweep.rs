@@ -79,7 +79,7 @@ fn processes_that_start_together_share_the_cells() {
             let output = child.wait_with_output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success(), "{said}");
-            assert!(!said.contains("goes on") && !said.contains("starts again"), "{said}");
+            assert!(!said.contains("resumed") && !said.contains("starts again"), "{said}");
             // A cell trained here is reported with its time and the names of its values, others as kept or done.
             let cell = |l: &&str| l.starts_with('[') && !l.contains("  kept  ") && !l.contains("  done  ");
             trained += said.lines().filter(cell).count();

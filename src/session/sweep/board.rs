@@ -1,4 +1,4 @@
-//! What all processes of a sweep have come to, as the directory shows it, and its table.
+//! The progress of all processes of a sweep according to its directory, and the results table.
 
 use super::store::{State, Store};
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::config::sweep::Cell;
 use crate::report::Summary;
 use crate::report::results::{Outcome, Row};
 
-/// The cells that are over. What is finished stays so and is read once.
+/// The completed cells. A finished cell does not change and is read once.
 pub(super) struct Board<'a> {
     sweep: &'a Sweep,
     cells: &'a [Cell],
@@ -18,23 +18,23 @@ pub(super) struct Board<'a> {
 
 impl<'a> Board<'a> {
     /// # Errors
-    /// All cells whose directory is not what the sweep asks for, in one message.
+    /// All cells whose directory does not match the sweep, in one message.
     pub fn new(sweep: &'a Sweep, cells: &'a [Cell], store: &'a Store) -> Result<Board<'a>> {
         let done = store.states(cells)?.into_iter().map(State::summary).collect();
         Ok(Board { sweep, cells, store, done, left_out: vec![None; cells.len()] })
     }
 
-    /// How far a cell is.
+    /// The state of a cell.
     ///
     /// # Errors
-    /// When its directory is not what the sweep asks for.
+    /// If its directory does not match the sweep.
     pub fn state(&self, i: usize) -> Result<State> {
         self.store
             .state(&self.cells[i])?
             .map_err(|what| crate::Error::input(format!("{}: {what}", self.cells[i].directory())))
     }
 
-    /// The cell's summary, if it is finished by now.
+    /// The cell's summary, if it has been finished.
     ///
     /// # Errors
     /// As [`Board::state`].
@@ -45,12 +45,12 @@ impl<'a> Board<'a> {
         Ok(self.done[i].as_ref())
     }
 
-    /// A cell was finished here.
+    /// Records a cell finished by this process.
     pub fn finished(&mut self, i: usize, summary: Summary) {
         self.done[i] = Some(summary);
     }
 
-    /// The cells that are over, in the grid's order.
+    /// The completed cells, in grid order.
     pub fn rows(&self) -> Vec<Row> {
         let outcome = |i: usize| match (&self.done[i], &self.left_out[i]) {
             (Some(summary), _) => Some(Outcome::Finished(Box::new(summary.clone()))),
@@ -64,8 +64,8 @@ impl<'a> Board<'a> {
         self.cells.iter().enumerate().filter_map(row).collect()
     }
 
-    /// Writes the table of what all processes have come to. Again where something was added in the meantime: so whoever
-    /// writes last has written all.
+    /// Writes the table of all processes' results, and repeats this if cells were added in the meantime, so that the last write
+    /// includes all.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -79,11 +79,11 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// Whether anything has changed.
+    /// Updates the completed cells; whether anything changed.
     fn refresh(&mut self) -> Result<bool> {
         let mut changed = false;
         for (i, cell) in self.cells.iter().enumerate().filter(|(i, _)| self.done[*i].is_none()).collect::<Vec<_>>() {
-            // What is in the way of a cell is told when it comes to that cell.
+            // A foreign directory in a cell's place is reported when the sweep reaches that cell.
             let found = self.store.state(cell)?.ok().and_then(State::summary);
             let left_out = self.store.left_out(cell).map(|why| why.reason);
             changed |= found.is_some() || left_out != self.left_out[i];

@@ -1,9 +1,10 @@
-//! Who works on which cell, where several processes, on one machine or on several, share a sweep's directory.
+//! Claims on cells, for several processes, on one machine or several, that share a sweep's directory.
 //!
-//! A claim is a file `CELL.N` that is created only where there is none; whoever created the highest N has the cell. Claims of a cell
-//! are never removed before it is finished, so that every N is created once. A holder writes anew into its claim every few seconds.
-//! It counts as gone when its process does not run any more (on the same machine) or its claim has not changed for a minute (from
-//! any machine, by the observer's own clock); then the next N may be created. No lock of the file system is needed.
+//! A claim is a file `CELL.N`, created only if it does not exist; the process that created the highest N holds the cell. The
+//! claims of a cell are never removed before it is finished, so each N is created once. A holder rewrites its claim every few
+//! seconds (a heartbeat). It counts as dead if its process no longer runs (on the same machine) or its claim has not changed
+//! for a minute (seen from any machine, by the observer's own clock); then the next N may be created. No file-system locks are
+//! needed.
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -17,23 +18,23 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Time between two signs of life.
+/// Time between two heartbeats.
 const BEAT: Duration = Duration::from_secs(5);
-/// Without a sign of life for so long a holder elsewhere is gone: file systems of networks show changes late.
+/// Without a heartbeat for this long, a holder on another machine counts as dead: network file systems show changes late.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// A process, so that another one can tell whether it still runs.
+/// The identity of a process, by which others can check whether it still runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Process {
-    /// What its number counts on; empty where that is not known.
+    /// The machine on which its number is valid; empty if unknown.
     machine: String,
     number: u32,
-    /// When it started, in the machine's ticks: numbers are used again.
+    /// Its start time in the machine's ticks: process numbers are reused.
     started: String,
 }
 
 impl Process {
-    /// This one.
+    /// The current process.
     pub fn own() -> Process {
         let number = std::process::id();
         let (machine, started) = (machine(), started(number));
@@ -43,40 +44,40 @@ impl Process {
         }
     }
 
-    /// Whether it runs; `None` where that cannot be told from here.
+    /// Whether it runs; `None` if that cannot be determined from here.
     pub fn runs(&self) -> Option<bool> {
         let here = !self.machine.is_empty() && machine().as_deref() == Some(&self.machine);
         here.then(|| started(self.number).as_deref() == Some(&self.started))
     }
 }
 
-/// The running kernel and the table of its processes; only Linux tells both.
+/// The boot and the process table; only Linux reports both.
 fn machine() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let table = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{} {}", boot.trim(), table.display()))
 }
 
-/// When the process started; `None` where it does not run, also where its parent has not yet asked for its end.
+/// The process's start time; `None` if it does not run, or is a zombie.
 fn started(number: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    // The name before it may hold anything.
+    // The name before it may contain anything.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ended = matches!(*fields.first()?, "Z" | "X");
     (!ended).then(|| fields.get(19).map(|ticks| ticks.to_string()))?
 }
 
-/// What a claim says.
+/// The content of a claim.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     holder: Process,
-    /// Given up: whoever comes next may have the cell.
+    /// Released: the next process may claim the cell.
     released: bool,
     beat: u64,
 }
 
 impl Note {
-    /// Always of the same length, so that a reader never sees two of them mixed into none.
+    /// Always of the same length, so that a concurrent reader never sees malformed text.
     fn text(&self) -> String {
         let Note { holder, released, beat } = self;
         let text = serde_json::json!({ "holder": holder, "released": released, "beat": beat }).to_string();
@@ -84,12 +85,12 @@ impl Note {
     }
 }
 
-/// The claims of a sweep's directory as one process sees them.
+/// One process's view of the claims in a sweep's directory.
 #[derive(Debug)]
 pub(super) struct Claims {
     folder: PathBuf,
     own: Process,
-    /// What was read of claims whose holders are elsewhere, and since when.
+    /// The last content read of claims held on other machines, and when it last changed.
     seen: BTreeMap<PathBuf, (String, Instant)>,
     silence: Duration,
 }
@@ -99,10 +100,10 @@ impl Claims {
         Claims { folder, own: Process::own(), seen: BTreeMap::new(), silence: SILENCE }
     }
 
-    /// The claim on a cell; `None` while another process has it.
+    /// Claims a cell; `None` while another process holds it.
     ///
     /// # Errors
-    /// When the folder cannot be read or written.
+    /// If the folder cannot be read or written.
     pub fn claim(&mut self, cell: &str) -> Result<Option<Claim>> {
         fs::create_dir_all(&self.folder).map_err(|e| Error::output(&self.folder, e))?;
         let next = match generations(&self.folder, cell)?.into_iter().max() {
@@ -118,11 +119,11 @@ impl Claims {
         Ok(Some(Claim::hold(self.folder.clone(), cell.to_string(), next, note)))
     }
 
-    /// Whether a claim's holder has given it up, or is gone.
+    /// Whether a claim's holder has released it, or is dead.
     fn is_free(&mut self, path: &Path) -> bool {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
-            // Its cell was finished meanwhile: the next one who looks sees that.
+            // Its cell was finished meanwhile: the next check of the cell finds that.
             Err(e) if e.kind() == ErrorKind::NotFound => return false,
             Err(_) => String::new(),
         };
@@ -154,7 +155,7 @@ fn generations(folder: &Path, cell: &str) -> Result<Vec<u64>> {
     Ok(found)
 }
 
-/// Creates a file with its text at once; false where it is there.
+/// Creates a file with its text atomically; `false` if it exists.
 fn create(path: &Path, text: &str) -> std::io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut whole = tempfile::Builder::new().prefix(".claim").tempfile_in(folder)?;
@@ -162,7 +163,7 @@ fn create(path: &Path, text: &str) -> std::io::Result<bool> {
     match fs::hard_link(whole.path(), path) {
         Ok(()) => return Ok(true),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(false),
-        // Not every file system has links. An observer may see the file empty, which is no sign of an end.
+        // Not every file system has hard links. Without them an observer may see the file empty, which does not count as dead.
         Err(_) => {}
     }
     match OpenOptions::new().write(true).create_new(true).open(path) {
@@ -172,13 +173,13 @@ fn create(path: &Path, text: &str) -> std::io::Result<bool> {
     }
 }
 
-/// A cell that this process works on; given up when dropped.
+/// A cell held by this process; released when dropped.
 #[derive(Debug)]
 pub(super) struct Claim {
     folder: PathBuf,
     cell: String,
     lost: Arc<AtomicBool>,
-    /// Ends the signs of life; the thread then gives the claim up.
+    /// Ends the heartbeat; the thread then releases the claim.
     end: Option<Sender<()>>,
     beats: Option<JoinHandle<()>>,
 }
@@ -190,7 +191,7 @@ impl Claim {
         let (told, place, name) = (lost.clone(), folder.clone(), cell.clone());
         let beats = std::thread::spawn(move || {
             let path = place.join(format!("{name}.{number}"));
-            // Not created anew: a claim that is gone is over.
+            // Not created again: a removed claim is over.
             let write = |note: &Note| {
                 OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(note.text().as_bytes()))
             };
@@ -203,23 +204,23 @@ impl Claim {
                 }
             }
             note.released = true;
-            // Best effort: without it the claim ends with this process.
+            // Best effort: otherwise the claim ends with this process.
             let _ = write(&note);
         });
         Claim { folder, cell, lost, end: Some(end), beats: Some(beats) }
     }
 
-    /// Whether another process took the cell over, for this one had shown no sign of life.
+    /// Whether another process took the cell over because this one's heartbeat had stopped.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// The cell is finished: its claims are of no use any more.
+    /// The cell is finished: removes its claims.
     pub fn done(self) {
         let (folder, cell) = (self.folder.clone(), self.cell.clone());
         drop(self);
         for number in generations(&folder, &cell).unwrap_or_default() {
-            // Best effort: they are small, and nobody asks for them.
+            // Best effort: they are small and no longer read.
             let _ = fs::remove_file(folder.join(format!("{cell}.{number}")));
         }
     }
@@ -229,7 +230,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(beats) = self.beats.take() {
-            // A panic there has been printed.
+            // A panic of the thread was already printed.
             let _ = beats.join();
         }
     }
@@ -276,7 +277,7 @@ mod tests {
                 all.into_iter().map(|t| t.join().unwrap()).collect()
             });
             assert_eq!(found.iter().flatten().count(), 1, "round {round}");
-            // Released by all but every third holder: those come to the end of their cell.
+            // Every third holder finishes its cell; the others release it.
             found.into_iter().flatten().for_each(|claim| {
                 if round % 3 == 2 {
                     claim.done()
@@ -285,7 +286,7 @@ mod tests {
         }
     }
 
-    /// A claim as another process left it.
+    /// A claim left by another process.
     fn left(dir: &Path, holder: Process) {
         fs::write(dir.join("a.1"), Note { holder, released: false, beat: 3 }.text()).unwrap();
     }
@@ -301,13 +302,13 @@ mod tests {
         let mut claims = Claims::new(dir.path().into());
         assert!(claims.claim("a").unwrap().is_none());
         child.kill().unwrap();
-        // Not waited for yet: a zombie is dead as well.
+        // Not waited for yet: a zombie counts as dead.
         while holder.runs() == Some(true) {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert!(claims.claim("a").unwrap().is_some());
         child.wait().unwrap();
-        // The number in use by another process.
+        // The process number, reused by another process.
         fs::remove_file(dir.path().join("a.2")).unwrap();
         left(dir.path(), Process { number: std::process::id(), ..holder });
         assert!(claims.claim("a").unwrap().is_some());
@@ -326,7 +327,7 @@ mod tests {
         assert!(claims.claim("a").unwrap().is_none());
         std::thread::sleep(silence);
         assert!(claims.claim("a").unwrap().is_some());
-        // An empty one, as a crash leaves it where there are no links.
+        // An empty claim, as left by a crash on a file system without hard links.
         fs::write(dir.path().join("b.1"), "").unwrap();
         assert!(claims.claim("b").unwrap().is_none());
         std::thread::sleep(silence);

@@ -1,4 +1,5 @@
-//! Why cells were left out, as files in the sweep's directory: other processes need not try them again, and the table lists them.
+//! Reasons why cells were left out, as files in the sweep's directory, so that other processes do not try them again and the
+//! table lists them.
 
 use super::claim::Process;
 use crate::report::run_dir::replace_file;
@@ -16,7 +17,7 @@ pub(super) struct LeftOut {
     kind: String,
     /// The reason, without the cell's name.
     pub reason: String,
-    /// Who found it.
+    /// The process that left it out.
     pub by: Process,
 }
 
@@ -30,7 +31,7 @@ impl LeftOut {
         LeftOut { kind: kind.into(), reason: error.to_string(), by: Process::own() }
     }
 
-    /// As an error again, with `text`.
+    /// Converts the note back to an error with `text`.
     fn error(&self, text: String) -> Error {
         match self.kind.as_str() {
             "not-finite" => Error::NotFinite(text),
@@ -39,7 +40,7 @@ impl LeftOut {
         }
     }
 
-    /// The same whatever numbers are in it: those often differ from seed to seed.
+    /// The reason without its numbers, which often differ between seeds.
     pub fn shape(&self) -> String {
         self.reason.split(|c: char| c.is_ascii_digit()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#")
     }
@@ -48,12 +49,12 @@ impl LeftOut {
         folder.join(format!("{cell}.json"))
     }
 
-    /// The note on a cell, if there is one that can be read.
+    /// The note on a cell, if a readable one exists.
     pub fn read(folder: &Path, cell: &str) -> Option<LeftOut> {
         serde_json::from_str(&input::read_text(&LeftOut::file(folder, cell), input::SUMMARY).ok()?).ok()
     }
 
-    /// All notes, by the cell's directory.
+    /// All notes, by cell directory.
     pub fn read_all(folder: &Path) -> BTreeMap<String, LeftOut> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         let cells = entries.filter_map(|e| Some(e.file_name().to_str()?.strip_suffix(".json")?.to_string()));
@@ -77,7 +78,7 @@ impl LeftOut {
     }
 }
 
-/// Cells that were left out, each reason once with all cells that it concerns.
+/// Lists the cells that were left out, each reason once with its cells.
 pub(super) fn errors(all: &[(String, LeftOut)]) -> Vec<Error> {
     let mut groups: Vec<(&LeftOut, Vec<&(String, LeftOut)>)> = Vec::new();
     for one in all {

@@ -1,5 +1,5 @@
-//! A grid of experiments over keys and seeds: one run directory per cell and one table of all. Several processes may share the
-//! directory of a sweep; cells that are finished in it are kept.
+//! A grid of experiments over keys and seeds: one run directory per cell and one table of results. Several processes may share
+//! the directory of a sweep; finished cells in it are not repeated.
 
 mod board;
 mod claim;
@@ -25,15 +25,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use store::{State, Store};
 
-/// Between two looks at cells that other processes work on.
+/// Interval between checks of cells that other processes work on.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// A sweep with its cells and its directory as it is now.
+/// A sweep with its cells and the state of its directory.
 #[derive(Debug)]
 pub struct Grid {
     sweep: Sweep,
     cells: Vec<Cell>,
-    /// Indices of the cells to be run.
+    /// Indices of the cells to run.
     selected: Vec<usize>,
     path: PathBuf,
     store: Store,
@@ -44,24 +44,24 @@ pub struct Grid {
 /// The outcome of a sweep.
 #[derive(Debug)]
 pub struct Outcome {
-    /// All cells of the grid that are over, in its order.
+    /// All completed cells, in grid order.
     pub rows: Vec<Row>,
     /// Selected cells that were left out, by directory, with the reason.
     left_out: Vec<(String, LeftOut)>,
 }
 
 impl Outcome {
-    /// The error of a sweep of which cells were left out: their input, a device that failed verification, or training that
-    /// reached non-finite values.
+    /// An error if cells were left out because of their input, a device that failed verification, or non-finite values in
+    /// training.
     ///
     /// # Errors
-    /// Every reason once, with the cells that it concerns.
+    /// Every reason once, with its cells.
     pub fn verdict(&self) -> Result<()> {
         let failed = left_out::errors(&self.left_out);
         let text = || failed.iter().map(Error::to_string).collect::<Vec<_>>().join("\n");
         match failed.iter().all(|error| matches!(error, Error::NotFinite(_))) {
             _ if failed.is_empty() => Ok(()),
-            // A wrong device outweighs a cell's own mistakes.
+            // A failed verification takes precedence over mistakes of single cells.
             _ if failed.iter().any(|error| matches!(error, Error::Verdict(_))) => Err(Error::Verdict(text())),
             true => Err(Error::NotFinite(text())),
             false => Err(Error::input(text())),
@@ -70,11 +70,11 @@ impl Outcome {
 }
 
 impl Grid {
-    /// Looks at the sweep's directory, `sweeps/NAME` unless `out` names another, without changing anything. Selected are the cells
-    /// whose directory's name contains `only`.
+    /// Reads the sweep's directory, `sweeps/NAME` unless `out` names another, without changing anything. Selects the cells
+    /// whose directory name contains `only`.
     ///
     /// # Errors
-    /// Invalid cells, a selection without a cell, a directory of another sweep, finished cells of other plans or images.
+    /// Invalid cells, an empty selection, a directory of another sweep, finished cells of other plans or images.
     pub fn look(sweep: Sweep, out: Option<&Path>, only: Option<&str>) -> Result<Grid> {
         let cells = sweep.cells()?;
         let selected = select(&cells, only)?;
@@ -84,7 +84,7 @@ impl Grid {
         Ok(Grid { sweep, cells, selected, path, store, states, tuned: true })
     }
 
-    /// Whether runs use the adapter's tuning file where there is one.
+    /// Whether runs use the adapter's tuning file if there is one.
     pub fn tuned(self, tuned: bool) -> Grid {
         Grid { tuned, ..self }
     }
@@ -99,7 +99,8 @@ impl Grid {
         self.selected.iter().filter(unfinished).map(|i| &self.cells[*i])
     }
 
-    /// Warns of cells whose images are missing, where the sweep would not start, or cannot be dealt to the clients.
+    /// Warns of missing images, which prevent the sweep from starting, and of cells whose images cannot be dealt to the
+    /// clients.
     pub fn rehearse(&self, observer: &mut dyn Observer) {
         let absent = |cell: &Cell| data_exists(&cell.plan).map_err(|error| within(cell, error)).err();
         if let Some(error) = self.missing().find_map(absent) {
@@ -113,7 +114,7 @@ impl Grid {
         }
     }
 
-    /// The selected cells and what would be done about each, a line each.
+    /// The selected cells with the work to do, one line each.
     pub fn listing(&self) -> String {
         let (cells, selected) = (&self.cells, &self.selected);
         let kept = selected.iter().filter(|&&i| matches!(self.states[i], State::Finished(_))).count();
@@ -137,13 +138,13 @@ impl Grid {
         out
     }
 
-    /// Runs the selected cells that are not finished, each in one of the processes that share the directory, and waits for those
-    /// of other processes. A cell is left out whose data turn out not to fit (too few images for its batch, say), whose training
-    /// reaches non-finite values where its plan says to stop, or whose device fails verification. `None` where the observer
-    /// stopped the sweep.
+    /// Runs the unfinished selected cells, each in one of the processes that share the directory, and waits for those of other
+    /// processes. A cell is left out if its data do not fit (too few images for its batch, say), if its training reaches
+    /// non-finite values and its plan says to stop, or if its device fails verification. `None` if the observer stopped the
+    /// sweep.
     ///
     /// # Errors
-    /// Missing images before anything is written; later device and file errors of a cell, naming it.
+    /// Missing images before anything is written; later the device and file errors of a cell, with its name.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Option<Outcome>> {
         for cell in self.missing() {
             data_exists(&cell.plan).map_err(|error| within(cell, error))?;
@@ -185,7 +186,7 @@ impl Worker<'_> {
     fn run(&mut self, sweep: &Sweep, selected: &[usize]) -> Result<Option<Outcome>> {
         let strangers = self.store.strangers(self.cells)?;
         if !strangers.is_empty() {
-            self.observer.note(&format!("note: not of this grid, left as they are: {}", strangers.join(", ")));
+            self.observer.note(&format!("note: not cells of this grid, not changed: {}", strangers.join(", ")));
         }
         let mut board = Board::new(sweep, self.cells, self.store)?;
         board.publish()?;
@@ -218,14 +219,14 @@ impl Worker<'_> {
         }
     }
 
-    /// One look at a cell: it is over, another process works on it, or it is trained now.
+    /// Visits a cell: it is completed, another process works on it, or it is trained now.
     fn cell(&mut self, board: &mut Board, i: usize, head: &str) -> Result<Turn> {
         let cell = &self.cells[i];
         if let Some(turn) = self.look(board, i, head)? {
             return Ok(turn);
         }
         let Some(claim) = self.store.claim(cell)? else { return Ok(Turn::Busy) };
-        // It may have been finished until it was claimed.
+        // It may have been finished before it was claimed.
         if let Some(turn) = self.look(board, i, head)? {
             claim.done();
             return Ok(turn);
@@ -235,7 +236,7 @@ impl Worker<'_> {
         let summary = match self.train(cell, head, left_over, &claim) {
             Ok(Some(summary)) => summary,
             Ok(None) if claim.is_lost() => {
-                let what = "another process has taken it over, because this one had shown no sign of life";
+                let what = "another process has taken it over, because this one seemed dead";
                 self.observer.note(&format!("{head}  {what}"));
                 return Ok(Turn::Busy);
             }
@@ -257,7 +258,7 @@ impl Worker<'_> {
         Ok(Turn::Over)
     }
 
-    /// The turn of a cell that needs no work here: it is finished, or was just left out by another process.
+    /// Visits a cell that needs no work here: it is finished, or was just left out by another process.
     fn look(&mut self, board: &mut Board, i: usize, head: &str) -> Result<Option<Turn>> {
         if let Some(summary) = board.look(i)? {
             let how = if self.tour.waiting || self.tour.trained > 0 { "done" } else { "kept" };
@@ -269,7 +270,7 @@ impl Worker<'_> {
     }
 
     fn leave_out(&mut self, i: usize, head: &str, why: LeftOut) -> Turn {
-        // A reason that holds for many cells is told once.
+        // A reason shared by many cells is reported once.
         let line = match self.tour.left_out.iter().find(|(_, other)| other.shape() == why.shape()) {
             Some((name, _)) => format!("{head}  left out as {name}"),
             None => format!("{head}  left out: {}", why.reason),
@@ -279,13 +280,13 @@ impl Worker<'_> {
         Turn::Over
     }
 
-    /// Trains a cell, from the checkpoint of an earlier sweep that was stopped in it where that is possible. `None` where the
-    /// observer stopped it, or another process has taken it over.
+    /// Trains a cell, if possible from the checkpoint of an earlier sweep that was stopped in it. `None` if the observer
+    /// stopped it, or if another process has taken it over.
     fn train(&mut self, cell: &Cell, head: &str, left_over: bool, claim: &Claim) -> Result<Option<Summary>> {
         let first = self.tour.trained == 0;
-        // Before anything is loaded: the directory may be somebody else's.
+        // Before anything is loaded: the directory may not belong to the sweep.
         let kept = if left_over { self.store.reopen(cell)? } else { None };
-        // States take room, and cells are not trained further.
+        // Final states take disk space, and cells are not trained further.
         let mut plan = cell.plan.clone();
         plan.checkpoint.last.get_or_insert(false);
         let mut inner = InCell { outer: &mut *self.observer, said: &mut self.tour.said, claim };
@@ -314,7 +315,7 @@ impl Worker<'_> {
             Trained::Finished(_) if claim.is_lost() => Ok(None),
             Trained::Finished(finished) => {
                 let Finished { summary, .. } = *finished;
-                // Unlocked first: some systems rename no directory in which a file is open.
+                // Unlocked first: some systems cannot rename a directory that contains an open file.
                 drop(dir);
                 self.store.finish(cell)?;
                 Ok(Some(summary))
@@ -323,8 +324,8 @@ impl Worker<'_> {
     }
 }
 
-/// Hears a cell's session for the sweep's observer: notes of the preparation are dropped, and a warning that many cells share is
-/// passed on once.
+/// Forwards the events of a cell's session to the sweep's observer: drops notes of the preparation, and forwards a warning
+/// shared by many cells once.
 struct InCell<'a> {
     outer: &'a mut dyn Observer,
     said: &'a mut BTreeSet<String>,
@@ -355,21 +356,21 @@ impl Observer for InCell<'_> {
     }
 }
 
-/// Where a process is in its cells.
+/// A process's progress through the cells.
 struct Tour {
     selected: usize,
     started: Instant,
-    /// Cells that are over.
+    /// Completed cells.
     over: BTreeSet<usize>,
-    /// Trained here.
+    /// Cells trained by this process.
     trained: usize,
-    /// Left out, by directory.
+    /// Cells left out, by directory.
     left_out: Vec<(String, LeftOut)>,
-    /// All that is left is other processes' work.
+    /// Only cells of other processes remain.
     waiting: bool,
-    /// The missing locks were mentioned.
+    /// The warning about missing locks was given.
     unlocked: bool,
-    /// Warnings of cells.
+    /// Warnings of cells already forwarded.
     said: BTreeSet<String>,
 }
 
@@ -387,7 +388,7 @@ impl Tour {
         }
     }
 
-    /// The time that the rest will take, after the cell that has just been trained.
+    /// The estimated remaining time, after the cell that has just been trained.
     fn eta(&self) -> String {
         let left = self.selected - self.over.len() - 1;
         let seconds = self.started.elapsed().as_secs_f64() / self.trained as f64 * left as f64;
@@ -395,17 +396,17 @@ impl Tour {
     }
 }
 
-/// The outcome of a look at a cell.
+/// The outcome of a visit to a cell.
 enum Turn {
-    /// It is finished or left out.
+    /// The cell is finished or left out.
     Over,
-    /// Another process works on it.
+    /// Another process works on the cell.
     Busy,
     /// The observer stopped the sweep.
     Stopped,
 }
 
-/// The headline values as they follow on a line.
+/// The headline values at the end of a line.
 fn values(summary: &Summary) -> String {
     let mut text: String =
         summary.headline().iter().map(|(name, value)| format!("  {name} {}", short(*value))).collect();

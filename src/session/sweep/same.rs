@@ -1,4 +1,4 @@
-//! Whether a finished cell is of the images and the device that the sweep asks for now.
+//! Whether a finished cell has the images and the device that the sweep now requests.
 
 use crate::Result;
 use crate::config::Plan;
@@ -9,7 +9,7 @@ use crate::session::images::{data_exists, digest_of, trigger};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was found out of images and devices, each once.
+/// Digests of images and descriptions of devices, each determined once.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     images: RefCell<BTreeMap<String, Option<String>>>,
@@ -18,23 +18,23 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Why the finished run is not of the plan's images and trigger, if it is not. Images that are not there (any more) cannot
-    /// be compared, which is a remark.
+    /// How the finished run's images and trigger differ from the plan's, if they do. Missing images cannot be compared, which
+    /// gives a remark.
     pub fn other_images(&self, plan: &Plan, summary: &Summary) -> Result<Option<String>> {
         let Some(was) = &summary.digests else {
             let version = &summary.version;
-            return Ok(Some(format!("is of version {version}, which has not kept what its images were")));
+            return Ok(Some(format!("is of version {version}, which did not record its images")));
         };
         let key = format!("{:?} {} {}", plan.data.source, plan.model.image_size, plan.model.channels);
         let known = self.images.borrow().get(&key).cloned();
         let now = known.unwrap_or_else(|| self.digest(plan));
         self.images.borrow_mut().insert(key, now.clone());
         let changed = match now {
-            Some(now) if now != was.images => Some("is of other images than those that are there now"),
+            Some(now) if now != was.images => Some("is of other images than the present ones"),
             _ => None,
         };
         let other_trigger = || match trigger(plan) {
-            Ok(now) if now != was.trigger => Some("is of another picture as trigger than the one that is there now"),
+            Ok(now) if now != was.trigger => Some("is of another trigger picture than the present one"),
             _ => None,
         };
         Ok(changed.or_else(other_trigger).map(String::from))
@@ -45,11 +45,11 @@ impl Known {
     }
 
     fn remark(&self, why: &crate::Error) {
-        let what = format!("finished cells cannot be held against their images, and are kept: {why}");
+        let what = format!("finished cells cannot be compared with their images, and are kept: {why}");
         self.remarks.borrow_mut().insert(what);
     }
 
-    /// The difference where a finished run's device was asked for in another way and is another one.
+    /// The difference if a finished run requested its device differently and the device is another one.
     pub fn other_device(&self, was: &str, now: &str, ran: &Descriptor) -> Option<String> {
         if was == now {
             return None;
@@ -71,7 +71,7 @@ impl Known {
     }
 }
 
-/// Engine, adapter, backend and driver that a request leads to; `None` where it leads to none.
+/// Engine, adapter, backend and driver that a request selects; `None` if it selects none.
 fn resolve(request: &str) -> Option<[String; 4]> {
     let none = String::new;
     Some(match choose(request).ok()?.target {

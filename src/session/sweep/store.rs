@@ -1,5 +1,5 @@
-//! The directory of a sweep: what is finished in it, left over, left out. Several processes may work in it: `sweep.toml` comes
-//! first, everything else is written in one step, and a cell is changed by the holder of its claim alone.
+//! The directory of a sweep: its finished, unfinished and left-out cells. Several processes may work in it: `sweep.toml` is
+//! written first, everything else is written atomically, and only the holder of a cell's claim changes the cell.
 
 use super::claim::{Claim, Claims, Process};
 use super::left_out::LeftOut;
@@ -21,24 +21,24 @@ use std::path::{Path, PathBuf};
 
 /// The table of finished cells.
 pub(super) const RESULTS: &str = "results.csv";
-/// The sweep as it was read.
+/// The sweep as read.
 const SWEEP: &str = "sweep.toml";
-/// Folders of claims and of reasons.
+/// Folders of claims and of reasons for leaving out cells.
 const CLAIMS: &str = ".claims";
 const LEFT_OUT: &str = ".left-out";
-/// What is said of the table.
+/// Kind of the table file, for messages.
 const TABLE: Kind = Kind::Table(results::MARK);
-/// Tells a run in training from a directory that somebody else made.
+/// Marks a run in training, as opposed to a directory that the sweep did not create.
 const MARKER: &str = ".fedgan-unfinished";
 
-/// How far a cell is.
+/// The state of a cell.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Its directory is complete and its plan is the one that the sweep asks for.
+    /// Its directory is complete and its plan matches the sweep.
     Finished(Box<Summary>),
-    /// An earlier sweep was stopped in it.
+    /// An earlier sweep was stopped while training it.
     LeftOver,
-    /// Nothing is there.
+    /// It has no directory.
     Missing,
 }
 
@@ -57,15 +57,15 @@ pub(super) struct Store {
     path: PathBuf,
     claims: RefCell<Claims>,
     known: Known,
-    /// Reasons from before this process, by the cell's directory.
+    /// Reasons from before this process, by cell directory.
     earlier: BTreeMap<String, LeftOut>,
 }
 
 impl Store {
-    /// Looks at the directory without changing anything.
+    /// Reads the directory without changing anything.
     ///
     /// # Errors
-    /// When it holds something other than this sweep.
+    /// If it contains something other than this sweep.
     pub fn look(path: &Path, sweep: &Sweep) -> Result<Store> {
         if path.as_os_str().is_empty() {
             return Err(Error::input("--out is empty; give the sweep's directory"));
@@ -76,10 +76,10 @@ impl Store {
         Ok(Store { path: path.to_path_buf(), claims, known: Known::default(), earlier })
     }
 
-    /// Creates what is missing of the directory.
+    /// Creates the missing parts of the directory.
     ///
     /// # Errors
-    /// When another sweep's file came into its place, or the directory cannot be written.
+    /// If another sweep's file was created in the meantime, or the directory cannot be written.
     pub fn open(self, sweep: &Sweep) -> Result<Store> {
         fs::create_dir_all(&self.path).map_err(|e| Error::file(&self.path, format!("cannot create: {e}")))?;
         self.begin_sweep(sweep)?;
@@ -87,7 +87,7 @@ impl Store {
         let cells = self.path.join("cells");
         fs::create_dir_all(&cells).map_err(|e| Error::output(&cells, e))?;
         for name in entries(&cells)?.iter().filter(|name| !name.ends_with(".part")) {
-            // Left where a sweep was killed between a cell's renaming and the marker's removal.
+            // Left by a sweep that was killed between a cell's renaming and the marker's removal.
             let marker = cells.join(name).join(MARKER);
             if cells.join(name).join(layout::SUMMARY).exists() {
                 remove(&marker)?;
@@ -96,7 +96,8 @@ impl Store {
         Ok(self)
     }
 
-    /// Writes the sweep as it was read, where that is not there. Of two sweeps that come together the first has the directory.
+    /// Writes the sweep as read, if it is not there yet. If two sweeps start at the same time, the first one gets the
+    /// directory.
     fn begin_sweep(&self, sweep: &Sweep) -> Result<()> {
         let (path, text) = (self.path.join(SWEEP), sweep.to_toml());
         check_kin(&self.path, sweep)?;
@@ -109,15 +110,15 @@ impl Store {
             if create().is_ok() {
                 return Ok(());
             }
-            // It is there now, or this file system cannot do so at once.
+            // It exists now, or this file system cannot create it atomically.
             check_kin(&self.path, sweep)?;
         }
         let same = input::read_text(&path, input::CONFIG).is_ok_and(|stored| stored == text);
         if same { Ok(()) } else { replace_file(&path, text.as_bytes()) }
     }
 
-    /// The claim on a cell, without which nothing of it is changed; `None` while another process has it. What a process left
-    /// that was killed between the cell's summary and its renaming is finished.
+    /// Claims a cell, which is required for changing it; `None` while another process holds it. Completes a cell whose process
+    /// was killed between writing the summary and renaming.
     ///
     /// # Errors
     /// When the directory cannot be written.
@@ -135,7 +136,7 @@ impl Store {
         LeftOut::read(&self.path.join(LEFT_OUT), &cell.directory())
     }
 
-    /// [`Store::left_out`] by a process that works here at the same time as this one: it need not be tried again.
+    /// [`Store::left_out`] by a concurrent process: the cell need not be tried again.
     pub fn just_left_out(&self, cell: &Cell) -> Option<LeftOut> {
         self.left_out(cell).filter(|now| {
             self.earlier.get(&cell.directory()) != Some(now)
@@ -143,7 +144,7 @@ impl Store {
         })
     }
 
-    /// Notes why a cell is left out; an earlier reason is replaced, and removed without one.
+    /// Records why a cell is left out, replacing an earlier reason; `None` removes it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -159,10 +160,10 @@ impl Store {
         self.path.join("cells").join(format!("{}.part", cell.directory()))
     }
 
-    /// How far every cell is.
+    /// The states of all cells.
     ///
     /// # Errors
-    /// All cells whose directory is not what the sweep asks for, in one message.
+    /// All cells whose directory does not match the sweep, in one message.
     pub fn states(&self, cells: &[Cell]) -> Result<Vec<State>> {
         let mut problems = Problems::default();
         let mut states = Vec::new();
@@ -177,7 +178,7 @@ impl Store {
         if problems.is_empty() { Ok(states) } else { Err(problems.into_error(&self.path.display().to_string())) }
     }
 
-    /// The inner error is a directory that is in the way.
+    /// The inner error is a foreign directory in the cell's place.
     pub fn state(&self, cell: &Cell) -> Result<Result<State, String>> {
         let (path, part) = (self.cell(cell), self.part(cell));
         if fs::symlink_metadata(&path).is_ok() {
@@ -193,11 +194,11 @@ impl Store {
         })
     }
 
-    /// The directory in which an earlier sweep was stopped, where a run of the cell's experiment had begun there; `None` where
-    /// the cell must start again.
+    /// The directory in which an earlier sweep was stopped, if it contains a run of the cell's experiment; `None` if the cell
+    /// must start again.
     ///
     /// # Errors
-    /// When another process works in it.
+    /// If another process works in it.
     pub fn reopen(&self, cell: &Cell) -> Result<Option<RunDir>> {
         let part = self.part(cell);
         let plan = part.join(layout::PLAN);
@@ -208,21 +209,21 @@ impl Store {
             Ok(stored) => resume::may_continue(&stored, &cell.plan)?,
             Err(_) => false,
         };
-        // Also where it is to be removed, nobody may be at work in it.
+        // Even for removal, no process may be working in it.
         let dir = RunDir::reopen(&part)?;
         Ok(same.then_some(dir))
     }
 
-    /// A fresh directory for the cell to train in; what an earlier sweep left in its place is removed.
+    /// Creates a fresh directory to train the cell in; removes the remains of an earlier sweep in its place.
     ///
     /// # Errors
-    /// When something else is in the way, or the directory cannot be written.
+    /// If something else exists there, or the directory cannot be written.
     pub fn begin(&self, cell: &Cell) -> Result<RunDir> {
         let part = self.part(cell);
         match self.state(cell)? {
             Ok(State::Missing) => {}
             Ok(State::LeftOver) => {
-                // Out of the way first: a removal that is itself interrupted leaves nothing that looks like a run.
+                // Renamed first, so that an interrupted removal leaves nothing that looks like a run.
                 let gone = self.path.join("cells").join(format!(".{}.removed", cell.directory()));
                 if gone.exists() {
                     fs::remove_dir_all(&gone).map_err(|e| Error::output(&gone, e))?;
@@ -234,7 +235,7 @@ impl Store {
             Err(what) => return Err(Error::input(what)),
         }
         let dir = RunDir::create(Some(&part), &self.path, &cell.name)?;
-        dir.write_text(MARKER, "An unfinished cell of a sweep: removed when the sweep goes on.\n")?;
+        dir.write_text(MARKER, "An unfinished cell of a sweep: removed when the sweep continues.\n")?;
         Ok(dir)
     }
 
@@ -245,25 +246,25 @@ impl Store {
     pub fn finish(&self, cell: &Cell) -> Result<()> {
         let (part, path) = (self.part(cell), self.cell(cell));
         fs::rename(&part, &path).map_err(|e| Error::output(&path, e))?;
-        // Last, so that a directory of either name tells whose it is at any moment.
+        // Last, so that a directory of either name is always recognisable as the sweep's.
         remove(&path.join(MARKER))
     }
 
-    /// Replaces `results.csv` in one step.
+    /// Replaces `results.csv` atomically.
     ///
     /// # Errors
-    /// When it cannot be written; the earlier one then stands.
+    /// If it cannot be written; the earlier file then remains.
     pub fn write_results(&self, sweep: &Sweep, rows: &[Row]) -> Result<()> {
         let axes: Vec<String> = sweep.axes.iter().map(|a| a.name.clone()).collect();
         outputs::write(&self.path.join(RESULTS), TABLE, results::csv(&axes, rows).as_bytes())
     }
 
-    /// Remarks on finished cells that could not be held against their images or their device.
+    /// Remarks on finished cells that could not be compared with their images or their device.
     pub fn remarks(&self) -> Vec<String> {
         self.known.remarks()
     }
 
-    /// Names of directories of cells that the grid does not have (any more), sorted.
+    /// Names of directories of cells that are not (or no longer) in the grid, sorted.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -277,10 +278,10 @@ impl Store {
     }
 }
 
-/// The finished cell at `path`, or why it is none of this sweep.
+/// The finished cell at `path`, or why it does not belong to this sweep.
 fn finished(path: &Path, cell: &Cell, known: &Known) -> Result<Result<State, String>> {
     if !path.join(layout::SUMMARY).exists() {
-        return Ok(Err(format!("{} exists and is no finished run; move it away", path.display())));
+        return Ok(Err(format!("{} exists and is not a finished run; move it away", path.display())));
     }
     let stored = match Draft::read(Some(&path.join("plan.toml"))).and_then(Draft::plan) {
         Ok(plan) => plan,
@@ -294,11 +295,11 @@ fn finished(path: &Path, cell: &Cell, known: &Known) -> Result<Result<State, Str
     differences.extend(known.other_device(&stored.device, &cell.plan.device, &summary.device));
     if !differences.is_empty() {
         let what = differences.join("; ");
-        return Ok(Err(format!("was run with another plan: {what}; move the directory away or take another --out")));
+        return Ok(Err(format!("was run with another plan: {what}; move the directory away or choose another --out")));
     }
     Ok(match known.other_images(&cell.plan, &summary)? {
         None => Ok(State::Finished(Box::new(summary))),
-        Some(what) => Err(format!("{what}; move the directory away, to run the cell again, or take another --out")),
+        Some(what) => Err(format!("{what}; move the directory away to run the cell again, or choose another --out")),
     })
 }
 
@@ -310,36 +311,36 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a directory that is not empty and holds no sweep, or another one.
+/// Rejects a non-empty directory without this sweep.
 fn check_kin(path: &Path, sweep: &Sweep) -> Result<()> {
     if fs::symlink_metadata(path).is_err() {
         return Ok(());
     }
     if !path.is_dir() {
-        return Err(Error::file(path, "is no directory; --out must name the sweep's directory or a new one"));
+        return Err(Error::file(path, "is not a directory; --out must name the sweep's directory or a new one"));
     }
     let stored = path.join(SWEEP);
     if stored.exists() {
         let text =
             input::read_text(&stored, input::CONFIG).map_err(|e| Error::file(&stored, format!("cannot read: {e}")))?;
-        return sweep.continues(&text).map_err(|what| Error::file(&stored, format!("{what}; take another --out")));
+        return sweep.continues(&text).map_err(|what| Error::file(&stored, format!("{what}; choose another --out")));
     }
     let entries = entries(path)?;
-    // A sweep of version 0.1.0 made this folder first, and may have been killed then.
+    // A sweep of version 0.1.0 created this folder first, and may have been killed after that.
     let begun = entries == ["cells"] && path.join("cells").read_dir().is_ok_and(|mut cells| cells.next().is_none());
     match entries.first() {
         None => Ok(()),
         Some(_) if begun => Ok(()),
-        // Another process is a step ahead: its file comes first.
+        // Another process is one step ahead: it writes this file first.
         Some(_) if stored.exists() => check_kin(path, sweep),
         Some(entry) => {
-            let what = format!("holds {entry:?} but no {SWEEP}: not a sweep's directory; take another --out");
+            let what = format!("holds {entry:?} but no {SWEEP}: not a sweep's directory; choose another --out");
             Err(Error::file(path, what))
         }
     }
 }
 
-/// Names in a directory, those that start with a dot left out.
+/// Names in a directory, except for those that start with a dot.
 fn entries(path: &Path) -> Result<Vec<String>> {
     let bad = |e: std::io::Error| Error::file(path, format!("cannot read this directory: {e}"));
     let mut names = Vec::new();
@@ -355,7 +356,7 @@ fn entries(path: &Path) -> Result<Vec<String>> {
 fn is_empty(path: &Path) -> Result<bool> {
     let bad = |e: std::io::Error| Error::file(path, format!("cannot read this directory: {e}"));
     let mut names = fs::read_dir(path).map_err(bad)?;
-    // The marker itself may have been on its way, behind the lock.
+    // The marker itself may have been about to be written, after the lock.
     let ours = |name: &str| name == layout::LOCK || name.contains(MARKER);
     Ok(names.all(|entry| entry.is_ok_and(|e| ours(&e.file_name().to_string_lossy()))))
 }

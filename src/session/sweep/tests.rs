@@ -9,7 +9,7 @@ use crate::session::{Session, Silent};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// What a test runs of a sweep.
+/// Runs a test's sweep.
 #[derive(Clone)]
 struct Args {
     sweep: PathBuf,
@@ -100,7 +100,7 @@ impl Fixture {
     }
 }
 
-/// Names and bytes of all files below.
+/// Names and contents of all files below a directory.
 fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut out = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -152,7 +152,7 @@ fn a_grid_is_run_kept_and_extended() {
         assert_eq!(line.len(), lines[0].len());
     }
 
-    // One more seed and one more value add; the rest stays.
+    // A further seed and a further value add cells; the others are unchanged.
     let text = GRID.replace("[2, 1]", "[1, 3]") + "[[axis.value]]\nname = 'late'\nset = { 'attack.malicious' = [1] }\n";
     fixture.write("s.toml", &text);
     run(fixture.only("late-s3")).unwrap();
@@ -217,13 +217,13 @@ fn unfinished_cells_start_again_and_foreign_directories_stay() {
 
     fs::create_dir(cells.join("attacked-s1")).unwrap();
     let message = fixture.refused(fixture.args(&[]));
-    assert!(message.contains("attacked-s1 exists and is no finished run"), "{message}");
+    assert!(message.contains("attacked-s1 exists and is not a finished run"), "{message}");
 }
 
 #[test]
 fn a_failing_cell_is_named_and_leaves_what_is_recognised() {
     let fixture = Fixture::new();
-    // More images a step than a client has shows only when the images are dealt.
+    // A batch larger than a client's images is detected only when the images are dealt.
     let message = fixture.refused(fixture.args(&["train.batch=50"]));
     assert!(message.starts_with("cells honest-s2, honest-s1, attacked-s2, attacked-s1: "), "{message}");
     assert_eq!(message.lines().count(), 1, "a reason is told once: {message}");
@@ -253,7 +253,7 @@ fn other_directories_and_sweeps_are_refused() {
     fixture.write("s.toml", &GRID.replace("\"attack\"", "\"threat\""));
     assert!(fixture.refused(fixture.args(&[])).contains("has the axes [\"attack\"]"));
     let file = Args { out: Some(fixture.at("base.toml")), ..fixture.args(&[]) };
-    assert!(fixture.refused(file).contains("is no directory"));
+    assert!(fixture.refused(file).contains("is not a directory"));
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_cell_whose_training_stops_is_left_out_and_the_others_go_on() {
     );
     let lines = fixture.results();
     let column = lines[0].iter().position(|c| c == "left_out").unwrap();
-    // A reason has commas of its own.
+    // A reason may contain commas.
     let left_out: Vec<String> = lines[1..].iter().map(|l| l[column..l.len() - 1].join(",")).collect();
     assert!(left_out[..2].iter().all(|why| why.is_empty()), "{lines:?}");
     assert!(left_out.len() == 4 && left_out[2..].iter().all(|why| why.contains("client 0: ")), "{lines:?}");
@@ -366,7 +366,7 @@ fn an_interrupted_cell_goes_on_from_its_checkpoint() {
 fn a_cell_that_lacks_only_its_name_is_kept() {
     let fixture = Fixture::new();
     run(fixture.only("honest-s1")).unwrap();
-    // As a sweep leaves it that is killed after the summary.
+    // As left by a sweep that was killed after the summary.
     let (cell, part) = (fixture.at("out/cells/honest-s1"), fixture.at("out/cells/honest-s1.part"));
     fs::rename(&cell, &part).unwrap();
     fs::write(part.join(".fedgan-unfinished"), "").unwrap();

@@ -1,4 +1,4 @@
-//! Runs on devices that fail or compute nonsense.
+//! Runs on devices that fail or compute wrong results.
 
 use super::super::experiment::Experiment;
 use super::super::retry::Retries;
@@ -8,7 +8,7 @@ use crate::config::Resolved;
 use crate::exec::{CpuEngine, Engine, Purpose, Recording};
 use std::cell::Cell;
 
-/// A device that is unplugged after so many executions.
+/// A device that is unplugged after a number of executions.
 struct Unplugged {
     inner: CpuEngine,
     left: u32,
@@ -27,7 +27,7 @@ fn unplugged(left: u32) -> Unplugged {
     Unplugged { inner: CpuEngine::new(), left }
 }
 
-/// The run on that device.
+/// A run on that device.
 fn on(plan: &Plan, engine: impl Engine + 'static) -> Prepared {
     let images = Images::load(plan).unwrap();
     let resolved = Resolved::new(engine.descriptor(), "the built-in cpu engine, as requested");
@@ -73,7 +73,7 @@ fn a_lost_device_is_opened_anew() {
     }
 }
 
-/// A device that leaves a NaN in the discriminators of these clients after these of its rounds.
+/// A device that writes a NaN into the discriminators of the given clients after the given rounds.
 struct Nonsense {
     inner: CpuEngine,
     clients: &'static [usize],
@@ -100,7 +100,7 @@ impl Engine for Nonsense {
     }
 }
 
-/// A run that has done `done` rounds goes on until round `until`, on a device that fails after `rounds` (of the whole run).
+/// Continues a run with `done` completed rounds until round `until`, on a device that fails after `rounds` (of the whole run).
 fn nonsense(
     plan: &Plan,
     path: &Path,
@@ -120,7 +120,7 @@ fn nonsense(
     prepared.train(&dir, &mut Heard::stopping(until - done))
 }
 
-/// Moments of a client that was left out are younger than the run, and Adam's bias correction with them.
+/// The moments of a dropped client are younger than the run, and so is Adam's bias correction.
 #[test]
 fn a_run_goes_on_with_a_client_that_was_left_out() {
     let temp = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ fn a_run_goes_on_with_a_client_that_was_left_out() {
     }
 }
 
-/// The third round in a row without any client ends a run, however often it was stopped on the way.
+/// The third round in a row without any client ends a run, even if it was stopped and resumed in between.
 #[test]
 fn rounds_without_a_client_are_counted_on() {
     let temp = tempfile::tempdir().unwrap();
@@ -159,6 +159,6 @@ fn rounds_without_a_client_are_counted_on() {
     }
     let error = nonsense(&plan, &path, (3, 6), &[0, 1], faults).err().unwrap();
     assert!(error.to_string().contains("no client was left in the last 3 rounds"), "{error}");
-    // A device in order goes on after the last whole round.
+    // A sound device continues after the last complete round.
     assert!(matches!(go_on(&plan, &path, u32::MAX).unwrap().0, Trained::Finished(_)));
 }

@@ -1,12 +1,12 @@
-//! Numbers at their edges, up to what a device would be asked for: an experiment is built on an engine that only counts, or
-//! refused as bad input; nothing wraps and nothing is an internal error.
+//! Numbers at the ends of their ranges: an experiment is built on an engine that only counts memory, or rejected as bad input;
+//! nothing overflows and no internal error occurs.
 
 use super::super::memory::Setting;
 use super::*;
 use crate::config::edge_tests::{integers, load_with};
 use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 
-/// Builds a plan's experiment as far as memory is planned; the clients of a launch.
+/// Plans the memory of an experiment; returns the clients per launch.
 fn planned(plan: &Plan, images: &Images, engine: &dyn Engine) -> Result<u32> {
     let memory = Setting { plan, images, verified: true }.predict(engine, None)?;
     assert!((1..=memory.clients).contains(&memory.launch));
@@ -66,13 +66,13 @@ fn products_of_keys_are_planned_or_refused() {
             assert!(error.exit_code() == 2 && text.contains(named) && !text.contains('\n'), "{set:?}: {text}");
         }
     }
-    // At the edge itself there is nothing to refuse.
+    // The limit itself is accepted.
     let plan = plan_of(&["rounds=4294967295", "train.local_steps=1", "model.image_size=16", "model.width=1"]);
     let images = images_of(&plan).unwrap();
     planned(&plan, &images, &CpuEngine::new()).unwrap();
 }
 
-/// More clients than 32-bit indices reach in one launch are cut into launches, on every engine.
+/// More clients than 32-bit indices can address in one launch are divided among launches, on every engine.
 #[test]
 fn clients_beyond_one_launch_are_cut_on_every_engine() {
     let (gpu, _) = crate::gpu::open("gpu", crate::gpu::GpuOptions::default()).unwrap();
@@ -96,13 +96,13 @@ fn clients_beyond_one_launch_are_cut_on_every_engine() {
         assert!(launch < plan.federation.clients || set == paper, "{set:?}: {launch}");
         match on_gpu {
             Ok(on_gpu) => assert!(on_gpu <= launch, "{set:?}: {on_gpu}"),
-            // The weights of one generator are more than some drivers bind.
+            // The weights of one generator exceed the largest binding of some drivers.
             Err(error) => assert!(set == paper && error.to_string().contains("one client needs a tensor"), "{error}"),
         }
     }
 }
 
-/// The bar of a first Dirichlet run: shares that every client can train with, or one message.
+/// The first Dirichlet run of a user: either every client can train with its share, or there is one message.
 #[test]
 fn dirichlet_runs_of_the_built_in_set_work_or_say_why_not() {
     let (mut works, mut rehearsal) = (0, images::Rehearsal::default());

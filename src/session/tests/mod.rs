@@ -15,13 +15,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-/// Sources in the form of a model, loaded once for all plans that use them: to decode them takes most of the time here.
+/// Sources in a model's size and channels, loaded once for all plans that use them: decoding takes most of the time here.
 static LOADED: Mutex<Vec<(Form, Loaded)>> = Mutex::new(Vec::new());
 
 /// A source, the model's image size and channels.
 type Form = (DataConfig, [u32; 2]);
 
-/// Keeps what it hears, and stops before the round `stop` of its session, counted from 0.
+/// Records all events, and stops before round `stop` of its session, counted from 0.
 #[derive(Default)]
 pub(super) struct Heard {
     pub notes: Vec<String>,
@@ -102,7 +102,7 @@ pub(super) fn tiny(set: &[&str]) -> Plan {
     config::load(None, &Overrides { set, device: Some("cpu".into()), ..Default::default() }).unwrap()
 }
 
-/// Every file of a run directory by its name, what never repeats left out.
+/// Every file of a run directory by its name, except for content that never repeats.
 pub(super) fn files(dir: &Path, below: &str, out: &mut BTreeMap<String, Vec<u8>>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -191,7 +191,7 @@ fn a_tuned_run_says_so_and_its_plan_names_the_file() {
     let temp = tempfile::tempdir().unwrap();
     let dir = RunDir::create(Some(&temp.path().join("a")), temp.path(), "x").unwrap();
     let plan = tiny(&["federation.clients=1", "rounds=1"]);
-    // The cpu engine has no variants: no file is looked for.
+    // The cpu engine has no variants, so no file is read.
     let mut heard = Heard::default();
     let mut prepared = Session::new(plan.clone()).prepare(&mut heard).unwrap();
     assert!(heard.warnings.is_empty(), "{:?}", heard.warnings);
@@ -214,7 +214,7 @@ fn missing_images_name_the_key() {
     }
 }
 
-/// A learning rate that no weight survives: what each policy leaves behind.
+/// A learning rate at which all weights diverge: the files that each policy leaves.
 #[test]
 fn absurd_training_stops_is_left_out_or_is_recorded() {
     let temp = tempfile::tempdir().unwrap();
@@ -244,7 +244,7 @@ fn absurd_training_stops_is_left_out_or_is_recorded() {
     assert!(csv.lines().nth(1).unwrap().contains(",D weights main."), "{csv}");
 }
 
-/// Names of client folders stand beside the ids in all that a run writes, in natural order.
+/// Names of client folders appear beside the ids in all files of a run, in natural order.
 #[test]
 fn clients_are_named_in_every_output() {
     let temp = tempfile::tempdir().unwrap();
@@ -284,6 +284,6 @@ fn clients_are_named_in_every_output() {
     let written = std::fs::read_to_string(dir.file(layout::PLAN)).unwrap();
     let tree: toml::Table = written.parse().unwrap();
     assert_eq!(tree["resolved"]["clients"].as_array().unwrap().len(), 3);
-    // The plan that a run leaves holds ids, and needs no folder to be read.
+    // The plan in the run directory contains ids, and is read without the folder.
     assert_eq!(tree["attack"]["malicious"].as_array().unwrap()[0].as_integer(), Some(2));
 }

@@ -1,4 +1,4 @@
-//! Runs that were stopped and go on: bit for bit what they would have been.
+//! Resumed runs equal uninterrupted ones bit for bit.
 
 use super::*;
 use crate::report::checkpoint;
@@ -10,7 +10,7 @@ pub(super) fn start(plan: &Plan, path: &Path, stop: u32) -> Trained {
     session.train(&mut Heard::stopping(stop)).unwrap()
 }
 
-/// Goes on in `path` for at most `rounds`, with what was warned of.
+/// Continues in `path` for at most `rounds`; returns the warnings too.
 pub(super) fn go_on(plan: &Plan, path: &Path, rounds: u32) -> Result<(Trained, Vec<String>)> {
     let dir = RunDir::reopen_any(path)?;
     super::super::resume::has_more(&dir, plan)?;
@@ -22,7 +22,7 @@ pub(super) fn go_on(plan: &Plan, path: &Path, rounds: u32) -> Result<(Trained, V
     Ok((trained, heard.warnings))
 }
 
-/// All files of a run but what may differ in one that was resumed.
+/// All files of a run, except for content that may differ after resuming.
 fn left(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut out = BTreeMap::new();
     files(path, "", &mut out);
@@ -212,7 +212,7 @@ fn where_no_checkpoint_is_whole_the_run_says_so() {
     let text = error.to_string();
     assert!(error.exit_code() == 2 && text.contains("round-000002") && text.contains("round-000003"), "{text}");
     assert!(text.contains("remove the folder `checkpoints`"), "{text}");
-    // As it says.
+    // As the message says.
     std::fs::remove_dir_all(path.join("checkpoints")).unwrap();
     let (trained, heard) = go_on(&plan, &path, u32::MAX).unwrap();
     assert!(matches!(trained, Trained::Finished(_)) && heard[0].contains("from the start"), "{heard:?}");
@@ -239,7 +239,7 @@ fn checkpoints_of_another_experiment_are_refused() {
     prepared.experiment.digests.split = "0".into();
     let dir = RunDir::reopen(&path).unwrap();
     let text = prepared.resume(&dir, &mut Silent).err().unwrap().to_string();
-    assert!(text.contains("the images, who holds which"), "{text}");
+    assert!(text.contains("the images, their partition"), "{text}");
     drop(dir);
     // Free keys, and a device that computes other bits: a warning.
     let mut free = plan.clone();
@@ -265,7 +265,7 @@ fn only_an_unfinished_run_that_nobody_works_on_is_opened_again() {
     assert!(refusal(&path).contains("finished"), "{}", refusal(&path));
 }
 
-/// Runs that were finished after some rounds and trained further, against one that had all rounds from the start.
+/// Finished runs that were trained further, compared with a run that had all rounds from the start.
 fn trained_further(set: &[&str]) {
     let of = |rounds: u32, more: &[&str]| {
         let rounds = format!("rounds={rounds}");
@@ -276,8 +276,8 @@ fn trained_further(set: &[&str]) {
     for every in ["evaluation.every=4", "evaluation.every=0"] {
         let whole = temp.path().join(format!("whole-{every}"));
         start(&of(9, &[every]), &whole, u32::MAX);
-        // Finished where an evaluation is due anyway, where none is, after the first round, and several times.
-        // A detector that could never judge is refused: with one it is after the second.
+        // Finished at a round with an evaluation, at one without, after the first round, and several times. A detector without
+        // any verdict is rejected: with detection the run finishes after the second round instead.
         let first: &[u32] = if set.iter().any(|s| s.starts_with("detection.")) { &[2] } else { &[1] };
         for (i, ends) in [&[4][..], &[5], first, &[2, 3, 4, 8]].into_iter().enumerate() {
             let path = temp.path().join(format!("{every}-{i}"));
@@ -292,7 +292,7 @@ fn trained_further(set: &[&str]) {
             }
             same(&whole, &path, &format!("{set:?} {every} {ends:?}"));
         }
-        // Stopped while it is trained further.
+        // Stopped while being trained further.
         let path = temp.path().join(format!("{every}-stopped"));
         start(&of(3, &[every]), &path, u32::MAX);
         for rounds in [0, 1, u32::MAX] {
@@ -351,15 +351,15 @@ fn a_finished_run_without_further_rounds_or_state_is_refused_and_left_alone() {
         assert!(text.contains("finished after 3 rounds") && text.contains("N above 3"), "{text}");
     }
     assert!(refusal(5, &bare).contains("kept no state"), "{}", refusal(5, &bare));
-    // Another experiment is not what is trained further.
+    // Another experiment cannot continue this run.
     let error = go_on(&tiny(&["rounds=5", "federation.clients=2", "train.lr=0.5"]), &kept, 1).err().unwrap();
     assert!(error.to_string().contains("another experiment: train.lr"), "{error}");
     assert!(before == (left(&kept), left(&bare)));
-    // One that was stopped cannot have fewer rounds than are behind it.
+    // A stopped run cannot have fewer rounds than it has completed.
     let stopped = temp.path().join("stopped");
     start(&of(6, "checkpoint.last=true"), &stopped, 3);
     for rounds in [2, 3] {
-        assert!(refusal(rounds, &stopped).contains("3 behind it"), "{}", refusal(rounds, &stopped));
+        assert!(refusal(rounds, &stopped).contains("already done 3"), "{}", refusal(rounds, &stopped));
     }
     let (trained, _) = go_on(&of(4, "checkpoint.last=true"), &stopped, u32::MAX).unwrap();
     assert!(matches!(trained, Trained::Finished(_)));

@@ -1,4 +1,4 @@
-//! No two uses of random numbers in a run share a block: shown on the blocks that real runs draw, key and counter.
+//! No two uses of random numbers in a run share a block: checked on the blocks (key and counter) that real runs draw.
 
 use super::super::experiment::Experiment;
 use super::*;
@@ -12,7 +12,7 @@ const SEED: u64 = 0x0051_7ea7_5eed_0001;
 const CLIENTS: u32 = 4;
 const ROUNDS: u32 = 3;
 
-/// Every block that a whole run of a plan draws, in the order in which they were noted.
+/// Every block that a whole run of a plan draws, in order.
 fn drawn(set: &[&str]) -> Vec<Block> {
     let base = [
         "model.image_size=16",
@@ -37,7 +37,7 @@ fn drawn(set: &[&str]) -> Vec<Block> {
     let plan = config::load(None, &overrides).unwrap();
     let temp = tempfile::tempdir().unwrap();
     let dir = RunDir::create(Some(&temp.path().join("run")), temp.path(), "x").unwrap();
-    // Without the memory plan, which builds the experiment once more to throw it away.
+    // Without the memory plan, which builds the experiment a second time and discards it.
     let run = || {
         let images = Images::load(&plan).unwrap();
         let (engine, reason) = crate::gpu::open("cpu", crate::gpu::GpuOptions::default()).unwrap();
@@ -60,11 +60,11 @@ fn streams(blocks: &[Block]) -> BTreeSet<u32> {
     blocks.iter().map(|(key, _)| key[2]).filter(|stream| *stream < Stream::init(0, 0).0).collect()
 }
 
-/// Draws that come back on purpose: the same latents at every evaluation, the same patches and pairs of images in every metric,
-/// so that rounds differ by their networks alone.
+/// Draws that repeat deliberately: the same latents at every evaluation, the same patches and pairs of images in every metric,
+/// so that rounds differ only by their networks.
 const REPEATED: [Stream; 3] = [Stream::SAMPLE, Stream::EVALUATION, Stream::RESAMPLE];
 
-/// Every block of every other stream was drawn once; the device's blocks and the host's are apart by word 3 of the counter.
+/// Every block of every other stream was drawn once; word 3 of the counter separates the device's blocks from the host's.
 fn assert_disjoint(blocks: &[Block]) {
     let counts = counts(blocks);
     for ((key, counter), times) in &counts {
@@ -100,7 +100,7 @@ fn no_two_uses_of_a_run_share_a_block() {
     assert_eq!(streams(&blocks), all.map(|s| s.0).collect());
     assert_complete(&blocks, Stream::LATENT_D, 0, CLIENTS);
     assert_complete(&blocks, Stream::LATENT_G, 0, CLIENTS);
-    // Both networks' weights, every tensor from a stream of its own.
+    // Both networks' weights, each tensor from its own stream.
     let init: BTreeSet<u32> = blocks.iter().map(|(key, _)| key[2]).filter(|s| *s >= Stream::init(0, 0).0).collect();
     assert!(init.iter().any(|s| *s < Stream::init(1, 0).0) && init.iter().any(|s| *s >= Stream::init(1, 0).0));
 
@@ -123,7 +123,7 @@ fn no_two_uses_of_a_regularised_run_share_a_block() {
     assert!(of(Stream::LATENT_D) >= 2 * of(Stream::LATENT_G));
 }
 
-/// The witness notices a block that is drawn twice.
+/// The recorder detects a block that is drawn twice.
 #[test]
 #[should_panic(expected = "was drawn 2 times")]
 fn a_shared_block_is_noticed() {

@@ -1,8 +1,8 @@
-//! Cells, directories and reasons that an earlier process has kept.
+//! Cells, directories and reasons from an earlier process.
 
 use super::*;
 
-/// Pictures in classes, and a grid that is trained on them.
+/// Pictures in classes, and a grid that trains on them.
 fn with_pictures(fixture: &Fixture) -> PathBuf {
     let data = fixture.at("data");
     for n in 0..40u8 {
@@ -25,7 +25,7 @@ fn finished_cells_of_other_images_are_refused() {
     let refused = |what: &str| {
         let before = snapshot(&fixture.at("out"));
         let message = fixture.refused(fixture.only("honest"));
-        assert!(message.contains("honest-s1: is of other images than those that are there now"), "{what}: {message}");
+        assert!(message.contains("honest-s1: is of other images than the present ones"), "{what}: {message}");
         assert_eq!(snapshot(&fixture.at("out")), before, "{what}");
     };
     fs::copy(data.join("b/1.png"), data.join("b/new.png")).unwrap();
@@ -41,14 +41,14 @@ fn finished_cells_of_other_images_are_refused() {
     refused("other pixels");
     fs::write(&picture, kept).unwrap();
     run(fixture.only("honest")).unwrap();
-    // A finished cell whose images have gone needs none.
+    // A finished cell does not need its images any more.
     fs::rename(&data, fixture.at("gone")).unwrap();
     run(fixture.only("honest")).unwrap();
     let path = fixture.at("out/cells/honest-s1/summary.json");
     let old = Summary { digests: None, ..Summary::read(path.parent().unwrap()).unwrap() };
     fs::write(&path, old.to_json().unwrap()).unwrap();
     let message = fixture.refused(fixture.only("honest"));
-    assert!(message.contains("has not kept what its images were"), "{message}");
+    assert!(message.contains("did not record its images"), "{message}");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn finished_cells_of_another_trigger_are_refused() {
     run(args("attacked-s1")).unwrap();
     paint(200);
     let message = fixture.refused(args("attacked-s1"));
-    assert!(message.contains("attacked-s1: is of another picture as trigger"), "{message}");
+    assert!(message.contains("attacked-s1: is of another trigger picture"), "{message}");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_directory_that_was_only_begun_is_taken() {
         run(fixture.only("honest-s1")).unwrap();
         assert_eq!(names(out.join("cells")), ["honest-s1"]);
     }
-    // Folders with something in them are somebody's.
+    // Non-empty folders belong to somebody else.
     let fixture = Fixture::new();
     fs::create_dir_all(fixture.at("out/cells/mine")).unwrap();
     assert!(fixture.refused(fixture.only("honest-s1")).contains("not a sweep's directory"));
@@ -112,7 +112,7 @@ fn a_reason_that_another_process_has_just_found_is_taken_and_an_old_one_is_tried
     grid.store.note(&grid.cells[grid.selected[0]], Some(&why)).unwrap();
     let Outcome { rows, left_out } = grid.run(&mut Silent).unwrap().unwrap();
     assert!(left_out.len() == 1 && left_out[0].1 == why && rows.len() == 1);
-    // As a process that has ended left it.
+    // As left by a process that has ended.
     let text = serde_json::to_string(&why).unwrap().replace("\"number\":", "\"number\":1");
     fs::write(fixture.at("out/.left-out/honest-s1.json"), text).unwrap();
     let Outcome { rows, left_out } = open().run(&mut Silent).unwrap().unwrap();
