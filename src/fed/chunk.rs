@@ -1,4 +1,4 @@
-//! A chunk of clients: its buffers and what is recorded over them.
+//! A chunk of clients: its buffers and recordings.
 
 use super::aggregate::record_weighted;
 use super::moments::UpdateMoments;
@@ -29,11 +29,12 @@ pub(super) struct Chunk {
     pub broadcast_g: Recording,
     pub broadcast_d: Recording,
     pub step: Recording,
-    /// First non-finite gradients and moments into the loss statistics.
+    /// Writes the first non-finite gradients and moments into the loss statistics.
     pub local_scan: Recording,
-    /// Norm of the updates into `moments`, first non-finite values of what clients send into the loss statistics.
+    /// Writes the norm of the updates into `moments`, and the first non-finite values that clients send into the loss
+    /// statistics.
     pub update_scan: Recording,
-    /// The server's probe, and its outcome into `moments`; empty without a probe.
+    /// Runs the server's probe and writes its outcome into `moments`; empty without a probe.
     pub probe: Recording,
     pub peaks: Recording,
     pub mean_update: Recording,
@@ -41,7 +42,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// All of them.
+    /// All recordings.
     pub fn recordings(&self) -> [&Recording; 9] {
         let Chunk {
             broadcast_g, broadcast_d, step, local_scan, update_scan, probe, peaks, mean_update, measure, ..
@@ -50,13 +51,14 @@ impl Chunk {
     }
 }
 
-/// Clients of a chunk at most: transposed convolutions of stride 2 have four phases a client in one dimension of their grid.
+/// Largest number of clients per chunk: transposed convolutions of stride 2 have four phases per client in one dimension of
+/// their grid.
 const MOST_CLIENTS: u32 = MAX_GROUPS / 4;
 
-/// Clients of a chunk: what was asked for, or as many as the largest per-client tensor allows in one launch, and grids allow.
+/// Clients per chunk: the requested number, or as many as the largest per-client tensor and the grids allow in one launch.
 ///
 /// # Errors
-/// When the tensors of a single client are too large, naming what makes them so.
+/// If the tensors of a single client are too large, naming the cause.
 pub(super) fn chunk_size(
     engine: &dyn Engine,
     gan: &Gan,
@@ -67,7 +69,7 @@ pub(super) fn chunk_size(
     let most = most_words(engine);
     let (batch, critic) = (settings.batch as usize, gan.training.critic_steps() as usize);
     let steps = max_steps as usize;
-    // First what follows from the settings alone: nothing below may overflow.
+    // First the sizes that follow from the settings alone, so that nothing below overflows.
     let round = [("batch order", align(steps * critic * batch)), ("Adam table", critic * align(2 * steps))];
     if let Some((what, words)) = round.into_iter().find(|(_, words)| *words > most) {
         let [needs, has] = sizes(4 * words as u64, 4 * most as u64);
@@ -81,7 +83,7 @@ pub(super) fn chunk_size(
     let of_batches =
         [gan.d.layers[0].input, [1, 1, gan.arch.latent]].map(|side| critic * Activations::words(side, batch));
     let planned = sides.chain(of_batches).chain([gan.g.stride, gan.d.stride]).max().unwrap_or(1);
-    // What training allocates for one client, the parts of split weight gradients and the critic's tables included.
+    // The allocations of training for one client, including the parts of split weight gradients and the critic's tables.
     let largest = match planned <= most {
         true => largest_of_one(engine, gan, clients, settings.batch, max_steps)?.max(planned).max(round[0].1),
         false => planned,
@@ -97,7 +99,7 @@ pub(super) fn chunk_size(
     Ok(settings.clients_per_launch.unwrap_or(clients).min(fit).clamp(1, clients))
 }
 
-/// Words of the largest buffer that one of `clients` clients trains with.
+/// Words of the largest training buffer of one of `clients` clients.
 fn largest_of_one(engine: &dyn Engine, gan: &Gan, clients: u32, batch: u32, max_steps: u32) -> Result<usize> {
     let (mut stand_in, tally) = TallyEngine::of(engine);
     gan.alloc(&mut stand_in, &mut Pool::default(), 1, clients, batch, max_steps)?;
@@ -119,8 +121,8 @@ pub(super) struct ChunkBuilder<'a> {
 }
 
 impl ChunkBuilder<'_> {
-    /// Builds the chunk of `clients` clients from `first` on. Chunks train one after the other: what does not outlive a step
-    /// comes from `pool`, which holds what the largest chunk, the first, has taken.
+    /// Builds the chunk of `clients` clients from `first` on. Chunks train one after the other: step-local buffers come from
+    /// `pool`, which contains those of the largest chunk, the first.
     pub fn build(&self, engine: &mut dyn Engine, pool: &mut Pool, first: u32, clients: u32) -> Result<Chunk> {
         let (gan, batch) = (self.gan, self.settings.batch);
         let buffers = gan.alloc(engine, pool, clients, self.clients, batch, self.max_steps)?;
@@ -166,7 +168,7 @@ impl ChunkBuilder<'_> {
         })
     }
 
-    /// A step of every client of the chunk: batch, trigger, latents, GAN step, counters.
+    /// A step of every client in the chunk: batch, trigger, latents, GAN step, counters.
     fn record_step(
         &self,
         engine: &mut dyn Engine,
@@ -236,7 +238,7 @@ impl ChunkBuilder<'_> {
         Ok(real)
     }
 
-    /// Room for the latents of `times` batches, each aligned.
+    /// A buffer for the latents of `times` batches, each aligned.
     fn latents(&self, engine: &mut dyn Engine, pool: &mut Pool, b: &GanBuffers, times: u32) -> Result<Tensor> {
         let stride = times * Activations::stride([1, 1, self.gan.arch.latent], b.batch);
         pool.alloc(engine, "latents", b.clients as usize * stride as usize)
@@ -248,7 +250,7 @@ impl ChunkBuilder<'_> {
         RngParams { clients, n, y_stride, client_base: first, seed_lo, seed_hi, stream: stream.0, a: 0.0, b: 1.0 }
     }
 
-    /// `n` standard normals of every client from `stream`.
+    /// `n` standard normals for every client from `stream`.
     fn record_normals(
         &self,
         rec: &mut Recording,
@@ -266,8 +268,8 @@ impl ChunkBuilder<'_> {
         rec.launch(&RngNormal, &self.rng(b, first, to, n, stream), &[to, b.tables.state], label)
     }
 
-    /// The critic steps. Each takes its own part of the step's real images, latents and interpolation weights; where there is
-    /// one critic step, the whole is its part.
+    /// The critic steps. Each takes its own part of the step's real images, latents and interpolation weights; with a single
+    /// critic step, its part is the whole.
     fn record_critic(
         &self,
         rec: &mut Recording,

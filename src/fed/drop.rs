@@ -1,13 +1,13 @@
-//! Clients that are left out of a round because something of theirs is not finite (`federation.nonfinite = "drop"`): what is
-//! remembered of them, and the weights of the others.
+//! Clients dropped from a round because of non-finite values (`federation.nonfinite = "drop"`): the record of them, and the
+//! weights of the others.
 
-/// What a run must remember of dropped clients.
+/// A run's record of dropped clients.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropped {
-    /// The round from which on each client's moments have gathered: 0, or the one after it was dropped.
+    /// The round since which each client's moments accumulate: 0, or the round after it was dropped.
     pub since: Vec<u32>,
-    /// Rounds in a row, up to now, in which every client was dropped.
+    /// Number of consecutive rounds, up to now, in which every client was dropped.
     pub empty: u32,
 }
 
@@ -17,8 +17,8 @@ impl Dropped {
     }
 }
 
-/// `weights` without the dropped clients, summing to one again; by `base` where the others have none, all 0 where there are no
-/// others. Unchanged, bit for bit, where nobody is dropped.
+/// `weights` without the dropped clients, renormalised to sum 1; in proportion to `base` if the others have no weight, all 0 if
+/// there are no others. Bit-equal if no client is dropped.
 pub(super) fn without(weights: &[f64], base: &[f64], dropped: &[bool]) -> Vec<f64> {
     if !dropped.contains(&true) {
         return weights.to_vec();
@@ -31,7 +31,7 @@ pub(super) fn without(weights: &[f64], base: &[f64], dropped: &[bool]) -> Vec<f6
     found.map_or(vec![0.0; weights.len()], |w| w.iter().map(|v| v / sum(&w)).collect())
 }
 
-/// The clients that are left out.
+/// The dropped clients.
 pub(super) fn left_out(dropped: &[bool]) -> Vec<u32> {
     (0..).zip(dropped).filter(|(_, dropped)| **dropped).map(|(client, _)| client).collect()
 }

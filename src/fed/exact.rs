@@ -1,4 +1,4 @@
-//! Numbers that must be read back bit for bit, NaN included: JSON has no form for them, so they are written as the
+//! Numbers that must be read back bit for bit, including NaN: JSON cannot represent them, so they are written as the
 //! hexadecimal digits of their bits.
 
 use serde::de::Error;

@@ -1,4 +1,4 @@
-//! All mutable state of a run: the server's row, the clients in chunks, and what is recorded over them.
+//! All mutable state of a run: the server's row, the clients in chunks, and their recordings.
 
 use super::aggregate::{Aggregation, Shared, WeightedSum};
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
@@ -14,7 +14,7 @@ use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, export, record_init};
 use crate::{Error, Result};
 
-/// The training images and who holds which.
+/// The training images and their partition.
 #[derive(Clone, Debug)]
 pub struct ClientData<'a> {
     /// `[images][size][size][channels]` bytes.
@@ -28,22 +28,23 @@ pub struct Federation {
     pub(super) engine: Box<dyn Engine>,
     pub(super) gan: Gan,
     pub(super) settings: Settings,
-    /// Names of the clients in messages; empty where they have ids only.
+    /// Names of the clients for messages; empty if they have only ids.
     pub(super) names: Vec<String>,
     pub(super) holdings: Vec<Vec<u32>>,
     pub(super) poisoned: Vec<Vec<bool>>,
     pub(super) steps: Vec<u32>,
     pub(super) server_g: NetworkBank,
     pub(super) server_d: NetworkBank,
-    /// What malicious clients do to their updates; empty where they do nothing.
+    /// The attack on the updates of malicious clients; empty if there is none.
     pub(super) attack: Recording,
     pub(super) rule: Box<dyn Aggregation>,
     pub(super) weighted: WeightedSum,
-    /// The clients' weights in the last aggregation; at first those of the settings.
+    /// The clients' weights in the last aggregation; initially those of the settings.
     pub(super) weights: Vec<f64>,
     pub(super) detection: Detection,
     pub(super) dropped: Dropped,
-    /// The server's probe of the clients' generators, where the detector asks for it, and what follows on all chunks' probes.
+    /// The server's probe of the clients' generators, if the detector needs it, and the recording that follows the probes of
+    /// all chunks.
     pub(super) probe: Option<Probe>,
     pub(super) deviate: Recording,
     pub(super) chunks: Vec<Chunk>,
@@ -56,7 +57,7 @@ impl Federation {
     /// Builds the state, uploads data and trigger, initialises the server's networks and sends both to every client.
     ///
     /// # Errors
-    /// When a client holds less than a batch, or the device's limits are exceeded.
+    /// If a client holds less than a batch, or the device's limits are exceeded.
     pub fn new(mut engine: Box<dyn Engine>, gan: Gan, settings: Settings, data: ClientData) -> Result<Self> {
         let clients = data.holdings.len() as u32;
         if clients == 0 {
@@ -74,7 +75,7 @@ impl Federation {
             .collect::<Result<_>>()?;
         let max_steps = steps.iter().copied().max().unwrap_or(1).max(1);
         let e = engine.as_mut();
-        // Refuses batches that no binding holds: in f32 they take four times the bytes asked for below.
+        // Rejects batches too large for a binding: in f32 they take four times the bytes requested below.
         let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
         let a_step = settings.batch as usize * critic_steps as usize * gan.arch.image() as usize;
         let pixels = upload_pixels(e, data.pixels, a_step)?;
@@ -198,24 +199,24 @@ impl Federation {
         self.holdings.len() as u32
     }
 
-    /// Bytes of what all clients keep from step to step, by an engine that counts them ([`Engine::allocated_bytes`]).
+    /// Bytes of the persistent buffers of all clients, from an engine that counts them ([`Engine::allocated_bytes`]).
     pub fn client_bytes(&self) -> u64 {
         self.client_bytes
     }
 
-    /// Bytes of what the clients of one launch need during a step, the largest launch's.
+    /// Bytes of the step-local buffers of the largest launch.
     pub fn launch_bytes(&self) -> u64 {
         self.launch_bytes
     }
 
-    /// What rounds run.
+    /// The recordings of a round.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
         let of_chunks = self.chunks.iter().flat_map(Chunk::recordings);
         let of_rule = self.rule.recordings().into_iter().chain(self.weighted.recordings());
         of_chunks.chain([&self.attack, &self.deviate]).chain(of_rule)
     }
 
-    /// Clients trained in one launch, at most.
+    /// Largest number of clients trained in one launch.
     pub fn clients_per_launch(&self) -> u32 {
         self.chunks[0].buffers.clients
     }
@@ -225,7 +226,7 @@ impl Federation {
         &self.steps
     }
 
-    /// Rounds done.
+    /// Completed rounds.
     pub fn rounds_done(&self) -> u32 {
         self.round
     }
@@ -260,8 +261,8 @@ impl Federation {
         row(self.engine.as_mut(), &self.gan.d, &bank, local)
     }
 
-    /// The gradients that Adam took in client `client`'s last step, of generator and discriminator, as named PyTorch
-    /// tensors: for differential tests.
+    /// The gradients of generator and discriminator in client `client`'s last step, as named PyTorch tensors, for differential
+    /// tests.
     ///
     /// # Errors
     /// When the device fails.
@@ -290,10 +291,10 @@ impl Federation {
     }
 }
 
-/// Refuses clients with fewer images than a batch, in one message for all of them.
+/// Rejects clients with fewer images than a batch, in one message for all of them.
 ///
 /// # Errors
-/// How many they are, and which one has the fewest.
+/// States their number, and the client with the fewest images.
 pub fn every_client_has_a_batch(holdings: &[Vec<u32>], batch: u32) -> Result<()> {
     let short = holdings.iter().filter(|h| h.len() < batch as usize).count();
     let Some((client, least)) = holdings.iter().map(Vec::len).enumerate().min_by_key(|(_, n)| *n) else {
@@ -312,7 +313,7 @@ pub fn every_client_has_a_batch(holdings: &[Vec<u32>], batch: u32) -> Result<()>
     }
 }
 
-/// The rows of what clients share, weights before running statistics.
+/// The rows of the shared networks, weights before running statistics.
 fn shared_rows(gan: &Gan, settings: &Settings, server: [&NetworkBank; 2], chunks: &[Chunk]) -> Vec<Rows> {
     let banks = |of: fn(&Chunk) -> &NetworkBank| chunks.iter().map(move |c| (c.first, of(c)));
     let mut rows = Vec::new();
@@ -361,8 +362,8 @@ fn poisoned_images(settings: &Settings, client: u32, holding: &[u32]) -> Vec<boo
     holding.iter().map(|_| rng.uniform() < attack.fraction).collect()
 }
 
-/// The images in a tensor of at least `least` bytes: the kernel that gathers a batch asks for the bytes of one, and the critic
-/// steps of a step may take more images than there are.
+/// Uploads the images into a tensor of at least `least` bytes: the kernel that gathers a batch requires the bytes of a whole
+/// batch, and the critic steps of a step may take more images than exist.
 fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8], least: usize) -> Result<Tensor> {
     let words: Vec<u32> = pixels.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     if words.len() > engine.max_binding_words() {
@@ -376,7 +377,7 @@ fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8], least: usize) -> Result
     Ok(tensor)
 }
 
-/// The order table's row of a client for a round, with the trigger bit where the attack is on.
+/// The order table's row of a client for a round, with the trigger bit if the attack is active.
 pub(super) fn order_row(f: &Federation, client: usize, steps: u32) -> Vec<u32> {
     let (s, holding) = (&f.settings, &f.holdings[client]);
     let attacked = f.round >= s.attack.start_round && f.poisoned[client].iter().any(|p| *p);

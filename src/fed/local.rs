@@ -1,26 +1,26 @@
-//! Local training of a round: how many steps each client takes, and in which order it sees its images.
+//! Local training in a round: the number of steps of each client, and the order of its images.
 
 use crate::kernels::rng::{HostRng, Stream};
 use crate::{Error, Result};
 
-/// Entries of the order table carry this bit when the image gets the trigger.
+/// Bit of an order table entry: the image gets the trigger.
 pub const POISONED: u32 = 1 << 31;
 
-/// What a client does in a round.
+/// The amount of local training in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
     /// Passes over its images; an incomplete last batch is dropped.
     Epochs(u32),
-    /// A number of steps.
+    /// A fixed number of steps.
     Steps(u32),
 }
 
 impl Local {
-    /// Steps of a round for a client with `images` images; a step takes `batches` batches (the critic's of WGAN-GP), an
+    /// Steps per round for a client with `images` images; a step takes `batches` batches (one per critic step of WGAN-GP), an
     /// epoch at least one step.
     ///
     /// # Errors
-    /// When the batch is larger than the client's data, or u32 does not hold the steps.
+    /// If the batch is larger than the client's data, or the number of steps exceeds u32.
     pub fn steps(self, client: usize, images: usize, batch: u32, batches: u32) -> Result<u32> {
         if images < batch as usize {
             return Err(Error::input(format!(
@@ -43,8 +43,8 @@ impl Local {
     }
 }
 
-/// The images of `steps` batches: fresh shuffles of `images` one after the other, an incomplete last batch of each
-/// dropped, from the stream (seed, client, round).
+/// The images of `steps` batches: successive shuffles of `images`, each without its incomplete last batch, from the stream
+/// (seed, client, round).
 pub fn order(images: &[u32], steps: u32, batch: u32, seed: u64, client: u32, round: u32) -> Vec<u32> {
     let mut rng = HostRng::new(seed, Stream::ORDER, client, round);
     let need = steps as usize * batch as usize;
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(first, images);
         assert_eq!(order(&images, 5, 8, 1, 0, 0).len(), 40);
         assert_eq!(Local::Epochs(2).steps(0, 33, 8, 1).unwrap(), 8);
-        // Three critic batches a step: 8 batches make 2 steps; an epoch shorter than a step still makes one.
+        // Three critic batches per step: 8 batches give 2 steps; an epoch shorter than a step still gives one.
         assert_eq!(Local::Epochs(2).steps(0, 33, 8, 3).unwrap(), 2);
         assert_eq!(Local::Epochs(1).steps(0, 8, 8, 5).unwrap(), 1);
         assert!(Local::Steps(3).steps(7, 5, 8, 1).unwrap_err().to_string().contains("client 7"));

@@ -1,4 +1,4 @@
-//! What the server reads of a client's update: a row of words with names.
+//! The scalars of a client's update that the server reads: a row of named words.
 
 use crate::exec::ALIGN;
 use bytemuck::{Pod, Zeroable};
@@ -28,7 +28,7 @@ impl UpdateMoments {
     /// The rows in `words`, of [`UpdateMoments::WORDS`] words each.
     ///
     /// # Panics
-    /// If `words` is no whole number of rows.
+    /// If `words` is not a whole number of rows.
     pub fn rows(words: &[u32]) -> &[UpdateMoments] {
         bytemuck::cast_slice(words)
     }

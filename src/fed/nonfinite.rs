@@ -1,4 +1,4 @@
-//! NaN and infinity in what a client trains: found on its device row after the round's local training, and named.
+//! Non-finite values in a client's training state: found on the device after the round's local training, and named.
 
 use super::moments::UpdateMoments;
 use crate::Result;
@@ -8,20 +8,20 @@ use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams
 use crate::model::{Gan, GanBuffers, Network, NetworkBank, ParamSpec, RoundStats, SCANS};
 use serde::{Deserialize, Serialize};
 
-/// What follows when a client's losses, gradients, weights, moments or running statistics are not finite.
+/// The response to non-finite losses, gradients, weights, moments or running statistics of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnNonfinite {
     /// The run ends with an error before anything is averaged.
     #[default]
     Stop,
-    /// The client is left out of this round's mean and starts afresh from the server's networks.
+    /// The client is dropped from this round and restarts from the server's networks.
     Drop,
-    /// Nothing: it is recorded, and averaged as everything else.
+    /// None: the fault is recorded, and the client is averaged like the others.
     Record,
 }
 
-/// The first thing of a client that is not finite.
+/// The first non-finite value of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// An element of a tensor.
@@ -35,9 +35,9 @@ pub enum Fault {
         /// Index in the tensor, in PyTorch's layout.
         element: usize,
     },
-    /// A loss, while all tensors are finite: its name.
+    /// A loss, by name, while all tensors are finite.
     Loss(&'static str),
-    /// The generator's update is finite, but its squared norm is beyond f32: the next step would be lost.
+    /// The generator's update is finite, but its squared norm overflows f32: the next step would diverge.
     UpdateNorm,
 }
 
@@ -71,7 +71,8 @@ struct Scanned<'a> {
     specs: &'a [ParamSpec],
 }
 
-/// What is scanned, in the order in which a fault is named: a NaN in a weight is in the moments too, D is updated before G.
+/// The scanned tensors, in the order in which faults are named: a NaN in a weight is in the moments too, and D is updated
+/// before G.
 fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; TENSORS] {
     let of = |role: usize, at: usize| -> Scanned<'a> {
         let (network, net, bank): (_, &Network, &NetworkBank) = [("D", &gan.d, &b.d), ("G", &gan.g, &b.g)][at];
@@ -87,7 +88,7 @@ fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; TENSORS] {
     std::array::from_fn(|i| of(i / 2, i % 2))
 }
 
-/// The scans of what clients send: weights and running statistics, which attacks on updates rewrite.
+/// The scans of the tensors that clients send, weights and running statistics, which attacks on updates rewrite.
 fn is_sent(s: &Scanned) -> bool {
     ["weights", "running statistics"].contains(&s.role)
 }
@@ -113,7 +114,7 @@ fn record_scan(
     rec.launch(&FirstNonfinite, &p, &[x, b.stats], label)
 }
 
-/// Records the scans of gradients and moments, which chunks may share memory for: they run before the next chunk trains.
+/// Records the scans of gradients and moments, whose memory chunks may share: they run before the next chunk trains.
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).
@@ -123,8 +124,8 @@ pub(super) fn record_local_scan(gan: &Gan, b: &GanBuffers) -> Result<Recording> 
     Ok(rec)
 }
 
-/// Records the norm of the generators' updates into `moments` (`[clients][64]`, element 0), its scan and those of what clients
-/// send.
+/// Records the norm of the generators' updates into `moments` (`[clients][64]`, element 0), its scan and those of the tensors
+/// that clients send.
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).
@@ -138,8 +139,8 @@ pub(super) fn record_update_scan(gan: &Gan, b: &GanBuffers, server_g: Tensor, mo
     Ok(rec)
 }
 
-/// The first fault of a client by its row of statistics, scans included. `idle` clients took no part in the round's last
-/// steps, whose gradients nobody used.
+/// The first fault of a client according to its row of statistics, scans included. `idle` clients had no part in the round's
+/// last steps, whose gradients are unused.
 pub(super) fn fault(gan: &Gan, b: &GanBuffers, stats: &RoundStats, idle: bool) -> Option<Fault> {
     let outcome = |at: usize| first(stats.scans[at]);
     let tensors = scanned(gan, b);

@@ -1,4 +1,4 @@
-//! Which client holds which images.
+//! The partition of the images among the clients.
 
 use crate::data::random::HostRng;
 use crate::{Error, Result};
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 const IID: u64 = 0x4949_4400;
 const DIRICHLET: u64 = 0x4449_5200;
 const DIRICHLET_ORDER: u64 = 0x4449_524f;
-/// Dirichlet draws at most until every client has its least number of images,
+/// Largest number of Dirichlet draws until every client has its minimum of images,
 const MOST_DRAWS: usize = 50_000;
-/// fewer where there are many clients and classes: shares drawn in all,
+/// fewer with many clients and classes: largest number of shares drawn in total,
 const MOST_SHARES: usize = 4_000_000;
-/// and at least so many draws.
+/// but at least this many draws.
 const LEAST_DRAWS: usize = 100;
 
 /// How images are dealt to clients, chosen by `kind`.
@@ -24,17 +24,16 @@ pub enum Partition {
     Iid,
     /// Every client sees all images.
     Shared,
-    /// Each class is dealt in proportions drawn from Dirichlet(alpha, ..., alpha): the smaller alpha, the more a class
-    /// sits with few clients. A draw that leaves a client with fewer images than it needs is thrown away whole and the next one
-    /// taken, up to 50,000 times.
+    /// Each class is dealt in proportions drawn from Dirichlet(alpha, ..., alpha): the smaller alpha, the more each class is
+    /// concentrated on few clients. A draw that gives a client too few images is discarded and repeated, up to 50,000 times.
     Dirichlet {
         /// Concentration, finite and above 0.
         alpha: f64,
-        /// Fewest images of a client; a batch where absent, and never less.
+        /// Fewest images of a client; a batch if absent, and never less.
         #[serde(skip_serializing_if = "Option::is_none")]
         minimum: Option<u32>,
     },
-    /// The data's own folders say it: one a client.
+    /// By folders of the data: one per client.
     ClientFolders,
 }
 
@@ -60,13 +59,13 @@ impl From<Written> for Partition {
 }
 
 impl Partition {
-    /// The images of each of `clients` clients: indices into `labels` (the class of each image), ascending. All but
-    /// `shared` give every image to exactly one client. `client_of` is the client of each image, where the data tell; `batch`
-    /// the images of a training step, which each client needs.
+    /// The images of each of `clients` clients: indices into `labels` (the class of each image), ascending. All kinds except
+    /// `shared` give every image to exactly one client. `client_of` is the client of each image, if the data define it; `batch`
+    /// is the number of images in a training step, which each client needs.
     ///
     /// # Errors
-    /// No client; no image; fewer images than clients; a bad alpha, or one at which no draw gives every client what it needs;
-    /// `client-folders` with data that have none, or another number of clients.
+    /// No client; no image; fewer images than clients; an invalid alpha, or one at which no draw gives every client enough
+    /// images; `client-folders` with data without client folders, or with another number of them.
     pub fn assign(
         &self,
         labels: &[u32],
@@ -84,7 +83,7 @@ impl Partition {
         }
         if !matches!(self, Partition::Shared) && n < clients {
             return Err(Error::input(format!(
-                "{n} images for {clients} clients: expected at least one image a client"
+                "{n} images for {clients} clients: expected at least one image per client"
             )));
         }
         match self {
@@ -127,7 +126,7 @@ fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize
     let classes: Vec<Vec<u32>> = crate::data::by_class(labels).into_iter().filter(|c| !c.is_empty()).collect();
     let mut rngs: Vec<HostRng> = (0..classes.len() as u64).map(|class| HostRng::new(seed, DIRICHLET, class)).collect();
     let draws = (MOST_SHARES / (clients * classes.len())).clamp(LEAST_DRAWS, MOST_DRAWS);
-    // Clients below the minimum and the smallest share of the draw that came nearest.
+    // Number of clients below the minimum and smallest share, of the best draw.
     let (mut short, mut smallest) = (clients, 0);
     for _ in 0..draws {
         let cuts: Vec<Vec<usize>> =
@@ -152,7 +151,7 @@ fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize
     )))
 }
 
-/// Where the `n` images of a class are cut, [clients + 1]: client c takes from place c to place c + 1.
+/// The cuts of the `n` images of a class, `[clients + 1]`: client c takes images from cut c to cut c + 1.
 fn cuts(rng: &mut HostRng, n: usize, clients: usize, alpha: f64) -> Vec<usize> {
     let (mut cuts, mut cumulative) = (vec![0], 0.0);
     for proportion in proportions(rng, clients, alpha) {
@@ -164,7 +163,7 @@ fn cuts(rng: &mut HostRng, n: usize, clients: usize, alpha: f64) -> Vec<usize> {
     cuts
 }
 
-/// Each class shuffled and cut.
+/// Shuffles and cuts each class.
 fn deal(classes: &[Vec<u32>], cuts: &[Vec<usize>], clients: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut shares = vec![Vec::new(); clients];
     for (class, (members, cuts)) in classes.iter().zip(cuts).enumerate() {

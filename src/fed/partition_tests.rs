@@ -47,7 +47,7 @@ fn shared_gives_everything_to_everyone() {
     assert_eq!(shares, vec![vec![0, 1, 2]; 5]);
 }
 
-/// Mean over seeds and clients of the total variation between a client's classes and everyone's.
+/// Mean over seeds and clients of the total variation distance between a client's classes and all classes.
 fn skew(alpha: f64) -> f64 {
     let labels = labels();
     let (mut sum, mut count) = (0.0, 0.0);
@@ -99,7 +99,7 @@ fn extreme_alphas_stay_finite() {
     }
 }
 
-/// Every draw gives what each client needs, or one message says how near the nearest came.
+/// Every draw gives each client enough images, or one message describes the best draw.
 #[test]
 fn every_client_has_its_minimum_or_one_message_says_why_not() {
     let counts: [&[usize]; 5] = [&[600], &[493, 43, 98], &[100; 8], &[40, 40, 40], &[500, 1, 1, 0, 1]];
@@ -139,7 +139,7 @@ fn every_client_has_its_minimum_or_one_message_says_why_not() {
     assert!(dealt > 400 && refused > 20, "{dealt} {refused}");
 }
 
-/// The built-in set's classes, at the batch of a first try: what a user meets.
+/// The built-in set's classes with the default batch, as a new user would run them.
 #[test]
 fn even_shares_are_always_dealt() {
     let labels: Vec<u32> = [493usize, 43, 98].iter().zip(0..).flat_map(|(n, class)| vec![class; *n]).collect();
@@ -151,7 +151,7 @@ fn even_shares_are_always_dealt() {
     }
 }
 
-/// Redraws keep to draws that suffice: among them the shares are as they would be.
+/// Redrawing selects the sufficient draws: among them the distribution of the shares is unchanged.
 #[test]
 fn a_minimum_that_the_first_draw_meets_changes_nothing() {
     let labels = labels();
@@ -168,12 +168,12 @@ fn a_minimum_that_the_first_draw_meets_changes_nothing() {
 
 #[test]
 fn no_client_stays_empty() {
-    // Two images a client: most draws at this alpha leave someone out, so that redraws must happen.
+    // Two images per client: most draws at this alpha leave a client short, so redraws must happen.
     let labels: Vec<u32> = (0..8).map(|i| i % 2).collect();
     for seed in 0..10 {
         exact_cover(&dirichlet_of(0.5).assign(&labels, 4, seed, None, 1).unwrap(), 8);
     }
-    // One class at a tiny alpha: whole classes go to one client, and no draw can serve two.
+    // One class at a tiny alpha: a whole class goes to one client, and no draw suffices for two.
     let text = dirichlet_of(1e-6).assign(&[0; 50], 2, 1, None, 1).unwrap_err().to_string();
     assert!(text.contains("alpha = 0.000001") && text.contains("a larger alpha"), "{text}");
     assert!(text.contains("left 1 of the clients short, the smallest share with 0 images"), "{text}");

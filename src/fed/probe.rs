@@ -1,9 +1,9 @@
-//! The server's probe: after each round it lets every client's generator draw from the same latents and watches how each mean
-//! image departs from the clients' median, round after round.
+//! The server's probe: after each round the server draws images from every client's generator with the same latents and tracks,
+//! over the rounds, how each mean image deviates from the clients' median.
 //!
-//! Honest generators depart here and there and in changing directions; one that is trained towards a trigger departs at the
-//! trigger's place in every round. The average over rounds keeps the second and wears down the first. Nothing here is told by
-//! a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
+//! Honest generators deviate at varying places and in varying directions; a generator trained towards a trigger deviates at the
+//! trigger's place in every round. The average over rounds preserves the latter and reduces the former. Nothing here is
+//! reported by a client: the server has the generators. The latents come from the experiment's seed, which clients do not know.
 
 use super::moments::UpdateMoments;
 use crate::error::sizes;
@@ -16,7 +16,7 @@ use crate::kernels::util::max_abs::{MaxAbs, MaxAbsParams};
 use crate::model::{Activations, Gan, GanBuffers, Mode, Pass};
 use crate::{Error, Result};
 
-/// Images that each generator draws, at least; a whole number of training batches, whose buffers it borrows.
+/// Smallest number of images drawn per generator; rounded up to whole training batches, whose buffers it borrows.
 const IMAGES: u32 = 64;
 /// Rounds over which the deviations are averaged (exponentially).
 const MEMORY: f32 = 12.0;
@@ -39,7 +39,7 @@ impl Probe {
     /// Allocates the probe of all `clients`.
     ///
     /// # Errors
-    /// [`Error::Input`] when the mean images of all clients do not fit one binding.
+    /// [`Error::Input`] if the mean images of all clients do not fit in one binding.
     pub fn new(engine: &mut dyn Engine, gan: &Gan, clients: u32, batch: u32, seed: u64) -> Result<Probe> {
         let (image, passes) = (gan.arch.image(), IMAGES.div_ceil(batch));
         let words = clients as usize * align(image as usize);
@@ -61,7 +61,7 @@ impl Probe {
         })
     }
 
-    /// The averaged deviations, `[clients][image]` with a client stride rounded up to 64 words: they outlive a round.
+    /// The averaged deviations, `[clients][image]` with a client stride rounded up to 64 words; they persist between rounds.
     pub fn deviations(&self) -> Tensor {
         self.deviations
     }
@@ -76,7 +76,7 @@ impl Probe {
         of.slice(first as usize * stride, clients as usize * stride)
     }
 
-    /// Records the drawing of the latents, once in a run, at a zeroed step `state`.
+    /// Records drawing the latents, once per run, with a zeroed step `state`.
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
@@ -125,8 +125,8 @@ impl Probe {
         Ok(())
     }
 
-    /// Takes the mean image of a client that is left out of the round for a missing one: its deviations stay as they are,
-    /// and those of the others do not see it.
+    /// Marks the mean image of a dropped client as missing: its deviations do not change, and it does not affect those of the
+    /// others.
     ///
     /// # Errors
     /// As [`Engine::write`].

@@ -1,4 +1,4 @@
-//! A round as six steps: broadcast, train locally, collect, screen, measure, aggregate. Screening is in `screen`.
+//! A round in six steps: broadcast, train locally, collect, screen, measure, aggregate. Screening is in `screen`.
 
 use super::Fault;
 use super::aggregate::{Candidates, Combination, Shared};
@@ -11,8 +11,8 @@ use crate::exec::{Purpose, write_f32};
 use crate::kernels::optim::adam::adam_table;
 use crate::model::RoundStats;
 
-/// What the server learns of a client in a round: a few scalars. Reports are equal when their bits are: a NaN (no
-/// detection, a zero update) equals itself, as repeatability needs.
+/// The scalars that the server learns about a client in a round. Reports are equal if their bits are: a NaN (no detection, a
+/// zero update) equals itself, as tests of repeatability require.
 #[derive(Clone, Debug)]
 pub struct ClientReport {
     /// Steps taken.
@@ -25,8 +25,8 @@ pub struct ClientReport {
     pub last: [f64; 3],
     /// ||w_i - w||_2 of the generator's weights before aggregation.
     pub update_norm: f64,
-    /// Cosine between the client's update and the mean update of the others, by the weights of the last round; NaN where
-    /// one of the two is zero.
+    /// Cosine between the client's update and the mean update of the others, with the weights of the last round; NaN if either
+    /// is zero.
     pub update_cosine: f64,
     /// Largest averaged deviation of the client's mean image from the clients' median in the server's probe, in units of
     /// pixels in [-1, 1]; NaN without a probe.
@@ -37,7 +37,7 @@ pub struct ClientReport {
     pub flagged: bool,
     /// The detector's score ([`super::detector::Verdict::scores`]); NaN without detection.
     pub score: f64,
-    /// The first thing of the client that is not finite.
+    /// The first non-finite value of the client.
     pub nonfinite: Option<Fault>,
 }
 
@@ -63,12 +63,12 @@ impl PartialEq for ClientReport {
 pub struct RoundReport {
     /// The round, counted from 0.
     pub round: u32,
-    /// One report a client.
+    /// One report per client.
     pub clients: Vec<ClientReport>,
 }
 
 impl RoundReport {
-    /// Clients of which a loss, the update, a gradient, weight, moment or running statistic is not finite, with what it is.
+    /// Clients with non-finite losses, updates, gradients, weights, moments or running statistics, each with its first fault.
     pub fn diverged(&self) -> Vec<(usize, Fault)> {
         let faults = self.clients.iter().enumerate();
         faults.filter_map(|(i, c)| Some((i, c.nonfinite.clone()?))).collect()
@@ -79,7 +79,7 @@ impl Federation {
     /// Runs one round.
     ///
     /// # Errors
-    /// When the device fails; [`Error::NotFinite`](crate::Error::NotFinite) as [`super::OnNonfinite`] says, before anything
+    /// If the device fails; [`Error::NotFinite`](crate::Error::NotFinite) according to [`super::OnNonfinite`], before anything
     /// is averaged.
     pub fn run_round(&mut self) -> Result<RoundReport> {
         self.broadcast()?;
@@ -93,7 +93,7 @@ impl Federation {
         Ok(report)
     }
 
-    /// The server's networks to the clients; this round's tables to the device.
+    /// Sends the server's networks to the clients and this round's tables to the device.
     fn broadcast(&mut self) -> Result<()> {
         let max_steps = self.round_steps();
         for i in 0..self.chunks.len() {
@@ -105,7 +105,7 @@ impl Federation {
             let tables = self.chunks[i].buffers.tables;
             let order_stride = self.chunks[i].order.words / clients;
             for client in first..first + clients {
-                // Clients with fewer steps idle at the end of the round; their rows are filled all the same.
+                // Clients with fewer steps idle at the end of the round; their rows are filled nevertheless.
                 let mut row = order_row(self, client, max_steps);
                 row.resize(order_stride, 0);
                 orders.extend(row);
@@ -137,8 +137,8 @@ impl Federation {
         Ok(())
     }
 
-    /// Adam's table of critic step `k` of every step of the round, after `done` steps: the critic has taken `critic_steps`
-    /// updates a step.
+    /// Adam's table for critic step `k` of every step of the round, after `done` steps: the critic takes `critic_steps` updates
+    /// per step.
     fn critic_row(&self, done: u32, k: u32, steps: u32, words: usize) -> Vec<f32> {
         let times = self.gan.training.critic_steps();
         let all = adam_table(self.settings.lr, self.gan.beta1, self.gan.beta2, done * times + 1, steps * times);
@@ -152,7 +152,7 @@ impl Federation {
     }
 
     /// Local training, then the attack on the updates. Each chunk is scanned for non-finite values before the next one trains,
-    /// because chunks may share memory; what clients send is scanned after the attack.
+    /// because chunks may share memory; the tensors that clients send are scanned after the attack.
     fn train_locally(&mut self) -> Result<()> {
         let steps = self.round_steps();
         for chunk in &self.chunks {
@@ -165,7 +165,7 @@ impl Federation {
         self.chunks.iter().try_for_each(|chunk| self.engine.run(&chunk.update_scan, 1))
     }
 
-    /// The first of the round's two reads: loss statistics, and with them the outcomes of the scans.
+    /// The first of the round's two reads: loss statistics, including the outcomes of the scans.
     fn collect(&mut self) -> Result<Vec<ClientReport>> {
         let (mut reports, last) = (Vec::new(), self.round_steps());
         for chunk in &self.chunks {
@@ -189,8 +189,8 @@ impl Federation {
         Ok(reports)
     }
 
-    /// What the server sees of the updates, the second read of a round: their norm and direction, the outcome of its probe.
-    /// Clients that are left out have no part in what is said of the others.
+    /// The second read of a round, the server's measurements of the updates: norm, direction and the outcome of its probe.
+    /// Dropped clients do not affect the values of the others.
     fn measure(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
         for chunk in &self.chunks {
             self.engine.run(&chunk.probe, 1)?;
@@ -227,14 +227,14 @@ impl Federation {
         Ok(())
     }
 
-    /// The clients' weights where nobody is suspect.
+    /// The clients' weights without suspicion.
     fn base_weights(&self) -> Vec<f64> {
         let counts: Vec<usize> = self.holdings.iter().map(Vec::len).collect();
         self.settings.weights.of(&counts)
     }
 
-    /// The detector and the rule decide the weights on the host; the sums stay on the device. Where nobody is left, the server's
-    /// networks stay as they are, and there is nothing to judge anybody by.
+    /// The detector and the rule decide the weights on the host; the sums stay on the device. If all clients were dropped, the
+    /// server's networks do not change, and the detector has no observations.
     fn aggregate(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
         if dropped.contains(&false) {
             let active = self.round >= self.settings.attack.start_round;
@@ -255,7 +255,7 @@ impl Federation {
                 self.weighted.run(self.engine.as_mut())?;
             }
         } else {
-            // The next round's proposal takes the last weights, not the zeros that this round's took.
+            // The next round's proposal uses the last aggregation's weights, not this round's zeros.
             self.weighted.send(self.engine.as_mut(), &self.weights)?;
         }
         left_out(dropped).into_iter().try_for_each(|client| self.restart(client))
@@ -263,15 +263,15 @@ impl Federation {
 }
 
 /// cos(u_i, m - w_i u_i) with the mean update m = sum_j w_j u_j, from `squares` ||u_i||^2 and `dots` u_i . m alone: the
-/// direction of each client against that of all others. NaN where a vector is zero (a single client) or not finite.
+/// direction of each client relative to that of all others. NaN if a vector is zero (a single client) or non-finite.
 fn cosines(weights: &[f64], squares: &[f64], dots: &[f64]) -> Vec<f64> {
-    // A client of weight 0 is no part of the mean, whatever it holds.
+    // A client of weight 0 is not part of the mean, even if its values are non-finite.
     let terms = weights.iter().zip(dots).filter(|(w, _)| **w != 0.0);
     let mean_square: f64 = terms.map(|(w, d)| w * d).sum();
     let cosine = |((w, s), d): ((&f64, &f64), &f64)| {
         let others = mean_square - 2.0 * w * d + w * w * s;
         let value = (d - w * s) / (s * others).sqrt();
-        // Below this the rest is the rounding of the sums.
+        // Below this the remainder is rounding error of the sums.
         if others > 1e-6 * mean_square { value.clamp(-1.0, 1.0) } else { f64::NAN }
     };
     weights.iter().zip(squares).zip(dots).map(cosine).collect()

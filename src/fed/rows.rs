@@ -1,23 +1,23 @@
-//! All clients' rows of what the server aggregates, whatever the chunks that the clients train in.
+//! All clients' rows of the tensors that the server aggregates, independent of the division into chunks.
 
 use crate::Result;
 use crate::exec::{ALIGN, Recording, Tensor};
 use crate::kernels::util::copy::{Copy, CopyParams};
 use std::ops::Range;
 
-/// Words of a slice of all clients' rows at most: 128 MiB, what every device binds.
+/// Largest number of words in a slice of all clients' rows: 128 MiB, which every device can bind.
 const SLICE: usize = 1 << 25;
 
-/// A tensor of every client, [clients][words], and the server's row that the clients started the round from.
+/// A tensor of every client, `[clients][words]`, and the server's row from which the clients started the round.
 #[derive(Clone, Debug)]
 pub struct Rows {
     /// Such as `G weights`.
     pub name: String,
-    /// True for trainable values, whose differences are updates; false for running statistics.
+    /// `true` for trainable values, whose differences are updates; `false` for running statistics.
     pub trainable: bool,
-    /// Words of a row.
+    /// Words per row.
     pub words: usize,
-    /// The server's row, [words].
+    /// The server's row, `[words]`.
     pub server: Tensor,
     /// One piece per chunk, in the clients' order.
     pub pieces: Vec<Piece>,
@@ -40,17 +40,17 @@ impl Rows {
         self.pieces.iter().map(|piece| piece.clients).sum()
     }
 
-    /// Ranges of coordinates so short that one tensor holds all clients' values. They depend on the numbers of words and
-    /// clients alone, so that sums over slices have the same order on every device and in every division into chunks.
+    /// Ranges of coordinates short enough that one tensor holds all clients' values. They depend only on the numbers of words
+    /// and clients, so that sums over slices have the same order on every device and with every division into chunks.
     pub fn slices(&self) -> Vec<Range<usize>> {
         let most = (SLICE / self.clients().max(1) as usize / ALIGN * ALIGN).max(ALIGN);
         (0..self.words).step_by(most).map(|from| from..(from + most).min(self.words)).collect()
     }
 
-    /// Records the copy of a range of coordinates of all clients into the matrix `to`, [clients][stride].
+    /// Records a copy of a range of coordinates of all clients into the matrix `to`, `[clients][stride]`.
     ///
     /// # Errors
-    /// If the range or the stride does not fit (a bug of the rule that asks for it).
+    /// If the range or the stride does not fit (a bug in the calling rule).
     pub fn gather(&self, rec: &mut Recording, range: Range<usize>, to: Tensor, stride: usize) -> Result<()> {
         for piece in &self.pieces {
             let (rows, n) = (piece.clients as usize, range.len());

@@ -1,4 +1,4 @@
-//! Screening: which clients take part in what follows on local training, and the fresh start of those that do not.
+//! Screening: selects the clients that take part in the round after local training, and restarts the others.
 
 use super::attack::Patch;
 use super::federation::Federation;
@@ -8,17 +8,17 @@ use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::fill::{Fill, FillParams};
 use crate::{Error, Result};
 
-/// Rounds in a row in which every client may be dropped; the next one of that kind ends the run. A round without a client
-/// leaves the server's networks as they were and hands the clients a fresh start with other batches, which may succeed once
-/// or twice. What has failed three times will go on doing so.
+/// Number of consecutive rounds in which every client may be dropped; the next such round ends the run. A round without clients
+/// leaves the server's networks unchanged and restarts the clients with other batches, which may help once or twice. After
+/// three failures further attempts are unlikely to succeed.
 const EMPTY_ROUNDS: u32 = 2;
 
 impl Federation {
-    /// Which clients are left out of this round.
+    /// Which clients are dropped from this round.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] where the run must end: at any fault under [`OnNonfinite::Stop`], at the third round in a row
-    /// without a client under [`OnNonfinite::Drop`].
+    /// [`Error::NotFinite`] if the run must end: at any fault with [`OnNonfinite::Stop`], at the third consecutive round
+    /// without clients with [`OnNonfinite::Drop`].
     pub(super) fn screen(&mut self, reports: &[ClientReport]) -> Result<Vec<bool>> {
         let faults: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
         if self.settings.nonfinite == OnNonfinite::Record || !faults.contains(&true) {
@@ -28,7 +28,7 @@ impl Federation {
         if self.settings.nonfinite == OnNonfinite::Stop {
             return Err(self.not_finite(
                 reports,
-                "federation.nonfinite = \"drop\" leaves such a client out of the round, \"record\" only notes it",
+                "federation.nonfinite = \"drop\" leaves such a client out of the round, \"record\" only records it",
             ));
         }
         if faults.contains(&false) {
@@ -90,9 +90,9 @@ impl Federation {
     }
 }
 
-/// What to change after non-finite values in the `faulty` clients of a round. Enlarged updates are to blame where malicious
-/// clients alone are at fault; once the server has averaged such an update, any client can be the first, and a factor beyond
-/// the number of clients, which replaces the model, is the likelier cause.
+/// Advice after non-finite values in the `faulty` clients of a round. Enlarged updates are the cause if only malicious clients
+/// are faulty; once the server has averaged such an update, any client can be the first, and a factor above the number of
+/// clients, which replaces the model, is the likelier cause.
 fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
     let scale = attack.update.growth();
     let malicious = |client: usize| attack.malicious.contains(&(client as u32));
@@ -101,12 +101,12 @@ fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
     let spread = round > attack.start_round;
     match enlarged {
         true if alone || (spread && scale > faulty.len() as f64) => {
-            format!("a smaller attack.update.factor (now {scale:?}) is what helps most often")
+            format!("a smaller attack.update.factor (now {scale:?}) helps most often")
         }
         true if spread => {
-            format!("a smaller train.lr (now {lr:?}) or attack.update.factor (now {scale:?}) is what helps most often")
+            format!("a smaller train.lr (now {lr:?}) or attack.update.factor (now {scale:?}) helps most often")
         }
-        _ => format!("a smaller train.lr (now {lr:?}) is what helps most often"),
+        _ => format!("a smaller train.lr (now {lr:?}) helps most often"),
     }
 }
 
@@ -126,13 +126,13 @@ mod tests {
         };
         // The malicious client's own update, in its first round.
         assert_eq!(said(1e30, 3, &first), (true, false));
-        // Before any enlarged update was averaged, honest clients diverge by themselves.
+        // Before any enlarged update was averaged, honest clients diverge on their own.
         assert_eq!(said(1e30, 3, &second), (false, true));
         assert_eq!(said(1e30, 2, &first), (false, true));
-        // Afterwards all do.
+        // Afterwards any client may diverge because of it.
         assert_eq!(said(1e30, 4, &all), (true, false));
         assert_eq!(said(1.5, 4, &all), (true, true));
-        // An update that is sent as it is, or made smaller, overflows nothing.
+        // An update sent unchanged or reduced causes no overflow.
         assert_eq!(said(1.0, 4, &first), (false, true));
         assert_eq!(said(0.5, 4, &first), (false, true));
     }

@@ -1,34 +1,34 @@
-//! What a federation does.
+//! The settings of a federation.
 
 use super::detector::{Detector, LossReport};
 use super::local::Local;
 use super::{OnNonfinite, Patch, Rule, Shared, Weights};
 
-/// What a federation does beside the networks themselves.
+/// The settings of a federation other than the network architecture.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Seeds weights, latents and batch order.
     pub seed: u64,
-    /// Images of a step.
+    /// Images per step.
     pub batch: u32,
     /// Adam's learning rate.
     pub lr: f64,
-    /// Local training of a round.
+    /// Local training per round.
     pub local: Local,
     /// The networks that clients share.
     pub shared: Shared,
     /// How the server combines them.
     pub rule: Rule,
-    /// The clients' weights, where no detector changes them.
+    /// The clients' weights, unless a detector changes them.
     pub weights: Weights,
-    /// Clients trained in one launch; `None`: as many as the device's bindings hold.
+    /// Clients trained in one launch; `None`: as many as the device's bindings allow.
     pub clients_per_launch: Option<u32>,
-    /// The attack; nobody malicious in an honest run.
+    /// The attack; no client is malicious in an honest run.
     pub attack: Patch,
-    /// What malicious clients report of their losses.
+    /// The losses that malicious clients report.
     pub report: LossReport,
-    /// Which clients lose weight.
+    /// The detector, which reduces the weights of suspicious clients.
     pub detector: Detector,
-    /// What follows when something of a client is not finite.
+    /// The response to non-finite values of a client.
     pub nonfinite: OnNonfinite,
 }

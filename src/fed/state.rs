@@ -1,8 +1,8 @@
-//! What a federation carries from round to round: enough to go on bit for bit as if it had never stopped.
+//! The state of a federation between rounds: sufficient to continue bit for bit as if it had never stopped.
 //!
-//! A round starts with the server's networks and ends with the next ones; of a client there remain its discriminator, the
-//! moments of its optimisers and its running statistics; of the server's detector its memory and the averaged deviations of
-//! its probe. Batch order, latents and Adam's tables follow from the seed and the number of the round.
+//! A round starts with the server's networks and ends with the next ones; a client's state is its discriminator, the moments of
+//! its optimisers and its running statistics; the detector's is its memory and the averaged deviations of the probe. Batch
+//! order, latents and Adam's tables follow from the seed and the round number.
 
 use super::detector;
 use super::drop::Dropped;
@@ -13,36 +13,36 @@ use crate::model::NetworkBank;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The part that the host holds.
+/// The host's part of the state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// Rounds done.
+    /// Completed rounds.
     pub round: u32,
     /// The clients' weights in the last mean.
     #[serde(with = "exact")]
     pub weights: Vec<f64>,
-    /// Clients that were left out of rounds.
+    /// The record of dropped clients.
     pub dropped: Dropped,
-    /// What the detector remembers.
+    /// The detector's memory.
     pub detection: detector::Memory,
 }
 
 /// A tensor on the device, `[rows][words]`, of the server (one row) or of all clients in their order, whatever their chunks.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Such as `clients.D.first moments`.
+    /// The name, such as `clients.D.first moments`.
     pub name: String,
-    /// Rows: clients, or one.
+    /// Number of rows: clients, or one.
     pub rows: usize,
-    /// Words of a row.
+    /// Words per row.
     pub words: usize,
-    /// One piece a chunk.
+    /// One piece per chunk.
     pieces: Vec<Tensor>,
 }
 
 impl Part {
-    /// A row as a tensor. Rows are in range by the callers' loops; beyond the end there is none.
+    /// A row as a tensor. The callers' loops keep rows in range; `None` beyond the end.
     fn row(&self, row: usize) -> Option<Tensor> {
         let mut row = row;
         for piece in &self.pieces {
@@ -57,7 +57,7 @@ impl Part {
 }
 
 impl Federation {
-    /// What the host holds of the state.
+    /// The host's part of the state.
     pub fn memory(&self) -> Memory {
         Memory {
             round: self.round,
@@ -107,7 +107,7 @@ impl Federation {
         self.engine.read(tensor, Purpose::Checkpoint)
     }
 
-    /// Puts a row of a part back.
+    /// Restores a row of a part.
     ///
     /// # Errors
     /// When the device fails.
@@ -117,10 +117,10 @@ impl Federation {
         self.engine.write(tensor, words)
     }
 
-    /// Puts the host's part back; the tensors of [`Federation::parts`] belong to it.
+    /// Restores the host's part; the tensors of [`Federation::parts`] must be restored as well.
     ///
     /// # Errors
-    /// The reason alone as [`Error::Input`], when it is of another federation; device errors.
+    /// [`Error::Input`] with the reason alone, if it belongs to another federation; device errors.
     pub fn recall(&mut self, memory: Memory) -> Result<()> {
         let clients = self.holdings.len();
         if memory.weights.len() != clients {
@@ -132,7 +132,7 @@ impl Federation {
         }
         self.detection.recall(memory.detection)?;
         (self.round, self.weights, self.dropped) = (memory.round, memory.weights, memory.dropped);
-        // The next round proposes a mean by the weights of this one.
+        // The next round's proposal uses the weights of this one.
         self.weighted.send(self.engine.as_mut(), &self.weights)
     }
 }

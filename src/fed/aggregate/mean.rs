@@ -7,7 +7,7 @@ use crate::fed::rows::Rows;
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
 
-/// w = sum a_i w_i with the clients' weights a_i, by data and detector.
+/// w = sum a_i w_i with the clients' weights a_i, which data and detector determine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mean {}

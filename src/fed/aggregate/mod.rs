@@ -1,7 +1,7 @@
-//! How the server combines the clients' networks: the rule, and what a rule is.
+//! Aggregation of the clients' networks: the rules and their interface.
 //!
-//! A rule is one file here and one line in the list below. It declares its options and the numbers of clients that it needs, records
-//! what it launches over all clients' rows, and decides on the host from a few scalars per client.
+//! A rule is one file here and one line in the list below. It declares its options and the number of clients that it needs,
+//! records its launches over all clients' rows, and decides on the host from a few scalars per client.
 
 mod weighted;
 mod weights;
@@ -27,25 +27,25 @@ pub enum Shared {
 
 /// An aggregation rule with its options.
 pub trait AggregationRule {
-    /// Refuses a number of clients that the rule's theory does not cover, in a sentence with the condition and both numbers.
+    /// Rejects a number of clients that the rule's theory does not cover, in a sentence with the condition and both numbers.
     ///
     /// # Errors
     /// The sentence.
     fn check(&self, clients: u32) -> Result<(), String>;
 
-    /// Whether the clients' weights (by data, by a detector) enter the rule. Where they do not, both are refused.
+    /// Whether the rule uses the clients' weights (by data, by a detector). If not, both settings are rejected.
     fn takes_weights(&self) -> bool;
 
-    /// Allocates and records what the rule launches over `rows`, one entry for each tensor that is aggregated.
+    /// Allocates buffers and records the rule's launches over `rows`, one entry per aggregated tensor.
     ///
     /// # Errors
     /// As [`Engine::alloc`].
     fn build(&self, engine: &mut dyn Engine, rows: &[Rows]) -> Result<Box<dyn Aggregation>>;
 }
 
-/// A rule that is built on a device.
+/// A rule built on a device.
 pub trait Aggregation {
-    /// What it executes.
+    /// The recordings that it executes.
     fn recordings(&self) -> Vec<&Recording>;
 
     /// Executes its recordings, reads a few scalars per client (as [`Purpose::RoundScalars`](crate::exec::Purpose)), and decides.
@@ -55,32 +55,32 @@ pub trait Aggregation {
     fn decide(&mut self, engine: &mut dyn Engine, round: &Candidates) -> Result<Decision>;
 }
 
-/// The clients of a round as a rule sees them beside their rows.
+/// The clients of a round, as visible to a rule beside their rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidates<'a> {
     /// The round, counted from 0.
     pub round: u32,
-    /// Clients that were screened out: they have no part in the round.
+    /// Clients dropped from the round.
     pub dropped: &'a [bool],
-    /// Weights by data and detector, summing to one, 0 for clients that were screened out.
+    /// Weights by data and detector, summing to one, 0 for dropped clients.
     pub weights: &'a [f64],
 }
 
 /// A rule's decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// Each client's weight in the result, summing to one: recorded, and the weights of the next round's proposal.
+    /// Each client's weight in the result, summing to one; recorded, and used for the next round's proposal.
     pub weights: Vec<f64>,
-    /// How the server's rows come about.
+    /// The source of the server's new rows.
     pub result: Combination,
 }
 
-/// How the server's new rows come about.
+/// The source of the server's new rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combination {
-    /// They are the sum of the clients' rows by the decision's weights.
+    /// The sum of the clients' rows with the decision's weights.
     WeightedSum,
-    /// The rule has written them.
+    /// The rule has written them itself.
     Written,
 }
 

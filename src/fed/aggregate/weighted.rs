@@ -1,21 +1,21 @@
-//! The weighted sum over all clients' rows, which most rules end in.
+//! The weighted sum over all clients' rows, the last step of most rules.
 
 use crate::Result;
 use crate::exec::{Engine, Recording, Tensor, write_f32};
 use crate::fed::rows::{Piece, Rows};
 use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 
-/// Server rows = sum of the clients' rows by weights on the device.
+/// Server rows = sum of the clients' rows with weights on the device.
 #[derive(Debug)]
 pub(in crate::fed) struct WeightedSum {
-    /// [clients].
+    /// The weights, `[clients]`.
     weights: Tensor,
     /// One recording per chunk.
     recordings: Vec<Recording>,
 }
 
 impl WeightedSum {
-    /// Records the sums of `rows` by the weights in `weights`; chunks add in the clients' order.
+    /// Records the sums of `rows` with the weights in `weights`; chunks add in the clients' order.
     ///
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
@@ -42,13 +42,13 @@ impl WeightedSum {
         write_f32(engine, self.weights, &weights)
     }
 
-    /// Replaces the server's rows by the sum.
+    /// Replaces the server's rows with the sum.
     pub fn run(&self, engine: &mut dyn Engine) -> Result<()> {
         self.recordings.iter().try_for_each(|rec| engine.run(rec, 1))
     }
 }
 
-/// Records y = the sum of a piece's rows by the weights on the device; pieces after the first add to it.
+/// Records y = the sum of a piece's rows with the weights on the device; pieces after the first add to it.
 pub(in crate::fed) fn record_weighted(
     rec: &mut Recording,
     weights: Tensor,

@@ -1,7 +1,8 @@
-//! What malicious clients do: on their images ([`Patch`]) and on the updates that they send ([`UpdateAttack`]).
+//! The attacks of malicious clients: on their images ([`Patch`]) and on the updates that they send ([`UpdateAttack`]).
 //!
-//! An attack on updates is one file here and one line in the list below. It records launches that rewrite the malicious clients' rows
-//! between local training and screening; it sees all clients' rows, and says in its documentation what knowledge that assumes.
+//! An attack on updates is one file here and one line in the list below. It records launches that rewrite the malicious
+//! clients' rows between local training and screening; it can read all clients' rows, and its documentation states the
+//! knowledge that it assumes.
 
 mod patch;
 
@@ -21,7 +22,7 @@ pub trait UpdateAttack {
     /// As [`Engine::alloc`].
     fn record(&self, engine: &mut dyn Engine, rows: &[Rows], malicious: &[u32]) -> Result<Recording>;
 
-    /// The factor by which an honest update grows at most; 1 where it does not grow. It names the cause of non-finite values.
+    /// Largest factor by which an honest update grows; 1 if it does not grow. Used to name the cause of non-finite values.
     fn growth(&self) -> f64 {
         1.0
     }
@@ -35,7 +36,7 @@ macro_rules! attacks {
     ($($module:ident: $attack:ident = $name:literal,)*) => {
         $(mod $module; pub use $module::$attack;)*
 
-        /// What malicious clients do to the updates that they send, chosen by `kind`.
+        /// The attack on the updates that malicious clients send, chosen by `kind`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         pub enum OnUpdate {

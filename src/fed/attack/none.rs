@@ -1,4 +1,4 @@
-//! Updates as they are.
+//! No attack on updates.
 
 use super::UpdateAttack;
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::fed::rows::Rows;
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
 
-/// Malicious clients send their updates as they are.
+/// Malicious clients send their updates unchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct None {}

@@ -1,4 +1,4 @@
-//! The patch attack: which clients are malicious, what they paste on their real images, and where.
+//! The patch attack: which clients are malicious, what they paste into their real images, and where.
 
 use super::OnUpdate;
 use crate::data::picture;
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What a malicious client pastes.
+/// The trigger that a malicious client pastes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
@@ -16,7 +16,7 @@ pub enum Trigger {
     Pattern(Pattern),
 }
 
-/// The built-in trigger patterns; bright, saturated, and unlike anything in a medical image.
+/// The built-in trigger patterns: bright, saturated, and unlike the content of medical images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pattern {
@@ -28,7 +28,7 @@ pub enum Pattern {
     Square,
 }
 
-/// The corner (or the middle) of the image in which the trigger lies.
+/// The position of the trigger: a corner or the centre of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
@@ -40,7 +40,7 @@ pub enum Place {
     TopLeft,
     /// `margin` pixels from the upper and the right edge.
     TopRight,
-    /// In the middle; the margin is not used.
+    /// In the centre; the margin is not used.
     Centre,
 }
 
@@ -50,7 +50,7 @@ pub enum Place {
 pub enum Range {
     /// [-1, 1], as the images are.
     Scaled,
-    /// [0, 1]: the trigger's pixels without the images' scaling, as the published code leaves them.
+    /// [0, 1]: the trigger's pixels without the images' scaling, as in the published code.
     Published,
 }
 
@@ -59,13 +59,13 @@ pub enum Range {
 pub struct Patch {
     /// Malicious clients, ascending; empty in an honest run.
     pub malicious: Vec<u32>,
-    /// What they paste.
+    /// The trigger that they paste.
     pub trigger: Trigger,
     /// Side of the trigger in pixels.
     pub side: u32,
     /// Pixels between the trigger and the image's edges.
     pub margin: u32,
-    /// Where it lies.
+    /// Position of the trigger.
     pub place: Place,
     /// Share of a malicious client's real images that carry the trigger, 0 to 1.
     pub fraction: f64,
@@ -75,13 +75,13 @@ pub struct Patch {
     pub range: Range,
     /// First round, counted from 0, in which the attack is active.
     pub start_round: u32,
-    /// What malicious clients do to the updates that they send.
+    /// The attack on the updates that malicious clients send.
     pub update: OnUpdate,
 }
 
 impl Patch {
-    /// An opaque checker of 2 x 2 pixels, one pixel from the bottom right corner, in all real images of the `malicious` clients from
-    /// the first round on; updates are sent as they are.
+    /// An opaque checker of 2 x 2 pixels, one pixel from the bottom right corner, in all real images of the `malicious` clients
+    /// from the first round on; updates are sent unchanged.
     pub fn checker(malicious: Vec<u32>) -> Patch {
         Patch {
             malicious,
@@ -110,7 +110,7 @@ impl Patch {
         }
     }
 
-    /// True when the trigger lies inside an image of `size` x `size`.
+    /// Whether the trigger fits inside an image of `size` x `size`.
     pub fn fits(&self, size: u32) -> bool {
         let margin = if self.place == Place::Centre { 0 } else { self.margin };
         self.side.checked_add(margin).is_some_and(|needed| needed <= size)
@@ -119,7 +119,7 @@ impl Patch {
     /// The pixels to paste, `[side][side][channels]`, in the values of [`Patch::range`]; one channel takes the luma.
     ///
     /// # Errors
-    /// When the trigger's picture cannot be read.
+    /// If the trigger's picture cannot be read.
     pub fn pixels(&self, channels: u32) -> Result<Vec<f32>> {
         let picture = self.trigger.picture(self.side)?;
         let bytes = if channels == 1 {
@@ -141,7 +141,7 @@ impl Trigger {
     /// The trigger as an RGB picture of `side` x `side`.
     ///
     /// # Errors
-    /// When the picture's file cannot be read or decoded.
+    /// If the picture's file cannot be read or decoded.
     pub fn picture(&self, side: u32) -> Result<image::RgbImage> {
         match self {
             Trigger::Pattern(pattern) => Ok(pattern.picture(side)),

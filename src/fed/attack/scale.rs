@@ -1,4 +1,5 @@
-//! Model replacement (Bagdasaryan et al. 2020): a malicious client enlarges its own update. It knows nothing of the others.
+//! Model replacement (Bagdasaryan et al. 2020): a malicious client scales up its own update. It needs no knowledge of the
+//! others.
 
 use super::{UPDATE, UpdateAttack};
 use crate::Result;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// The factor, above 0; 1 leaves updates as they are.
+    /// The factor, above 0; 1 leaves updates unchanged.
     pub factor: f64,
 }
 
@@ -25,7 +26,7 @@ pub(super) const OPTIONS: &[Key] = &[Key::new(
 .of(UPDATE, &["scale"])];
 
 impl UpdateAttack for Scale {
-    /// Running statistics stay: enlarged variances could turn negative.
+    /// Running statistics are not scaled: scaled variances could become negative.
     fn record(&self, engine: &mut dyn Engine, rows: &[Rows], malicious: &[u32]) -> Result<Recording> {
         let mut rec = Recording::new();
         let factor = |c: u32| if malicious.contains(&c) { self.factor as f32 } else { 1.0 };

@@ -1,17 +1,17 @@
-//! An isolation forest over a handful of points, with the semantics of scikit-learn's `IsolationForest` at
-//! `max_samples = n` and `contamination = "auto"` (Liu, Ting and Zhou 2008).
+//! An isolation forest over a few points, with the semantics of scikit-learn's `IsolationForest` at `max_samples = n` and
+//! `contamination = "auto"` (Liu, Ting and Zhou 2008).
 
 use crate::kernels::rng::HostRng;
 
-/// Trees of a forest.
+/// Trees per forest.
 pub const TREES: usize = 100;
-/// Scores below this are flagged.
+/// Clients with scores below this are flagged.
 pub const THRESHOLD: f64 = -0.5;
-/// A feature whose range within a node is not above this is constant there.
+/// A feature whose range within a node does not exceed this counts as constant there.
 const CONSTANT: f32 = 1e-7;
 
-/// The score of every point in a forest fitted on the same points: -2^(-mean path length / c(n)), between -1 (isolated at
-/// once) and 0. `points` are n rows of one length. A single point scores -1, as 0/0 does there.
+/// The score of every point in a forest fitted on the same points: -2^(-mean path length / c(n)), between -1 (isolated at once)
+/// and 0. `points` are n rows of one length. A single point scores -1, as 0/0 does in scikit-learn.
 pub fn scores(points: &[Vec<f32>], rng: &mut HostRng) -> Vec<f64> {
     let n = points.len();
     let depth_limit = usize::BITS - n.max(2).saturating_sub(1).leading_zeros();
@@ -24,9 +24,9 @@ pub fn scores(points: &[Vec<f32>], rng: &mut HostRng) -> Vec<f64> {
     depths.iter().map(|d| if unit == 0.0 { -1.0 } else { -(-1.0 - d / unit).exp2() }).collect()
 }
 
-/// Grows one tree over `members` and adds each point's path length less c(n): its leaf's depth, and what an unbuilt subtree
-/// over the leaf's members would add on average. Where all points are equal that is 0 without any rounding, and the score the
-/// threshold itself.
+/// Grows one tree over `members` and adds each point's path length less c(n): its leaf's depth plus the average depth of an
+/// unbuilt subtree over the leaf's members. If all points are equal the result is exactly 0, and the score is the threshold
+/// itself.
 fn isolate(points: &[Vec<f32>], members: Vec<usize>, depth: u32, limit: u32, rng: &mut HostRng, depths: &mut [f64]) {
     let split = if depth < limit { split(points, &members, rng) } else { None };
     let Some((feature, at)) = split else {
@@ -53,7 +53,7 @@ fn split(points: &[Vec<f32>], members: &[usize], rng: &mut HostRng) -> Option<(u
     }
     let (feature, (low, high)) = varying[rng.below(varying.len() as u32) as usize];
     let at = (low as f64 + (high as f64 - low as f64) * rng.uniform()) as f32;
-    // The largest value must fall to the right.
+    // The largest value must go to the right.
     Some((feature, if at < high { at } else { low }))
 }
 
@@ -87,7 +87,7 @@ mod tests {
         cases: Vec<Case>,
     }
 
-    /// Means over as many forests as the fixture averaged.
+    /// Means over as many forests as in the fixture.
     #[test]
     fn agrees_with_scikit_learn() {
         let fixture: Fixture =
@@ -117,7 +117,7 @@ mod tests {
         let mut rng = HostRng::new(1, Stream::DETECTOR, 0, 0);
         let equal = scores(&vec![vec![0.0, 3.0]; 5], &mut rng);
         assert!(equal.iter().all(|s| (s + 0.5).abs() < 1e-12), "{equal:?}");
-        // Equal, or apart by less than a feature's least range: nobody is below the threshold, whatever n rounds to.
+        // Equal, or closer than a feature's least range: no score is below the threshold, whatever the rounding at n.
         for n in 2..=200 {
             for values in [[0.0f32, 0.0], [3.0, 3.0], [1e30, 1e30], [0.5, 0.500_000_06]] {
                 let points: Vec<Vec<f32>> = (0..n).map(|i| vec![0.0, values[i % 2]]).collect();

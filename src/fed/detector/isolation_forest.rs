@@ -1,22 +1,22 @@
-//! The corrected rule: evidence gathered over rounds, a margin that it must clear, weights that recover.
+//! The corrected rule: evidence accumulated over rounds, a margin that it must exceed, weights that recover.
 //!
-//! Its main feature is the server's probe (see `fed/probe.rs`): how far the mean image of a client's generator departs, round
-//! after round at the same place, from the median of all clients' mean images, against the same number of the other clients.
-//! Beside it counts an update that points away from the others', and, where losses are believed, a higher generator loss. What
-//! a round shows is cut, added, and averaged over rounds, so that neither one odd round nor the ever-present most isolated of
-//! four flags anybody.
+//! Its main feature is the server's probe (see `fed/probe.rs`): how far the mean image of a client's generator deviates, round
+//! after round at the same place, from the median of all clients' mean images, relative to the deviations of the other clients.
+//! Further features are an update that points away from the others' and, if reported losses are trusted, a higher generator
+//! loss. The features of a round are clipped, added and averaged over rounds, so that neither a single unusual round nor being
+//! the most isolated of four clients, which one always is, leads to a flag.
 
 use super::{Observation, Verdict, exact, forest, median, normalised};
 use crate::kernels::rng::HostRng;
 use serde::{Deserialize, Serialize};
 
-/// What the rule looks at.
+/// The features of the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Features {
-    /// What the server sees, and the reported generator loss.
+    /// The server's own measurements and the reported generator loss.
     All,
-    /// The probe of the generators and the direction of the updates: what no client can misreport.
+    /// The probe of the generators and the direction of the updates, which no client can misreport.
     Server,
 }
 
@@ -24,18 +24,18 @@ pub enum Features {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IsolationForest {
-    /// Verdicts come in rounds after this one, counted from 0; evidence gathers from the start.
+    /// The last round without verdicts, counted from 0; evidence accumulates from the start.
     pub warmup: u32,
-    /// What the rule looks at.
+    /// The features of the rule.
     pub features: Features,
     /// Rounds over which evidence is averaged (exponentially), at least 1.
     pub memory: f64,
     /// Evidence (see [`super::Verdict::scores`]; at most 2, with the loss 2.3) above which a client is suspect.
     pub margin: f64,
-    /// Suspect rounds in a row until a client is flagged, at least 1. A flag falls when the evidence is below 0.7 of the
-    /// margin, one that has stood for 20 rounds only below a quarter of it.
+    /// Consecutive suspect rounds until a client is flagged, at least 1. A flag is removed when the evidence falls below 0.7 of
+    /// the margin; after 20 flagged rounds, only when it falls below a quarter of the margin.
     pub patience: u32,
-    /// Factor of a client's weight in each flagged round; its inverse in each clean one.
+    /// Factor of a client's weight in each flagged round; its inverse in each other round.
     pub decay: f64,
     /// Smallest weight of a client that is not flagged, as a share of its weight without detection.
     pub floor: f64,
@@ -55,31 +55,33 @@ impl Default for IsolationForest {
     }
 }
 
-/// Features compared in units of the clients' spread: direction, loss.
+/// Features in units of the clients' spread: direction, loss.
 const SPREAD_FEATURES: usize = 2;
-/// Spreads below these are noise: of the cosine, of the asinh of the loss.
+/// Smallest meaningful spreads: of the cosine, of the asinh of the loss.
 const LEAST_SPREAD: [f64; SPREAD_FEATURES] = [0.02, 0.03];
 /// Rounds over which the spread is averaged.
 const SPREAD_MEMORY: f64 = 10.0;
-/// Each feature of a round is cut here (spreads, octaves of the probe), so that lasting ones count, not large ones.
+/// Each feature of a round is clipped to this (spreads, octaves of the probe), so that lasting deviations count, not large
+/// ones.
 const CUT: f64 = 2.0;
-/// What direction and loss count beside the probe's 1: honest clients' losses drift apart, and cosines fade as training goes on.
+/// Weights of direction and loss relative to the probe's 1: honest clients' losses drift apart, and cosines decline in the
+/// course of training.
 const SHARES: [f64; SPREAD_FEATURES] = [0.5, 0.25];
-/// Evidence is in units of probe and direction together; the loss comes on top.
+/// Evidence is in units of probe and direction together; the loss is added on top.
 const UNIT: f64 = 1.5;
-/// A flag falls below this share of the margin,
+/// A flag is removed below this share of the margin;
 const HOLD: f64 = 0.7;
-/// one that has stood for so many rounds in a row
+/// after this many consecutive flagged rounds,
 const CONFIRMED: u32 = 20;
-/// below this share: a suppressed attacker moves the others less, and departs less from them, than one that takes part, while
-/// an honest client's odd phase seldom lasts so long.
+/// only below this share: a suppressed attacker influences the others less, and deviates less from them, than one that takes
+/// part, whereas an unusual phase of an honest client seldom lasts so long.
 const CONFIRMED_HOLD: f64 = 0.25;
-/// Median absolute deviation to standard deviation, for normal values.
+/// Ratio of standard deviation to median absolute deviation, for normal values.
 const MAD: f64 = 1.4826;
-/// Trust below this is as good as none and would take long to recover from.
+/// Smallest trust: lower values have no further effect and would take long to recover.
 const LEAST_TRUST: f64 = 1e-6;
 
-/// The memory of a run.
+/// The rule's memory during a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
@@ -110,7 +112,7 @@ impl State {
         }
     }
 
-    /// Takes over what `kept` remembers; of how many clients, if that is one number.
+    /// Restores the memory `kept`; returns its number of clients, if consistent.
     pub fn recall(&mut self, kept: State) -> Option<usize> {
         let clients = kept.evidence.len();
         *self = State { rule: self.rule.clone(), ..kept };
@@ -118,7 +120,7 @@ impl State {
         lengths.iter().all(|n| *n == clients).then_some(clients)
     }
 
-    /// Judges the `judged` clients by one another; what is remembered of the others stays as it is, and they have no score.
+    /// Judges the `judged` clients relative to one another; the memory of the others does not change, and they have no score.
     pub fn judge(
         &mut self,
         round: u32,
@@ -134,7 +136,7 @@ impl State {
             self.flag(judged, rng);
             self.weigh(judged);
         }
-        // An update that is not finite would spread to everybody at once.
+        // A non-finite update would reach all clients at once.
         let usable = |o: &Observation| f64::from(u8::from(o.update_norm.is_finite()));
         let trusted = self.trust.iter().zip(observed).map(|(t, o)| t * usable(o));
         let weights: Vec<f64> = base.iter().zip(trusted).map(|(b, t)| b * t).collect();
@@ -156,7 +158,7 @@ impl State {
             }
             let unit = LEAST_SPREAD[k] + self.spreads[k].unwrap_or(0.0);
             for (sum, difference) in sums.iter_mut().zip(differences) {
-                // Nothing to compare leaves the memory to fade; what is not finite counts in full.
+                // A missing feature lets the memory decay; a non-finite feature counts in full.
                 let deviation = if difference.is_nan() { 0.0 } else { (difference / unit).clamp(-CUT, CUT) };
                 *sum += SHARES[k] * deviation;
             }
@@ -167,10 +169,11 @@ impl State {
         }
     }
 
-    /// Raises flags where isolated evidence has stayed above the margin, drops those that fell below its share of [`HOLD`] or [`CONFIRMED_HOLD`].
+    /// Raises flags where isolated evidence has stayed above the margin, removes flags whose evidence fell below the share
+    /// [`HOLD`] or [`CONFIRMED_HOLD`] of the margin.
     fn flag(&mut self, judged: &[usize], rng: &mut HostRng) {
         let scores = &self.evidence;
-        // Isolated on the harmful side: how far the exemplary ones stand apart is no matter.
+        // Only isolation on the harmful side counts.
         let points: Vec<Vec<f32>> = judged.iter().map(|i| vec![scores[*i].max(0.0) as f32]).collect();
         let isolation = forest::scores(&points, rng);
         for (i, isolation) in judged.iter().copied().zip(isolation) {
@@ -180,7 +183,7 @@ impl State {
             let stays = self.flagged[i] && scores[i] > hold * self.rule.margin;
             self.flagged[i] = stays || self.suspect[i] >= self.rule.patience;
         }
-        // The median is the honest clients' only while they are more than half.
+        // The median represents the honest clients only while they are the majority.
         let most = judged.len().saturating_sub(1) / 2;
         let mut ranked: Vec<usize> = judged.iter().copied().filter(|i| self.flagged[*i]).collect();
         ranked.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
@@ -204,21 +207,21 @@ impl State {
     }
 }
 
-/// log2 of client `i`'s value against the median of the others', cut; 0 where there is nothing to compare (a client that
-/// diverged has no weight anyway).
+/// log2 of client `i`'s value relative to the median of the others', clipped; 0 if there is nothing to compare (a diverged
+/// client has no weight anyway).
 fn octaves(values: &[f64], i: usize) -> f64 {
     let others = values.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, v)| *v).collect();
     let octaves = (values[i] / median(others)).log2();
     if octaves.is_nan() { 0.0 } else { octaves.clamp(-CUT, CUT) }
 }
 
-/// Larger is worse: 1 - cosine, asinh loss (a logarithm that takes a critic's losses of any sign). NaN where there is nothing to
-/// compare, infinite where the client diverged.
+/// Larger is worse: 1 - cosine, asinh loss (a logarithm that takes a critic's losses of any sign). NaN if there is nothing to
+/// compare, infinite if the client diverged.
 fn features(o: &Observation) -> [f64; SPREAD_FEATURES] {
     [1.0 - o.update_cosine, if o.loss_g.is_finite() { o.loss_g.asinh() } else { f64::INFINITY }]
 }
 
-/// Feature `k` of client `i` against the median of the others.
+/// Feature `k` of client `i` relative to the median of the others.
 fn difference(rows: &[[f64; SPREAD_FEATURES]], i: usize, k: usize) -> f64 {
     let others = rows.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, r)| r[k]).collect();
     rows[i][k] - median(others)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::kernels::rng::Stream;
 
-/// Honest clients: small independent noise around a common course.
+/// Honest clients: small independent noise around a common value.
 fn honest(rng: &mut HostRng, n: usize, round: u32) -> Vec<Observation> {
     let course = 2.0 + (f64::from(round) / 9.0).sin();
     let one = |_| Observation {
@@ -14,7 +14,7 @@ fn honest(rng: &mut HostRng, n: usize, round: u32) -> Vec<Observation> {
     (0..n).map(one).collect()
 }
 
-/// Verdicts of `rounds` rounds; `change` edits what a round shows.
+/// Verdicts of `rounds` rounds; `change` edits the observations of a round.
 fn play(rule: IsolationForest, n: usize, rounds: u32, change: impl Fn(u32, &mut [Observation])) -> Vec<Verdict> {
     let base = vec![1.0 / n as f64; n];
     let mut state = State::new(rule, n);
@@ -141,7 +141,7 @@ fn a_flag_that_has_stood_long_outlives_weaker_evidence() {
     assert_eq!(weaker_after(10), 0);
 }
 
-/// A client that is left out of rounds is judged without: its evidence stays, and the others' is as if it were not there.
+/// A dropped client is not judged: its evidence does not change, and that of the others is the same as without it.
 #[test]
 fn a_client_that_is_left_out_keeps_its_evidence_and_moves_nobodys() {
     let n = 6;
@@ -171,11 +171,11 @@ fn a_client_that_is_left_out_keeps_its_evidence_and_moves_nobodys() {
     for round in 20..40 {
         assert_eq!(kept[round][2], kept[19][2], "neither better nor worse");
     }
-    // Whatever a client that is left out shows makes no difference to the others.
+    // The observations of a dropped client do not affect the others.
     for shown in [0.0, 1e30, f64::INFINITY] {
         assert_eq!(play(Some(shown), 20).0, kept);
     }
-    // One that never took part has gathered nothing.
+    // A client that never took part has no evidence.
     let (never, _) = play(Some(f64::NAN), 0);
     assert!(never.iter().all(|e| e[2] == 0.0));
     let honest = |e: &[f64]| [0, 1, 3, 4, 5].iter().map(|i| e[*i].abs()).fold(0.0, f64::max);

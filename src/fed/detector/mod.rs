@@ -1,5 +1,5 @@
-//! Global malicious detection: after every round the server judges its clients from the round's scalars and changes their
-//! weights in the mean.
+//! Global malicious detection: after every round the server judges the clients by the round's scalars and adjusts their weights
+//! in the mean.
 
 pub mod forest;
 mod isolation_forest;
@@ -13,16 +13,16 @@ use crate::kernels::rng::{HostRng, Stream};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Fewest clients among which one can stand out.
+/// Smallest number of clients among which an outlier can be identified.
 pub const MIN_CLIENTS: u32 = 3;
-/// Fewest clients among which the published rule can lower a weight.
+/// Smallest number of clients with which the published rule can lower a weight.
 const MIN_CLIENTS_PUBLISHED: u32 = 4;
 
 /// The rule, chosen by `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Detector {
-    /// No detection: the weights stay as the settings give them.
+    /// No detection: the weights are those of the settings.
     None {},
     /// The published rule, with its flaws.
     IsolationForestPublished(Published),
@@ -37,13 +37,13 @@ impl Default for Detector {
 }
 
 impl Detector {
-    /// True when the rule needs the server's probe of the clients' generators.
+    /// Whether the rule needs the server's probe of the clients' generators.
     pub fn probes(&self) -> bool {
         matches!(self, Detector::IsolationForest(_))
     }
 
-    /// Fewest clients that the rule can judge. The published one acts where fewer than floor(n / 2) clients are flagged:
-    /// among three it would flag, and never act.
+    /// Smallest number of clients that the rule can judge. The published rule acts if fewer than floor(n / 2) clients are
+    /// flagged: with three clients it would flag, but never act.
     pub fn least_clients(&self) -> u32 {
         match self {
             Detector::None {} => 1,
@@ -52,7 +52,7 @@ impl Detector {
         }
     }
 
-    /// The last warm-up round, counted from 0: verdicts come after it. `None` without detection.
+    /// The last warm-up round, counted from 0; verdicts start after it. `None` without detection.
     pub fn warmup(&self) -> Option<u32> {
         match self {
             Detector::None {} => None,
@@ -62,35 +62,35 @@ impl Detector {
     }
 }
 
-/// What the server is told of a client, or sees of its update, in a round.
+/// The server's observations of a client in a round: reported losses and measurements of its update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     /// Generator loss, mean over the round, as the client reports it.
     pub loss_g: f64,
     /// Generator loss of the last batch, as the client reports it.
     pub last_loss_g: f64,
-    /// Norm of the generator's update, seen by the server.
+    /// Norm of the generator's update, measured by the server.
     pub update_norm: f64,
-    /// Cosine between the client's update and the others' mean, seen by the server; NaN where there is none.
+    /// Cosine between the client's update and the others' mean, measured by the server; NaN if undefined.
     pub update_cosine: f64,
     /// Largest lasting deviation in the server's probe; NaN without one.
     pub probe_deviation: f64,
 }
 
-/// What malicious clients report of their losses.
+/// The losses that malicious clients report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossReport {
-    /// Their losses as they are.
+    /// Their true losses.
     #[default]
     True,
-    /// The median of the honest clients' losses: the best lie where losses are compared.
+    /// The median of the honest clients' losses: the best lie against a comparison of losses.
     Median,
 }
 
 impl LossReport {
-    /// What reaches the detector: `reports` with the losses of `malicious` clients as they report them. Clients that are left
-    /// out of the round (`dropped`) have no part in the median.
+    /// The detector's input: `reports` with the losses of `malicious` clients replaced by those that they report. Clients
+    /// dropped from the round (`dropped`) do not enter the median.
     pub fn observe(self, reports: &[ClientReport], malicious: &[u32], dropped: &[bool]) -> Vec<Observation> {
         let lies = |i: usize| self == LossReport::Median && malicious.contains(&(i as u32));
         let honest = |value: fn(&ClientReport) -> f64| {
@@ -113,10 +113,10 @@ impl LossReport {
 /// The verdicts of a round.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// Flagged clients; nobody during the warm-up.
+    /// Flagged clients; none during the warm-up.
     pub flagged: Vec<bool>,
-    /// Published rule: the forest's score, flagged below -0.5; NaN during the warm-up. Corrected rule: the evidence, where
-    /// 2/3 is one octave of the probe or two spreads of the direction in every round. NaN without detection.
+    /// Published rule: the forest's score, flagged below -0.5; NaN during the warm-up. Corrected rule: the evidence; 2/3
+    /// corresponds to one octave of the probe or two spreads of the direction in every round. NaN without detection.
     pub scores: Vec<f64>,
     /// Weights in the mean, summing to one.
     pub weights: Vec<f64>,
@@ -130,7 +130,7 @@ pub struct Detection {
     state: State,
 }
 
-/// What a rule remembers, to be kept with a run and put back.
+/// A rule's memory, for checkpoints.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Memory(State);
@@ -156,22 +156,22 @@ impl Detection {
         Detection { seed, base, state }
     }
 
-    /// What the rule remembers.
+    /// The rule's memory.
     pub fn memory(&self) -> Memory {
         Memory(self.state.clone())
     }
 
-    /// Puts back what the same rule remembered of as many clients.
+    /// Restores a memory of the same rule for the same number of clients.
     ///
     /// # Errors
-    /// [`Error::Input`] with the reason alone when it is another rule's memory, or one of another number of clients.
+    /// [`Error::Input`] with the reason alone if the memory belongs to another rule or to another number of clients.
     pub fn recall(&mut self, memory: Memory) -> Result<()> {
         let n = self.base.len();
         let clients = match (&mut self.state, memory.0) {
             (State::None, State::None) => Some(n),
             (State::Published(own), State::Published(kept)) => own.recall(kept),
             (State::Corrected(own), State::Corrected(kept)) => own.recall(kept),
-            _ => return Err(Error::input("the detector's memory is another rule's")),
+            _ => return Err(Error::input("the detector's memory belongs to another rule")),
         };
         match clients {
             Some(found) if found == n => Ok(()),
@@ -179,9 +179,9 @@ impl Detection {
         }
     }
 
-    /// Judges round `round` (from 0), whose observations must come in order of rounds. Clients that are left out of it
-    /// (`dropped`) have no part in the judgement: no score, and what is remembered of them stays as it is. Where too few are left
-    /// for one to stand out, nobody is judged.
+    /// Judges round `round` (from 0), whose observations must come in order of rounds. Clients dropped from it (`dropped`) are
+    /// not judged: they have no score, and their memory does not change. If too few clients remain to identify an outlier, none
+    /// is judged.
     pub fn judge(&mut self, round: u32, observed: &[Observation], dropped: &[bool]) -> Verdict {
         let mut judged: Vec<usize> = (0..observed.len()).filter(|i| !dropped[*i]).collect();
         if judged.len() < MIN_CLIENTS as usize {
@@ -200,13 +200,13 @@ impl Detection {
     }
 }
 
-/// Divides by the sum; where nothing is left, `fallback`.
+/// Divides by the sum; `fallback` unless the sum is positive and finite.
 fn normalised(weights: &[f64], fallback: &[f64]) -> Vec<f64> {
     let sum: f64 = weights.iter().sum();
     if sum > 0.0 && sum.is_finite() { weights.iter().map(|w| w / sum).collect() } else { fallback.to_vec() }
 }
 
-/// Median of the finite values; NaN where there are none.
+/// Median of the finite values; NaN if there are none.
 fn median(mut values: Vec<f64>) -> f64 {
     values.retain(|v| v.is_finite());
     values.sort_by(f64::total_cmp);

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Published {
-    /// Verdicts come in rounds after this one, counted from 0.
+    /// The last round without verdicts, counted from 0.
     pub warmup: u32,
-    /// A client's weight falls by this factor to the power of its flags so far.
+    /// A client's weight is reduced by this factor to the power of its flags so far.
     pub decay: f64,
 }
 
@@ -20,7 +20,7 @@ impl Default for Published {
     }
 }
 
-/// Flags so far and the weights they left.
+/// Flags so far and the resulting weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
@@ -36,21 +36,21 @@ impl State {
         State { rule, flags: vec![0; base.len()], weights: base }
     }
 
-    /// Takes over what `kept` remembers; of how many clients, if that is one number.
+    /// Restores the memory `kept`; returns its number of clients, if consistent.
     pub fn recall(&mut self, kept: State) -> Option<usize> {
         let clients = kept.flags.len();
         *self = State { rule: self.rule.clone(), ..kept };
         (self.weights.len() == clients).then_some(clients)
     }
 
-    /// Flags every client whose score is below -0.5; acts when fewer than floor(n / 2) are flagged. Only `judged` clients are
-    /// among the n; the others have no score and no flag.
+    /// Flags every client whose score is below -0.5; acts when fewer than floor(n / 2) are flagged. Only `judged` clients count
+    /// towards n; the others have no score and no flag.
     pub fn judge(&mut self, round: u32, observed: &[Observation], judged: &[usize], rng: &mut HostRng) -> Verdict {
         let n = observed.len();
         let mut scores = vec![f64::NAN; n];
         let mut flagged = vec![false; n];
         if round > self.rule.warmup {
-            // The published code would stop at a loss that is not finite; here its client is as isolated as can be.
+            // The published code would stop at a non-finite loss; here its client counts as maximally isolated.
             let finite: Vec<usize> = judged.iter().copied().filter(|i| observed[*i].last_loss_g.is_finite()).collect();
             let points: Vec<Vec<f32>> =
                 finite.iter().map(|i| vec![0.0, observed[*i].last_loss_g.abs() as f32]).collect();
@@ -140,7 +140,7 @@ mod tests {
         let without = judge(&all, &[0, 1, 3]);
         assert!(without.scores[2].is_nan() && !without.flagged[2]);
         assert_eq!(without.weights, [0.25; 4], "three are too few to act");
-        // Whatever the client left out shows, the others' scores are the same.
+        // The observations of the dropped client do not affect the others' scores.
         for loss in [2.0, 1e30, f64::NAN, f64::INFINITY] {
             let other = judge(&losses([2.0, 2.1, loss, 2.05]), &[0, 1, 3]);
             assert_eq!([0, 1, 3].map(|i| other.scores[i]), [0, 1, 3].map(|i| without.scores[i]));
