@@ -1,4 +1,4 @@
-//! An experiment between its file and its plan: a tree of TOML in which keys can still be set.
+//! An experiment between its file and its plan: a TOML tree in which keys can still be set.
 
 use super::plan::Notes;
 use super::{BUILTIN, Plan, Problems, RunConfig, SWEEPS, keys, set, text, validate};
@@ -6,31 +6,31 @@ use crate::{Result, input};
 use std::path::Path;
 use toml::{Table, Value};
 
-/// The factor of malicious updates, before attacks on updates had a table.
+/// Former key: the factor of malicious updates, before attacks on updates had a table.
 const FORMER_SCALE: &str = "attack.scale";
 
 /// An experiment as written, before it is checked.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Where it comes from, for messages.
+    /// Its origin, for messages.
     pub(super) origin: String,
     tree: Table,
     notes: Vec<String>,
-    /// Leave out images that cannot be read (`--skip-bad`).
+    /// Whether to skip unreadable images (`--skip-bad`).
     pub(super) skip_bad: bool,
 }
 
 impl Draft {
-    /// Reads a file; the built-in experiment of that name where no such file exists; or the default one.
+    /// Reads a file, or the built-in experiment of that name if no such file exists; without a name, the default one.
     ///
     /// # Errors
-    /// A file that is missing, unreadable or no TOML.
+    /// A file that is missing, unreadable or not TOML.
     pub fn read(config: Option<&Path>) -> Result<Draft> {
         let Some(path) = config else { return Draft::parse("built-in experiment".into(), BUILTIN[0].1) };
         match input::read_text(path, input::CONFIG) {
             Ok(text) => Draft::parse(path.display().to_string(), &text),
             Err(error) => {
-                // A folder of images may have the name of a built-in experiment.
+                // A folder of images may share its name with a built-in experiment.
                 let absent = error.kind() == std::io::ErrorKind::NotFound || path.is_dir();
                 let builtin = path.to_str().filter(|_| absent).map(Draft::builtin).transpose()?.flatten();
                 let (own, sweeps) = (BUILTIN.map(|b| b.0), SWEEPS.map(|s| s.0));
@@ -42,16 +42,16 @@ impl Draft {
     /// The built-in experiment of this name, if there is one.
     ///
     /// # Errors
-    /// When its text is no TOML.
+    /// If its text is not TOML.
     pub fn builtin(name: &str) -> Result<Option<Draft>> {
         let found = BUILTIN.iter().find(|b| b.0 == name);
         found.map(|(name, text)| Draft::parse(format!("built-in `{name}`"), text)).transpose()
     }
 
-    /// From a text; `origin` names it in messages.
+    /// Parses a text; `origin` names it in messages.
     ///
     /// # Errors
-    /// When it is no TOML, too large or too deep.
+    /// If it is not TOML, too large or too deep.
     pub fn parse(origin: String, text: &str) -> Result<Draft> {
         let mut tree = text::table_of(&origin, text)?;
         let mut notes = keys::rename(&mut tree, keys::all());
@@ -61,10 +61,10 @@ impl Draft {
     }
 
     /// Sets the key at a dotted path. A table with a tag, such as `kind`, replaces the old one; other tables are merged key by
-    /// key. A key that excludes another one replaces it.
+    /// key. A key replaces the keys that it excludes.
     ///
     /// # Errors
-    /// An empty part of the path, or a value on it that is not a table; the reason alone.
+    /// The reason alone: an empty part of the path, or a value on it that is not a table.
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), String> {
         let current = keys::current(path);
         if current != path {
@@ -76,7 +76,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Adds every mistake to `problems`; the plan where there is none.
+    /// Adds every mistake to `problems`; returns the plan if there is none.
     pub fn check(mut self, problems: &mut Problems) -> Option<Plan> {
         imply(&mut self.tree, self.skip_bad);
         let config = RunConfig::read(self.tree, problems)?;
@@ -104,8 +104,8 @@ impl Draft {
     }
 }
 
-/// Short forms: a string in place of a table is its tag, so that `partition = "iid"` is `partition = { kind = "iid" }`.
-/// `attack.report = true` is the string that it means, and so is `--set attack.report=true`.
+/// Expands short forms: a string in place of a table is its tag, so `partition = "iid"` means `partition = { kind = "iid" }`.
+/// `attack.report = true` stands for the string "true", also in `--set attack.report=true`.
 fn expand(tree: &mut Table) {
     if let Some(Value::Table(attack)) = tree.get_mut("attack")
         && let Some(value @ Value::Boolean(true)) = attack.get_mut("report")
@@ -120,8 +120,8 @@ fn expand(tree: &mut Table) {
     }
 }
 
-/// `attack.scale = 2` of versions before 0.2.0 is `attack.update = { kind = "scale", factor = 2 }`, and 1 is no attack on updates. A
-/// value that is no number stays, and is refused later.
+/// `attack.scale = 2` of versions before 0.2.0 is `attack.update = { kind = "scale", factor = 2 }`, and 1 means no attack on
+/// updates. A value that is not a number remains, and is rejected later.
 fn former_scale(tree: &mut Table) -> Option<String> {
     let factor = keys::lookup(tree, FORMER_SCALE).and_then(crate::key::number)?;
     let value = keys::remove(tree, FORMER_SCALE)?;
@@ -135,7 +135,7 @@ fn former_scale(tree: &mut Table) -> Option<String> {
     Some(format!("{text}; the former key is still accepted"))
 }
 
-/// Options of a folder of images that are given elsewhere: `--skip-bad`, and client folders by the partition of that name.
+/// Sets options of an image folder that are given elsewhere: `--skip-bad`, and client folders by the partition of that name.
 fn imply(tree: &mut Table, skip_bad: bool) {
     let is = |tag: &str, name: &str| keys::lookup(tree, tag).and_then(Value::as_str) == Some(name);
     let client_folders = is("federation.partition.kind", "client-folders");

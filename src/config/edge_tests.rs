@@ -1,4 +1,4 @@
-//! Every range at its ends, as the rows give them, through a whole experiment.
+//! The ends of every key's range, checked through a whole experiment.
 
 use super::keys::{Bound, DefaultValue, Key, Kind, all};
 use super::*;
@@ -20,7 +20,7 @@ pub(crate) fn sample(kind: Kind) -> Value {
     }
 }
 
-/// What a key needs beside it: its tag, what the tag requires, and what other keys must be.
+/// The other keys that a key needs: its tag, the keys that the tag requires, and values of related keys.
 fn context(key: &Key) -> Vec<String> {
     let beside = [
         ("detection.", "detection.warmup=1"),
@@ -45,7 +45,7 @@ fn context(key: &Key) -> Vec<String> {
         .collect()
 }
 
-/// The default experiment with a key set, and what that key needs.
+/// The default experiment with a key set, and the keys that it needs.
 pub(crate) fn load_with(key: &Key, value: &str) -> Result<Plan> {
     let own = format!("{}={value}", key.path);
     load(None, &Overrides { set: context(key).into_iter().chain([own]).collect(), ..Overrides::default() })
@@ -124,7 +124,7 @@ fn every_range_takes_its_ends_and_refuses_what_lies_just_outside() {
         }
     }
     assert!(taken > 70 && refused > 80, "{taken} {refused}");
-    // At these ends the key's own range is not what refuses.
+    // At these ends a check other than the key's range rejects the value.
     assert_eq!(by_others, ["attack.side=4294967295", "attack.margin=4294967295", "detection.warmup=4294967295"]);
 }
 
@@ -142,10 +142,10 @@ fn every_real_key_takes_only_what_f32_holds() {
             let text = error.to_string();
             assert!(text.contains(&format!("{path} = ")) && !text.contains('\n'), "{path}={value}: {text}");
         }
-        // Some value in its range is taken.
+        // At least one value in its range is accepted.
         let taken = ["0.5", "1.5"].iter().filter(|value| load_with(key, value).is_ok()).count();
         assert!(taken > 0, "{path}");
-        // What is taken keeps its range in f32: an open end is not rounded onto it.
+        // Accepted values stay in range in f32: none rounds to an open end.
         let near_one = load_with(key, "0.99999999999");
         if load_with(key, "1.0").is_err() {
             assert!(near_one.is_err(), "{path}: 1 is refused, and what f32 rounds to it is not");

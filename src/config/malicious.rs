@@ -5,9 +5,9 @@ use crate::data::{DataConfig, FolderOptions, client_names};
 use crate::fed::Partition;
 use crate::input::shorten;
 
-/// Names that a message lists.
+/// Largest number of names in a message.
 const LISTED: usize = 20;
-/// Bytes of a name in a message.
+/// Largest number of bytes of a name in a message.
 const LONGEST: usize = 100;
 
 /// Ids of the malicious clients, ascending, each once. Names are looked up in the data folder.
@@ -15,7 +15,7 @@ pub(super) fn malicious(config: &RunConfig, problems: &mut Problems) -> Vec<u32>
     let clients = config.federation.clients;
     let one: [ClientRef; 1];
     let refs: &[ClientRef] = match &config.attack.malicious {
-        // A list of as many clients as a refused number says would take all memory.
+        // A list of a rejected number of clients could take all memory.
         Malicious::Count(_) if problems.mention("federation.clients") => return Vec::new(),
         Malicious::Count(count) if *count > clients => {
             problems.refuse("attack.malicious", count, &format!("at most {clients} (federation.clients)"));
@@ -53,7 +53,7 @@ fn told(client: &ClientRef) -> String {
     }
 }
 
-/// The clients' names; `None` where they have none, which is a problem.
+/// The clients' names; `None`, with a problem reported, if they have none.
 fn names(config: &RunConfig, problems: &mut Problems) -> Option<Vec<String>> {
     let by_folder = config.federation.partition == Partition::ClientFolders;
     let DataConfig::Folder { path, follow_links, .. } = &config.data.source else {
@@ -78,7 +78,7 @@ fn names(config: &RunConfig, problems: &mut Problems) -> Option<Vec<String>> {
 
 fn unknown(name: &str, names: &[String]) -> String {
     let score = |known: &&String| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
-    // Distances take time: not for a name that is not a typing error.
+    // Distances take time: skipped for names too long to be typing errors.
     let near = (name.len() <= LONGEST).then(|| names.iter().max_by(|a, b| score(a).total_cmp(&score(b)))).flatten();
     let near = near.map_or(String::new(), |near| format!("; the nearest is {near:?}"));
     let more = names.len().saturating_sub(LISTED);
@@ -88,7 +88,7 @@ fn unknown(name: &str, names: &[String]) -> String {
     format!("attack.malicious: no client folder {name:?}{near}; there are: {}{more}", listed.join(", "))
 }
 
-/// `ids` in order, each once and each a client; `found` is what was written.
+/// Checks that `ids`, sorted, are distinct clients; `found` is the text in the file.
 fn checked(ids: Vec<u32>, found: &str, clients: u32, problems: &mut Problems) -> Vec<u32> {
     let mut sorted = ids.clone();
     sorted.sort_unstable();

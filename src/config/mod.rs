@@ -42,7 +42,7 @@ pub static SWEEPS: [(&str, &str); 4] = [
     ("strong-attack", include_str!("../../assets/experiments/strong-attack.toml")),
 ];
 
-/// What the command line says over the file.
+/// The command line's overrides of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--set` assignments, in order.
@@ -55,8 +55,8 @@ pub struct Overrides {
     pub skip_bad: bool,
 }
 
-/// Why `path`, which is neither a file nor one of `own` names, cannot be read. A single word is a name that was mistyped, or one
-/// of the `others`, which `verb` takes.
+/// The error about `path`, which is neither a file nor one of the names `own`. A single word is a mistyped name, or one of the
+/// `others`, which belong to `verb`.
 fn no_such(path: &Path, error: &std::io::Error, own: &[&str], (verb, others): (&str, &[&str])) -> Error {
     let word = path.to_str().filter(|p| !p.contains(['/', '\\', '.']));
     let Some(word) = word.filter(|_| error.kind() == std::io::ErrorKind::NotFound) else {
@@ -71,8 +71,7 @@ fn no_such(path: &Path, error: &std::io::Error, own: &[&str], (verb, others): (&
     Error::file(path, format!("no such file, and nothing built in has this name{near}; there are: {}", own.join(", ")))
 }
 
-/// Reads and validates an experiment: a file, the name of a built-in experiment where no such file exists, or the
-/// default one.
+/// Reads and validates an experiment: a file, the name of a built-in experiment where no such file exists, or the default one.
 ///
 /// # Errors
 /// Every mistake in one message: unreadable file, TOML syntax, unknown keys, wrong types, values out of range.
@@ -82,7 +81,7 @@ pub fn load(config: Option<&Path>, overrides: &Overrides) -> Result<Plan> {
         let (path, value) = set::split(assignment)?;
         draft.set(&path, value).map_err(|what| set::refused(assignment, &what))?;
     }
-    // A single word as path cannot be refused.
+    // Setting a single-word path cannot fail.
     let mut put = |key: &str, value: Value| draft.set(key, value).map_err(|what| set::refused(key, &what));
     if let Some(device) = &overrides.device {
         put("device", Value::String(device.clone()))?;

@@ -1,4 +1,4 @@
-//! The validated experiment, and the file that a run writes of it.
+//! The validated experiment, and its file in the run directory.
 
 use super::{
     AttackConfig, CheckpointConfig, DataSection, EvaluationConfig, FederationConfig, Malicious, ModelConfig, RunConfig,
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An experiment whose every value is present and within its range.
+/// An experiment with every value present and in range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Names the run directory.
@@ -21,7 +21,7 @@ pub struct Plan {
     pub seed: u64,
     /// Rounds, at least 1.
     pub rounds: u32,
-    /// The device as asked for.
+    /// The requested device.
     pub device: String,
     /// The two networks.
     pub model: ModelConfig,
@@ -29,23 +29,23 @@ pub struct Plan {
     pub train: TrainConfig,
     /// Clients, partition, aggregation.
     pub federation: FederationConfig,
-    /// Source of the images and the share held out.
+    /// Source of the images and held-out share.
     pub data: DataSection,
-    /// The attack; honest when nobody is malicious.
+    /// The attack; the run is honest if no client is malicious.
     pub attack: Patch,
-    /// What malicious clients report of their losses.
+    /// The losses that malicious clients report.
     pub report: LossReport,
-    /// Which clients lose weight.
+    /// The detector, which reduces the weights of suspicious clients.
     pub detection: Detector,
-    /// Sample grids and the distance to real images.
+    /// Sample grids and metrics.
     pub evaluation: EvaluationConfig,
-    /// How the run can go on after it was stopped.
+    /// Checkpoints, for resuming the run.
     pub checkpoint: CheckpointConfig,
     /// Remarks on the file, such as former names of keys.
     pub notes: Notes,
 }
 
-/// Remarks on a file. They are no part of the experiment: plans are equal whatever their notes.
+/// Remarks on a file. They are not part of the experiment: plans that differ only in notes are equal.
 #[derive(Clone, Debug, Default)]
 pub struct Notes(pub Vec<String>);
 
@@ -55,28 +55,28 @@ impl PartialEq for Notes {
     }
 }
 
-/// What a run adds to its plan: enough to know what ran.
+/// The environment of a run, added to its plan as a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Resolved {
     /// This program's version.
     pub version: String,
     /// Engine, adapter, backend, driver, shader variant.
     pub device: Descriptor,
-    /// Why this device was taken.
+    /// Why this device was chosen.
     pub reason: String,
     /// The tuning file whose choices of shader variants were used, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tuning: Option<String>,
-    /// What there was to warn of in the images.
+    /// Warnings about the images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Names of the clients by their ids, where their folders give them.
+    /// Names of the clients by id, if their folders name them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
 }
 
 impl Resolved {
-    /// With this program's version, untuned.
+    /// A record with this program's version, without tuning.
     pub fn new(device: &Descriptor, reason: &str) -> Self {
         let version = env!("CARGO_PKG_VERSION").into();
         Resolved {
@@ -91,17 +91,17 @@ impl Resolved {
 }
 
 impl Plan {
-    /// True when a client is malicious.
+    /// Whether any client is malicious.
     pub fn is_attacked(&self) -> bool {
         !self.attack.malicious.is_empty()
     }
 
-    /// What evaluation rounds measure.
+    /// The metrics of evaluation rounds.
     pub fn metrics(&self) -> Vec<Metric> {
         self.evaluation.metrics(self.is_attacked())
     }
 
-    /// The experiment as a file would say it with every key present.
+    /// The experiment as a configuration with every key present.
     pub fn to_config(&self) -> RunConfig {
         let attack = &self.attack;
         RunConfig {
@@ -133,8 +133,8 @@ impl Plan {
         }
     }
 
-    /// The keys in which `self` and `now` differ, each with both values: "train.lr = 0.1, now 0.2". Keys of `[checkpoint]`
-    /// do not count, nor do `free` ones.
+    /// The keys in which `self` and `now` differ, each with both values: "train.lr = 0.1, now 0.2". Keys of `[checkpoint]` and
+    /// `free` keys are ignored.
     ///
     /// # Errors
     /// When a value has no TOML form.

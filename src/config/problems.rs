@@ -1,11 +1,11 @@
-//! Mistakes that are collected while a file is read.
+//! Mistakes collected while reading a file.
 
 use crate::{Error, input};
 use std::fmt::Display;
 
-/// Lines that are kept; the others are counted.
+/// Largest number of lines; further ones are only counted.
 const MOST: usize = 100;
-/// Bytes of a value found, and of a line.
+/// Largest number of bytes of a quoted value, and of a line.
 const FOUND: usize = 200;
 const LINE: usize = 2000;
 
@@ -40,17 +40,17 @@ impl Problems {
         }
     }
 
-    /// True when there is no mistake.
+    /// Whether there is no mistake.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// True when further lines are only counted, so that their text need not be computed.
+    /// Whether further lines are only counted, so that their text need not be computed.
     pub fn is_full(&self) -> bool {
         self.lines.len() >= MOST
     }
 
-    /// Whether a line is about a key, or about one below it.
+    /// Whether a line is about a key or a key below it.
     pub fn mention(&self, path: &str) -> bool {
         let ends = |rest: &str| rest.starts_with(['.', ' ', ':', '[']);
         self.lines.iter().any(|line| line.strip_prefix(path).is_some_and(ends))

@@ -1,5 +1,5 @@
-//! The experiment as its file says it. Defaults, types and ranges are those of the rows in [`keys`]: a file is read by
-//! [`RunConfig::read`], which gives absent keys their defaults.
+//! The experiment as written in its file. The rows in [`keys`] define defaults, types and ranges; [`RunConfig::read`] reads a
+//! file and gives absent keys their defaults.
 
 use super::{Problems, keys};
 use crate::data::DataConfig;
@@ -28,17 +28,17 @@ pub struct RunConfig {
     pub train: TrainConfig,
     /// Clients, partition, aggregation.
     pub federation: FederationConfig,
-    /// Where images come from.
+    /// Source of the images.
     pub data: DataSection,
     /// Malicious clients and their trigger.
     pub attack: AttackConfig,
-    /// Which clients lose weight.
+    /// The detector, which reduces the weights of suspicious clients.
     pub detection: Detector,
-    /// Sample grids and the distance to real images.
+    /// Sample grids and metrics.
     pub evaluation: EvaluationConfig,
-    /// How a run can go on after it was stopped.
+    /// Checkpoints, for resuming a run.
     pub checkpoint: CheckpointConfig,
-    /// What a finished run adds to its plan (version, adapter, driver); ignored when read.
+    /// The environment that a run adds to its plan (version, adapter, driver); ignored on reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved: Option<toml::Table>,
 }
@@ -61,9 +61,9 @@ pub struct ModelConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Images of a step.
+    /// Images per batch.
     pub batch: u32,
-    /// What the networks are trained for.
+    /// The loss.
     pub loss: LossKind,
     /// Norm of the discriminator; absent: batch with bce, instance with wgan-gp.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub struct TrainConfig {
     /// Weight of the gradient penalty; absent: 10 with wgan-gp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lambda: Option<f64>,
-    /// Distribution of the weights between real and generated images (wgan-gp).
+    /// Distribution of the interpolation weights between real and generated images (wgan-gp).
     pub interpolation: Interpolation,
     /// The optimiser of both networks.
     pub optimizer: OptimizerKind,
@@ -87,10 +87,10 @@ pub struct TrainConfig {
     pub alpha: f64,
     /// The optimiser's epsilon.
     pub eps: f64,
-    /// Passes over a client's images in a round; or `local_steps`.
+    /// Passes over a client's images per round; excludes `local_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_epochs: Option<u32>,
-    /// Steps of every client in a round; or `local_epochs`.
+    /// Steps of every client per round; excludes `local_epochs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_steps: Option<u32>,
 }
@@ -118,14 +118,14 @@ pub enum OptimizerKind {
 }
 
 impl RunConfig {
-    /// Reads a file's tree. Absent keys take their defaults; whatever the rows do not allow is added to `problems`, and the
-    /// key falls back to its default where it cannot be read, so that the others can be checked.
+    /// Reads a file's tree. Absent keys take their defaults; violations of the rows are added to `problems`, and an unreadable
+    /// key takes its default, so that the others can be checked.
     pub fn read(mut tree: toml::Table, problems: &mut Problems) -> Option<RunConfig> {
         keys::sift(&mut tree, problems);
         keys::fill(&mut tree);
         match tree.try_into() {
             Ok(config) => Some(config),
-            // The rows admit only what the types hold; a test keeps them together.
+            // The rows allow only values that the types can hold; a test checks this.
             Err(error) => {
                 problems.push(toml::de::Error::message(&error).to_string());
                 None
@@ -155,7 +155,7 @@ impl TrainConfig {
         Training { norm: self.norm.unwrap_or(norm), objective, optimiser }
     }
 
-    /// Steps where `local_steps` is given, otherwise epochs (1 where nothing is given).
+    /// Steps if `local_steps` is given, otherwise epochs (1 by default).
     pub fn local(&self) -> Local {
         self.local_steps.map_or(Local::Epochs(self.local_epochs.unwrap_or(keys::LOCAL_EPOCHS)), Local::Steps)
     }
@@ -178,26 +178,26 @@ pub struct FederationConfig {
     /// Clients trained in one launch; absent: as many as memory allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients_per_launch: Option<u32>,
-    /// What follows when something of a client is not finite.
+    /// The response to non-finite values of a client.
     pub nonfinite: OnNonfinite,
 }
 
-/// `[data]`: a source, with the share held out of training beside its keys.
+/// `[data]`: a source with its keys, and the share held out of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSection {
-    /// Share of the images that no client sees; the distance to real images is measured on them.
+    /// Share of the images that no client trains on, the reference of the metrics.
     pub held_out: f64,
-    /// Where images come from.
+    /// Source of the images.
     pub source: DataConfig,
 }
 
-/// `[attack]` as written: side and margin follow the image size where absent.
+/// `[attack]` as written; absent side and margin follow from the image size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttackConfig {
-    /// Client ids or names, or how many (the first ones).
+    /// Client ids or names, or a number N for the first N.
     pub malicious: Malicious,
-    /// What they paste.
+    /// The trigger that they paste.
     pub trigger: Trigger,
     /// Side of the trigger in pixels; absent: image size / 16.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,9 +205,9 @@ pub struct AttackConfig {
     /// Pixels from the edges; absent: 5 at 256 pixels, in proportion, at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<u32>,
-    /// Where the trigger lies.
+    /// Position of the trigger.
     pub place: Place,
-    /// Share of a malicious client's real images with the trigger.
+    /// Share of a malicious client's real images that carry the trigger.
     pub fraction: f64,
     /// 1 replaces pixels, below 1 blends.
     pub opacity: f64,
@@ -215,21 +215,21 @@ pub struct AttackConfig {
     pub range: Range,
     /// First round of the attack.
     pub start_round: u32,
-    /// What malicious clients do to their updates.
+    /// The attack on the updates of malicious clients.
     pub update: OnUpdate,
-    /// What malicious clients report of their losses.
+    /// The losses that malicious clients report.
     pub report: LossReport,
 }
 
-/// Who is malicious.
+/// The malicious clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Malicious {
-    /// The first so many clients.
+    /// The first N clients.
     Count(u32),
     /// These clients.
     Ids(Vec<u32>),
-    /// These clients, some by the names of their folders.
+    /// These clients, some by folder name.
     Mixed(Vec<ClientRef>),
     /// The client of this name.
     Name(String),
@@ -251,24 +251,24 @@ pub enum ClientRef {
 pub struct EvaluationConfig {
     /// Rounds between evaluations; the start and the end are always evaluated. 0: only those.
     pub every: u32,
-    /// Generated images for the distance.
+    /// Number of generated images for the metrics.
     pub samples: u32,
-    /// What evaluation rounds measure; absent: see [`EvaluationConfig::metrics`].
+    /// Metrics of evaluation rounds; absent: see [`EvaluationConfig::metrics`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Vec<Metric>>,
     /// Rows and columns of a sample grid.
     pub grid: u32,
 }
 
-/// `[checkpoint]`: no key of it changes a result.
+/// `[checkpoint]`; none of its keys changes results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Rounds between checkpoints; 0: only before the first round and when the run is interrupted.
     pub every: u32,
-    /// How many are kept, the latest ones.
+    /// Number of latest checkpoints to keep.
     pub keep: u32,
-    /// Whether the state after the last round is kept; absent: yes, and no in sweeps.
+    /// Whether to keep the state after the last round; absent: yes in runs, no in sweeps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<bool>,
 }
@@ -281,12 +281,12 @@ impl CheckpointConfig {
 }
 
 impl EvaluationConfig {
-    /// Whether an evaluation is due after `done` rounds; the end of a run asks for one besides.
+    /// Whether an evaluation is due after `done` rounds; the end of a run always has one.
     pub fn is_due(&self, done: u32) -> bool {
         self.every > 0 && done.is_multiple_of(self.every)
     }
 
-    /// The metrics asked for; where none are named, the sliced Wasserstein distance, and leakage in an attacked run.
+    /// The requested metrics; by default the sliced Wasserstein distance, and leakage in an attacked run.
     pub fn metrics(&self, attacked: bool) -> Vec<Metric> {
         let default = || [Metric::SlicedWasserstein].into_iter().chain(attacked.then_some(Metric::Leakage)).collect();
         self.metrics.clone().unwrap_or_else(default)

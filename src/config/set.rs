@@ -4,10 +4,10 @@ use super::{keys, text};
 use crate::{Error, Result, input};
 use toml::{Table, Value};
 
-/// The path and the value of `--set key.path=value`. The value is read as TOML, and as a plain string where it is none.
+/// The path and the value of `--set key.path=value`. The value is read as TOML, or as a plain string if it is not TOML.
 ///
 /// # Errors
-/// When there is no `=`.
+/// If there is no `=`.
 pub fn split(assignment: &str) -> Result<(String, Value)> {
     let (path, text) =
         assignment.split_once('=').ok_or_else(|| refused(assignment, "expected KEY=VALUE, such as train.lr=0.0002"))?;
@@ -20,7 +20,7 @@ pub fn refused(assignment: &str, what: &str) -> Error {
 }
 
 /// Sets the key at the dotted `path`, which may be a former one, in `tree`. A table with its tag, such as `kind`, or an empty
-/// one replaces the old table, so that no option of another kind is left; other tables are merged key by key.
+/// table replaces the old one, so that no option of another kind remains; other tables are merged key by key.
 ///
 /// # Errors
 /// The reason: an empty path segment, too many of them, or a path that runs through a value that is not a table.
@@ -41,22 +41,22 @@ pub fn assign(tree: &mut Table, path: &str, value: Value) -> Result<(), String> 
     }
 }
 
-/// True for a table at `path` that replaces an old one as a whole.
+/// Whether a table at `path` replaces the old one as a whole.
 pub fn replaces(path: &str, table: &Table) -> bool {
     table.is_empty() || keys::tag_value(path, table).is_some()
 }
 
-/// True when setting one path changes what the other one set.
+/// Whether setting one path changes a value set by the other.
 pub fn overlap(a: &str, b: &str) -> bool {
     a == b || inside(a, b) || inside(b, a) || exclude(a, b)
 }
 
-/// True when `inner` is a key of the table at `outer`, at any depth.
+/// Whether `inner` is a key in the table at `outer`, at any depth.
 pub fn inside(outer: &str, inner: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// True for two keys that exclude each other.
+/// Whether two keys exclude each other.
 pub fn exclude(a: &str, b: &str) -> bool {
     keys::all().any(|key| key.path == a && key.excludes == Some(b))
 }

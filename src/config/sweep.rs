@@ -1,5 +1,5 @@
-//! A sweep: a base experiment, axes whose values set keys of it, and seeds. Its cells are the product of the axes; every
-//! cell is trained once a seed.
+//! A sweep: a base experiment, axes whose values set keys of it, and seeds. Its cells are the product of the axes; each is
+//! trained once per seed.
 
 mod parse;
 
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// Most runs of a sweep: a grid beyond it is a slip.
+/// Largest number of runs in a sweep: a larger grid is probably a mistake.
 pub const MOST_RUNS: usize = 10_000;
 
-/// Columns of `results.csv` that are no axes; no axis may be named so.
+/// Columns of `results.csv` other than axes; axes cannot have these names.
 pub const RESERVED: [&str; 15] = [
     "cell",
     "seed",
@@ -31,25 +31,26 @@ pub const RESERVED: [&str; 15] = [
     "written_by",
 ];
 
-/// A sweep as its file says it.
+/// A sweep as written in its file.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     /// Names the sweep's directory.
     pub name: String,
-    /// The base experiment as the file names it; `default` where it names none.
+    /// The base experiment as named in the file; `default` if absent.
     pub base: String,
     /// Seeds, each once.
     pub seeds: Vec<u64>,
-    /// What is set over the base in all cells.
+    /// Overrides of the base in all cells.
     pub set: Vec<Assignment>,
     /// The axes, the first one outermost.
     pub axes: Vec<Axis>,
     draft: Draft,
-    /// The base where it is a file, from the root: the sweep as it is kept lies elsewhere than the sweep's own file.
+    /// The absolute path of the base if it is a file: the copy of the sweep in its directory is in another folder than the
+    /// sweep's own file.
     base_file: Option<PathBuf>,
 }
 
-/// The first line of a sweep as it is kept in its directory.
+/// The first line of the copy of a sweep in its directory.
 pub const KEPT: &str = "# Kept by `fedgan sweep` and replaced by it: keep your own file elsewhere.\n";
 
 /// A key and its value.
@@ -64,7 +65,7 @@ pub struct Assignment {
 /// One axis of the grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
-    /// Names a column of the results.
+    /// The name, a column of the results.
     pub name: String,
     /// Its values, at least one.
     pub values: Vec<AxisValue>,
@@ -73,9 +74,9 @@ pub struct Axis {
 /// One value of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AxisValue {
-    /// A part of the names of cells.
+    /// The name, a part of cell names.
     pub name: String,
-    /// What it sets; nothing leaves the base as it is.
+    /// The keys that it sets; if empty, the base is unchanged.
     pub set: Vec<Assignment>,
 }
 
@@ -88,20 +89,20 @@ pub struct Cell {
     pub labels: Vec<String>,
     /// The seed of this run.
     pub seed: u64,
-    /// What runs.
+    /// The plan of this run.
     pub plan: Plan,
 }
 
 impl Cell {
-    /// The name of the run's directory: "CELL-sSEED".
+    /// The name of the run's directory, `CELL-sSEED`.
     pub fn directory(&self) -> String {
         format!("{}-s{}", self.name, self.seed)
     }
 }
 
 impl Sweep {
-    /// Reads a sweep: a file, or the built-in sweep of that name where no such file exists. Its base is a file relative to
-    /// the sweep's, or a built-in experiment.
+    /// Reads a sweep: a file, or the built-in sweep of that name if no such file exists. Its base is a file relative to the
+    /// sweep's, or a built-in experiment.
     ///
     /// # Errors
     /// Every mistake in one message: unreadable file, TOML syntax, unknown keys, wrong types, repeated names.
@@ -121,7 +122,7 @@ impl Sweep {
         }
     }
 
-    /// From a text; `origin` names it in messages, `folder` is where its base may lie, if it is a file.
+    /// Parses a text; `origin` names it in messages, `folder` may contain its base as a file.
     ///
     /// # Errors
     /// As [`Sweep::read`].
@@ -143,7 +144,7 @@ impl Sweep {
     /// Sets further keys in all cells (`--set`, in order), and the device.
     ///
     /// # Errors
-    /// An assignment that cannot be read, an unknown key, or one that an axis or the seeds set.
+    /// An assignment that cannot be parsed, an unknown key, or a key that an axis or the seeds set.
     pub fn override_with(&mut self, assignments: &[String], device: Option<&str>) -> Result<()> {
         let mut all = Vec::new();
         for text in assignments {
@@ -173,10 +174,10 @@ impl Sweep {
         Ok(())
     }
 
-    /// The cells in the order of the grid, the first axis outermost, the seeds innermost; every plan is valid.
+    /// The cells in grid order, the first axis outermost, the seeds innermost; every plan is valid.
     ///
     /// # Errors
-    /// Everything that is wrong with any cell, each reason once with the cells that it concerns.
+    /// All mistakes in all cells, each once with its cells.
     pub fn cells(&self) -> Result<Vec<Cell>> {
         let mut reasons = Reasons::default();
         let mut cells = Vec::new();
@@ -184,7 +185,7 @@ impl Sweep {
         for values in &combinations {
             let labels: Vec<String> = values.iter().map(|v| v.name.clone()).collect();
             let name = cell_name(values);
-            // A seed cannot make a plan invalid: one check serves all.
+            // Validity does not depend on the seed: one check serves all seeds.
             match self.plan(&name, values) {
                 Ok(plan) => cells.extend(self.seeds.iter().map(|&seed| Cell {
                     name: name.clone(),
@@ -210,7 +211,7 @@ impl Sweep {
         plan.ok_or(problems)
     }
 
-    /// The sweep as a file says it after [`KEPT`], axes in the long form, with what [`Sweep::override_with`] added.
+    /// The sweep as a file that starts with [`KEPT`], with axes in the long form and the additions of [`Sweep::override_with`].
     pub fn to_toml(&self) -> String {
         let set = |assignments: &[Assignment]| -> Value {
             Value::Table(assignments.iter().map(|a| (a.path.clone(), a.value.clone())).collect())
@@ -239,16 +240,16 @@ impl Sweep {
         format!("{KEPT}{table}")
     }
 
-    /// Whether `stored`, an earlier [`Sweep::to_toml`], has the name and the axes of this sweep, so that its runs may stand
-    /// beside this one's. Seeds, values and settings may differ: those are held against every finished run.
+    /// Checks that `stored`, an earlier [`Sweep::to_toml`], has the name and the axes of this sweep, so that one table can hold
+    /// the runs of both. Seeds, values and settings may differ: they are compared with every finished run.
     ///
     /// # Errors
-    /// What differs, as half a sentence.
+    /// The difference, as a predicate without subject.
     pub fn continues(&self, stored: &str) -> Result<(), String> {
         if !stored.starts_with(KEPT) {
-            return Err("is not the file of a sweep's directory but somebody's own".into());
+            return Err("was not written by a sweep, so it is not replaced".into());
         }
-        let table = text::table(stored).map_err(|e| format!("is no TOML: {e}"))?;
+        let table = text::table(stored).map_err(|e| format!("is not TOML: {e}"))?;
         let name = table.get("name").and_then(Value::as_str).unwrap_or_default();
         if name != self.name {
             return Err(format!("belongs to the sweep `{name}`, not to `{}`", self.name));
@@ -262,7 +263,7 @@ impl Sweep {
 }
 
 impl Axis {
-    /// True when a value of this axis sets `path`, a part of it, or a key that excludes it.
+    /// Whether a value of this axis sets `path`, a part of it, or a key that excludes it.
     fn sets(&self, path: &str) -> bool {
         self.values.iter().flat_map(|v| &v.set).any(|a| set::overlap(&a.path, path))
     }
@@ -276,13 +277,13 @@ fn product(axes: &[Axis]) -> Vec<Vec<&AxisValue>> {
     })
 }
 
-/// The name of a cell; `run` where there is no axis.
+/// The name of a cell; `run` if there is no axis.
 fn cell_name(values: &[&AxisValue]) -> String {
     let names: Vec<&str> = values.iter().map(|v| v.name.as_str()).collect();
     if names.is_empty() { "run".into() } else { names.join("-") }
 }
 
-/// Reasons with the cells that they concern, in the order found.
+/// Reasons with their cells, in the order found.
 #[derive(Default)]
 struct Reasons {
     order: Vec<String>,
@@ -314,13 +315,13 @@ impl Reasons {
     }
 }
 
-/// The file beside the sweep's that its base names, if there is one.
+/// The file in the sweep's folder that the base names, if it exists.
 fn base_file(name: &str, folder: Option<&Path>) -> Option<PathBuf> {
     let path = folder?.join(name);
     if path.is_file() { Some(std::fs::canonicalize(&path).unwrap_or(path)) } else { None }
 }
 
-/// The base experiment: a file beside the sweep's, else a built-in one.
+/// The base experiment: a file in the sweep's folder, else a built-in one.
 fn base(name: &str, folder: Option<&Path>) -> Result<Draft> {
     if let Some(path) = folder.map(|folder| folder.join(name)).filter(|path| path.is_file()) {
         return Draft::read(Some(&path));

@@ -300,7 +300,7 @@ fn options_belong_to_their_tag_and_exclusive_keys_stand_alone() {
         let message = refusal(text, &[]);
         assert!(message.contains(expected) && !message.contains("problems"), "{message}");
     }
-    // The same key has another default with another rule.
+    // The same key has different defaults with different rules.
     let decay = |kind: &str| {
         let plan = load_text("", &[&format!("detection={kind}")]).unwrap();
         keys::lookup(&toml::Table::try_from(plan.to_config()).unwrap(), "detection.decay").cloned()
@@ -312,7 +312,7 @@ fn options_belong_to_their_tag_and_exclusive_keys_stand_alone() {
 
 #[test]
 fn files_of_earlier_versions_load() {
-    // A run directory's plan as 0.1.0 wrote it: without the keys that came later.
+    // A run directory's plan as written by 0.1.0, without later keys.
     let text = "name = \"old\"\nseed = 1\nrounds = 60\ndevice = \"auto\"\n[model]\nimage_size = 32\nchannels = 1\nwidth = 16
 latent = 64\n[train]\nbatch = 32\nloss = \"bce\"\nnorm = \"batch\"\nn_critic = 1\ninterpolation = \"uniform\"\noptimizer = \"adam\"
 lr = 0.0002\nbeta1 = 0.5\nbeta2 = 0.999\nalpha = 0.99\neps = 1e-8\nlocal_epochs = 1\n[federation]\nclients = 4
@@ -325,7 +325,7 @@ every = 10\nsamples = 256\ngrid = 8\n[resolved]\nversion = \"0.1.0\"\nreason = \
     assert_eq!(plan.notes.0.len(), 2, "federation.aggregate and attack.scale: {:?}", plan.notes);
 }
 
-/// Keys as versions before 0.2.0 called them, in a file and on the command line.
+/// Key names of versions before 0.2.0, in a file and on the command line.
 #[test]
 fn former_keys_load_with_a_note() {
     let text = "[federation]\naggregate = \"both\"\n[attack]\nmalicious = 1\nscale = 2.5\n";
@@ -334,7 +334,7 @@ fn former_keys_load_with_a_note() {
     assert_eq!(plan.attack.update, OnUpdate::Scale(Scale { factor: 2.5 }));
     assert_eq!(plan.notes.0.len(), 2, "{:?}", plan.notes);
     assert!(plan.notes.0[1].contains("attack.update = { factor = 2.5, kind = \"scale\" }"), "{:?}", plan.notes);
-    // A resolved plan of an honest version 0.1.0 run has the factor 1, which is no attack on updates.
+    // The resolved plan of an honest run of version 0.1.0 has the factor 1, which means no attack on updates.
     let plan = load_text("", &["attack.scale=1.0"]).unwrap();
     assert_eq!(plan.attack.update, OnUpdate::default());
     let twice = "[federation]\naggregate = \"both\"\nshared = \"generator\"\n";

@@ -1,4 +1,4 @@
-//! TOML text to a tree, of bounded size and depth.
+//! Parses TOML text to a tree of bounded size and depth.
 
 use crate::{Error, Result, input};
 use toml::Table;
@@ -7,13 +7,13 @@ use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 
 /// Deepest nesting of lists and inline tables; experiments have up to 3, sweeps 4.
 const MOST_DEPTH: u32 = 16;
-/// Most parts of a dotted key; experiments have up to 3, sweeps 4. Each part is a table in a table: `toml` bounds both keys and
-/// brackets to 80, which are 6400 levels together, and a tree of those overflows the stack of a thread.
+/// Largest number of parts in a dotted key; experiments have up to 3, sweeps 4. Each part is a nested table: `toml` limits both
+/// keys and brackets to 80, which combine to 6400 levels, and a tree of that depth overflows the stack of a thread.
 pub(super) const MOST_PARTS: usize = 16;
-/// Bytes of a message about a file: `toml` quotes the whole line that is wrong.
+/// Largest number of bytes in a message about a file: `toml` quotes the whole faulty line.
 const MESSAGE: usize = 2000;
 
-/// The tree of a text of at most [`input::CONFIG`] bytes.
+/// Parses a text of at most [`input::CONFIG`] bytes.
 ///
 /// # Errors
 /// The reason alone: not TOML, too large, too deep.
@@ -46,7 +46,7 @@ fn check_depth(text: &str) -> Result<(), String> {
         EventKind::ArrayClose | EventKind::InlineTableClose => depth = depth.saturating_sub(1),
         _ => parts = 1,
     };
-    // The guard keeps this parser itself from going deeper; its errors are left to the one that builds the tree.
+    // The guard limits the depth of this parser itself; its errors are left to the parser that builds the tree.
     parse_document(&tokens, &mut RecursionGuard::new(&mut count, MOST_DEPTH + 1), &mut ());
     if most_parts > MOST_PARTS {
         return Err(format!("a key of {most_parts} parts (a.b.c has 3), at most {MOST_PARTS} are allowed"));

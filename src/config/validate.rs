@@ -1,4 +1,4 @@
-//! What keys demand of each other, and the values of absent keys that follow from others. Ranges are checked by the rows.
+//! Conditions between keys, and the values of absent keys that depend on others. The rows check the ranges.
 
 use super::malicious::malicious;
 use super::{LossKind, Notes, Plan, Problems, RunConfig, TrainConfig};
@@ -8,7 +8,7 @@ use crate::fed::detector::{Detector, MIN_CLIENTS};
 use crate::fed::{Partition, Patch, Weights};
 use crate::model::Norm;
 
-/// The plan of `config`; `None` where `problems` has or gets an entry.
+/// The plan of `config`; `None` if `problems` has or gets an entry.
 pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     let train = train(&config.train, problems);
     let folder = matches!(config.data.source, DataConfig::Folder { .. });
@@ -41,7 +41,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     })
 }
 
-/// The rule must suit the number of clients, and weights the rule.
+/// The rule must suit the number of clients, and the weights must suit the rule.
 fn aggregation(config: &RunConfig, problems: &mut Problems) {
     let (rule, federation) = (&config.federation.aggregation, &config.federation);
     if let Err(sentence) = rule.check(federation.clients) {
@@ -77,12 +77,12 @@ fn detection(config: &RunConfig, problems: &mut Problems) {
         let allowed = format!("none with fewer than {MIN_CLIENTS} clients: among two, neither stands out");
         problems.refuse("detection.kind", found, &allowed);
     } else if clients < least {
-        let why = "the published rule acts where fewer than floor(clients / 2) clients are flagged, which is never so among 3";
+        let why = "the published rule acts where fewer than floor(clients / 2) clients are flagged, which is never the case among 3";
         problems.refuse("detection.kind", found, &format!("another rule with fewer than {least} clients: {why}"));
     }
 }
 
-/// Resolves what depends on the loss.
+/// Resolves the keys that depend on the loss.
 fn train(train: &TrainConfig, problems: &mut Problems) -> TrainConfig {
     regularisation(train, problems);
     TrainConfig { norm: Some(train.training().norm), ..train.clone() }
@@ -126,7 +126,7 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
         let found = format!("{} with attack.margin = {}", patch.side, patch.margin);
         problems.refuse("attack.side", found, &format!("such that the trigger lies inside the {size} x {size} image"));
     } else if !patch.malicious.is_empty() && !problems.mention("model.image_size") {
-        // A trigger for a refused image size could take all memory.
+        // A trigger for a rejected image size could take all memory.
         let late = patch.start_round >= config.rounds;
         problems.require(!late, "attack.start_round", patch.start_round, "below rounds, or the attack never starts");
         if let Err(error) = patch.pixels(config.model.channels) {

@@ -17,7 +17,7 @@ use crate::{input, key};
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 
-/// Longest unknown key, in bytes, to which a similar one is looked for.
+/// Longest unknown key, in bytes, for which a similar key is suggested.
 const LONGEST: usize = 100;
 
 /// All rows, in the order of the file. A key whose default or meaning depends on a tag has a row for each.
@@ -25,7 +25,7 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
     rows::SECTIONS.iter().copied().flatten().copied().flatten()
 }
 
-/// True for the path of a key or of a table that holds keys.
+/// Whether this is the path of a key or of a table with keys.
 pub fn is_known(path: &str) -> bool {
     all().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
@@ -35,12 +35,12 @@ pub fn tags() -> impl Iterator<Item = &'static str> {
     all().filter(|key| key.is_tag).map(|key| key.path)
 }
 
-/// The tag of the table at `path`, such as `detection.kind` of `detection`.
+/// The tag of the table at `path`, such as `detection.kind` for `detection`.
 pub fn tag_of(path: &str) -> Option<&'static str> {
     tags().find(|tag| parent(tag) == path)
 }
 
-/// The value of the tag of `table`, which stands at `path`.
+/// The value of the tag of `table`, whose path is `path`.
 pub fn tag_value<'a>(path: &str, table: &'a Table) -> Option<&'a str> {
     table.get(key::last(tag_of(path)?))?.as_str()
 }
@@ -50,13 +50,13 @@ pub fn exclusive() -> impl Iterator<Item = (&'static str, &'static str)> {
     all().filter_map(|key| Some((key.path, key.excludes?))).filter(|(a, b)| a < b)
 }
 
-/// The present path of a key: another one than `path` where that is a former path.
+/// The present path of a key; differs from `path` if that is a former path.
 pub fn current(path: &str) -> &str {
     all().find(|key| key.was == Some(path)).map_or(path, |key| key.path)
 }
 
-/// Moves the values at former paths of `rows` to the present ones; a note for each. Where both are given, the former one
-/// stays and is refused later.
+/// Moves the values at former paths of `rows` to the present ones; returns a note for each. If both are given, the former one
+/// remains and is rejected later.
 pub fn rename<'a>(tree: &mut Table, rows: impl Iterator<Item = &'a Key>) -> Vec<String> {
     let moved = |key: &Key| {
         let was = key.was.filter(|_| lookup(tree, key.path).is_none())?;
@@ -73,8 +73,8 @@ pub fn renamed(was: &str, path: &str) -> String {
     format!("`{was}` is now `{path}`; the former name is still accepted")
 }
 
-/// Gives every absent key of `tree` its default. Keys that the tag of their table does not have stay absent, and so does a
-/// key that another one excludes.
+/// Gives every absent key of `tree` its default, except for keys that do not belong to the tag of their table, and keys that
+/// another one excludes.
 pub fn fill(tree: &mut Table) {
     for key in all() {
         let present = |path: &str| lookup(tree, path).is_some();
@@ -85,18 +85,18 @@ pub fn fill(tree: &mut Table) {
     }
 }
 
-/// What a message says of the unknown key `path`, which stands at `at`.
+/// The message about the unknown key `path`, found at `at`.
 pub fn unknown(at: &str, path: &str, problems: &Problems) -> String {
     let at = input::shorten(at, 2 * LONGEST);
     if let Some(key) = all().find(|key| key.was == Some(path)) {
         return format!("{at}: is the former name of `{}`, which is given too", key.path);
     }
-    // Distances to all keys take time: not for thousands of keys, nor for one that is not a typing error.
+    // Distances to all keys take time: skipped for thousands of keys, and for keys too long to be typing errors.
     let near = (!problems.is_full() && path.len() <= LONGEST).then(|| format!("; the nearest is `{}`", nearest(path)));
     format!("{at}: unknown key{}", near.unwrap_or_default())
 }
 
-/// The known key or table whose spelling is nearest.
+/// The known key or table with the nearest spelling.
 pub fn nearest(path: &str) -> &'static str {
     let last = |p: &str| p.rsplit('.').next().unwrap_or_default().to_string();
     let paths: BTreeSet<&'static str> = all().map(|key| key.path).collect();
@@ -109,7 +109,7 @@ pub fn nearest(path: &str) -> &'static str {
     paths.into_iter().chain(tables).max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or("name")
 }
 
-/// The path of the table that a key stands in; empty for the root.
+/// The path of a key's table; empty for the root.
 pub fn parent(path: &str) -> &str {
     path.rsplit_once('.').map_or("", |(table, _)| table)
 }
@@ -122,7 +122,7 @@ fn table_mut<'a>(tree: &'a mut Table, path: &str) -> Option<&'a mut Table> {
     path.split('.').try_fold(tree, |at, part| at.get_mut(part)?.as_table_mut())
 }
 
-/// Puts a value at a dotted path, with the tables on the way; `None` where a value stands in the way.
+/// Sets the value at a dotted path and creates the tables on the way; `None` if a value on the way is not a table.
 pub fn insert(tree: &mut Table, path: &str, value: Value) -> Option<()> {
     let mut at = tree;
     for part in parent(path).split('.').filter(|part| !part.is_empty()) {

@@ -1,4 +1,4 @@
-//! The rows, in the order of an experiment file. A tag comes before the keys of its table.
+//! The rows, in the order of an experiment file. A tag precedes the keys of its table.
 
 use crate::data::MOST_DRAWN;
 use crate::fed::{aggregate, attack};
@@ -8,9 +8,9 @@ use crate::key::Kind::{Choice, Choices, Clients, Flag, Int, OneOf, Real, Text, W
 use crate::key::{Key, U32};
 use crate::metric::Metric;
 
-/// Weight of the gradient penalty where none is given (Gulrajani et al. 2017).
+/// Default weight of the gradient penalty (Gulrajani et al. 2017).
 pub const LAMBDA: f64 = 10.0;
-/// Passes over a client's images where neither passes nor steps are given.
+/// Default passes over a client's images, if neither passes nor steps are given.
 pub const LOCAL_EPOCHS: u32 = 1;
 
 /// The keys of each section; rules of aggregation and attacks on updates bring the rows of their options.
@@ -118,7 +118,7 @@ static TRAIN: &[Key] = &[
 const PARTITION: &str = "federation.partition.kind";
 
 static FEDERATION: &[Key] = &[
-    // Clients are a dimension of the dispatch grid, which ends there.
+    // Clients are a dimension of the dispatch grid, which is limited to this.
     Key::new("federation.clients", Int(1, 65535), Whole(4), "number of clients"),
     Key::new(
         PARTITION,

@@ -5,9 +5,9 @@ use crate::config::Problems;
 use std::collections::BTreeSet;
 use toml::{Table, Value};
 
-/// Reports what the rows do not allow: unknown keys, types, ranges, keys of another tag, missing ones, and pairs that exclude
-/// each other. What cannot be read is removed, so that the rest can be and every mistake is found at once. `[resolved]` is
-/// not looked into.
+/// Reports violations of the rows: unknown keys, wrong types, values out of range, keys of another tag, missing keys, and pairs
+/// that exclude each other. Unreadable values are removed, so that the rest can be read and all mistakes are found at once.
+/// `[resolved]` is not checked.
 pub fn sift(tree: &mut Table, problems: &mut Problems) {
     walk("", tree, problems);
     let tags: BTreeSet<&str> = all().filter_map(|key| key.of).map(|of| of.tag).collect();
@@ -46,7 +46,7 @@ fn walk(prefix: &str, table: &mut Table, problems: &mut Problems) {
     });
 }
 
-/// The row of a key in a table with this tag; where the tag has none, that of another tag.
+/// The row of a key in a table with this tag; if the tag has none, that of another tag.
 fn row(path: &str, tag: Option<&str>) -> Option<&'static Key> {
     let mut rows = all().filter(|key| key.path == path).peekable();
     let first = rows.peek().copied();
@@ -62,8 +62,8 @@ fn found(value: &Value) -> String {
     }
 }
 
-/// Checks the table with the tag at path `tag`: each of its keys must belong to the tag's value, and those that this value
-/// requires must be there. Where one is missing, the table takes its default, so that the others can still be checked.
+/// Checks the table with the tag at path `tag`: each of its keys must belong to the tag's value, and the keys that this value
+/// requires must be present. If one is missing, the table takes its default, so that the others can still be checked.
 fn options(tag: &'static str, tree: &mut Table, problems: &mut Problems) {
     let path = parent(tag);
     let Some(table) = table_mut(tree, path) else { return };
@@ -86,14 +86,14 @@ fn options(tag: &'static str, tree: &mut Table, problems: &mut Problems) {
     }
 }
 
-/// Reports a missing key, unless its value was refused and removed.
+/// Reports a missing key, unless its value was rejected and removed.
 fn missing(key: Option<&Key>, problems: &mut Problems) {
     if let Some(key) = key.filter(|key| !problems.mention(key.path)) {
         problems.push(key.missing());
     }
 }
 
-/// What a message says of a key that a tag's value `chosen` does not have.
+/// The message about a key that does not belong to a tag's value `chosen`.
 fn foreign(key: &Key, tag: &'static str, chosen: &str) -> String {
     let names: Vec<&str> =
         all().filter(|k| k.path == key.path).filter_map(|k| k.of).flat_map(|of| of.names).copied().collect();

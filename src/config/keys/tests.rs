@@ -3,7 +3,7 @@ use crate::config::{RunConfig, edge_tests};
 use crate::data::DataConfig;
 use crate::fed::detector::Detector;
 
-/// The configuration of a tree without mistakes.
+/// The configuration of a valid tree.
 fn read(tree: &Table) -> RunConfig {
     let mut problems = Problems::default();
     let config = RunConfig::read(tree.clone(), &mut problems);
@@ -85,7 +85,7 @@ fn every_word_of_a_choice_is_read() {
     }
 }
 
-/// Rules and sources can be written without the rows, by other parts of the program: with the same defaults.
+/// Other code parses rules and sources without the rows, with the same defaults.
 #[test]
 fn defaults_of_tagged_types_are_those_of_the_rows() {
     for name in ["none", "isolation-forest-published", "isolation-forest"] {

@@ -1,4 +1,4 @@
-//! A sweep's TOML to a [`Sweep`]: unknown keys are refused, all mistakes are collected with their paths.
+//! Parses a sweep's TOML to a [`Sweep`]: rejects unknown keys and collects all mistakes with their paths.
 
 use super::{Assignment, Axis, AxisValue, MOST_RUNS, RESERVED, Sweep, base, base_file, cell_name, product};
 use crate::config::{Problems, keys, set};
@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Keys that the grid itself sets.
+/// Keys that only the grid itself sets, with the reason.
 const OWN: [(&str, &str); 3] = [
     ("seed", "`seeds` sets it"),
     ("name", "a run is named after its cell"),
     ("resolved", "it belongs to the plan of a finished run"),
 ];
 
-/// Most axes: names of more cells than that would be too long.
+/// Largest number of axes: with more, cell names would be too long.
 const MOST_AXES: usize = 100;
 
-/// Characters of names, which become names of directories.
+/// Allowed characters of names, which become directory names.
 const PLAIN: &str = "letters, digits, `-`, `_` or `.`, not starting with `.`, at most 100";
 
 pub(super) fn sweep(table: &Table, folder: Option<&Path>, problems: &mut Problems) -> Option<Sweep> {
@@ -83,7 +83,7 @@ fn seeds(table: &Table, problems: &mut Problems) -> Vec<u64> {
     }
 }
 
-/// The `set` of `table`, which stands at `at`.
+/// The `set` of `table`, whose path is `at`.
 fn assigned(table: &Table, at: &str, problems: &mut Problems) -> Vec<Assignment> {
     let at = format!("{at}set");
     match table.get("set") {
@@ -97,7 +97,7 @@ fn assigned(table: &Table, at: &str, problems: &mut Problems) -> Vec<Assignment>
             for path in repeated(&paths) {
                 problems.push(format!("{at}: sets `{path}` twice"));
             }
-            // Of more paths than there are keys some are unknown or repeated, which was reported above.
+            // With more paths than keys, some are unknown or repeated, which was reported above.
             let few = if paths.len() <= keys::all().count() { &paths[..] } else { &[] };
             for (i, a) in few.iter().enumerate() {
                 for b in few[i + 1..].iter().filter(|b| set::exclude(a, b)) {
@@ -113,8 +113,8 @@ fn assigned(table: &Table, at: &str, problems: &mut Problems) -> Vec<Assignment>
     }
 }
 
-/// `path = value` as assignments: one for each key of a table, unless the table replaces the old one as a whole. Keys must be
-/// known; former paths become the present ones.
+/// `path = value` as assignments: one per key of a table, unless the table replaces the old one as a whole. Keys must be known;
+/// former paths are converted to present ones.
 pub(super) fn assignments(path: &str, value: Value, at: &str, problems: &mut Problems) -> Vec<Assignment> {
     let path = keys::current(path);
     match value {
@@ -165,7 +165,7 @@ fn axis(table: &Table, at: &str, problems: &mut Problems) -> Option<Axis> {
     let given = text(table, at, "name", problems);
     let name = given.or(key.clone().filter(|_| !table.contains_key("name")));
     if name.is_none() && !table.contains_key("name") && !short {
-        problems.push(format!("{at}name: missing; it heads a column of the results"));
+        problems.push(format!("{at}name: missing; it is the heading of a results column"));
     }
     let values = if short { short_values(table, at, key, problems) } else { long_values(table, at, problems) };
     let name = name?;
@@ -192,7 +192,7 @@ fn long_values(table: &Table, at: &str, problems: &mut Problems) -> Vec<AxisValu
                 values.push(AxisValue { name, set });
             }
             None if !table.contains_key("name") => {
-                problems.push(format!("{at}name: missing; it is a part of the names of cells"));
+                problems.push(format!("{at}name: missing; it is part of cell names"));
             }
             None => {}
         }
@@ -217,12 +217,12 @@ fn short_values(table: &Table, at: &str, key: Option<String>, problems: &mut Pro
         let path = keys::current(&key).to_string();
         values.push(AxisValue { name, set: vec![Assignment { path, value: value.clone() }] });
     }
-    // The key is the same for all of them: one complaint is enough.
+    // The key is the same for all values: one message is enough.
     assignments(&key, list[0].clone(), &format!("{at}key = \"{key}\""), problems);
     values
 }
 
-/// The name of a value of `key` in the short form: numbers and words as they are, lists joined by `_`, tables by their tag.
+/// The name of a value of `key` in the short form: numbers and words unchanged, lists joined by `_`, tables by their tag.
 fn value_name(key: &str, value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -234,7 +234,7 @@ fn value_name(key: &str, value: &Value) -> String {
     }
 }
 
-/// What only shows between axes: repeated names, keys set by two of them, too many runs, cells of one name.
+/// Checks across axes: repeated names, keys set by two axes, too many runs, cells of the same name.
 fn cross_check(axes: &[Axis], seeds: usize, problems: &mut Problems) {
     let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
     for name in repeated(&names) {
@@ -248,7 +248,7 @@ fn cross_check(axes: &[Axis], seeds: usize, problems: &mut Problems) {
     }
     let runs = axes.iter().fold(seeds, |runs, axis| runs.saturating_mul(axis.values.len()));
     if runs > MOST_RUNS || problems.is_full() {
-        // What lies between the axes of such a grid would take long to find.
+        // Comparing the axes of such a grid would take long.
         if runs > MOST_RUNS {
             problems.push(format!("the grid has {runs} runs, at most {MOST_RUNS} are allowed"));
         }
@@ -267,7 +267,7 @@ fn cross_check(axes: &[Axis], seeds: usize, problems: &mut Problems) {
     }
 }
 
-/// Names joined by `-` can coincide ("a-b" with "c", "a" with "b-c"), and some file systems take "A" for "a".
+/// Names joined by `-` can coincide ("a-b" with "c", "a" with "b-c"), and some file systems do not distinguish "A" from "a".
 fn cell_names(axes: &[Axis], problems: &mut Problems) {
     let names: Vec<String> = product(axes).iter().map(|values| cell_name(values)).collect();
     for name in repeated(&names.iter().map(String::as_str).collect::<Vec<_>>()) {
@@ -278,7 +278,7 @@ fn cell_names(axes: &[Axis], problems: &mut Problems) {
     }
 }
 
-/// The names that stand in the list more than once, whatever their case.
+/// The names that occur more than once in the list, ignoring case.
 fn repeated(names: &[&str]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let again: BTreeSet<String> = names.iter().map(|n| n.to_lowercase()).filter(|n| !seen.insert(n.clone())).collect();

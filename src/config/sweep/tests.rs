@@ -244,7 +244,7 @@ fn what_is_stored_reads_back_and_is_told_from_other_sweeps() {
     assert!(axes.continues(&stored).unwrap_err().contains("has the axes [\"attack\", \"train.lr\"]"));
     assert!(sweep.continues(&format!("{KEPT}name = =")).is_err());
     let own = stored.strip_prefix(KEPT).unwrap();
-    assert!(sweep.continues(own).unwrap_err().contains("somebody's own"));
+    assert!(sweep.continues(own).unwrap_err().contains("was not written by a sweep"));
 }
 
 #[test]
