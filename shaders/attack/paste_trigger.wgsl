@@ -1,7 +1,7 @@
 // paste_trigger: x = (1 - a) x + a t inside the trigger's window of every poisoned image, in place
 //
 // x        [clients][batch][h][w][c], client stride x_stride
-// trigger  [th][tw][c], in the images' range; its first pixel lands on row top, column left
+// trigger  [th][tw][c], in the images' range; its first pixel is placed at row top, column left
 // order    [clients][steps * batch], client stride order_stride: bit 31 of entry step * batch + b poisons image b
 // state    [4]: step in the round, round, steps in all, free
 // grid     x: batch * th * tw * c / 256 workgroups (capped, the loop strides), z: client

@@ -1,6 +1,6 @@
 // broadcast: y[c, i] = x[i], words as they are
 //
-// x      [n]; integers, because a float's bits (NaN, denormals) may change on the way through a register
+// x      [n]; integers, because a float's bits (NaN, subnormals) may change on the way through a register
 // y      [clients][n], client stride y_stride
 // grid   x: n / (256 V) workgroups (capped, the loop strides), z: client
 // owner  one invocation copies V adjacent words to one client; four unless n is not a multiple of 4

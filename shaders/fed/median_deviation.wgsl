@@ -1,12 +1,12 @@
 // median_deviation: y[c, i] += rate * (x[c, i] - median over all clients of x[., i] - y[c, i])
 //
-// x      [clients][n], client stride x_stride; a NaN is no part of the median, so that one client's fault moves nobody else,
-//        and leaves that client's y as it is
+// x      [clients][n], client stride x_stride; a NaN is excluded from the median, so that one client's fault does not affect the
+//        others, and that client's y is unchanged
 // y      [clients][n], client stride y_stride
 // grid   x: n workgroups (capped, the loop strides)
 // owner  one workgroup takes one element of every client, its lanes share the clients: the two middle values by their ranks
-//        (ties in client order; the same value twice where clients are odd in number), then the step of every client.
-//        One lane alone would count clients^2 times, and llvmpipe ends an invocation's loops after 65535 turns in all
+//        (ties in client order; the same value twice for an odd number of clients), then the step of every client.
+//        A single lane would need clients^2 iterations, and llvmpipe ends an invocation's loops after 65535 in total
 
 struct Params {
     clients: u32,
@@ -20,11 +20,11 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-// The two middle values; of each rank there is one client.
+// The two middle values; each rank belongs to exactly one client.
 var<workgroup> low: f32;
 var<workgroup> high: f32;
 
-// By its bits: a driver may assume that arithmetic never sees a NaN.
+// By its bits: drivers may assume that arithmetic never sees NaN.
 fn missing(v: f32) -> bool {
     return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -70,7 +70,7 @@ fn main(
                 y[at] = before + p.rate * (own - median - before);
             }
         }
-        // The next element's middle values wait for the last reader.
+        // The last reader must be done before the next element's middle values are written.
         workgroupBarrier();
     }
 }

@@ -1,11 +1,11 @@
 // weighted_mean: y[i] = (accumulate ? y[i] : 0) + sum over clients of weights[first + c] x[c, i]
 //
-// x        [clients][n], client stride x_stride; a client of weight 0 is not read (what it holds may be NaN)
+// x        [clients][n], client stride x_stride; a client of weight 0 is not read (its values may be NaN)
 // weights  [>= first + clients], used as given
 // y        [n]
 // grid     x: n / (256 V) workgroups (capped, the loop strides)
-// owner    one invocation sums V adjacent elements in client order; four unless n is not a multiple of 4. Launches over
-//          chunks of clients, each accumulating, add in the same order as one launch over all
+// owner    one invocation sums V adjacent elements in client order; four unless n is not a multiple of 4. Accumulating
+//          launches over chunks of clients add in the same order as one launch over all
 
 //#include lib/vector.wgsl
 

@@ -1,4 +1,5 @@
-// Which clients train in this step: clients of few images take fewer steps a round. Needs the bindings `state` and `client_steps`.
+// Whether a client trains in this step: clients with few images take fewer steps per round.
+// Needs the bindings `state` and `client_steps`.
 
 //#include lib/state.wgsl
 

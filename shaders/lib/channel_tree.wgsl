@@ -1,4 +1,4 @@
-// One sum for each channel of a workgroup of lib/channels, see lib/tree: that of lane l's channels stands in part[l], l < LX.
+// One sum for each channel of a workgroup of lib/channels, see lib/tree: the sum of lane l's channels is in part[l], l < LX.
 
 //#include lib/channels.wgsl
 

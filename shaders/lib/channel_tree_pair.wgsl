@@ -1,5 +1,5 @@
-// Two sums for each channel of a workgroup of lib/channels, by lib/tree's order: those of lane l's channels stand in part0[l]
-// and part1[l], l < LX.
+// Two sums for each channel of a workgroup of lib/channels, in lib/tree's order: the sums of lane l's channels are in
+// part0[l] and part1[l], l < LX.
 
 //#include lib/channels.wgsl
 

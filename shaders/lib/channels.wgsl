@@ -1,6 +1,5 @@
-// The workgroup of kernels over [rows][c] or an image's [pixels][c]: LX lanes side by side along the channels, one vector of
-// channels each (V is 4 where c is a multiple of 4), so that neighbouring lanes read neighbouring words; the other 256 / LX share
-// the rows.
+// The workgroup of kernels over [rows][c] or an image's [pixels][c]: LX lanes along the channels, one vector of channels
+// each (V is 4 if c is a multiple of 4), so that neighbouring lanes read neighbouring words, times 256 / LX lanes along the rows.
 
 //#include lib/vector.wgsl
 

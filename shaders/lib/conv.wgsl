@@ -1,4 +1,4 @@
-// What the convolutions share: a "large" side [n][h][w][ci], a "small" side [n][oh][ow][co], weights [co][k][k][ci].
+// Shared by the convolutions: a "large" side [n][h][w][ci], a "small" side [n][oh][ow][co], weights [co][k][k][ci].
 
 struct Params {
     clients: u32, n: u32,

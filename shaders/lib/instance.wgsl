@@ -1,4 +1,4 @@
-// What the kernels of instance norm share: images of `rows` pixels and c channels; strides are client strides.
+// Shared by the kernels of instance norm: images of `rows` pixels and c channels; strides are client strides.
 
 struct Params {
     clients: u32,

@@ -3,7 +3,7 @@
 // owner  one invocation makes one block: elements 4 k .. 4 k + 3 of one client
 //
 // A shader that includes this file supplies
-//   values        the four elements that the bits of a block become
+//   values        the four elements computed from the bits of a block
 //   p, y, state   the bindings
 
 //#include lib/threefry.wgsl

@@ -1,4 +1,4 @@
-// One f32 sum over the 256 lanes of a workgroup, see lib/tree; it stands in part[0].
+// One f32 sum over the 256 lanes of a workgroup, see lib/tree; it is in part[0].
 
 const THREADS: u32 = 256;
 const LX: u32 = 1;

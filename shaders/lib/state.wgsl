@@ -1,4 +1,4 @@
-// The words of the buffer `state`, by which one recording serves every step; step_advance counts them.
+// The words of the buffer `state`, which let one recording serve every step; step_advance increments them.
 
 const STEP: u32 = 0; // step in the round
 const ROUND: u32 = 1; // round

@@ -1,10 +1,10 @@
-// Threefry-4x32 with 20 rounds (Salmon et al., SC 2011): add, rotate, xor only, so equal on every device.
+// Threefry-4x32 with 20 rounds (Salmon et al., SC 2011): only additions, rotations and xor, so bit-equal on every device.
 
 fn threefry_rotate(x: u32, bits: u32) -> u32 {
     return (x << bits) | (x >> (32u - bits));
 }
 
-// One round mixes words (0, 1) and (2, 3). Words 1 and 3 come back exchanged: odd rounds pair (0, 3) and (2, 1), and an
+// One round mixes words (0, 1) and (2, 3). Words 1 and 3 are returned exchanged: odd rounds pair (0, 3) and (2, 1), and an
 // even number of rounds restores the order.
 fn threefry_round(x: vec4<u32>, left: u32, right: u32) -> vec4<u32> {
     let sum = x.xz + x.yw;

@@ -1,30 +1,30 @@
 // The core of the tiled convolutions: out[n, m] = sum(k) A[m, k] B[n, k], where m is contiguous in the output.
 //
 // owner  one workgroup: a tile of SIDE m x SIDE n; one invocation: 4 VM x 4 VN of them, in quads of 4 x 4.
-// The sum goes along k in steps of BK. For each step an invocation loads one block, 4 k x 4 rows of one operand, into registers,
-// while the step before is multiplied; then all blocks are put into workgroup memory. Every variant adds in the order of k.
+// The sum runs along k in steps of BK. In each step an invocation loads one block, 4 k x 4 rows of one operand, into registers
+// while the previous step is multiplied; then all blocks are stored in workgroup memory. Every variant adds in the order of k.
 //
 // A shader that includes this file supplies the index maps:
 //   A_ALONG_K, B_ALONG_K     whether an operand is contiguous along k (else along its rows): neighbours load neighbours
 //   Walk                     a position on the axis k; start, advance by BK
-//   Place                    what a block's loads have in common; place
+//   Place                    the common part of a block's loads; place
 //   fetch_a, fetch_b         a block, column i: the i-th k; zeros beyond all ends
 //   depth, put               the length of the axis k; a store of four m
 
-// Rows and columns of a tile: 32, 64 or 128. Two operands of SIDE / 4 x BK / 4 blocks, one an invocation.
+// Rows and columns of a tile: 32, 64 or 128. Two operands of SIDE / 4 x BK / 4 blocks, one per invocation.
 const SIDE: u32 = 64;
-// Quads of an invocation along m and n; SIDE^2 = 16 VM VN invocations.
+// Quads per invocation along m and n; SIDE^2 = 16 VM VN invocations.
 const VM: u32 = 2;
 const VN: u32 = 1;
 const BK: u32 = 16;
 const THREADS: u32 = 2u * SIDE;
 const QUADS: u32 = SIDE / 4u;
 
-// A row for each k: quads of A, then of B.
+// One row per k: quads of A, then of B.
 var<workgroup> tiles: array<vec4<f32>, BK * 2u * QUADS>;
 
-// Four rows on, a quad lies two places further (by exclusive or, which needs no padding): invocations that store blocks of
-// neighbouring k use different banks.
+// Every four rows, the place of a quad shifts by two (with exclusive or, which needs no padding), so that invocations that store
+// blocks of neighbouring k use different banks.
 fn slot(k: u32, column: u32) -> u32 {
     return k * 2u * QUADS + (column ^ (k / 4u * 2u));
 }

@@ -1,6 +1,6 @@
-// Vectors of words: what one load or store moves. A tensor's innermost extent is a multiple of V.
+// Vectors of words, the unit of loads and stores. A tensor's innermost extent is a multiple of V.
 
-const V: u32 = 4; // words a load: 4 where the innermost extent is a multiple of 4, else 1
+const V: u32 = 4; // words per load: 4 if the innermost extent is a multiple of 4, else 1
 //#if V == 4
 alias E = vec4<f32>;
 alias W = vec4<u32>;

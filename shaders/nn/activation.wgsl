@@ -4,7 +4,7 @@
 // y      [clients][n], client stride y_stride
 // grid   x: n / V / 256 workgroups (capped, the loop strides), z: client
 // owner  one invocation maps vectors i, i + stride, ... of one client
-// why    tanh from exp: WGSL's own may be off by 1e-5, and Metal's overflows beyond 44
+// why    tanh is computed from exp: WGSL's tanh may be off by 1e-5, and Metal's overflows beyond 44
 
 // V: 4 where n is a multiple of 4, else 1.
 //#include lib/vector.wgsl
@@ -33,7 +33,7 @@ fn tanh_of(v: E) -> E {
     return select(t, -t, v < E(0.0));
 }
 
-// exp of a negative number only, kept above the subnormals
+// exp of negative numbers only, with results above the subnormals
 fn sigmoid_of(v: E) -> E {
     let e = exp(-min(abs(v), E(87.0)));
     return select(E(1.0), e, v < E(0.0)) / (1.0 + e);

@@ -1,11 +1,11 @@
 // activation_backward: dx = dy f'(x), kind 0 relu, 1 leaky_relu (s = x), 2 tanh, 3 sigmoid (s = y)
 //
-// s      [clients][n], client stride s_stride: what the forward pass keeps
+// s      [clients][n], client stride s_stride: saved by the forward pass
 // dy     [clients][n], client stride dy_stride
 // dx     [clients][n], client stride dx_stride
 // grid   x: n / V / 256 workgroups (capped, the loop strides), z: client
 // owner  one invocation maps vectors i, i + stride, ... of one client
-// why    the derivative at 0 is the negative side's, as PyTorch's; 1 - s^2 as a product that cancels once
+// why    the derivative at 0 is the negative side's, as PyTorch's; 1 - s^2 is computed as a product that cancels once
 
 // V: 4 where n is a multiple of 4, else 1.
 //#include lib/vector.wgsl
@@ -25,8 +25,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<E>;
 @group(0) @binding(3) var<storage, read_write> dx: array<E>;
 
-// v > 0, also for NaN: ReLU passes the gradient on there, as PyTorch's does. By the bits, for a driver may assume that arithmetic
-// never sees a NaN
+// v > 0, also for NaN: ReLU passes the gradient there, as PyTorch's does. By its bits, because drivers may assume that
+// arithmetic never sees NaN
 fn passes(v: E) -> B {
     let bits = bitcast<W>(v);
     return (v > E(0.0)) | ((bits & W(0x7fffffffu)) > W(0x7f800000u));

@@ -3,7 +3,7 @@
 // x, y          [clients][rows][c], client stride x_stride
 // mean, invstd  [clients][c], client stride stat_stride
 // gamma, beta   [clients][c], client stride param_stride
-// grid   x: LX vectors of channels a workgroup, y: blocks of rows (capped, the loop strides), z: client
+// grid   x: LX vectors of channels per workgroup, y: blocks of rows (capped, the loop strides), z: client
 // owner  an invocation owns one vector of channels and rows row, row + stride, ...: its per-channel operands stay in
 //        registers, and neighbouring lanes read neighbouring words
 // why    x - mean comes first: folding mean into beta cancels at mean/std = 1000
@@ -49,7 +49,7 @@ fn main(
     for (var row = tile.y * LR + lane / LX; row < p.rows; row += tiles.y * LR) {
         let at = base + row * vectors;
         let v = (x[at] - centre) * scale + offset;
-        // ReLU of -inf is 0, and 0 times it would not be
+        // ReLU of -inf is 0, but 0 * -inf would be NaN
         let low = select(p.slope * v, E(), p.slope == 0.0);
         y[at] = kept(v, select(low, v, v > E()));
     }

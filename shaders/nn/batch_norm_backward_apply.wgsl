@@ -4,7 +4,7 @@
 // mean, invstd  [clients][c], client stride stat_stride
 // gamma         [clients][c], client stride param_stride
 // sums          [clients][2][c], client stride sums_stride: sum dy, sum dy xhat
-// grid   x: LX vectors of channels a workgroup, y: blocks of rows (capped, the loop strides), z: client
+// grid   x: LX vectors of channels per workgroup, y: blocks of rows (capped, the loop strides), z: client
 // owner  an invocation owns one vector of channels and rows row, row + stride, ...: its per-channel operands stay in
 //        registers, and neighbouring lanes read neighbouring words
 

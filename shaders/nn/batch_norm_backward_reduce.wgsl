@@ -3,9 +3,9 @@
 // dy, x          [clients][rows][c], client stride x_stride
 // mean, invstd   [clients][c], client stride stat_stride
 // sums           [clients][2][c], client stride sums_stride
-// dgamma, dbeta  [clients][c], client stride grad_stride; mode 0 overwrites, 1 adds, 2 leaves them alone
-// grid   x: 8 channels a workgroup, z: client
-// owner  LX lanes side by side along the channels, the other 256 / LX share the rows; trees of fixed order join them
+// dgamma, dbeta  [clients][c], client stride grad_stride; mode 0 overwrites, 1 adds, 2 leaves them unchanged
+// grid   x: 8 channels per workgroup, z: client
+// owner  LX lanes along the channels times 256 / LX lanes along the rows; fixed-order trees add their sums
 
 //#include lib/channel_tree_pair.wgsl
 

@@ -2,11 +2,11 @@
 //
 // x             [clients][rows][c], client stride x_stride
 // mean, invstd  [clients][c], client stride stat_stride
-// running_*     [clients][c], client stride running_stride; moved iff update is 1 and the client is active;
-//               the variance enters unbiased, times rows / (rows - 1)
-// grid   x: 8 channels a workgroup, z: client
-// owner  LX lanes side by side along the channels, the other 256 / LX share the rows; trees of fixed order join them
-// why    two passes: E[x^2] - E[x]^2 loses everything at mean/std = 1000. The second pass sums d = x - first mean as
+// running_*     [clients][c], client stride running_stride; updated iff update is 1 and the client is active;
+//               with the unbiased variance, times rows / (rows - 1)
+// grid   x: 8 channels per workgroup, z: client
+// owner  LX lanes along the channels times 256 / LX lanes along the rows; fixed-order trees add their sums
+// why    two passes: E[x^2] - E[x]^2 loses all precision at mean/std = 1000. The second pass sums d = x - first mean as
 //        well as d^2 and corrects both moments by avg(d), the first mean's rounding error.
 
 //#include lib/channel_tree_pair.wgsl

@@ -4,7 +4,7 @@
 // dx     [clients][n], client stride dx_stride
 // loss   [clients][more than slot], client stride loss_stride; only element `slot` of each client is written
 // grid   z: client
-// owner  one workgroup a client; a lane takes elements lane, lane + 256, ..., a tree of fixed order joins the sums
+// owner  one workgroup per client; a lane takes elements lane, lane + 256, ..., a fixed-order tree adds the sums
 // why    no step cancels: max(x,0) - x t is |x| times (1 - t or t), sigmoid(x) - t is (1 - t) - q or q - t with
 //        q = e / (1 + e), and log(1 + e) is 2 atanh(e / (2 + e)): WGSL's log is off by 2^-21 near 1
 
@@ -25,7 +25,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 
-// log(1 + e) for e in 0..=1: w = e / (2 + e) is at most 1/3, so w^17 / 17 and what follows are below 2^-29 of the sum
+// log(1 + e) for e in 0..=1: w = e / (2 + e) is at most 1/3, so w^17 / 17 and the later terms are below 2^-29 of the sum
 fn log_one_plus(e: f32) -> f32 {
     let w = e / (2.0 + e);
     let z = w * w;
@@ -39,7 +39,8 @@ fn log_one_plus(e: f32) -> f32 {
     return 2.0 * (w + w * (series * z));
 }
 
-// y, but NaN where v is NaN: by its bits, for a driver may assume that arithmetic never sees one, and min, max and select drop it
+// y, but NaN where v is NaN: by its bits, because drivers may assume that arithmetic never sees NaN, and min, max and select
+// drop it
 fn kept(v: f32, y: f32) -> f32 {
     return select(y, v, (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u);
 }

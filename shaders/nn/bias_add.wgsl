@@ -2,7 +2,7 @@
 //
 // b      [clients][c], client stride b_stride
 // y      [clients][rows][c], client stride y_stride; in place
-// grid   x: LX vectors of channels a workgroup, y: blocks of rows (capped, the loop strides), z: client
+// grid   x: LX vectors of channels per workgroup, y: blocks of rows (capped, the loop strides), z: client
 // owner  an invocation owns one vector of channels and rows row, row + stride, ...: its per-channel operands stay in
 //        registers, and neighbouring lanes read neighbouring words
 

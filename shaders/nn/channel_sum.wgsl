@@ -1,9 +1,9 @@
 // channel_sum: y[c] (+)= sum over rows of x[row, c]
 //
 // x      [clients][rows][c], client stride x_stride
-// y      [clients][c], client stride y_stride; accumulate 1 adds to what is there
-// grid   x: 8 channels a workgroup, z: client
-// owner  LX lanes side by side along the channels, the other 256 / LX share the rows; a tree of fixed order joins them
+// y      [clients][c], client stride y_stride; accumulate 1 adds to the present values
+// grid   x: 8 channels per workgroup, z: client
+// owner  LX lanes along the channels times 256 / LX lanes along the rows; a fixed-order tree adds their sums
 
 //#include lib/channel_tree.wgsl
 

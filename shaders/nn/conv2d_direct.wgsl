@@ -1,8 +1,8 @@
 // conv2d, direct: small[n,oy,ox,co] = sum(ky,kx,ci) large[n, oy s+ky-pad, ox s+kx-pad, ci] w[co,ky,kx,ci]
 //
 // large  [clients][n][h][w][ci]     weights [clients][co][k][k][ci]     small [clients][n][oh][ow][co]
-// For software adapters: they pay about the same for any load and little for arithmetic, and workgroup memory is slower
-// than storage. So both operands are read as vec4 along ci straight from storage, and each loaded value is used many
+// For software adapters: every load costs about the same, arithmetic costs little, and workgroup memory is slower
+// than storage. So both operands are read as vec4 along ci directly from storage, and each loaded value is used many
 // times from registers.
 // owner  one invocation: TM output channels x TN consecutive pixels (n, oy, ox). One workgroup: 8 pixel tiles (one
 //        vector register of 8 lanes), the same channels.
@@ -10,7 +10,7 @@
 
 const TM: u32 = 16;
 const TN: u32 = 16;
-// Channels a load: 4 where ci is a multiple of 4, else 1.
+// Channels per load: 4 where ci is a multiple of 4, else 1.
 //#include lib/vector.wgsl
 
 //#if V == 4

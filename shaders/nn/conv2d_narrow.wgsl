@@ -1,8 +1,8 @@
 // conv2d, narrow: small[n,oy,ox,co] = sum(ky,kx,ci) large[n, oy s+ky-pad, ox s+kx-pad, ci] w[co,ky,kx,ci]
 //
 // large  [clients][n][h][w][ci]     weights [clients][co][k][k][ci]     small [clients][n][oh][ow][co]
-// For at most four channels co, of which a tile would be nearly empty, and long sums: a discriminator's last layer.
-// owner  one workgroup: all channels of one pixel (n, oy, ox). Its invocations share the sum and add theirs in a tree.
+// For at most four channels co, for which a tile would be nearly empty, and long sums: a discriminator's last layer.
+// owner  one workgroup: all channels of one pixel (n, oy, ox). Its invocations share the sum and combine their parts in a tree.
 // grid   x: pixels, z: client
 
 // Channels on the small side.

@@ -4,7 +4,7 @@
 // An implicit GEMM (lib/tile): m = co, n = pixel (n, oy, ox), k = (ky, kx, ci) with ci innermost, contiguous in both operands.
 // grid   x: pixels / SIDE, y: co / SIDE, z: client
 
-// Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
+// Channels per load and store: 4 where ci and co are multiples of 4, else 1.
 //#include lib/vector.wgsl
 //#include lib/conv.wgsl
 
@@ -42,7 +42,7 @@ fn advance(walk: Walk, by: u32) -> Walk {
 
 fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
     let q = vec4(group.x * SIDE + row) + vec4(0u, 1u, 2u, 3u);
-    // Pixels past the end get a window that no tap meets; u32 wraps below zero, so one comparison tests both borders.
+    // Pixels past the end get a window that no tap reaches; u32 wraps below zero, so one comparison tests both borders.
     let top = select(vec4(0x40000000u), q / p.ow % p.oh * p.stride - p.pad, q < vec4(p.n * p.oh * p.ow));
     let left = q % p.ow * p.stride - p.pad;
     return Place(group.z, group.y * SIDE + row, top, left, q / (p.ow * p.oh) * p.h);

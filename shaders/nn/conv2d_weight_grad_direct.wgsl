@@ -1,16 +1,16 @@
 // conv2d_weight_grad, direct: dw[co,ky,kx,ci] (+)= sum(n,oy,ox) large[n, oy s+ky-pad, ox s+kx-pad, ci] small[n,oy,ox,co]
 //
 // large  [clients][n][h][w][ci]     small [clients][n][oh][ow][co]     dw [clients][splits][co][k][k][ci]
-// For software adapters (see conv2d_direct), and on GPUs for at most four channels co, of which a tile would be nearly empty:
+// For software adapters (see conv2d_direct), and on GPUs for at most four channels co, for which a tile would be nearly empty:
 // vec4 loads of both operands, register tiles, no workgroup memory.
 // owner  one invocation: TM groups of LM channels co x TN groups of LN columns (tap, ci), over one part of the pixels.
 // grid   x: columns / (GROUP TN LN), y: co / (TM LM), z: client * splits + part
 
 const TM: u32 = 4;
 const TN: u32 = 4;
-// Channels co a load of the small side (4 where co is a multiple of 4, else 1).
+// Channels co per load of the small side (4 where co is a multiple of 4, else 1).
 const LM: u32 = 4;
-// Columns a load of the large side (4 where ci is a multiple of 4, else 1).
+// Columns per load of the large side (4 where ci is a multiple of 4, else 1).
 const LN: u32 = 4;
 
 //#if LM == 4

@@ -5,7 +5,7 @@
 // along their channels. Parts are summed in order by split_sum: no float atomics, so results repeat bit for bit.
 // grid   x: co / SIDE, y: columns / SIDE, z: client * splits + part
 
-// Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
+// Channels per load and store: 4 where ci and co are multiples of 4, else 1.
 //#include lib/vector.wgsl
 //#include lib/conv.wgsl
 
@@ -17,13 +17,13 @@
 const A_ALONG_K: bool = false;
 const B_ALONG_K: bool = false;
 
-// Pixel q of those before end.
+// Pixel q, if before end.
 struct Walk { q: u32, end: u32, ox: u32, oy: u32, image: u32 }
 
-// Channels from n on the small side; taps and channels of four columns, the taps with the padding taken off.
+// Channels from n on the small side; taps and channels of four columns, the taps less the padding.
 struct Place { client: u32, n: u32, ky: vec4<u32>, kx: vec4<u32>, c: vec4<u32> }
 
-// Pixels of a part.
+// Pixels per part.
 fn length() -> u32 {
     return (p.n * p.oh * p.ow + p.splits - 1u) / p.splits;
 }
@@ -65,12 +65,12 @@ fn next(walk: Walk) -> Walk {
 
 fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
     let column = vec4(group.y * SIDE + row) + vec4(0u, 1u, 2u, 3u);
-    // Columns past the end get a tap that meets no pixel; u32 wraps below zero, so one comparison tests both borders.
+    // Columns past the end get a tap that reaches no pixel; u32 wraps below zero, so one comparison tests both borders.
     let ky = select(vec4(0x40000000u), column / p.ci / p.k - p.pad, column < vec4(p.k * p.k * p.ci));
     return Place(group.z / p.splits, group.x * SIDE + row, ky, column / p.ci % p.k - p.pad, column % p.ci);
 }
 
-// Column r of a place, and the V - 1 after it.
+// Columns r .. r + V - 1 of a place.
 fn window(at: Place, r: u32, k: Walk) -> E {
     let y = k.oy * p.stride + at.ky[r];
     let x = k.ox * p.stride + at.kx[r];

@@ -4,16 +4,16 @@
 // small  [clients][n][oh][ow][co]     weights [clients][co][k][k][ci]     large [clients][n][h][w][ci]
 // By phases: outputs with one residue of (y, x) modulo the stride share their taps, so no zeros are inserted. Within a
 // phase, y = a s + py, the taps are ky = ky0 + s t with ky0 = (py + pad) mod s, and oy = a + (py + pad - ky0)/s - t.
-// For software adapters (see conv2d_direct), and on GPUs for at most four channels ci, of which a tile would be nearly empty:
+// For software adapters (see conv2d_direct), and on GPUs for at most four channels ci, for which a tile would be nearly empty:
 // vec4 loads of both operands, register tiles, no workgroup memory.
 // owner  one invocation: TM groups of LM output channels x TN consecutive pixels (n, a, b) of one phase.
 // grid   x: phase pixels / (GROUP TN), y: ci / (TM LM), z: client * phases + phase
 
 const TM: u32 = 4;
 const TN: u32 = 16;
-// Output channels a weight load (4 where ci is a multiple of 4, else 1).
+// Output channels per weight load (4 where ci is a multiple of 4, else 1).
 const LM: u32 = 4;
-// Input channels a load of the small side (4 where co is a multiple of 4, else 1).
+// Input channels per load of the small side (4 where co is a multiple of 4, else 1).
 const LK: u32 = 4;
 
 //#if LM == 4
@@ -57,7 +57,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let small_base = client * p.small_stride / LK;
     let weight_base = client * p.weight_stride / LM;
 
-    // (oy, ox) that tap ky0, kx0 meets for each pixel; later taps meet earlier rows and columns.
+    // (oy, ox) that tap ky0, kx0 reads for each pixel; later taps read earlier rows and columns.
     var oy0: array<u32, TN>;
     var ox0: array<u32, TN>;
     var image: array<u32, TN>;

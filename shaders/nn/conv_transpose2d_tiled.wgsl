@@ -7,7 +7,7 @@
 // contiguous along m, the small side along k.
 // grid   x: phase pixels / SIDE, y: ci / SIDE, z: client * phases + phase
 
-// Channels a load and a store: 4 where ci and co are multiples of 4, else 1.
+// Channels per load and store: 4 where ci and co are multiples of 4, else 1.
 //#include lib/vector.wgsl
 //#include lib/conv.wgsl
 
@@ -24,7 +24,7 @@ struct Phase { client: u32, y: u32, x: u32, ky0: u32, kx0: u32, rows: u32, cols:
 // Tap (ty, tx) of the phase's (taps_y, taps_x), channel c.
 struct Walk { c: u32, tx: u32, ty: u32, taps_x: u32, taps_y: u32 }
 
-// Weights from channel m; for four pixels the (oy, ox) that the first tap meets, later taps meet earlier ones.
+// Weights from channel m; for four pixels the (oy, ox) that the first tap reads; later taps read earlier ones.
 struct Place { phase: Phase, m: u32, oy: vec4<u32>, ox: vec4<u32>, row: vec4<u32> }
 
 fn phase(group: vec3<u32>) -> Phase {
@@ -34,7 +34,7 @@ fn phase(group: vec3<u32>) -> Phase {
     return Phase(group.z / (s * s), y, x, (y + p.pad) % s, (x + p.pad) % s, (p.h + s - 1u) / s, (p.w + s - 1u) / s);
 }
 
-// Taps of a phase in one direction: ceil((k - k0) / s), none when k0 is not below k.
+// Taps of a phase in one direction: ceil((k - k0) / s), none if k0 is not below k.
 fn taps(k0: u32) -> u32 {
     return (max(p.k, k0) - k0 + p.stride - 1u) / p.stride;
 }
@@ -62,7 +62,7 @@ fn advance(walk: Walk, by: u32) -> Walk {
 fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
     let here = phase(group);
     let q = vec4(group.x * SIDE + row) + vec4(0u, 1u, 2u, 3u);
-    // Pixels past the end get a row that no tap meets; u32 wraps below zero, so one comparison tests both borders.
+    // Pixels past the end get a row that no tap reaches; u32 wraps below zero, so one comparison tests both borders.
     let known = q < vec4(p.n * here.rows * here.cols);
     let oy = select(vec4(0x40000000u), q / here.cols % here.rows + (here.y + p.pad - here.ky0) / p.stride, known);
     let ox = q % here.cols + (here.x + p.pad - here.kx0) / p.stride;
@@ -78,7 +78,7 @@ fn weight(at: Place, m: u32, k: Walk) -> E {
     return select(E(), weights[(at.phase.client * p.weight_stride + first) / V], known);
 }
 
-// Channels c .. c + V - 1 of the small pixel that pixel r meets.
+// Channels c .. c + V - 1 of the small pixel that the tap reads for pixel r.
 fn met(at: Place, r: u32, k: Walk) -> E {
     let oy = at.oy[r] - k.ty;
     let ox = at.ox[r] - k.tx;

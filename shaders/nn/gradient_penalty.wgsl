@@ -3,7 +3,7 @@
 // squares  [clients][n], client stride square_stride: ||g||^2 of each image
 // loss     [clients][more than slot], client stride loss_stride; only element `slot` of each client is written
 // grid   z: client
-// owner  one workgroup a client; a lane takes elements lane, lane + 256, ..., a tree of fixed order joins the sums
+// owner  one workgroup per client; a lane takes elements lane, lane + 256, ..., a fixed-order tree adds the sums
 
 //#include lib/scalar_tree.wgsl
 

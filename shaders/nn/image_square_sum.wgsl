@@ -3,7 +3,7 @@
 // x      [clients][n][len], client stride x_stride
 // y      [clients][n], client stride y_stride
 // grid   x: image, z: client
-// owner  one workgroup an image; a lane takes words lane, lane + 256, ..., a tree of fixed order joins the sums
+// owner  one workgroup per image; a lane takes words lane, lane + 256, ..., a fixed-order tree adds the sums
 
 //#include lib/scalar_tree.wgsl
 

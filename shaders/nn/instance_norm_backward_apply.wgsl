@@ -1,15 +1,15 @@
 // instance_norm_backward_apply: y = gamma invstd (d - avg d - x^ avg(d x^)), x^ = (x - mean) invstd
 //
-// d, x, y  [clients][n][rows][c], client stride x_stride; the Jacobian is symmetric: deltas go back, tangents forward
+// d, x, y  [clients][n][rows][c], client stride x_stride; the Jacobian is symmetric: for deltas backward and tangents forward
 // stats    [clients][n][2][c], client stride stat_stride: mean, invstd
 // gamma    [clients][c], client stride param_stride
 // moments  [clients][n][places][c], client stride moment_stride: sum d in place, sum d x^ in place + 1
-// grid   x: LX vectors of channels a workgroup, y: BLOCKS blocks of every image's pixels (the loop strides), z: client
-// owner  an invocation owns one vector of channels of one image and pixels row, row + stride, ...: what belongs to the
-//        image and channel stays in registers, and neighbouring lanes read neighbouring words
+// grid   x: LX vectors of channels per workgroup, y: BLOCKS blocks of every image's pixels (the loop strides), z: client
+// owner  an invocation owns one vector of channels of one image and pixels row, row + stride, ...: the operands of
+//        image and channel stay in registers, and neighbouring lanes read neighbouring words
 
 //#include lib/channels.wgsl
-const BLOCKS: u32 = 1; // workgroups an image
+const BLOCKS: u32 = 1; // workgroups per image
 
 //#include lib/instance.wgsl
 

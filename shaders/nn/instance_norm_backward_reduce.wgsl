@@ -3,9 +3,9 @@
 // d, x     [clients][n][rows][c], client stride x_stride; d is a delta or a tangent
 // stats    [clients][n][2][c], client stride stat_stride: mean, invstd
 // moments  [clients][n][places][c], client stride moment_stride; only place and place + 1 are written
-// grid   x: 8 channels a workgroup, y: image, z: client
-// owner  LX lanes side by side along the channels, the other 256 / LX share the image's pixels; trees of fixed order
-//        join them
+// grid   x: 8 channels per workgroup, y: image, z: client
+// owner  LX lanes along the channels times 256 / LX lanes along the image's pixels; fixed-order trees
+//        add their sums
 
 //#include lib/channel_tree_pair.wgsl
 //#include lib/instance.wgsl

@@ -1,8 +1,8 @@
 // instance_norm_param_grad: dbeta = sum over images of moments[place], dgamma = of moments[place + 1]
 //
 // moments        [clients][n][places][c], client stride moment_stride
-// dgamma, dbeta  [clients][c], client stride param_stride; accumulate 1 adds to what is there, 0 overwrites
-// grid   x: 64 channels a workgroup, z: client
+// dgamma, dbeta  [clients][c], client stride param_stride; accumulate 1 adds to the present values, 0 overwrites
+// grid   x: 64 channels per workgroup, z: client
 // owner  an invocation sums one channel over the client's images in order
 
 //#include lib/instance.wgsl

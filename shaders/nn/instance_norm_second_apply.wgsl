@@ -1,17 +1,17 @@
 // instance_norm_second_apply: y = -gamma invstd^2 (x^ (s - 3 p q) + q (t - avg t) + p (u - avg u))
 //
-// with p = avg(x^ t), q = avg(x^ u), s = avg((u - avg u) (t - avg t)), x^ = (x - mean) invstd: the derivative by x of
-// u . (J t), J the norm's Jacobian at x
+// with p = avg(x^ t), q = avg(x^ u), s = avg((u - avg u) (t - avg t)), x^ = (x - mean) invstd: the derivative of
+// u . (J t) with respect to x, J the norm's Jacobian at x
 // x, t, u, y  [clients][n][rows][c], client stride x_stride; accumulate 1 adds to y, 0 overwrites it
 // stats       [clients][n][2][c], client stride stat_stride: mean, invstd
 // gamma       [clients][c], client stride param_stride
 // moments     [clients][n][5][c], client stride moment_stride: sums of t, t x^, u, u x^, and their covariance
-// grid   x: LX vectors of channels a workgroup, y: BLOCKS blocks of every image's pixels (the loop strides), z: client
-// owner  an invocation owns one vector of channels of one image and pixels row, row + stride, ...: what belongs to the
-//        image and channel stays in registers, and neighbouring lanes read neighbouring words
+// grid   x: LX vectors of channels per workgroup, y: BLOCKS blocks of every image's pixels (the loop strides), z: client
+// owner  an invocation owns one vector of channels of one image and pixels row, row + stride, ...: the operands of
+//        image and channel stay in registers, and neighbouring lanes read neighbouring words
 
 //#include lib/channels.wgsl
-const BLOCKS: u32 = 1; // workgroups an image
+const BLOCKS: u32 = 1; // workgroups per image
 
 //#include lib/instance.wgsl
 

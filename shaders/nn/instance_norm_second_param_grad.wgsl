@@ -2,8 +2,8 @@
 //
 // stats    [clients][n][2][c], client stride stat_stride: mean, invstd
 // moments  [clients][n][5][c], client stride moment_stride: sums of t, t x^, u, u x^, and the covariance of t and u
-// dgamma   [clients][c], client stride param_stride; accumulate 1 adds to what is there, 0 overwrites
-// grid   x: 64 channels a workgroup, z: client
+// dgamma   [clients][c], client stride param_stride; accumulate 1 adds to the present values, 0 overwrites
+// grid   x: 64 channels per workgroup, z: client
 // owner  an invocation sums one channel over the client's images in order
 
 //#include lib/instance.wgsl

@@ -2,9 +2,9 @@
 //
 // u, t     [clients][n][rows][c], client stride x_stride: the delta and the tangent of one place in the network
 // moments  [clients][n][5][c], client stride moment_stride; reads the sums of t in 0 and of u in 2, writes 4 only
-// grid   x: 8 channels a workgroup, y: image, z: client
-// owner  LX lanes side by side along the channels, the other 256 / LX share the image's pixels; trees of fixed order
-//        join them
+// grid   x: 8 channels per workgroup, y: image, z: client
+// owner  LX lanes along the channels times 256 / LX lanes along the image's pixels; fixed-order trees
+//        add their sums
 // why    centred before the product: sum u t - sum u sum t / rows would cancel
 
 //#include lib/channel_tree.wgsl

@@ -2,9 +2,9 @@
 //
 // x      [clients][n][rows][c], client stride x_stride
 // stats  [clients][n][2][c], client stride stat_stride: mean, invstd
-// grid   x: 8 channels a workgroup, y: image, z: client
-// owner  LX lanes side by side along the channels, the other 256 / LX share the image's pixels; trees of fixed order
-//        join them
+// grid   x: 8 channels per workgroup, y: image, z: client
+// owner  LX lanes along the channels times 256 / LX lanes along the image's pixels; fixed-order trees
+//        add their sums
 // why    two passes, as batch_norm_stats: the second sums d = x - first mean as well as d^2 and corrects both moments by
 //        avg(d), the first mean's rounding error
 

@@ -4,7 +4,7 @@
 // dx     [clients][n], client stride dx_stride
 // loss   [clients][more than slot], client stride loss_stride; only element `slot` of each client is written
 // grid   z: client
-// owner  one workgroup a client; a lane takes elements lane, lane + 256, ..., a tree of fixed order joins the sums
+// owner  one workgroup per client; a lane takes elements lane, lane + 256, ..., a fixed-order tree adds the sums
 
 //#include lib/scalar_tree.wgsl
 

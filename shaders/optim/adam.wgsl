@@ -3,7 +3,7 @@
 //
 // w, g, m, v     [clients][n], client stride `stride`
 // table          [clients][steps][2], client stride table_stride: lr / (1 - b1^t), 1 / sqrt(1 - b2^t) of the client's t,
-//                made on the host in f64 (1 - b^t cancels in f32)
+//                computed on the host in f64 (1 - b^t cancels in f32)
 // state          [4]: step in the round, round, steps in all, free
 // client_steps   [clients]: client c is active while step < client_steps[c]; nothing of an inactive client changes
 // grid           x: n / (256 V) workgroups (capped, the loop strides), z: client

@@ -1,11 +1,11 @@
-// fma_peak: what the device's multiply-adds reach at most; no kernel of the catalogue
+// fma_peak: the device's ceiling of multiply-adds; not in the catalogue
 //
-// y      [64 groups]: sums that depend on every multiply-add, so that none is left out
+// y      [64 groups]: sums that depend on every multiply-add, so that none is optimised away
 // grid   x: groups
 // owner  one invocation runs 12 independent chains (3 vec4) of turns * 16 multiply-adds, from registers alone
 //
-// More chains spill on software adapters, fewer wait for the last result; turns stay far below the 65535 after which
-// llvmpipe ends a loop.
+// More chains spill on software adapters, fewer wait for the previous result; turns stay far below 65535 iterations, after
+// which llvmpipe ends a loop.
 
 struct Params {
     groups: u32,

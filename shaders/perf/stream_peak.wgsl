@@ -1,7 +1,7 @@
-// stream_peak: what the device reads, or reads and writes, a second at most; no kernel of the catalogue
+// stream_peak: the device's ceiling of memory reads, or reads and writes, per second; not in the catalogue
 //
 // x      [n], n a multiple of 2048
-// y      [n] = x; or, where only reads are timed, [256 groups]: sums, so that no read is left out
+// y      [n] = x; or, if only reads are timed, [256 groups]: sums, so that no read is optimised away
 // grid   x: groups
 // owner  one workgroup moves blocks of 2048 words, one invocation 8 vec4 of a block, 64 vec4 apart so that lanes are adjacent
 

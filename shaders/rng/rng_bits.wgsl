@@ -1,6 +1,6 @@
 // rng_bits: y[c, i] = word i % 4 of Threefry block (i / 4, steps in all, round) of client c
 //
-// y      [clients][n], client stride y_stride (words between n and the stride are left alone)
+// y      [clients][n], client stride y_stride (words between n and the stride are not written)
 // state  [4]: step in the round, round, steps in all, free
 // grid   x: n / 1024 workgroups (capped, the loop strides), z: client
 // owner  one invocation makes one Threefry block: elements 4 k .. 4 k + 3 of one client

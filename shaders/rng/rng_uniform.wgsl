@@ -1,6 +1,6 @@
 // rng_uniform: y[c, i] = a + (b - a) t, t = (bits >> 8) 2^-24 in [0, 1)
 //
-// y      [clients][n], client stride y_stride (words between n and the stride are left alone)
+// y      [clients][n], client stride y_stride (words between n and the stride are not written)
 // state  [4]: step in the round, round, steps in all, free
 // grid   x: n / 1024 workgroups (capped, the loop strides), z: client
 // owner  one invocation makes one Threefry block: elements 4 k .. 4 k + 3 of one client

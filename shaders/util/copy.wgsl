@@ -1,6 +1,6 @@
 // copy: y[c, i] = x[c, i], words as they are
 //
-// x, y   [clients][n], client strides x_stride, y_stride; integers, because a float's bits (NaN, denormals) may change
+// x, y   [clients][n], client strides x_stride, y_stride; integers, because a float's bits (NaN, subnormals) may change
 //        on the way through a register
 // grid   x: n / (256 V) workgroups (capped, the loop strides), z: client
 // owner  one invocation copies V adjacent words; four unless n is not a multiple of 4

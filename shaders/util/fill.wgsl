@@ -1,6 +1,6 @@
 // fill: y[c, i] = value
 //
-// y      [clients][n], client stride y_stride (words between n and the stride are left alone)
+// y      [clients][n], client stride y_stride (words between n and the stride are not written)
 // grid   x: n / 256 workgroups (capped, the loop strides), z: client
 // owner  one invocation writes elements i, i + stride, ... of one client
 

@@ -1,6 +1,6 @@
 // gather_batch: y[c, b, e] = byte / 127.5 - 1 of element e of the b-th image of client c's current step
 //
-// pixels  [images][image / 4]: four bytes a word, first byte lowest
+// pixels  [images][image / 4]: four bytes per word, first byte lowest
 // order   [clients][steps * batch], client stride order_stride: image number in the low 31 bits of entry
 //         step * batch + b (bit 31 marks poisoned images, for paste_trigger)
 // state   [4]: step in the round, round, steps in all, free

@@ -4,7 +4,7 @@
 // y      [clients][y_at + 1], client stride y_stride; only element y_at of a client is written
 // grid   z: client
 // owner  one workgroup reads one client: lane l takes elements l, l + 256, ..., then a tree halves 256 lanes
-// why    magnitudes compare as their bits do, NaN above all others: a driver may assume that arithmetic never sees one
+// why    magnitudes compare as their bits do, with NaN above all others: drivers may assume that arithmetic never sees NaN
 
 const THREADS: u32 = 256;
 

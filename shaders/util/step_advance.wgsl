@@ -1,4 +1,4 @@
-// step_advance: books the step's losses of every active client, then advances the step counter
+// step_advance: adds the step's losses of every active client to the statistics, then advances the step counter
 //
 // losses        [clients][>= 4], client stride loss_stride: three losses, gradient penalty
 // client_steps  [clients]: client c is active while step < client_steps[c]
@@ -6,7 +6,7 @@
 //               7 sum of penalties
 // state         [4]: step in the round, round, steps in all, free
 // grid          one workgroup, so that every lane has read the step before lane 0 advances it
-// owner         lane l books clients l, l + 64, ...
+// owner         lane l adds the losses of clients l, l + 64, ...
 
 const THREADS: u32 = 64;
 

@@ -146,7 +146,7 @@ fn library(out: &mut String) {
     let _ = writeln!(
         out,
         "\n## The library\n\n\
-         What stands in several shaders stands once in `lib/`; a line `//#include lib/x.wgsl` brings it in, also in a file for \
+         Code shared by several shaders is in `lib/`; a line `//#include lib/x.wgsl` includes it, also in a file for \
          `--shader`.\n\n| file | what it is | in |\n|---|---|---|"
     );
     for (file, text) in shader::library_files() {

@@ -238,7 +238,7 @@ const COMMON: &[Equivalent] = &[
     Equivalent {
         files: &["nn/gradient_penalty_seed.wgsl"],
         operator: Operator::Constant,
-        change: "let norm = sqrt(max(square, 1.17549435e-38)); // no division by 0 in the arm that select drops => let norm = sqrt(max(square, (1.17549435e-38 * 1.01))); // no division by 0 in the arm that select drops",
+        change: "let norm = sqrt(max(square, 1.17549435e-38)); // no division by 0 in the branch that select discards => let norm = sqrt(max(square, (1.17549435e-38 * 1.01))); // no division by 0 in the branch that select discards",
         why: Why::Same,
         reason: "only squares in a hundredth of the range above the smallest normal differ, by half a hundredth",
     },
