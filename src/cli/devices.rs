@@ -50,7 +50,7 @@ impl Asked {
 /// Prints the adapters with type, backend, driver, features, limits and shader variants.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub fn run(json: bool) -> Result<()> {
     let Choice { reason, .. } = choose("auto")?;
     let adapters = enumerate().into_iter().map(|a| a.facts).collect();

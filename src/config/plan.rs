@@ -137,7 +137,7 @@ impl Plan {
     /// `free` keys are ignored.
     ///
     /// # Errors
-    /// When a value has no TOML form.
+    /// If a value has no TOML form.
     pub fn differences(&self, now: &Plan, free: &[&str]) -> Result<Vec<String>> {
         let leaves = |plan: &Plan| -> Result<BTreeMap<String, String>> {
             let tree =
@@ -160,7 +160,7 @@ impl Plan {
     /// The plan as TOML with a `[resolved]` section; `fedgan run` accepts it again and runs the same experiment.
     ///
     /// # Errors
-    /// When a value has no TOML form.
+    /// If a value has no TOML form.
     pub fn to_toml(&self, resolved: &Resolved) -> Result<String> {
         let fail = |e: toml::ser::Error| Error::internal(format!("plan as TOML: {e}"));
         let mut config = self.to_config();

@@ -77,7 +77,8 @@ fn detection(config: &RunConfig, problems: &mut Problems) {
         let allowed = format!("none with fewer than {MIN_CLIENTS} clients: among two, neither stands out");
         problems.refuse("detection.kind", found, &allowed);
     } else if clients < least {
-        let why = "the published rule acts where fewer than floor(clients / 2) clients are flagged, which is never the case among 3";
+        let why =
+            "the published rule acts if fewer than floor(clients / 2) clients are flagged, which never happens with 3";
         problems.refuse("detection.kind", found, &format!("another rule with fewer than {least} clients: {why}"));
     }
 }

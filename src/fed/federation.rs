@@ -245,7 +245,7 @@ impl Federation {
     /// The server's generator as named PyTorch tensors.
     ///
     /// # Errors
-    /// When the device fails.
+    /// If the device fails.
     pub fn export_generator(&mut self) -> Result<NamedTensors> {
         let bank = self.server_g;
         row(self.engine.as_mut(), &self.gan.g, &bank, 0)
@@ -254,7 +254,7 @@ impl Federation {
     /// Client `client`'s discriminator as named PyTorch tensors.
     ///
     /// # Errors
-    /// When the device fails.
+    /// If the device fails.
     pub fn export_discriminator(&mut self, client: u32) -> Result<NamedTensors> {
         let chunk = self.chunk_of(client)?;
         let (bank, local) = (chunk.buffers.d, client - chunk.first);
@@ -265,7 +265,7 @@ impl Federation {
     /// tests.
     ///
     /// # Errors
-    /// When the device fails.
+    /// If the device fails.
     pub fn export_gradients(&mut self, client: u32) -> Result<[NamedTensors; 2]> {
         let chunk = self.chunk_of(client)?;
         let at = (client - chunk.first) as usize;
@@ -283,7 +283,7 @@ impl Federation {
     /// Client `client`'s generator as named PyTorch tensors.
     ///
     /// # Errors
-    /// When the device fails.
+    /// If the device fails.
     pub fn export_client_generator(&mut self, client: u32) -> Result<NamedTensors> {
         let chunk = self.chunk_of(client)?;
         let (bank, local) = (chunk.buffers.g, client - chunk.first);

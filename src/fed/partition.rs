@@ -217,7 +217,7 @@ fn by_folder(n: usize, clients: usize, client_of: Option<&[u32]>) -> Result<Vec<
     let found = client_of.iter().max().map_or(0, |&m| m as usize + 1);
     if found != clients {
         return Err(Error::input(format!(
-            "partition client-folders: {found} client folders, {clients} clients asked for"
+            "partition client-folders: {found} client folders, {clients} clients requested"
         )));
     }
     let mut shares = vec![Vec::new(); clients];

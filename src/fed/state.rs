@@ -101,7 +101,7 @@ impl Federation {
     /// Reads a row of a part as words.
     ///
     /// # Errors
-    /// When the device fails.
+    /// If the device fails.
     pub fn read_row(&mut self, part: &Part, row: usize) -> Result<Vec<u32>> {
         let tensor = part.row(row).ok_or_else(|| Error::internal(format!("{}: no row {row}", part.name)))?;
         self.engine.read(tensor, Purpose::Checkpoint)
@@ -110,7 +110,7 @@ impl Federation {
     /// Restores a row of a part.
     ///
     /// # Errors
-    /// When the device fails.
+    /// If the device fails.
     pub fn write_row(&mut self, part: &Part, row: usize, words: &[u32]) -> Result<()> {
         let tensor = part.row(row).filter(|t| t.words == words.len());
         let tensor = tensor.ok_or_else(|| Error::internal(format!("{}: row {row} of {}", part.name, words.len())))?;

@@ -20,7 +20,7 @@ use std::path::Path;
 /// Options for evaluating a run directory.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// Metrics; none: all that can be had of so many images.
+    /// Metrics to compute; empty: all that the number of images allows.
     pub metrics: Vec<Metric>,
     /// Number of generated images; `None`: the plan's.
     pub samples: Option<u32>,
@@ -35,7 +35,7 @@ pub struct RunOptions {
 /// Options for evaluating two folders.
 #[derive(Clone, Debug, Default)]
 pub struct FoldersOptions {
-    /// Metrics; none: all that can be had of so many images. Leakage needs a run.
+    /// Metrics to compute; empty: all that the number of images allows. Leakage needs a run.
     pub metrics: Vec<Metric>,
     /// Size in pixels to which the images of both folders are resized; `None`: the size of the first generated image, rounded
     /// down to a model's image size.

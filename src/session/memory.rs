@@ -211,7 +211,7 @@ impl std::fmt::Display for Memory {
         let largest: Vec<String> = self.largest.iter().map(|a| format!("{} {}", a.label, size(a.bytes))).collect();
         write!(
             f,
-            "{} on the device: {} kept by each of {} clients, {} more by each of the {} of a launch, {} for verification, \
+            "{} on the device: {} kept by each of {} clients, {} more by each of the {} in a launch, {} for verification, \
              {} shared; most of it: {}",
             size(self.bytes),
             size(kept),

@@ -75,7 +75,7 @@ fn too_little_memory_says_what_would_fit() {
     };
     let text = refusal(&[], 0.9);
     for part in
-        [" on the device: ", "each of the 1 of a launch", "most of it: ", " free: federation.clients=1 or train.batch="]
+        [" on the device: ", "each of the 1 in a launch", "most of it: ", " free: federation.clients=1 or train.batch="]
     {
         assert!(text.contains(part), "{part} not in {text}");
     }

@@ -41,7 +41,7 @@ impl Retries<'_> {
                     return Err(Error::Device(failed));
                 }
                 self.left -= 1;
-                observer.warning(&format!("device: {failed}; opening it anew ({} more tries)", self.left));
+                observer.warning(&format!("device: {failed}; reopening it ({} more attempts)", self.left));
                 std::thread::sleep(self.pause);
                 match (self.again)(&again, observer) {
                     Ok((prepared, said)) => {

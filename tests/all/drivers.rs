@@ -210,7 +210,7 @@ fn devices_that_are_lost_or_full_end_in_one_error() {
     let fakes = [&CARD[..], &[("FAKE_LOST_AFTER", "12"), ("FAKE_LOST_UNTIL", "13")]].concat();
     let more = ["--device", "gpu", "--retry-device", "3", "--set", "rounds=9"];
     let (code, _, err) = told(machine.run(1, &fakes, "retried", &more));
-    assert!(code == Some(0) && err.contains("opening it anew"), "{err}");
+    assert!(code == Some(0) && err.contains("reopening it"), "{err}");
     for memory in ["1000", "3000000"] {
         let fakes = [&CARD[..], &[("FAKE_MEMORY", memory)]].concat();
         let (code, _, err) = told(machine.run(1, &fakes, "full", &["--device", "gpu"]));

@@ -393,7 +393,7 @@ static CHECKPOINT: &[Key] = &[
         "checkpoint.every",
         Int(0, U32),
         Whole(10),
-        "rounds between checkpoints, from which `run --resume` goes on; 0: only at the start and on an interrupt",
+        "rounds between checkpoints, from which `run --resume` continues; 0: only at the start and on an interrupt",
     )
     .unit("rounds"),
     Key::new("checkpoint.keep", Int(1, U32), Whole(2), "number of checkpoints that are kept, the latest ones"),

@@ -51,7 +51,7 @@ pub trait Aggregation {
     /// Executes its recordings, reads a few scalars per client (as [`Purpose::RoundScalars`](crate::exec::Purpose)), and decides.
     ///
     /// # Errors
-    /// When the device fails.
+    /// If the device fails.
     fn decide(&mut self, engine: &mut dyn Engine, round: &Candidates) -> Result<Decision>;
 }
 

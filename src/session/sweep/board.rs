@@ -68,7 +68,7 @@ impl<'a> Board<'a> {
     /// includes all.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn publish(&mut self) -> Result<()> {
         self.refresh()?;
         loop {

@@ -121,7 +121,7 @@ impl Store {
     /// was killed between writing the summary and renaming.
     ///
     /// # Errors
-    /// When the directory cannot be written.
+    /// If the directory cannot be written.
     pub fn claim(&self, cell: &Cell) -> Result<Option<Claim>> {
         let claim = self.claims.borrow_mut().claim(&cell.directory())?;
         let part = self.part(cell);
@@ -147,7 +147,7 @@ impl Store {
     /// Records why a cell is left out, replacing an earlier reason; `None` removes it.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn note(&self, cell: &Cell, why: Option<&LeftOut>) -> Result<()> {
         LeftOut::write(&self.path.join(LEFT_OUT), &cell.directory(), why)
     }
@@ -242,7 +242,7 @@ impl Store {
     /// Gives the cell's directory its final name.
     ///
     /// # Errors
-    /// When it cannot be renamed.
+    /// If it cannot be renamed.
     pub fn finish(&self, cell: &Cell) -> Result<()> {
         let (part, path) = (self.part(cell), self.cell(cell));
         fs::rename(&part, &path).map_err(|e| Error::output(&path, e))?;
@@ -267,7 +267,7 @@ impl Store {
     /// Names of directories of cells that are not (or no longer) in the grid, sorted.
     ///
     /// # Errors
-    /// When the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn strangers(&self, cells: &[Cell]) -> Result<Vec<String>> {
         let names: BTreeSet<String> =
             cells.iter().flat_map(|c| [c.directory(), format!("{}.part", c.directory())]).collect();

@@ -67,7 +67,7 @@ fn a_lost_device_is_opened_anew() {
         } else {
             assert!(matches!(answer.unwrap(), Trained::Finished(_)));
             let heard = heard.warnings;
-            assert_eq!(heard.iter().filter(|h| h.contains("opening it anew")).count(), 3, "{heard:?}");
+            assert_eq!(heard.iter().filter(|h| h.contains("reopening it")).count(), 3, "{heard:?}");
         }
         same(&whole, &path, &format!("{executions} executions"));
     }
