@@ -307,7 +307,7 @@ fn a_users_own_file_is_never_replaced() {
     fs::copy(fixture.at("base.toml"), fixture.at("out/base.toml")).unwrap();
     fixture.write("out/sweep.toml", GRID);
     let message = fixture.refused(Args { sweep: fixture.at("out/sweep.toml"), ..fixture.args(&[]) });
-    assert!(message.contains("sweep.toml: is not the file of a sweep's directory"), "{message}");
+    assert!(message.contains("sweep.toml: was not written by a sweep"), "{message}");
     assert_eq!(fs::read_to_string(fixture.at("out/sweep.toml")).unwrap(), GRID);
 }
 
