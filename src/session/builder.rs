@@ -125,7 +125,11 @@ impl Session {
     /// # Errors
     /// A device that fails, checkpoints that cannot be used.
     pub fn first_nonfinite(&self, directory: &Path, observer: &mut dyn Observer) -> Result<Option<String>> {
-        let dir = RunDir::reopen_any(directory)?;
+        let dir = match &self.place {
+            // It is locked by this session, and cannot be opened a second time.
+            Place::Begun(dir) => dir.clone(),
+            Place::New(_) | Place::Free => RunDir::reopen_any(directory)?,
+        };
         let (prepared, arm) = Prepared::watched(self.plan.clone(), self.tuned, observer)?;
         diagnose::first_launch(prepared, &arm, &dir, observer)
     }

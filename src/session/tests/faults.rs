@@ -162,3 +162,19 @@ fn rounds_without_a_client_are_counted_on() {
     // A sound device continues after the last complete round.
     assert!(matches!(go_on(&plan, &path, u32::MAX).unwrap().0, Trained::Finished(_)));
 }
+
+/// The launch is found in the process that began the run and in one that resumed it and still holds its directory.
+#[test]
+fn the_first_nonfinite_launch_is_found_after_a_resumption_too() {
+    let temp = tempfile::tempdir().unwrap();
+    let plan = tiny(&["federation.clients=2", "train.lr=1e30", "rounds=3"]);
+    let path = temp.path().join("a");
+    let stops = |session: &Session| {
+        let error = session.train(&mut Silent).err().unwrap();
+        assert!(matches!(error, Error::NotFinite(_)), "{error}");
+        session.first_nonfinite(&path, &mut Silent).unwrap().expect("the fault recurs")
+    };
+    let first = stops(&Session::new(plan).directory(&path).tuned(false));
+    let resumed = Session::resume(&path, &Overrides::default()).unwrap().tuned(false);
+    assert_eq!(stops(&resumed), first);
+}
