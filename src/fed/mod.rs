@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod attack;
+mod choice;
 mod chunk;
 pub mod detector;
 pub mod drop;

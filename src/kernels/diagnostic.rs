@@ -1,4 +1,4 @@
-//! naga's errors as messages that name the file and line which the shader's author wrote.
+//! naga's errors as messages with the file and line that the shader's author wrote.
 
 use super::shader::Assembled;
 use naga::WithSpan;
@@ -26,7 +26,7 @@ pub(super) fn validation(error: &WithSpan<ValidationError>, shader: &Assembled) 
         next = cause.source();
     }
     let labels = error.spans().filter_map(|(span, label)| {
-        // Labels that name naga's own types tell nobody anything.
+        // Labels that name naga's own types do not help a shader's author.
         let label = if label.starts_with("naga") { "" } else { label };
         Some((span.to_range()?, label.to_string()))
     });

@@ -145,22 +145,11 @@ fn norm(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fed::attack::{OnUpdate, Pattern, Place, Range, Trigger};
+    use crate::fed::attack::{Pattern, Trigger};
     use crate::kernels::rng::{HostRng, Stream};
 
     fn patch(pattern: Pattern, opacity: f64) -> Patch {
-        Patch {
-            malicious: vec![0],
-            trigger: Trigger::Pattern(pattern),
-            side: 2,
-            margin: 1,
-            place: Place::BottomRight,
-            fraction: 1.0,
-            opacity,
-            range: Range::Scaled,
-            start_round: 0,
-            update: OnUpdate::default(),
-        }
+        Patch { trigger: Trigger::Pattern(pattern), opacity, ..Patch::checker(vec![0]) }
     }
 
     /// Images of a random level with noise; with `trigger`, every third has the trigger blended in.

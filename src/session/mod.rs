@@ -35,7 +35,7 @@ pub use generator::Generator;
 pub use images::Images;
 pub use observer::{Observer, Round, Silent, Start};
 pub use parts::{Parts, parts};
-pub use prepared::{Finished, Prepared, Trained, unlocked};
+pub use prepared::{Finished, Prepared, Trained};
 pub use replay::replay;
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub struct Finished {
 }
 
 /// The warning about a run directory on a file system without locks.
-pub fn unlocked(dir: &RunDir) -> String {
+pub(super) fn unlocked(dir: &RunDir) -> String {
     format!("{}: this file system has no locks: make sure that no other process writes to it", dir.path().display())
 }
 

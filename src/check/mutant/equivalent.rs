@@ -40,35 +40,35 @@ pub(super) fn find(file: &str, mutant: &Mutant) -> Option<&'static Equivalent> {
     list.find(|e| e.files.contains(&file) && e.operator == mutant.operator && e.change == mutant.change)
 }
 
-/// Sums by a tree of one value a client or image.
-const SUMS: &[&str] = &[
-    "util/reduce_sum.wgsl",
-    "util/difference_norm.wgsl",
-    "util/difference_dot.wgsl",
-    "nn/bce_with_logits.wgsl",
-    "nn/image_square_sum.wgsl",
-    "nn/gradient_penalty.wgsl",
-    "nn/wasserstein_loss.wgsl",
-    "util/max_abs.wgsl",
-];
+/// Sums by a tree of one value per client or image, and `more` reductions by a tree.
+macro_rules! sums_and {
+    ($($more:literal),*) => {
+        &[
+            "util/reduce_sum.wgsl",
+            "util/difference_norm.wgsl",
+            "util/difference_dot.wgsl",
+            "nn/bce_with_logits.wgsl",
+            "nn/image_square_sum.wgsl",
+            "nn/gradient_penalty.wgsl",
+            "nn/wasserstein_loss.wgsl",
+            "util/max_abs.wgsl",
+            $($more,)*
+        ]
+    };
+}
+
+/// Sums by a tree of one value per client or image.
+const SUMS: &[&str] = sums_and!();
 /// All reductions by a tree: those of `lib/tree.wgsl` and `lib/channel_tree_pair.wgsl`, and `max_abs`.
-const TREES: &[&str] = &[
-    "util/reduce_sum.wgsl",
-    "util/difference_norm.wgsl",
-    "util/difference_dot.wgsl",
-    "nn/bce_with_logits.wgsl",
-    "nn/image_square_sum.wgsl",
-    "nn/gradient_penalty.wgsl",
-    "nn/wasserstein_loss.wgsl",
-    "util/max_abs.wgsl",
+const TREES: &[&str] = sums_and!(
     "nn/conv2d_narrow.wgsl",
     "nn/batch_norm_stats.wgsl",
     "nn/instance_norm_stats.wgsl",
     "nn/batch_norm_backward_reduce.wgsl",
     "nn/instance_norm_backward_reduce.wgsl",
     "nn/instance_norm_second_reduce.wgsl",
-    "nn/channel_sum.wgsl",
-];
+    "nn/channel_sum.wgsl"
+);
 /// Reductions by channel.
 const REDUCES: &[&str] = &[
     "nn/batch_norm_backward_reduce.wgsl",

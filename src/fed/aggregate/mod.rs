@@ -9,6 +9,7 @@ mod weights;
 pub(super) use weighted::{WeightedSum, record_weighted};
 pub use weights::Weights;
 
+use super::choice::choice;
 use super::rows::Rows;
 use crate::Result;
 use crate::exec::{Engine, Recording};
@@ -87,49 +88,9 @@ pub enum Combination {
 /// The key that chooses the rule.
 pub const RULE: &str = "federation.aggregation.rule";
 
-/// The list of rules: `module: Type = "name"`.
-macro_rules! rules {
-    ($($module:ident: $rule:ident = $name:literal,)*) => {
-        $(mod $module; pub use $module::$rule;)*
-
-        /// The rule of an experiment, chosen by `rule`.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "rule")]
-        pub enum Rule {
-            $(
-                #[doc = concat!("See [`", stringify!($rule), "`].")]
-                #[serde(rename = $name)]
-                $rule($rule),
-            )*
-        }
-
-        impl Rule {
-            /// The names of all rules.
-            pub const NAMES: &'static [&'static str] = &[$($name),*];
-            /// The rows of all rules' options.
-            pub const OPTIONS: &'static [&'static [Key]] = &[$($module::OPTIONS),*];
-
-            /// The rule's name.
-            pub fn name(&self) -> &'static str {
-                match self {
-                    $(Rule::$rule(_) => $name,)*
-                }
-            }
-        }
-
-        impl std::ops::Deref for Rule {
-            type Target = dyn AggregationRule;
-
-            fn deref(&self) -> &Self::Target {
-                match self {
-                    $(Rule::$rule(rule) => rule,)*
-                }
-            }
-        }
-    };
-}
-
-rules! {
+choice! {
+    /// The rule of an experiment.
+    Rule by "rule" as AggregationRule;
     mean: Mean = "mean",
 }
 
@@ -138,3 +99,6 @@ impl Default for Rule {
         Rule::Mean(Mean {})
     }
 }
+
+#[cfg(test)]
+mod tests;

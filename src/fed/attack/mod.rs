@@ -8,6 +8,7 @@ mod patch;
 
 pub use patch::{Patch, Pattern, Place, Range, Trigger};
 
+use super::choice::choice;
 use super::rows::Rows;
 use crate::Result;
 use crate::exec::{Engine, Recording};
@@ -31,42 +32,9 @@ pub trait UpdateAttack {
 /// The key that chooses the attack.
 pub const UPDATE: &str = "attack.update.kind";
 
-/// The list of attacks: `module: Type = "name"`.
-macro_rules! attacks {
-    ($($module:ident: $attack:ident = $name:literal,)*) => {
-        $(mod $module; pub use $module::$attack;)*
-
-        /// The attack on the updates that malicious clients send, chosen by `kind`.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum OnUpdate {
-            $(
-                #[doc = concat!("See [`", stringify!($attack), "`].")]
-                #[serde(rename = $name)]
-                $attack($attack),
-            )*
-        }
-
-        impl OnUpdate {
-            /// The names of all attacks.
-            pub const NAMES: &'static [&'static str] = &[$($name),*];
-            /// The rows of all attacks' options.
-            pub const OPTIONS: &'static [&'static [Key]] = &[$($module::OPTIONS),*];
-        }
-
-        impl std::ops::Deref for OnUpdate {
-            type Target = dyn UpdateAttack;
-
-            fn deref(&self) -> &Self::Target {
-                match self {
-                    $(OnUpdate::$attack(attack) => attack,)*
-                }
-            }
-        }
-    };
-}
-
-attacks! {
+choice! {
+    /// The attack on the updates that malicious clients send.
+    OnUpdate by "kind" as UpdateAttack;
     none: None = "none",
     scale: Scale = "scale",
 }

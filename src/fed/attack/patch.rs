@@ -174,18 +174,7 @@ mod tests {
     use super::*;
 
     fn patch(trigger: Trigger) -> Patch {
-        Patch {
-            malicious: vec![0],
-            trigger,
-            side: 4,
-            margin: 3,
-            place: Place::BottomRight,
-            fraction: 1.0,
-            opacity: 1.0,
-            range: Range::Scaled,
-            start_round: 0,
-            update: OnUpdate::default(),
-        }
+        Patch { trigger, side: 4, margin: 3, ..Patch::checker(vec![0]) }
     }
 
     #[test]

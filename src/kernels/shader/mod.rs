@@ -3,12 +3,12 @@
 //!   calls functions of the includer,
 //! - set `const NAME: u32 = N;` lines to given values,
 //! - pick one side of `//#if NAME == N` / `//#else` / `//#endif` (the else side is commented out with `//# ` on disk),
-//! - expand loops marked `//#unroll`: `for (var i = 0u; i < N; i++) { ... }` with a constant `N`.
+//! - unroll loops marked `//#unroll`: `for (var i = 0u; i < N; i++) { ... }` with a constant `N`.
 //!
-//! With the includes pasted a file is valid WGSL. WGSL has no unroll pragma, and naga gives drivers no hint: without expansion,
-//! register tiles live in memory.
+//! With the includes pasted a file is valid WGSL. WGSL has no unroll pragma, and naga gives drivers no hint: in a rolled loop,
+//! register tiles are placed in memory.
 //!
-//! Assembled text knows the file and line that each of its bytes was written in ([`Assembled::show`]): every message about a
+//! Assembled text maps each of its bytes to the file and line that it was written in ([`Assembled::show`]): every message about a
 //! shader names the line that its author can edit.
 
 mod directives;
@@ -32,7 +32,7 @@ pub fn files() -> &'static [(&'static str, &'static str)] {
     FILES
 }
 
-/// The shader files that kernels are built from: neither the library (`lib/`) nor probes of a device's peak (`perf/`).
+/// The shader files that kernels are built from: neither the library (`lib/`) nor the probes of a device's ceilings (`perf/`).
 pub fn kernel_files() -> impl Iterator<Item = (&'static str, &'static str)> {
     let aside = |name: &str| name.starts_with("lib/") || name.starts_with("perf/");
     FILES.iter().copied().filter(move |(name, _)| !aside(name))
@@ -51,7 +51,7 @@ pub struct Assembled {
 }
 
 impl Assembled {
-    /// `text` as it stands, called `name`: nothing is assembled.
+    /// `text` unchanged, under the name `name`: nothing is assembled.
     pub fn plain(name: impl Into<String>, text: impl Into<String>) -> Self {
         let source = Source::new(name, text);
         let mapped = Mapped::of_file(0, &source.text);
@@ -82,7 +82,7 @@ impl Assembled {
         format!("{}:{}", self.files.at(place), self.files.excerpt(place, range.len(), label))
     }
 
-    /// What messages call the shader.
+    /// The shader's name in messages.
     pub fn name(&self) -> &str {
         self.files.name(0)
     }
@@ -94,7 +94,7 @@ impl fmt::Display for Assembled {
     }
 }
 
-/// Assembles `source` with constants `consts`; `unroll` expands marked loops.
+/// Assembles `source` with constants `consts`; `unroll` unrolls marked loops.
 ///
 /// # Errors
 /// The file and line that cannot be assembled, and the line itself.

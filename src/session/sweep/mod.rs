@@ -152,6 +152,8 @@ impl Grid {
         let Grid { sweep, cells, selected, store, tuned, path, .. } = self;
         let store = store.open(&sweep)?;
         store.remarks().iter().for_each(|what| observer.warning(what));
+        let notes: BTreeSet<&String> = cells.iter().flat_map(|cell| &cell.plan.notes.0).collect();
+        notes.into_iter().for_each(|note| observer.note(&format!("note: {note}")));
         observer.directory(&path)?;
         let mut worker = Worker { cells: &cells, store: &store, tuned, tour: Tour::new(&selected), observer };
         worker.run(&sweep, &selected)
