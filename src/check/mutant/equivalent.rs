@@ -298,4 +298,11 @@ const COMMON: &[Equivalent] = &[
         why: Why::Same,
         reason: "the client too many lies outside the operands, and what it writes is dropped",
     },
+    Equivalent {
+        files: &["fed/median_deviation.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var d = 0u; d < p.clients; d++) { => for (var d = 0u; d <= p.clients; d++) {",
+        why: Why::Outside,
+        reason: "the value read too much lies outside its operand: a device that reads the guard band there (SwiftShader) reads a NaN, which the kernel excludes",
+    },
 ];

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The table of finished cells.
 pub(super) const RESULTS: &str = "results.csv";
@@ -30,6 +31,10 @@ const LEFT_OUT: &str = ".left-out";
 const TABLE: Kind = Kind::Table(results::MARK);
 /// Marks a run in training, as opposed to a directory that the sweep did not create.
 const MARKER: &str = ".fedgan-unfinished";
+
+/// A directory that seems foreign is looked at again this often before it is reported: other processes work in `cells`.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The state of a cell.
 #[derive(Debug)]
@@ -180,6 +185,10 @@ impl Store {
 
     /// The inner error is a foreign directory in the cell's place.
     pub fn state(&self, cell: &Cell) -> Result<Result<State, String>> {
+        self.look_at(cell, LOOKS)
+    }
+
+    fn look_at(&self, cell: &Cell, looks: u32) -> Result<Result<State, String>> {
         let (path, part) = (self.cell(cell), self.part(cell));
         if fs::symlink_metadata(&path).is_ok() {
             return finished(&path, cell, &self.known);
@@ -187,11 +196,17 @@ impl Store {
         if fs::symlink_metadata(&part).is_err() {
             return Ok(Ok(State::Missing));
         }
-        let ours = part.is_dir() && !part.is_symlink() && (part.join(MARKER).exists() || is_empty(&part)?);
-        Ok(match ours {
-            true => Ok(State::LeftOver),
-            false => Err(format!("{} exists and was not made by a sweep; move it away", part.display())),
-        })
+        let ours = || Ok(part.is_dir() && !part.is_symlink() && (part.join(MARKER).exists() || is_empty(&part)?));
+        match ours() {
+            Ok(true) => Ok(Ok(State::LeftOver)),
+            // Each check is a look of its own: the holder of the cell may rename the directory between two of them.
+            _ if looks > 0 => {
+                std::thread::sleep(BETWEEN_LOOKS);
+                self.look_at(cell, looks - 1)
+            }
+            Ok(false) => Ok(Err(format!("{} exists and was not made by a sweep; move it away", part.display()))),
+            Err(error) => Err(error),
+        }
     }
 
     /// The directory in which an earlier sweep was stopped, if it contains a run of the cell's experiment; `None` if the cell
@@ -359,4 +374,51 @@ fn is_empty(path: &Path) -> Result<bool> {
     // The marker itself may have been about to be written, after the lock.
     let ours = |name: &str| name == layout::LOCK || name.contains(MARKER);
     Ok(names.all(|entry| entry.is_ok_and(|e| ours(&e.file_name().to_string_lossy()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// While the holder of a cell renames its directory, others see the cell unfinished or missing, never foreign.
+    #[test]
+    fn a_cell_that_moves_is_not_foreign() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "base = \"default\"\nseeds = [1]\n[[axis]]\nkey = \"train.lr\"\nvalues = [1e-4]";
+        let sweep = Sweep::parse("moving", &format!("name = \"moving\"\n{text}"), None).unwrap();
+        let store = Store::look(&dir.path().join("out"), &sweep).unwrap().open(&sweep).unwrap();
+        let cell = &sweep.cells().unwrap()[0];
+        let (part, made, gone) = (store.part(cell), dir.path().join("made"), dir.path().join("gone"));
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for pause in (0..).map(|i| Duration::from_micros(i % 7 * 100)) {
+                    fs::create_dir(&made).unwrap();
+                    fs::write(made.join(MARKER), "").unwrap();
+                    fs::rename(&made, &part).unwrap();
+                    std::thread::sleep(pause);
+                    fs::rename(&part, &gone).unwrap();
+                    fs::remove_dir_all(&gone).unwrap();
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+            let states: Vec<_> = (0..5_000).map(|_| store.state(cell)).collect();
+            over.store(true, Ordering::Relaxed);
+            let mut seen = [0; 2];
+            for state in states {
+                match state.unwrap().unwrap() {
+                    State::LeftOver => seen[0] += 1,
+                    State::Missing => seen[1] += 1,
+                    State::Finished(_) => panic!("finished"),
+                }
+            }
+            assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
+        });
+        fs::create_dir(&part).unwrap();
+        fs::write(part.join("mine"), "").unwrap();
+        assert!(store.state(cell).unwrap().unwrap_err().contains("was not made by a sweep"));
+    }
 }
