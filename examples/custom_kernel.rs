@@ -6,7 +6,7 @@ use fedgan::check::{Checker, Options, Repro, Style, Verdict};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::shader::Source;
 use fedgan::kernels::{
-    AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, Params, flushed, gamma, linear_grid, split,
+    AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, Params, flushed, gamma, linear_grid, split,
     strided,
 };
 use fedgan::perf::{Bench, Budget, measure};
@@ -86,8 +86,8 @@ impl Kernel for Axpy {
             .map(|(clients, n, a)| AxpyParams { clients, n, stride: n.next_multiple_of(64) + 64, a })
             .to_vec()
     }
-    fn fills(&self, _: &AxpyParams) -> [Fill; 2] {
-        [Fill::NORMAL, Fill::NORMAL]
+    fn contents(&self, _: &AxpyParams) -> [Contents; 2] {
+        [Contents::NORMAL, Contents::NORMAL]
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Key {
     /// Dotted path.
     pub path: &'static str,
     /// Type and range.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What holds where the key is absent.
     pub default: DefaultValue,
     /// Unit of the value; empty where it has none.
@@ -61,7 +61,7 @@ pub enum DefaultValue {
 
 /// Type and range of a key.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum ValueKind {
     /// A whole number from the first to the second.
     Int(i64, i64),
     /// One of these whole numbers.
@@ -95,7 +95,7 @@ pub enum Bound {
 
 impl Key {
     /// A key without unit, tag, exclusion and former path.
-    pub const fn new(path: &'static str, kind: Kind, default: DefaultValue, doc: &'static str) -> Key {
+    pub const fn new(path: &'static str, kind: ValueKind, default: DefaultValue, doc: &'static str) -> Key {
         Key { path, kind, default, unit: "", doc, of: None, excludes: None, was: None, is_tag: false }
     }
 
@@ -191,19 +191,19 @@ impl Bound {
     }
 }
 
-impl Kind {
+impl ValueKind {
     /// True for a value of the type, whatever its range: one that the configuration can hold.
     pub fn has_type(self, value: &Value) -> bool {
         match self {
-            Kind::Int(_, most) => value.as_integer().is_some_and(|i| (0..=most.max(U32)).contains(&i)),
-            Kind::OneOf(_) => value.as_integer().is_some_and(|i| (0..=U32).contains(&i)),
-            Kind::Real(..) => number(value).is_some(),
-            Kind::Flag => value.is_bool(),
-            Kind::Text(..) => value.is_str(),
-            Kind::Choice(names) => value.as_str().is_some_and(|s| names.contains(&s)),
-            Kind::Choices(names) => all(value, |v| v.as_str().is_some_and(|s| names.contains(&s))),
-            Kind::Clients => client(value) || all(value, client),
-            Kind::Window => value.as_str() == Some("auto") || pair(value).is_some(),
+            ValueKind::Int(_, most) => value.as_integer().is_some_and(|i| (0..=most.max(U32)).contains(&i)),
+            ValueKind::OneOf(_) => value.as_integer().is_some_and(|i| (0..=U32).contains(&i)),
+            ValueKind::Real(..) => number(value).is_some(),
+            ValueKind::Flag => value.is_bool(),
+            ValueKind::Text(..) => value.is_str(),
+            ValueKind::Choice(names) => value.as_str().is_some_and(|s| names.contains(&s)),
+            ValueKind::Choices(names) => all(value, |v| v.as_str().is_some_and(|s| names.contains(&s))),
+            ValueKind::Clients => client(value) || all(value, client),
+            ValueKind::Window => value.as_str() == Some("auto") || pair(value).is_some(),
         }
     }
 
@@ -211,11 +211,11 @@ impl Kind {
     fn holds(self, value: &Value) -> bool {
         self.has_type(value)
             && match (self, value) {
-                (Kind::Int(least, most), Value::Integer(value)) => (least..=most).contains(value),
-                (Kind::OneOf(values), Value::Integer(value)) => values.contains(value),
-                (Kind::Real(..), value) => number(value).is_some_and(|v| self.admits(v)),
-                (Kind::Text(_, holds), Value::String(text)) => holds(text),
-                (Kind::Window, value) => {
+                (ValueKind::Int(least, most), Value::Integer(value)) => (least..=most).contains(value),
+                (ValueKind::OneOf(values), Value::Integer(value)) => values.contains(value),
+                (ValueKind::Real(..), value) => number(value).is_some_and(|v| self.admits(v)),
+                (ValueKind::Text(_, holds), Value::String(text)) => holds(text),
+                (ValueKind::Window, value) => {
                     pair(value).is_none_or(|[low, high]| low.is_finite() && high.is_finite() && low < high)
                 }
                 _ => true,
@@ -223,7 +223,7 @@ impl Kind {
     }
 
     fn admits(self, value: f64) -> bool {
-        let Kind::Real(low, high) = self else { return false };
+        let ValueKind::Real(low, high) = self else { return false };
         low.admits(value, |v, end| v > end) && high.admits(value, |v, end| v < end)
     }
 
@@ -235,7 +235,7 @@ impl Kind {
         if !self.holds(value) {
             return Err(self.allowed());
         }
-        let Kind::Real(..) = self else { return Ok(()) };
+        let ValueKind::Real(..) = self else { return Ok(()) };
         let value = number(value).unwrap_or(f64::NAN);
         // Devices compute in f32: no infinity, and nothing but 0 that f32 has no normal number for.
         let narrow = value as f32;
@@ -248,21 +248,21 @@ impl Kind {
     /// The type and the range in words, for messages and the documentation.
     pub fn allowed(self) -> String {
         match self {
-            Kind::Int(least, most) => format!("a whole number from {least} to {most}"),
-            Kind::OneOf(values) => {
+            ValueKind::Int(least, most) => format!("a whole number from {least} to {most}"),
+            ValueKind::OneOf(values) => {
                 let words: Vec<String> = values.iter().map(i64::to_string).collect();
                 match words.split_last() {
                     Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
                     _ => words.concat(),
                 }
             }
-            Kind::Real(low, high) => interval(low, high),
-            Kind::Flag => "true or false".into(),
-            Kind::Text(words, _) => words.into(),
-            Kind::Choice(names) => format!("one of \"{}\"", names.join("\", \"")),
-            Kind::Choices(names) => format!("a list of some of \"{}\"", names.join("\", \"")),
-            Kind::Clients => "a whole number, a name, or a list of them".into(),
-            Kind::Window => "\"auto\" or a list of two numbers [low, high], both finite, low below high".into(),
+            ValueKind::Real(low, high) => interval(low, high),
+            ValueKind::Flag => "true or false".into(),
+            ValueKind::Text(words, _) => words.into(),
+            ValueKind::Choice(names) => format!("one of \"{}\"", names.join("\", \"")),
+            ValueKind::Choices(names) => format!("a list of some of \"{}\"", names.join("\", \"")),
+            ValueKind::Clients => "a whole number, a name, or a list of them".into(),
+            ValueKind::Window => "\"auto\" or a list of two numbers [low, high], both finite, low below high".into(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{CaseResult, Failure, Options, Repro, Verdict, check_case};
 use crate::Result;
 use crate::exec::{Descriptor, Engine, Purpose, Recording, ReferenceEngine, Tensor, Traffic};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`Product`].
@@ -50,8 +50,8 @@ impl Kernel for Product {
     fn cases(&self) -> Vec<ProductParams> {
         vec![ProductParams { rows: 3, cols: 5, k: 40, stride: 64 }]
     }
-    fn fills(&self, _: &ProductParams) -> [Fill; 3] {
-        [Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    fn contents(&self, _: &ProductParams) -> [Contents; 3] {
+        [Contents::NORMAL, Contents::NORMAL, Contents::Nan]
     }
     fn exact_on_integers(&self, _: &ProductParams) -> bool {
         true

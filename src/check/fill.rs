@@ -1,9 +1,9 @@
 //! Deterministic contents for a case's bindings.
 
-use crate::kernels::{AnyKernel, Fill};
+use crate::kernels::{AnyKernel, Contents};
 use crate::{Error, Result};
 
-/// The kind of values in [`Fill::Real`] and [`Fill::Positive`].
+/// The kind of values in [`Contents::Real`] and [`Contents::Positive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
     /// Small integers (-3..=3, 1..=3): products and sums are exact in f32, so any order of summation gives equal bits.
@@ -35,7 +35,7 @@ impl Pass {
     }
 
     /// Puts special values into an operand of reals: always one, and one in [`SPARSE`] of the others.
-    fn sprinkle(self, fill: &Fill, words: &mut [u32], random: &mut Random) {
+    fn sprinkle(self, fill: &Contents, words: &mut [u32], random: &mut Random) {
         let Some(signed) = signed(fill) else { return };
         if !self.special() || words.is_empty() {
             return;
@@ -50,10 +50,10 @@ impl Pass {
 }
 
 /// Whether an operand of reals has negative numbers; `None` for constants and integers, which get no special values.
-pub(super) fn signed(fill: &Fill) -> Option<bool> {
+pub(super) fn signed(fill: &Contents) -> Option<bool> {
     match fill {
-        Fill::Real { scale, .. } if *scale != 0.0 => Some(true),
-        Fill::Positive { .. } => Some(false),
+        Contents::Real { scale, .. } if *scale != 0.0 => Some(true),
+        Contents::Positive { .. } => Some(false),
         _ => None,
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn signed(fill: &Fill) -> Option<bool> {
 /// One in this many elements is a special value.
 const SPARSE: u32 = 61;
 
-/// How a random problem changes the [`Fill::Real`] and [`Fill::Positive`] of its row; constants stay.
+/// How a random problem changes the [`Contents::Real`] and [`Contents::Positive`] of its row; constants stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
     /// As the row says.
@@ -98,18 +98,18 @@ impl Style {
     }
 
     /// Scaled, except for constants.
-    fn of(self, fill: &Fill) -> Fill {
+    fn of(self, fill: &Contents) -> Contents {
         let factor = self.factor();
         match fill {
-            Fill::Real { scale, shift } if *scale != 0.0 => Fill::Real { scale: scale * factor, shift: shift * factor },
-            Fill::Positive { scale } => Fill::Positive { scale: scale * factor },
+            Contents::Real { scale, shift } if *scale != 0.0 => Contents::Real { scale: scale * factor, shift: shift * factor },
+            Contents::Positive { scale } => Contents::Positive { scale: scale * factor },
             other => other.clone(),
         }
     }
 
     /// Sets most of a sparse operand to 0.
-    fn thin(self, fill: &Fill, words: &mut [u32], random: &mut Random) {
-        let real = matches!(fill, Fill::Real { scale, .. } if *scale != 0.0);
+    fn thin(self, fill: &Contents, words: &mut [u32], random: &mut Random) {
+        let real = matches!(fill, Contents::Real { scale, .. } if *scale != 0.0);
         if self == Style::Sparse && real {
             words.iter_mut().for_each(|word| *word *= u32::from(random.below(8) == 0));
         }
@@ -167,19 +167,19 @@ impl Random {
 }
 
 /// The words of one binding of `len` words. `Real { scale: 0, .. }` is the constant `shift` in both passes.
-pub fn words(fill: &Fill, len: usize, pass: Pass, random: &mut Random) -> Vec<u32> {
+pub fn words(fill: &Contents, len: usize, pass: Pass, random: &mut Random) -> Vec<u32> {
     let f = |value: f64| (value as f32).to_bits();
     (0..len)
         .map(|i| match (fill, pass) {
-            (Fill::Real { scale, shift }, _) if *scale == 0.0 => f(*shift),
-            (Fill::Real { .. }, Pass::Exact) => f(random.below(7) as f64 - 3.0),
-            (Fill::Real { scale, shift }, _) => f(random.normal() * scale + shift),
-            (Fill::Positive { .. }, Pass::Exact) => f(random.below(3) as f64 + 1.0),
-            (Fill::Positive { scale }, _) => f((random.normal().abs() + 1e-3) * scale),
-            (Fill::Words(table), _) if table.is_empty() => 0,
-            (Fill::Words(table), _) => table[i % table.len()],
-            (Fill::Below(n), _) => random.below((*n).max(1)),
-            (Fill::Nan, _) => nan_word(i),
+            (Contents::Real { scale, shift }, _) if *scale == 0.0 => f(*shift),
+            (Contents::Real { .. }, Pass::Exact) => f(random.below(7) as f64 - 3.0),
+            (Contents::Real { scale, shift }, _) => f(random.normal() * scale + shift),
+            (Contents::Positive { .. }, Pass::Exact) => f(random.below(3) as f64 + 1.0),
+            (Contents::Positive { scale }, _) => f((random.normal().abs() + 1e-3) * scale),
+            (Contents::Words(table), _) if table.is_empty() => 0,
+            (Contents::Words(table), _) => table[i % table.len()],
+            (Contents::Below(n), _) => random.below((*n).max(1)),
+            (Contents::Nan, _) => nan_word(i),
         })
         .collect()
 }
@@ -190,7 +190,7 @@ pub fn words(fill: &Fill, len: usize, pass: Pass, random: &mut Random) -> Vec<u3
 /// When the row's shape rule rejects the parameters, or its fills do not match its bindings.
 pub fn operands(kernel: &dyn AnyKernel, params: &[u32], pass: Pass, seed: u64, style: Style) -> Result<Vec<Vec<u32>>> {
     let extents = kernel.extents(params).map_err(|what| Error::input(format!("{}: {what}", kernel.name())))?;
-    let fills = kernel.fills(params);
+    let fills = kernel.contents(params);
     if fills.len() != extents.len() || fills.len() != kernel.bindings().len() {
         let counts = (fills.len(), extents.len(), kernel.bindings().len());
         return Err(Error::internal(format!("{}: fills, extents, bindings: {counts:?}", kernel.name())));
@@ -213,18 +213,18 @@ pub fn operands(kernel: &dyn AnyKernel, params: &[u32], pass: Pass, seed: u64, s
 mod tests {
     use super::*;
 
-    fn values(fill: &Fill, pass: Pass, seed: u64) -> Vec<f32> {
+    fn values(fill: &Contents, pass: Pass, seed: u64) -> Vec<f32> {
         let words = words(fill, 2000, pass, &mut Random::new(seed, "k", &[1, 2], 0));
         words.into_iter().map(f32::from_bits).collect()
     }
 
     #[test]
     fn exact_fills_are_all_the_small_integers() {
-        let mut real = values(&Fill::NORMAL, Pass::Exact, 1);
+        let mut real = values(&Contents::NORMAL, Pass::Exact, 1);
         real.sort_by(f32::total_cmp);
         real.dedup();
         assert_eq!(real, [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]);
-        let mut positive = values(&Fill::Positive { scale: 5.0 }, Pass::Exact, 1);
+        let mut positive = values(&Contents::Positive { scale: 5.0 }, Pass::Exact, 1);
         positive.sort_by(f32::total_cmp);
         positive.dedup();
         assert_eq!(positive, [1.0, 2.0, 3.0]);
@@ -232,14 +232,14 @@ mod tests {
 
     #[test]
     fn rounding_fills_have_their_moments_and_their_seed() {
-        let fill = Fill::Real { scale: 2.0, shift: 10.0 };
+        let fill = Contents::Real { scale: 2.0, shift: 10.0 };
         let x = values(&fill, Pass::Rounding, 3);
         let mean = x.iter().sum::<f32>() / 2000.0;
         let var = x.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 2000.0;
         assert!((mean - 10.0).abs() < 0.2 && (var - 4.0).abs() < 0.6, "mean {mean}, variance {var}");
         assert_eq!(x, values(&fill, Pass::Rounding, 3));
         assert_ne!(x, values(&fill, Pass::Rounding, 4));
-        assert!(values(&Fill::Positive { scale: 0.1 }, Pass::Rounding, 3).iter().all(|v| *v > 0.0));
+        assert!(values(&Contents::Positive { scale: 0.1 }, Pass::Rounding, 3).iter().all(|v| *v > 0.0));
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
         assert!(
             Style::ALL
                 .iter()
-                .all(|s| s.of(&Fill::Real { scale: 0.0, shift: 2.0 }) == Fill::Real { scale: 0.0, shift: 2.0 })
+                .all(|s| s.of(&Contents::Real { scale: 0.0, shift: 2.0 }) == Contents::Real { scale: 0.0, shift: 2.0 })
         );
     }
 

@@ -1,7 +1,7 @@
 //! Devices that read subnormal numbers as 0, as WGSL allows, must pass every row.
 
 use super::fill::Style;
-use super::{Checker, Options, Prepared, Repro};
+use super::{Checker, Options, PreparedCase, Repro};
 use crate::Result;
 use crate::exec::{Engine, Purpose, Recording, ReferenceEngine};
 use crate::kernels::{Access, CATALOGUE, Elem, Inputs};
@@ -52,7 +52,7 @@ fn failures(least: f32) -> Vec<String> {
         cases.sort_by(|a, b| kernel.cost(&a.params).bytes.total_cmp(&kernel.cost(&b.params).bytes));
         for repro in cases.into_iter().take(3) {
             for style in Style::ALL {
-                let case = Prepared::new(&Repro { style, ..repro.clone() }, Options::default()).unwrap();
+                let case = PreparedCase::new(&Repro { style, ..repro.clone() }, Options::default()).unwrap();
                 let result = Checker::new(&mut engine).prepared(&case);
                 if !result.passed() {
                     failed.push(format!("{}: {:?}", result.repro, result.verdict));

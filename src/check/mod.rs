@@ -27,4 +27,4 @@ mod wrong_results;
 pub use fill::{Pass, Style};
 pub use health::Health;
 pub use repro::{Repro, params_by_name};
-pub use run::{CaseResult, Checker, Failure, Options, Prepared, Verdict, Worst, check_case};
+pub use run::{CaseResult, Checker, Failure, Options, PreparedCase, Verdict, Worst, check_case};

@@ -18,7 +18,7 @@ use crate::kernels::{Access, Class, Elem};
 
 /// The result of one portability variant of the cases or shaders.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Row {
+pub struct VariantSummary {
     /// The variant, e.g. `default limits, no feature (tiled)`.
     pub what: String,
     /// The counted items: `cases`, `texts` or `modules`.
@@ -33,15 +33,15 @@ pub struct Row {
     pub not_run: Option<String>,
 }
 
-impl Row {
+impl VariantSummary {
     /// A row without checks so far.
     pub fn new(what: impl Into<String>, unit: &'static str) -> Self {
-        Row { what: what.into(), unit, checked: 0, failed: 0, first: None, not_run: None }
+        VariantSummary { what: what.into(), unit, checked: 0, failed: 0, first: None, not_run: None }
     }
 
     /// A row in which nothing can be checked.
     pub fn not_run(what: impl Into<String>, unit: &'static str, why: impl Into<String>) -> Self {
-        Row { not_run: Some(why.into()), ..Row::new(what, unit) }
+        VariantSummary { not_run: Some(why.into()), ..VariantSummary::new(what, unit) }
     }
 
     /// True unless something failed, or nothing was checked without a reason.
@@ -60,7 +60,7 @@ impl Row {
 }
 
 /// An engine with the name of its variant.
-pub type Form = (String, Box<dyn Engine>);
+pub type VariantEngine = (String, Box<dyn Engine>);
 
 /// The alternative options of the engine on an adapter.
 fn others(adapter: &Adapter) -> [(&'static str, GpuOptions); 3] {
@@ -80,7 +80,7 @@ fn others(adapter: &Adapter) -> [(&'static str, GpuOptions); 3] {
 ///
 /// # Errors
 /// If parameters are rejected. A failure of the device is a failed row.
-pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str)) -> Result<Vec<Row>> {
+pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str)) -> Result<Vec<VariantSummary>> {
     let mut rows = Vec::new();
     for class in Class::ALL {
         let cases = super::suite::differing(repros, class);
@@ -92,13 +92,13 @@ pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str
             Ok(Box::new(GpuEngine::new(device, GpuOptions { class: Some(class), ..options })?))
         };
         let mut normal = open(GpuOptions::default())?;
-        let mut forms: Vec<Form> = Vec::new();
+        let mut forms: Vec<VariantEngine> = Vec::new();
         for (what, options) in others(adapter) {
             let what = format!("{what} ({})", class.name());
             match open(options) {
                 Ok(engine) => forms.push((what, engine)),
                 Err(error) => {
-                    let mut row = Row::new(what, "cases");
+                    let mut row = VariantSummary::new(what, "cases");
                     row.add(Some(error.to_string()));
                     rows.push(row);
                 }
@@ -116,11 +116,11 @@ pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str
 /// If parameters are rejected.
 pub fn compare(
     normal: &mut dyn Engine,
-    forms: &mut [Form],
+    forms: &mut [VariantEngine],
     repros: &[Repro],
     mut tick: impl FnMut(),
-) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = forms.iter().map(|(what, _)| Row::new(what.as_str(), "cases")).collect();
+) -> Result<Vec<VariantSummary>> {
+    let mut rows: Vec<VariantSummary> = forms.iter().map(|(what, _)| VariantSummary::new(what.as_str(), "cases")).collect();
     let mut normal = Checker::new(normal);
     let mut others: Vec<Checker> = forms.iter_mut().map(|(_, engine)| Checker::new(engine.as_mut())).collect();
     for repro in repros {
@@ -175,9 +175,9 @@ fn difference(repro: &Repro, got: &[Vec<u32>], expected: &[Vec<u32>]) -> Option<
 ///
 /// # Errors
 /// If parameters are rejected, or a noop device cannot be created.
-pub fn noop(repros: &[Repro], options: &GpuOptions, mut tick: impl FnMut()) -> Result<Row> {
+pub fn noop(repros: &[Repro], options: &GpuOptions, mut tick: impl FnMut()) -> Result<VariantSummary> {
     let device = Device::noop()?;
-    let mut row = Row::new("wgpu validation, default limits, no driver", "cases");
+    let mut row = VariantSummary::new("wgpu validation, default limits, no driver", "cases");
     for class in Class::ALL {
         let options = GpuOptions { class: Some(class), ..options.clone() };
         let mut engine = GpuEngine::new(device.clone(), options)?;

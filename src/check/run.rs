@@ -146,7 +146,7 @@ impl CaseResult {
 }
 
 /// A case with its inputs and the results of the reference.
-pub struct Prepared {
+pub struct PreparedCase {
     repro: Repro,
     repeat: bool,
     pub(super) trials: Vec<Trial>,
@@ -161,7 +161,7 @@ pub(super) struct Trial {
     flushed: Option<Expected>,
 }
 
-impl Prepared {
+impl PreparedCase {
     /// Draws the inputs and evaluates the reference: exact integers first if the row guarantees them, special values
     /// last if the case is small.
     ///
@@ -170,7 +170,7 @@ impl Prepared {
     pub fn new(repro: &Repro, options: Options) -> Result<Self> {
         let exact = options.exact && repro.kernel.exact_on_integers(&repro.params);
         let words: usize = repro.kernel.extents(&repro.params).map_or(0, |extents| extents.iter().sum());
-        let special = words <= SPECIAL && repro.kernel.fills(&repro.params).iter().any(|fill| signed(fill).is_some());
+        let special = words <= SPECIAL && repro.kernel.contents(&repro.params).iter().any(|fill| signed(fill).is_some());
         let passes = [Pass::Exact, Pass::Rounding, Pass::Nan, Pass::Extreme];
         let passes = passes.into_iter().filter(|pass| match pass {
             Pass::Exact => exact,
@@ -183,7 +183,7 @@ impl Prepared {
             let flushed = if pass == Pass::Extreme { Some(reference(repro, &flushed(repro, &inputs))?) } else { None };
             Ok(Trial { pass, inputs, expected, flushed })
         };
-        Ok(Prepared { repro: repro.clone(), repeat: options.repeat, trials: passes.map(trial).collect::<Result<_>>()? })
+        Ok(PreparedCase { repro: repro.clone(), repeat: options.repeat, trials: passes.map(trial).collect::<Result<_>>()? })
     }
 
     /// The case.
@@ -192,7 +192,7 @@ impl Prepared {
     }
 }
 
-/// Judges cases on one engine; its buffers are reused for every case.
+/// Runs cases on one engine; its buffers are reused for every case.
 pub struct Checker<'e> {
     /// The engine under test.
     pub engine: &'e mut dyn Engine,
@@ -215,17 +215,17 @@ impl<'e> Checker<'e> {
         Ok(self.pool[slot].slice(0, words))
     }
 
-    /// Runs one case and judges it: exact integers first if the row guarantees them, then the rounding bound. Elements
+    /// Runs one case and compares the results: exact integers first if the row guarantees them, then the rounding bound. Elements
     /// that are not written, guard bands and read-only operands must be unchanged bit for bit, a second run bit-equal.
     ///
     /// # Errors
     /// If the parameters are rejected. A failure of the device is a verdict.
     pub fn case(&mut self, repro: &Repro, options: Options) -> Result<CaseResult> {
-        Ok(self.prepared(&Prepared::new(repro, options)?))
+        Ok(self.prepared(&PreparedCase::new(repro, options)?))
     }
 
     /// [`Checker::case`] with prepared inputs and reference results: one preparation serves many engines.
-    pub fn prepared(&mut self, case: &Prepared) -> CaseResult {
+    pub fn prepared(&mut self, case: &PreparedCase) -> CaseResult {
         let repro = &case.repro;
         let mut result = CaseResult {
             kernel: repro.kernel.name().into(),
@@ -242,7 +242,7 @@ impl<'e> Checker<'e> {
             let run = std::panic::catch_unwind(run).unwrap_or_else(|_| Err(Error::internal("the engine panicked")));
             let failure = match run {
                 Err(error) => Some(Failure::Engine(error.to_string())),
-                Ok(runs) => judge(repro, trial, &runs, &mut result),
+                Ok(runs) => compare(repro, trial, &runs, &mut result),
             };
             if let Some(failure) = failure {
                 result.verdict = Verdict::Fail(failure);
@@ -313,8 +313,8 @@ fn banded(slot: usize, words: &[u32]) -> Vec<u32> {
     guard(0).chain(words.iter().copied()).chain(guard(GUARD)).collect()
 }
 
-/// Judges the runs of one pass; adds the comparison to `result`.
-fn judge(repro: &Repro, trial: &Trial, runs: &[Banded], result: &mut CaseResult) -> Option<Failure> {
+/// Compares the runs of one pass; adds the comparison to `result`.
+fn compare(repro: &Repro, trial: &Trial, runs: &[Banded], result: &mut CaseResult) -> Option<Failure> {
     let (kernel, pass, before) = (repro.kernel, trial.pass, &trial.inputs);
     let (mut wrong, mut changed) = (None, None);
     let spreads = !kernel.meets_padding(&repro.params).is_empty();
@@ -339,7 +339,7 @@ fn judge(repro: &Repro, trial: &Trial, runs: &[Banded], result: &mut CaseResult)
                 _ => Some((index, told)),
             }
         });
-        let compared = compare(kernel, slot, &before[slot], after, expected, pass == Pass::Exact);
+        let compared = compare_operand(kernel, slot, &before[slot], after, expected, pass == Pass::Exact);
         result.elements += compared.elements;
         if pass == Pass::Rounding {
             result.health.merge(compared.health);
@@ -401,7 +401,7 @@ pub(super) struct Compared {
 
 /// Compares elements of one read-write binding with the reference. `exact` requires equality with the value rounded to
 /// f32.
-pub(super) fn compare(
+pub(super) fn compare_operand(
     kernel: &dyn AnyKernel,
     slot: usize,
     before: &[u32],

@@ -6,7 +6,7 @@ use crate::kernels::Class;
 
 /// The results of a kernel's cases on one engine.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Row {
+pub struct KernelSummary {
     /// The kernel.
     pub kernel: String,
     /// The shader variant, or `-`.
@@ -29,7 +29,7 @@ pub struct Row {
     pub seconds: f64,
 }
 
-impl Row {
+impl KernelSummary {
     /// True when every case passed.
     pub fn passed(&self) -> bool {
         self.failed.is_empty()
@@ -41,9 +41,9 @@ impl Row {
 /// # Errors
 /// If parameters are rejected. A failure of the device is a failed case, after which the kernel's other cases are
 /// skipped.
-pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: impl FnMut()) -> Result<Row> {
+pub fn run(checker: &mut Checker, repros: &[Repro], variant: &str, mut tick: impl FnMut()) -> Result<KernelSummary> {
     let start = std::time::Instant::now();
-    let mut row = Row {
+    let mut row = KernelSummary {
         kernel: repros.first().map_or("-", |r| r.kernel.name()).into(),
         variant: variant.into(),
         cases: 0,

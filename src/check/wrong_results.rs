@@ -3,7 +3,7 @@
 use super::faulty::Faulty;
 use super::fill::{Pass, is_nan_word};
 use super::run::{GUARD, Trial};
-use super::{Checker, Options, Prepared, Repro};
+use super::{Checker, Options, PreparedCase, Repro};
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Elem};
 use std::collections::BTreeMap;
 
@@ -112,7 +112,7 @@ fn cases(kernel: &'static dyn AnyKernel) -> Vec<Repro> {
 
 /// Runs `case` with `fault` in output `slot` from pass `pass` on: whether anything changed, and whether it was
 /// detected.
-fn found(case: &Prepared, pass: usize, slot: usize, fault: Fault) -> (bool, bool) {
+fn found(case: &PreparedCase, pass: usize, slot: usize, fault: Fault) -> (bool, bool) {
     let operands = case.repro().kernel.bindings().len();
     let output = Output::new(case.repro(), &case.trials[pass], slot);
     let mut changed = false;
@@ -134,7 +134,7 @@ fn every_row_finds_wrong_results() {
     for kernel in CATALOGUE {
         let mut tried: BTreeMap<Fault, usize> = BTreeMap::new();
         for repro in cases(*kernel) {
-            let case = Prepared::new(&repro, Options::default()).unwrap();
+            let case = PreparedCase::new(&repro, Options::default()).unwrap();
             for (slot, binding) in kernel.bindings().iter().enumerate().filter(|(_, b)| b.access == Access::ReadWrite) {
                 for (pass, trial) in case.trials.iter().enumerate() {
                     if trial.expected[slot].iter().all(Option::is_none) {

@@ -9,9 +9,9 @@ mod targets;
 
 use crate::perf::baseline::{self, Change};
 use crate::perf::round::RoundReport;
-use crate::perf::row::Row;
+use crate::perf::row::LaunchRow;
 use crate::perf::step::StepReport;
-use crate::perf::{Bench, Budget, Ceilings, Document, Loss, Problem, Verdict, judged};
+use crate::perf::{Bench, Budget, Ceilings, Document, Loss, Problem, SpeedChange, verify_sampled};
 use crate::{Error, Result};
 use device::Subject;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -149,7 +149,7 @@ pub fn run(args: BenchArgs) -> Result<u8> {
 }
 
 fn code(document: &Document, changes: &[Change]) -> u8 {
-    u8::from(document.wrong() > 0 || baseline::count(changes, Verdict::Slower) > 0)
+    u8::from(document.wrong() > 0 || baseline::count(changes, SpeedChange::Slower) > 0)
 }
 
 /// Output of progress and rows, and the time budget of a row.
@@ -176,7 +176,7 @@ impl Desk {
     }
 }
 
-fn rows(desk: &Desk, subject: &Subject, problems: &[Problem], ceilings: Option<&Ceilings>) -> Result<Vec<Row>> {
+fn rows(desk: &Desk, subject: &Subject, problems: &[Problem], ceilings: Option<&Ceilings>) -> Result<Vec<LaunchRow>> {
     let mut rows = Vec::new();
     if problems.is_empty() {
         return Ok(rows);
@@ -186,8 +186,8 @@ fn rows(desk: &Desk, subject: &Subject, problems: &[Problem], ceilings: Option<&
     desk.print(layout.header())?;
     for (at, p) in problems.iter().enumerate() {
         desk.say(&format!("{}/{} {} {}", at + 1, problems.len(), p.kernel.name(), p.origin));
-        let row = Row::named(p.kernel, &p.params, targets::shape(p), p.origin.clone(), subject.variant());
-        let row = row.run(&mut bench, p.kernel, &p.params, &judged, &desk.budget, ceilings)?;
+        let row = LaunchRow::named(p.kernel, &p.params, targets::shape(p), p.origin.clone(), subject.variant());
+        let row = row.run(&mut bench, p.kernel, &p.params, &verify_sampled, &desk.budget, ceilings)?;
         desk.print(layout.row(&row))?;
         rows.push(row);
     }
@@ -200,7 +200,7 @@ fn wholes(desk: &Desk, args: &BenchArgs, subject: &Subject, wanted: &Wanted, doc
     for (_, workload) in wanted.wholes.iter().filter(|_| wanted.step) {
         let mut tick = |what: &str| desk.say(&format!("step: {what}"));
         let engine = subject.engine()?;
-        let step = StepReport::measure(*workload, engine, &judged, &desk.budget, ceilings.as_ref(), &mut tick)?;
+        let step = StepReport::measure(*workload, engine, &verify_sampled, &desk.budget, ceilings.as_ref(), &mut tick)?;
         desk.print(table::step(&step))?;
         document.steps.push(step);
     }

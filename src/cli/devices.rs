@@ -17,7 +17,7 @@ pub struct DevicesArgs {
 
 /// The JSON document.
 #[derive(serde::Serialize)]
-struct Report {
+struct DevicesReport {
     /// The choice of `--device auto`, with the reason.
     auto: String,
     /// The value of `FEDGAN_DEVICE`, if set.
@@ -54,7 +54,7 @@ impl Asked {
 pub fn run(json: bool) -> Result<()> {
     let Choice { reason, .. } = choose("auto")?;
     let adapters = enumerate().into_iter().map(|a| a.facts).collect();
-    let report = Report { auto: reason, environment: Asked::read()?, engines: ["cpu", "reference"], adapters };
+    let report = DevicesReport { auto: reason, environment: Asked::read()?, engines: ["cpu", "reference"], adapters };
     let text = if json {
         let text = serde_json::to_string_pretty(&report).map_err(|e| Error::internal(format!("JSON: {e}")))?;
         text + "\n"
@@ -67,7 +67,7 @@ pub fn run(json: bool) -> Result<()> {
     }
 }
 
-fn table(report: &Report) -> String {
+fn table(report: &DevicesReport) -> String {
     let mut out = String::new();
     for adapter in &report.adapters {
         describe(&mut out, adapter);
@@ -157,9 +157,9 @@ fn limits(facts: &AdapterFacts) -> String {
 mod tests {
     use super::*;
 
-    fn report() -> Report {
+    fn report() -> DevicesReport {
         let adapters = enumerate().into_iter().map(|a| a.facts).collect();
-        Report { auto: choose("auto").unwrap().reason, environment: None, engines: ["cpu", "reference"], adapters }
+        DevicesReport { auto: choose("auto").unwrap().reason, environment: None, engines: ["cpu", "reference"], adapters }
     }
 
     #[test]
@@ -170,14 +170,14 @@ mod tests {
             assert!(text.contains(&adapter.name), "{text}");
         }
         assert!(text.contains(&report.auto) && text.contains("reference"), "{text}");
-        let empty = table(&Report { adapters: Vec::new(), ..report });
+        let empty = table(&DevicesReport { adapters: Vec::new(), ..report });
         assert!(empty.contains("mesa-vulkan-drivers"), "{empty}");
     }
 
     #[test]
     fn the_environment_is_told_with_what_it_leads_to() {
         let asked = |device: &str, answer: &str| Some(Asked { device: device.into(), answer: answer.into() });
-        let text = table(&Report { environment: asked("gpu:7", "is refused: x"), ..report() });
+        let text = table(&DevicesReport { environment: asked("gpu:7", "is refused: x"), ..report() });
         assert!(text.contains("FEDGAN_DEVICE=gpu:7 is refused: x"), "{text}");
     }
 

@@ -3,7 +3,7 @@
 use super::console::Console;
 use crate::metric::{Metric, RESIZE, Value};
 use crate::report::ProgressMode;
-use crate::report::outputs::{self, Kind, output};
+use crate::report::outputs::{self, OutputKind, output};
 use crate::session::evaluate::{self, Evaluation, FoldersOptions, RunOptions};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -69,12 +69,12 @@ struct Answer<'a> {
 /// # Errors
 /// A run directory without plan or generator, folders without images, too few images for a metric, a failed write.
 pub fn run(args: EvalArgs) -> Result<()> {
-    outputs::check(&[output("--json", args.json.as_deref(), Kind::Json(JSON))], &[])?;
+    outputs::check(&[output("--json", args.json.as_deref(), OutputKind::Json(JSON))], &[])?;
     let measured = measure(&args)?;
     if let Some(path) = &args.json {
         let answer = Answer { written_by: JSON, version: env!("CARGO_PKG_VERSION"), measured: &measured };
         let text = serde_json::to_string_pretty(&answer).map_err(|e| Error::internal(format!("values: {e}")))?;
-        outputs::write(path, Kind::Json(JSON), format!("{text}\n").as_bytes())?;
+        outputs::write(path, OutputKind::Json(JSON), format!("{text}\n").as_bytes())?;
     }
     super::print(text(&measured))
 }

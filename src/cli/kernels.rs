@@ -3,7 +3,7 @@
 use crate::kernels::reflect::{Shader, Variant, variants};
 use crate::kernels::writers::Language;
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find, shader};
-use crate::report::outputs::{self, Kind, output};
+use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -53,8 +53,8 @@ fn write_markdown(path: &Path) -> Result<()> {
     if path == Path::new("-") {
         return super::print(markdown());
     }
-    outputs::check(&[output("--markdown", Some(path), Kind::Text(MARK))], &[])?;
-    outputs::write(path, Kind::Text(MARK), markdown().as_bytes())
+    outputs::check(&[output("--markdown", Some(path), OutputKind::Text(MARK))], &[])?;
+    outputs::write(path, OutputKind::Text(MARK), markdown().as_bytes())
 }
 
 fn show(name: &str, args: &KernelsArgs) -> Result<()> {

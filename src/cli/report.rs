@@ -2,7 +2,7 @@
 
 use crate::config::Draft;
 use crate::report::html::{self, BEGIN, PlanFacts};
-use crate::report::outputs::{self, Kind, output};
+use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result, input};
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -30,7 +30,7 @@ pub struct ReportArgs {
 /// A directory that contains neither a run nor a sweep, an unreadable plan or metrics file, an output file that is not a
 /// report, a failed write.
 pub fn run(args: ReportArgs) -> Result<()> {
-    let kind = if args.force { Kind::Any } else { Kind::Text(BEGIN) };
+    let kind = if args.force { OutputKind::Any } else { OutputKind::Text(BEGIN) };
     outputs::check(&[output("--out", Some(&args.out), kind)], &[])?;
     spared(&args)?;
     let inputs = html::load(&args.dirs, &facts)?;

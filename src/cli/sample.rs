@@ -4,7 +4,7 @@ use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
 use crate::model::{Architecture, NamedTensors, nhwc_to_nchw};
-use crate::report::outputs::{self, Kind, output};
+use crate::report::outputs::{self, OutputKind, output};
 use crate::report::{picture, safetensors};
 use crate::session::Generator;
 use crate::{Error, Result};
@@ -53,9 +53,9 @@ pub struct SampleArgs {
 /// A file without a generator of this project, latents of the wrong size, an unknown device, a failed write.
 pub fn run(args: SampleArgs) -> Result<()> {
     let files = [
-        output("--out", args.out.as_deref(), Kind::Png(OUT)),
-        output("--save-images", args.save_images.as_deref(), Kind::Tensors(SAVE_IMAGES)),
-        output("--save-latents", args.save_latents.as_deref(), Kind::Tensors(SAVE_LATENTS)),
+        output("--out", args.out.as_deref(), OutputKind::Png(OUT)),
+        output("--save-images", args.save_images.as_deref(), OutputKind::Tensors(SAVE_IMAGES)),
+        output("--save-latents", args.save_latents.as_deref(), OutputKind::Tensors(SAVE_LATENTS)),
     ];
     outputs::check(
         &files,
@@ -131,7 +131,7 @@ fn write_each(dir: &Path, batch: &[f32], first: usize, size: usize, channels: us
     for (image, number) in images.zip(first..) {
         let picture = picture::single(image, size, channels)?;
         let bytes = picture::encode_png_by(&picture, IMAGES)?;
-        outputs::write(&dir.join(format!("{number:05}.png")), Kind::Png(IMAGES), &bytes)?;
+        outputs::write(&dir.join(format!("{number:05}.png")), OutputKind::Png(IMAGES), &bytes)?;
     }
     Ok(next)
 }
@@ -158,7 +158,7 @@ fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32
     if let Some(out) = &args.out {
         let columns = (n as f64).sqrt().ceil() as usize;
         let grid = picture::grid(images, n, size, channels, columns)?;
-        outputs::write(out, Kind::Png(OUT), &picture::encode_png_by(&grid, OUT)?)?;
+        outputs::write(out, OutputKind::Png(OUT), &picture::encode_png_by(&grid, OUT)?)?;
     }
     if let Some(path) = &args.save_images {
         let values = nhwc_to_nchw(images, n, channels, size * size);
@@ -173,7 +173,7 @@ fn write(args: &SampleArgs, architecture: Architecture, n: usize, latents: &[f32
 fn save(path: &Path, mark: &'static str, name: &str, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
     let tensors = NamedTensors::from([(name.to_string(), (shape, values))]);
     let metadata = BTreeMap::from([(outputs::KEY.to_string(), mark.to_string())]);
-    outputs::write(path, Kind::Tensors(mark), &safetensors::encode(&tensors, &metadata)?)
+    outputs::write(path, OutputKind::Tensors(mark), &safetensors::encode(&tensors, &metadata)?)
 }
 
 #[cfg(test)]

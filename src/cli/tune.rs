@@ -3,18 +3,18 @@
 use super::units::time;
 use crate::config::{self, Overrides, Plan};
 use crate::exec::TallyEngine;
-use crate::gpu::{Adapter, AdapterFacts, Choice, Device, GpuEngine, GpuOptions, Target, Tuning, choose, tuning};
+use crate::gpu::{Adapter, AdapterFacts, Choice, Device, GpuEngine, GpuOptions, DeviceTarget, Tuning, choose, tuning};
 use crate::kernels::Class;
 use crate::perf::tune::{Tuned, shapes, tune};
-use crate::perf::{Bench, Budget, Shape, Tap, judged};
-use crate::report::outputs::{self, Kind, output};
+use crate::perf::{Bench, Budget, Shape, Tap, verify_sampled};
+use crate::report::outputs::{self, OutputKind, output};
 use crate::report::run_dir;
 use crate::session::{Images, Parts, parts};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Kind of the `--out` file.
-const FILE: Kind = Kind::Json(tuning::MARK);
+const FILE: OutputKind = OutputKind::Json(tuning::MARK);
 /// Width of a launch's label, in columns.
 const LABEL: usize = 34;
 
@@ -66,7 +66,7 @@ pub fn run(args: TuneArgs) -> Result<u8> {
     let (mut wrong, shapes) = (0, launches(&plan, &engine)?);
     let mut bench = Bench::of(engine);
     for shape in &shapes {
-        let tuned = tune(&mut bench, facts, shape, &judged, &Budget::of(args.seconds))?;
+        let tuned = tune(&mut bench, facts, shape, &verify_sampled, &Budget::of(args.seconds))?;
         super::print(row(&tuned))?;
         wrong += tuned.wrong().count();
         if let Some(chosen) = tuned.chosen() {
@@ -91,7 +91,7 @@ pub fn run(args: TuneArgs) -> Result<u8> {
 
 fn adapter(request: &str) -> Result<Adapter> {
     match choose(request)? {
-        Choice { target: Target::Gpu(adapter), .. } => Ok(*adapter),
+        Choice { target: DeviceTarget::Gpu(adapter), .. } => Ok(*adapter),
         Choice { reason, .. } => Err(Error::input(format!(
             "tune needs a GPU adapter, and --device {request} is {reason}; `fedgan devices` lists adapters"
         ))),

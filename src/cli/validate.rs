@@ -14,13 +14,13 @@ use super::shader_file::{Replacement, read_shader};
 use crate::Result;
 use crate::check::Repro;
 use crate::check::golden::{self, CaseReport};
-use crate::check::suite::{self, Row};
-use crate::gpu::{Choice, Target, choose};
+use crate::check::suite::{self, KernelSummary};
+use crate::gpu::{Choice, DeviceTarget, choose};
 use crate::kernels::{CATALOGUE, Class};
 use crate::report::outputs::{self, output};
 use engines::{check_golden, check_kernels, subjects};
 use mutants::Mutants;
-use report::Report;
+use report::ValidateReport;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -131,13 +131,13 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     let started = Instant::now();
     let replacement = args.shader.as_deref().map(read_shader).transpose()?;
     let (adapter, reason) = match choose(args.request()) {
-        Ok(Choice { target: Target::Gpu(adapter), reason }) => (Some(adapter.facts), reason),
+        Ok(Choice { target: DeviceTarget::Gpu(adapter), reason }) => (Some(adapter.facts), reason),
         Ok(Choice { reason, .. }) => (None, reason),
         // The writers of --portable need no adapter.
         Err(why) if args.portable && args.device.is_none() => (None, why.to_string()),
         Err(why) => return Err(why),
     };
-    let mut report = Report { adapter, ..Report::new(reason.clone(), args.shader.clone()) };
+    let mut report = ValidateReport { adapter, ..ValidateReport::new(reason.clone(), args.shader.clone()) };
     super::print(format!("device: {reason}\n"))?;
     let mut code = 0;
     // A failed check (1) takes precedence over one that could not be run (2).
@@ -148,7 +148,7 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
     if args.portable || args.all {
         report.portable = portable::rows_of(&args)?;
         super::print(portable::table(&report.portable))?;
-        worst(u8::from(!report.portable.iter().all(crate::check::portable::Row::passed)));
+        worst(u8::from(!report.portable.iter().all(crate::check::portable::VariantSummary::passed)));
     }
     if args.mutants.is_some() || args.all && report.adapter.is_some() {
         let mutants = Mutants::run(&args)?;
@@ -181,9 +181,9 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
 }
 
 /// Cases, random problems and golden cases: the checks that need no adapter.
-fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mut Report) -> Result<u8> {
+fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mut ValidateReport) -> Result<u8> {
     let groups = select(args, replacement.as_ref())?;
-    let drawn = random::Report::draw(args, &groups)?;
+    let drawn = random::RandomReport::draw(args, &groups)?;
     let golden_files = args.golden.as_deref().map(golden::files).transpose()?.unwrap_or_default();
     let (mut subjects, reason) = subjects(args, replacement)?;
     report.reason = reason;
@@ -191,13 +191,13 @@ fn on_engines(args: &ValidateArgs, replacement: Option<Replacement>, report: &mu
     let mut passed = true;
     if args.cases() {
         report.kernels = check_kernels(&mut subjects, &groups)?;
-        passed &= report.kernels.iter().all(Row::passed);
+        passed &= report.kernels.iter().all(KernelSummary::passed);
         super::print(table::text(&report.kernels, &[]))?;
     }
     if let Some((mut random, problems)) = drawn {
         random.kernels = check_kernels(&mut subjects, &problems)?;
         random.shrink(&mut subjects)?;
-        passed &= random.kernels.iter().all(Row::passed);
+        passed &= random.kernels.iter().all(KernelSummary::passed);
         super::print(table::text(&random.kernels, &[]) + &random.text())?;
         report.random = Some(random);
     }

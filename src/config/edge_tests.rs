@@ -1,22 +1,22 @@
 //! The ends of every key's range, checked through a whole experiment.
 
-use super::keys::{Bound, DefaultValue, Key, Kind, all};
+use super::keys::{Bound, DefaultValue, Key, ValueKind, all};
 use super::*;
 
 /// A value within the range.
-pub(crate) fn sample(kind: Kind) -> Value {
+pub(crate) fn sample(kind: ValueKind) -> Value {
     let text = |text: &str| Value::String(text.into());
     let real = || [0.5, 1.5].map(Value::Float).into_iter().find(|value| kind.check(value).is_ok());
     match kind {
-        Kind::Int(least, _) => Value::Integer(least),
-        Kind::OneOf(values) => Value::Integer(values[0]),
-        Kind::Real(..) => real().expect("a number of 0.5 and 1.5"),
-        Kind::Flag => Value::Boolean(true),
-        Kind::Text(..) => text("x"),
-        Kind::Choice(names) => text(names[names.len() - 1]),
-        Kind::Choices(names) => Value::Array(vec![text(names[0])]),
-        Kind::Clients => Value::Array(vec![Value::Integer(0)]),
-        Kind::Window => text("auto"),
+        ValueKind::Int(least, _) => Value::Integer(least),
+        ValueKind::OneOf(values) => Value::Integer(values[0]),
+        ValueKind::Real(..) => real().expect("a number of 0.5 and 1.5"),
+        ValueKind::Flag => Value::Boolean(true),
+        ValueKind::Text(..) => text("x"),
+        ValueKind::Choice(names) => text(names[names.len() - 1]),
+        ValueKind::Choices(names) => Value::Array(vec![text(names[0])]),
+        ValueKind::Clients => Value::Array(vec![Value::Integer(0)]),
+        ValueKind::Window => text("auto"),
     }
 }
 
@@ -53,22 +53,22 @@ pub(crate) fn load_with(key: &Key, value: &str) -> Result<Plan> {
 
 /// The keys with whole numbers.
 pub(crate) fn integers() -> impl Iterator<Item = &'static Key> {
-    all().filter(|key| matches!(key.kind, Kind::Int(..) | Kind::OneOf(_)))
+    all().filter(|key| matches!(key.kind, ValueKind::Int(..) | ValueKind::OneOf(_)))
 }
 
 /// Values just inside the range at each of its ends, and just outside.
-fn ends(kind: Kind) -> (Vec<String>, Vec<String>) {
+fn ends(kind: ValueKind) -> (Vec<String>, Vec<String>) {
     let text = |values: &[f64]| values.iter().map(|v| format!("{v:?}")).collect();
     match kind {
-        Kind::Int(least, most) => {
+        ValueKind::Int(least, most) => {
             let outside = [Some(least - 1), most.checked_add(1)].into_iter().flatten();
             (vec![least.to_string(), most.to_string()], outside.map(|v| v.to_string()).collect())
         }
-        Kind::OneOf(values) => {
+        ValueKind::OneOf(values) => {
             let outside = values.iter().flat_map(|v| [v - 1, v + 1]).filter(|v| !values.contains(v));
             (values.iter().map(i64::to_string).collect(), outside.map(|v| v.to_string()).collect())
         }
-        Kind::Real(low, high) => {
+        ValueKind::Real(low, high) => {
             let (mut inside, mut outside) = (Vec::new(), Vec::new());
             for (bound, inward) in [(low, 1.0), (high, -1.0)] {
                 match bound {
@@ -130,7 +130,7 @@ fn every_range_takes_its_ends_and_refuses_what_lies_just_outside() {
 
 #[test]
 fn every_real_key_takes_only_what_f32_holds() {
-    let reals = || all().filter(|key| matches!(key.kind, Kind::Real(..)));
+    let reals = || all().filter(|key| matches!(key.kind, ValueKind::Real(..)));
     assert!(reals().count() >= 15);
     for key in reals() {
         let path = key.path;
@@ -159,7 +159,7 @@ fn every_real_key_takes_only_what_f32_holds() {
 #[test]
 fn every_integer_key_at_its_edges_is_read_or_refused_in_one_message() {
     let edges = ["-1", "0", "1", "2147483647", "2147483648", "4294967295", "4294967296", "9223372036854775807"];
-    for key in integers().chain(all().filter(|key| matches!(key.kind, Kind::Clients))) {
+    for key in integers().chain(all().filter(|key| matches!(key.kind, ValueKind::Clients))) {
         let path = key.path;
         for value in edges {
             if let Err(error) = load_with(key, value) {

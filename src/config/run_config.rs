@@ -7,7 +7,7 @@ use crate::fed::attack::{OnUpdate, Place, Range, Trigger};
 use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{Local, OnNonfinite, Partition, Rule, Shared, Weights};
 use crate::metric::Metric;
-use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
+use crate::model::{Interpolation, Norm, Objective, Optimizer, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A whole experiment.
@@ -75,7 +75,7 @@ pub struct TrainConfig {
     pub lambda: Option<f64>,
     /// Distribution of the interpolation weights between real and generated images (wgan-gp).
     pub interpolation: Interpolation,
-    /// The optimiser of both networks.
+    /// The optimizer of both networks.
     pub optimizer: OptimizerKind,
     /// Learning rate.
     pub lr: f64,
@@ -85,7 +85,7 @@ pub struct TrainConfig {
     pub beta2: f64,
     /// RMSprop's decay.
     pub alpha: f64,
-    /// The optimiser's epsilon.
+    /// The optimizer's epsilon.
     pub eps: f64,
     /// Passes over a client's images per round; excludes `local_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ pub enum LossKind {
     WganGp,
 }
 
-/// The optimisers.
+/// The optimizers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
@@ -135,7 +135,7 @@ impl RunConfig {
 }
 
 impl TrainConfig {
-    /// Norm, objective and optimiser; absent keys take their defaults.
+    /// Norm, objective and optimizer; absent keys take their defaults.
     pub fn training(&self) -> Training {
         let (norm, objective) = match self.loss {
             LossKind::Bce => (Norm::Batch, Objective::Bce),
@@ -148,11 +148,11 @@ impl TrainConfig {
                 },
             ),
         };
-        let optimiser = match self.optimizer {
-            OptimizerKind::Adam => Optimiser::Adam,
-            OptimizerKind::Rmsprop => Optimiser::RmsProp { lr: self.lr, alpha: self.alpha },
+        let optimizer = match self.optimizer {
+            OptimizerKind::Adam => Optimizer::Adam,
+            OptimizerKind::Rmsprop => Optimizer::RmsProp { lr: self.lr, alpha: self.alpha },
         };
-        Training { norm: self.norm.unwrap_or(norm), objective, optimiser }
+        Training { norm: self.norm.unwrap_or(norm), objective, optimizer }
     }
 
     /// Steps if `local_steps` is given, otherwise epochs (1 by default).

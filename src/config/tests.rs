@@ -256,13 +256,13 @@ fn folders_take_skip_bad_and_client_folders_from_elsewhere() {
 
 #[test]
 fn regularisation_is_resolved_or_refused_with_the_reason() {
-    use crate::model::{Interpolation, Norm, Objective, Optimiser, Training};
+    use crate::model::{Interpolation, Norm, Objective, Optimizer, Training};
     assert_eq!(load_text("", &[]).unwrap().train.training(), Training::default());
     let text = "[train]\nloss = \"wgan-gp\"\noptimizer = \"rmsprop\"\ninterpolation = \"normal\"\nn_critic = 5\n";
     let plan = load_text(text, &[]).unwrap();
     let objective = Objective::WganGp { lambda: 10.0, n_critic: 5, interpolation: Interpolation::Normal };
-    let optimiser = Optimiser::RmsProp { lr: 2e-4, alpha: 0.99 };
-    assert_eq!(plan.train.training(), Training { norm: Norm::Instance, objective, optimiser });
+    let optimizer = Optimizer::RmsProp { lr: 2e-4, alpha: 0.99 };
+    assert_eq!(plan.train.training(), Training { norm: Norm::Instance, objective, optimizer });
     assert_eq!((plan.train.norm, plan.train.lambda), (Some(Norm::Instance), Some(10.0)));
     assert!(load_text(text, &["train.norm=none", "train.lambda=0"]).is_ok());
     for (set, expected) in [

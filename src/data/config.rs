@@ -1,6 +1,6 @@
 //! The source of the images, as written in an experiment file.
 
-use super::folder::{self, Form};
+use super::folder::{self, Decoding};
 use super::npz::{self, NpzOptions};
 use super::tally::Tally;
 use super::walk::FolderOptions;
@@ -75,7 +75,7 @@ impl DataConfig {
             DataConfig::Builtin {} => Ok(made(builtin(size, channels)?, false)),
             DataConfig::Folder { path, skip_bad, client_folders, follow_links, window } => {
                 let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
-                let form = Form { size, channels, options, window: *window };
+                let form = Decoding { size, channels, options, window: *window };
                 if *client_folders { folder::clients(path, form) } else { folder::classes(path, form) }
             }
             DataConfig::Npz { path, axis, window } => {

@@ -3,7 +3,7 @@
 
 use super::dataset::{Dataset, check_bytes, check_shape};
 use super::fit::fit;
-use super::random::{HostRng, hash};
+use super::random::{SplitMix64, hash};
 use crate::{Error, Result};
 use image::{DynamicImage, RgbImage};
 use rayon::prelude::*;
@@ -35,7 +35,7 @@ pub fn dermoscopy(n: usize, seed: u64, size: usize, channels: usize) -> Result<D
     let (labels, images): (Vec<u32>, Vec<Vec<u8>>) = (0..n as u64)
         .into_par_iter()
         .map(|i| {
-            let scene = Scene::draw(&mut HostRng::new(seed, STREAM, i));
+            let scene = Scene::draw(&mut SplitMix64::new(seed, STREAM, i));
             (u32::from(!scene.melanoma), fit(&scene.render(size), size, channels))
         })
         .unzip();
@@ -95,7 +95,7 @@ struct Hair {
 }
 
 impl Scene {
-    fn draw(rng: &mut HostRng) -> Self {
+    fn draw(rng: &mut SplitMix64) -> Self {
         let melanoma = rng.uniform() < 0.43;
         let tone = rng.uniform() as f32;
         let pink = rng.range(-8.0, 10.0);
@@ -169,7 +169,7 @@ const RED: Rgb = [0.80, 0.54, 0.48];
 const WHITE: Rgb = [0.90, 0.92, 0.95];
 
 impl Lesion {
-    fn draw(rng: &mut HostRng, melanoma: bool) -> Self {
+    fn draw(rng: &mut SplitMix64, melanoma: bool) -> Self {
         let (angle, amplitude) = (rng.range(0.0, TAU), if melanoma { 0.16 } else { 0.05 });
         let border =
             (2..9).map(|k| (amplitude * rng.normal() as f32 / (k as f32).powf(0.8), rng.range(0.0, TAU))).collect();
@@ -249,7 +249,7 @@ impl Lesion {
 }
 
 impl Hair {
-    fn draw(rng: &mut HostRng) -> Self {
+    fn draw(rng: &mut SplitMix64) -> Self {
         let start = [rng.range(-0.1, 1.1), rng.range(-0.1, 1.1)];
         let (angle, length) = (rng.range(0.0, TAU), rng.range(0.4, 1.3));
         let (dx, dy) = (length * angle.cos(), length * angle.sin());
@@ -365,7 +365,7 @@ mod tests {
     fn melanoma_has_the_rougher_border() {
         let mut spread = [Vec::new(), Vec::new()];
         for i in 0..400 {
-            let scene = Scene::draw(&mut HostRng::new(2, STREAM, i));
+            let scene = Scene::draw(&mut SplitMix64::new(2, STREAM, i));
             let power: f32 = scene.lesion.border.iter().map(|h| h.0 * h.0).sum();
             spread[usize::from(scene.melanoma)].push(power);
         }

@@ -17,7 +17,7 @@ const NAMED: usize = 8;
 
 /// How the files of a folder are decoded.
 #[derive(Clone, Copy)]
-pub(super) struct Form {
+pub(super) struct Decoding {
     pub size: usize,
     pub channels: usize,
     pub options: FolderOptions,
@@ -34,12 +34,12 @@ pub(super) struct Form {
 /// one message, unless `skip_bad` leaves them out; a symbolic link out of the folder, unless `follow_links` allows it;
 /// more folders or images than a set may have.
 pub fn folder(path: &Path, size: usize, channels: usize, options: FolderOptions) -> Result<(Dataset, Vec<String>)> {
-    let loaded = classes(path, Form { size, channels, options, window: None })?;
+    let loaded = classes(path, Decoding { size, channels, options, window: None })?;
     Ok((loaded.dataset, loaded.skipped))
 }
 
 /// [`folder`] with notes and warnings.
-pub(super) fn classes(path: &Path, form: Form) -> Result<Loaded> {
+pub(super) fn classes(path: &Path, form: Decoding) -> Result<Loaded> {
     check_shape(form.size, form.channels)?;
     let mut walk = Walk::new(path, form.options);
     let entries = walk.class_entries(path, 0)?;
@@ -76,7 +76,7 @@ pub fn client_folders(
     channels: usize,
     options: FolderOptions,
 ) -> Result<(Dataset, Vec<String>, Clients)> {
-    let loaded = clients(path, Form { size, channels, options, window: None })?;
+    let loaded = clients(path, Decoding { size, channels, options, window: None })?;
     let clients = loaded.clients.ok_or_else(|| Error::internal("client folders without clients"))?;
     Ok((loaded.dataset, loaded.skipped, clients))
 }
@@ -104,7 +104,7 @@ fn folders_of_clients(path: &Path, walk: &mut Walk) -> Result<Vec<PathBuf>> {
 }
 
 /// [`client_folders`] with notes and warnings.
-pub(super) fn clients(path: &Path, form: Form) -> Result<Loaded> {
+pub(super) fn clients(path: &Path, form: Decoding) -> Result<Loaded> {
     check_shape(form.size, form.channels)?;
     let mut walk = Walk::new(path, form.options);
     let folders = folders_of_clients(path, &mut walk)?;
@@ -149,8 +149,8 @@ fn line(parts: &[String]) -> String {
 
 /// Decodes every file in parallel and collects the good ones in order: the set with notes and warnings, and the client
 /// of each image.
-fn decode(root: &Path, entries: Vec<Entry>, form: Form) -> Result<(Loaded, Vec<u32>)> {
-    let Form { size, channels, options, .. } = form;
+fn decode(root: &Path, entries: Vec<Entry>, form: Decoding) -> Result<(Loaded, Vec<u32>)> {
+    let Decoding { size, channels, options, .. } = form;
     check_bytes(entries.len(), size, channels).map_err(|what| Error::file(root, what))?;
     let window = chosen(&entries, form.window);
     let images: Vec<Result<(Vec<u8>, Tally), String>> =

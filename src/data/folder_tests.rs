@@ -205,7 +205,7 @@ fn clients_classes_and_files_are_in_natural_order() {
             }
         }
     }
-    let loaded = clients(root.path(), Form { size: 16, channels: 1, options: STOP, window: None }).unwrap();
+    let loaded = clients(root.path(), Decoding { size: 16, channels: 1, options: STOP, window: None }).unwrap();
     assert_eq!(loaded.clients.as_ref().unwrap().names, ["client1", "client2", "client10"]);
     assert_eq!(client_names(root.path(), STOP).unwrap(), ["client1", "client2", "client10"]);
     assert_eq!(loaded.dataset.classes, ["c9", "c10"]);
@@ -244,7 +244,7 @@ fn system_folders_are_neither_classes_nor_clients() {
     {
         fs::write(root.path().join(file), "x").unwrap();
     }
-    let form = Form { size: 16, channels: 1, options: STOP, window: None };
+    let form = Decoding { size: 16, channels: 1, options: STOP, window: None };
     let loaded = classes(root.path(), form).unwrap();
     assert_eq!(loaded.dataset.files, ["a/1.png", "b/1.png"]);
     let said = &loaded.notes[0];
@@ -309,7 +309,7 @@ fn windows_hold_for_the_whole_set() {
         save(file, value);
     }
     write(&root, "3.png", 50);
-    let of = |window| classes(root.path(), Form { size: 16, channels: 1, options: STOP, window }).unwrap();
+    let of = |window| classes(root.path(), Decoding { size: 16, channels: 1, options: STOP, window }).unwrap();
     let first = |loaded: &Loaded| (0..4).map(|i| loaded.dataset.image(i)[0]).collect::<Vec<u8>>();
     let plain = of(None);
     assert_eq!(first(&plain), [0, 16, 8, 50]);
@@ -330,7 +330,7 @@ fn splits_and_colours_are_reported() {
         write(&root, file, 40);
     }
     RgbImage::from_pixel(20, 20, Rgb([250, 0, 0])).save(root.path().join("train/2.png")).unwrap();
-    let form = Form { size: 16, channels: 1, options: STOP, window: None };
+    let form = Decoding { size: 16, channels: 1, options: STOP, window: None };
     let loaded = classes(root.path(), form).unwrap();
     assert!(loaded.warnings[0].contains("the folders test, train, val look like"), "{:?}", loaded.warnings);
     assert!(
@@ -338,7 +338,7 @@ fn splits_and_colours_are_reported() {
         "{:?}",
         loaded.notes
     );
-    let colour = classes(root.path(), Form { channels: 3, ..form }).unwrap();
+    let colour = classes(root.path(), Decoding { channels: 3, ..form }).unwrap();
     assert!(colour.notes.iter().any(|n| n.contains("3 of 4 images are grey")), "{:?}", colour.notes);
     assert_eq!(clients(root.path(), form).unwrap().warnings.len(), 1);
 }

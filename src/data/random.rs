@@ -3,7 +3,7 @@
 /// SplitMix64 (Steele, Lea, Flood 2014), seeded from a seed, a stream and a counter, so that draws for one image, class
 /// or attempt do not depend on the number of draws for another.
 #[derive(Debug, Clone)]
-pub(crate) struct HostRng {
+pub(crate) struct SplitMix64 {
     state: u64,
 }
 
@@ -22,10 +22,10 @@ pub(crate) fn hash(a: u64, b: u64) -> u64 {
     mix(mix(a.wrapping_add(GAMMA)) ^ b.wrapping_mul(GAMMA))
 }
 
-impl HostRng {
+impl SplitMix64 {
     /// The generator of (`seed`, `stream`, `counter`).
     pub(crate) fn new(seed: u64, stream: u64, counter: u64) -> Self {
-        HostRng { state: hash(hash(seed, stream), counter) }
+        SplitMix64 { state: hash(hash(seed, stream), counter) }
     }
 
     /// The next 64 random bits.
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn matches_the_published_sequence() {
         // First outputs of SplitMix64 from state 1234567, the published check of the algorithm.
-        let mut rng = HostRng { state: 1_234_567 };
+        let mut rng = SplitMix64 { state: 1_234_567 };
         assert_eq!(rng.word(), 6_457_827_717_110_365_317);
         assert_eq!(rng.word(), 3_203_168_211_198_807_973);
         assert_eq!(rng.word(), 9_817_491_932_198_370_423);
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn moments_and_ranges() {
-        let mut rng = HostRng::new(1, 2, 3);
+        let mut rng = SplitMix64::new(1, 2, 3);
         let n = 20_000;
         let (mut sum, mut squares, mut uniform) = (0.0, 0.0, 0.0);
         let mut faces = [0u32; 6];
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn streams_and_counters_differ() {
-        let first = |seed, stream, counter| HostRng::new(seed, stream, counter).word();
+        let first = |seed, stream, counter| SplitMix64::new(seed, stream, counter).word();
         let all = [first(0, 0, 0), first(1, 0, 0), first(0, 1, 0), first(0, 0, 1)];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
@@ -133,7 +133,7 @@ mod tests {
         // GAMMA's inverse modulo 2^64, by Newton's iteration, converts a state to its position in the sequence.
         let inverse = (0..6).fold(GAMMA, |x, _| x.wrapping_mul(2u64.wrapping_sub(GAMMA.wrapping_mul(x))));
         assert_eq!(GAMMA.wrapping_mul(inverse), 1);
-        let place = |seed, (stream, counter)| HostRng::new(seed, stream, counter).state.wrapping_mul(inverse);
+        let place = |seed, (stream, counter)| SplitMix64::new(seed, stream, counter).state.wrapping_mul(inverse);
         let mut places: Vec<u64> = (1..=3).flat_map(|seed| uses.iter().map(move |u| place(seed, *u))).collect();
         assert!(places.len() > 29_000);
         places.sort_unstable();
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn shuffle_is_a_permutation() {
         let mut items: Vec<u32> = (0..100).collect();
-        HostRng::new(5, 0, 0).shuffle(&mut items);
+        SplitMix64::new(5, 0, 0).shuffle(&mut items);
         assert_ne!(items, (0..100).collect::<Vec<_>>());
         items.sort_unstable();
         assert_eq!(items, (0..100).collect::<Vec<_>>());

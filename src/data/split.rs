@@ -1,6 +1,6 @@
 //! Train and held-out images.
 
-use super::random::HostRng;
+use super::random::SplitMix64;
 use crate::{Error, Result};
 
 /// RNG stream of the hold-out draw.
@@ -72,12 +72,12 @@ enum Place {
 }
 
 /// The generator that distributes `total`; each class's own generator has the class's number.
-fn shares_rng(seed: u64, of: u64) -> HostRng {
-    HostRng::new(seed, STREAM, u64::MAX - of)
+fn shares_rng(seed: u64, of: u64) -> SplitMix64 {
+    SplitMix64::new(seed, STREAM, u64::MAX - of)
 }
 
 /// Distributes `total` over `sizes` by largest remainders, with ties in a random order and at most `most` for each.
-fn apportion(sizes: &[usize], most: &[usize], total: usize, rng: &mut HostRng) -> Vec<usize> {
+fn apportion(sizes: &[usize], most: &[usize], total: usize, rng: &mut SplitMix64) -> Vec<usize> {
     let all = sizes.iter().sum::<usize>().max(1) as u128;
     let quota = |size: usize| total as u128 * size as u128;
     let mut parts: Vec<usize> = sizes.iter().zip(most).map(|(s, m)| ((quota(*s) / all) as usize).min(*m)).collect();
@@ -106,7 +106,7 @@ fn by_images(classes: &[Vec<u32>], total: usize, seed: u64, places: &mut [Place]
     let shares = apportion(&sizes, &most, total, &mut shares_rng(seed, 0));
     for (class, (members, share)) in classes.iter().zip(shares).enumerate() {
         let mut members = members.clone();
-        HostRng::new(seed, STREAM, class as u64).shuffle(&mut members);
+        SplitMix64::new(seed, STREAM, class as u64).shuffle(&mut members);
         members[..share].iter().for_each(|i| places[*i as usize] = Place::HeldOut);
     }
 }
@@ -115,7 +115,7 @@ fn by_blocks(classes: &[Vec<u32>], series: &[u32], total: usize, seed: u64, plac
     let (of_classes, most) = sizes(classes);
     let shares = apportion(&of_classes, &most, total, &mut shares_rng(seed, 0));
     for (class, (members, share)) in classes.iter().zip(shares).enumerate() {
-        let mut rng = HostRng::new(seed, STREAM, class as u64);
+        let mut rng = SplitMix64::new(seed, STREAM, class as u64);
         let runs: Vec<&[u32]> = members.chunk_by(|a, b| series[*a as usize] == series[*b as usize]).collect();
         let lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
         for (run, held) in runs.iter().zip(apportion(&lengths, &lengths, share, &mut rng)) {
@@ -127,7 +127,7 @@ fn by_blocks(classes: &[Vec<u32>], series: &[u32], total: usize, seed: u64, plac
 }
 
 /// Holds out `held` consecutive slices from a random position on; those on both sides are excluded, but never all.
-fn hold_block(run: &[u32], held: usize, rng: &mut HostRng, places: &mut [Place]) {
+fn hold_block(run: &[u32], held: usize, rng: &mut SplitMix64, places: &mut [Place]) {
     let rest = run.len() - held;
     let start = rng.below(rest as u64 + 1) as usize;
     let gap = run.len().div_ceil(GAP).min(rest.saturating_sub(1) / 2);

@@ -28,7 +28,7 @@ fn stratified_cover() {
 /// Exactly the share of all, of each class its own share within one image, and never all of a class.
 #[test]
 fn sums_are_exact_and_classes_have_their_shares() {
-    let mut rng = HostRng::new(3, 1, 4);
+    let mut rng = SplitMix64::new(3, 1, 4);
     for case in 0..400u64 {
         let classes = 1 + rng.below(8) as usize;
         let most = [3, 12, 200][rng.below(3) as usize];
@@ -80,7 +80,7 @@ fn classes_of_one_image_hold_out_their_share_together() {
 
 #[test]
 fn clients_hold_out_their_own_share_and_keep_images() {
-    let mut rng = HostRng::new(9, 2, 6);
+    let mut rng = SplitMix64::new(9, 2, 6);
     for case in 0..300u64 {
         let counts: Vec<usize> = (0..1 + rng.below(7)).map(|_| 1 + rng.below(40) as usize).collect();
         let clients: Vec<u32> = (0..).zip(&counts).flat_map(|(client, n)| vec![client; *n]).collect();

@@ -1,6 +1,6 @@
 //! The partition of the images among the clients.
 
-use crate::data::random::HostRng;
+use crate::data::random::SplitMix64;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +100,7 @@ impl Partition {
 
 fn iid(n: usize, clients: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut order: Vec<u32> = (0..n as u32).collect();
-    HostRng::new(seed, IID, 0).shuffle(&mut order);
+    SplitMix64::new(seed, IID, 0).shuffle(&mut order);
     let share = |client: usize| {
         let mut images = order[client * n / clients..(client + 1) * n / clients].to_vec();
         images.sort_unstable();
@@ -124,7 +124,7 @@ fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize
         )));
     }
     let classes: Vec<Vec<u32>> = crate::data::by_class(labels).into_iter().filter(|c| !c.is_empty()).collect();
-    let mut rngs: Vec<HostRng> = (0..classes.len() as u64).map(|class| HostRng::new(seed, DIRICHLET, class)).collect();
+    let mut rngs: Vec<SplitMix64> = (0..classes.len() as u64).map(|class| SplitMix64::new(seed, DIRICHLET, class)).collect();
     let draws = (MOST_SHARES / (clients * classes.len())).clamp(LEAST_DRAWS, MOST_DRAWS);
     // Number of clients below the minimum and smallest share, of the best draw.
     let (mut short, mut smallest) = (clients, 0);
@@ -152,7 +152,7 @@ fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize
 }
 
 /// The cuts of the `n` images of a class, `[clients + 1]`: client c takes images from cut c to cut c + 1.
-fn cuts(rng: &mut HostRng, n: usize, clients: usize, alpha: f64) -> Vec<usize> {
+fn cuts(rng: &mut SplitMix64, n: usize, clients: usize, alpha: f64) -> Vec<usize> {
     let (mut cuts, mut cumulative) = (vec![0], 0.0);
     for proportion in proportions(rng, clients, alpha) {
         cumulative += proportion;
@@ -168,7 +168,7 @@ fn deal(classes: &[Vec<u32>], cuts: &[Vec<usize>], clients: usize, seed: u64) ->
     let mut shares = vec![Vec::new(); clients];
     for (class, (members, cuts)) in classes.iter().zip(cuts).enumerate() {
         let mut members = members.clone();
-        HostRng::new(seed, DIRICHLET_ORDER, class as u64).shuffle(&mut members);
+        SplitMix64::new(seed, DIRICHLET_ORDER, class as u64).shuffle(&mut members);
         for (share, cut) in shares.iter_mut().zip(cuts.windows(2)) {
             share.extend_from_slice(&members[cut[0]..cut[1]]);
         }
@@ -179,7 +179,7 @@ fn deal(classes: &[Vec<u32>], cuts: &[Vec<usize>], clients: usize, seed: u64) ->
 
 /// A draw from the symmetric Dirichlet distribution: Gamma variates over their sum, in logarithms so that a small alpha
 /// (variates like 1e-300) still gives proportions that add up to 1.
-fn proportions(rng: &mut HostRng, clients: usize, alpha: f64) -> Vec<f64> {
+fn proportions(rng: &mut SplitMix64, clients: usize, alpha: f64) -> Vec<f64> {
     let logs: Vec<f64> = (0..clients).map(|_| ln_gamma_variate(rng, alpha)).collect();
     let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = logs.iter().map(|l| (l - largest).exp()).collect();
@@ -188,7 +188,7 @@ fn proportions(rng: &mut HostRng, clients: usize, alpha: f64) -> Vec<f64> {
 }
 
 /// Logarithm of a Gamma(shape, 1) variate (Marsaglia and Tsang 2000; below shape 1 by Gamma(shape + 1) U^(1/shape)).
-fn ln_gamma_variate(rng: &mut HostRng, shape: f64) -> f64 {
+fn ln_gamma_variate(rng: &mut SplitMix64, shape: f64) -> f64 {
     if shape < 1.0 {
         // The largest -ln U is 36.7: stay finite for subnormal shapes.
         let boost = rng.uniform_positive().ln() / shape.max(1e-300);

@@ -35,7 +35,7 @@ pub struct ClientReport {
     pub weight: f64,
     /// Whether the detector flagged the client.
     pub flagged: bool,
-    /// The detector's score ([`super::detector::Verdict::scores`]); NaN without detection.
+    /// The detector's score ([`super::detector::Detected::scores`]); NaN without detection.
     pub score: f64,
     /// The first non-finite value of the client.
     pub nonfinite: Option<Fault>,
@@ -240,7 +240,7 @@ impl Federation {
             let active = self.round >= self.settings.attack.start_round;
             let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
             let observed = self.settings.report.observe(reports, malicious, dropped);
-            let verdict = self.detection.judge(self.round, &observed, dropped);
+            let verdict = self.detection.detect(self.round, &observed, dropped);
             let weights = without(&verdict.weights, &self.base_weights(), dropped);
             let candidates = Candidates { round: self.round, dropped, weights: &weights };
             let decision = self.rule.decide(self.engine.as_mut(), &candidates)?;

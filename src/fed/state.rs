@@ -1,7 +1,7 @@
 //! The state of a federation between rounds: sufficient to continue bit for bit as if it had never stopped.
 //!
 //! A round starts with the server's networks and ends with the next ones; a client's state is its discriminator, the moments of
-//! its optimisers and its running statistics; the detector's is its memory and the averaged deviations of the probe. Batch
+//! its optimizers and its running statistics; the detector's is its memory and the averaged deviations of the probe. Batch
 //! order, latents and Adam's tables follow from the seed and the round number.
 
 use super::detector;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// The host's part of the state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Memory {
+pub struct SavedState {
     /// Completed rounds.
     pub round: u32,
     /// The clients' weights in the last mean.
@@ -25,7 +25,7 @@ pub struct Memory {
     /// The record of dropped clients.
     pub dropped: Dropped,
     /// The detector's memory.
-    pub detection: detector::Memory,
+    pub detection: detector::DetectorState,
 }
 
 /// A tensor on the device, `[rows][words]`, of the server (one row) or of all clients in their order, whatever their chunks.
@@ -58,8 +58,8 @@ impl Part {
 
 impl Federation {
     /// The host's part of the state.
-    pub fn memory(&self) -> Memory {
-        Memory {
+    pub fn memory(&self) -> SavedState {
+        SavedState {
             round: self.round,
             weights: self.weights.clone(),
             dropped: self.dropped.clone(),
@@ -121,7 +121,7 @@ impl Federation {
     ///
     /// # Errors
     /// [`Error::Input`] with the reason alone, if it belongs to another federation; device errors.
-    pub fn recall(&mut self, memory: Memory) -> Result<()> {
+    pub fn recall(&mut self, memory: SavedState) -> Result<()> {
         let clients = self.holdings.len();
         if memory.weights.len() != clients {
             return Err(Error::input(format!("weights of {} clients, this run has {clients}", memory.weights.len())));

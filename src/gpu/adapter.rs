@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// The kind of an adapter's device, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Kind {
+pub enum AdapterKind {
     /// A card with its own memory.
     DiscreteGpu,
     /// A GPU that shares the host's memory.
@@ -54,7 +54,7 @@ pub struct AdapterFacts {
     /// The driver's name for the adapter.
     pub name: String,
     /// Discrete, integrated, virtual, software.
-    pub kind: Kind,
+    pub kind: AdapterKind,
     /// The API.
     pub backend: Backend,
     /// Driver name and version.
@@ -90,11 +90,11 @@ impl AdapterFacts {
         let info = adapter.get_info();
         let limits = adapter.limits();
         let kind = match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => Kind::DiscreteGpu,
-            wgpu::DeviceType::IntegratedGpu => Kind::IntegratedGpu,
-            wgpu::DeviceType::VirtualGpu => Kind::VirtualGpu,
-            wgpu::DeviceType::Other => Kind::Other,
-            wgpu::DeviceType::Cpu => Kind::Cpu,
+            wgpu::DeviceType::DiscreteGpu => AdapterKind::DiscreteGpu,
+            wgpu::DeviceType::IntegratedGpu => AdapterKind::IntegratedGpu,
+            wgpu::DeviceType::VirtualGpu => AdapterKind::VirtualGpu,
+            wgpu::DeviceType::Other => AdapterKind::Other,
+            wgpu::DeviceType::Cpu => AdapterKind::Cpu,
         };
         let backend = match info.backend {
             wgpu::Backend::Vulkan => Backend::Vulkan,
@@ -135,7 +135,7 @@ impl AdapterFacts {
     /// Launches are checked against the rows' extents when they are recorded, and tests require both forms to give
     /// equal bits.
     pub fn checked(&self) -> bool {
-        self.kind == Kind::Cpu
+        self.kind == AdapterKind::Cpu
     }
 
     /// True when marked loops of shaders are unrolled: on all adapters except SwiftShader. Its compiler, Subzero, did
@@ -161,7 +161,7 @@ impl AdapterFacts {
     pub fn address(&self) -> String {
         match self.number {
             _ if !self.pci.is_empty() => self.pci.clone(),
-            Some(n) if self.kind != Kind::Cpu => format!("gpu:{n}"),
+            Some(n) if self.kind != AdapterKind::Cpu => format!("gpu:{n}"),
             _ => String::new(),
         }
     }
@@ -172,15 +172,15 @@ impl AdapterFacts {
             return self.pci == other.pci && self.backend != other.backend;
         }
         if self.backend == other.backend {
-            return self.kind == Kind::Cpu && self.name == other.name && self.driver == other.driver;
+            return self.kind == AdapterKind::Cpu && self.name == other.name && self.driver == other.driver;
         }
         let (a, b) = (stem(&self.name), stem(&other.name));
         !a.is_empty() && !b.is_empty() && (a.contains(&b) || b.contains(&a))
     }
 }
 
-fn default_class(kind: Kind) -> Class {
-    if kind == Kind::Cpu { Class::Direct } else { Class::Tiled }
+fn default_class(kind: AdapterKind) -> Class {
+    if kind == AdapterKind::Cpu { Class::Direct } else { Class::Tiled }
 }
 
 /// A name without the driver's suffix: "AMD Radeon RX 6700 XT (RADV NAVI22)" and "... (radeonsi, ...)" are the same
@@ -261,7 +261,7 @@ fn accounted<T: PartialEq>(all: &[T], mut strict: Vec<T>) -> Vec<bool> {
 
 /// [`list`], each adapter with whether its driver is conformant. wgpu does not report this, but hides non-conformant
 /// drivers by default.
-fn judged(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, bool)> {
+fn with_verdict(backends: wgpu::Backends) -> Vec<(wgpu::Adapter, bool)> {
     let all = list(backends);
     let vulkan = |adapter: &wgpu::Adapter| adapter.get_info().backend == wgpu::Backend::Vulkan;
     if !all.iter().any(vulkan) {
@@ -312,8 +312,8 @@ fn ask(backends: wgpu::Backends, budget: Option<u8>, all: bool) -> Vec<wgpu::Ada
 pub fn enumerate() -> Vec<Adapter> {
     static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
     let ask = || {
-        let mut handles = judged(wgpu::Backends::PRIMARY);
-        handles.extend(judged(wgpu::Backends::GL));
+        let mut handles = with_verdict(wgpu::Backends::PRIMARY);
+        handles.extend(with_verdict(wgpu::Backends::GL));
         let mut facts: Vec<AdapterFacts> =
             handles.iter().map(|(h, conformant)| AdapterFacts::new(h, *conformant)).collect();
         mark_duplicates(&mut facts);
@@ -346,7 +346,7 @@ pub unsafe fn quiet_drivers() {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::gpu) fn facts(name: &str, kind: Kind, backend: Backend, pci: &str) -> AdapterFacts {
+    pub(in crate::gpu) fn facts(name: &str, kind: AdapterKind, backend: Backend, pci: &str) -> AdapterFacts {
         AdapterFacts {
             name: name.into(),
             kind,
@@ -386,12 +386,12 @@ pub(super) mod tests {
 
     #[test]
     fn equals_are_told_apart_by_number_and_address() {
-        let card = |pci| facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, pci);
+        let card = |pci| facts("NVIDIA H100", AdapterKind::DiscreteGpu, Backend::Vulkan, pci);
         let mut weak = card("");
         weak.unusable = Some("no compute shaders".into());
-        let mut dzn = facts("Microsoft Direct3D12 (NVIDIA RTX)", Kind::DiscreteGpu, Backend::Vulkan, "");
+        let mut dzn = facts("Microsoft Direct3D12 (NVIDIA RTX)", AdapterKind::DiscreteGpu, Backend::Vulkan, "");
         dzn.conformant = false;
-        let software = facts("llvmpipe", Kind::Cpu, Backend::Vulkan, "");
+        let software = facts("llvmpipe", AdapterKind::Cpu, Backend::Vulkan, "");
         let all = numbered(vec![card("0000:01:00.0"), weak, card("0000:02:00.0"), card(""), dzn, software]);
         let numbers: Vec<_> = all.iter().map(|f| f.number).collect();
         assert_eq!(
@@ -408,24 +408,24 @@ pub(super) mod tests {
     #[test]
     fn one_device_under_two_backends_counts_once() {
         let list = vec![
-            facts("NVIDIA GeForce RTX 3080/PCIe/SSE2", Kind::Other, Backend::Gl, ""),
-            facts("AMD Radeon RX 6700 XT (radeonsi, navi22, LLVM 15)", Kind::Other, Backend::Gl, ""),
-            facts("NVIDIA GeForce RTX 3080", Kind::DiscreteGpu, Backend::Vulkan, "0000:01:00.0"),
-            facts("AMD Radeon RX 6700 XT (RADV NAVI22)", Kind::DiscreteGpu, Backend::Vulkan, "0000:02:00.0"),
-            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, ""),
-            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, ""),
-            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Gl, ""),
+            facts("NVIDIA GeForce RTX 3080/PCIe/SSE2", AdapterKind::Other, Backend::Gl, ""),
+            facts("AMD Radeon RX 6700 XT (radeonsi, navi22, LLVM 15)", AdapterKind::Other, Backend::Gl, ""),
+            facts("NVIDIA GeForce RTX 3080", AdapterKind::DiscreteGpu, Backend::Vulkan, "0000:01:00.0"),
+            facts("AMD Radeon RX 6700 XT (RADV NAVI22)", AdapterKind::DiscreteGpu, Backend::Vulkan, "0000:02:00.0"),
+            facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Vulkan, ""),
+            facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Vulkan, ""),
+            facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Gl, ""),
         ];
         assert_eq!(duplicates(list), [true, true, false, false, false, true, true]);
     }
 
     #[test]
     fn twin_cards_stay_two_and_an_unusable_entry_hides_nothing() {
-        let twin = |pci| facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, pci);
+        let twin = |pci| facts("NVIDIA H100", AdapterKind::DiscreteGpu, Backend::Vulkan, pci);
         assert_eq!(duplicates(vec![twin("0000:01:00.0"), twin("0000:02:00.0")]), [false, false]);
         let mut broken = twin("");
         broken.unusable = Some("no compute shaders".into());
-        let gl = facts("NVIDIA H100/PCIe/SSE2", Kind::Other, Backend::Gl, "");
+        let gl = facts("NVIDIA H100/PCIe/SSE2", AdapterKind::Other, Backend::Gl, "");
         assert_eq!(duplicates(vec![broken, gl]), [false, false]);
     }
 }

@@ -31,7 +31,7 @@ struct Step {
 
 /// A recording, ready to encode: its launches and its submission boundaries.
 #[derive(Debug)]
-struct Prepared {
+struct PreparedLaunch {
     steps: Vec<Step>,
     parts: Vec<Range<usize>>,
 }
@@ -44,7 +44,7 @@ pub struct GpuEngine {
     tuning: Option<Arc<Tuning>>,
     pipelines: Pipelines,
     buffers: Vec<wgpu::Buffer>,
-    prepared: HashMap<u64, Prepared>,
+    prepared: HashMap<u64, PreparedLaunch>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     pending_upload: usize,
     allocated: u64,
@@ -95,7 +95,7 @@ impl GpuEngine {
     /// As [`select::open`]; [`Error::Input`] when the request selects an engine without a GPU.
     pub fn open(request: &str, options: GpuOptions) -> Result<Self> {
         match select::choose(request)? {
-            select::Choice { target: select::Target::Gpu(adapter), .. } => {
+            select::Choice { target: select::DeviceTarget::Gpu(adapter), .. } => {
                 GpuEngine::new(Device::open_for(&adapter, &options)?, options)
             }
             select::Choice { reason, .. } => Err(Error::input(format!("device `{request}` is {reason}"))),
@@ -158,7 +158,7 @@ impl GpuEngine {
             steps.push(Step { pipeline: pipeline.pipeline, operands, grid: build.grid });
         }
         let predicted: Vec<f64> = launches.iter().map(|l| predicted_seconds(l, self.device.facts().kind)).collect();
-        self.prepared.insert(recording.id(), Prepared { steps, parts: parts(&predicted) });
+        self.prepared.insert(recording.id(), PreparedLaunch { steps, parts: parts(&predicted) });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::exec::{ReferenceEngine, align};
 use crate::kernels::shader::Source;
 use crate::kernels::util::fill::{Fill, FillParams};
-use crate::kernels::{Arity, Binding, Build, Cost, Eval, Fill as CaseFill, Inputs, Kernel, Params};
+use crate::kernels::{Arity, Binding, Build, Cost, Eval, Contents, Inputs, Kernel, Params};
 use std::sync::OnceLock;
 
 const FILE: &str = "util/fill.wgsl";
@@ -209,8 +209,8 @@ impl Kernel for Wide {
     fn cases(&self) -> Vec<FillParams> {
         Kernel::cases(&Fill)
     }
-    fn fills(&self, p: &FillParams) -> [CaseFill; 1] {
-        Kernel::fills(&Fill, p)
+    fn contents(&self, p: &FillParams) -> [Contents; 1] {
+        Kernel::contents(&Fill, p)
     }
 }
 
@@ -263,7 +263,7 @@ fn submissions_are_cut_at_a_tenth_of_a_second() {
         recording.launch(&Fill, &fill(value as f32), &[y], format!("fill {value}")).unwrap();
     }
     engine.run(&recording, 2).unwrap();
-    assert!(engine.prepared[&recording.id()].parts.len() > 1 || engine.device.facts().kind != crate::gpu::Kind::Cpu);
+    assert!(engine.prepared[&recording.id()].parts.len() > 1 || engine.device.facts().kind != crate::gpu::AdapterKind::Cpu);
     assert!(engine.read(y, Purpose::Check).unwrap().iter().all(|w| *w == 59f32.to_bits()));
 }
 

@@ -1,6 +1,6 @@
 //! Launches without a device: names, sizes, predicted times.
 
-use super::Kind;
+use super::AdapterKind;
 use crate::exec::Launch;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -23,11 +23,11 @@ pub(super) fn describe(launches: &[Launch]) -> String {
 
 /// A launch's predicted time on a slow device of its kind: half the arithmetic and a third of the bandwidth of
 /// entry-level cards.
-pub(super) fn predicted_seconds(launch: &Launch, kind: Kind) -> f64 {
+pub(super) fn predicted_seconds(launch: &Launch, kind: AdapterKind) -> f64 {
     let (flops, bytes) = match kind {
-        Kind::DiscreteGpu => (1e12, 60e9),
-        Kind::IntegratedGpu | Kind::VirtualGpu | Kind::Other => (100e9, 10e9),
-        Kind::Cpu => (20e9, 4e9),
+        AdapterKind::DiscreteGpu => (1e12, 60e9),
+        AdapterKind::IntegratedGpu | AdapterKind::VirtualGpu | AdapterKind::Other => (100e9, 10e9),
+        AdapterKind::Cpu => (20e9, 4e9),
     };
     let cost = launch.kernel.cost(&launch.params);
     (cost.flops / flops).max(cost.bytes / bytes)

@@ -14,10 +14,10 @@ pub mod select;
 mod timing;
 pub mod tuning;
 
-pub use adapter::{Adapter, AdapterFacts, Backend, Kind, enumerate, quiet_drivers};
+pub use adapter::{Adapter, AdapterFacts, Backend, AdapterKind, enumerate, quiet_drivers};
 pub use device::Device;
 pub use engine::GpuEngine;
-pub use select::{Choice, Target, choose, open};
+pub use select::{Choice, DeviceTarget, choose, open};
 pub use tuning::Tuning;
 
 use crate::kernels::Class;

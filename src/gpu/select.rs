@@ -1,12 +1,12 @@
 //! `--device`: resolves the user's request to an engine and states the reason.
 
-use super::{Adapter, AdapterFacts, Device, GpuEngine, GpuOptions, Kind, enumerate};
+use super::{Adapter, AdapterFacts, Device, GpuEngine, GpuOptions, AdapterKind, enumerate};
 use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 use crate::{Error, Result};
 
 /// The engine that a request selects.
 #[derive(Debug)]
-pub enum Target {
+pub enum DeviceTarget {
     /// The naive f64 reference engine.
     Reference,
     /// The built-in f32 CPU engine.
@@ -19,7 +19,7 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Choice {
     /// The selected target.
-    pub target: Target,
+    pub target: DeviceTarget,
     /// The choice and its reason, for the user.
     pub reason: String,
 }
@@ -45,9 +45,9 @@ pub fn choose(request: &str) -> Result<Choice> {
     let facts: Vec<AdapterFacts> = adapters.iter().map(|a| a.facts.clone()).collect();
     let (pick, reason) = pick(&word, &facts)?;
     let target = match pick {
-        Pick::Reference => Target::Reference,
-        Pick::Cpu => Target::Cpu,
-        Pick::Adapter(i) => Target::Gpu(Box::new(adapters.swap_remove(i))),
+        Pick::Reference => DeviceTarget::Reference,
+        Pick::Cpu => DeviceTarget::Cpu,
+        Pick::Adapter(i) => DeviceTarget::Gpu(Box::new(adapters.swap_remove(i))),
     };
     Ok(Choice { target, reason })
 }
@@ -60,9 +60,9 @@ pub fn open(request: &str, options: GpuOptions) -> Result<(Box<dyn Engine>, Stri
     options.check()?;
     let Choice { target, reason } = choose(request)?;
     let adapter = match target {
-        Target::Reference => return Ok((Box::new(ReferenceEngine::new()), reason)),
-        Target::Cpu => return Ok((Box::new(CpuEngine::new()), reason)),
-        Target::Gpu(adapter) => adapter,
+        DeviceTarget::Reference => return Ok((Box::new(ReferenceEngine::new()), reason)),
+        DeviceTarget::Cpu => return Ok((Box::new(CpuEngine::new()), reason)),
+        DeviceTarget::Gpu(adapter) => adapter,
     };
     match Device::open_for(&adapter, &options).and_then(|device| GpuEngine::new(device, options)) {
         Ok(engine) => Ok((Box::new(engine), reason)),
@@ -94,13 +94,13 @@ fn pick(word: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
 }
 
 fn pick_auto(facts: &[AdapterFacts]) -> (Pick, String) {
-    if let Some(i) = best(facts, |f| f.kind <= Kind::VirtualGpu && f.conformant) {
+    if let Some(i) = best(facts, |f| f.kind <= AdapterKind::VirtualGpu && f.conformant) {
         return (Pick::Adapter(i), format!("{}: the best GPU here", facts[i].title()));
     }
     let titles = |wanted: &dyn Fn(&AdapterFacts) -> bool| -> Vec<String> {
         facts.iter().filter(|f| f.eligible() && wanted(f)).map(AdapterFacts::title).collect()
     };
-    let (tried, others) = (titles(&|f| !f.conformant && f.kind != Kind::Cpu), titles(&|_| true));
+    let (tried, others) = (titles(&|f| !f.conformant && f.kind != AdapterKind::Cpu), titles(&|_| true));
     let why = if !tried.is_empty() {
         format!("{} is used on request only (--device gpu): its driver is not conformant", tried.join(", "))
     } else if others.is_empty() {
@@ -113,7 +113,7 @@ fn pick_auto(facts: &[AdapterFacts]) -> (Pick, String) {
 
 /// Hardware on which the kernels cannot run, for the end of a reason.
 fn passed_over(facts: &[AdapterFacts]) -> String {
-    let hardware = facts.iter().filter(|f| f.kind != Kind::Cpu && !f.duplicate);
+    let hardware = facts.iter().filter(|f| f.kind != AdapterKind::Cpu && !f.duplicate);
     let why =
         |f: &AdapterFacts| f.unusable.as_ref().map(|why| format!("; {} cannot run the kernels: {why}", f.title()));
     hardware.filter_map(why).collect()
@@ -161,7 +161,7 @@ fn pick_named(name: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
 fn best(facts: &[AdapterFacts], allowed: impl Fn(&AdapterFacts) -> bool) -> Option<usize> {
     (0..facts.len()).filter(|i| facts[*i].eligible() && allowed(&facts[*i])).min_by_key(|i| {
         let f = &facts[*i];
-        (f.kind == Kind::Cpu, !f.conformant, f.kind, f.backend, *i)
+        (f.kind == AdapterKind::Cpu, !f.conformant, f.kind, f.backend, *i)
     })
 }
 
@@ -178,14 +178,14 @@ mod tests {
     use super::*;
 
     fn machine() -> Vec<AdapterFacts> {
-        let mut gl = facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Gl, "");
+        let mut gl = facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Gl, "");
         gl.duplicate = true;
         numbered(vec![
             gl,
-            facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, ""),
-            facts("Intel(R) UHD Graphics 620", Kind::IntegratedGpu, Backend::Vulkan, "0000:00:02.0"),
-            facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, "0000:01:00.0"),
-            facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, "0000:02:00.0"),
+            facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Vulkan, ""),
+            facts("Intel(R) UHD Graphics 620", AdapterKind::IntegratedGpu, Backend::Vulkan, "0000:00:02.0"),
+            facts("NVIDIA H100", AdapterKind::DiscreteGpu, Backend::Vulkan, "0000:01:00.0"),
+            facts("NVIDIA H100", AdapterKind::DiscreteGpu, Backend::Vulkan, "0000:02:00.0"),
         ])
     }
 
@@ -236,9 +236,9 @@ mod tests {
 
     #[test]
     fn a_non_conformant_driver_is_used_on_request_only() {
-        let mut dzn = facts("Microsoft Direct3D12 (NVIDIA RTX)", Kind::DiscreteGpu, Backend::Vulkan, "");
+        let mut dzn = facts("Microsoft Direct3D12 (NVIDIA RTX)", AdapterKind::DiscreteGpu, Backend::Vulkan, "");
         dzn.conformant = false;
-        let llvmpipe = facts("llvmpipe (LLVM 15)", Kind::Cpu, Backend::Vulkan, "");
+        let llvmpipe = facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Vulkan, "");
         let wsl = numbered(vec![llvmpipe, dzn.clone()]);
         let (auto, why) = pick("auto", &wsl).unwrap();
         assert_eq!(auto, Pick::Cpu);
@@ -249,15 +249,15 @@ mod tests {
         for asked in ["gpu", "gpu:1", "direct3d12"] {
             assert_eq!(picked(asked, &wsl), Pick::Adapter(1), "{asked}");
         }
-        let both = numbered(vec![dzn, facts("Intel Arc", Kind::IntegratedGpu, Backend::Vulkan, "")]);
+        let both = numbered(vec![dzn, facts("Intel Arc", AdapterKind::IntegratedGpu, Backend::Vulkan, "")]);
         assert_eq!((picked("auto", &both), picked("gpu", &both)), (Pick::Adapter(1), Pick::Adapter(1)));
     }
 
     #[test]
     fn unusable_hardware_is_named() {
-        let mut weak = facts("Old Card", Kind::DiscreteGpu, Backend::Vulkan, "");
+        let mut weak = facts("Old Card", AdapterKind::DiscreteGpu, Backend::Vulkan, "");
         weak.unusable = Some("128 threads per workgroup, 256 needed".into());
-        let all = numbered(vec![weak, facts("llvmpipe", Kind::Cpu, Backend::Vulkan, "")]);
+        let all = numbered(vec![weak, facts("llvmpipe", AdapterKind::Cpu, Backend::Vulkan, "")]);
         for word in ["auto", "gpu"] {
             let why = pick(word, &all).unwrap().1;
             assert!(why.contains("Old Card") && why.contains("128 threads per workgroup"), "{why}");
@@ -289,7 +289,7 @@ mod tests {
         assert!(none.contains("`voodoo`") && none.contains("UHD") && none.contains("reference"), "{none}");
         assert!(refused("gpu", &[]).contains("adapters here: none"));
         assert!(refused("", &all).contains("empty"));
-        let mut weak = facts("Old Card", Kind::DiscreteGpu, Backend::Gl, "");
+        let mut weak = facts("Old Card", AdapterKind::DiscreteGpu, Backend::Gl, "");
         weak.unusable = Some("no compute shaders".into());
         assert!(refused("old", &[weak]).contains("no compute shaders"));
     }

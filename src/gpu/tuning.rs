@@ -170,14 +170,14 @@ fn file_from(facts: &AdapterFacts, var: impl Fn(&str) -> Option<PathBuf>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::super::adapter::tests::facts;
-    use super::super::{Backend, Kind};
+    use super::super::{Backend, AdapterKind};
     use super::*;
     use crate::kernels::Params;
     use crate::kernels::nn::conv::ConvParams;
     use crate::kernels::nn::conv2d::Conv2d;
 
     fn h100() -> AdapterFacts {
-        facts("NVIDIA H100", Kind::DiscreteGpu, Backend::Vulkan, "")
+        facts("NVIDIA H100", AdapterKind::DiscreteGpu, Backend::Vulkan, "")
     }
 
     fn shape(clients: u32, n: u32) -> Vec<u32> {
@@ -226,7 +226,7 @@ mod tests {
         tuning.matches(&AdapterFacts { pci: "0000:01:00.0".into(), ..h100() }).unwrap();
         let driver = tuning.matches(&AdapterFacts { driver: "e".into(), ..h100() }).unwrap_err();
         assert!(driver.contains("driver `d` then, `e` now") && !driver.contains("adapter"), "{driver}");
-        let gl = tuning.matches(&facts("Old Card", Kind::DiscreteGpu, Backend::Gl, "")).unwrap_err();
+        let gl = tuning.matches(&facts("Old Card", AdapterKind::DiscreteGpu, Backend::Gl, "")).unwrap_err();
         assert!(gl.contains("adapter `NVIDIA H100`") && gl.contains("backend `Vulkan` then, `Gl` now"), "{gl}");
         let old = Tuning { version: "0.0.1".into(), ..tuning };
         assert!(old.matches(&h100()).unwrap_err().contains("fedgan `0.0.1` then"));

@@ -160,7 +160,7 @@ impl Inputs<'_> {
 
 /// The contents of a binding in a validation case.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fill {
+pub enum Contents {
     /// Normally distributed numbers times `scale` plus `shift`; small integers in the exact pass.
     Real {
         /// Standard deviation.
@@ -182,9 +182,9 @@ pub enum Fill {
     Nan,
 }
 
-impl Fill {
+impl Contents {
     /// Standard normals.
-    pub const NORMAL: Fill = Fill::Real { scale: 1.0, shift: 0.0 };
+    pub const NORMAL: Contents = Contents::Real { scale: 1.0, shift: 0.0 };
 }
 
 /// The number of a kernel's bindings, as a type: [`Arity`].
@@ -266,7 +266,7 @@ pub trait Kernel: Sync {
     /// Parameters of the validation cases: ordinary, odd, prime and single-element shapes, several clients.
     fn cases(&self) -> Vec<Self::Params>;
     /// The contents of each binding in a case.
-    fn fills(&self, p: &Self::Params) -> Each<Self, Fill>;
+    fn contents(&self, p: &Self::Params) -> Each<Self, Contents>;
     /// True if small-integer inputs must give bit-equal results in any order of summation with these parameters.
     fn exact_on_integers(&self, _: &Self::Params) -> bool {
         false
@@ -312,7 +312,7 @@ pub trait AnyKernel: Sync {
     /// [`Kernel::cases`], as words.
     fn cases(&self) -> Vec<Vec<u32>>;
     /// [`Kernel::fills`].
-    fn fills(&self, words: &[u32]) -> Vec<Fill>;
+    fn contents(&self, words: &[u32]) -> Vec<Contents>;
     /// [`Kernel::exact_on_integers`].
     fn exact_on_integers(&self, words: &[u32]) -> bool;
     /// [`Kernel::meets_padding`].
@@ -359,8 +359,8 @@ impl<K: Kernel> AnyKernel for K {
     fn cases(&self) -> Vec<Vec<u32>> {
         Kernel::cases(self).iter().map(Params::words).collect()
     }
-    fn fills(&self, words: &[u32]) -> Vec<Fill> {
-        Kernel::fills(self, &K::Params::from_words(words)).as_ref().to_vec()
+    fn contents(&self, words: &[u32]) -> Vec<Contents> {
+        Kernel::contents(self, &K::Params::from_words(words)).as_ref().to_vec()
     }
     fn exact_on_integers(&self, words: &[u32]) -> bool {
         Kernel::exact_on_integers(self, &K::Params::from_words(words))

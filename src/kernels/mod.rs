@@ -17,7 +17,7 @@ pub mod writers;
 
 pub use bound::{U, flushed, gamma};
 pub use kernel::{
-    Access, AnyKernel, Arity, Binding, Build, Class, Cost, Each, Elem, Eval, Fill, Inputs, Kernel, MAX_GROUPS,
+    Access, AnyKernel, Arity, Binding, Build, Class, Cost, Each, Elem, Eval, Contents, Inputs, Kernel, MAX_GROUPS,
     MOST_WORDS, Operands, ceil_div, few_bits, grid_fits, linear_grid, product, split, strided,
 };
 pub use params::{Draw, Field, Params, Scalar};

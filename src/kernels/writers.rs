@@ -48,7 +48,7 @@ impl std::str::FromStr for Language {
 }
 
 impl Shader {
-    /// The module in another language, without the run-time checks that only software adapters keep ([`Form::shown`]);
+    /// The module in another language, without the run-time checks that only software adapters keep ([`WriterConfig::shown`]);
     /// text as UTF-8, SPIR-V as little-endian words. `wgsl` is the text that the module was parsed from, returned for
     /// [`Language::Wgsl`].
     ///
@@ -57,7 +57,7 @@ impl Shader {
     pub fn translate(&self, wgsl: &str, language: Language) -> Result<Vec<u8>, String> {
         match language {
             Language::Wgsl => Ok(wgsl.as_bytes().to_vec()),
-            _ => self.write(Form::shown(language)),
+            _ => self.write(WriterConfig::shown(language)),
         }
     }
 }
@@ -76,7 +76,7 @@ pub enum Checks {
 
 /// One configuration for writing a shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Form {
+pub struct WriterConfig {
     /// SPIR-V, MSL, HLSL or GLSL; [`Language::Wgsl`] writes nothing.
     pub language: Language,
     /// Version of SPIR-V, MSL and GLSL ES, shader model of HLSL.
@@ -85,14 +85,14 @@ pub struct Form {
     pub checks: Checks,
 }
 
-const fn form(language: Language, version: (u8, u8), checks: Checks) -> Form {
-    Form { language, version, checks }
+const fn form(language: Language, version: (u8, u8), checks: Checks) -> WriterConfig {
+    WriterConfig { language, version, checks }
 }
 
-impl Form {
+impl WriterConfig {
     /// The configurations that wgpu uses: SPIR-V for Vulkan 1.0, 1.1 and 1.3, old and new Metal, HLSL for FXC (shader
     /// model 5.1) and DXC, and the oldest GLSL with compute shaders.
-    pub const ALL: [Form; 14] = [
+    pub const ALL: [WriterConfig; 14] = [
         form(Language::Spirv, (1, 0), Checks::All),
         form(Language::Spirv, (1, 3), Checks::Device),
         form(Language::Spirv, (1, 3), Checks::None),
@@ -110,7 +110,7 @@ impl Form {
     ];
 
     /// The configuration of `fedgan kernels --show`: the oldest common version, without checks.
-    pub const fn shown(language: Language) -> Form {
+    pub const fn shown(language: Language) -> WriterConfig {
         match language {
             Language::Hlsl => form(language, (5, 1), Checks::None),
             Language::Msl => form(language, (2, 0), Checks::None),
@@ -143,7 +143,7 @@ impl Form {
     }
 }
 
-impl std::fmt::Display for Form {
+impl std::fmt::Display for WriterConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let checks = match self.checks {
             Checks::All => "with checks",
@@ -160,7 +160,7 @@ impl Shader {
     ///
     /// # Errors
     /// The error of naga's writer.
-    pub fn write(&self, form: Form) -> Result<Vec<u8>, String> {
+    pub fn write(&self, form: WriterConfig) -> Result<Vec<u8>, String> {
         match form.language {
             Language::Wgsl => Ok(Vec::new()),
             Language::Spirv => self.spirv(form),
@@ -181,7 +181,7 @@ impl Shader {
         self.module.global_variables.iter().filter_map(|(_, g)| bound(g)).collect()
     }
 
-    fn spirv(&self, form: Form) -> Result<Vec<u8>, String> {
+    fn spirv(&self, form: WriterConfig) -> Result<Vec<u8>, String> {
         use naga::back::spv;
         let zero = match form.checks {
             Checks::All => spv::ZeroInitializeWorkgroupMemoryMode::Polyfill,
@@ -208,7 +208,7 @@ impl Shader {
         Ok(words.iter().flat_map(|w| w.to_le_bytes()).collect())
     }
 
-    fn msl(&self, form: Form) -> Result<String, String> {
+    fn msl(&self, form: WriterConfig) -> Result<String, String> {
         use naga::back::msl;
         // Buffers in the order of their bindings; the lengths that runtime-sized arrays need come last.
         let layout = self.layout();
@@ -239,7 +239,7 @@ impl Shader {
         info.entry_point_names.into_iter().find_map(Result::err).map_or(Ok(text), |e| Err(e.to_string()))
     }
 
-    fn hlsl(&self, form: Form) -> Result<String, String> {
+    fn hlsl(&self, form: WriterConfig) -> Result<String, String> {
         use naga::back::hlsl;
         // Registers by class: the parameter block is b0, buffers are numbered in t (read) and u (written).
         let (mut read, mut written) = (0..8u32, 0..8u32);
@@ -270,7 +270,7 @@ impl Shader {
         info.entry_point_names.into_iter().find_map(Result::err).map_or(Ok(text), |e| Err(e.to_string()))
     }
 
-    fn glsl(&self, form: Form) -> Result<String, String> {
+    fn glsl(&self, form: WriterConfig) -> Result<String, String> {
         use naga::back::glsl;
         let binding = |(binding, ..): &(ResourceBinding, AddressSpace, bool)| (*binding, binding.binding as u8);
         let layout = self.layout();
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
     use crate::kernels::shader::{self, Assembled};
 
-    fn text_of(shader: &Shader, form: Form) -> String {
+    fn text_of(shader: &Shader, form: WriterConfig) -> String {
         String::from_utf8(shader.write(form).unwrap()).unwrap()
     }
 
@@ -311,13 +311,13 @@ mod tests {
         let text = shader::assemble_file("nn/batch_norm_stats.wgsl", &[], true).unwrap();
         let shader = Shader::parse(&text).unwrap();
         let mut seen = std::collections::BTreeSet::new();
-        for form in Form::ALL {
+        for form in WriterConfig::ALL {
             let bytes = shader.write(form).unwrap();
             assert!(!bytes.is_empty(), "{form}");
             // Metal 2.0 and 3.2, and the shader models, may give equal texts; checks may not. GLSL only has zeroed
             // memory.
             let new = seen.insert(bytes);
-            let own = form.version == Form::shown(form.language).version && form.language != Language::Glsl;
+            let own = form.version == WriterConfig::shown(form.language).version && form.language != Language::Glsl;
             assert!(new || !own, "{form} is written twice");
         }
         let msl = |checks| text_of(&shader, form(Language::Msl, (2, 0), checks));
@@ -335,7 +335,7 @@ mod tests {
             @compute @workgroup_size(1) fn other() { y[0] = 1u; }";
         for text in [group, no_main] {
             let shader = Shader::parse(&Assembled::plain("test", text)).unwrap();
-            for form in Form::ALL {
+            for form in WriterConfig::ALL {
                 let error = shader.write(form).unwrap_err();
                 assert!(error.starts_with(&form.to_string()), "{error}");
             }

@@ -1,13 +1,13 @@
 //! Quality of generated images relative to real ones, on the host in f64 (network features in f32).
 //!
 //! Every value's name states what is needed to interpret it: numbers of images, extractor, resize filter. A Frechet
-//! distance is called `fd_lite0`, not FID. [`Judge`] computes the metrics that an experiment requests, each with a
+//! distance is called `fd_lite0`, not FID. [`Evaluator`] computes the metrics that an experiment requests, each with a
 //! real-against-real floor.
 
 mod frechet;
 mod gather;
 mod images;
-mod judge;
+mod evaluator;
 mod kernel;
 mod leakage;
 mod lite0;
@@ -19,7 +19,7 @@ mod ssim;
 
 pub use frechet::{Frechet, frechet};
 pub use images::ImageSet;
-pub use judge::{Gathering, Judge, Metric, Value, host_bytes};
+pub use evaluator::{Gathering, Evaluator, Metric, Value, host_bytes};
 pub use kernel::{Kid, SUBSETS, kid, squared_mmd};
 pub use leakage::Leakage;
 pub use lite0::{FEATURES, Features, Lite0};

@@ -40,9 +40,9 @@ pub enum Objective {
     },
 }
 
-/// The optimiser of both networks; its epsilon is [`Gan::eps`].
+/// The optimizer of both networks; its epsilon is [`Gan::eps`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Optimiser {
+pub enum Optimizer {
     /// Adam with [`Gan::beta1`] and [`Gan::beta2`]; the learning rate is in the step tables.
     #[default]
     Adam,
@@ -55,15 +55,15 @@ pub enum Optimiser {
     },
 }
 
-/// Regularisation of local training: norm of the discriminator, objective, optimiser.
+/// Regularisation of local training: norm of the discriminator, objective, optimizer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Training {
     /// Norm of the discriminator; the generator always has batch norm.
     pub norm: Norm,
     /// Losses.
     pub objective: Objective,
-    /// Optimiser.
-    pub optimiser: Optimiser,
+    /// Optimizer.
+    pub optimizer: Optimizer,
 }
 
 impl Training {
@@ -110,9 +110,9 @@ pub struct Gan {
     pub beta1: f64,
     /// Adam's beta2.
     pub beta2: f64,
-    /// The optimiser's epsilon.
+    /// The optimizer's epsilon.
     pub eps: f64,
-    /// Norm, objective, optimiser.
+    /// Norm, objective, optimizer.
     pub training: Training,
 }
 
@@ -210,8 +210,8 @@ impl Gan {
             Objective::WganGp { .. } => Some(WganBuffers::alloc(engine, pool, self, clients, batch)?),
         };
         let tables = self.training.critic_steps() as usize * rows * adam_stride as usize;
-        let critic_adam = match (&wgan, self.training.optimiser) {
-            (Some(_), Optimiser::Adam) => Some(engine.alloc("Adam tables of the critic", tables)?),
+        let critic_adam = match (&wgan, self.training.optimizer) {
+            (Some(_), Optimizer::Adam) => Some(engine.alloc("Adam tables of the critic", tables)?),
             _ => None,
         };
         Ok(GanBuffers {
@@ -267,11 +267,11 @@ impl Gan {
 
         let pass = g("G(z_g)");
         let fake = pass.forward(rec, z_g, mode)?;
-        let judge = d("D(G step)");
-        let logits = judge.forward(rec, fake, mode)?;
+        let critic = d("D(G step)");
+        let logits = critic.forward(rec, fake, mode)?;
         self.loss(rec, b, logits, Loss::G, 1.0)?;
         // D's own gradients of this pass are discarded, so they are not computed.
-        let delta = judge.backward(rec, fake, b.dlogits, &b.scratch, Backward::InputOnly)?;
+        let delta = critic.backward(rec, fake, b.dlogits, &b.scratch, Backward::InputOnly)?;
         let delta = delta.expect("InputOnly returns the input's delta");
         pass.backward(rec, z_g, delta, &b.scratch, Backward::Fresh)?;
         self.update(rec, &self.g, &b.g, b, b.tables.adam, "G")
@@ -304,7 +304,7 @@ impl Gan {
         rec.launch(&BceWithLogits, &p, &[logits, b.dlogits, b.losses], format!("loss {loss:?}"))
     }
 
-    /// An optimiser step of every active client; `table` is for Adam.
+    /// An optimizer step of every active client; `table` is for Adam.
     pub(super) fn update(
         &self,
         rec: &mut Recording,
@@ -315,7 +315,7 @@ impl Gan {
         label: &str,
     ) -> Result<()> {
         let (t, n) = (&b.tables, net.stride as u32);
-        if let Optimiser::RmsProp { lr, alpha } = self.training.optimiser {
+        if let Optimizer::RmsProp { lr, alpha } = self.training.optimizer {
             let p = RmspropParams { clients: b.clients, n, stride: n, ..RmspropParams::new(lr, alpha, self.eps) };
             let args = [bank.weights, bank.grads, bank.v, t.state, t.client_steps];
             return rec.launch(&Rmsprop, &p, &args, format!("{label} RMSprop"));

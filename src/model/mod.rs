@@ -15,7 +15,7 @@ mod wgan;
 
 pub use arch::{Architecture, Layer, LayerKind, Network, Norm, ParamSpec, RunningSpec};
 pub use bank::{Activations, NetworkBank, Scratch};
-pub use gan::{Gan, GanBuffers, Interpolation, Objective, Optimiser, StepTables, Training};
+pub use gan::{Gan, GanBuffers, Interpolation, Objective, Optimizer, StepTables, Training};
 pub use init::record_init;
 pub use layout::{NamedTensors, export, import, infer_generator, nchw_to_nhwc, nhwc_to_nchw};
 pub use pass::{Backward, Mode, Pass};

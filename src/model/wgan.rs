@@ -96,10 +96,10 @@ impl Gan {
     pub fn record_generator_step(&self, rec: &mut Recording, b: &GanBuffers, z: Tensor) -> Result<()> {
         let pass = Pass { net: &self.g, bank: &b.g, acts: &b.g_acts, label: "G(z_g)" };
         let fake = pass.forward(rec, z, Self::mode(b))?;
-        let judge = Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label: "D(G step)" };
-        let logits = judge.forward(rec, fake, Self::mode(b))?;
+        let critic = Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label: "D(G step)" };
+        let logits = critic.forward(rec, fake, Self::mode(b))?;
         self.wasserstein(rec, b, logits, Loss::G, -1.0)?;
-        let delta = judge.backward(rec, fake, b.dlogits, &b.scratch, Backward::InputOnly)?;
+        let delta = critic.backward(rec, fake, b.dlogits, &b.scratch, Backward::InputOnly)?;
         let delta = delta.expect("InputOnly returns the input's delta");
         pass.backward(rec, z, delta, &b.scratch, Backward::Fresh)?;
         self.update(rec, &self.g, &b.g, b, b.tables.adam, "G")

@@ -1,7 +1,7 @@
 //! Saved measurements, and changes since then.
 
 use super::row::{Document, SCHEMA};
-use super::stats::{Comparison, Verdict, compare};
+use super::stats::{Comparison, SpeedChange, compare};
 use crate::{Error, Result, input};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -175,7 +175,7 @@ pub fn changes(old: &Document, new: &Document) -> Vec<Change> {
 }
 
 /// Changes with that verdict.
-pub fn count(changes: &[Change], verdict: Verdict) -> usize {
+pub fn count(changes: &[Change], verdict: SpeedChange) -> usize {
     changes.iter().filter(|c| c.comparison.is_some_and(|c| c.verdict == verdict)).count()
 }
 
@@ -219,12 +219,12 @@ mod tests {
         let mut new = document(vec![timed("fill", 1.2, 30), timed("copy", 1.0, 30), timed("adam", 1.5, 3)]);
         new.rows.push(timed("rmsprop", 1.0, 30));
         let found = changes(&old, &new);
-        let verdicts: Vec<Option<Verdict>> = found.iter().map(|c| c.comparison.map(|c| c.verdict)).collect();
-        let expected = [Some(Verdict::Slower), Some(Verdict::Same), Some(Verdict::Undecided), None];
+        let verdicts: Vec<Option<SpeedChange>> = found.iter().map(|c| c.comparison.map(|c| c.verdict)).collect();
+        let expected = [Some(SpeedChange::Slower), Some(SpeedChange::Same), Some(SpeedChange::Undecided), None];
         assert_eq!(verdicts, expected);
         assert_eq!(found[3].note, Some("not in the baseline"));
-        assert_eq!((count(&found, Verdict::Slower), count(&found, Verdict::Faster)), (1, 0));
-        assert_eq!(count(&changes(&new, &old), Verdict::Faster), 1);
+        assert_eq!((count(&found, SpeedChange::Slower), count(&found, SpeedChange::Faster)), (1, 0));
+        assert_eq!(count(&changes(&new, &old), SpeedChange::Faster), 1);
     }
 
     #[test]

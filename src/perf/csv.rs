@@ -2,7 +2,7 @@
 
 use super::ceilings::Bound;
 use super::measure::Clock;
-use super::row::{Document, Outcome, Row};
+use super::row::{Document, Outcome, LaunchRow};
 use super::stats::Summary;
 
 impl Document {
@@ -20,7 +20,7 @@ impl Document {
     }
 }
 
-impl Row {
+impl LaunchRow {
     fn csv(&self, edited: &str) -> String {
         let origin = if edited.is_empty() { self.origin.clone() } else { format!("{} {edited}", self.origin) };
         let head = [&self.kernel, &origin, &self.shape, &self.variant, &self.shader].map(|s| quoted(s)).join(",");

@@ -1,6 +1,6 @@
 //! The probe for a GPU's multiply-adds: a row outside the catalogue, for timing only.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
 
 crate::params! {
     /// Parameters of [`FmaPeak`].
@@ -43,8 +43,8 @@ impl Kernel for FmaPeak {
     fn cases(&self) -> Vec<FmaPeakParams> {
         vec![FmaPeakParams { groups: 3, turns: 8, scale: 0.5, shift: 0.25 }]
     }
-    fn fills(&self, _: &FmaPeakParams) -> [Fill; 1] {
-        [Fill::Nan]
+    fn contents(&self, _: &FmaPeakParams) -> [Contents; 1] {
+        [Contents::Nan]
     }
 }
 

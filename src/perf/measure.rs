@@ -178,7 +178,7 @@ fn batch_of(seconds: f64, budget: &Budget) -> u32 {
 
 /// The result of checking a launch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
+pub struct Verification {
     /// Elements compared.
     pub elements: usize,
     /// Percentage of its bound used by the worst element.
@@ -189,7 +189,7 @@ pub struct Judgement {
 
 /// Checks a launch by its operands before and its read-write operands after it; read-only slots of the latter are
 /// empty.
-pub type Judge<'a> = &'a dyn Fn(&Launch, &[&[u32]], &[&[u32]]) -> Result<Judgement>;
+pub type Verifier<'a> = &'a dyn Fn(&Launch, &[&[u32]], &[&[u32]]) -> Result<Verification>;
 
 /// Runs `recording`, which consists of `launch` alone, once on the current operands and checks the result. Also returns
 /// the seconds of this first execution, including compilation.
@@ -200,8 +200,8 @@ pub fn verify(
     engine: &mut dyn Engine,
     launch: &Launch,
     recording: &Recording,
-    judge: Judge,
-) -> Result<(Judgement, f64)> {
+    verifier: Verifier,
+) -> Result<(Verification, f64)> {
     let read = |engine: &mut dyn Engine, all: bool| -> Result<Vec<Vec<u32>>> {
         let slots = launch.args.iter().zip(launch.kernel.bindings());
         slots
@@ -218,13 +218,13 @@ pub fn verify(
         Ok(timed) => timed?.wall,
         Err(_) => {
             let failure = Some("the engine panicked".to_string());
-            return Ok((Judgement { failure, ..Judgement::default() }, 0.0));
+            return Ok((Verification { failure, ..Verification::default() }, 0.0));
         }
     };
     let after = read(engine, false)?;
     let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
     let after: Vec<&[u32]> = after.iter().map(Vec::as_slice).collect();
-    Ok((judge(launch, &before, &after)?, first))
+    Ok((verifier(launch, &before, &after)?, first))
 }
 
 #[cfg(test)]
@@ -307,16 +307,16 @@ mod tests {
     }
 
     #[test]
-    fn a_launch_is_judged_by_its_operands_before_and_after() {
+    fn a_launch_is_verified_by_its_operands_before_and_after() {
         let mut bench = Bench::new(Box::new(CpuEngine::new()));
         let copy = crate::kernels::find("copy").unwrap();
         let recording = bench.record(copy, &[1, 100, 128, 128], "copy").unwrap();
-        let judge = |_: &Launch, before: &[&[u32]], after: &[&[u32]]| {
+        let verifier = |_: &Launch, before: &[&[u32]], after: &[&[u32]]| {
             assert!(after[0].is_empty() && before[0].len() == 100);
             let failure = (before[0] != after[1] || before[1] == after[1]).then(|| "not copied".to_string());
-            Ok(Judgement { elements: 100, percent: 0.0, failure })
+            Ok(Verification { elements: 100, percent: 0.0, failure })
         };
-        let (judged, first) = verify(bench.engine.as_mut(), &recording.launches()[0], &recording, &judge).unwrap();
-        assert!(judged.failure.is_none() && first > 0.0);
+        let (verify_sampled, first) = verify(bench.engine.as_mut(), &recording.launches()[0], &recording, &verifier).unwrap();
+        assert!(verify_sampled.failure.is_none() && first > 0.0);
     }
 }

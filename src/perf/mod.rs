@@ -1,13 +1,13 @@
 //! Measurement: peak rates of a device, durations of launches and whole steps, and comparison of two measurements.
 //!
 //! `fedgan bench` and `benches/` share everything here. Nothing is timed before its results were compared with the reference
-//! ([`judged`]).
+//! ([`verify_sampled`]).
 
 pub mod baseline;
 pub mod ceilings;
 mod csv;
 mod fma;
-mod judged;
+mod verify_sampled;
 pub mod measure;
 pub mod problem;
 pub mod round;
@@ -20,10 +20,10 @@ pub mod tune;
 pub mod workload;
 
 pub use ceilings::Ceilings;
-pub use judged::judged;
-pub use measure::{Budget, Judge, Judgement, Timing, measure};
+pub use verify_sampled::verify_sampled;
+pub use measure::{Budget, Verifier, Verification, Timing, measure};
 pub use problem::Bench;
-pub use row::{Document, Outcome, Row};
-pub use stats::{Comparison, Summary, Verdict};
+pub use row::{Document, Outcome, LaunchRow};
+pub use stats::{Comparison, Summary, SpeedChange};
 pub use tap::Tap;
 pub use workload::{Loss, Problem, Shape, Workload};

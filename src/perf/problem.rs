@@ -2,7 +2,7 @@
 
 use crate::error::sizes;
 use crate::exec::{Engine, Recording, Tensor};
-use crate::kernels::{AnyKernel, Fill};
+use crate::kernels::{AnyKernel, Contents};
 use crate::{Error, Result};
 
 /// Operands repeat after this many words, a prime: drawing hundreds of millions of numbers would take longer than
@@ -45,7 +45,7 @@ impl<E: Engine + ?Sized> Bench<E> {
             }
         }
         let mut args = Vec::with_capacity(extents.len());
-        for (slot, (fill, extent)) in kernel.fills(params).iter().zip(&extents).enumerate() {
+        for (slot, (fill, extent)) in kernel.contents(params).iter().zip(&extents).enumerate() {
             let tensor = self.buffer(slot, *extent)?;
             self.engine.write(tensor, &words(fill, *extent, slot as u64))?;
             args.push(tensor);
@@ -68,7 +68,7 @@ impl<E: Engine + ?Sized> Bench<E> {
 }
 
 /// `len` words of the kind that `fill` specifies; equal for equal arguments.
-pub fn words(fill: &Fill, len: usize, seed: u64) -> Vec<u32> {
+pub fn words(fill: &Contents, len: usize, seed: u64) -> Vec<u32> {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bf0_3635;
     let mut bits = || {
         random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -83,12 +83,12 @@ pub fn words(fill: &Fill, len: usize, seed: u64) -> Vec<u32> {
     };
     let n = len.min(PERIOD);
     let block: Vec<u32> = match fill {
-        Fill::Real { scale, shift } => (0..n).map(|_| ((normal() * scale + shift) as f32).to_bits()).collect(),
-        Fill::Positive { scale } => (0..n).map(|_| (((normal().abs() + 1e-3) * scale) as f32).to_bits()).collect(),
-        Fill::Words(table) if table.is_empty() => vec![0],
-        Fill::Words(table) => table.clone(),
-        Fill::Below(limit) => (0..n).map(|_| (bits() >> 32) as u32 % (*limit).max(1)).collect(),
-        Fill::Nan => vec![f32::NAN.to_bits()],
+        Contents::Real { scale, shift } => (0..n).map(|_| ((normal() * scale + shift) as f32).to_bits()).collect(),
+        Contents::Positive { scale } => (0..n).map(|_| (((normal().abs() + 1e-3) * scale) as f32).to_bits()).collect(),
+        Contents::Words(table) if table.is_empty() => vec![0],
+        Contents::Words(table) => table.clone(),
+        Contents::Below(limit) => (0..n).map(|_| (bits() >> 32) as u32 % (*limit).max(1)).collect(),
+        Contents::Nan => vec![f32::NAN.to_bits()],
     };
     let mut words = Vec::with_capacity(len);
     while words.len() < len {
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn words_have_their_moments_and_repeat_after_a_period() {
-        let values: Vec<f64> = words(&Fill::Real { scale: 2.0, shift: 5.0 }, PERIOD + 10, 3)
+        let values: Vec<f64> = words(&Contents::Real { scale: 2.0, shift: 5.0 }, PERIOD + 10, 3)
             .into_iter()
             .map(|w| f64::from(f32::from_bits(w)))
             .collect();
@@ -113,10 +113,10 @@ mod tests {
         let var = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
         assert!((mean - 5.0).abs() < 0.02 && (var - 4.0).abs() < 0.05, "mean {mean}, variance {var}");
         assert_eq!(values[..10], values[PERIOD..]);
-        assert!(words(&Fill::Below(7), 1000, 1).iter().all(|w| *w < 7));
-        assert!(words(&Fill::Positive { scale: 0.1 }, 1000, 1).iter().all(|w| f32::from_bits(*w) > 0.0));
-        assert_eq!(words(&Fill::Words(vec![3, 4]), 3, 1), [3, 4, 3]);
-        assert_ne!(words(&Fill::NORMAL, 50, 1), words(&Fill::NORMAL, 50, 2));
+        assert!(words(&Contents::Below(7), 1000, 1).iter().all(|w| *w < 7));
+        assert!(words(&Contents::Positive { scale: 0.1 }, 1000, 1).iter().all(|w| f32::from_bits(*w) > 0.0));
+        assert_eq!(words(&Contents::Words(vec![3, 4]), 3, 1), [3, 4, 3]);
+        assert_ne!(words(&Contents::NORMAL, 50, 1), words(&Contents::NORMAL, 50, 2));
     }
 
     #[test]

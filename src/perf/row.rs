@@ -1,7 +1,7 @@
 //! The report: one row per launch, and the document of a whole run.
 
 use super::ceilings::{Bound, Ceilings};
-use super::measure::{Budget, Clock, Judge, Judgement, Timing, measure, verify};
+use super::measure::{Budget, Clock, Verifier, Verification, Timing, measure, verify};
 use super::problem::Bench;
 use super::round::RoundReport;
 use super::stats::{Comparison, Summary};
@@ -11,7 +11,7 @@ use crate::exec::{Descriptor, Purpose};
 use crate::kernels::{AnyKernel, Class};
 use serde::{Deserialize, Serialize};
 
-/// [`Row::origin`] of a problem from the command line.
+/// [`LaunchRow::origin`] of a problem from the command line.
 pub const GIVEN: &str = "given";
 
 /// Version of [`Document`]; documents of other versions are not compared.
@@ -35,7 +35,7 @@ pub struct Document {
     /// Absent for the reference engine.
     pub ceilings: Option<Ceilings>,
     /// Launches.
-    pub rows: Vec<Row>,
+    pub rows: Vec<LaunchRow>,
     /// Whole training steps.
     pub steps: Vec<StepReport>,
     /// Whole rounds.
@@ -46,7 +46,7 @@ pub struct Document {
 
 /// One launch, measured many times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Row {
+pub struct LaunchRow {
     /// The kernel.
     pub kernel: String,
     /// The source of the shape: a workload and one of its launches, `case`, or `given`.
@@ -88,7 +88,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Timed {
     /// The result of the check.
-    pub verified: Judgement,
+    pub verified: Verification,
     /// Seconds of the first execution, including compilation.
     pub first: f64,
     /// The clock of `summary`.
@@ -131,7 +131,7 @@ impl Timed {
     /// # Errors
     /// Without samples (a bug).
     pub fn new(
-        verified: Judgement,
+        verified: Verification,
         first: f64,
         samples: Timing,
         cost: crate::kernels::Cost,
@@ -144,12 +144,12 @@ impl Timed {
     }
 }
 
-impl Row {
+impl LaunchRow {
     /// An empty row for a launch on an engine with that variant name.
-    pub fn named(kernel: &dyn AnyKernel, params: &[u32], shape: String, origin: String, variant: &str) -> Row {
+    pub fn named(kernel: &dyn AnyKernel, params: &[u32], shape: String, origin: String, variant: &str) -> LaunchRow {
         let cost = kernel.cost(params);
         let class = Class::ALL.into_iter().find(|c| c.name() == variant);
-        Row {
+        LaunchRow {
             kernel: kernel.name().into(),
             origin,
             shape,
@@ -171,10 +171,10 @@ impl Row {
         bench: &mut Bench,
         kernel: &'static dyn AnyKernel,
         params: &[u32],
-        judge: Judge,
+        verifier: Verifier,
         budget: &Budget,
         ceilings: Option<&Ceilings>,
-    ) -> Result<Row> {
+    ) -> Result<LaunchRow> {
         let recording = match bench.record(kernel, params, &self.origin) {
             Ok(recording) => recording,
             Err(crate::Error::Device(why) | crate::Error::OutOfMemory { what: why, .. }) => {
@@ -190,16 +190,16 @@ impl Row {
             let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
             // Parameters from the command line may pass the shape rule and still not match the tables in the row's
             // inputs.
-            judge(&recording.launches()[0], &before, &before).map_err(|e| {
+            verifier(&recording.launches()[0], &before, &before).map_err(|e| {
                 crate::Error::input(format!("{}: the parameters do not match the row's inputs: {e}", self.shape))
             })?;
         }
-        let (judgement, first) = verify(engine, &recording.launches()[0], &recording, judge)?;
-        self.outcome = match &judgement.failure {
+        let (verification, first) = verify(engine, &recording.launches()[0], &recording, verifier)?;
+        self.outcome = match &verification.failure {
             Some(why) => Outcome::Wrong { why: why.clone() },
             None => {
                 let samples = measure(engine, &recording, budget, &mut |_| Ok(()))?;
-                Outcome::Timed(Box::new(Timed::new(judgement, first, samples, kernel.cost(params), ceilings)?))
+                Outcome::Timed(Box::new(Timed::new(verification, first, samples, kernel.cost(params), ceilings)?))
             }
         };
         bench.engine.forget(&recording);
@@ -224,9 +224,9 @@ impl Row {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ShaderRow {
     /// The edited shader's row; its samples were taken alternately.
-    pub edited: Row,
+    pub edited: LaunchRow,
     /// The built-in shader's.
-    pub builtin: Row,
+    pub builtin: LaunchRow,
     /// Edited over built-in; absent if one was not timed.
     pub comparison: Option<Comparison>,
 }
@@ -261,13 +261,13 @@ pub(super) mod tests {
     use crate::perf::ceilings::tests::ceilings;
 
     /// A row with `n` samples around `seconds`.
-    pub(in crate::perf) fn timed(kernel: &str, seconds: f64, n: usize) -> Row {
+    pub(in crate::perf) fn timed(kernel: &str, seconds: f64, n: usize) -> LaunchRow {
         let wall = (0..n).map(|i| seconds * (1.0 + 0.001 * (i % 5) as f64)).collect();
         let samples = Timing { batch: 3, wall, device: Vec::new() };
         let cost = Cost { flops: 1e9, bytes: 1e9 };
-        let judged = Judgement { elements: 7, percent: 12.5, failure: None };
-        let timed = Timed::new(judged, 2.0, samples, cost, Some(&ceilings())).unwrap();
-        Row {
+        let verify_sampled = Verification { elements: 7, percent: 12.5, failure: None };
+        let timed = Timed::new(verify_sampled, 2.0, samples, cost, Some(&ceilings())).unwrap();
+        LaunchRow {
             kernel: kernel.into(),
             origin: "w1 a, \"b\"".into(),
             shape: format!("{kernel}:n=1,m=2"),
@@ -279,7 +279,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::perf) fn document(rows: Vec<Row>) -> Document {
+    pub(in crate::perf) fn document(rows: Vec<LaunchRow>) -> Document {
         let word = |w: &str| w.to_string();
         Document {
             schema: SCHEMA,

@@ -53,7 +53,7 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 /// The result of comparing two sets of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Verdict {
+pub enum SpeedChange {
     /// The medians differ by less than the margin.
     Same,
     /// The new one takes less time, beyond margin and noise.
@@ -64,14 +64,14 @@ pub enum Verdict {
     Undecided,
 }
 
-impl Verdict {
+impl SpeedChange {
     /// As printed.
     pub fn name(self) -> &'static str {
         match self {
-            Verdict::Same => "SAME",
-            Verdict::Faster => "FASTER",
-            Verdict::Slower => "SLOWER",
-            Verdict::Undecided => "UNDECIDED",
+            SpeedChange::Same => "SAME",
+            SpeedChange::Faster => "FASTER",
+            SpeedChange::Slower => "SLOWER",
+            SpeedChange::Undecided => "UNDECIDED",
         }
     }
 }
@@ -86,7 +86,7 @@ pub struct Comparison {
     /// Upper end.
     pub high: f64,
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: SpeedChange,
 }
 
 /// Compares independent samples, `new` against `old`. For a change the whole interval must be outside [`MARGIN`], and
@@ -98,9 +98,9 @@ pub fn compare(old: &[f64], new: &[f64]) -> Option<Comparison> {
     let (low, high) = interval((0..RESAMPLES).map(|_| draw()).collect());
     let overlap = a.p20 <= b.p80 && b.p20 <= a.p80;
     let few = old.len() < FEW || new.len() < FEW;
-    let mut verdict = if few { Verdict::Undecided } else { decide(low, high, MARGIN) };
-    if overlap && matches!(verdict, Verdict::Faster | Verdict::Slower) {
-        verdict = Verdict::Undecided;
+    let mut verdict = if few { SpeedChange::Undecided } else { decide(low, high, MARGIN) };
+    if overlap && matches!(verdict, SpeedChange::Faster | SpeedChange::Slower) {
+        verdict = SpeedChange::Undecided;
     }
     Some(Comparison { ratio: b.median / a.median, low, high, verdict })
 }
@@ -112,7 +112,7 @@ pub fn compare_pairs(pairs: &[(f64, f64)], margin: f64) -> Option<Comparison> {
     let summary = positive(&ratios)?;
     let mut random = Random(1);
     let (low, high) = interval((0..RESAMPLES).map(|_| median(&mut random.resample(&ratios))).collect());
-    let verdict = if ratios.len() < FEW { Verdict::Undecided } else { decide(low, high, margin) };
+    let verdict = if ratios.len() < FEW { SpeedChange::Undecided } else { decide(low, high, margin) };
     Some(Comparison { ratio: summary.median, low, high, verdict })
 }
 
@@ -120,12 +120,12 @@ fn positive(samples: &[f64]) -> Option<Summary> {
     Summary::of(samples).filter(|s| s.min > 0.0 && samples.iter().all(|v| v.is_finite()))
 }
 
-fn decide(low: f64, high: f64, margin: f64) -> Verdict {
+fn decide(low: f64, high: f64, margin: f64) -> SpeedChange {
     match (low, high) {
-        _ if low > 1.0 + margin => Verdict::Slower,
-        _ if high < 1.0 - margin => Verdict::Faster,
-        _ if low >= 1.0 - margin && high <= 1.0 + margin => Verdict::Same,
-        _ => Verdict::Undecided,
+        _ if low > 1.0 + margin => SpeedChange::Slower,
+        _ if high < 1.0 - margin => SpeedChange::Faster,
+        _ if low >= 1.0 - margin && high <= 1.0 + margin => SpeedChange::Same,
+        _ => SpeedChange::Undecided,
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
         (0..n).map(|_| centre * (1.0 + noise * (unit() + unit() + unit() - 1.5))).collect()
     }
 
-    fn verdict(old: &[f64], new: &[f64]) -> Verdict {
+    fn verdict(old: &[f64], new: &[f64]) -> SpeedChange {
         let comparison = compare(old, new).unwrap();
         assert_eq!(comparison, compare(old, new).unwrap(), "the same samples give the same interval");
         assert!(comparison.low <= comparison.ratio && comparison.ratio <= comparison.high, "{comparison:?}");
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn one_distribution_is_the_same() {
         for seed in 1..20 {
-            assert_eq!(verdict(&times(seed, 60, 2e-3, 0.02), &times(seed + 100, 60, 2e-3, 0.02)), Verdict::Same);
+            assert_eq!(verdict(&times(seed, 60, 2e-3, 0.02), &times(seed + 100, 60, 2e-3, 0.02)), SpeedChange::Same);
         }
     }
 
@@ -185,29 +185,29 @@ mod tests {
     fn a_shift_of_ten_per_cent_is_seen_in_its_direction() {
         for seed in 1..20 {
             let (base, slow) = (times(seed, 60, 1.0, 0.02), times(seed + 100, 60, 1.1, 0.02));
-            assert_eq!(verdict(&base, &slow), Verdict::Slower);
-            assert_eq!(verdict(&slow, &base), Verdict::Faster);
+            assert_eq!(verdict(&base, &slow), SpeedChange::Slower);
+            assert_eq!(verdict(&slow, &base), SpeedChange::Faster);
         }
     }
 
     #[test]
     fn little_or_noisy_evidence_decides_nothing() {
         let (few, shifted) = (times(1, 4, 1.0, 0.01), times(2, 4, 1.5, 0.01));
-        assert_eq!(verdict(&few, &shifted), Verdict::Undecided);
-        assert_eq!(verdict(&times(3, 8, 1.0, 0.5), &times(4, 8, 1.1, 0.5)), Verdict::Undecided);
+        assert_eq!(verdict(&few, &shifted), SpeedChange::Undecided);
+        assert_eq!(verdict(&times(3, 8, 1.0, 0.5), &times(4, 8, 1.1, 0.5)), SpeedChange::Undecided);
         // The medians differ, but the sets overlap.
         let (old, new) = (times(5, 400, 1.0, 0.3), times(6, 400, 1.1, 0.3));
-        assert!(compare(&old, &new).unwrap().low > 1.0 && verdict(&old, &new) == Verdict::Undecided);
+        assert!(compare(&old, &new).unwrap().low > 1.0 && verdict(&old, &new) == SpeedChange::Undecided);
     }
 
     #[test]
     fn pairs_cancel_a_drift_that_hides_the_change() {
         let pairs: Vec<(f64, f64)> = (0..30).map(|i| (1.0 + i as f64 / 10.0, 1.05 * (1.0 + i as f64 / 10.0))).collect();
         let (old, new): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-        assert_eq!(verdict(&old, &new), Verdict::Undecided);
+        assert_eq!(verdict(&old, &new), SpeedChange::Undecided);
         let paired = compare_pairs(&pairs, 0.01).unwrap();
-        assert!(paired.verdict == Verdict::Slower && (paired.ratio - 1.05).abs() < 1e-9, "{paired:?}");
-        assert_eq!(compare_pairs(&pairs[..3], 0.01).unwrap().verdict, Verdict::Undecided);
+        assert!(paired.verdict == SpeedChange::Slower && (paired.ratio - 1.05).abs() < 1e-9, "{paired:?}");
+        assert_eq!(compare_pairs(&pairs[..3], 0.01).unwrap().verdict, SpeedChange::Undecided);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whole training steps: their duration, their composition, and the minimum according to the ceilings.
 
 use super::ceilings::{Bound, Ceilings};
-use super::measure::{Budget, Judge, Timing, measure, verify};
+use super::measure::{Budget, Verifier, Timing, measure, verify};
 use super::stats::Summary;
 use super::tap::{Heard, Tap};
 use super::workload::Workload;
@@ -123,7 +123,7 @@ impl StepReport {
     pub fn measure(
         workload: Workload,
         engine: Box<dyn Engine>,
-        judge: Judge,
+        verifier: Verifier,
         budget: &Budget,
         ceilings: Option<&Ceilings>,
         tick: &mut dyn FnMut(&str),
@@ -148,7 +148,7 @@ impl StepReport {
         for (launch, recording, _) in &classes {
             tick(&format!("verifying {}", launch.label));
             lab.reset()?;
-            if let Some(why) = verify(lab.federation.engine(), launch, recording, judge)?.0.failure {
+            if let Some(why) = verify(lab.federation.engine(), launch, recording, verifier)?.0.failure {
                 report.wrong.push(format!("{} ({}): {why}", launch.label, launch.kernel.name()));
             }
         }
@@ -310,7 +310,7 @@ pub(super) mod tests {
     use super::*;
     use crate::exec::CpuEngine;
     use crate::perf::ceilings::tests::ceilings;
-    use crate::perf::measure::Judgement;
+    use crate::perf::measure::Verification;
     use crate::perf::workload::Loss;
 
     pub(in crate::perf) const SMALL: Workload =
@@ -318,15 +318,15 @@ pub(super) mod tests {
     pub(in crate::perf) const BUDGET: Budget =
         Budget { seconds: 0.0, warm_up: 0.0, batch: 0.0, min: 3, max: 5, most: 1 };
 
-    fn measured(workload: Workload, judge: Judge) -> StepReport {
+    fn measured(workload: Workload, verifier: Verifier) -> StepReport {
         let engine = Box::new(CpuEngine::new());
-        StepReport::measure(workload, engine, judge, &BUDGET, Some(&ceilings()), &mut |_| {}).unwrap()
+        StepReport::measure(workload, engine, verifier, &BUDGET, Some(&ceilings()), &mut |_| {}).unwrap()
     }
 
     #[test]
     fn the_breakdown_adds_up_to_the_step() {
         for loss in [Loss::Bce, Loss::WganGp] {
-            let step = measured(Workload { loss, ..SMALL }, &|_, _, _| Ok(Judgement::default()));
+            let step = measured(Workload { loss, ..SMALL }, &|_, _, _| Ok(Verification::default()));
             let sum = |of: &dyn Fn(&Class) -> f64| step.classes.iter().map(|c| c.count as f64 * of(c)).sum::<f64>();
             assert_eq!(sum(&|_| 1.0), step.launches as f64);
             assert!(step.launches > 50 && step.classes.len() < step.launches && step.chunks == 1);
@@ -353,11 +353,11 @@ pub(super) mod tests {
 
     #[test]
     fn a_step_with_a_wrong_launch_is_reported_and_not_timed() {
-        let judge = |launch: &Launch, _: &[&[u32]], _: &[&[u32]]| {
+        let verifier = |launch: &Launch, _: &[&[u32]], _: &[&[u32]]| {
             let failure = (launch.kernel.name() == "activation").then(|| "off".to_string());
-            Ok(Judgement { failure, ..Judgement::default() })
+            Ok(Verification { failure, ..Verification::default() })
         };
-        let step = measured(SMALL, &judge);
+        let step = measured(SMALL, &verifier);
         assert!(
             !step.wrong.is_empty() && step.wrong.iter().all(|w| w.ends_with("(activation): off")),
             "{:?}",

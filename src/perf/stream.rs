@@ -1,6 +1,6 @@
 //! The probe for a GPU's bandwidth: a row outside the catalogue, for timing only.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
 
 /// Words of a block, moved by one workgroup.
 pub(super) const BLOCK: u32 = 2048;
@@ -57,8 +57,8 @@ impl Kernel for StreamPeak {
     fn cases(&self) -> Vec<StreamPeakParams> {
         [0, 1].map(|reads| StreamPeakParams { n: 5 * BLOCK, groups: 2, reads }).to_vec()
     }
-    fn fills(&self, _: &StreamPeakParams) -> [Fill; 2] {
-        [Fill::NORMAL, Fill::Nan]
+    fn contents(&self, _: &StreamPeakParams) -> [Contents; 2] {
+        [Contents::NORMAL, Contents::Nan]
     }
 }
 

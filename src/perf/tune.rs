@@ -5,8 +5,8 @@
 //! file of another adapter, driver or version is never used.
 
 use super::Bench;
-use super::measure::{Budget, Judge, in_rotation, verify};
-use super::stats::{MARGIN, Summary, Verdict, compare_pairs};
+use super::measure::{Budget, Verifier, in_rotation, verify};
+use super::stats::{MARGIN, Summary, SpeedChange, compare_pairs};
 use super::tap::Heard;
 use super::workload::Shape;
 use crate::exec::{Engine, Recording};
@@ -48,7 +48,7 @@ impl Tried {
             (Err(_), Ok(_)) => true,
             (Ok(old), Ok(new)) => {
                 let pairs: Vec<(f64, f64)> = old.iter().copied().zip(new.iter().copied()).collect();
-                compare_pairs(&pairs, MARGIN).is_some_and(|c| c.verdict == Verdict::Faster)
+                compare_pairs(&pairs, MARGIN).is_some_and(|c| c.verdict == SpeedChange::Faster)
             }
         }
     }
@@ -105,13 +105,13 @@ pub fn tune(
     bench: &mut Bench<GpuEngine>,
     facts: &AdapterFacts,
     shape: &Shape,
-    judge: Judge,
+    verifier: Verifier,
     budget: &Budget,
 ) -> Result<Tuned> {
     let names: Vec<&'static str> = shape.kernel.variants(&shape.params).into_iter().map(|v| v.0).collect();
     let mut verdicts = Vec::with_capacity(names.len());
     for (at, name) in names.iter().enumerate() {
-        let verdict = match try_one(bench, facts, shape, name, judge) {
+        let verdict = match try_one(bench, facts, shape, name, verifier) {
             Err(Error::Device(why) | Error::OutOfMemory { what: why, .. }) if at > 0 => Err(why),
             other => other?,
         };
@@ -140,7 +140,7 @@ fn try_one(
     facts: &AdapterFacts,
     shape: &Shape,
     name: &str,
-    judge: Judge,
+    verifier: Verifier,
 ) -> Result<std::result::Result<Recording, String>> {
     let mut only = Tuning::new(facts);
     only.pick(shape.kernel, &shape.params, name);
@@ -148,8 +148,8 @@ fn try_one(
     let recording = bench.record(shape.kernel, &shape.params, &shape.label)?;
     bench.engine.retune(Some(Arc::new(only)));
     // A recording is built when it first runs, and keeps that build.
-    let (judgement, _) = verify(bench.engine.as_mut(), &recording.launches()[0], &recording, judge)?;
-    Ok(match judgement.failure {
+    let (verification, _) = verify(bench.engine.as_mut(), &recording.launches()[0], &recording, verifier)?;
+    Ok(match verification.failure {
         None => Ok(recording),
         Some(why) => {
             bench.engine.forget(&recording);
@@ -162,10 +162,10 @@ fn try_one(
 mod tests {
     use super::*;
     use crate::exec::Launch;
-    use crate::gpu::{Choice, Device, GpuOptions, Target, choose};
+    use crate::gpu::{Choice, Device, GpuOptions, DeviceTarget, choose};
     use crate::kernels::nn::conv::ConvParams;
     use crate::kernels::{Class, Params};
-    use crate::perf::Judgement;
+    use crate::perf::Verification;
     use std::cell::Cell;
 
     fn shape(clients: u32) -> Shape {
@@ -222,21 +222,21 @@ mod tests {
 
     /// On any adapter: all variants are checked on fresh outputs, and a wrong one is neither timed nor chosen.
     #[test]
-    fn variants_are_judged_before_they_are_timed() {
-        let Choice { target: Target::Gpu(adapter), .. } = choose("gpu").unwrap() else { panic!("no adapter") };
+    fn variants_are_verified_before_they_are_timed() {
+        let Choice { target: DeviceTarget::Gpu(adapter), .. } = choose("gpu").unwrap() else { panic!("no adapter") };
         let options = GpuOptions { class: Some(Class::Tiled), ..GpuOptions::default() };
         let engine = GpuEngine::new(Device::open_for(&adapter, &options).unwrap(), options).unwrap();
         let mut bench = Bench::of(engine);
         let budget = Budget { min: 2, max: 3, ..Budget::of(0.0) };
         let calls = Cell::new(0);
-        let judge = |_: &Launch, before: &[&[u32]], after: &[&[u32]]| {
+        let verifier = |_: &Launch, before: &[&[u32]], after: &[&[u32]]| {
             assert!(before[2].iter().all(|w| f32::from_bits(*w).is_nan()), "an output that was written before");
             assert!(after[2].iter().all(|w| f32::from_bits(*w).is_finite()));
             calls.set(calls.get() + 1);
             let failure = (calls.get() == 2).then(|| "wrong".to_string());
-            Ok(Judgement { failure, ..Judgement::default() })
+            Ok(Verification { failure, ..Verification::default() })
         };
-        let found = tune(&mut bench, &adapter.facts, &shape(1), &judge, &budget).unwrap();
+        let found = tune(&mut bench, &adapter.facts, &shape(1), &verifier, &budget).unwrap();
         assert_eq!(calls.get(), 3);
         let names: Vec<&str> = found.tried.iter().map(|t| t.name).collect();
         assert_eq!(names, ["32x32", "64x64", "128x128"]);

@@ -6,7 +6,7 @@ use crate::fed::attack::{OnUpdate, Scale};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
 use crate::fed::{ClientData, Detector, Federation, Local, OnNonfinite, Patch, Rule, Settings, Shared, Weights};
 use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
-use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
+use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimizer, Training};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -180,7 +180,7 @@ impl Workload {
             Loss::WganGp => Training {
                 norm: Norm::Instance,
                 objective: Objective::WganGp { lambda: 10.0, n_critic: 1, interpolation: Interpolation::Uniform },
-                optimiser: Optimiser::Adam,
+                optimizer: Optimizer::Adam,
             },
         };
         Gan::with(Architecture { image_size, channels, width, latent }, 0.5, 0.999, 1e-8, training)
@@ -231,7 +231,7 @@ impl Workload {
         let mut shapes: Vec<Shape> = Vec::new();
         let own = self.gan()?;
         let mut wgan = Workload { loss: Loss::WganGp, ..*self }.gan()?;
-        wgan.training.optimiser = Optimiser::RmsProp { lr: 5e-5, alpha: 0.99 };
+        wgan.training.optimizer = Optimizer::RmsProp { lr: 5e-5, alpha: 0.99 };
         for (gan, attacked) in [(own.clone(), false), (own, true), (wgan, false)] {
             let mut seen: Vec<Shape> = Vec::new();
             for launch in self.on_paper(gan, attacked)?.into_iter().flat_map(|h| h.launches) {

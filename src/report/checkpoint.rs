@@ -14,7 +14,7 @@ use super::safetensors::header;
 use super::summary::Resumed;
 use crate::check::watch::Checked;
 use crate::exec::Descriptor;
-use crate::fed::state::Memory;
+use crate::fed::state::SavedState;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -56,7 +56,7 @@ pub struct RunState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unevaluated: Option<RoundRecord>,
     /// The federation's round, client weights and detector.
-    pub federation: Memory,
+    pub federation: SavedState,
     /// The untrained generator's values.
     pub first: Measured,
     /// The latest evaluation's values.
@@ -236,7 +236,7 @@ impl Checkpoint<File> {
 }
 
 impl<R: Read + Seek> Checkpoint<R> {
-    /// A checkpoint from its bytes; `path` is named in errors. Memory is limited to the header and one block.
+    /// A checkpoint from its bytes; `path` is named in errors. SavedState is limited to the header and one block.
     ///
     /// # Errors
     /// [`Error::Input`]: truncated, altered, of another format, or inconsistent with its header.

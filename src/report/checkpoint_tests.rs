@@ -22,7 +22,7 @@ fn state(round: u32) -> RunState {
         images: "0".into(),
         logs: Positions { jsonl: 1, csv: 2, timing: 3, evaluation: None },
         unevaluated: None,
-        federation: Memory {
+        federation: SavedState {
             round,
             weights: vec![0.1, f64::NAN],
             dropped: crate::fed::drop::Dropped { since: vec![0; 2], empty: 0 },

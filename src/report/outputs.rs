@@ -18,7 +18,7 @@ const HEADER: u64 = 1 << 16;
 
 /// What an option writes, with its mark.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum OutputKind {
     /// A PNG picture; the mark is its `Software` text.
     Png(&'static str),
     /// A safetensors file; the mark is in its metadata.
@@ -33,7 +33,7 @@ pub enum Kind {
     Any,
 }
 
-impl Kind {
+impl OutputKind {
     /// Whether this option has written what is read from `file`.
     fn wrote<R: Read + std::io::Seek>(self, mut file: R) -> bool {
         let mut start = |most: u64| {
@@ -41,22 +41,22 @@ impl Kind {
             file.by_ref().take(most).read_to_end(&mut bytes).map(|_| bytes).unwrap_or_default()
         };
         match self {
-            Kind::Png(mark) => png_text(BufReader::new(file), SOFTWARE).as_deref() == Some(mark),
-            Kind::Tensors(mark) => {
+            OutputKind::Png(mark) => png_text(BufReader::new(file), SOFTWARE).as_deref() == Some(mark),
+            OutputKind::Tensors(mark) => {
                 let length = start(8).first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
                 let header = if length > HEADER { Vec::new() } else { start(length) };
                 let header: Option<serde_json::Value> = serde_json::from_slice(&header).ok();
                 header.is_some_and(|header| header["__metadata__"][KEY] == mark)
             }
-            Kind::Json(mark) => json_begins(&String::from_utf8_lossy(&start(START)), mark),
-            Kind::Table(mark) => {
+            OutputKind::Json(mark) => json_begins(&String::from_utf8_lossy(&start(START)), mark),
+            OutputKind::Table(mark) => {
                 let text = start(crate::input::TABLE);
                 let (head, line) = (format!(",{KEY}"), format!(",{mark}"));
                 let mut lines = std::str::from_utf8(&text).unwrap_or_default().lines();
                 lines.next().is_some_and(|l| l.ends_with(&head)) && lines.all(|l| l.ends_with(&line))
             }
-            Kind::Text(begin) => start(START).starts_with(begin.as_bytes()),
-            Kind::Any => true,
+            OutputKind::Text(begin) => start(START).starts_with(begin.as_bytes()),
+            OutputKind::Any => true,
         }
     }
 }
@@ -76,11 +76,11 @@ pub struct Output<'a> {
     /// The file.
     pub path: &'a Path,
     /// What is written, with its mark.
-    pub kind: Kind,
+    pub kind: OutputKind,
 }
 
 /// The output of an option, where it is given.
-pub fn output<'a>(flag: &'static str, path: Option<&'a Path>, kind: Kind) -> Option<Output<'a>> {
+pub fn output<'a>(flag: &'static str, path: Option<&'a Path>, kind: OutputKind) -> Option<Output<'a>> {
     path.map(|path| Output { flag, path, kind })
 }
 
@@ -117,7 +117,7 @@ pub fn check(outputs: &[Option<Output>], read: &[&Path]) -> Result<()> {
 
 /// The regular file that will be written in one step, there or not; `None` for a device or a pipe, which are written to.
 /// The error says what is in the way.
-fn vet(path: &Path, kind: Kind) -> std::result::Result<Option<PathBuf>, String> {
+fn vet(path: &Path, kind: OutputKind) -> std::result::Result<Option<PathBuf>, String> {
     let there = match std::fs::metadata(path) {
         // A dangling link exists too: renaming would replace it.
         Err(_) if std::fs::symlink_metadata(path).is_ok() => return Err("is a link to nothing".into()),
@@ -144,7 +144,7 @@ fn vet(path: &Path, kind: Kind) -> std::result::Result<Option<PathBuf>, String> 
 ///
 /// # Errors
 /// [`Error::Output`] if it cannot be written, [`Error::Input`] for somebody's file.
-pub fn write(path: &Path, kind: Kind, bytes: &[u8]) -> Result<()> {
+pub fn write(path: &Path, kind: OutputKind, bytes: &[u8]) -> Result<()> {
     if !kind.wrote(std::io::Cursor::new(bytes)) {
         return Err(Error::internal(format!("{}: what is to be written carries no mark", path.display())));
     }

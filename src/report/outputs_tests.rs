@@ -5,8 +5,8 @@ use std::fs;
 
 const MARK: &str = "fedgan test --out";
 const COMMENT: &str = "<!-- written by fedgan test --out -->\n";
-const KINDS: [Kind; 5] =
-    [Kind::Png(MARK), Kind::Tensors(MARK), Kind::Json(MARK), Kind::Table(MARK), Kind::Text(COMMENT)];
+const KINDS: [OutputKind; 5] =
+    [OutputKind::Png(MARK), OutputKind::Tensors(MARK), OutputKind::Json(MARK), OutputKind::Table(MARK), OutputKind::Text(COMMENT)];
 
 fn png(software: Option<&str>) -> Vec<u8> {
     let picture = image::RgbImage::from_pixel(4, 4, image::Rgb([9, 80, 7]));
@@ -20,14 +20,14 @@ fn tensors(metadata: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// What the kind's option writes.
-fn own(kind: Kind) -> Vec<u8> {
+fn own(kind: OutputKind) -> Vec<u8> {
     match kind {
-        Kind::Png(mark) => png(Some(mark)),
-        Kind::Tensors(mark) => tensors(&[(KEY, mark)]),
-        Kind::Json(mark) => format!("{{\n  \"{KEY}\": \"{mark}\",\n  \"fake\": 1\n}}\n").into_bytes(),
-        Kind::Table(mark) => format!("cell,seed,{KEY}\na,1,{mark}\nb,2,{mark}\n").into_bytes(),
-        Kind::Text(begin) => format!("{begin}# A page\n").into_bytes(),
-        Kind::Any => b"anything".to_vec(),
+        OutputKind::Png(mark) => png(Some(mark)),
+        OutputKind::Tensors(mark) => tensors(&[(KEY, mark)]),
+        OutputKind::Json(mark) => format!("{{\n  \"{KEY}\": \"{mark}\",\n  \"fake\": 1\n}}\n").into_bytes(),
+        OutputKind::Table(mark) => format!("cell,seed,{KEY}\na,1,{mark}\nb,2,{mark}\n").into_bytes(),
+        OutputKind::Text(begin) => format!("{begin}# A page\n").into_bytes(),
+        OutputKind::Any => b"anything".to_vec(),
     }
 }
 
@@ -130,7 +130,7 @@ fn nothing_is_written_without_its_mark() {
         write(&path, kind, &own(kind)).unwrap();
         fs::remove_file(&path).unwrap();
     }
-    write(&path, Kind::Any, b"x").unwrap();
+    write(&path, OutputKind::Any, b"x").unwrap();
 }
 
 #[cfg(target_os = "linux")]
@@ -153,7 +153,7 @@ fn devices_and_links_stay_what_they_are() {
     }
     assert!(fs::metadata(null).unwrap().file_type().is_char_device());
     let (file, link) = (dir.path().join("file"), dir.path().join("link"));
-    let kind = Kind::Text(COMMENT);
+    let kind = OutputKind::Text(COMMENT);
     fs::write(&file, COMMENT).unwrap();
     symlink(&file, &link).unwrap();
     write(&link, kind, &own(kind)).unwrap();

@@ -25,8 +25,8 @@ impl Rates {
     /// Rates over the rounds after `warmup` (counted from 0); clients are malicious from `start_round` on.
     pub fn of(records: &[RoundRecord], warmup: u32, start_round: u32) -> Rates {
         let mut rates = Rates { least_honest_weight: f64::NAN, malicious_weight: f64::NAN, ..Default::default() };
-        let judged: Vec<&RoundRecord> = records.iter().filter(|r| r.round > warmup as usize).collect();
-        for record in &judged {
+        let screened: Vec<&RoundRecord> = records.iter().filter(|r| r.round > warmup as usize).collect();
+        for record in &screened {
             let attacked = record.round >= start_round as usize;
             for client in &record.clients {
                 match (client.malicious, attacked) {
@@ -36,12 +36,12 @@ impl Rates {
                 }
             }
         }
-        let Some(last) = judged.last() else { return rates };
+        let Some(last) = screened.last() else { return rates };
         let honest = last.clients.iter().filter(|c| !c.malicious);
         rates.least_honest_weight = honest.map(|c| c.weight).fold(f64::NAN, f64::min);
         let malicious = || last.clients.iter().filter(|c| c.malicious);
         rates.malicious_weight = if malicious().count() > 0 { malicious().map(|c| c.weight).sum() } else { f64::NAN };
-        let active: Vec<&RoundRecord> = judged.iter().copied().filter(|r| r.round >= start_round as usize).collect();
+        let active: Vec<&RoundRecord> = screened.iter().copied().filter(|r| r.round >= start_round as usize).collect();
         for (index, client) in last.clients.iter().enumerate().filter(|(_, c)| c.malicious) {
             let share = |r: &RoundRecord| r.clients.get(index).map_or(f64::NAN, |c| c.weight * r.clients.len() as f64);
             let below = |r: &&&RoundRecord| share(r) < SUPPRESSED;

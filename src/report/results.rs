@@ -13,7 +13,7 @@ pub const MARK: &str = "fedgan sweep";
 
 /// A completed run of a sweep.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct CellRow {
     /// The cell's name.
     pub cell: String,
     /// The name of its value on every axis.
@@ -33,7 +33,7 @@ pub enum Outcome {
     LeftOut(String),
 }
 
-impl Row {
+impl CellRow {
     fn summary(&self) -> Option<&Summary> {
         match &self.outcome {
             Outcome::Finished(summary) => Some(summary),
@@ -46,9 +46,9 @@ impl Row {
 /// every metric and floor that any run has (empty if a run has none, `NaN` or `inf` if it is non-finite), the
 /// detector's columns (empty without detection), diverged client-rounds, the reason why a run is left out (its other
 /// columns are empty), and the mark of the file.
-pub fn csv(axes: &[String], rows: &[Row]) -> String {
+pub fn csv(axes: &[String], rows: &[CellRow]) -> String {
     let names = |of: fn(&Summary) -> &BTreeMap<String, f64>| -> BTreeSet<&String> {
-        rows.iter().filter_map(Row::summary).flat_map(|summary| of(summary).keys()).collect()
+        rows.iter().filter_map(CellRow::summary).flat_map(|summary| of(summary).keys()).collect()
     };
     let (metrics, floors) = (names(|s| &s.metrics), names(|s| &s.floors));
     let mut header: Vec<String> = vec!["cell".into()];
@@ -58,7 +58,7 @@ pub fn csv(axes: &[String], rows: &[Row]) -> String {
     header.extend(DETECTOR.map(|(name, _)| name.to_string()));
     header.extend(["diverged", "left_out", MARK_COLUMN].map(String::from));
     let mut lines = vec![header.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",")];
-    for Row { cell, labels, seed, outcome } in rows {
+    for CellRow { cell, labels, seed, outcome } in rows {
         let mut cells = vec![quoted(cell)];
         cells.extend(labels.iter().map(|label| quoted(label)));
         cells.push(seed.to_string());
@@ -102,7 +102,7 @@ const DETECTOR: [Column; 6] = [
 
 /// One line per cell: number of runs, mean (and standard deviation, from two runs on) of the headline values, flags,
 /// and the runs left out.
-pub fn table(rows: &[Row]) -> String {
+pub fn table(rows: &[CellRow]) -> String {
     let mut cells: Vec<&str> = Vec::new();
     for row in rows {
         if !cells.contains(&row.cell.as_str()) {
@@ -110,12 +110,12 @@ pub fn table(rows: &[Row]) -> String {
         }
     }
     let mut shorts: Vec<&str> = Vec::new();
-    for (short, _) in rows.iter().filter_map(Row::summary).flat_map(Summary::headline) {
+    for (short, _) in rows.iter().filter_map(CellRow::summary).flat_map(Summary::headline) {
         if !shorts.contains(&short) {
             shorts.push(short);
         }
     }
-    let detected = rows.iter().filter_map(Row::summary).any(|summary| summary.detector.is_some());
+    let detected = rows.iter().filter_map(CellRow::summary).any(|summary| summary.detector.is_some());
     let left_out = rows.iter().any(|row| row.summary().is_none());
     let mut header: Vec<String> = ["cell", "runs"].iter().chain(&shorts).map(|s| s.to_string()).collect();
     if detected {
@@ -127,7 +127,7 @@ pub fn table(rows: &[Row]) -> String {
     let mut lines = vec![header];
     for cell in cells {
         let all = rows.iter().filter(|row| row.cell == cell);
-        let of_cell: Vec<&Summary> = all.clone().filter_map(Row::summary).collect();
+        let of_cell: Vec<&Summary> = all.clone().filter_map(CellRow::summary).collect();
         let mut line = vec![cell.to_string(), of_cell.len().to_string()];
         for short in &shorts {
             let headlines = of_cell.iter().flat_map(|summary| summary.headline());
@@ -203,8 +203,8 @@ mod tests {
     use super::*;
     use crate::report::summary::tests::example;
 
-    fn rows() -> Vec<Row> {
-        let row = |cell: &str, label: &str, seed, summary| Row {
+    fn rows() -> Vec<CellRow> {
+        let row = |cell: &str, label: &str, seed, summary| CellRow {
             cell: cell.into(),
             labels: vec![label.into(), "a,b".into()],
             seed,
@@ -247,7 +247,7 @@ mod tests {
     fn runs_that_are_left_out_have_a_line_with_the_reason() {
         let mut rows = rows();
         let outcome = Outcome::LeftOut("train.batch 32: client 0, say, holds 3\nand more".into());
-        rows.insert(2, Row { cell: "one".into(), labels: vec!["x".into(), "y".into()], seed: 3, outcome });
+        rows.insert(2, CellRow { cell: "one".into(), labels: vec!["x".into(), "y".into()], seed: 3, outcome });
         let text = csv(&["first".into(), "second".into()], &rows);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 5);

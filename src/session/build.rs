@@ -1,7 +1,7 @@
 //! Builds a plan's experiment so that it fits the device.
 
 use super::Observer;
-use super::memory::{Memory, Setting};
+use super::memory::{MemoryPlan, Setup};
 use super::parts::Parts;
 use crate::check::watch::{Checked, Verifying};
 use crate::exec::{Engine, TallyEngine};
@@ -21,8 +21,8 @@ pub(super) struct Built {
 /// # Errors
 /// Errors of building the experiment; too little device memory, with the largest buffers and settings that would fit.
 pub(super) fn build(
-    setting: &Setting,
-    mut memory: Memory,
+    setting: &Setup,
+    mut memory: MemoryPlan,
     mut engine: Box<dyn Engine>,
     every: u32,
     open: &dyn Fn() -> Result<Box<dyn Engine>>,
@@ -43,7 +43,7 @@ pub(super) fn build(
         let half = memory.launch / 2;
         observer.note(&format!("memory    {what}: trying again with {half} clients per launch"));
         let why = format!("the device could not hold {}", memory.launch);
-        memory = Memory { why: Some(why), ..setting.predict(&stand_in, Some(half))? };
+        memory = MemoryPlan { why: Some(why), ..setting.predict(&stand_in, Some(half))? };
         observer.note(&format!("memory    {memory}"));
         engine = open()?;
         if engine.descriptor() != stand_in.descriptor() {
@@ -53,7 +53,7 @@ pub(super) fn build(
     }
 }
 
-fn attempt(setting: &Setting, memory: &Memory, engine: Box<dyn Engine>, every: u32) -> Result<Built> {
+fn attempt(setting: &Setup, memory: &MemoryPlan, engine: Box<dyn Engine>, every: u32) -> Result<Built> {
     let (engine, checked) = match setting.verified {
         true => {
             let mut watched = Verifying::new(engine, every, setting.plan.seed);

@@ -8,7 +8,7 @@ use crate::data::{FolderOptions, SIZES, first_side, folder};
 use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
-use crate::metric::{ImageSet, Judge, Metric, Value};
+use crate::metric::{ImageSet, Evaluator, Metric, Value};
 use crate::report::layout;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
@@ -102,7 +102,7 @@ pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Res
     let note = same_images(dir, &images.digests(&plan)?, options.other_images, observer)?;
     let n = options.samples.unwrap_or(plan.evaluation.samples) as usize;
     let (metrics, left_out) = chosen(&options.metrics, true, images.references(), n);
-    let judge = images.judge(&plan, &metrics, n)?;
+    let evaluator = images.evaluator(&plan, &metrics, n)?;
     let generator = Generator::load(&dir.join("generator.safetensors"))?;
     generator.expect((plan.model.image_size as usize, plan.model.channels as usize), layout::PLAN)?;
     let (size, channels) = generator.shape();
@@ -111,7 +111,7 @@ pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Res
     let (mut engine, _) = crate::gpu::open(device, GpuOptions::default())?;
     let engine = engine.as_mut();
     let sampler = generator.sampler(engine, (plan.seed, Stream::EVALUATION))?;
-    let mut gathering = judge.gather(n)?;
+    let mut gathering = evaluator.gather(n)?;
     sampler.seeded_batches(engine, n, Purpose::Evaluation, |images| {
         gathering.add(&ImageSet::new(images, size, channels));
         Ok(())
@@ -122,7 +122,7 @@ pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Res
         n => format!("{n} held-out images"),
     };
     let real = note.map_or(real.clone(), |note| format!("{real} ({note})"));
-    let found = evaluation(&judge, values, [size, channels], real, generator.source);
+    let found = evaluation(&evaluator, values, [size, channels], real, generator.source);
     let (detector, detected) = (rates.as_ref().map(Into::into), rates.map(|r| r.describe()));
     Ok(Evaluation { left_out, detector, detected, ..found })
 }
@@ -209,19 +209,19 @@ pub fn folders(real: &Path, fake: &Path, options: &FoldersOptions, observer: &mu
     if metrics.contains(&Metric::Leakage) {
         return Err(Error::input("--metrics leakage: folders have no trigger; evaluate a run directory"));
     }
-    let judge = Judge::new(&metrics, references, None, options.seed, images.len())?;
-    let (values, shape) = (judge.values(&images)?, [images.size, images.channels]);
-    let found = evaluation(&judge, values, shape, real.display().to_string(), fake.display().to_string());
+    let evaluator = Evaluator::new(&metrics, references, None, options.seed, images.len())?;
+    let (values, shape) = (evaluator.values(&images)?, [images.size, images.channels]);
+    let found = evaluation(&evaluator, values, shape, real.display().to_string(), fake.display().to_string());
     Ok(Evaluation { left_out, ..found })
 }
 
 fn evaluation(
-    judge: &Judge,
+    evaluator: &Evaluator,
     values: Vec<Value>,
     [size, channels]: [usize; 2],
     real: String,
     fake: String,
 ) -> Evaluation {
-    let floors = judge.floors().to_vec();
+    let floors = evaluator.floors().to_vec();
     Evaluation { real, fake, size, channels, values, floors, left_out: Vec::new(), detector: None, detected: None }
 }

@@ -7,7 +7,7 @@ use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
 use crate::exec::Purpose;
 use crate::fed::{Fault, Federation, OnNonfinite, RoundReport};
-use crate::metric::{ImageSet, Judge, Value};
+use crate::metric::{ImageSet, Evaluator, Value};
 use crate::model::{NamedTensors, Sampler};
 use crate::report::checkpoint::{self, Measured};
 use crate::report::layout;
@@ -27,8 +27,8 @@ pub(super) struct Experiment {
     shown: Vec<f32>,
     pub(super) federation: Federation,
     sampler: Sampler,
-    judged: Sampler,
-    judge: Judge,
+    evaluation_sampler: Sampler,
+    evaluator: Evaluator,
     pub(super) output: Option<Output>,
     pub(super) records: Vec<RoundRecord>,
     /// The values of the first and the latest evaluation.
@@ -78,17 +78,17 @@ pub(super) fn grid_file(round: u32) -> String {
 impl Experiment {
     /// A run of the built [`parts`](super::parts), whose clients per launch may differ from the plan's.
     pub fn new(plan: Plan, images: Images, parts: Parts, checked: Option<Arc<Mutex<Checked>>>) -> Result<Self> {
-        let judge = images.judge(&plan, &plan.metrics(), plan.evaluation.samples as usize)?;
+        let evaluator = images.evaluator(&plan, &plan.metrics(), plan.evaluation.samples as usize)?;
         let shown = images.shown((plan.evaluation.grid * plan.evaluation.grid) as usize, plan.seed);
         let digests = images.digests(&plan)?;
-        let Parts { federation, sampler, judged } = parts;
+        let Parts { federation, sampler, evaluation_sampler } = parts;
         Ok(Experiment {
             plan,
             shown,
             federation,
             sampler,
-            judged,
-            judge,
+            evaluation_sampler,
+            evaluator,
             output: None,
             records: vec![],
             values: Default::default(),
@@ -174,13 +174,13 @@ impl Experiment {
     fn evaluate(&mut self) -> Result<BTreeMap<String, f64>> {
         let (size, channels) = self.shape();
         let n = self.plan.evaluation.samples as usize;
-        let mut gathering = self.judge.gather(n)?;
-        self.judged.seeded_batches(self.federation.engine(), n, Purpose::Evaluation, |images| {
+        let mut gathering = self.evaluator.gather(n)?;
+        self.evaluation_sampler.seeded_batches(self.federation.engine(), n, Purpose::Evaluation, |images| {
             gathering.add(&ImageSet::new(images, size, channels));
             Ok(())
         })?;
         let values = gathering.values()?;
-        let entries = values.iter().chain(self.judge.floors()).flat_map(Value::entries).collect();
+        let entries = values.iter().chain(self.evaluator.floors()).flat_map(Value::entries).collect();
         self.values.1 = Measured {
             names: values.iter().map(|v| v.name.clone()).collect(),
             entries: values.iter().flat_map(Value::entries).collect(),
@@ -311,7 +311,7 @@ impl Experiment {
             diverged: self.diverged,
             metrics: self.values.1.entries.clone(),
             untrained: self.values.0.entries.clone(),
-            floors: self.judge.floors().iter().flat_map(Value::entries).collect(),
+            floors: self.evaluator.floors().iter().flat_map(Value::entries).collect(),
             digests: Some(self.digests.clone()),
             detector: self.rates().as_ref().map(Into::into),
             verified: self.verified(),
@@ -358,7 +358,7 @@ impl Experiment {
             |name: &String| format!("measured  {name} {:.4}, untrained {:.4}\n", value(last, name), value(first, name));
         let mut lines: Vec<String> = self.values.1.names.iter().map(line).collect();
         lines.extend(
-            self.judge
+            self.evaluator
                 .floors()
                 .iter()
                 .map(|f| format!("floor     {} {:.4}, real against real images\n", f.name, f.value)),

@@ -1,11 +1,11 @@
 //! The images of a run: loaded, split, dealt to clients.
 
 use crate::config::Plan;
-use crate::data::random::HostRng;
+use crate::data::random::SplitMix64;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
 use crate::fed::attack::Trigger;
 use crate::fed::{Partition, every_client_has_a_batch};
-use crate::metric::{ImageSet, Judge, Metric};
+use crate::metric::{ImageSet, Evaluator, Metric};
 use crate::report::checkpoint;
 use crate::report::summary::Digests;
 use crate::{Error, Result};
@@ -92,7 +92,7 @@ impl Images {
         let (size, channels) = self.shape;
         let words = size * size * channels;
         let mut order: Vec<usize> = (0..self.reference.len() / words).collect();
-        HostRng::new(seed, SHOWN, 0).shuffle(&mut order);
+        SplitMix64::new(seed, SHOWN, 0).shuffle(&mut order);
         let images = order.into_iter().take(n).flat_map(|i| &self.reference[i * words..(i + 1) * words]);
         images.copied().collect()
     }
@@ -105,11 +105,11 @@ impl Images {
 
     /// The `metrics` of `samples` generated images against the reference images. The training images, which carry no trigger
     /// here, calibrate the search for the trigger.
-    pub fn judge(&self, plan: &Plan, metrics: &[Metric], samples: usize) -> Result<Judge> {
+    pub fn evaluator(&self, plan: &Plan, metrics: &[Metric], samples: usize) -> Result<Evaluator> {
         let (size, channels) = self.shape;
         let references = ImageSet::new(self.reference.clone(), size, channels);
         let clean = metrics.contains(&Metric::Leakage).then(|| ImageSet::from_bytes(&self.train, size, channels));
-        Judge::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed, samples)
+        Evaluator::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed, samples)
     }
 
     /// Digests of the images and of the trigger's picture.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// The memory that an experiment allocates on its device, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(super) struct MemoryPlan {
     /// Total, including snapshots.
     pub bytes: u64,
     /// Persistent memory of all clients.
@@ -28,7 +28,7 @@ pub(super) struct Memory {
     /// Upper bound of further host memory: snapshots read back, the cpu engine's scratch, and the metrics' data.
     pub host: u64,
     /// The part for metrics: features, patches and some whole images.
-    pub judging: u64,
+    pub evaluating: u64,
     /// The labels that take the most memory, largest first.
     pub largest: Vec<Allocation>,
     /// Why a launch does not have more clients, if memory is the reason.
@@ -37,14 +37,14 @@ pub(super) struct Memory {
 
 /// The inputs of a memory plan.
 #[derive(Clone, Copy)]
-pub(super) struct Setting<'a> {
+pub(super) struct Setup<'a> {
     pub plan: &'a Plan,
     pub images: &'a Images,
     /// Whether launches are verified.
     pub verified: bool,
 }
 
-impl Setting<'_> {
+impl Setup<'_> {
     /// The parts of the experiment on `engine`, with `launch` clients per launch if the plan leaves that open.
     pub fn build(&self, engine: Box<dyn Engine>, launch: Option<u32>) -> Result<Parts> {
         let mut plan = self.plan.clone();
@@ -56,7 +56,7 @@ impl Setting<'_> {
     ///
     /// # Errors
     /// The errors of building it on `engine`: a client with less than a batch, a tensor too large for a binding.
-    pub fn predict(&self, engine: &dyn Engine, launch: Option<u32>) -> Result<Memory> {
+    pub fn predict(&self, engine: &dyn Engine, launch: Option<u32>) -> Result<MemoryPlan> {
         let (stand_in, tally) = TallyEngine::of(engine);
         let parts = self.build(Box::new(stand_in), launch)?;
         let room = if self.verified { room_for(parts.recordings()) } else { Vec::new() };
@@ -67,7 +67,7 @@ impl Setting<'_> {
         };
         let (model, samples) = (&self.plan.model, self.plan.evaluation.samples as usize);
         let (size, channels) = (model.image_size as usize, model.channels as usize);
-        let judging = host_bytes(&self.plan.metrics(), samples, self.images.references(), size, channels);
+        let evaluating = host_bytes(&self.plan.metrics(), samples, self.images.references(), size, channels);
         let mut labels = BTreeMap::from([(SNAPSHOT.to_string(), snapshots)]);
         for Allocation { label, bytes } in tally.allocations() {
             *labels.entry(label).or_default() += bytes;
@@ -77,15 +77,15 @@ impl Setting<'_> {
         largest.sort_by_key(|a| std::cmp::Reverse(a.bytes));
         largest.truncate(3);
         let federation = &parts.federation;
-        Ok(Memory {
+        Ok(MemoryPlan {
             bytes: tally.bytes() + snapshots,
             of_clients: federation.client_bytes(),
             of_launch: federation.launch_bytes(),
             clients: federation.clients(),
             launch: federation.clients_per_launch(),
             room,
-            host: snapshots + scratch + judging,
-            judging,
+            host: snapshots + scratch + evaluating,
+            evaluating,
             largest,
             why: None,
         })
@@ -95,8 +95,8 @@ impl Setting<'_> {
     /// the number per launch open, chooses the largest launches that fit.
     ///
     /// # Errors
-    /// As [`Setting::predict`]; too little memory, with the largest buffers and settings that would fit.
-    pub fn memory(&self, engine: &dyn Engine) -> Result<Memory> {
+    /// As [`Setup::predict`]; too little memory, with the largest buffers and settings that would fit.
+    pub fn memory(&self, engine: &dyn Engine) -> Result<MemoryPlan> {
         match host_available().filter(|_| on_host(engine.descriptor())) {
             Some(available) => self.within(engine, available),
             None => {
@@ -105,7 +105,7 @@ impl Setting<'_> {
                     Some(free) if memory.host > free => Err(Error::input(format!(
                         "{} on the host, {} of it for evaluation.samples = {}, where {} are free: choose fewer samples",
                         size(memory.host),
-                        size(memory.judging),
+                        size(memory.evaluating),
                         self.plan.evaluation.samples,
                         size(free)
                     ))),
@@ -116,8 +116,8 @@ impl Setting<'_> {
     }
 
     /// The largest launches that fit in `available` bytes of host memory.
-    fn within(&self, engine: &dyn Engine, available: u64) -> Result<Memory> {
-        let fits = |m: &Memory| m.bytes + m.host <= available;
+    fn within(&self, engine: &dyn Engine, available: u64) -> Result<MemoryPlan> {
+        let fits = |m: &MemoryPlan| m.bytes + m.host <= available;
         let whole = self.predict(engine, None)?;
         if fits(&whole) {
             return Ok(whole);
@@ -130,9 +130,9 @@ impl Setting<'_> {
         };
         if !fits(&least) {
             let hint = self.what_fits(engine, &least, available, fits);
-            let (host, judging, samples) = (size(least.host), size(least.judging), self.plan.evaluation.samples);
+            let (host, evaluating, samples) = (size(least.host), size(least.evaluating), self.plan.evaluation.samples);
             return Err(Error::input(format!(
-                "{least}; {host} more on the host, {judging} of it for evaluation.samples = {samples}, where {free} are free: {hint}"
+                "{least}; {host} more on the host, {evaluating} of it for evaluation.samples = {samples}, where {free} are free: {hint}"
             )));
         }
         let (mut best, mut low, mut high) = (least, 2, whole.launch - 1);
@@ -144,16 +144,16 @@ impl Setting<'_> {
             }
         }
         let all = size(whole.bytes + whole.host);
-        Ok(Memory { why: Some(format!("{} would take {all}, and {free} are free", whole.launch)), ..best })
+        Ok(MemoryPlan { why: Some(format!("{} would take {all}, and {free} are free", whole.launch)), ..best })
     }
 
     /// Single settings that `fits` accepts, in words; `whole` is the plan that does not fit in `available` bytes.
     pub fn what_fits(
         &self,
         engine: &dyn Engine,
-        whole: &Memory,
+        whole: &MemoryPlan,
         available: u64,
-        fits: impl Fn(&Memory) -> bool,
+        fits: impl Fn(&MemoryPlan) -> bool,
     ) -> String {
         let halves = |value: u32| std::iter::successors(Some(value / 2), |v| Some(v / 2)).take_while(|v| *v > 0);
         let first = |key: &str, value: u32, set: &dyn Fn(&mut Plan, u32)| {
@@ -161,7 +161,7 @@ impl Setting<'_> {
                 let mut plan = self.plan.clone();
                 set(&mut plan, *value);
                 // If the plan leaves it open, launches shrink as needed.
-                Setting { plan: &plan, ..*self }.predict(engine, Some(1)).is_ok_and(|m| fits(&m))
+                Setup { plan: &plan, ..*self }.predict(engine, Some(1)).is_ok_and(|m| fits(&m))
             });
             found.map(|v| format!("{key}={v}"))
         };
@@ -184,7 +184,7 @@ impl Setting<'_> {
     }
 }
 
-impl Memory {
+impl MemoryPlan {
     fn each(&self) -> [u64; 2] {
         [self.of_clients / u64::from(self.clients.max(1)), self.of_launch / u64::from(self.launch.max(1))]
     }
@@ -203,7 +203,7 @@ impl Memory {
     }
 }
 
-impl std::fmt::Display for Memory {
+impl std::fmt::Display for MemoryPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [kept, in_launch] = self.each();
         let snapshots = self.snapshots();

@@ -15,13 +15,13 @@ pub struct Parts {
     /// Draws the images of the sample grids.
     pub sampler: Sampler,
     /// Draws the images that the metrics measure.
-    pub judged: Sampler,
+    pub evaluation_sampler: Sampler,
 }
 
 impl Parts {
     /// The recordings that a run executes repeatedly.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        let samplers = [&self.sampler, &self.judged].into_iter().flat_map(Sampler::recordings);
+        let samplers = [&self.sampler, &self.evaluation_sampler].into_iter().flat_map(Sampler::recordings);
         self.federation.recordings().chain(samplers)
     }
 }
@@ -54,8 +54,8 @@ pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Pa
     countable(plan, federation.steps().iter().copied().max().unwrap_or(0))?;
     let (net, bank) = (federation.gan().g.clone(), *federation.server_generator());
     let sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::SAMPLE)?;
-    let judged = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
-    Ok(Parts { federation, sampler, judged })
+    let evaluation_sampler = Sampler::new(federation.engine(), &net, &bank, plan.seed, Stream::EVALUATION)?;
+    Ok(Parts { federation, sampler, evaluation_sampler })
 }
 
 /// Rejects more steps than the device can count: random numbers depend on the step's number in the run, a u32.

@@ -2,7 +2,7 @@
 
 use super::experiment::Experiment;
 use super::images::Images;
-use super::memory::Setting;
+use super::memory::Setup;
 use super::tuned::Tuned;
 use super::{Observer, Start, build, resume};
 use crate::Result;
@@ -96,7 +96,7 @@ impl Prepared {
         observer.note(&device(&resolved));
         // Launches are verified against the reference engine, which needs no verification itself.
         let verified = verify_every > 0 && resolved.device.engine != "reference";
-        let setting = Setting { plan: &plan, images: &images, verified };
+        let setting = Setup { plan: &plan, images: &images, verified };
         let memory = setting.memory(engine.as_ref())?;
         observer.note(&format!("memory    {memory}"));
         let again = || Ok(wrap(crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?.0));

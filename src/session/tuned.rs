@@ -2,7 +2,7 @@
 
 use super::Observer;
 use crate::Result;
-use crate::gpu::{AdapterFacts, GpuOptions, Target, Tuning, choose, tuning};
+use crate::gpu::{AdapterFacts, GpuOptions, DeviceTarget, Tuning, choose, tuning};
 use crate::kernels::Class;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl Tuned {
     /// # Errors
     /// As [`choose`].
     pub(super) fn find(request: &str, observer: &mut dyn Observer) -> Result<Option<Tuned>> {
-        let Target::Gpu(adapter) = choose(request)?.target else { return Ok(None) };
+        let DeviceTarget::Gpu(adapter) = choose(request)?.target else { return Ok(None) };
         if adapter.facts.class() != Class::Tiled {
             return Ok(None);
         }
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_fit_is_a_warning_and_no_failure() {
-        let Target::Gpu(adapter) = choose("gpu").unwrap().target else { panic!("no adapter") };
+        let DeviceTarget::Gpu(adapter) = choose("gpu").unwrap().target else { panic!("no adapter") };
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.json");
         let mut heard = Heard::default();

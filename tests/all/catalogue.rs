@@ -58,7 +58,7 @@ fn cases_exist_and_pass_the_shape_rule() {
             assert_eq!(case.len(), kernel.fields().len(), "{name}: words of a case");
             let extents = kernel.extents(&case).unwrap_or_else(|e| panic!("{name} {case:?}: {e}"));
             assert_eq!(extents.len(), bindings.len(), "{name} {case:?}: extents");
-            assert_eq!(kernel.fills(&case).len(), bindings.len(), "{name} {case:?}: fills");
+            assert_eq!(kernel.contents(&case).len(), bindings.len(), "{name} {case:?}: fills");
             assert!(extents.iter().all(|e| *e > 0), "{name} {case:?}: empty operand");
             let cost = kernel.cost(&case);
             assert!(cost.bytes > 0.0 && cost.flops >= 0.0 && cost.flops.is_finite(), "{name} {case:?}: {cost:?}");

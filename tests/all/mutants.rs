@@ -1,7 +1,7 @@
 //! Deliberately broken shaders: their kernels' cases must fail every one of them.
 
-use fedgan::check::mutant::{self, EQUIVALENT, Operator, Row};
-use fedgan::gpu::{Choice, Device, Target, choose};
+use fedgan::check::mutant::{self, EQUIVALENT, Operator, MutantSummary};
+use fedgan::gpu::{Choice, Device, DeviceTarget, choose};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ const SAMPLE: usize = 2;
 #[ignore = "slow: scripts/test --all"]
 fn broken_shaders_fail() {
     let adapter = match choose("gpu") {
-        Ok(Choice { target: Target::Gpu(adapter), .. }) => adapter,
+        Ok(Choice { target: DeviceTarget::Gpu(adapter), .. }) => adapter,
         Ok(Choice { reason, .. }) => panic!("tests need a Vulkan adapter: {reason}"),
         Err(why) => panic!("tests need a Vulkan adapter: run scripts/test --install-driver: {why}"),
     };
@@ -46,7 +46,7 @@ fn broken_shaders_fail() {
     assert!(!only.is_empty() || listed == entries, "{listed} of the {entries} entries of EQUIVALENT survived");
 }
 
-fn by_operator(rows: &[Row]) -> String {
+fn by_operator(rows: &[MutantSummary]) -> String {
     let mut sums: BTreeMap<Operator, (usize, usize)> = BTreeMap::new();
     for (operator, (run, killed)) in rows.iter().flat_map(|r| &r.counts) {
         let sum = sums.entry(*operator).or_default();

@@ -7,7 +7,7 @@ use fedgan::exec::{CpuEngine, Engine, Purpose, Recording, Tensor};
 use fedgan::fed::detector::{Detector, IsolationForest, Published};
 use fedgan::fed::{Federation, Local, OnNonfinite, RoundReport, Settings, Shared};
 use fedgan::kernels::Class;
-use fedgan::model::{Architecture, Gan, Interpolation, NamedTensors, Norm, Objective, Optimiser, Training};
+use fedgan::model::{Architecture, Gan, Interpolation, NamedTensors, Norm, Objective, Optimizer, Training};
 use fedgan::{Error, Result};
 
 /// A wrapping engine that writes one value into an operand of one client, before or after a round's local training.
@@ -86,7 +86,7 @@ fn with(nonfinite: OnNonfinite, chunk: Option<u32>) -> Settings {
 
 fn wgan(engine: Box<dyn Engine>, settings: Settings, clients: usize) -> Federation {
     let objective = Objective::WganGp { lambda: 10.0, n_critic: 2, interpolation: Interpolation::Uniform };
-    let training = Training { norm: Norm::Instance, objective, optimiser: Optimiser::Adam };
+    let training = Training { norm: Norm::Instance, objective, optimizer: Optimizer::Adam };
     let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
     build_gan(engine, Gan::with(arch, 0.5, 0.9, 1e-8, training).unwrap(), settings, shared(clients))
 }

@@ -1,8 +1,8 @@
 //! The kernels as portability variants, and tests that each of these checks can fail.
 
-use fedgan::check::portable::{Form, Row, compare, noop, on_adapter, texts};
+use fedgan::check::portable::{VariantEngine, VariantSummary, compare, noop, on_adapter, texts};
 use fedgan::check::{Repro, suite};
-use fedgan::gpu::{Choice, Device, GpuEngine, GpuOptions, Target, choose};
+use fedgan::gpu::{Choice, Device, GpuEngine, GpuOptions, DeviceTarget, choose};
 use fedgan::kernels::shader::{self, Source};
 use fedgan::kernels::{CATALOGUE, Class};
 use std::process::Command;
@@ -11,7 +11,7 @@ fn all() -> Vec<Repro> {
     CATALOGUE.iter().flat_map(|kernel| Repro::cases(*kernel)).collect()
 }
 
-fn print(row: &Row) {
+fn print(row: &VariantSummary) {
     println!(
         "{}: {} {}, {} failed{}",
         row.what,
@@ -25,7 +25,7 @@ fn print(row: &Row) {
     );
 }
 
-fn assert_passed(rows: &[Row]) {
+fn assert_passed(rows: &[VariantSummary]) {
     rows.iter().for_each(print);
     let failures: Vec<String> =
         rows.iter().filter(|r| !r.passed()).map(|r| format!("{}: {:?}", r.what, r.first)).collect();
@@ -38,7 +38,7 @@ fn assert_passed(rows: &[Row]) {
 #[ignore = "slow: scripts/test --all"]
 fn every_variant_gives_the_same_bits_in_every_case() {
     let adapter = match choose("gpu") {
-        Ok(Choice { target: Target::Gpu(adapter), .. }) => adapter,
+        Ok(Choice { target: DeviceTarget::Gpu(adapter), .. }) => adapter,
         other => panic!("tests need a Vulkan adapter: run scripts/test --install-driver: {other:?}"),
     };
     let rows = on_adapter(&adapter, &all(), |_| {}).unwrap();
@@ -105,7 +105,7 @@ fn engine(options: GpuOptions) -> GpuEngine {
 fn a_variant_that_differs_in_one_bit_is_reported() {
     let fill = Repro::select("fill").unwrap();
     let next = "bitcast<f32>(bitcast<u32>(p.value) + 1u);";
-    let forms = |options| -> Vec<Form> { vec![("edited".to_string(), Box::new(engine(options)))] };
+    let forms = |options| -> Vec<VariantEngine> { vec![("edited".to_string(), Box::new(engine(options)))] };
     let mut normal = engine(GpuOptions::default());
     let mut same = forms(GpuOptions::default());
     assert!(compare(&mut normal, &mut same, &fill, || {}).unwrap()[0].passed());

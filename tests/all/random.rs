@@ -3,7 +3,7 @@
 //! `FEDGAN_RANDOM=N` sets another number of problems per kernel, `FEDGAN_RANDOM_SEED=S` another seed.
 
 use fedgan::check::random::{Limits, Tally, problem, shrink};
-use fedgan::check::{Checker, Options, Prepared, Repro};
+use fedgan::check::{Checker, Options, PreparedCase, Repro};
 use fedgan::exec::{CpuEngine, Engine};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::{CATALOGUE, Class, find, shader};
@@ -33,7 +33,7 @@ fn all_pass(mut engines: Vec<(&str, Box<dyn Engine>)>) {
     for kernel in CATALOGUE {
         for index in 0..problems {
             let repro = problem(*kernel, seed, index, &LIMITS, &mut tally).unwrap();
-            let case = Prepared::new(&repro, Options::default()).unwrap();
+            let case = PreparedCase::new(&repro, Options::default()).unwrap();
             for (name, engine) in &mut engines {
                 let mut checker = Checker::new(engine.as_mut());
                 if !checker.prepared(&case).passed() {

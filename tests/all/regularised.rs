@@ -1,17 +1,17 @@
-//! Whole rounds with WGAN-GP: engines against the reference, chunks against a single launch, critic steps, optimisers.
+//! Whole rounds with WGAN-GP: engines against the reference, chunks against a single launch, critic steps, optimizers.
 
 use super::federation::{build_gan, cpu, gpu, outcome, relative_l2, settings, shared};
 use fedgan::exec::{Engine, ReferenceEngine};
 use fedgan::fed::detector::{Detector, IsolationForest};
 use fedgan::fed::{Federation, Local, Settings, Shared};
 use fedgan::kernels::Class;
-use fedgan::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimiser, Training};
+use fedgan::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimizer, Training};
 
-const RMSPROP: Optimiser = Optimiser::RmsProp { lr: 2e-4, alpha: 0.99 };
+const RMSPROP: Optimizer = Optimizer::RmsProp { lr: 2e-4, alpha: 0.99 };
 
-fn training(norm: Norm, n_critic: u32, optimiser: Optimiser) -> Training {
+fn training(norm: Norm, n_critic: u32, optimizer: Optimizer) -> Training {
     let interpolation = if norm == Norm::None { Interpolation::Normal } else { Interpolation::Uniform };
-    Training { norm, objective: Objective::WganGp { lambda: 10.0, n_critic, interpolation }, optimiser }
+    Training { norm, objective: Objective::WganGp { lambda: 10.0, n_critic, interpolation }, optimizer }
 }
 
 fn build(engine: Box<dyn Engine>, settings: Settings, training: Training, clients: usize) -> Federation {
@@ -21,7 +21,7 @@ fn build(engine: Box<dyn Engine>, settings: Settings, training: Training, client
 
 /// Gradients of step 1 within 2e-5 relative L2 of the reference's.
 fn differs_little(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
-    for training in [training(Norm::Instance, 1, RMSPROP), training(Norm::None, 1, Optimiser::Adam)] {
+    for training in [training(Norm::Instance, 1, RMSPROP), training(Norm::None, 1, Optimizer::Adam)] {
         let one = || Settings { local: Local::Steps(1), ..settings() };
         let mut truth = build(Box::new(ReferenceEngine::new()), one(), training, 2);
         let mut tried = build(engine(), one(), training, 2);
@@ -59,8 +59,8 @@ fn a_round_on_the_gpu_engine_agrees_with_the_reference() {
 
 #[test]
 fn chunks_of_clients_give_the_same_bits() {
-    for optimiser in [RMSPROP, Optimiser::Adam] {
-        let training = training(Norm::Instance, 2, optimiser);
+    for optimizer in [RMSPROP, Optimizer::Adam] {
+        let training = training(Norm::Instance, 2, optimizer);
         for engine in [cpu, || gpu(Class::Direct)] {
             let run = |chunk| {
                 let detector = Detector::IsolationForest(IsolationForest::default());
@@ -68,7 +68,7 @@ fn chunks_of_clients_give_the_same_bits() {
                 outcome(build(engine(), s, training, 5), 2)
             };
             let whole = run(None);
-            assert!(run(Some(1)) == whole && run(Some(2)) == whole, "{optimiser:?}: chunks change the result");
+            assert!(run(Some(1)) == whole && run(Some(2)) == whole, "{optimizer:?}: chunks change the result");
         }
     }
 }
@@ -107,7 +107,7 @@ fn critic_steps_may_take_more_images_than_there_are() {
 fn interpolations_differ() {
     let run = |interpolation| {
         let objective = Objective::WganGp { lambda: 10.0, n_critic: 1, interpolation };
-        let t = Training { norm: Norm::Instance, objective, optimiser: RMSPROP };
+        let t = Training { norm: Norm::Instance, objective, optimizer: RMSPROP };
         outcome(build(cpu(), settings(), t, 1), 1).1
     };
     assert!(run(Interpolation::Uniform) == run(Interpolation::Uniform));
@@ -121,5 +121,5 @@ fn meaningless_trainings_are_refused() {
     assert!(refused(training(Norm::Batch, 1, RMSPROP)).contains("batch norm"));
     assert!(refused(training(Norm::None, 0, RMSPROP)).contains("n_critic 0"));
     let objective = Objective::WganGp { lambda: -1.0, n_critic: 1, interpolation: Interpolation::Uniform };
-    assert!(refused(Training { norm: Norm::None, objective, optimiser: RMSPROP }).contains("lambda -1"));
+    assert!(refused(Training { norm: Norm::None, objective, optimizer: RMSPROP }).contains("lambda -1"));
 }

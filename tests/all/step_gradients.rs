@@ -7,7 +7,7 @@ use fedgan::kernels::nn::activation::kind;
 use fedgan::kernels::optim::adam::adam_table;
 use fedgan::kernels::rng::{HostRng, Stream};
 use fedgan::model::{
-    Architecture, CriticBatch, Gan, Interpolation, Layer, LayerKind, Network, NetworkBank, Norm, Objective, Optimiser,
+    Architecture, CriticBatch, Gan, Interpolation, Layer, LayerKind, Network, NetworkBank, Norm, Objective, Optimizer,
     Training,
 };
 
@@ -218,7 +218,7 @@ fn of_wgan_with_gradient_penalty() {
         for (name, mut engine) in engines() {
             let (lambda, interpolation) = (penalty::LAMBDA, Interpolation::Uniform);
             let objective = Objective::WganGp { lambda, n_critic: 1, interpolation };
-            let step = step(engine.as_mut(), Training { norm, objective, optimiser: Optimiser::Adam });
+            let step = step(engine.as_mut(), Training { norm, objective, optimizer: Optimizer::Adam });
             let d_loss = |s: &Step, d: &[f64], fake: &[f64]| {
                 let each = s.real.len() / BATCH;
                 let x_hat: Vec<f64> = (0..s.real.len())

@@ -8,7 +8,7 @@ use fedgan::kernels::nn::conv_transpose2d::ConvTranspose2d;
 use fedgan::kernels::nn::conv2d::Conv2d;
 use fedgan::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use fedgan::kernels::nn::tile::{Tile, Tiled};
-use fedgan::kernels::{AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, Params};
+use fedgan::kernels::{AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, Params};
 
 /// A row that always builds one variant.
 struct Forced<T: 'static>(&'static T, Tile);
@@ -34,8 +34,8 @@ impl<T: Tiled> Kernel for Forced<T> {
     fn cases(&self) -> Vec<ConvParams> {
         Kernel::cases(self.0)
     }
-    fn fills(&self, p: &ConvParams) -> [Fill; 3] {
-        Kernel::fills(self.0, p)
+    fn contents(&self, p: &ConvParams) -> [Contents; 3] {
+        Kernel::contents(self.0, p)
     }
     fn exact_on_integers(&self, p: &ConvParams) -> bool {
         Kernel::exact_on_integers(self.0, p)

@@ -7,7 +7,7 @@ use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32, write_f32
 use crate::kernels::{self, AnyKernel};
 use crate::{Error, Result};
 
-/// The rule by which an expected tensor is judged.
+/// The rule by which an expected tensor is compared.
 #[derive(Clone, Debug)]
 pub enum Rule {
     /// One bound for each element.

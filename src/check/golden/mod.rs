@@ -8,7 +8,7 @@ mod conv;
 mod elementwise;
 mod gan;
 mod instance;
-mod judge;
+mod compare;
 mod lab;
 mod norm;
 mod penalty;
@@ -16,7 +16,7 @@ mod spec;
 mod update;
 
 pub use case::{Case, GoldenTensor};
-pub use judge::{TensorVerdict, WorstElement};
+pub use compare::{TensorVerdict, WorstElement};
 
 use crate::exec::Engine;
 use crate::{Error, Result};
@@ -66,7 +66,7 @@ pub fn run_file(engine: &mut dyn Engine, path: &Path) -> CaseReport {
     report
 }
 
-/// Runs a case and judges every expected tensor.
+/// Runs a case and compares every expected tensor.
 ///
 /// # Errors
 /// `Error::Input` if the case is malformed or its op not built; device errors.
@@ -84,7 +84,7 @@ pub fn run_case(engine: &mut dyn Engine, case: &Case) -> Result<Vec<TensorVerdic
             let (found, needed) = (&expected.shape, &result.shape);
             return Err(case.malformed(format!("`out.{name}` has shape {found:?}, must be {needed:?}")));
         }
-        verdicts.push(judge::judge(result, expected));
+        verdicts.push(compare::compare(result, expected));
     }
     Ok(verdicts)
 }

@@ -1,7 +1,7 @@
 //! Checking the checker: shaders broken on purpose, which the cases of their kernels must fail.
 //!
 //! Mutants are derived from the shader files themselves, so a new kernel is covered as soon as it is in the catalogue.
-//! `syntax` reads a shader, [`Operator`] says in which ways it is broken, [`Target`] runs one shader's mutants through the
+//! `syntax` reads a shader, [`Operator`] says in which ways it is broken, [`MutantSource`] runs one shader's mutants through the
 //! very cases, fills and comparators that `fedgan validate` uses, and [`EQUIVALENT`] lists those that no case can tell
 //! from the original.
 //!
@@ -15,8 +15,8 @@ mod syntax;
 pub use equivalent::{EQUIVALENT, Equivalent, Why};
 pub use operator::Operator;
 
-use super::{Checker, Failure, Options, Prepared, Repro, Verdict, suite};
-use crate::gpu::{Device, GpuEngine, GpuOptions, Kind};
+use super::{Checker, Failure, Options, PreparedCase, Repro, Verdict, suite};
+use crate::gpu::{Device, GpuEngine, GpuOptions, AdapterKind};
 use crate::kernels::reflect::Shader;
 use crate::kernels::shader::{self, Source};
 use crate::kernels::{AnyKernel, CATALOGUE, Class};
@@ -47,13 +47,13 @@ pub enum Outcome {
 }
 
 /// A shader file with the cases that are built from it, ready to be run many times.
-pub struct Target {
+pub struct MutantSource {
     /// The catalogue row.
     pub kernel: &'static dyn AnyKernel,
     /// The shader's path under `shaders/`.
     pub file: &'static str,
     text: String,
-    cases: Vec<(Class, Vec<Prepared>)>,
+    cases: Vec<(Class, Vec<PreparedCase>)>,
 }
 
 /// The shader files that `kernel`'s cases are built from.
@@ -102,7 +102,7 @@ fn describe(text: &str, span: (usize, usize), with: &str) -> String {
     format!("{} => {}", plain(&text[start..end]), plain(&after))
 }
 
-impl Target {
+impl MutantSource {
     /// Prepares the cases of shader `file` of `kernel`: those that `fedgan validate --shader` would run.
     ///
     /// # Errors
@@ -118,10 +118,10 @@ impl Target {
             covered |= !list.is_empty();
             // Cheap ones first: most mutants fail the first case.
             list.sort_by(|a, b| kernel.cost(&a.params).bytes.total_cmp(&kernel.cost(&b.params).bytes));
-            let prepared = list.iter().map(|r| Prepared::new(r, Options::default())).collect::<Result<Vec<_>>>()?;
+            let prepared = list.iter().map(|r| PreparedCase::new(r, Options::default())).collect::<Result<Vec<_>>>()?;
             cases.push((class, prepared));
         }
-        Ok(Target { kernel, file, text, cases })
+        Ok(MutantSource { kernel, file, text, cases })
     }
 
     /// The mutants of this shader that are valid WGSL in some variant: the first `sample` of each operator, and those
@@ -185,7 +185,7 @@ impl Target {
     /// The unchanged shader's outcome: it must survive, or nothing that its mutants do means anything.
     ///
     /// # Errors
-    /// As [`Target::run`].
+    /// As [`MutantSource::run`].
     pub fn unchanged(&self, device: &Arc<Device>) -> Result<Outcome> {
         self.run(device, &self.text)
     }
@@ -198,7 +198,7 @@ fn code(text: &str) -> String {
 
 /// What one shader's mutants gave.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct MutantSummary {
     /// The shader's path under `shaders/`.
     pub file: &'static str,
     /// Mutants run and killed, by operator.
@@ -215,8 +215,8 @@ pub struct Row {
 ///
 /// # Errors
 /// When the unchanged shader fails its own cases, or the device cannot be used.
-pub fn run(device: &Arc<Device>, kernel: &'static dyn AnyKernel, file: &'static str, sample: usize) -> Result<Row> {
-    let target = Target::new(kernel, file)?;
+pub fn run(device: &Arc<Device>, kernel: &'static dyn AnyKernel, file: &'static str, sample: usize) -> Result<MutantSummary> {
+    let target = MutantSource::new(kernel, file)?;
     match target.unchanged(device)? {
         Outcome::Survived => {}
         Outcome::Refused => return Err(Error::device(format!("{file}: the device refuses the unchanged shader"))),
@@ -224,9 +224,9 @@ pub fn run(device: &Arc<Device>, kernel: &'static dyn AnyKernel, file: &'static 
             return Err(Error::device(format!("{file}: the unchanged shader fails {case}: {failure}")));
         }
     }
-    let in_order = device.facts().kind == Kind::Cpu;
+    let in_order = device.facts().kind == AdapterKind::Cpu;
     let must_survive = |why| why == Why::Same || why == Why::LaneRace && in_order;
-    let mut row = Row { file, counts: BTreeMap::new(), listed: Vec::new(), survivors: Vec::new(), stale: Vec::new() };
+    let mut row = MutantSummary { file, counts: BTreeMap::new(), listed: Vec::new(), survivors: Vec::new(), stale: Vec::new() };
     for mutant in target.mutants(sample) {
         let outcome = target.run(device, &mutant.text)?;
         if outcome == Outcome::Refused {

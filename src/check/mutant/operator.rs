@@ -1,6 +1,6 @@
 //! The ways in which a shader is broken.
 
-use super::syntax::{Kind, Place, Syntax};
+use super::syntax::{TokenKind, Place, Syntax};
 use crate::kernels::{Access, AnyKernel, Scalar};
 
 /// A kind of fault.
@@ -165,7 +165,7 @@ fn body(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) 
             "max" => replace("min".into()),
             _ => None,
         },
-        Operator::Constant if syntax.kind(at) == Kind::Number => replace(literal(word)),
+        Operator::Constant if syntax.kind(at) == TokenKind::Number => replace(literal(word)),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// An identifier or keyword; a generic type with its arguments is one word.
     Word,
     /// A literal.
@@ -16,7 +16,7 @@ pub(super) enum Kind {
 struct Token {
     start: usize,
     end: usize,
-    kind: Kind,
+    kind: TokenKind,
 }
 
 /// Which part of the code a token belongs to.
@@ -61,7 +61,7 @@ impl<'a> Syntax<'a> {
         self.tokens.get(at).map_or("", |t| &self.text[t.start..t.end])
     }
 
-    pub(super) fn kind(&self, at: usize) -> Kind {
+    pub(super) fn kind(&self, at: usize) -> TokenKind {
         self.tokens[at].kind
     }
 
@@ -89,7 +89,7 @@ impl<'a> Syntax<'a> {
         let before = at.wrapping_sub(1);
         let left = self.word(before);
         match self.tokens.get(before).map(|t| t.kind) {
-            Some(Kind::Mark) => left == ")" || left == "]",
+            Some(TokenKind::Mark) => left == ")" || left == "]",
             Some(_) => left != "return",
             None => false,
         }
@@ -106,7 +106,7 @@ impl<'a> Syntax<'a> {
                 first = self.partner(before)?;
                 continue;
             } else {
-                self.kind(before) == Kind::Mark && word != "." && !(self.binary(before) && rank(word) >= Some(own))
+                self.kind(before) == TokenKind::Mark && word != "." && !(self.binary(before) && rank(word) >= Some(own))
             };
             if ends || word == "return" {
                 break;
@@ -123,7 +123,7 @@ impl<'a> Syntax<'a> {
             }
             let unary = next == at + 1 && (word == "-" || word == "!");
             let ends =
-                next >= self.len() || self.kind(next) == Kind::Mark && word != "." && !unary && rank(word) <= Some(own);
+                next >= self.len() || self.kind(next) == TokenKind::Mark && word != "." && !unary && rank(word) <= Some(own);
             if ends {
                 break;
             }
@@ -217,18 +217,18 @@ fn tokens(text: &str) -> Vec<Token> {
     list
 }
 
-fn token(rest: &str) -> (usize, Kind) {
+fn token(rest: &str) -> (usize, TokenKind) {
     let word = |s: &str| s.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(s.len());
     let first = rest.as_bytes()[0];
     if first.is_ascii_digit() {
-        return (number(rest), Kind::Number);
+        return (number(rest), TokenKind::Number);
     }
     if first.is_ascii_alphabetic() || first == b'_' {
         let len = word(rest);
         let generic = GENERIC.contains(&&rest[..len]) && rest[len..].starts_with('<');
-        return (if generic { len + angle(&rest[len..]) } else { len }, Kind::Word);
+        return (if generic { len + angle(&rest[len..]) } else { len }, TokenKind::Word);
     }
-    (MARKS.iter().find(|m| rest.starts_with(**m)).map_or(1, |m| m.len()), Kind::Mark)
+    (MARKS.iter().find(|m| rest.starts_with(**m)).map_or(1, |m| m.len()), TokenKind::Mark)
 }
 
 /// Bytes of a literal: digits, letters, one point, a sign behind a decimal exponent.

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::kernels::reflect::Shader;
     use crate::kernels::shader::Assembled;
-    use crate::kernels::writers::Form;
+    use crate::kernels::writers::WriterConfig;
     use crate::kernels::writers::Language;
 
     fn strides(module: &[u8]) -> usize {
@@ -74,7 +74,7 @@ mod tests {
             var<workgroup> t: array<u32, 64>;
             @compute @workgroup_size(1) fn main() { t[y[1] & 63u] = 1u; y[0] = t[3]; }";
         let write = |text: &str| {
-            Shader::parse(&Assembled::plain("test", text)).unwrap().write(Form::shown(Language::Spirv)).unwrap()
+            Shader::parse(&Assembled::plain("test", text)).unwrap().write(WriterConfig::shown(Language::Spirv)).unwrap()
         };
         let (plain, tiled) = (write(buffer), write(tile));
         assert_eq!(only_where_allowed(&plain), plain);

@@ -1,10 +1,10 @@
 //! Shader texts through the writers of all backends, and through other programs that read shaders.
 
-use super::{Row, strides};
+use super::{VariantSummary, strides};
 use crate::check::Repro;
 use crate::kernels::reflect::Shader;
 use crate::kernels::shader::{self, Assembled};
-use crate::kernels::writers::Form;
+use crate::kernels::writers::WriterConfig;
 use crate::kernels::writers::Language;
 use crate::kernels::{AnyKernel, Class};
 use crate::{Error, Result};
@@ -34,7 +34,7 @@ impl Text {
         Text { name: name.into(), expanded, kernel, shader: Shader::parse(&wgsl), wgsl }
     }
 
-    fn write(&self, form: Form) -> std::result::Result<Vec<u8>, String> {
+    fn write(&self, form: WriterConfig) -> std::result::Result<Vec<u8>, String> {
         let shader = self.shader.as_ref().map_err(String::clone)?;
         shader.write(form)
     }
@@ -67,8 +67,8 @@ pub fn of(repros: &[Repro]) -> Result<Vec<Text>> {
 
 /// Checks every text against its row's declaration and WebGPU's minimum limits: bindings, parameters, threads, and
 /// workgroup memory, which wgpu 30 does not check. Unrolled texts must not index registers at run time.
-pub fn declarations(texts: &[Text]) -> Row {
-    let mut row = Row::new("declarations and minimum limits", "texts");
+pub fn declarations(texts: &[Text]) -> VariantSummary {
+    let mut row = VariantSummary::new("declarations and minimum limits", "texts");
     for text in texts {
         let found = match &text.shader {
             Err(what) => Some(what.clone()),
@@ -89,9 +89,9 @@ fn against(text: &Text, shader: &Shader) -> Vec<String> {
 }
 
 /// One row per configuration: every text must be writable.
-pub fn writers(texts: &[Text]) -> Vec<Row> {
-    let row = |form: Form| {
-        let mut row = Row::new(format!("naga writes {form}"), "texts");
+pub fn writers(texts: &[Text]) -> Vec<VariantSummary> {
+    let row = |form: WriterConfig| {
+        let mut row = VariantSummary::new(format!("naga writes {form}"), "texts");
         let failures: Vec<Option<String>> = texts
             .par_iter()
             .map(|text| match text.write(form) {
@@ -103,7 +103,7 @@ pub fn writers(texts: &[Text]) -> Vec<Row> {
         failures.into_iter().for_each(|failure| row.add(failure));
         row
     };
-    Form::ALL.into_iter().map(row).collect()
+    WriterConfig::ALL.into_iter().map(row).collect()
 }
 
 /// The first line of the output of `program VERSION_FLAG`; `None` if it is not on the PATH.
@@ -114,19 +114,19 @@ fn version(program: &str, flag: &str) -> Option<String> {
 
 /// Khronos' `spirv-val` on the SPIR-V of every text in every configuration, for the matching Vulkan version; without
 /// the strides that naga gives to arrays in workgroup memory, which newer versions reject and drivers ignore.
-pub fn spirv_val(texts: &[Text]) -> Row {
+pub fn spirv_val(texts: &[Text]) -> VariantSummary {
     spirv_val_by("spirv-val", texts)
 }
 
-fn spirv_val_by(program: &str, texts: &[Text]) -> Row {
+fn spirv_val_by(program: &str, texts: &[Text]) -> VariantSummary {
     let Some(version) = version(program, "--version") else {
-        return Row::not_run("spirv-val", "modules", format!("`{program}` is not on the PATH (Debian: spirv-tools)"));
+        return VariantSummary::not_run("spirv-val", "modules", format!("`{program}` is not on the PATH (Debian: spirv-tools)"));
     };
     let version = version.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    let mut row = Row::new(format!("spirv-val ({version})"), "modules");
-    let jobs: Vec<(&Text, Form)> = texts
+    let mut row = VariantSummary::new(format!("spirv-val ({version})"), "modules");
+    let jobs: Vec<(&Text, WriterConfig)> = texts
         .iter()
-        .flat_map(|text| Form::ALL.into_iter().filter(|f| f.language == Language::Spirv).map(move |f| (text, f)))
+        .flat_map(|text| WriterConfig::ALL.into_iter().filter(|f| f.language == Language::Spirv).map(move |f| (text, f)))
         .collect();
     let failures: Vec<Option<String>> = jobs
         .par_iter()
@@ -166,18 +166,18 @@ fn validate(program: &str, module: &[u8], environment: &str) -> std::result::Res
 ///
 /// # Errors
 /// If no temporary folder can be created.
-pub fn tint(texts: &[Text]) -> Result<Row> {
+pub fn tint(texts: &[Text]) -> Result<VariantSummary> {
     tint_by("tint", texts)
 }
 
-fn tint_by(program: &str, texts: &[Text]) -> Result<Row> {
+fn tint_by(program: &str, texts: &[Text]) -> Result<VariantSummary> {
     if version(program, "--help").is_none() {
-        return Ok(Row::not_run("tint", "texts", format!("`{program}` is not on the PATH")));
+        return Ok(VariantSummary::not_run("tint", "texts", format!("`{program}` is not on the PATH")));
     }
     let failed =
         |e: std::io::Error| Error::file(&std::env::temp_dir(), format!("cannot create a temporary folder: {e}"));
     let folder = tempfile::tempdir().map_err(failed)?;
-    let mut row = Row::new("tint reads the WGSL", "texts");
+    let mut row = VariantSummary::new("tint reads the WGSL", "texts");
     let failures: Vec<Option<String>> = texts
         .par_iter()
         .enumerate()
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_text_rejected_by_a_writer_is_named() {
         let rows = writers(&mixed());
-        assert_eq!(rows.len(), Form::ALL.len());
+        assert_eq!(rows.len(), WriterConfig::ALL.len());
         for row in &rows {
             assert_eq!((row.checked, row.failed, row.passed()), (3, 2, false), "{row:?}");
             assert!(
@@ -230,7 +230,7 @@ mod tests {
             rows[0].first.as_ref().is_some_and(|f| f.starts_with("homeless: SPIR-V 1.0 with checks: ")),
             "{rows:?}"
         );
-        assert!(writers(&mixed()[..1]).iter().all(Row::passed));
+        assert!(writers(&mixed()[..1]).iter().all(VariantSummary::passed));
         assert!(!writers(&[])[0].passed(), "no checks must not pass");
     }
 
@@ -257,7 +257,7 @@ mod tests {
             return eprintln!("spirv-val: {why}");
         }
         assert_eq!((row.checked, row.failed), (12, 8), "{row:?}");
-        let mut module = mixed()[0].write(Form::shown(Language::Spirv)).unwrap();
+        let mut module = mixed()[0].write(WriterConfig::shown(Language::Spirv)).unwrap();
         assert_eq!(validate("spirv-val", &module, "vulkan1.1"), Ok(()));
         // Truncated after the header and the first instruction: no entry point, no memory model.
         module.truncate(28);

@@ -1,6 +1,6 @@
 //! Every launch of a run on the device and in the reference, both with the device's inputs.
 
-use super::{Elements, judge, place};
+use super::{Elements, compare, place};
 use crate::check::Style;
 use crate::check::run::{Failure, Worst};
 use crate::check::suite::worse;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The results of one kernel's launches.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Launches judged.
+    /// Launches compared.
     pub launches: usize,
     /// Elements compared.
     pub elements: usize,
@@ -31,7 +31,7 @@ pub struct Found {
 /// The progress of a differential run, reported before each launch.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// Launches judged before this one.
+    /// Launches compared before this one.
     pub done: usize,
     /// The launch's label.
     pub label: String,
@@ -42,7 +42,7 @@ pub struct Progress {
 pub struct Log {
     /// By kernel.
     pub kernels: BTreeMap<&'static str, Found>,
-    /// Launches judged.
+    /// Launches compared.
     pub launches: usize,
     /// Why the run stopped.
     pub failure: Option<String>,
@@ -110,8 +110,8 @@ impl Differential {
         };
         let before: Vec<&[u32]> = launch.args.iter().map(|t| self.view(*t)).collect();
         let views: Vec<&[u32]> = after.iter().map(Vec::as_slice).collect();
-        let mut judged = judge(launch, &before, &views, which)?;
-        judged.failure = judged.failure.or_else(|| read_only(launch, &before, &views));
+        let mut compared = compare(launch, &before, &views, which)?;
+        compared.failure = compared.failure.or_else(|| read_only(launch, &before, &views));
         for (tensor, words) in launch.args.iter().zip(&after) {
             if let Some(copy) = &mut self.buffers[tensor.buffer.0 as usize].2 {
                 copy[tensor.offset..tensor.offset + tensor.words].copy_from_slice(words);
@@ -121,16 +121,16 @@ impl Differential {
         log.launches += 1;
         let row = log.kernels.entry(launch.kernel.name()).or_default();
         row.launches += 1;
-        row.elements += judged.elements;
-        row.health = worse(row.health, judged.health.value());
+        row.elements += compared.elements;
+        row.health = worse(row.health, compared.health.value());
         row.seconds += started.elapsed().as_secs_f64();
-        if let Some(worst) = judged.worst
+        if let Some(worst) = compared.worst
             && row.worst.as_ref().is_none_or(|w| !(worst.percent <= w.percent))
         {
             row.worst = Some(worst);
             row.label.clone_from(&launch.label);
         }
-        match judged.failure {
+        match compared.failure {
             None => Ok(()),
             Some(failure) => {
                 let what = describe(recording, at, &failure);

@@ -1,4 +1,4 @@
-//! Compares launches of a real run with the reference, using the run's own operands: [`Differential`] judges every
+//! Compares launches of a real run with the reference, using the run's own operands: [`Differential`] compares every
 //! launch, [`Verifying`] a random sample; [`Sentinel`] finds the launch that produces the first NaN. All are wrapping
 //! engines, so anything that runs on an engine can be watched.
 
@@ -12,7 +12,7 @@ pub use verifying::{Checked, DEFAULT_EVERY, SAMPLED, SNAPSHOT, Verifying, room_f
 
 use super::fill::Random;
 use super::health::Health;
-use super::run::{Failure, Worst, compare};
+use super::run::{Failure, Worst, compare_operand};
 use crate::exec::Launch;
 use crate::kernels::{Access, AnyKernel, Elem, Eval, Inputs};
 use crate::{Error, Result};
@@ -33,7 +33,7 @@ pub enum Elements {
 
 /// The results of a launch's outputs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Judged {
+pub(crate) struct Compared {
     /// Elements compared.
     pub elements: usize,
     /// The element that uses the largest share of its bound.
@@ -43,45 +43,45 @@ pub(crate) struct Judged {
     pub failure: Option<Failure>,
 }
 
-/// Judges a launch by its operands before and its read-write operands after it (read-only slots of `after` are
+/// Compares a launch by its operands before and its read-write operands after it (read-only slots of `after` are
 /// ignored).
 ///
 /// # Errors
 /// When the reference itself reads outside the operands: a bug in the code that recorded the launch.
-pub(crate) fn judge(launch: &Launch, before: &[&[u32]], after: &[&[u32]], which: Elements) -> Result<Judged> {
+pub(crate) fn compare(launch: &Launch, before: &[&[u32]], after: &[&[u32]], which: Elements) -> Result<Compared> {
     let kernel = launch.kernel;
     let extents = kernel.extents(&launch.params).map_err(Error::internal)?;
     let inputs = Inputs(before.to_vec());
     let outputs = kernel.bindings().iter().filter(|b| b.access == Access::ReadWrite).count();
-    let mut judged = Judged::default();
+    let mut found = Compared::default();
     for (slot, binding) in kernel.bindings().iter().enumerate() {
         if binding.access == Access::Read {
             continue;
         }
         let expected = guarded(launch, || expected(launch, &inputs, slot, extents[slot], which, outputs))?;
-        let expected = judgeable(launch, &inputs, slot, extents[slot], expected)?;
+        let expected = comparable(launch, &inputs, slot, extents[slot], expected)?;
         let unwritten: Vec<usize> = expected.iter().filter(|(_, e)| e.is_none()).map(|(i, _)| *i).collect();
-        let compared = compare(kernel, slot, before[slot], after[slot], expected, false);
-        judged.elements += compared.elements;
-        judged.health.merge(compared.health);
+        let compared = compare_operand(kernel, slot, before[slot], after[slot], expected, false);
+        found.elements += compared.elements;
+        found.health.merge(compared.health);
         let changed = unwritten
             .into_iter()
             .chain(extents[slot]..before[slot].len())
             .filter(|i| before[slot][*i] != after[slot][*i])
             .find(|i| !written_beside(launch, &inputs, &extents, slot, *i));
         if let Some(worst) = compared.worst {
-            if !(worst.percent <= 100.0) && judged.failure.is_none() {
-                judged.failure = Some(Failure::Wrong(worst.clone()));
+            if !(worst.percent <= 100.0) && found.failure.is_none() {
+                found.failure = Some(Failure::Wrong(worst.clone()));
             }
-            if judged.worst.as_ref().is_none_or(|w| !(worst.percent <= w.percent)) {
-                judged.worst = Some(worst);
+            if found.worst.as_ref().is_none_or(|w| !(worst.percent <= w.percent)) {
+                found.worst = Some(worst);
             }
         }
-        if let (None, Some(index)) = (&judged.failure, changed) {
-            judged.failure = Some(Failure::Changed { binding: binding.name.into(), index });
+        if let (None, Some(index)) = (&found.failure, changed) {
+            found.failure = Some(Failure::Changed { binding: binding.name.into(), index });
         }
     }
-    Ok(judged)
+    Ok(found)
 }
 
 /// Operands beyond this, or non-finite, count as possible sources of overflow: a product of three smaller ones is
@@ -91,7 +91,7 @@ const LARGE: f32 = 1e12;
 /// The elements whose f32 result is determined by the f64 reference: values and bounds are in f32's range, and no large
 /// or non-finite operand contributes, so no intermediate leaves the range either. Elements that must stay unwritten are
 /// included.
-fn judgeable(
+fn comparable(
     launch: &Launch,
     inputs: &Inputs,
     slot: usize,

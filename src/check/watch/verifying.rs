@@ -1,7 +1,7 @@
 //! Verifies a random launch of a run from time to time, on another thread while the run continues.
 
 use super::differential::describe_launch;
-use super::{Elements, Judged, judge};
+use super::{Elements, Compared, compare};
 use crate::check::fill::Random;
 use crate::check::run::Worst;
 use crate::exec::{Engine, Launch, Purpose, Recording, Tensor};
@@ -73,7 +73,7 @@ impl std::fmt::Display for Checked {
 }
 
 /// A check in progress.
-type Check = JoinHandle<Result<(Judged, Launch)>>;
+type Check = JoinHandle<Result<(Compared, Launch)>>;
 
 /// A wrapping engine. Of every `every` executions of recordings (training steps, and the few others of a round) one is
 /// drawn at random, and one of its launches: its operands are copied on the device before and after it and read back
@@ -117,18 +117,18 @@ impl Verifying {
             return Ok(());
         }
         let Some(check) = self.check.take() else { return Ok(()) };
-        let (judged, launch) = check.join().map_err(|_| Error::internal("the verifying thread panicked"))??;
+        let (compared, launch) = check.join().map_err(|_| Error::internal("the verifying thread panicked"))??;
         let mut found = self.checked();
         found.launches += 1;
-        found.elements += judged.elements as u64;
-        if let Some(worst) = &judged.worst
+        found.elements += compared.elements as u64;
+        if let Some(worst) = &compared.worst
             && (found.label.is_empty() || !(worst.percent <= found.percent))
         {
             let Worst { percent, .. } = worst;
             found.percent = *percent;
             found.label.clone_from(&launch.label);
         }
-        match judged.failure {
+        match compared.failure {
             None => Ok(()),
             Some(failure) => Err(Error::Verdict(format!(
                 "verification: the device and the reference disagree in launch {}",
@@ -226,8 +226,8 @@ impl Verifying {
         self.check = Some(std::thread::spawn(move || {
             let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
             let after: Vec<&[u32]> = after.iter().map(Vec::as_slice).collect();
-            let judged = judge(&launch, &before, &after, Elements::Sample { count: SAMPLED, seed })?;
-            Ok((judged, launch))
+            let compared = compare(&launch, &before, &after, Elements::Sample { count: SAMPLED, seed })?;
+            Ok((compared, launch))
         }));
         Ok(())
     }

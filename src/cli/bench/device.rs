@@ -2,7 +2,7 @@
 
 use super::BenchArgs;
 use crate::exec::{Descriptor, Engine};
-use crate::gpu::{AdapterFacts, Choice, GpuOptions, Target, choose, open};
+use crate::gpu::{AdapterFacts, Choice, GpuOptions, DeviceTarget, choose, open};
 use crate::perf::Document;
 use crate::perf::row::SCHEMA;
 use crate::{Error, Result};
@@ -29,7 +29,7 @@ impl Subject {
         let options =
             GpuOptions { class: args.variant, checked: args.checks, timestamps: true, ..GpuOptions::default() };
         let facts = match choose(&request)? {
-            Choice { target: Target::Gpu(adapter), .. } => Some(adapter.facts),
+            Choice { target: DeviceTarget::Gpu(adapter), .. } => Some(adapter.facts),
             Choice { reason, .. } => {
                 let needs = [
                     ("--shader", args.shader.is_some()),
@@ -76,7 +76,7 @@ impl Subject {
 
     /// A hardware GPU, not a software adapter on the CPU.
     pub(super) fn is_hardware(&self) -> bool {
-        self.facts.as_ref().is_some_and(|f| f.kind != crate::gpu::Kind::Cpu)
+        self.facts.as_ref().is_some_and(|f| f.kind != crate::gpu::AdapterKind::Cpu)
     }
 
     pub(super) fn checked(&self) -> Option<bool> {

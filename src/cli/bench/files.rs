@@ -4,7 +4,7 @@ use super::BenchArgs;
 use crate::perf::baseline::{self, Change};
 use crate::perf::ceilings::{Bound, Copied};
 use crate::perf::row::Document;
-use crate::report::outputs::{self, Kind, output};
+use crate::report::outputs::{self, OutputKind, output};
 use crate::report::{picture, roofline};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) struct Files {
 
 /// The JSON output: the document, and changes against the baseline.
 #[derive(serde::Serialize)]
-struct Report<'a> {
+struct BenchReport<'a> {
     written_by: &'static str,
     #[serde(flatten)]
     document: &'a Document,
@@ -47,10 +47,10 @@ impl Files {
         }
         let read = args.baseline.as_ref().map(file).transpose()?;
         let files = [
-            output("--json", args.json.as_deref(), Kind::Json(JSON)),
-            output("--csv", args.csv.as_deref(), Kind::Table(CSV)),
-            output("--save-baseline", save.as_deref(), Kind::Json(JSON)),
-            output("--roofline", args.roofline.as_deref(), Kind::Png(ROOFLINE)),
+            output("--json", args.json.as_deref(), OutputKind::Json(JSON)),
+            output("--csv", args.csv.as_deref(), OutputKind::Table(CSV)),
+            output("--save-baseline", save.as_deref(), OutputKind::Json(JSON)),
+            output("--roofline", args.roofline.as_deref(), OutputKind::Png(ROOFLINE)),
         ];
         outputs::check(&files, &read.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
         Ok(Files {
@@ -65,12 +65,12 @@ impl Files {
     /// Writes all files. No baseline is saved if any result was wrong.
     pub(super) fn write(&self, document: &Document, changes: Option<&[Change]>) -> Result<()> {
         if let Some(path) = &self.json {
-            let text = serde_json::to_string_pretty(&Report { written_by: JSON, document, changes });
+            let text = serde_json::to_string_pretty(&BenchReport { written_by: JSON, document, changes });
             let text = text.map_err(|e| Error::internal(format!("JSON: {e}")))? + "\n";
-            outputs::write(path, Kind::Json(JSON), text.as_bytes())?;
+            outputs::write(path, OutputKind::Json(JSON), text.as_bytes())?;
         }
         if let Some(path) = &self.csv {
-            outputs::write(path, Kind::Table(CSV), document.csv(outputs::KEY, CSV).as_bytes())?;
+            outputs::write(path, OutputKind::Table(CSV), document.csv(outputs::KEY, CSV).as_bytes())?;
         }
         if let Some(path) = &self.roofline {
             draw(path, document)?;
@@ -113,7 +113,7 @@ fn draw(path: &Path, document: &Document) -> Result<()> {
     let title = format!("{} ({}, {})", document.device.adapter, document.device.engine, document.device.driver);
     outputs::write(
         path,
-        Kind::Png(ROOFLINE),
+        OutputKind::Png(ROOFLINE),
         &picture::encode_png_by(&roofline::draw(&title, lines, &points)?, ROOFLINE)?,
     )
 }

@@ -9,8 +9,8 @@ use crate::kernels::Class;
 use crate::kernels::shader::Source;
 use crate::perf::Problem;
 use crate::perf::measure::{in_turn, verify};
-use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
-use crate::perf::{Bench, Document, Judgement, judged, stats};
+use crate::perf::row::{Outcome, LaunchRow, ShaderRow, Timed};
+use crate::perf::{Bench, Document, Verification, verify_sampled, stats};
 use crate::{Error, Result};
 
 /// Smaller relative changes count as none: alternating samples see less noise than separate runs.
@@ -57,7 +57,7 @@ fn class_of(subject: &Subject, file: &str, problems: &[Problem]) -> Result<Class
 
 fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, document: &Document) -> Result<ShaderRow> {
     let [a, b] = benches;
-    let blank = || Row::named(p.kernel, &p.params, shape(p), p.origin.clone(), class.name());
+    let blank = || LaunchRow::named(p.kernel, &p.params, shape(p), p.origin.clone(), class.name());
     let mut row = ShaderRow { edited: blank(), builtin: blank(), comparison: None };
     let record = |bench: &mut Bench| bench.record(p.kernel, &p.params, &p.origin);
     let (first, second) = match (record(a), record(b)) {
@@ -71,12 +71,12 @@ fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, docume
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
     let checked = [
-        verify(a.engine.as_mut(), &first.launches()[0], &first, &judged)?,
-        verify(b.engine.as_mut(), &second.launches()[0], &second, &judged)?,
+        verify(a.engine.as_mut(), &first.launches()[0], &first, &verify_sampled)?,
+        verify(b.engine.as_mut(), &second.launches()[0], &second, &verify_sampled)?,
     ];
     let mut wrong = false;
-    for (row, (judgement, _)) in [&mut row.builtin, &mut row.edited].into_iter().zip(&checked) {
-        if let Some(why) = &judgement.failure {
+    for (row, (verification, _)) in [&mut row.builtin, &mut row.edited].into_iter().zip(&checked) {
+        if let Some(why) = &verification.failure {
             row.outcome = Outcome::Wrong { why: why.clone() };
             wrong = true;
         } else {
@@ -88,9 +88,9 @@ fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, docume
         let pairs: Vec<(f64, f64)> = old.samples().0.iter().copied().zip(new.samples().0.iter().copied()).collect();
         row.comparison = stats::compare_pairs(&pairs, MARGIN);
         let [old_check, new_check] = checked;
-        let timed = |(judgement, first): (Judgement, f64), samples| {
+        let timed = |(verification, first): (Verification, f64), samples| {
             let cost = p.kernel.cost(&p.params);
-            Timed::new(judgement, first, samples, cost, document.ceilings.as_ref()).map(|t| Outcome::Timed(Box::new(t)))
+            Timed::new(verification, first, samples, cost, document.ceilings.as_ref()).map(|t| Outcome::Timed(Box::new(t)))
         };
         row.builtin.outcome = timed(old_check, old)?;
         row.edited.outcome = timed(new_check, new)?;

@@ -8,9 +8,9 @@ use crate::perf::baseline::{Change, count};
 use crate::perf::ceilings::Bound;
 use crate::perf::measure::Clock;
 use crate::perf::round::RoundReport;
-use crate::perf::row::{Outcome, Row, ShaderRow, Timed};
+use crate::perf::row::{Outcome, LaunchRow, ShaderRow, Timed};
 use crate::perf::step::StepReport;
-use crate::perf::{Ceilings, Comparison, Document, Summary, Verdict};
+use crate::perf::{Ceilings, Comparison, Document, Summary, SpeedChange};
 use std::fmt::Write as _;
 
 /// Width of the widest line, in columns.
@@ -88,7 +88,7 @@ impl Layout {
         format!("{a:name$} {b:origin$} {c:>8} {d:>6} {e:>7} {f:>7} {g:>10} {h:>8} err/bound\n")
     }
 
-    pub(super) fn row(&self, row: &Row) -> String {
+    pub(super) fn row(&self, row: &LaunchRow) -> String {
         let (name, origin) = (self.kernel, self.origin);
         let head = format!("{:name$} {:origin$}", row.kernel, cut(&row.origin, origin));
         match &row.outcome {
@@ -101,7 +101,7 @@ impl Layout {
     }
 }
 
-fn figures(row: &Row, timed: &Timed) -> String {
+fn figures(row: &LaunchRow, timed: &Timed) -> String {
     let s = timed.summary;
     let share = timed.roofline.map_or("-".into(), |r| {
         let bound = if r.bound == Bound::Compute { "flop" } else { "byte" };
@@ -143,7 +143,7 @@ pub(super) fn shader(row: &ShaderRow) -> String {
     if let Outcome::Skipped { why } = &row.edited.outcome {
         return format!("{head} not run: {why}\n");
     }
-    let median = |row: &Row| row.timed().map_or("-".into(), |t| time(t.summary.median));
+    let median = |row: &LaunchRow| row.timed().map_or("-".into(), |t| time(t.summary.median));
     format!("{head} {:>9} {:>9} {}\n", median(&row.builtin), median(&row.edited), comparison(row.comparison))
 }
 
@@ -243,7 +243,7 @@ pub(super) fn changes(changes: &[Change]) -> String {
         let text = change.note.map_or_else(|| comparison(change.comparison), |note| format!("      -  {note}"));
         let _ = writeln!(out, "{text:35}  {}", change.name);
     }
-    let verdicts = [Verdict::Faster, Verdict::Slower, Verdict::Same, Verdict::Undecided];
+    let verdicts = [SpeedChange::Faster, SpeedChange::Slower, SpeedChange::Same, SpeedChange::Undecided];
     let counts: Vec<String> = verdicts.iter().map(|v| format!("{} {}", count(changes, *v), v.name())).collect();
     let _ = writeln!(out, "{}\n", counts.join(", "));
     out
@@ -252,7 +252,7 @@ pub(super) fn changes(changes: &[Change]) -> String {
 /// The last lines.
 pub(super) fn summary(document: &Document) -> String {
     let shaders = document.shaders.iter().flat_map(|s| [&s.builtin, &s.edited]);
-    let rows: Vec<&Row> = document.rows.iter().chain(shaders).collect();
+    let rows: Vec<&LaunchRow> = document.rows.iter().chain(shaders).collect();
     let mut out = String::new();
     let timed = || rows.iter().filter_map(|r| r.timed());
     if !rows.is_empty() {

@@ -114,8 +114,8 @@ fn a_wrong_kernel_is_reported_and_not_timed() {
     let wanted = Wanted::new(&args(&["fill:clients=1,n=5,y_stride=64,value=1"])).unwrap();
     let subject = Subject::open(&args(&["--device", "gpu"])).unwrap();
     let p = wanted.problems(&args(&[]), &subject).unwrap().remove(0);
-    let row = Row::named(p.kernel, &p.params, targets::shape(&p), p.origin.clone(), subject.variant());
-    let row = row.run(&mut bench, p.kernel, &p.params, &judged, &Budget::of(0.0), None).unwrap();
+    let row = LaunchRow::named(p.kernel, &p.params, targets::shape(&p), p.origin.clone(), subject.variant());
+    let row = row.run(&mut bench, p.kernel, &p.params, &verify_sampled, &Budget::of(0.0), None).unwrap();
     assert!(matches!(&row.outcome, Outcome::Wrong { why } if why.contains("y[0] is 2e0, expected 1e0")), "{row:?}");
     let mut document = subject.document();
     document.rows.push(row);
@@ -180,8 +180,8 @@ fn lines_fit_120_columns() {
     let ceilings = Ceilings { flops: 1.0, ..Ceilings::default() };
     assert!(layout.header().trim_end().chars().count() <= 120);
     for p in &problems[..4] {
-        let row = Row::named(p.kernel, &p.params, targets::shape(p), p.origin.clone(), "-");
-        let row = row.run(&mut bench, p.kernel, &p.params, &judged, &Budget::of(0.0), Some(&ceilings)).unwrap();
+        let row = LaunchRow::named(p.kernel, &p.params, targets::shape(p), p.origin.clone(), "-");
+        let row = row.run(&mut bench, p.kernel, &p.params, &verify_sampled, &Budget::of(0.0), Some(&ceilings)).unwrap();
         let text = layout.row(&row);
         assert!(text.lines().all(|l| l.chars().count() <= 120) && text.contains('!'), "{text}");
     }

@@ -11,7 +11,7 @@ pub(super) const FORMAT: &str = "fedgan-validate-1";
 
 /// The parts of a report that are read.
 #[derive(Deserialize)]
-struct Report {
+struct StoredReport {
     version: String,
     /// Absent if no kernel ran.
     device: Option<BTreeMap<String, String>>,
@@ -44,7 +44,7 @@ impl Kernel {
     }
 }
 
-fn read(path: &Path) -> Result<Report> {
+fn read(path: &Path) -> Result<StoredReport> {
     let text =
         input::read_text(path, input::MEASURED).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     let value: serde_json::Value =
@@ -92,7 +92,7 @@ pub(super) fn compare(files: &[PathBuf]) -> Result<(String, bool)> {
 }
 
 /// Features and limits that differ.
-fn differences(out: &mut String, a: &Report, b: &Report) {
+fn differences(out: &mut String, a: &StoredReport, b: &StoredReport) {
     if a.version != b.version {
         let _ = writeln!(out, "different versions: cases and bounds may differ");
     }
@@ -116,7 +116,7 @@ fn differences(out: &mut String, a: &Report, b: &Report) {
 }
 
 /// A row for each kernel and variant of either; returns how many are in one report only.
-fn table(out: &mut String, a: &Report, b: &Report) -> usize {
+fn table(out: &mut String, a: &StoredReport, b: &StoredReport) -> usize {
     let key = |k: &Kernel| (k.kernel.clone(), k.variant.clone());
     let (left, right): (BTreeMap<_, _>, BTreeMap<_, _>) =
         (a.kernels.iter().map(|k| (key(k), k)).collect(), b.kernels.iter().map(|k| (key(k), k)).collect());

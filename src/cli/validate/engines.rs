@@ -4,10 +4,10 @@ use super::{Golden, Replacement, ValidateArgs};
 use crate::Error;
 use crate::Result;
 use crate::check::golden::{self};
-use crate::check::suite::{self, Row};
+use crate::check::suite::{self, KernelSummary};
 use crate::check::{Checker, Repro};
 use crate::exec::Engine;
-use crate::gpu::{GpuOptions, Target, choose, open};
+use crate::gpu::{GpuOptions, DeviceTarget, choose, open};
 use crate::kernels::{CATALOGUE, Class};
 use crate::report::Steps;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ impl Subject {
 pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) -> Result<(Vec<Subject>, String)> {
     let request = args.request();
     let choice = choose(request)?;
-    if !matches!(choice.target, Target::Gpu(_)) {
+    if !matches!(choice.target, DeviceTarget::Gpu(_)) {
         if replacement.is_some() {
             return Err(Error::input(format!(
                 "--shader needs a GPU device, and --device {request} is {}; `fedgan devices` lists adapters",
@@ -61,7 +61,7 @@ pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) ->
 }
 
 /// Runs every group on every subject; cases that both classes build identically run once.
-pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<Row>> {
+pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<KernelSummary>> {
     let total: usize = groups.iter().map(Vec::len).sum::<usize>() * subjects.len();
     let bar = Steps::new(total as u64);
     let mut rows = Vec::new();
@@ -86,7 +86,7 @@ pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> 
     }
     bar.finish_and_clear();
     // Adjacent rows for each kernel, in order of first appearance.
-    let order = |row: &Row| groups.iter().position(|g| g[0].kernel.name() == row.kernel);
+    let order = |row: &KernelSummary| groups.iter().position(|g| g[0].kernel.name() == row.kernel);
     rows.sort_by_key(order);
     Ok(rows)
 }

@@ -2,7 +2,7 @@
 
 use super::{ValidateArgs, select};
 use crate::check::mutant::{self, Operator};
-use crate::gpu::{Choice, Device, Target, choose};
+use crate::gpu::{Choice, Device, DeviceTarget, choose};
 use crate::report::Steps;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ impl Mutants {
         let sample = args.mutants.unwrap_or(2) as usize;
         let request = args.request();
         let adapter = match choose(request)? {
-            Choice { target: Target::Gpu(adapter), .. } => adapter,
+            Choice { target: DeviceTarget::Gpu(adapter), .. } => adapter,
             Choice { reason, .. } => {
                 return Err(Error::input(format!(
                     "--mutants breaks GPU shaders, and --device {request} is {reason}; `fedgan devices` lists adapters"
@@ -73,7 +73,7 @@ impl Mutants {
         Ok(found)
     }
 
-    fn add(&mut self, row: mutant::Row) {
+    fn add(&mut self, row: mutant::MutantSummary) {
         let shader = self.shaders.entry(row.file).or_default();
         for (operator, (run, killed)) in &row.counts {
             let by_operator = self.operators.entry(Operator::name(*operator)).or_default();

@@ -2,9 +2,9 @@
 
 use super::{ValidateArgs, select};
 use crate::Result;
-use crate::check::portable::{Row, noop, on_adapter, texts};
+use crate::check::portable::{VariantSummary, noop, on_adapter, texts};
 use crate::check::{Repro, suite};
-use crate::gpu::{Adapter, GpuOptions, Target, choose};
+use crate::gpu::{Adapter, GpuOptions, DeviceTarget, choose};
 use crate::kernels::Class;
 use crate::report::Steps;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 ///
 /// # Errors
 /// Unknown kernels, parameters, devices.
-pub(super) fn rows_of(args: &ValidateArgs) -> Result<Vec<Row>> {
+pub(super) fn rows_of(args: &ValidateArgs) -> Result<Vec<VariantSummary>> {
     let repros = select(args, None)?.concat();
     let (adapter, reason) = adapter(args)?;
     rows(&repros, adapter.as_ref(), &reason)
@@ -23,7 +23,7 @@ pub(super) fn rows_of(args: &ValidateArgs) -> Result<Vec<Row>> {
 fn adapter(args: &ValidateArgs) -> Result<(Option<Adapter>, String)> {
     match (choose(args.device.as_deref().unwrap_or("gpu")), &args.device) {
         (Ok(choice), _) => Ok(match choice.target {
-            Target::Gpu(adapter) => (Some(*adapter), choice.reason),
+            DeviceTarget::Gpu(adapter) => (Some(*adapter), choice.reason),
             _ => (None, choice.reason),
         }),
         (Err(why), None) => Ok((None, why.to_string())),
@@ -31,7 +31,7 @@ fn adapter(args: &ValidateArgs) -> Result<(Option<Adapter>, String)> {
     }
 }
 
-fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec<Row>> {
+fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec<VariantSummary>> {
     let each = Class::ALL.map(|class| suite::differing(repros, class).len()).iter().sum::<usize>() as u64;
     let bar = Steps::new(if adapter.is_some() { 2 * each } else { each });
     let texts = texts::of(repros)?;
@@ -49,13 +49,13 @@ fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec
             bar.set_message(class.to_string());
             bar.inc();
         })?),
-        None => rows.push(Row::not_run("portability variants of the cases, bit for bit", "cases", reason)),
+        None => rows.push(VariantSummary::not_run("portability variants of the cases, bit for bit", "cases", reason)),
     }
     bar.finish_and_clear();
     Ok(rows)
 }
 
-pub(super) fn table(rows: &[Row]) -> String {
+pub(super) fn table(rows: &[VariantSummary]) -> String {
     let what = rows.iter().map(|r| r.what.len()).max().unwrap_or(0);
     let mut out = String::new();
     let _ = writeln!(out, "{:what$}  {:>14}  verdict", "form", "checked");
@@ -71,7 +71,7 @@ pub(super) fn table(rows: &[Row]) -> String {
     for row in rows.iter().filter(|r| !r.passed()) {
         let _ = writeln!(out, "\n{}:\n  {}", row.what, row.first.as_deref().unwrap_or("no case or shader"));
     }
-    let count = |f: fn(&&Row) -> bool| rows.iter().filter(f).count();
+    let count = |f: fn(&&VariantSummary) -> bool| rows.iter().filter(f).count();
     let (failed, not_run) = (count(|r| !r.passed()), count(|r| r.not_run.is_some()));
     let _ = writeln!(out, "portable: {} passed, {failed} failed, {not_run} not run", rows.len() - failed - not_run);
     out
@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     fn the_table_names_failures_and_what_was_not_run() {
-        let mut good = Row::new("default limits", "cases");
+        let mut good = VariantSummary::new("default limits", "cases");
         good.add(None);
-        let mut bad = Row::new("loops", "cases");
+        let mut bad = VariantSummary::new("loops", "cases");
         bad.add(None);
         bad.add(Some("fill: y[3] is 1, normally 2".into()));
-        let rows = [good, bad, Row::not_run("tint", "texts", "not here"), Row::new("empty", "texts")];
+        let rows = [good, bad, VariantSummary::not_run("tint", "texts", "not here"), VariantSummary::new("empty", "texts")];
         let text = table(&rows);
         for part in [
             "FAIL (1 of 2)",

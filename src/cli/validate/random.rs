@@ -3,7 +3,7 @@
 use super::ValidateArgs;
 use super::engines::Subject;
 use crate::check::random::{Limits, Shrunk, Tally, problem, shrink};
-use crate::check::suite::Row;
+use crate::check::suite::KernelSummary;
 use crate::check::{Checker, Repro, Verdict};
 use crate::{Error, Result};
 use std::fmt::Write as _;
@@ -20,12 +20,12 @@ const ATTEMPTS: usize = 300;
 
 /// The problems drawn, and the failing ones after shrinking.
 #[derive(serde::Serialize)]
-pub(super) struct Report {
+pub(super) struct RandomReport {
     seed: u64,
     #[serde(flatten)]
     tally: Tally,
     /// One row per kernel and variant.
-    pub(super) kernels: Vec<Row>,
+    pub(super) kernels: Vec<KernelSummary>,
     shrunk: Vec<Small>,
 }
 
@@ -37,19 +37,19 @@ struct Small {
     problem: Shrunk,
 }
 
-impl Report {
+impl RandomReport {
     /// With `--random` or `--all`: random problems of each group's kernel, grouped again.
     ///
     /// # Errors
     /// A single problem as a target, or a row that cannot be drawn.
-    pub(super) fn draw(args: &ValidateArgs, groups: &[Vec<Repro>]) -> Result<Option<(Report, Vec<Vec<Repro>>)>> {
+    pub(super) fn draw(args: &ValidateArgs, groups: &[Vec<Repro>]) -> Result<Option<(RandomReport, Vec<Vec<Repro>>)>> {
         let Some(number) = args.random.or(args.all.then_some(OF_ALL)) else { return Ok(None) };
         if let Some(single) = args.targets.iter().find(|target| target.contains(':')) {
             return Err(Error::input(format!(
                 "--random draws problems of whole kernels, and {single} is a single problem"
             )));
         }
-        let mut report = Report { seed: args.seed, tally: Tally::default(), kernels: vec![], shrunk: vec![] };
+        let mut report = RandomReport { seed: args.seed, tally: Tally::default(), kernels: vec![], shrunk: vec![] };
         let mut problems = Vec::new();
         for group in groups {
             let kernel = group[0].kernel;

@@ -5,22 +5,22 @@ use super::mutants::Mutants;
 use super::{Golden, random, whole_run};
 use crate::check::golden::Outcome;
 use crate::check::portable;
-use crate::check::suite::Row;
+use crate::check::suite::KernelSummary;
 use crate::exec::Descriptor;
 use crate::gpu::AdapterFacts;
-use crate::report::outputs::{self, Kind};
+use crate::report::outputs::{self, OutputKind};
 use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 const BY: &str = "fedgan validate --json";
 const COMMENT: &str = "<!-- written by fedgan validate --markdown, which replaces this file -->\n";
-pub(super) const JSON: Kind = Kind::Json(BY);
-pub(super) const MARKDOWN: Kind = Kind::Text(COMMENT);
+pub(super) const JSON: OutputKind = OutputKind::Json(BY);
+pub(super) const MARKDOWN: OutputKind = OutputKind::Text(COMMENT);
 
 /// All checks that ran; checks that were not requested are absent.
 #[derive(serde::Serialize)]
-pub(super) struct Report {
+pub(super) struct ValidateReport {
     pub written_by: &'static str,
     pub format: &'static str,
     pub version: &'static str,
@@ -32,12 +32,12 @@ pub(super) struct Report {
     pub adapter: Option<AdapterFacts>,
     pub shader: Option<PathBuf>,
     /// One row per kernel and variant: the catalogue's cases, or the targets.
-    pub kernels: Vec<Row>,
+    pub kernels: Vec<KernelSummary>,
     pub golden: Vec<Golden>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub random: Option<random::Report>,
+    pub random: Option<random::RandomReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub portable: Vec<portable::Row>,
+    pub portable: Vec<portable::VariantSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mutants: Option<Mutants>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,10 +47,10 @@ pub(super) struct Report {
     pub seconds: f64,
 }
 
-impl Report {
+impl ValidateReport {
     /// A report before any check.
     pub(super) fn new(reason: String, shader: Option<PathBuf>) -> Self {
-        Report {
+        ValidateReport {
             written_by: BY,
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
@@ -139,7 +139,7 @@ fn percent(value: f64) -> String {
     if value.is_finite() && value < 1e6 { format!("{value:.2}") } else { "over".into() }
 }
 
-fn kernels(out: &mut String, title: &str, rows: &[Row]) {
+fn kernels(out: &mut String, title: &str, rows: &[KernelSummary]) {
     if rows.is_empty() {
         return;
     }
@@ -186,7 +186,7 @@ fn golden(out: &mut String, cases: &[Golden]) {
     out.push('\n');
 }
 
-fn portable_rows(out: &mut String, rows: &[portable::Row]) {
+fn portable_rows(out: &mut String, rows: &[portable::VariantSummary]) {
     if rows.is_empty() {
         return;
     }

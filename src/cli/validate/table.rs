@@ -2,7 +2,7 @@
 
 use super::Golden;
 use crate::check::golden::Outcome;
-use crate::check::suite::Row;
+use crate::check::suite::KernelSummary;
 use crate::check::{CaseResult, Verdict};
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 const SHOWN: usize = 5;
 
 /// Both tables and the summary lines.
-pub(super) fn text(rows: &[Row], golden: &[Golden]) -> String {
+pub(super) fn text(rows: &[KernelSummary], golden: &[Golden]) -> String {
     let mut out = String::new();
     if !rows.is_empty() {
         kernels(&mut out, rows);
@@ -22,9 +22,9 @@ pub(super) fn text(rows: &[Row], golden: &[Golden]) -> String {
 }
 
 /// `write!` to a `String` cannot fail.
-fn kernels(out: &mut String, rows: &[Row]) {
-    let worst = |row: &Row| row.worst.as_ref().map_or("-".into(), |w| format!("{}[{}]", w.binding, w.index));
-    let wide = |f: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(f).max().unwrap_or(0).max(least);
+fn kernels(out: &mut String, rows: &[KernelSummary]) {
+    let worst = |row: &KernelSummary| row.worst.as_ref().map_or("-".into(), |w| format!("{}[{}]", w.binding, w.index));
+    let wide = |f: &dyn Fn(&KernelSummary) -> usize, least: usize| rows.iter().map(f).max().unwrap_or(0).max(least);
     let (name, element) = (wide(&|r| r.kernel.len(), 6), wide(&|r| worst(r).len(), 13));
     let (a, b, c, d, e) = ("kernel", "variant", "cases", "worst element", "% of bound");
     let _ = writeln!(out, "{a:name$}  {b:7}  {c:>5}  {d:element$}  {e:>10}  health       s  verdict");

@@ -1,7 +1,7 @@
 //! `fedgan validate --run`: compares a real run with the reference, launch by launch.
 
 use super::{Replacement, ValidateArgs};
-use crate::check::suite::Row;
+use crate::check::suite::KernelSummary;
 use crate::check::watch::{Differential, Log};
 use crate::config::{self, Overrides};
 use crate::exec::Descriptor;
@@ -26,7 +26,7 @@ pub(super) struct WholeRun {
     /// Launches compared.
     pub launches: usize,
     /// One row per kernel; its cases are launches.
-    pub kernels: Vec<Row>,
+    pub kernels: Vec<KernelSummary>,
     /// The first launch outside its bound.
     pub failure: Option<String>,
 }
@@ -100,8 +100,8 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
 }
 
 /// One row per kernel; the case of the worst element is the label of its launch.
-fn rows(log: &Log, variant: &str) -> Vec<Row> {
-    let row = |(name, found): (&&'static str, &crate::check::watch::Found)| Row {
+fn rows(log: &Log, variant: &str) -> Vec<KernelSummary> {
+    let row = |(name, found): (&&'static str, &crate::check::watch::Found)| KernelSummary {
         kernel: (*name).into(),
         variant: variant.into(),
         cases: found.launches,

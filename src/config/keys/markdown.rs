@@ -1,6 +1,6 @@
 //! The rows as the table of `docs/configuration.md`.
 
-use super::{Key, Kind, all};
+use super::{Key, ValueKind, all};
 
 /// The rows as a Markdown table.
 pub fn markdown() -> String {
@@ -10,8 +10,8 @@ pub fn markdown() -> String {
 
 fn line(key: &Key) -> String {
     let range = match key.kind {
-        Kind::Choice(names) => code(names),
-        Kind::Choices(names) => format!("list of {}", code(names)),
+        ValueKind::Choice(names) => code(names),
+        ValueKind::Choices(names) => format!("list of {}", code(names)),
         kind => kind.allowed().trim_start_matches("a ").to_string(),
     };
     let unit = if key.unit.is_empty() { String::new() } else { format!(" ({})", key.unit) };

@@ -4,7 +4,7 @@ use crate::data::MOST_DRAWN;
 use crate::fed::{aggregate, attack};
 use crate::key::Bound::{Closed, Free, Open};
 use crate::key::DefaultValue::{Computed, Empty, Int as Whole, Off, Real as Num, RealWith, Required, Text as Word};
-use crate::key::Kind::{Choice, Choices, Clients, Flag, Int, OneOf, Real, Text, Window};
+use crate::key::ValueKind::{Choice, Choices, Clients, Flag, Int, OneOf, Real, Text, Window};
 use crate::key::{Key, U32};
 use crate::metric::Metric;
 
@@ -93,12 +93,12 @@ static TRAIN: &[Key] = &[
         "`wgan-gp`: distribution of the weights between real and generated images, uniform in [0, 1) or standard normal as in \
          the attack's public code",
     ),
-    Key::new("train.optimizer", Choice(&["adam", "rmsprop"]), Word("adam"), "optimiser of both networks"),
+    Key::new("train.optimizer", Choice(&["adam", "rmsprop"]), Word("adam"), "optimizer of both networks"),
     Key::new("train.lr", Real(Open(0.0), Free), Num(2e-4), "learning rate"),
     Key::new("train.beta1", Real(Closed(0.0), Open(1.0)), Num(0.5), "Adam: decay of the first moment"),
     Key::new("train.beta2", Real(Closed(0.0), Open(1.0)), Num(0.999), "Adam: decay of the second moment"),
     Key::new("train.alpha", Real(Closed(0.0), Open(1.0)), Num(0.99), "RMSprop: decay of the mean square"),
-    Key::new("train.eps", Real(Open(0.0), Free), Num(1e-8), "epsilon of the optimiser"),
+    Key::new("train.eps", Real(Open(0.0), Free), Num(1e-8), "epsilon of the optimizer"),
     Key::new(
         "train.local_epochs",
         Int(1, U32),

@@ -39,8 +39,8 @@ fn every_default_is_within_its_range() {
 
 #[test]
 fn a_default_out_of_range_would_be_noticed() {
-    assert!(Kind::Int(1, 2).check(&Value::Integer(0)).is_err());
-    assert!(Kind::Real(Bound::Open(0.0), Bound::Free).check(&Value::Float(0.0)).is_err());
+    assert!(ValueKind::Int(1, 2).check(&Value::Integer(0)).is_err());
+    assert!(ValueKind::Real(Bound::Open(0.0), Bound::Free).check(&Value::Float(0.0)).is_err());
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_structs_hold_the_rows_and_nothing_else() {
     let of: BTreeSet<&str> = all().filter_map(|key| key.of).map(|of| of.tag).collect();
     assert!(of.is_subset(&tags()), "{of:?}: a key belongs to a tag that is none");
     for tag in tags() {
-        let Kind::Choice(names) = all().find(|key| key.path == tag).unwrap().kind else { panic!("{tag}") };
+        let ValueKind::Choice(names) = all().find(|key| key.path == tag).unwrap().kind else { panic!("{tag}") };
         for name in names {
             let tree = with_tag(tag, name);
             let mut filled = tree.clone();
@@ -74,11 +74,11 @@ fn every_row_reaches_its_field() {
 #[test]
 fn every_word_of_a_choice_is_read() {
     for key in all().filter(|key| !tags().contains(key.path)) {
-        let (Kind::Choice(names) | Kind::Choices(names)) = key.kind else { continue };
+        let (ValueKind::Choice(names) | ValueKind::Choices(names)) = key.kind else { continue };
         for name in names {
             let mut tree = key.of.map_or(Table::new(), |of| with_tag(of.tag, of.names[0]));
             let word = Value::String((*name).into());
-            let value = if matches!(key.kind, Kind::Choice(_)) { word } else { Value::Array(vec![word]) };
+            let value = if matches!(key.kind, ValueKind::Choice(_)) { word } else { Value::Array(vec![word]) };
             insert(&mut tree, key.path, value.clone()).unwrap();
             assert_eq!(lookup(&Table::try_from(read(&tree)).unwrap(), key.path), Some(&value));
         }
@@ -107,7 +107,7 @@ fn rows_are_told_apart_by_path_and_tag() {
         }
         if let Some(of) = key.of {
             assert_eq!(parent(of.tag), parent(key.path));
-            let Kind::Choice(names) = all().find(|tag| tag.path == of.tag).unwrap().kind else { panic!("{}", of.tag) };
+            let ValueKind::Choice(names) = all().find(|tag| tag.path == of.tag).unwrap().kind else { panic!("{}", of.tag) };
             assert!(of.names.iter().all(|name| names.contains(name)), "{}", key.path);
         }
         if let Some(other) = key.excludes {
@@ -120,7 +120,7 @@ fn rows_are_told_apart_by_path_and_tag() {
 
 #[test]
 fn former_paths_load_with_a_note() {
-    static ROWS: [Key; 1] = [Key::new("a.new", Kind::Flag, DefaultValue::Off, "").was("a.old")];
+    static ROWS: [Key; 1] = [Key::new("a.new", ValueKind::Flag, DefaultValue::Off, "").was("a.old")];
     let renamed = |text: &str| {
         let mut tree: Table = text.parse().unwrap();
         let notes = rename(&mut tree, ROWS.iter());

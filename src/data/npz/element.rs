@@ -5,7 +5,7 @@ use npyz::{DType, Endianness, TypeChar};
 /// A number as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Element {
-    pub kind: Kind,
+    pub kind: ElementKind,
     /// Bytes.
     pub width: usize,
     big: bool,
@@ -13,7 +13,7 @@ pub(super) struct Element {
 
 /// Kinds of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ElementKind {
     Bool,
     Unsigned,
     Signed,
@@ -26,17 +26,17 @@ impl Element {
         let DType::Plain(plain) = dtype else { return None };
         let width = plain.size_field();
         let kind = match (plain.type_char(), width) {
-            (TypeChar::Bool, 1) => Kind::Bool,
-            (TypeChar::Uint, 1 | 2 | 4 | 8) => Kind::Unsigned,
-            (TypeChar::Int, 1 | 2 | 4 | 8) => Kind::Signed,
-            (TypeChar::Float, 2 | 4 | 8) => Kind::Float,
+            (TypeChar::Bool, 1) => ElementKind::Bool,
+            (TypeChar::Uint, 1 | 2 | 4 | 8) => ElementKind::Unsigned,
+            (TypeChar::Int, 1 | 2 | 4 | 8) => ElementKind::Signed,
+            (TypeChar::Float, 2 | 4 | 8) => ElementKind::Float,
             _ => return None,
         };
         Some(Element { kind, width: width as usize, big: plain.endianness() == Endianness::Big })
     }
 
     pub fn is_byte(self) -> bool {
-        self.kind == Kind::Unsigned && self.width == 1
+        self.kind == ElementKind::Unsigned && self.width == 1
     }
 
     fn word(self, bytes: &[u8]) -> u64 {
@@ -52,11 +52,11 @@ impl Element {
     pub fn integer(self, bytes: &[u8]) -> Option<i128> {
         let (word, unused) = (self.word(bytes), 64 - 8 * self.width as u32);
         match self.kind {
-            Kind::Bool => Some(i128::from(word != 0)),
-            Kind::Unsigned => Some(i128::from(word)),
+            ElementKind::Bool => Some(i128::from(word != 0)),
+            ElementKind::Unsigned => Some(i128::from(word)),
             // Shifting left and right again extends the sign.
-            Kind::Signed => Some(i128::from((word << unused) as i64 >> unused)),
-            Kind::Float => {
+            ElementKind::Signed => Some(i128::from((word << unused) as i64 >> unused)),
+            ElementKind::Float => {
                 let value = self.number(bytes);
                 (value.trunc() == value && value.abs() < 2f64.powi(63)).then_some(value as i128)
             }
@@ -67,9 +67,9 @@ impl Element {
     pub fn number(self, bytes: &[u8]) -> f64 {
         let word = self.word(bytes);
         match (self.kind, self.width) {
-            (Kind::Float, 2) => half::f16::from_bits(word as u16).to_f64(),
-            (Kind::Float, 4) => f64::from(f32::from_bits(word as u32)),
-            (Kind::Float, _) => f64::from_bits(word),
+            (ElementKind::Float, 2) => half::f16::from_bits(word as u16).to_f64(),
+            (ElementKind::Float, 4) => f64::from(f32::from_bits(word as u32)),
+            (ElementKind::Float, _) => f64::from_bits(word),
             _ => self.integer(bytes).unwrap_or_default() as f64,
         }
     }

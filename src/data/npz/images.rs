@@ -1,6 +1,6 @@
 //! The images of an archive, converted to the size of the set.
 
-use super::element::{Element, Kind};
+use super::element::{Element, ElementKind};
 use super::layout::Layout;
 use super::{Archive, NpzOptions, at_end, extent};
 use crate::data::dataset::check_bytes;
@@ -96,9 +96,9 @@ fn resolve(element: Element, span: Span, window: Option<Window>) -> Result<(Opti
     Ok(match (window, element.kind, element.width) {
         (Some(Window::Range(range)), ..) => (Some(range), None),
         (Some(Window::Word(Word::Auto)), ..) => (Some(span.window()), None),
-        (None, Kind::Bool, _) => (Some([0.0, 1.0]), None),
-        (None, Kind::Unsigned, 2) => (Some([0.0, 65535.0]), narrow(span)),
-        (None, Kind::Float, _) if within(1.0) => (Some([0.0, 1.0]), None),
+        (None, ElementKind::Bool, _) => (Some([0.0, 1.0]), None),
+        (None, ElementKind::Unsigned, 2) => (Some([0.0, 65535.0]), narrow(span)),
+        (None, ElementKind::Float, _) if within(1.0) => (Some([0.0, 1.0]), None),
         // Byte values in a wider type.
         (None, ..) if within(255.0) => (Some([0.0, 255.0]), None),
         (None, ..) => {

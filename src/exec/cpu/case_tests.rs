@@ -7,20 +7,20 @@ use crate::kernels::fed::weighted_mean::{WeightedMean, WeightedMeanParams};
 use crate::kernels::optim::adam::{Adam, AdamParams, adam_table};
 use crate::kernels::rng::{HostRng, RngParams, Stream, rng_bits::RngBits, rng_normal::RngNormal, threefry4x32};
 use crate::kernels::util::step_advance::{StepAdvance, StepAdvanceParams};
-use crate::kernels::{Access, AnyKernel, CATALOGUE, Elem, Fill, Inputs, Params};
+use crate::kernels::{Access, AnyKernel, CATALOGUE, Elem, Contents, Inputs, Params};
 
 /// Operands for a case: small integers in the exact pass, normally distributed numbers otherwise.
-fn fill(fill: &Fill, len: usize, exact: bool, rng: &mut HostRng) -> Vec<u32> {
+fn fill(fill: &Contents, len: usize, exact: bool, rng: &mut HostRng) -> Vec<u32> {
     let real = |x: f64| (x as f32).to_bits();
     (0..len)
         .map(|i| match fill {
-            Fill::Real { .. } if exact => real(rng.below(9) as f64 - 4.0),
-            Fill::Real { scale, shift } => real(rng.normal() * scale + shift),
-            Fill::Positive { .. } if exact => real(rng.below(4) as f64 + 1.0),
-            Fill::Positive { scale } => real((rng.normal().abs() + 1e-3) * scale),
-            Fill::Words(words) => words[i % words.len()],
-            Fill::Below(n) => rng.below(*n),
-            Fill::Nan => f32::NAN.to_bits(),
+            Contents::Real { .. } if exact => real(rng.below(9) as f64 - 4.0),
+            Contents::Real { scale, shift } => real(rng.normal() * scale + shift),
+            Contents::Positive { .. } if exact => real(rng.below(4) as f64 + 1.0),
+            Contents::Positive { scale } => real((rng.normal().abs() + 1e-3) * scale),
+            Contents::Words(words) => words[i % words.len()],
+            Contents::Below(n) => rng.below(*n),
+            Contents::Nan => f32::NAN.to_bits(),
         })
         .collect()
 }
@@ -42,8 +42,8 @@ fn launch(kernel: &'static dyn AnyKernel, params: &[u32], before: &[Vec<u32>]) -
     args.into_iter().map(|tensor| engine.read(tensor, Purpose::Check).unwrap()).collect()
 }
 
-/// Panics at the first element outside its bound; returns how many elements were judged and how many were skipped.
-fn judge(
+/// Panics at the first element outside its bound; returns how many elements were compared and how many were skipped.
+fn compare(
     kernel: &dyn AnyKernel,
     params: &[u32],
     before: &[Vec<u32>],
@@ -51,7 +51,7 @@ fn judge(
     exact: bool,
 ) -> (usize, usize) {
     let inputs = Inputs(before.iter().map(Vec::as_slice).collect());
-    let (mut judged, mut kept) = (0, 0);
+    let (mut compared, mut kept) = (0, 0);
     for (slot, binding) in kernel.bindings().iter().enumerate() {
         if binding.access == Access::Read {
             continue;
@@ -63,7 +63,7 @@ fn judge(
                 kept += 1;
                 continue;
             };
-            judged += 1;
+            compared += 1;
             let got = match binding.elem {
                 Elem::F32 => f32::from_bits(after[slot][i]) as f64,
                 Elem::U32 => after[slot][i] as f64,
@@ -76,7 +76,7 @@ fn judge(
             assert!(close, "{at}: {got:e}, expected {want:e} within {bound:e}");
         }
     }
-    (judged, kept)
+    (compared, kept)
 }
 
 #[test]
@@ -86,13 +86,13 @@ fn every_case_agrees_with_the_reference() {
             let extents = kernel.extents(&params).unwrap();
             for exact in [false, true].into_iter().take(1 + kernel.exact_on_integers(&params) as usize) {
                 let mut rng = HostRng::new(11, Stream::CHECK, 0, exact as u32);
-                let fills = kernel.fills(&params);
+                let fills = kernel.contents(&params);
                 assert_eq!(fills.len(), extents.len());
                 let before: Vec<_> = fills.iter().zip(&extents).map(|(f, n)| fill(f, *n, exact, &mut rng)).collect();
                 let after = launch(kernel, &params, &before);
                 assert!(
-                    judge(kernel, &params, &before, &after, exact).0 > 0,
-                    "{}: no element was judged",
+                    compare(kernel, &params, &before, &after, exact).0 > 0,
+                    "{}: no element was compared",
                     kernel.name()
                 );
             }
@@ -148,7 +148,7 @@ fn a_client_of_weight_zero_is_not_read() {
     let before = [bits(&x), bits(&[7.0, 0.5, 0.0, 0.25]), bits(&[f32::NAN; 2])];
     let after = launch(&WeightedMean, &p.words(), &before);
     assert_eq!(after[2], bits(&[3.0, 6.0]));
-    assert_eq!(judge(&WeightedMean, &p.words(), &before, &after, true), (2, 0));
+    assert_eq!(compare(&WeightedMean, &p.words(), &before, &after, true), (2, 0));
     // Accumulating chunks give the same bits as one launch.
     let first = WeightedMeanParams { clients: 1, ..p };
     let half = launch(&WeightedMean, &first.words(), &[before[0][..2].to_vec(), before[1].clone(), before[2].clone()]);

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::exec::{Engine, Recording, align, write_f32};
 use crate::fed::rows::Rows;
 use crate::kernels::attack::scale_update::{ScaleUpdate, ScaleUpdateParams};
-use crate::key::{Bound, DefaultValue, Key, Kind};
+use crate::key::{Bound, DefaultValue, Key, ValueKind};
 use serde::{Deserialize, Serialize};
 
 /// w_i becomes w + factor (w_i - w). A factor of N, the number of clients, replaces the global model under equal weights.
@@ -19,7 +19,7 @@ pub struct Scale {
 
 pub(super) const OPTIONS: &[Key] = &[Key::new(
     "attack.update.factor",
-    Kind::Real(Bound::Open(0.0), Bound::Free),
+    ValueKind::Real(Bound::Open(0.0), Bound::Free),
     DefaultValue::Required,
     "factor of the update that a malicious client sends: 1 sends it unchanged, the number of clients replaces the global model",
 )

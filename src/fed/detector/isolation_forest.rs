@@ -6,7 +6,7 @@
 //! loss. The features of a round are clipped, added and averaged over rounds, so that neither a single unusual round nor being
 //! the most isolated of four clients, which one always is, leads to a flag.
 
-use super::{Observation, Verdict, exact, forest, median, normalised};
+use super::{Observation, Detected, exact, forest, median, normalised};
 use crate::kernels::rng::HostRng;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub struct IsolationForest {
     pub features: Features,
     /// Rounds over which evidence is averaged (exponentially), at least 1.
     pub memory: f64,
-    /// Evidence (see [`super::Verdict::scores`]; at most 2, with the loss 2.3) above which a client is suspect.
+    /// Evidence (see [`super::Detected::scores`]; at most 2, with the loss 2.3) above which a client is suspect.
     pub margin: f64,
     /// Consecutive suspect rounds until a client is flagged, at least 1. A flag is removed when the evidence falls below 0.7 of
     /// the margin; after 20 flagged rounds, only when it falls below a quarter of the margin.
@@ -84,7 +84,7 @@ const LEAST_TRUST: f64 = 1e-6;
 /// The rule's memory during a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct State {
+pub(super) struct ForestState {
     #[serde(skip)]
     rule: IsolationForest,
     #[serde(with = "exact")]
@@ -99,9 +99,9 @@ pub(super) struct State {
     trust: Vec<f64>,
 }
 
-impl State {
+impl ForestState {
     pub fn new(rule: IsolationForest, clients: usize) -> Self {
-        State {
+        ForestState {
             rule,
             evidence: vec![0.0; clients],
             spreads: [None; SPREAD_FEATURES],
@@ -113,41 +113,41 @@ impl State {
     }
 
     /// Restores the memory `kept`; returns its number of clients, if consistent.
-    pub fn recall(&mut self, kept: State) -> Option<usize> {
+    pub fn recall(&mut self, kept: ForestState) -> Option<usize> {
         let clients = kept.evidence.len();
-        *self = State { rule: self.rule.clone(), ..kept };
+        *self = ForestState { rule: self.rule.clone(), ..kept };
         let lengths = [self.suspect.len(), self.standing.len(), self.flagged.len(), self.trust.len()];
         lengths.iter().all(|n| *n == clients).then_some(clients)
     }
 
-    /// Judges the `judged` clients relative to one another; the memory of the others does not change, and they have no score.
-    pub fn judge(
+    /// Compares the `present` clients relative to one another; the memory of the others does not change, and they have no score.
+    pub fn detect(
         &mut self,
         round: u32,
         observed: &[Observation],
-        judged: &[usize],
+        present: &[usize],
         base: &[f64],
         rng: &mut HostRng,
-    ) -> Verdict {
-        self.gather(observed, judged);
+    ) -> Detected {
+        self.gather(observed, present);
         let mut scores = vec![f64::NAN; observed.len()];
-        judged.iter().for_each(|i| scores[*i] = self.evidence[*i]);
+        present.iter().for_each(|i| scores[*i] = self.evidence[*i]);
         if round > self.rule.warmup {
-            self.flag(judged, rng);
-            self.weigh(judged);
+            self.flag(present, rng);
+            self.weigh(present);
         }
         // A non-finite update would reach all clients at once.
         let usable = |o: &Observation| f64::from(u8::from(o.update_norm.is_finite()));
         let trusted = self.trust.iter().zip(observed).map(|(t, o)| t * usable(o));
         let weights: Vec<f64> = base.iter().zip(trusted).map(|(b, t)| b * t).collect();
-        Verdict { flagged: self.flagged.clone(), scores, weights: normalised(&weights, base) }
+        Detected { flagged: self.flagged.clone(), scores, weights: normalised(&weights, base) }
     }
 
-    /// Updates spreads and evidence with a round of the `judged` clients.
-    fn gather(&mut self, observed: &[Observation], judged: &[usize]) {
-        let peaks: Vec<f64> = judged.iter().map(|i| observed[*i].probe_deviation).collect();
+    /// Updates spreads and evidence with a round of the `present` clients.
+    fn gather(&mut self, observed: &[Observation], present: &[usize]) {
+        let peaks: Vec<f64> = present.iter().map(|i| observed[*i].probe_deviation).collect();
         let mut sums: Vec<f64> = (0..peaks.len()).map(|i| octaves(&peaks, i)).collect();
-        let rows: Vec<[f64; SPREAD_FEATURES]> = judged.iter().map(|i| features(&observed[*i])).collect();
+        let rows: Vec<[f64; SPREAD_FEATURES]> = present.iter().map(|i| features(&observed[*i])).collect();
         let used = if self.rule.features == Features::All { SPREAD_FEATURES } else { SPREAD_FEATURES - 1 };
         for k in 0..used {
             let differences: Vec<f64> = (0..rows.len()).map(|i| difference(&rows, i, k)).collect();
@@ -163,7 +163,7 @@ impl State {
                 *sum += SHARES[k] * deviation;
             }
         }
-        for (i, sum) in judged.iter().zip(sums) {
+        for (i, sum) in present.iter().zip(sums) {
             let evidence = &mut self.evidence[*i];
             *evidence += (sum / UNIT - *evidence) / self.rule.memory;
         }
@@ -171,12 +171,12 @@ impl State {
 
     /// Raises flags where isolated evidence has stayed above the margin, removes flags whose evidence fell below the share
     /// [`HOLD`] or [`CONFIRMED_HOLD`] of the margin.
-    fn flag(&mut self, judged: &[usize], rng: &mut HostRng) {
+    fn flag(&mut self, present: &[usize], rng: &mut HostRng) {
         let scores = &self.evidence;
         // Only isolation on the harmful side counts.
-        let points: Vec<Vec<f32>> = judged.iter().map(|i| vec![scores[*i].max(0.0) as f32]).collect();
+        let points: Vec<Vec<f32>> = present.iter().map(|i| vec![scores[*i].max(0.0) as f32]).collect();
         let isolation = forest::scores(&points, rng);
-        for (i, isolation) in judged.iter().copied().zip(isolation) {
+        for (i, isolation) in present.iter().copied().zip(isolation) {
             let suspect = scores[i] > self.rule.margin && isolation < forest::THRESHOLD;
             self.suspect[i] = if suspect { self.suspect[i] + 1 } else { 0 };
             let hold = if self.standing[i] >= CONFIRMED { CONFIRMED_HOLD } else { HOLD };
@@ -184,19 +184,19 @@ impl State {
             self.flagged[i] = stays || self.suspect[i] >= self.rule.patience;
         }
         // The median represents the honest clients only while they are the majority.
-        let most = judged.len().saturating_sub(1) / 2;
-        let mut ranked: Vec<usize> = judged.iter().copied().filter(|i| self.flagged[*i]).collect();
+        let most = present.len().saturating_sub(1) / 2;
+        let mut ranked: Vec<usize> = present.iter().copied().filter(|i| self.flagged[*i]).collect();
         ranked.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         for i in ranked.into_iter().skip(most) {
             self.flagged[i] = false;
         }
-        for i in judged.iter().copied() {
+        for i in present.iter().copied() {
             self.standing[i] = if self.flagged[i] { self.standing[i] + 1 } else { 0 };
         }
     }
 
-    fn weigh(&mut self, judged: &[usize]) {
-        for i in judged.iter().copied() {
+    fn weigh(&mut self, present: &[usize]) {
+        for i in present.iter().copied() {
             let trust = &mut self.trust[i];
             *trust = if self.flagged[i] {
                 (*trust * self.rule.decay).max(LEAST_TRUST)

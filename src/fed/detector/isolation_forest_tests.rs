@@ -15,14 +15,14 @@ fn honest(rng: &mut HostRng, n: usize, round: u32) -> Vec<Observation> {
 }
 
 /// Verdicts of `rounds` rounds; `change` edits the observations of a round.
-fn play(rule: IsolationForest, n: usize, rounds: u32, change: impl Fn(u32, &mut [Observation])) -> Vec<Verdict> {
+fn play(rule: IsolationForest, n: usize, rounds: u32, change: impl Fn(u32, &mut [Observation])) -> Vec<Detected> {
     let base = vec![1.0 / n as f64; n];
-    let mut state = State::new(rule, n);
+    let mut state = ForestState::new(rule, n);
     let mut noise = HostRng::new(5, Stream::CHECK, n as u32, 0);
-    let judge = |round| {
+    let detect = |round| {
         let mut observed = honest(&mut noise, n, round);
         change(round, &mut observed);
-        let verdict = state.judge(
+        let verdict = state.detect(
             round,
             &observed,
             &(0..n).collect::<Vec<_>>(),
@@ -32,10 +32,10 @@ fn play(rule: IsolationForest, n: usize, rounds: u32, change: impl Fn(u32, &mut 
         assert!((verdict.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         verdict
     };
-    (0..rounds).map(judge).collect()
+    (0..rounds).map(detect).collect()
 }
 
-fn flags(verdicts: &[Verdict], client: usize) -> usize {
+fn flags(verdicts: &[Detected], client: usize) -> usize {
     verdicts.iter().filter(|v| v.flagged[client]).count()
 }
 
@@ -44,7 +44,7 @@ fn independent_noise_flags_nobody() {
     for n in [3, 4, 8, 20] {
         let verdicts = play(IsolationForest::default(), n, 200, |_, _| {});
         assert_eq!((0..n).map(|c| flags(&verdicts, c)).sum::<usize>(), 0, "n = {n}");
-        let even = |v: &Verdict| v.weights.iter().all(|w| (w * n as f64 - 1.0).abs() < 1e-12);
+        let even = |v: &Detected| v.weights.iter().all(|w| (w * n as f64 - 1.0).abs() < 1e-12);
         assert!(verdicts.iter().all(even));
     }
 }
@@ -141,13 +141,13 @@ fn a_flag_that_has_stood_long_outlives_weaker_evidence() {
     assert_eq!(weaker_after(10), 0);
 }
 
-/// A dropped client is not judged: its evidence does not change, and that of the others is the same as without it.
+/// A dropped client is not present: its evidence does not change, and that of the others is the same as without it.
 #[test]
 fn a_client_that_is_left_out_keeps_its_evidence_and_moves_nobodys() {
     let n = 6;
     let rule = IsolationForest { warmup: 3, features: Features::All, ..Default::default() };
     let play = |left_out: Option<f64>, from: u32| {
-        let mut state = State::new(rule.clone(), n);
+        let mut state = ForestState::new(rule.clone(), n);
         let mut noise = HostRng::new(5, Stream::CHECK, n as u32, 0);
         let mut evidence = Vec::new();
         for round in 0..40 {
@@ -158,9 +158,9 @@ fn a_client_that_is_left_out_keeps_its_evidence_and_moves_nobodys() {
                 observed[2] = Observation { loss_g: shown, last_loss_g: shown, update_norm: shown, ..observed[2] };
                 observed[2].probe_deviation = shown;
             }
-            let judged: Vec<usize> = (0..n).filter(|i| *i != 2 || dropped.is_none()).collect();
+            let present: Vec<usize> = (0..n).filter(|i| *i != 2 || dropped.is_none()).collect();
             let rng = &mut HostRng::new(1, Stream::DETECTOR, 0, round);
-            let verdict = state.judge(round, &observed, &judged, &vec![1.0 / n as f64; n], rng);
+            let verdict = state.detect(round, &observed, &present, &vec![1.0 / n as f64; n], rng);
             assert_eq!(verdict.scores[2].is_nan(), dropped.is_some(), "round {round}");
             evidence.push(state.evidence.clone());
         }

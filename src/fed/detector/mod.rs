@@ -1,4 +1,4 @@
-//! Global malicious detection: after every round the server judges the clients by the round's scalars and adjusts their weights
+//! Global malicious detection: after every round the server compares the clients by the round's scalars and adjusts their weights
 //! in the mean.
 
 pub mod forest;
@@ -42,7 +42,7 @@ impl Detector {
         matches!(self, Detector::IsolationForest(_))
     }
 
-    /// Smallest number of clients that the rule can judge. The published rule acts if fewer than floor(n / 2) clients are
+    /// Smallest number of clients that the rule can compare. The published rule acts if fewer than floor(n / 2) clients are
     /// flagged: with three clients it would flag, but never act.
     pub fn least_clients(&self) -> u32 {
         match self {
@@ -112,7 +112,7 @@ impl LossReport {
 
 /// The verdicts of a round.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct Detected {
     /// Flagged clients; none during the warm-up.
     pub flagged: Vec<bool>,
     /// Published rule: the forest's score, flagged below -0.5; NaN during the warm-up. Corrected rule: the evidence; 2/3
@@ -127,50 +127,50 @@ pub struct Verdict {
 pub struct Detection {
     seed: u64,
     base: Vec<f64>,
-    state: State,
+    state: RuleState,
 }
 
 /// A rule's memory, for checkpoints.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Memory(State);
+pub struct DetectorState(RuleState);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum State {
+enum RuleState {
     None,
-    Published(published::State),
-    Corrected(isolation_forest::State),
+    Published(published::PublishedState),
+    Corrected(isolation_forest::ForestState),
 }
 
 impl Detection {
     /// `base` are the weights without detection; `seed` draws the trees.
     pub fn new(detector: &Detector, base: Vec<f64>, seed: u64) -> Self {
         let state = match detector {
-            Detector::None {} => State::None,
+            Detector::None {} => RuleState::None,
             Detector::IsolationForestPublished(rule) => {
-                State::Published(published::State::new(rule.clone(), base.clone()))
+                RuleState::Published(published::PublishedState::new(rule.clone(), base.clone()))
             }
-            Detector::IsolationForest(rule) => State::Corrected(isolation_forest::State::new(rule.clone(), base.len())),
+            Detector::IsolationForest(rule) => RuleState::Corrected(isolation_forest::ForestState::new(rule.clone(), base.len())),
         };
         Detection { seed, base, state }
     }
 
     /// The rule's memory.
-    pub fn memory(&self) -> Memory {
-        Memory(self.state.clone())
+    pub fn memory(&self) -> DetectorState {
+        DetectorState(self.state.clone())
     }
 
     /// Restores a memory of the same rule for the same number of clients.
     ///
     /// # Errors
     /// [`Error::Input`] with the reason alone if the memory belongs to another rule or to another number of clients.
-    pub fn recall(&mut self, memory: Memory) -> Result<()> {
+    pub fn recall(&mut self, memory: DetectorState) -> Result<()> {
         let n = self.base.len();
         let clients = match (&mut self.state, memory.0) {
-            (State::None, State::None) => Some(n),
-            (State::Published(own), State::Published(kept)) => own.recall(kept),
-            (State::Corrected(own), State::Corrected(kept)) => own.recall(kept),
+            (RuleState::None, RuleState::None) => Some(n),
+            (RuleState::Published(own), RuleState::Published(kept)) => own.recall(kept),
+            (RuleState::Corrected(own), RuleState::Corrected(kept)) => own.recall(kept),
             _ => return Err(Error::input("the detector's memory belongs to another rule")),
         };
         match clients {
@@ -179,23 +179,23 @@ impl Detection {
         }
     }
 
-    /// Judges round `round` (from 0), whose observations must come in order of rounds. Clients dropped from it (`dropped`) are
-    /// not judged: they have no score, and their memory does not change. If too few clients remain to identify an outlier, none
-    /// is judged.
-    pub fn judge(&mut self, round: u32, observed: &[Observation], dropped: &[bool]) -> Verdict {
-        let mut judged: Vec<usize> = (0..observed.len()).filter(|i| !dropped[*i]).collect();
-        if judged.len() < MIN_CLIENTS as usize {
-            judged.clear();
+    /// Evaluates round `round` (from 0), whose observations must come in order of rounds. Clients dropped from it (`dropped`) are
+    /// not present: they have no score, and their memory does not change. If too few clients remain to identify an outlier, none
+    /// is present.
+    pub fn detect(&mut self, round: u32, observed: &[Observation], dropped: &[bool]) -> Detected {
+        let mut present: Vec<usize> = (0..observed.len()).filter(|i| !dropped[*i]).collect();
+        if present.len() < MIN_CLIENTS as usize {
+            present.clear();
         }
         let mut rng = HostRng::new(self.seed, Stream::DETECTOR, 0, round);
         match &mut self.state {
-            State::None => Verdict {
+            RuleState::None => Detected {
                 flagged: vec![false; self.base.len()],
                 scores: vec![f64::NAN; self.base.len()],
                 weights: self.base.clone(),
             },
-            State::Published(state) => state.judge(round, observed, &judged, &mut rng),
-            State::Corrected(state) => state.judge(round, observed, &judged, &self.base, &mut rng),
+            RuleState::Published(state) => state.detect(round, observed, &present, &mut rng),
+            RuleState::Corrected(state) => state.detect(round, observed, &present, &self.base, &mut rng),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Pasting the backdoor trigger.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, linear_grid, product, split,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, linear_grid, product, split,
     strided,
 };
 
@@ -123,13 +123,13 @@ impl Kernel for PasteTrigger {
             PasteTriggerParams { clients: 3, h: 7, w: 5, c: 1, th: 7, tw: 2, top: 0, left: 3, x_stride: 192, ..p },
         ]
     }
-    fn fills(&self, _: &PasteTriggerParams) -> [Fill; 4] {
+    fn contents(&self, _: &PasteTriggerParams) -> [Contents; 4] {
         [
-            Fill::NORMAL,
-            Fill::NORMAL,
+            Contents::NORMAL,
+            Contents::NORMAL,
             // Seven entries, so that clients and steps see different marks.
-            Fill::Words([1, 0, 1, 1, 0, 1, 0].map(|bit: u32| bit << 31 | 5).to_vec()),
-            Fill::Words(vec![2, 0, 9, 0]),
+            Contents::Words([1, 0, 1, 1, 0, 1, 0].map(|bit: u32| bit << 31 | 5).to_vec()),
+            Contents::Words(vec![2, 0, 9, 0]),
         ]
     }
 }

@@ -1,7 +1,7 @@
 //! Malicious clients scale their update.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -55,9 +55,9 @@ impl Kernel for ScaleUpdate {
             .map(|(clients, n, stride)| ScaleUpdateParams { clients, n, stride })
             .to_vec()
     }
-    fn fills(&self, _: &ScaleUpdateParams) -> [Fill; 3] {
+    fn contents(&self, _: &ScaleUpdateParams) -> [Contents; 3] {
         let scales = [4.0f32, 1.0, -1.5, 0.0, 10.0].map(f32::to_bits).to_vec();
-        [Fill::NORMAL, Fill::NORMAL, Fill::Words(scales)]
+        [Contents::NORMAL, Contents::NORMAL, Contents::Words(scales)]
     }
     fn exact_on_integers(&self, _: &ScaleUpdateParams) -> bool {
         true

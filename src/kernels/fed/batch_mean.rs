@@ -1,7 +1,7 @@
 //! The mean over a batch.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, few_bits, flushed, gamma, linear_grid,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, few_bits, flushed, gamma, linear_grid,
     product, split, strided,
 };
 
@@ -83,8 +83,8 @@ impl Kernel for BatchMean {
             BatchMeanParams { clients: 2, batch: 63, n: 3, x_stride: 256, accumulate: 1, scale: 1.0 / 63.0, ..p },
         ]
     }
-    fn fills(&self, p: &BatchMeanParams) -> [Fill; 2] {
-        [Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+    fn contents(&self, p: &BatchMeanParams) -> [Contents; 2] {
+        [Contents::NORMAL, if p.accumulate == 1 { Contents::NORMAL } else { Contents::Nan }]
     }
     fn exact_on_integers(&self, p: &BatchMeanParams) -> bool {
         few_bits(p.scale)

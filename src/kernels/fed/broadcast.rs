@@ -1,6 +1,6 @@
 //! Copies the server's tensor to every client.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, linear_grid, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of [`Broadcast`].
@@ -45,8 +45,8 @@ impl Kernel for Broadcast {
             .map(|(clients, n, y_stride)| BroadcastParams { clients, n, y_stride })
             .to_vec()
     }
-    fn fills(&self, _: &BroadcastParams) -> [Fill; 2] {
-        [Fill::Below(u32::MAX), Fill::Nan]
+    fn contents(&self, _: &BroadcastParams) -> [Contents; 2] {
+        [Contents::Below(u32::MAX), Contents::Nan]
     }
     fn exact_on_integers(&self, _: &BroadcastParams) -> bool {
         true

@@ -1,7 +1,7 @@
 //! Deviation of every client from the clients' median, averaged over launches.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, few_bits, flushed, gamma, linear_grid, split,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, few_bits, flushed, gamma, linear_grid, split,
     strided,
 };
 
@@ -83,12 +83,12 @@ impl Kernel for MedianDeviation {
             MedianDeviationParams { clients: 2, n: 5, rate: 0.3, ..p },
         ]
     }
-    fn fills(&self, p: &MedianDeviationParams) -> [Fill; 2] {
+    fn contents(&self, p: &MedianDeviationParams) -> [Contents; 2] {
         // With enough clients: a tie that decides the median of the six clients with a number; an infinity, and the NaN
         // whose bits are closest to it.
         let missing = f32::from_bits(0x7f80_0001);
         let tied = [0.5, -1.0, missing, 2.0, 0.5, -0.25, f32::INFINITY].map(f32::to_bits).to_vec();
-        [if p.clients == 7 { Fill::Words(tied) } else { Fill::NORMAL }, Fill::NORMAL]
+        [if p.clients == 7 { Contents::Words(tied) } else { Contents::NORMAL }, Contents::NORMAL]
     }
     fn exact_on_integers(&self, p: &MedianDeviationParams) -> bool {
         few_bits(p.rate)

@@ -1,7 +1,7 @@
 //! The weighted mean over clients.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, linear_grid, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, linear_grid, strided,
 };
 
 crate::params! {
@@ -75,10 +75,10 @@ impl Kernel for WeightedMean {
             WeightedMeanParams { clients: 5, n: 70, x_stride: 128, first: 2, accumulate: 0 },
         ]
     }
-    fn fills(&self, p: &WeightedMeanParams) -> [Fill; 3] {
+    fn contents(&self, p: &WeightedMeanParams) -> [Contents; 3] {
         let weights = [1.0f32, 0.5, 0.125, 0.0, 0.75].map(f32::to_bits).to_vec();
-        let x = if p.clients == 5 { Fill::Words(unread_client(p, 1)) } else { Fill::NORMAL };
-        [x, Fill::Words(weights), if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+        let x = if p.clients == 5 { Contents::Words(unread_client(p, 1)) } else { Contents::NORMAL };
+        [x, Contents::Words(weights), if p.accumulate == 1 { Contents::NORMAL } else { Contents::Nan }]
     }
     fn exact_on_integers(&self, _: &WeightedMeanParams) -> bool {
         true

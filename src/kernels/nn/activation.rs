@@ -1,7 +1,7 @@
 //! ReLU, leaky ReLU, tanh and sigmoid.
 
 use super::rows::{TINY, linear_build, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, strided};
 
 /// Values of [`ActivationParams::kind`] and of the backward kernel's.
 pub mod kind {
@@ -115,9 +115,9 @@ impl Kernel for Activation {
         cases
     }
     /// 257 elements: wide enough to saturate.
-    fn fills(&self, p: &ActivationParams) -> [Fill; 2] {
+    fn contents(&self, p: &ActivationParams) -> [Contents; 2] {
         let scale = if p.n == 257 { 30.0 } else { 1.5 };
-        [Fill::Real { scale, shift: 0.0 }, Fill::Nan]
+        [Contents::Real { scale, shift: 0.0 }, Contents::Nan]
     }
 }
 

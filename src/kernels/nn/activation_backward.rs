@@ -2,7 +2,7 @@
 
 pub use super::activation::kind;
 use super::rows::{TINY, linear_build, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ActivationBackward`].
@@ -80,14 +80,14 @@ impl Kernel for ActivationBackward {
         cases
     }
     /// Inputs of the ReLUs include zeros; outputs of tanh and sigmoid are inside their ranges.
-    fn fills(&self, p: &ActivationBackwardParams) -> [Fill; 3] {
+    fn contents(&self, p: &ActivationBackwardParams) -> [Contents; 3] {
         let s = match p.kind {
             kind::RELU | kind::LEAKY_RELU => {
-                Fill::Words([0.0f32, 1.5, -0.75, -0.0, 2e-3, -3.0, 40.0].map(f32::to_bits).to_vec())
+                Contents::Words([0.0f32, 1.5, -0.75, -0.0, 2e-3, -3.0, 40.0].map(f32::to_bits).to_vec())
             }
-            kind::TANH => Fill::Words((0..97).map(|i| (i as f32 / 48.0 - 1.0).to_bits()).collect()),
-            _ => Fill::Words((0..97).map(|i| (i as f32 / 96.0).to_bits()).collect()),
+            kind::TANH => Contents::Words((0..97).map(|i| (i as f32 / 48.0 - 1.0).to_bits()).collect()),
+            _ => Contents::Words((0..97).map(|i| (i as f32 / 96.0).to_bits()).collect()),
         };
-        [s, Fill::NORMAL, Fill::Nan]
+        [s, Contents::NORMAL, Contents::Nan]
     }
 }

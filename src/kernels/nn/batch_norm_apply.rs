@@ -1,7 +1,7 @@
 //! Normalises, scales, shifts and rectifies.
 
 use super::rows::{area, locate, map_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormApply`].
@@ -94,15 +94,15 @@ impl Kernel for BatchNormApply {
             .collect()
     }
     /// Rows are multiples of 100: mean / std = 1000.
-    fn fills(&self, p: &BatchNormApplyParams) -> [Fill; 6] {
+    fn contents(&self, p: &BatchNormApplyParams) -> [Contents; 6] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
         [
-            Fill::Real { scale: 1.0, shift },
-            Fill::Real { scale, shift },
-            Fill::Positive { scale: 1.0 },
-            Fill::Real { scale: 0.1, shift: 1.0 },
-            Fill::Real { scale: 0.1, shift: 0.0 },
-            Fill::Nan,
+            Contents::Real { scale: 1.0, shift },
+            Contents::Real { scale, shift },
+            Contents::Positive { scale: 1.0 },
+            Contents::Real { scale: 0.1, shift: 1.0 },
+            Contents::Real { scale: 0.1, shift: 0.0 },
+            Contents::Nan,
         ]
     }
 }

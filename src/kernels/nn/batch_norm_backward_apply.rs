@@ -1,7 +1,7 @@
 //! The gradient of batch norm with respect to its input.
 
 use super::rows::{area, locate, map_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormBackwardApply`].
@@ -81,16 +81,16 @@ impl Kernel for BatchNormBackwardApply {
             .to_vec()
     }
     /// Sums of the magnitude that the rows give; rows are multiples of 100: mean / std = 1000.
-    fn fills(&self, p: &BatchNormBackwardApplyParams) -> [Fill; 7] {
+    fn contents(&self, p: &BatchNormBackwardApplyParams) -> [Contents; 7] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
         [
-            Fill::NORMAL,
-            Fill::Real { scale: 1.0, shift },
-            Fill::Real { scale, shift },
-            Fill::Positive { scale: 1.0 },
-            Fill::Real { scale: 0.1, shift: 1.0 },
-            Fill::Real { scale: p.rows as f64, shift: 0.0 },
-            Fill::Nan,
+            Contents::NORMAL,
+            Contents::Real { scale: 1.0, shift },
+            Contents::Real { scale, shift },
+            Contents::Positive { scale: 1.0 },
+            Contents::Real { scale: 0.1, shift: 1.0 },
+            Contents::Real { scale: p.rows as f64, shift: 0.0 },
+            Contents::Nan,
         ]
     }
 }

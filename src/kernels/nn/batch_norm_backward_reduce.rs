@@ -1,7 +1,7 @@
 //! The two sums over rows for the norm's backward pass, which are also the gradients of beta and gamma.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormBackwardReduce`].
@@ -114,15 +114,15 @@ impl Kernel for BatchNormBackwardReduce {
         .to_vec()
     }
     /// Rows are multiples of 100: mean / std = 1000.
-    fn fills(&self, p: &BatchNormBackwardReduceParams) -> [Fill; 7] {
+    fn contents(&self, p: &BatchNormBackwardReduceParams) -> [Contents; 7] {
         let (shift, scale) = if p.rows.is_multiple_of(100) { (1e3, 0.01) } else { (0.5, 0.5) };
-        let grad = if p.mode == 0 { Fill::Nan } else { Fill::NORMAL };
+        let grad = if p.mode == 0 { Contents::Nan } else { Contents::NORMAL };
         [
-            Fill::NORMAL,
-            Fill::Real { scale: 1.0, shift },
-            Fill::Real { scale, shift },
-            Fill::Positive { scale: 1.0 },
-            Fill::Nan,
+            Contents::NORMAL,
+            Contents::Real { scale: 1.0, shift },
+            Contents::Real { scale, shift },
+            Contents::Positive { scale: 1.0 },
+            Contents::Nan,
             grad.clone(),
             grad,
         ]

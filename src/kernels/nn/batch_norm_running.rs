@@ -2,7 +2,7 @@
 
 use super::batch_norm_stats::invstd;
 use super::rows::{linear_build, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormRunning`].
@@ -65,7 +65,7 @@ impl Kernel for BatchNormRunning {
             })
             .to_vec()
     }
-    fn fills(&self, _: &BatchNormRunningParams) -> [Fill; 4] {
-        [Fill::NORMAL, Fill::Positive { scale: 1.0 }, Fill::Nan, Fill::Nan]
+    fn contents(&self, _: &BatchNormRunningParams) -> [Contents; 4] {
+        [Contents::NORMAL, Contents::Positive { scale: 1.0 }, Contents::Nan, Contents::Nan]
     }
 }

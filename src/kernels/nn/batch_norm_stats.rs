@@ -1,7 +1,7 @@
 //! Batch statistics of every channel, and the running statistics.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormStats`].
@@ -159,16 +159,16 @@ impl Kernel for BatchNormStats {
         .to_vec()
     }
     /// Rows are multiples of 100: mean / std = 1000, where `E[x^2] - E[x]^2` loses all significant bits.
-    fn fills(&self, p: &BatchNormStatsParams) -> [Fill; 7] {
+    fn contents(&self, p: &BatchNormStatsParams) -> [Contents; 7] {
         let shift = if p.rows.is_multiple_of(100) { 1e3 } else { 0.5 };
         [
-            Fill::Real { scale: 1.0, shift },
-            Fill::Nan,
-            Fill::Nan,
-            Fill::NORMAL,
-            Fill::Positive { scale: 1.0 },
-            Fill::Words(vec![2, 7, 0, 0]),
-            Fill::Words(vec![3, 2, 9, 1]),
+            Contents::Real { scale: 1.0, shift },
+            Contents::Nan,
+            Contents::Nan,
+            Contents::NORMAL,
+            Contents::Positive { scale: 1.0 },
+            Contents::Words(vec![2, 7, 0, 0]),
+            Contents::Words(vec![3, 2, 9, 1]),
         ]
     }
 }

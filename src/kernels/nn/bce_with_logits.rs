@@ -2,7 +2,7 @@
 
 use super::activation::exp_error;
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BceWithLogits`].
@@ -103,13 +103,13 @@ impl Kernel for BceWithLogits {
     }
     /// 257 logits: a range wide enough to saturate on both sides. 5: close enough to 0 for the late terms of log(1 + e)
     /// to matter.
-    fn fills(&self, p: &BceParams) -> [Fill; 3] {
+    fn contents(&self, p: &BceParams) -> [Contents; 3] {
         let scale = match p.n {
             257 => 30.0,
             5 => 1e-3,
             _ => 2.0,
         };
-        [Fill::Real { scale, shift: 0.0 }, Fill::Nan, Fill::Nan]
+        [Contents::Real { scale, shift: 0.0 }, Contents::Nan, Contents::Nan]
     }
 }
 

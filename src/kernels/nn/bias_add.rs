@@ -1,7 +1,7 @@
 //! Adds a bias to every channel.
 
 use super::rows::{area, locate, map_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, strided};
 
 crate::params! {
     /// Parameters of [`BiasAdd`].
@@ -55,8 +55,8 @@ impl Kernel for BiasAdd {
             })
             .to_vec()
     }
-    fn fills(&self, _: &BiasAddParams) -> [Fill; 2] {
-        [Fill::NORMAL, Fill::NORMAL]
+    fn contents(&self, _: &BiasAddParams) -> [Contents; 2] {
+        [Contents::NORMAL, Contents::NORMAL]
     }
     fn exact_on_integers(&self, _: &BiasAddParams) -> bool {
         true

@@ -1,7 +1,7 @@
 //! Sum over the rows of every channel: the gradient of a bias.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ChannelSum`].
@@ -65,9 +65,9 @@ impl Kernel for ChannelSum {
             })
             .to_vec()
     }
-    fn fills(&self, p: &ChannelSumParams) -> [Fill; 2] {
+    fn contents(&self, p: &ChannelSumParams) -> [Contents; 2] {
         let accumulate = p.accumulate == 1;
-        [Fill::NORMAL, if accumulate { Fill::NORMAL } else { Fill::Nan }]
+        [Contents::NORMAL, if accumulate { Contents::NORMAL } else { Contents::Nan }]
     }
     fn exact_on_integers(&self, _: &ChannelSumParams) -> bool {
         true

@@ -39,7 +39,7 @@ crate::params! {
     }
 }
 
-use crate::kernels::{Cost, Fill, Inputs, MAX_GROUPS, U, flushed, gamma, product, strided};
+use crate::kernels::{Cost, Contents, Inputs, MAX_GROUPS, U, flushed, gamma, product, strided};
 
 /// Minimum pixels per part of a weight gradient's sum, if the sum has that many: four steps of a tiled shader.
 pub(super) const LEAST_PART: u32 = 64;
@@ -266,6 +266,6 @@ pub(super) fn cases() -> Vec<ConvParams> {
 }
 
 /// The contents of the three operands of a case, except the output.
-pub(super) fn fills(output: usize) -> [Fill; 3] {
-    [0, 1, 2].map(|slot| if slot == output { Fill::Nan } else { Fill::NORMAL })
+pub(super) fn contents(output: usize) -> [Contents; 3] {
+    [0, 1, 2].map(|slot| if slot == output { Contents::Nan } else { Contents::NORMAL })
 }

@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// `y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci]`.
@@ -101,7 +101,7 @@ impl Kernel for Conv2d {
         ]);
         list
     }
-    fn fills(&self, _: &ConvParams) -> [Fill; 3] {
-        conv::fills(2)
+    fn contents(&self, _: &ConvParams) -> [Contents; 3] {
+        conv::contents(2)
     }
 }

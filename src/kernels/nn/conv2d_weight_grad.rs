@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// `dw[co, ky, kx, ci] = sum over n, oy, ox of large[n, oy s + ky - pad, ox s + kx - pad, ci] small[n, oy, ox, co]`.
@@ -144,7 +144,7 @@ impl Kernel for Conv2dWeightGrad {
         list.push(ConvParams { accumulate: 1, ..conv::case(1, 1, [128, 256], [1, 1], 1, 1, 0) });
         list
     }
-    fn fills(&self, p: &ConvParams) -> [Fill; 3] {
-        if p.accumulate == 1 { [const { Fill::NORMAL }; 3] } else { conv::fills(2) }
+    fn contents(&self, p: &ConvParams) -> [Contents; 3] {
+        if p.accumulate == 1 { [const { Contents::NORMAL }; 3] } else { conv::contents(2) }
     }
 }

@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// `x[n, y, x, ci]` = sum over the taps with `y = oy s + ky - pad`, `x = ox s + kx - pad`, and over co, of
@@ -131,7 +131,7 @@ impl Kernel for ConvTranspose2d {
         ]);
         list
     }
-    fn fills(&self, _: &ConvParams) -> [Fill; 3] {
-        conv::fills(2)
+    fn contents(&self, _: &ConvParams) -> [Contents; 3] {
+        conv::contents(2)
     }
 }

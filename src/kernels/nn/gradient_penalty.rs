@@ -1,7 +1,7 @@
 //! The gradient penalty of WGAN-GP.
 
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, strided};
 
 crate::params! {
     /// Parameters of [`GradientPenalty`].
@@ -81,8 +81,8 @@ impl Kernel for GradientPenalty {
             })
             .to_vec()
     }
-    fn fills(&self, _: &GradientPenaltyParams) -> [Fill; 2] {
-        [Fill::Positive { scale: 2.0 }, Fill::Nan]
+    fn contents(&self, _: &GradientPenaltyParams) -> [Contents; 2] {
+        [Contents::Positive { scale: 2.0 }, Contents::Nan]
     }
 }
 

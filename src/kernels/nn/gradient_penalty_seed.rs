@@ -2,7 +2,7 @@
 
 use super::gradient_penalty::{check_lambda, root_error};
 use super::rows::{image_build, images, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`GradientPenaltySeed`].
@@ -78,8 +78,8 @@ impl Kernel for GradientPenaltySeed {
             .to_vec()
     }
     /// Norms on both sides of 1, one of them 0, one NaN.
-    fn fills(&self, _: &GradientPenaltySeedParams) -> [Fill; 3] {
+    fn contents(&self, _: &GradientPenaltySeedParams) -> [Contents; 3] {
         let squares = [0.25f32, 1.0, 0.0, 9.5, 1e-4, f32::NAN].map(f32::to_bits).to_vec();
-        [Fill::NORMAL, Fill::Words(squares), Fill::Nan]
+        [Contents::NORMAL, Contents::Words(squares), Contents::Nan]
     }
 }

@@ -1,7 +1,7 @@
 //! The squared norm of every image.
 
 use super::rows::{depth, images, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ImageSquareSum`].
@@ -57,8 +57,8 @@ impl Kernel for ImageSquareSum {
             })
             .to_vec()
     }
-    fn fills(&self, _: &ImageSquareSumParams) -> [Fill; 2] {
-        [Fill::NORMAL, Fill::Nan]
+    fn contents(&self, _: &ImageSquareSumParams) -> [Contents; 2] {
+        [Contents::NORMAL, Contents::Nan]
     }
     fn exact_on_integers(&self, _: &ImageSquareSumParams) -> bool {
         true

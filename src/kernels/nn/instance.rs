@@ -6,7 +6,7 @@
 //! channel, its `moments`, in the order of [`place`].
 //! channel, its `moments`, in this order: [`place`].
 
-use crate::kernels::{Build, Cost, Eval, Fill, Inputs, MAX_GROUPS, ceil_div, strided};
+use crate::kernels::{Build, Cost, Eval, Contents, Inputs, MAX_GROUPS, ceil_div, strided};
 
 crate::params! {
     /// Parameters of the instance norm rows; strides are client strides in words.
@@ -226,23 +226,23 @@ pub(super) fn cases(places: u32, place: u32, accumulate: bool) -> Vec<InstancePa
 }
 
 /// x and stats of a case; 100 pixels: mean / deviation = 1000.
-pub(super) fn x_and_stats(p: &InstanceParams) -> [Fill; 2] {
+pub(super) fn x_and_stats(p: &InstanceParams) -> [Contents; 2] {
     if p.rows == 100 {
         // The two rows of the statistics share a fill, so the inverse deviation is also large here.
-        [Fill::Real { scale: 1.0, shift: 1e3 }, Fill::Real { scale: 0.01, shift: 1e3 }]
+        [Contents::Real { scale: 1.0, shift: 1e3 }, Contents::Real { scale: 0.01, shift: 1e3 }]
     } else {
-        [Fill::Real { scale: 1.0, shift: 0.5 }, Fill::Positive { scale: 1.0 }]
+        [Contents::Real { scale: 1.0, shift: 0.5 }, Contents::Positive { scale: 1.0 }]
     }
 }
 
 /// Sums of the magnitude that the pixels give.
-pub(super) fn moments_fill(p: &InstanceParams) -> Fill {
-    Fill::Real { scale: (p.rows as f64).sqrt(), shift: 0.3 * p.rows as f64 }
+pub(super) fn moments_fill(p: &InstanceParams) -> Contents {
+    Contents::Real { scale: (p.rows as f64).sqrt(), shift: 0.3 * p.rows as f64 }
 }
 
 /// The old contents, if they are read.
-pub(super) fn before(accumulate: u32) -> Fill {
-    if accumulate == 1 { Fill::NORMAL } else { Fill::Nan }
+pub(super) fn before(accumulate: u32) -> Contents {
+    if accumulate == 1 { Contents::NORMAL } else { Contents::Nan }
 }
 
 /// `sum` added to `old`, or replacing it.

@@ -1,7 +1,7 @@
 //! Normalises by each image's statistics, scales and shifts.
 
 use super::instance::{self, InstanceParams};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
 
 /// y = gamma (x - mean) invstd + beta with the statistics of each image and channel.
 pub struct InstanceNormApply;
@@ -40,8 +40,8 @@ impl Kernel for InstanceNormApply {
     fn cases(&self) -> Vec<InstanceParams> {
         instance::cases(2, 0, false)
     }
-    fn fills(&self, p: &InstanceParams) -> [Fill; 5] {
+    fn contents(&self, p: &InstanceParams) -> [Contents; 5] {
         let [x, stats] = instance::x_and_stats(p);
-        [x, stats, Fill::Real { scale: 0.1, shift: 1.0 }, Fill::Real { scale: 0.1, shift: 0.0 }, Fill::Nan]
+        [x, stats, Contents::Real { scale: 0.1, shift: 1.0 }, Contents::Real { scale: 0.1, shift: 0.0 }, Contents::Nan]
     }
 }

@@ -1,7 +1,7 @@
 //! The Jacobian of instance norm, applied to a delta or to a tangent.
 
 use super::instance::{self, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
 
 /// `y = gamma invstd (d - m0 / rows - x^ m1 / rows)`, m = `moments[place, place + 1]`. The Jacobian is symmetric: d is the output's
 /// delta and y the input's, or d is the input's tangent and y the output's.
@@ -47,8 +47,8 @@ impl Kernel for InstanceNormBackwardApply {
     fn cases(&self) -> Vec<InstanceParams> {
         [instance::cases(2, 0, false), instance::cases(place::ALL, place::DELTA, false)].concat()
     }
-    fn fills(&self, p: &InstanceParams) -> [Fill; 6] {
+    fn contents(&self, p: &InstanceParams) -> [Contents; 6] {
         let [x, stats] = instance::x_and_stats(p);
-        [Fill::NORMAL, x, stats, Fill::Real { scale: 0.1, shift: 1.0 }, instance::moments_fill(p), Fill::Nan]
+        [Contents::NORMAL, x, stats, Contents::Real { scale: 0.1, shift: 1.0 }, instance::moments_fill(p), Contents::Nan]
     }
 }

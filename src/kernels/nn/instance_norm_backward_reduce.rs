@@ -2,7 +2,7 @@
 
 use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
 
 /// `moments[place, place + 1] = (sum d, sum d x^)` of every image and channel, x^ = (x - mean) invstd; d is a delta in
 /// the backward pass or a tangent in the forward pass. Other positions are not changed.
@@ -50,9 +50,9 @@ impl Kernel for InstanceNormBackwardReduce {
     fn cases(&self) -> Vec<InstanceParams> {
         [instance::cases(2, 0, false), instance::cases(place::ALL, place::DELTA, false)].concat()
     }
-    fn fills(&self, p: &InstanceParams) -> [Fill; 4] {
+    fn contents(&self, p: &InstanceParams) -> [Contents; 4] {
         let [x, stats] = instance::x_and_stats(p);
-        [Fill::NORMAL, x, stats, Fill::Nan]
+        [Contents::NORMAL, x, stats, Contents::Nan]
     }
     /// Integer operands: every term and partial sum is an integer far below 2^24.
     fn exact_on_integers(&self, _: &InstanceParams) -> bool {

@@ -1,7 +1,7 @@
 //! The gradients of gamma and beta from each image's sums.
 
 use super::instance::{self, At, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma};
 
 const DGAMMA: usize = 1;
 
@@ -38,7 +38,7 @@ impl Kernel for InstanceNormParamGrad {
     fn cases(&self) -> Vec<InstanceParams> {
         [instance::cases(2, 0, true), instance::cases(place::ALL, place::DELTA, true)].concat()
     }
-    fn fills(&self, p: &InstanceParams) -> [Fill; 3] {
+    fn contents(&self, p: &InstanceParams) -> [Contents; 3] {
         [instance::moments_fill(p), instance::before(p.accumulate), instance::before(p.accumulate)]
     }
     /// Integer operands: every term and partial sum is an integer far below 2^24.

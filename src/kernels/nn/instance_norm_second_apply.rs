@@ -1,7 +1,7 @@
 //! The contribution of the tangent's delta to the delta of the norm's input.
 
 use super::instance::{self, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
 
 /// The derivative of u . (J t) with respect to x, where J is the norm's Jacobian at x, from the moments of t, of u and
 /// of both: y (+)= -gamma invstd^2 (x^ (s - 3 p q) + q (t - avg t) + p (u - avg u)).
@@ -54,9 +54,9 @@ impl Kernel for InstanceNormSecondApply {
     fn cases(&self) -> Vec<InstanceParams> {
         instance::cases(place::ALL, 0, true)
     }
-    fn fills(&self, p: &InstanceParams) -> [Fill; 7] {
+    fn contents(&self, p: &InstanceParams) -> [Contents; 7] {
         let [x, stats] = instance::x_and_stats(p);
-        let scale = Fill::Real { scale: 0.1, shift: 1.0 };
-        [x, Fill::NORMAL, Fill::NORMAL, stats, scale, instance::moments_fill(p), instance::before(p.accumulate)]
+        let scale = Contents::Real { scale: 0.1, shift: 1.0 };
+        [x, Contents::NORMAL, Contents::NORMAL, stats, scale, instance::moments_fill(p), instance::before(p.accumulate)]
     }
 }

@@ -1,7 +1,7 @@
 //! The gradient of gamma from a tangent and its delta.
 
 use super::instance::{self, At, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
 
 /// dgamma (+)= sum over images of invstd (s - p q) rows, from the moments; the tangent does not depend on beta.
 pub struct InstanceNormSecondParamGrad;
@@ -45,7 +45,7 @@ impl Kernel for InstanceNormSecondParamGrad {
     fn cases(&self) -> Vec<InstanceParams> {
         instance::cases(place::ALL, 0, true)
     }
-    fn fills(&self, p: &InstanceParams) -> [Fill; 3] {
+    fn contents(&self, p: &InstanceParams) -> [Contents; 3] {
         let [_, stats] = instance::x_and_stats(p);
         [stats, instance::moments_fill(p), instance::before(p.accumulate)]
     }

@@ -2,7 +2,7 @@
 
 use super::batch_norm_stats::{invstd, moments};
 use super::instance::{self, InstanceParams};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
 
 /// Mean and 1 / sqrt(biased variance + eps) of every client, image and channel, over the image's pixels.
 pub struct InstanceNormStats;
@@ -35,9 +35,9 @@ impl Kernel for InstanceNormStats {
     fn cases(&self) -> Vec<InstanceParams> {
         instance::cases(2, 0, false)
     }
-    fn fills(&self, p: &InstanceParams) -> [Fill; 2] {
+    fn contents(&self, p: &InstanceParams) -> [Contents; 2] {
         let [x, _] = instance::x_and_stats(p);
-        [x, Fill::Nan]
+        [x, Contents::Nan]
     }
 }
 

@@ -1,7 +1,7 @@
 //! Points between real and generated images, at which the gradient penalty is taken.
 
 use super::rows::{image_build, images, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`Interpolate`].
@@ -64,8 +64,8 @@ impl Kernel for Interpolate {
             .to_vec()
     }
     /// A normally distributed weight leaves the interval between the images: it extrapolates.
-    fn fills(&self, _: &InterpolateParams) -> [Fill; 4] {
-        [Fill::NORMAL, Fill::NORMAL, Fill::Real { scale: 1.0, shift: 0.5 }, Fill::Nan]
+    fn contents(&self, _: &InterpolateParams) -> [Contents; 4] {
+        [Contents::NORMAL, Contents::NORMAL, Contents::Real { scale: 1.0, shift: 0.5 }, Contents::Nan]
     }
     fn exact_on_integers(&self, _: &InterpolateParams) -> bool {
         true

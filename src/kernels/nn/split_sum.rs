@@ -1,7 +1,7 @@
 //! Adds the partial sums of a split weight gradient.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, MAX_GROUPS, U, gamma, linear_grid, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, U, gamma, linear_grid, strided,
 };
 
 crate::params! {
@@ -80,8 +80,8 @@ impl Kernel for SplitSum {
             })
             .to_vec()
     }
-    fn fills(&self, p: &SplitSumParams) -> [Fill; 2] {
-        [Fill::NORMAL, if p.accumulate == 1 { Fill::NORMAL } else { Fill::Nan }]
+    fn contents(&self, p: &SplitSumParams) -> [Contents; 2] {
+        [Contents::NORMAL, if p.accumulate == 1 { Contents::NORMAL } else { Contents::Nan }]
     }
     fn exact_on_integers(&self, _: &SplitSumParams) -> bool {
         true

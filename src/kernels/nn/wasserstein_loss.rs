@@ -1,7 +1,7 @@
 //! The critic's and the generator's loss: a mean of logits.
 
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`WassersteinLoss`].
@@ -79,7 +79,7 @@ impl Kernel for WassersteinLoss {
             })
             .to_vec()
     }
-    fn fills(&self, _: &WassersteinLossParams) -> [Fill; 3] {
-        [Fill::Real { scale: 3.0, shift: 0.0 }, Fill::Nan, Fill::Nan]
+    fn contents(&self, _: &WassersteinLossParams) -> [Contents; 3] {
+        [Contents::Real { scale: 3.0, shift: 0.0 }, Contents::Nan, Contents::Nan]
     }
 }

@@ -2,7 +2,7 @@
 
 use super::decay::one_minus;
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -138,17 +138,17 @@ impl Kernel for Adam {
             AdamParams { clients: 3, n: 331, stride: 384, table_stride: 128, ..AdamParams::new(0.9, 0.99, 1e-3) },
         ]
     }
-    fn fills(&self, p: &AdamParams) -> [Fill; 7] {
+    fn contents(&self, p: &AdamParams) -> [Contents; 7] {
         let table = adam_table(2e-4, p.beta1 as f64, p.beta2 as f64, 3, 10).into_iter().map(f32::to_bits).collect();
         [
-            Fill::Real { scale: 0.02, shift: 0.0 },
-            Fill::Real { scale: 0.1, shift: 0.0 },
-            Fill::Real { scale: 0.05, shift: 0.0 },
-            Fill::Positive { scale: 0.01 },
-            Fill::Words(table),
-            Fill::Words(vec![2, 0, 19, 0]),
+            Contents::Real { scale: 0.02, shift: 0.0 },
+            Contents::Real { scale: 0.1, shift: 0.0 },
+            Contents::Real { scale: 0.05, shift: 0.0 },
+            Contents::Positive { scale: 0.01 },
+            Contents::Words(table),
+            Contents::Words(vec![2, 0, 19, 0]),
             // The second client finishes after two steps.
-            Fill::Words(vec![4, 2, 3]),
+            Contents::Words(vec![4, 2, 3]),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! Code shared by the optimisers.
+//! Code shared by the optimizers.
 
 /// 1 - decay, rounded once: for random problems, where the decay is exact in f32.
 pub(super) fn one_minus(decay: f32) -> f32 {

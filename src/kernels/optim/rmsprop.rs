@@ -2,7 +2,7 @@
 
 use super::decay::one_minus;
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -101,14 +101,14 @@ impl Kernel for Rmsprop {
             RmspropParams { clients: 3, n: 331, stride: 384, ..RmspropParams::new(1e-2, 0.9, 1e-3) },
         ]
     }
-    fn fills(&self, _: &RmspropParams) -> [Fill; 5] {
+    fn contents(&self, _: &RmspropParams) -> [Contents; 5] {
         [
-            Fill::Real { scale: 0.02, shift: 0.0 },
-            Fill::Real { scale: 0.1, shift: 0.0 },
-            Fill::Positive { scale: 0.01 },
-            Fill::Words(vec![2, 0, 19, 0]),
+            Contents::Real { scale: 0.02, shift: 0.0 },
+            Contents::Real { scale: 0.1, shift: 0.0 },
+            Contents::Positive { scale: 0.01 },
+            Contents::Words(vec![2, 0, 19, 0]),
             // The second client finishes after two steps.
-            Fill::Words(vec![4, 2, 3]),
+            Contents::Words(vec![4, 2, 3]),
         ]
     }
 }

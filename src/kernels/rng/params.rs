@@ -1,7 +1,7 @@
 //! Common parts of the three rows: parameters, bindings, shape rule, cases, and the random words.
 
 use super::{Stream, threefry4x32};
-use crate::kernels::{Binding, Build, Cost, Fill, Inputs, linear_grid, split, strided};
+use crate::kernels::{Binding, Build, Cost, Contents, Inputs, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of `rng_bits`, `rng_uniform` and `rng_normal`.
@@ -65,6 +65,6 @@ pub(super) fn cases(a: f32, b: f32) -> Vec<RngParams> {
     ]
 }
 
-pub(super) fn fills() -> [Fill; 2] {
-    [Fill::Nan, Fill::Words(vec![1, 3, 17, 0])]
+pub(super) fn contents() -> [Contents; 2] {
+    [Contents::Nan, Contents::Words(vec![1, 3, 17, 0])]
 }

@@ -1,7 +1,7 @@
 //! y = 32 random bits.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
 
 /// `y[c, i]` = word i % 4 of Threefry block i / 4 of client c; integers, equal on every device.
 pub struct RngBits;
@@ -28,7 +28,7 @@ impl Kernel for RngBits {
     fn cases(&self) -> Vec<RngParams> {
         params::cases(0.0, 1.0)
     }
-    fn fills(&self, _: &RngParams) -> [Fill; 2] {
-        params::fills()
+    fn contents(&self, _: &RngParams) -> [Contents; 2] {
+        params::contents()
     }
 }

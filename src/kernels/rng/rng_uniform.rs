@@ -1,7 +1,7 @@
 //! y = uniform numbers.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, U};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U};
 
 /// `y[c, i] = a + (b - a) t` with t = (word >> 8) 2^-24 in [0, 1). Rounding may give b if |a| is large relative to b - a.
 pub struct RngUniform;
@@ -31,7 +31,7 @@ impl Kernel for RngUniform {
     fn cases(&self) -> Vec<RngParams> {
         params::cases(-0.75, 2.0)
     }
-    fn fills(&self, _: &RngParams) -> [Fill; 2] {
-        params::fills()
+    fn contents(&self, _: &RngParams) -> [Contents; 2] {
+        params::contents()
     }
 }

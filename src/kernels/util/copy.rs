@@ -1,6 +1,6 @@
 //! y = x.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, linear_grid, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of [`struct@Copy`].
@@ -49,8 +49,8 @@ impl Kernel for Copy {
             .map(|(clients, n, x_stride, y_stride)| CopyParams { clients, n, x_stride, y_stride })
             .to_vec()
     }
-    fn fills(&self, _: &CopyParams) -> [Fill; 2] {
-        [Fill::Below(u32::MAX), Fill::Nan]
+    fn contents(&self, _: &CopyParams) -> [Contents; 2] {
+        [Contents::Below(u32::MAX), Contents::Nan]
     }
     fn exact_on_integers(&self, _: &CopyParams) -> bool {
         true

@@ -1,7 +1,7 @@
 //! The component of every client's difference from a reference along one direction.
 
 use super::reduce_sum::sum_depth;
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`DifferenceDot`].
@@ -67,8 +67,8 @@ impl Kernel for DifferenceDot {
             .map(|(clients, n, x_stride, y_stride, y_at)| DifferenceDotParams { clients, n, x_stride, y_stride, y_at })
             .to_vec()
     }
-    fn fills(&self, _: &DifferenceDotParams) -> [Fill; 4] {
-        [Fill::NORMAL, Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    fn contents(&self, _: &DifferenceDotParams) -> [Contents; 4] {
+        [Contents::NORMAL, Contents::NORMAL, Contents::NORMAL, Contents::Nan]
     }
     fn exact_on_integers(&self, _: &DifferenceDotParams) -> bool {
         true

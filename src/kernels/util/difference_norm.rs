@@ -1,7 +1,7 @@
 //! The squared distance of every client from a reference.
 
 use super::reduce_sum::sum_depth;
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, flushed, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`DifferenceNorm`].
@@ -60,8 +60,8 @@ impl Kernel for DifferenceNorm {
             .map(|(clients, n, x_stride, y_stride)| DifferenceNormParams { clients, n, x_stride, y_stride })
             .to_vec()
     }
-    fn fills(&self, _: &DifferenceNormParams) -> [Fill; 3] {
-        [Fill::NORMAL, Fill::NORMAL, Fill::Nan]
+    fn contents(&self, _: &DifferenceNormParams) -> [Contents; 3] {
+        [Contents::NORMAL, Contents::NORMAL, Contents::Nan]
     }
     fn exact_on_integers(&self, _: &DifferenceNormParams) -> bool {
         true

@@ -1,7 +1,7 @@
 //! y = value.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill as CaseFill, Inputs, Kernel, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -44,7 +44,7 @@ impl Kernel for Fill {
             .map(|(clients, n, y_stride)| FillParams { clients, n, y_stride, value: 0.25 })
             .to_vec()
     }
-    fn fills(&self, _: &FillParams) -> [CaseFill; 1] {
-        [CaseFill::Nan]
+    fn contents(&self, _: &FillParams) -> [Contents; 1] {
+        [Contents::Nan]
     }
 }

@@ -1,6 +1,6 @@
 //! The first NaN or infinity in every client's row.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, linear_grid, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of [`FirstNonfinite`].
@@ -66,8 +66,8 @@ impl Kernel for FirstNonfinite {
             FirstNonfiniteParams { n: 4096 * 256 + 300, ..p },
         ]
     }
-    fn fills(&self, p: &FirstNonfiniteParams) -> [Fill; 2] {
-        [Fill::Words(planted(p)), Fill::Words(held(p))]
+    fn contents(&self, p: &FirstNonfiniteParams) -> [Contents; 2] {
+        [Contents::Words(planted(p)), Contents::Words(held(p))]
     }
 }
 

@@ -1,7 +1,7 @@
 //! A batch of images from bytes.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, linear_grid, split, strided,
 };
 
 crate::params! {
@@ -80,9 +80,9 @@ impl Kernel for GatherBatch {
             })
             .to_vec()
     }
-    fn fills(&self, p: &GatherBatchParams) -> [Fill; 4] {
+    fn contents(&self, p: &GatherBatchParams) -> [Contents; 4] {
         // Numbers below the batch in an order of odd period, some marked as poisoned.
         let order = (0..11).map(|i| ((i * i + i / 2) % p.batch) | ((i % 3 / 2) << 31)).collect();
-        [Fill::Below(u32::MAX), Fill::Words(order), Fill::Words(vec![2, 1, 30, 0]), Fill::Nan]
+        [Contents::Below(u32::MAX), Contents::Words(order), Contents::Words(vec![2, 1, 30, 0]), Contents::Nan]
     }
 }

@@ -1,6 +1,6 @@
 //! The largest magnitude in every client's row.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, split, strided};
 
 crate::params! {
     /// Parameters of [`MaxAbs`].
@@ -60,14 +60,14 @@ impl Kernel for MaxAbs {
             .to_vec()
     }
     /// Two cases increase along the row: the last element decides, and any element after it would.
-    fn fills(&self, p: &MaxAbsParams) -> [Fill; 2] {
+    fn contents(&self, p: &MaxAbsParams) -> [Contents; 2] {
         let grows = (0..p.x_stride as i32).map(|i| if i % 2 == 0 { -i - 1 } else { i + 1 });
         let x = if [129, 255].contains(&p.n) {
-            Fill::Words(grows.map(|v| (v as f32).to_bits()).collect())
+            Contents::Words(grows.map(|v| (v as f32).to_bits()).collect())
         } else {
-            Fill::NORMAL
+            Contents::NORMAL
         };
-        [x, Fill::Nan]
+        [x, Contents::Nan]
     }
     fn exact_on_integers(&self, _: &MaxAbsParams) -> bool {
         true

@@ -1,6 +1,6 @@
 //! Sums over a client's elements.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`ReduceSum`].
@@ -71,8 +71,8 @@ impl Kernel for ReduceSum {
             ReduceSumParams { clients: 2, n: 255, x_stride: 256, y_stride: 128, mode: 1 },
         ]
     }
-    fn fills(&self, _: &ReduceSumParams) -> [Fill; 2] {
-        [Fill::NORMAL, Fill::Nan]
+    fn contents(&self, _: &ReduceSumParams) -> [Contents; 2] {
+        [Contents::NORMAL, Contents::Nan]
     }
     fn exact_on_integers(&self, _: &ReduceSumParams) -> bool {
         true

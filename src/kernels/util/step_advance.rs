@@ -1,6 +1,6 @@
 //! Adds a step's losses to the statistics and advances the step counter.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Fill, Inputs, Kernel, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`StepAdvance`].
@@ -66,9 +66,9 @@ impl Kernel for StepAdvance {
             .map(|(clients, loss_stride, stat_stride)| StepAdvanceParams { clients, loss_stride, stat_stride })
             .to_vec()
     }
-    fn fills(&self, _: &StepAdvanceParams) -> [Fill; 4] {
-        let state = Fill::Words(vec![3, 1, 20, 0]);
-        [Fill::NORMAL, Fill::Words(vec![4, 3, 7, 0, 5]), Fill::NORMAL, state]
+    fn contents(&self, _: &StepAdvanceParams) -> [Contents; 4] {
+        let state = Contents::Words(vec![3, 1, 20, 0]);
+        [Contents::NORMAL, Contents::Words(vec![4, 3, 7, 0, 5]), Contents::NORMAL, state]
     }
     fn exact_on_integers(&self, _: &StepAdvanceParams) -> bool {
         true

@@ -1,11 +1,11 @@
 //! The progress of all processes of a sweep according to its directory, and the results table.
 
-use super::store::{State, Store};
+use super::store::{CellState, Store};
 use crate::Result;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
 use crate::report::Summary;
-use crate::report::results::{Outcome, Row};
+use crate::report::results::{Outcome, CellRow};
 
 /// The completed cells. A finished cell does not change and is read once.
 pub(super) struct Board<'a> {
@@ -20,7 +20,7 @@ impl<'a> Board<'a> {
     /// # Errors
     /// All cells whose directory does not match the sweep, in one message.
     pub fn new(sweep: &'a Sweep, cells: &'a [Cell], store: &'a Store) -> Result<Board<'a>> {
-        let done = store.states(cells)?.into_iter().map(State::summary).collect();
+        let done = store.states(cells)?.into_iter().map(CellState::summary).collect();
         Ok(Board { sweep, cells, store, done, left_out: vec![None; cells.len()] })
     }
 
@@ -28,7 +28,7 @@ impl<'a> Board<'a> {
     ///
     /// # Errors
     /// If its directory does not match the sweep.
-    pub fn state(&self, i: usize) -> Result<State> {
+    pub fn state(&self, i: usize) -> Result<CellState> {
         self.store
             .state(&self.cells[i])?
             .map_err(|what| crate::Error::input(format!("{}: {what}", self.cells[i].directory())))
@@ -51,7 +51,7 @@ impl<'a> Board<'a> {
     }
 
     /// The completed cells, in grid order.
-    pub fn rows(&self) -> Vec<Row> {
+    pub fn rows(&self) -> Vec<CellRow> {
         let outcome = |i: usize| match (&self.done[i], &self.left_out[i]) {
             (Some(summary), _) => Some(Outcome::Finished(Box::new(summary.clone()))),
             (None, Some(why)) => Some(Outcome::LeftOut(why.clone())),
@@ -59,7 +59,7 @@ impl<'a> Board<'a> {
         };
         let row = |(i, cell): (usize, &Cell)| {
             let (cell, labels, seed) = (cell.name.clone(), cell.labels.clone(), cell.seed);
-            Some(Row { cell, labels, seed, outcome: outcome(i)? })
+            Some(CellRow { cell, labels, seed, outcome: outcome(i)? })
         };
         self.cells.iter().enumerate().filter_map(row).collect()
     }
@@ -84,7 +84,7 @@ impl<'a> Board<'a> {
         let mut changed = false;
         for (i, cell) in self.cells.iter().enumerate().filter(|(i, _)| self.done[*i].is_none()).collect::<Vec<_>>() {
             // A foreign directory in a cell's place is reported when the sweep reaches that cell.
-            let found = self.store.state(cell)?.ok().and_then(State::summary);
+            let found = self.store.state(cell)?.ok().and_then(CellState::summary);
             let left_out = self.store.left_out(cell).map(|why| why.reason);
             changed |= found.is_some() || left_out != self.left_out[i];
             (self.done[i], self.left_out[i]) = (found, left_out);

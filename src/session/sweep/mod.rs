@@ -15,7 +15,7 @@ use crate::config::Sweep;
 use crate::config::sweep::Cell;
 use crate::report::Summary;
 use crate::report::progress::duration;
-use crate::report::results::{Row, short};
+use crate::report::results::{CellRow, short};
 use crate::{Error, Result};
 use board::Board;
 use claim::Claim;
@@ -23,7 +23,7 @@ use left_out::LeftOut;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use store::{State, Store};
+use store::{CellState, Store};
 
 /// Interval between checks of cells that other processes work on.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -37,7 +37,7 @@ pub struct Grid {
     selected: Vec<usize>,
     path: PathBuf,
     store: Store,
-    states: Vec<State>,
+    states: Vec<CellState>,
     tuned: bool,
 }
 
@@ -45,7 +45,7 @@ pub struct Grid {
 #[derive(Debug)]
 pub struct Outcome {
     /// All completed cells, in grid order.
-    pub rows: Vec<Row>,
+    pub rows: Vec<CellRow>,
     /// Selected cells that were left out, by directory, with the reason.
     left_out: Vec<(String, LeftOut)>,
 }
@@ -95,7 +95,7 @@ impl Grid {
     }
 
     fn missing(&self) -> impl Iterator<Item = &Cell> + Clone {
-        let unfinished = |i: &&usize| !matches!(self.states[**i], State::Finished(_));
+        let unfinished = |i: &&usize| !matches!(self.states[**i], CellState::Finished(_));
         self.selected.iter().filter(unfinished).map(|i| &self.cells[*i])
     }
 
@@ -117,7 +117,7 @@ impl Grid {
     /// The selected cells with the work to do, one line each.
     pub fn listing(&self) -> String {
         let (cells, selected) = (&self.cells, &self.selected);
-        let kept = selected.iter().filter(|&&i| matches!(self.states[i], State::Finished(_))).count();
+        let kept = selected.iter().filter(|&&i| matches!(self.states[i], CellState::Finished(_))).count();
         let (name, base, all) = (&self.sweep.name, &self.sweep.base, selected.len());
         let mut out = format!(
             "sweep {name}, base {base}: {all} of {} runs selected, {kept} finished, {} to run; directory {}\n",
@@ -129,9 +129,9 @@ impl Grid {
         for &i in selected {
             let rounds = cells[i].plan.rounds;
             let what = match &self.states[i] {
-                State::Finished(_) => "kept".to_string(),
-                State::LeftOver => format!("{rounds} rounds, an unfinished run continues from its latest checkpoint"),
-                State::Missing => format!("{rounds} rounds"),
+                CellState::Finished(_) => "kept".to_string(),
+                CellState::LeftOver => format!("{rounds} rounds, an unfinished run continues from its latest checkpoint"),
+                CellState::Missing => format!("{rounds} rounds"),
             };
             out.push_str(&format!("{:width$}  {what}\n", cells[i].directory()));
         }
@@ -233,7 +233,7 @@ impl Worker<'_> {
             claim.done();
             return Ok(turn);
         }
-        let left_over = matches!(board.state(i)?, State::LeftOver);
+        let left_over = matches!(board.state(i)?, CellState::LeftOver);
         self.store.note(cell, None)?;
         let summary = match self.train(cell, head, left_over, &claim) {
             Ok(Some(summary)) => summary,

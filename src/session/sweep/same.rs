@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::config::Plan;
 use crate::exec::Descriptor;
-use crate::gpu::{Target, choose};
+use crate::gpu::{DeviceTarget, choose};
 use crate::report::Summary;
 use crate::session::images::{data_exists, digest_of, trigger};
 use std::cell::RefCell;
@@ -75,9 +75,9 @@ impl Known {
 fn resolve(request: &str) -> Option<[String; 4]> {
     let none = String::new;
     Some(match choose(request).ok()?.target {
-        Target::Reference => ["reference".into(), none(), none(), none()],
-        Target::Cpu => ["cpu".into(), none(), none(), none()],
-        Target::Gpu(adapter) => {
+        DeviceTarget::Reference => ["reference".into(), none(), none(), none()],
+        DeviceTarget::Cpu => ["cpu".into(), none(), none(), none()],
+        DeviceTarget::Gpu(adapter) => {
             let facts = adapter.facts;
             ["gpu".into(), facts.name, format!("{:?}", facts.backend), facts.driver]
         }

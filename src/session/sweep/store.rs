@@ -7,8 +7,8 @@ use super::same::Known;
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Problems, Sweep};
 use crate::report::layout;
-use crate::report::outputs::{self, Kind, output};
-use crate::report::results::{self, Row};
+use crate::report::outputs::{self, OutputKind, output};
+use crate::report::results::{self, CellRow};
 use crate::report::run_dir::replace_file;
 use crate::report::{RunDir, Summary};
 use crate::session::resume;
@@ -28,7 +28,7 @@ const SWEEP: &str = "sweep.toml";
 const CLAIMS: &str = ".claims";
 const LEFT_OUT: &str = ".left-out";
 /// Kind of the table file, for messages.
-const TABLE: Kind = Kind::Table(results::MARK);
+const TABLE: OutputKind = OutputKind::Table(results::MARK);
 /// Marks a run in training, as opposed to a directory that the sweep did not create.
 const MARKER: &str = ".fedgan-unfinished";
 
@@ -38,7 +38,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The state of a cell.
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum CellState {
     /// Its directory is complete and its plan matches the sweep.
     Finished(Box<Summary>),
     /// An earlier sweep was stopped while training it.
@@ -47,11 +47,11 @@ pub(super) enum State {
     Missing,
 }
 
-impl State {
+impl CellState {
     pub fn summary(self) -> Option<Summary> {
         match self {
-            State::Finished(summary) => Some(*summary),
-            State::LeftOver | State::Missing => None,
+            CellState::Finished(summary) => Some(*summary),
+            CellState::LeftOver | CellState::Missing => None,
         }
     }
 }
@@ -169,7 +169,7 @@ impl Store {
     ///
     /// # Errors
     /// All cells whose directory does not match the sweep, in one message.
-    pub fn states(&self, cells: &[Cell]) -> Result<Vec<State>> {
+    pub fn states(&self, cells: &[Cell]) -> Result<Vec<CellState>> {
         let mut problems = Problems::default();
         let mut states = Vec::new();
         for cell in cells {
@@ -184,21 +184,21 @@ impl Store {
     }
 
     /// The inner error is a foreign directory in the cell's place.
-    pub fn state(&self, cell: &Cell) -> Result<Result<State, String>> {
+    pub fn state(&self, cell: &Cell) -> Result<Result<CellState, String>> {
         self.look_at(cell, LOOKS)
     }
 
-    fn look_at(&self, cell: &Cell, looks: u32) -> Result<Result<State, String>> {
+    fn look_at(&self, cell: &Cell, looks: u32) -> Result<Result<CellState, String>> {
         let (path, part) = (self.cell(cell), self.part(cell));
         if fs::symlink_metadata(&path).is_ok() {
             return finished(&path, cell, &self.known);
         }
         if fs::symlink_metadata(&part).is_err() {
-            return Ok(Ok(State::Missing));
+            return Ok(Ok(CellState::Missing));
         }
         let ours = || Ok(part.is_dir() && !part.is_symlink() && (part.join(MARKER).exists() || is_empty(&part)?));
         match ours() {
-            Ok(true) => Ok(Ok(State::LeftOver)),
+            Ok(true) => Ok(Ok(CellState::LeftOver)),
             // Each check is a look of its own: the holder of the cell may rename the directory between two of them.
             _ if looks > 0 => {
                 std::thread::sleep(BETWEEN_LOOKS);
@@ -236,8 +236,8 @@ impl Store {
     pub fn begin(&self, cell: &Cell) -> Result<RunDir> {
         let part = self.part(cell);
         match self.state(cell)? {
-            Ok(State::Missing) => {}
-            Ok(State::LeftOver) => {
+            Ok(CellState::Missing) => {}
+            Ok(CellState::LeftOver) => {
                 // Renamed first, so that an interrupted removal leaves nothing that looks like a run.
                 let gone = self.path.join("cells").join(format!(".{}.removed", cell.directory()));
                 if gone.exists() {
@@ -246,7 +246,7 @@ impl Store {
                 fs::rename(&part, &gone).map_err(|e| Error::output(&part, e))?;
                 fs::remove_dir_all(&gone).map_err(|e| Error::output(&gone, e))?;
             }
-            Ok(State::Finished(_)) => return Err(Error::file(&self.cell(cell), "was finished meanwhile")),
+            Ok(CellState::Finished(_)) => return Err(Error::file(&self.cell(cell), "was finished meanwhile")),
             Err(what) => return Err(Error::input(what)),
         }
         let dir = RunDir::create(Some(&part), &self.path, &cell.name)?;
@@ -269,7 +269,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be written; the earlier file then remains.
-    pub fn write_results(&self, sweep: &Sweep, rows: &[Row]) -> Result<()> {
+    pub fn write_results(&self, sweep: &Sweep, rows: &[CellRow]) -> Result<()> {
         let axes: Vec<String> = sweep.axes.iter().map(|a| a.name.clone()).collect();
         outputs::write(&self.path.join(RESULTS), TABLE, results::csv(&axes, rows).as_bytes())
     }
@@ -294,7 +294,7 @@ impl Store {
 }
 
 /// The finished cell at `path`, or why it does not belong to this sweep.
-fn finished(path: &Path, cell: &Cell, known: &Known) -> Result<Result<State, String>> {
+fn finished(path: &Path, cell: &Cell, known: &Known) -> Result<Result<CellState, String>> {
     if !path.join(layout::SUMMARY).exists() {
         return Ok(Err(format!("{} exists and is not a finished run; move it away", path.display())));
     }
@@ -313,7 +313,7 @@ fn finished(path: &Path, cell: &Cell, known: &Known) -> Result<Result<State, Str
         return Ok(Err(format!("was run with another plan: {what}; move the directory away or choose another --out")));
     }
     Ok(match known.other_images(&cell.plan, &summary)? {
-        None => Ok(State::Finished(Box::new(summary))),
+        None => Ok(CellState::Finished(Box::new(summary))),
         Some(what) => Err(format!("{what}; move the directory away to run the cell again, or choose another --out")),
     })
 }
@@ -410,9 +410,9 @@ mod tests {
             let mut seen = [0; 2];
             for state in states {
                 match state.unwrap().unwrap() {
-                    State::LeftOver => seen[0] += 1,
-                    State::Missing => seen[1] += 1,
-                    State::Finished(_) => panic!("finished"),
+                    CellState::LeftOver => seen[0] += 1,
+                    CellState::Missing => seen[1] += 1,
+                    CellState::Finished(_) => panic!("finished"),
                 }
             }
             assert!(seen.iter().all(|n| *n > 0), "{seen:?}");

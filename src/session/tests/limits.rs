@@ -1,14 +1,14 @@
 //! Numbers at the ends of their ranges: an experiment is built on an engine that only counts memory, or rejected as bad input;
 //! nothing overflows and no internal error occurs.
 
-use super::super::memory::Setting;
+use super::super::memory::Setup;
 use super::*;
 use crate::config::edge_tests::{integers, load_with};
 use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 
 /// Plans the memory of an experiment; returns the clients per launch.
 fn planned(plan: &Plan, images: &Images, engine: &dyn Engine) -> Result<u32> {
-    let memory = Setting { plan, images, verified: true }.predict(engine, None)?;
+    let memory = Setup { plan, images, verified: true }.predict(engine, None)?;
     assert!((1..=memory.clients).contains(&memory.launch));
     Ok(memory.launch)
 }

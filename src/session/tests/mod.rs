@@ -16,10 +16,10 @@ use std::path::Path;
 use std::sync::Mutex;
 
 /// Sources in a model's size and channels, loaded once for all plans that use them: decoding takes most of the time here.
-static LOADED: Mutex<Vec<(Form, Loaded)>> = Mutex::new(Vec::new());
+static LOADED: Mutex<Vec<(Shape, Loaded)>> = Mutex::new(Vec::new());
 
 /// A source, the model's image size and channels.
-type Form = (DataConfig, [u32; 2]);
+type Shape = (DataConfig, [u32; 2]);
 
 /// Records all events, and stops before round `stop` of its session, counted from 0.
 #[derive(Default)]

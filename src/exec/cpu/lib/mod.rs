@@ -7,5 +7,5 @@ pub(super) mod lanes;
 pub(super) mod pieces;
 pub(super) mod sums;
 
-/// Elements per parallel task of an optimiser or a mean; elementwise, so the partition does not affect the result.
+/// Elements per parallel task of an optimizer or a mean; elementwise, so the partition does not affect the result.
 pub(super) const CHUNK: usize = 8192;

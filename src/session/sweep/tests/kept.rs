@@ -72,7 +72,7 @@ fn a_device_that_is_the_same_engine_may_be_asked_for_in_another_way() {
     run(fixture.only("honest-s1")).unwrap();
     let with = |device: &str| Args { device: Some(device.into()), ..fixture.only("honest-s1") };
     let before = snapshot(&fixture.at("out/cells"));
-    if matches!(crate::gpu::choose("auto").unwrap().target, crate::gpu::Target::Cpu) {
+    if matches!(crate::gpu::choose("auto").unwrap().target, crate::gpu::DeviceTarget::Cpu) {
         run(with("auto")).unwrap();
     }
     run(with("CPU")).unwrap();

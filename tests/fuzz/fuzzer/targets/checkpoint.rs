@@ -5,7 +5,7 @@ use super::{ORIGIN, Target};
 use fedgan::exec::{Engine, ReferenceEngine};
 use fedgan::fed::detector::{Detection, Detector};
 use fedgan::fed::drop::Dropped;
-use fedgan::fed::state::Memory;
+use fedgan::fed::state::SavedState;
 use fedgan::report::RunDir;
 use fedgan::report::checkpoint::{Checkpoint, Measured, RunState, hex, save};
 use fedgan::report::metrics::Positions;
@@ -47,7 +47,7 @@ fn seeds() -> Result<Vec<Vec<u8>>> {
         images: "0".into(),
         logs: Positions { jsonl: 1, csv: 2, timing: 3, evaluation: None },
         unevaluated: None,
-        federation: Memory {
+        federation: SavedState {
             round: 3,
             weights: vec![0.25, f64::NAN],
             dropped: Dropped { since: vec![0; 2], empty: 0 },

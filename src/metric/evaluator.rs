@@ -69,7 +69,7 @@ pub struct Value {
     /// Spread over subsets, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<f64>,
-    /// Images judged.
+    /// Images evaluated.
     pub images: usize,
     /// Number of real images in the comparison; 0 if it uses none.
     pub references: usize,
@@ -110,7 +110,7 @@ impl Value {
 
 /// Real images, data computed from them once, and the floors.
 #[derive(Debug)]
-pub struct Judge {
+pub struct Evaluator {
     metrics: Vec<Metric>,
     seed: u64,
     references: Gathered,
@@ -122,10 +122,10 @@ pub struct Judge {
     floors: Vec<Value>,
 }
 
-/// Collects generated images for a [`Judge`] batch by batch, so that never all of them are in memory.
+/// Collects generated images for a [`Evaluator`] batch by batch, so that never all of them are in memory.
 #[derive(Debug)]
 pub struct Gathering<'a> {
-    judge: &'a Judge,
+    evaluator: &'a Evaluator,
     set: Gathered,
 }
 
@@ -135,9 +135,9 @@ impl Gathering<'_> {
     /// # Panics
     /// If the images have another shape than the references.
     pub fn add(&mut self, images: &ImageSet) {
-        let (set, network) = (&mut self.set, self.judge.network.as_ref().map(|(network, _)| network));
+        let (set, network) = (&mut self.set, self.evaluator.network.as_ref().map(|(network, _)| network));
         assert_eq!((images.size, images.channels), (set.size, set.channels), "equal shapes");
-        set.add(images, network, self.judge.leakage.as_ref());
+        set.add(images, network, self.evaluator.leakage.as_ref());
     }
 
     /// The metrics of the images. Each distance also appears as `half_...`, over a random choice of both sides with as
@@ -149,10 +149,10 @@ impl Gathering<'_> {
     pub fn values(mut self) -> Result<Vec<Value>> {
         let (n, nonfinite) = (self.set.n(), self.set.nonfinite);
         if n != self.set.keep.images {
-            return Err(Error::internal(format!("{n} images judged of {}", self.set.keep.images)));
+            return Err(Error::internal(format!("{n} images evaluated of {}", self.set.keep.images)));
         }
         self.set.sort();
-        let mut values = self.judge.values_of(&mut self.set)?;
+        let mut values = self.evaluator.values_of(&mut self.set)?;
         if nonfinite > 0 {
             for value in &mut values {
                 value.value = f64::NAN;
@@ -164,7 +164,7 @@ impl Gathering<'_> {
     }
 }
 
-impl Judge {
+impl Evaluator {
     /// Computes what depends on the real images only. `trigger`: the attack, and clean real images for calibrating the
     /// search, preferably not from `references`, on which its false alarms are counted. `samples`: number of generated
     /// images to expect, which determines the size of the floors.
@@ -178,7 +178,7 @@ impl Judge {
         trigger: Option<(&Patch, &ImageSet)>,
         seed: u64,
         samples: usize,
-    ) -> Result<Judge> {
+    ) -> Result<Evaluator> {
         let mut metrics = metrics.to_vec();
         metrics.sort_unstable();
         metrics.dedup();
@@ -195,9 +195,9 @@ impl Judge {
         references.batches(BATCH).for_each(|batch| gathered.add(&batch, network.as_ref(), leakage.as_ref()));
         gathered.sort();
         let network = network.map(|network| (network, gathered.take_features()));
-        let mut judge = Judge { metrics, seed, references: gathered, half, network, leakage, floors: Vec::new() };
-        judge.floors = judge.floor_values()?;
-        Ok(judge)
+        let mut evaluator = Evaluator { metrics, seed, references: gathered, half, network, leakage, floors: Vec::new() };
+        evaluator.floors = evaluator.floor_values()?;
+        Ok(evaluator)
     }
 
     /// Real against real: two random halves of the references (limited to the number of generated images) for each
@@ -214,7 +214,7 @@ impl Judge {
         enough(&self.metrics, n, "generated")?;
         let keep = keep(&self.metrics, n, self.half);
         Ok(Gathering {
-            judge: self,
+            evaluator: self,
             set: Gathered::new(keep, self.seed, self.references.size, self.references.channels),
         })
     }
@@ -391,5 +391,5 @@ fn enough(metrics: &[Metric], n: usize, what: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
+#[path = "evaluator_tests.rs"]
 mod tests;

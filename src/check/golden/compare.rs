@@ -36,7 +36,7 @@ pub struct TensorVerdict {
     /// NaN.
     pub percent: f64,
     /// The worst element: closest to (or furthest beyond) its bound; the one with the largest error if the tensor is
-    /// judged as a whole.
+    /// compared as a whole.
     pub worst: Option<WorstElement>,
     /// The rule of the comparison, in words.
     pub measure: String,
@@ -52,13 +52,13 @@ impl std::fmt::Display for TensorVerdict {
     }
 }
 
-/// Judges a result whose shape is known to be the expected one.
-pub fn judge(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
+/// Compares a result whose shape is known to be the expected one.
+pub fn compare(result: &Computed, expected: &GoldenTensor) -> TensorVerdict {
     let got: Vec<f64> = result.got.iter().map(|v| *v as f64).collect();
     // Expected values in f32 have their own rounding.
     let slack = |i: usize| if expected.single { U * expected.values[i].abs() } else { 0.0 };
     let each = |bound: &dyn Fn(usize) -> f64| (0..got.len()).map(|i| bound(i) + slack(i)).collect();
-    // The scale of a tensor judged as a whole is that of its finite elements; non-finite ones must match.
+    // The scale of a tensor compared as a whole is that of its finite elements; non-finite ones must match.
     let l2_expected = || l2(expected.values.iter().copied().filter(|v| v.is_finite()));
     let (allowed, whole, measure): (Vec<f64>, bool, String) = match &result.rule {
         Rule::Each(bounds) => (each(&|i| bounds[i]), false, "rounding bound of each element".into()),
@@ -164,7 +164,7 @@ mod tests {
 
     fn verdict(got: &[f32], expected: &[f64], rule: Rule) -> TensorVerdict {
         let result = Computed { name: "y".into(), shape: vec![2, got.len() / 2], got: got.to_vec(), rule };
-        judge(&result, &GoldenTensor { shape: result.shape.clone(), values: expected.to_vec(), single: false })
+        compare(&result, &GoldenTensor { shape: result.shape.clone(), values: expected.to_vec(), single: false })
     }
 
     #[test]

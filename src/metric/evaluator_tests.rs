@@ -13,9 +13,9 @@ fn names(values: &[Value]) -> Vec<&str> {
 #[test]
 fn names_say_what_a_value_must_be_read_with() {
     let metrics = [Metric::Fd, Metric::Kid, Metric::SlicedWasserstein, Metric::MsSsim];
-    let judge = Judge::new(&metrics, noise(6, 0), None, 1, 4).unwrap();
+    let evaluator = Evaluator::new(&metrics, noise(6, 0), None, 1, 4).unwrap();
     assert_eq!(
-        names(&judge.values(&noise(4, 1)).unwrap()),
+        names(&evaluator.values(&noise(4, 1)).unwrap()),
         [
             "sliced_wasserstein_px16_n4_r6",
             "half_sliced_wasserstein_px16_n3_r3",
@@ -27,7 +27,7 @@ fn names_say_what_a_value_must_be_read_with() {
         ]
     );
     assert_eq!(
-        names(judge.floors()),
+        names(evaluator.floors()),
         [
             "floor_sliced_wasserstein_px16_n3_r3",
             "floor_kid_lite0_px16_catmullrom224_n3_r3",
@@ -39,9 +39,9 @@ fn names_say_what_a_value_must_be_read_with() {
 
 #[test]
 fn sets_that_are_too_small_are_refused() {
-    let refusal = Judge::new(&[Metric::Prdc], noise(5, 0), None, 1, 9).unwrap_err();
+    let refusal = Evaluator::new(&[Metric::Prdc], noise(5, 0), None, 1, 9).unwrap_err();
     assert!(refusal.to_string().contains("prdc: 5 reference images, at least 6"), "{refusal}");
-    let refusal = Judge::new(&[Metric::Leakage], noise(5, 0), None, 1, 9).unwrap_err();
+    let refusal = Evaluator::new(&[Metric::Leakage], noise(5, 0), None, 1, 9).unwrap_err();
     assert_eq!(refusal.exit_code(), 2);
     assert!(Metric::ALL.iter().zip(Metric::NAMES).all(|(m, name)| m.name() == name));
     let json = serde_json::to_string(&Metric::ALL).unwrap();
@@ -54,10 +54,10 @@ fn sets_that_are_too_small_are_refused() {
 fn every_floor_has_a_twin_at_equal_numbers() {
     let metrics = [Metric::SlicedWasserstein, Metric::Kid, Metric::Fd, Metric::Prdc];
     for (real, fake, half) in [(14, 7, 7), (12, 20, 6), (20, 6, 6)] {
-        let judge = Judge::new(&metrics, noise(real, 0), None, 1, fake).unwrap();
-        let values = judge.values(&noise(fake, 1)).unwrap();
-        assert_eq!(judge.floors().len(), 7);
-        for floor in judge.floors() {
+        let evaluator = Evaluator::new(&metrics, noise(real, 0), None, 1, fake).unwrap();
+        let values = evaluator.values(&noise(fake, 1)).unwrap();
+        assert_eq!(evaluator.floors().len(), 7);
+        for floor in evaluator.floors() {
             let twin = floor.name.replace("floor_", "half_");
             assert!(names(&values).contains(&twin.as_str()), "{twin} in {:?}", names(&values));
             assert_eq!([floor.images, floor.references], [half, half]);
@@ -74,8 +74,8 @@ fn no_order_of_the_images_changes_a_bit() {
     let real = noise(16, 0);
     let all = |order: &dyn Fn(usize, usize) -> usize, seed| {
         let pick = |set: &ImageSet| set.pick(&(0..set.len()).map(|i| order(i, set.len())).collect::<Vec<_>>());
-        let judge = Judge::new(&metrics, pick(&real), None, seed, fake.len()).unwrap();
-        [judge.values(&pick(&fake)).unwrap(), judge.floors().to_vec()]
+        let evaluator = Evaluator::new(&metrics, pick(&real), None, seed, fake.len()).unwrap();
+        [evaluator.values(&pick(&fake)).unwrap(), evaluator.floors().to_vec()]
     };
     let sorted = all(&|i, _| i, 1);
     assert_eq!(all(&|i, n| n - 1 - i, 1), sorted);
@@ -93,13 +93,13 @@ fn trigger() -> Patch {
 #[test]
 fn metrics_of_non_finite_images_are_non_finite() {
     let (real, clean) = (noise(14, 0), noise(30, 2));
-    let judge = Judge::new(&Metric::ALL, real, Some((&trigger(), &clean)), 1, 12).unwrap();
-    let finite = judge.values(&noise(12, 1)).unwrap();
+    let evaluator = Evaluator::new(&Metric::ALL, real, Some((&trigger(), &clean)), 1, 12).unwrap();
+    let finite = evaluator.values(&noise(12, 1)).unwrap();
     assert!(finite.iter().all(|v| v.value.is_finite()), "{finite:?}");
     for (bad, count) in [(f32::NAN, 1), (f32::INFINITY, 1), (f32::NEG_INFINITY, 40), (f32::NAN, 12 * 256)] {
         let mut images = noise(12, 1);
         images.pixels.iter_mut().rev().take(count).for_each(|v| *v = bad);
-        let values = judge.values(&images).unwrap();
+        let values = evaluator.values(&images).unwrap();
         assert_eq!(names(&values), names(&finite), "the same columns");
         for value in values {
             assert!(value.value.is_nan() && value.std.is_none_or(f64::is_nan), "{value:?}");
@@ -115,15 +115,15 @@ fn metrics_of_non_finite_images_are_non_finite() {
 /// Batch sizes do not matter, and the number of images is checked.
 #[test]
 fn images_come_in_any_batches() {
-    let judge = Judge::new(&[Metric::Fd, Metric::SlicedWasserstein], noise(8, 0), None, 1, 9).unwrap();
+    let evaluator = Evaluator::new(&[Metric::Fd, Metric::SlicedWasserstein], noise(8, 0), None, 1, 9).unwrap();
     let images = noise(9, 1);
-    let whole = judge.values(&images).unwrap();
+    let whole = evaluator.values(&images).unwrap();
     for size in [1, 4, 9] {
-        let mut gathering = judge.gather(9).unwrap();
+        let mut gathering = evaluator.gather(9).unwrap();
         images.batches(size).for_each(|batch| gathering.add(&batch));
         assert_eq!(gathering.values().unwrap(), whole, "{size}");
     }
-    assert!(judge.gather(10).unwrap().values().is_err());
+    assert!(evaluator.gather(10).unwrap().values().is_err());
 }
 
 #[test]
