@@ -101,7 +101,9 @@ impl Style {
     fn of(self, fill: &Contents) -> Contents {
         let factor = self.factor();
         match fill {
-            Contents::Real { scale, shift } if *scale != 0.0 => Contents::Real { scale: scale * factor, shift: shift * factor },
+            Contents::Real { scale, shift } if *scale != 0.0 => {
+                Contents::Real { scale: scale * factor, shift: shift * factor }
+            }
             Contents::Positive { scale } => Contents::Positive { scale: scale * factor },
             other => other.clone(),
         }

@@ -15,14 +15,9 @@ pub mod random;
 pub mod repro;
 pub mod run;
 pub mod suite;
+#[cfg(test)]
+mod tests;
 pub mod watch;
-
-#[cfg(test)]
-mod faulty;
-#[cfg(test)]
-mod flushing;
-#[cfg(test)]
-mod wrong_results;
 
 pub use fill::{Pass, Style};
 pub use health::Health;

@@ -170,7 +170,8 @@ impl PreparedCase {
     pub fn new(repro: &Repro, options: Options) -> Result<Self> {
         let exact = options.exact && repro.kernel.exact_on_integers(&repro.params);
         let words: usize = repro.kernel.extents(&repro.params).map_or(0, |extents| extents.iter().sum());
-        let special = words <= SPECIAL && repro.kernel.contents(&repro.params).iter().any(|fill| signed(fill).is_some());
+        let special =
+            words <= SPECIAL && repro.kernel.contents(&repro.params).iter().any(|fill| signed(fill).is_some());
         let passes = [Pass::Exact, Pass::Rounding, Pass::Nan, Pass::Extreme];
         let passes = passes.into_iter().filter(|pass| match pass {
             Pass::Exact => exact,
@@ -183,7 +184,11 @@ impl PreparedCase {
             let flushed = if pass == Pass::Extreme { Some(reference(repro, &flushed(repro, &inputs))?) } else { None };
             Ok(Trial { pass, inputs, expected, flushed })
         };
-        Ok(PreparedCase { repro: repro.clone(), repeat: options.repeat, trials: passes.map(trial).collect::<Result<_>>()? })
+        Ok(PreparedCase {
+            repro: repro.clone(),
+            repeat: options.repeat,
+            trials: passes.map(trial).collect::<Result<_>>()?,
+        })
     }
 
     /// The case.

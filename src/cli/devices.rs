@@ -159,7 +159,12 @@ mod tests {
 
     fn report() -> DevicesReport {
         let adapters = enumerate().into_iter().map(|a| a.facts).collect();
-        DevicesReport { auto: choose("auto").unwrap().reason, environment: None, engines: ["cpu", "reference"], adapters }
+        DevicesReport {
+            auto: choose("auto").unwrap().reason,
+            environment: None,
+            engines: ["cpu", "reference"],
+            adapters,
+        }
     }
 
     #[test]

@@ -101,6 +101,4 @@ pub fn keys_table() -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod edge_tests;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;

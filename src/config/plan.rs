@@ -49,6 +49,13 @@ pub struct Plan {
 #[derive(Clone, Debug, Default)]
 pub struct Notes(pub Vec<String>);
 
+impl Notes {
+    /// The notes as lines for the user.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|note| format!("note: {note}"))
+    }
+}
+
 impl PartialEq for Notes {
     fn eq(&self, _: &Notes) -> bool {
         true

@@ -17,6 +17,7 @@ mod round;
 pub mod rows;
 mod screen;
 mod settings;
+mod stages;
 pub mod state;
 
 pub use aggregate::{Rule, Shared, Weights};
@@ -26,5 +27,5 @@ pub use federation::{ClientData, Federation, every_client_has_a_batch};
 pub use local::Local;
 pub use nonfinite::{Fault, OnNonfinite};
 pub use partition::Partition;
-pub use round::{ClientReport, RoundReport};
 pub use settings::Settings;
+pub use stages::{ClientReport, Measured, RoundReport, Trained, Weighted};

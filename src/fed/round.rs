@@ -1,79 +1,15 @@
 //! A round in six steps: broadcast, train locally, collect, screen, measure, aggregate. Screening is in `screen`.
 
-use super::Fault;
 use super::aggregate::{Candidates, Combination, Shared};
 use super::drop::{left_out, without};
 use super::federation::{Federation, order_row};
 use super::moments::UpdateMoments;
 use super::nonfinite::fault;
+use super::stages::{Measured, RoundReport, Trained, Weighted};
 use crate::Result;
 use crate::exec::{Purpose, write_f32};
 use crate::kernels::optim::adam::adam_table;
 use crate::model::RoundStats;
-
-/// The scalars that the server learns about a client in a round. Reports are equal if their bits are: a NaN (no detection, a
-/// zero update) equals itself, as tests of repeatability require.
-#[derive(Clone, Debug)]
-pub struct ClientReport {
-    /// Steps taken.
-    pub steps: u32,
-    /// Mean losses over the round: D on real, D on fake, G.
-    pub mean: [f64; 3],
-    /// Mean gradient penalty over the round (of each step's last critic step), lambda included; 0 without one.
-    pub penalty: f64,
-    /// Losses of the last batch.
-    pub last: [f64; 3],
-    /// ||w_i - w||_2 of the generator's weights before aggregation.
-    pub update_norm: f64,
-    /// Cosine between the client's update and the mean update of the others, with the weights of the last round; NaN if either
-    /// is zero.
-    pub update_cosine: f64,
-    /// Largest averaged deviation of the client's mean image from the clients' median in the server's probe, in units of
-    /// pixels in [-1, 1]; NaN without a probe.
-    pub probe_deviation: f64,
-    /// Weight in the mean.
-    pub weight: f64,
-    /// Whether the detector flagged the client.
-    pub flagged: bool,
-    /// The detector's score ([`super::detector::Detected::scores`]); NaN without detection.
-    pub score: f64,
-    /// The first non-finite value of the client.
-    pub nonfinite: Option<Fault>,
-}
-
-impl ClientReport {
-    fn bits(&self) -> ([u64; 12], u32, bool, &Option<Fault>) {
-        let [a, b, c] = self.mean;
-        let [d, e, f] = self.last;
-        let seen = [self.penalty, self.update_norm, self.update_cosine, self.probe_deviation];
-        let [p, n, u, v] = seen;
-        let all = [a, b, c, d, e, f, p, n, u, v, self.weight, self.score];
-        (all.map(f64::to_bits), self.steps, self.flagged, &self.nonfinite)
-    }
-}
-
-impl PartialEq for ClientReport {
-    fn eq(&self, other: &Self) -> bool {
-        self.bits() == other.bits()
-    }
-}
-
-/// A finished round.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RoundReport {
-    /// The round, counted from 0.
-    pub round: u32,
-    /// One report per client.
-    pub clients: Vec<ClientReport>,
-}
-
-impl RoundReport {
-    /// Clients with non-finite losses, updates, gradients, weights, moments or running statistics, each with its first fault.
-    pub fn diverged(&self) -> Vec<(usize, Fault)> {
-        let faults = self.clients.iter().enumerate();
-        faults.filter_map(|(i, c)| Some((i, c.nonfinite.clone()?))).collect()
-    }
-}
 
 impl Federation {
     /// Runs one round.
@@ -84,11 +20,11 @@ impl Federation {
     pub fn run_round(&mut self) -> Result<RoundReport> {
         self.broadcast()?;
         self.train_locally()?;
-        let mut clients = self.collect()?;
-        let dropped = self.screen(&clients)?;
-        self.measure(&mut clients, &dropped)?;
-        self.aggregate(&mut clients, &dropped)?;
-        let report = RoundReport { round: self.round, clients };
+        let trained = self.collect()?;
+        let dropped = self.screen(&trained)?;
+        let measured = self.measure(&dropped)?;
+        let weighted = self.aggregate(&trained, &measured, &dropped)?;
+        let report = RoundReport::new(self.round, trained, measured, weighted);
         self.round += 1;
         Ok(report)
     }
@@ -166,32 +102,26 @@ impl Federation {
     }
 
     /// The first of the round's two reads: loss statistics, including the outcomes of the scans.
-    fn collect(&mut self) -> Result<Vec<ClientReport>> {
-        let (mut reports, last) = (Vec::new(), self.round_steps());
+    fn collect(&mut self) -> Result<Vec<Trained>> {
+        let (mut clients, last) = (Vec::new(), self.round_steps());
         for chunk in &self.chunks {
             let stats = self.engine.read(chunk.buffers.stats, Purpose::RoundScalars)?;
             for s in RoundStats::rows(&stats) {
-                reports.push(ClientReport {
+                clients.push(Trained {
                     steps: s.steps as u32,
                     mean: s.sum.map(|sum| s.mean(sum)),
                     penalty: s.mean(s.penalty),
                     last: s.last.map(f64::from),
-                    update_norm: f64::NAN,
-                    update_cosine: f64::NAN,
-                    probe_deviation: f64::NAN,
-                    weight: 0.0,
-                    flagged: false,
-                    score: f64::NAN,
-                    nonfinite: fault(&self.gan, &chunk.buffers, s, self.steps[reports.len()] < last),
+                    nonfinite: fault(&self.gan, &chunk.buffers, s, self.steps[clients.len()] < last),
                 });
             }
         }
-        Ok(reports)
+        Ok(clients)
     }
 
     /// The second read of a round, the server's measurements of the updates: norm, direction and the outcome of its probe.
     /// Dropped clients do not affect the values of the others.
-    fn measure(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
+    fn measure(&mut self, dropped: &[bool]) -> Result<Vec<Measured>> {
         for chunk in &self.chunks {
             self.engine.run(&chunk.probe, 1)?;
         }
@@ -219,12 +149,10 @@ impl Federation {
             }
         }
         let cosines = cosines(&weights, &squares, &dots);
-        for (i, report) in reports.iter_mut().enumerate() {
-            report.update_norm = squares[i].sqrt();
-            report.update_cosine = cosines[i];
-            report.probe_deviation = peaks[i];
-        }
-        Ok(())
+        let clients = squares.iter().zip(cosines).zip(peaks).map(|((square, update_cosine), probe_deviation)| {
+            Measured { update_norm: square.sqrt(), update_cosine, probe_deviation }
+        });
+        Ok(clients.collect())
     }
 
     /// The clients' weights without suspicion.
@@ -235,20 +163,20 @@ impl Federation {
 
     /// The detector and the rule decide the weights on the host; the sums stay on the device. If all clients were dropped, the
     /// server's networks do not change, and the detector has no observations.
-    fn aggregate(&mut self, reports: &mut [ClientReport], dropped: &[bool]) -> Result<()> {
+    fn aggregate(&mut self, trained: &[Trained], measured: &[Measured], dropped: &[bool]) -> Result<Vec<Weighted>> {
+        let mut weighted = vec![Weighted::NONE; trained.len()];
         if dropped.contains(&false) {
             let active = self.round >= self.settings.attack.start_round;
             let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
-            let observed = self.settings.report.observe(reports, malicious, dropped);
-            let verdict = self.detection.detect(self.round, &observed, dropped);
-            let weights = without(&verdict.weights, &self.base_weights(), dropped);
+            let observed = self.settings.report.observe(trained, measured, malicious, dropped);
+            let detected = self.detection.detect(self.round, &observed, dropped);
+            let weights = without(&detected.weights, &self.base_weights(), dropped);
             let candidates = Candidates { round: self.round, dropped, weights: &weights };
             let decision = self.rule.decide(self.engine.as_mut(), &candidates)?;
             self.weights = decision.weights;
-            for (i, report) in reports.iter_mut().enumerate() {
-                report.weight = self.weights[i];
-                report.flagged = verdict.flagged[i];
-                report.score = verdict.scores[i];
+            for (i, client) in weighted.iter_mut().enumerate() {
+                let (flagged, score) = (detected.flagged[i], detected.scores[i]);
+                *client = Weighted { weight: self.weights[i], flagged, score };
             }
             self.weighted.send(self.engine.as_mut(), &self.weights)?;
             if decision.result == Combination::WeightedSum {
@@ -258,7 +186,8 @@ impl Federation {
             // The next round's proposal uses the last aggregation's weights, not this round's zeros.
             self.weighted.send(self.engine.as_mut(), &self.weights)?;
         }
-        left_out(dropped).into_iter().try_for_each(|client| self.restart(client))
+        left_out(dropped).into_iter().try_for_each(|client| self.restart(client))?;
+        Ok(weighted)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Screening: selects the clients that take part in the round after local training, and restarts the others.
 
+use super::OnNonfinite;
 use super::attack::Patch;
 use super::federation::Federation;
-use super::{ClientReport, OnNonfinite};
+use super::stages::Trained;
 use crate::exec::{Recording, Tensor};
 use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::fill::{Fill, FillParams};
@@ -19,15 +20,15 @@ impl Federation {
     /// # Errors
     /// [`Error::NotFinite`] if the run must end: at any fault with [`OnNonfinite::Stop`], at the third consecutive round
     /// without clients with [`OnNonfinite::Drop`].
-    pub(super) fn screen(&mut self, reports: &[ClientReport]) -> Result<Vec<bool>> {
-        let faults: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
+    pub(super) fn screen(&mut self, clients: &[Trained]) -> Result<Vec<bool>> {
+        let faults: Vec<bool> = clients.iter().map(|r| r.nonfinite.is_some()).collect();
         if self.settings.nonfinite == OnNonfinite::Record || !faults.contains(&true) {
             self.dropped.empty = 0;
             return Ok(vec![false; faults.len()]);
         }
         if self.settings.nonfinite == OnNonfinite::Stop {
             return Err(self.not_finite(
-                reports,
+                clients,
                 "federation.nonfinite = \"drop\" leaves such a client out of the round, \"record\" only records it",
             ));
         }
@@ -35,15 +36,15 @@ impl Federation {
             self.dropped.empty = 0;
         } else if self.dropped.empty == EMPTY_ROUNDS {
             let rounds = EMPTY_ROUNDS + 1;
-            return Err(self.not_finite(reports, &format!("no client was left in the last {rounds} rounds")));
+            return Err(self.not_finite(clients, &format!("no client was left in the last {rounds} rounds")));
         } else {
             self.dropped.empty += 1;
         }
         Ok(faults)
     }
 
-    fn not_finite(&self, reports: &[ClientReport], more: &str) -> Error {
-        let mut faults = reports.iter().enumerate().filter_map(|(i, r)| Some((i, r.nonfinite.as_ref()?)));
+    fn not_finite(&self, clients: &[Trained], more: &str) -> Error {
+        let mut faults = clients.iter().enumerate().filter_map(|(i, r)| Some((i, r.nonfinite.as_ref()?)));
         let named = |i: usize| self.names.get(i).map_or_else(|| i.to_string(), |name| format!("{i} {name}"));
         let first =
             faults.next().map_or(String::new(), |(i, fault)| format!("client {}: {fault} is not finite", named(i)));
@@ -52,7 +53,7 @@ impl Federation {
             1 => ", as in 1 more client".into(),
             n => format!(", as in {n} more clients"),
         };
-        let faulty: Vec<bool> = reports.iter().map(|r| r.nonfinite.is_some()).collect();
+        let faulty: Vec<bool> = clients.iter().map(|r| r.nonfinite.is_some()).collect();
         let (round, help) = (self.round + 1, hint(self.settings.lr, &self.settings.attack, self.round, &faulty));
         Error::NotFinite(format!("round {round}: {first}{others}; {help}; {more}"))
     }

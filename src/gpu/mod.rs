@@ -14,7 +14,7 @@ pub mod select;
 mod timing;
 pub mod tuning;
 
-pub use adapter::{Adapter, AdapterFacts, Backend, AdapterKind, enumerate, quiet_drivers};
+pub use adapter::{Adapter, AdapterFacts, AdapterKind, Backend, enumerate, quiet_drivers};
 pub use device::Device;
 pub use engine::GpuEngine;
 pub use select::{Choice, DeviceTarget, choose, open};

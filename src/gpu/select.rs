@@ -1,6 +1,6 @@
 //! `--device`: resolves the user's request to an engine and states the reason.
 
-use super::{Adapter, AdapterFacts, Device, GpuEngine, GpuOptions, AdapterKind, enumerate};
+use super::{Adapter, AdapterFacts, AdapterKind, Device, GpuEngine, GpuOptions, enumerate};
 use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 use crate::{Error, Result};
 

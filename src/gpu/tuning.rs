@@ -170,7 +170,7 @@ fn file_from(facts: &AdapterFacts, var: impl Fn(&str) -> Option<PathBuf>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::super::adapter::tests::facts;
-    use super::super::{Backend, AdapterKind};
+    use super::super::{AdapterKind, Backend};
     use super::*;
     use crate::kernels::Params;
     use crate::kernels::nn::conv::ConvParams;

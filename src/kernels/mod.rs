@@ -8,16 +8,16 @@
 mod bound;
 mod diagnostic;
 mod kernel;
-#[cfg(test)]
-mod naga_tests;
 mod params;
 pub mod reflect;
 pub mod shader;
+#[cfg(test)]
+mod tests;
 pub mod writers;
 
 pub use bound::{U, flushed, gamma};
 pub use kernel::{
-    Access, AnyKernel, Arity, Binding, Build, Class, Cost, Each, Elem, Eval, Contents, Inputs, Kernel, MAX_GROUPS,
+    Access, AnyKernel, Arity, Binding, Build, Class, Contents, Cost, Each, Elem, Eval, Inputs, Kernel, MAX_GROUPS,
     MOST_WORDS, Operands, ceil_div, few_bits, grid_fits, linear_grid, product, split, strided,
 };
 pub use params::{Draw, Field, Params, Scalar};

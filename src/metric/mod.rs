@@ -4,10 +4,10 @@
 //! distance is called `fd_lite0`, not FID. [`Evaluator`] computes the metrics that an experiment requests, each with a
 //! real-against-real floor.
 
+mod evaluator;
 mod frechet;
 mod gather;
 mod images;
-mod evaluator;
 mod kernel;
 mod leakage;
 mod lite0;
@@ -17,9 +17,9 @@ mod resize;
 mod sliced;
 mod ssim;
 
+pub use evaluator::{Evaluator, Gathering, Metric, Value, host_bytes};
 pub use frechet::{Frechet, frechet};
 pub use images::ImageSet;
-pub use evaluator::{Gathering, Evaluator, Metric, Value, host_bytes};
 pub use kernel::{Kid, SUBSETS, kid, squared_mmd};
 pub use leakage::Leakage;
 pub use lite0::{FEATURES, Features, Lite0};

@@ -2,7 +2,7 @@
 
 use super::ceilings::Bound;
 use super::measure::Clock;
-use super::row::{Document, Outcome, LaunchRow};
+use super::row::{Document, LaunchRow, Outcome};
 use super::stats::Summary;
 
 impl Document {

@@ -1,6 +1,6 @@
 //! The probe for a GPU's multiply-adds: a row outside the catalogue, for timing only.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel};
 
 crate::params! {
     /// Parameters of [`FmaPeak`].

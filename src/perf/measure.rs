@@ -316,7 +316,8 @@ mod tests {
             let failure = (before[0] != after[1] || before[1] == after[1]).then(|| "not copied".to_string());
             Ok(Verification { elements: 100, percent: 0.0, failure })
         };
-        let (verify_sampled, first) = verify(bench.engine.as_mut(), &recording.launches()[0], &recording, &verifier).unwrap();
+        let (verify_sampled, first) =
+            verify(bench.engine.as_mut(), &recording.launches()[0], &recording, &verifier).unwrap();
         assert!(verify_sampled.failure.is_none() && first > 0.0);
     }
 }

@@ -1,7 +1,7 @@
 //! The report: one row per launch, and the document of a whole run.
 
 use super::ceilings::{Bound, Ceilings};
-use super::measure::{Budget, Clock, Verifier, Verification, Timing, measure, verify};
+use super::measure::{Budget, Clock, Timing, Verification, Verifier, measure, verify};
 use super::problem::Bench;
 use super::round::RoundReport;
 use super::stats::{Comparison, Summary};

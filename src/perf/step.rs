@@ -1,7 +1,7 @@
 //! Whole training steps: their duration, their composition, and the minimum according to the ceilings.
 
 use super::ceilings::{Bound, Ceilings};
-use super::measure::{Budget, Verifier, Timing, measure, verify};
+use super::measure::{Budget, Timing, Verifier, measure, verify};
 use super::stats::Summary;
 use super::tap::{Heard, Tap};
 use super::workload::Workload;

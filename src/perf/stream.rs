@@ -1,6 +1,6 @@
 //! The probe for a GPU's bandwidth: a row outside the catalogue, for timing only.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel};
 
 /// Words of a block, moved by one workgroup.
 pub(super) const BLOCK: u32 = 2048;

@@ -6,7 +6,7 @@
 
 use super::Bench;
 use super::measure::{Budget, Verifier, in_rotation, verify};
-use super::stats::{MARGIN, Summary, SpeedChange, compare_pairs};
+use super::stats::{MARGIN, SpeedChange, Summary, compare_pairs};
 use super::tap::Heard;
 use super::workload::Shape;
 use crate::exec::{Engine, Recording};
@@ -162,7 +162,7 @@ fn try_one(
 mod tests {
     use super::*;
     use crate::exec::Launch;
-    use crate::gpu::{Choice, Device, GpuOptions, DeviceTarget, choose};
+    use crate::gpu::{Choice, Device, DeviceTarget, GpuOptions, choose};
     use crate::kernels::nn::conv::ConvParams;
     use crate::kernels::{Class, Params};
     use crate::perf::Verification;

@@ -8,7 +8,7 @@ use crate::data::{FolderOptions, SIZES, first_side, folder};
 use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
-use crate::metric::{ImageSet, Evaluator, Metric, Value};
+use crate::metric::{Evaluator, ImageSet, Metric, Value};
 use crate::report::layout;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
@@ -98,6 +98,7 @@ fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> 
 pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Result<Evaluation> {
     let overrides = Overrides { set: of_data(&options.set)?, ..Default::default() };
     let plan = config::load(Some(&dir.join(layout::PLAN)), &overrides)?;
+    plan.notes.lines().for_each(|line| observer.note(&line));
     let images = Images::load(&plan)?;
     let note = same_images(dir, &images.digests(&plan)?, options.other_images, observer)?;
     let n = options.samples.unwrap_or(plan.evaluation.samples) as usize;

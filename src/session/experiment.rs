@@ -7,7 +7,7 @@ use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
 use crate::exec::Purpose;
 use crate::fed::{Fault, Federation, OnNonfinite, RoundReport};
-use crate::metric::{ImageSet, Evaluator, Value};
+use crate::metric::{Evaluator, ImageSet, Value};
 use crate::model::{NamedTensors, Sampler};
 use crate::report::checkpoint::{self, Measured};
 use crate::report::layout;
@@ -215,7 +215,7 @@ impl Experiment {
         let record = self.record(&report, extra);
         // Each critic step trains on its own batch.
         let a_step = u64::from(self.plan.train.batch) * u64::from(self.plan.train.training().critic_steps());
-        let images: u64 = report.clients.iter().map(|c| u64::from(c.steps) * a_step).sum();
+        let images: u64 = report.clients.iter().map(|c| u64::from(c.trained.steps) * a_step).sum();
         if last && !regular {
             let plain = RoundRecord { extra: BTreeMap::new(), ..record.clone() };
             self.at_end = Some((self.output()?.metrics.sync()?, plain));
@@ -249,20 +249,20 @@ impl Experiment {
             .map(|(i, c)| ClientRecord {
                 client: i,
                 malicious: self.plan.attack.malicious.contains(&(i as u32)),
-                weight: c.weight,
-                loss_g: c.mean[2],
-                loss_d_real: c.mean[0],
-                loss_d_fake: c.mean[1],
-                last_loss_g: c.last[2],
-                last_loss_d_real: c.last[0],
-                last_loss_d_fake: c.last[1],
-                update_norm: Some(c.update_norm),
-                update_cosine: Some(c.update_cosine).filter(|c| c.is_finite()),
-                penalty: Some(c.penalty).filter(|_| self.plan.train.loss == crate::config::LossKind::WganGp),
-                probe_deviation: Some(c.probe_deviation).filter(|d| d.is_finite()),
-                flagged: c.flagged,
-                score: Some(c.score).filter(|s| s.is_finite()),
-                nonfinite: c.nonfinite.as_ref().map(Fault::to_string),
+                weight: c.weighted.weight,
+                loss_g: c.trained.mean[2],
+                loss_d_real: c.trained.mean[0],
+                loss_d_fake: c.trained.mean[1],
+                last_loss_g: c.trained.last[2],
+                last_loss_d_real: c.trained.last[0],
+                last_loss_d_fake: c.trained.last[1],
+                update_norm: Some(c.measured.update_norm),
+                update_cosine: Some(c.measured.update_cosine).filter(|c| c.is_finite()),
+                penalty: Some(c.trained.penalty).filter(|_| self.plan.train.loss == crate::config::LossKind::WganGp),
+                probe_deviation: Some(c.measured.probe_deviation).filter(|d| d.is_finite()),
+                flagged: c.weighted.flagged,
+                score: Some(c.weighted.score).filter(|s| s.is_finite()),
+                nonfinite: c.trained.nonfinite.as_ref().map(Fault::to_string),
                 name: self.names.get(i).cloned(),
             })
             .collect();

@@ -5,7 +5,7 @@ use crate::data::random::SplitMix64;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
 use crate::fed::attack::Trigger;
 use crate::fed::{Partition, every_client_has_a_batch};
-use crate::metric::{ImageSet, Evaluator, Metric};
+use crate::metric::{Evaluator, ImageSet, Metric};
 use crate::report::checkpoint;
 use crate::report::summary::Digests;
 use crate::{Error, Result};

@@ -13,7 +13,7 @@
 //! # Ok::<(), fedgan::Error>(())
 //! ```
 
-mod build;
+mod fit;
 mod builder;
 mod diagnose;
 pub mod evaluate;

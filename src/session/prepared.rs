@@ -4,7 +4,7 @@ use super::experiment::Experiment;
 use super::images::Images;
 use super::memory::Setup;
 use super::tuned::Tuned;
-use super::{Observer, Start, build, resume};
+use super::{Observer, Start, fit, resume};
 use crate::Result;
 use crate::check::watch::{Arm, Sentinel};
 use crate::config::{self, Overrides, Plan, Resolved};
@@ -77,7 +77,7 @@ impl Prepared {
         observer: &mut dyn Observer,
         wrap: &dyn Fn(Box<dyn Engine>) -> Box<dyn Engine>,
     ) -> Result<Prepared> {
-        plan.notes.0.iter().for_each(|note| observer.note(&format!("note: {note}")));
+        plan.notes.lines().for_each(|line| observer.note(&line));
         let images = Images::load(&plan)?;
         for skipped in &images.skipped {
             observer.warning(&format!("unreadable, left out: {skipped}"));
@@ -100,7 +100,7 @@ impl Prepared {
         let memory = setting.memory(engine.as_ref())?;
         observer.note(&format!("memory    {memory}"));
         let again = || Ok(wrap(crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?.0));
-        let built = build::build(&setting, memory, wrap(engine), verify_every, &again, observer)?;
+        let built = fit::build(&setting, memory, wrap(engine), verify_every, &again, observer)?;
         Ok(Prepared { experiment: Experiment::new(plan, images, built.parts, built.checked)?, resolved })
     }
 

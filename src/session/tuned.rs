@@ -2,7 +2,7 @@
 
 use super::Observer;
 use crate::Result;
-use crate::gpu::{AdapterFacts, GpuOptions, DeviceTarget, Tuning, choose, tuning};
+use crate::gpu::{AdapterFacts, DeviceTarget, GpuOptions, Tuning, choose, tuning};
 use crate::kernels::Class;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

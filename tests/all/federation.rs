@@ -118,7 +118,7 @@ fn differs_little_from_the_reference(engine: impl Fn() -> Box<dyn Engine>, name:
         assert!(error <= 1e-2, "{name}: update of {tensor}: {error:.2e}");
     }
     for (got, want) in got.2[0].clients.iter().zip(&want.2[0].clients) {
-        for (g, w) in got.mean.iter().zip(&want.mean) {
+        for (g, w) in got.trained.mean.iter().zip(&want.trained.mean) {
             assert!((g - w).abs() <= 1e-4 * w.abs(), "{name}: loss {g} against {w}");
         }
     }
@@ -144,7 +144,7 @@ fn chunks_do_not_matter(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
         outcome(build(engine(), s, shared(5)), 2)
     };
     let whole = run(None);
-    assert!(whole.2[1].clients.iter().all(|c| c.probe_deviation > 0.0), "{name}: the probe runs");
+    assert!(whole.2[1].clients.iter().all(|c| c.measured.probe_deviation > 0.0), "{name}: the probe runs");
     for chunk in [1, 2, 3] {
         assert!(run(Some(chunk)) == whole, "{name}: chunks of {chunk} change the result");
     }
@@ -211,11 +211,11 @@ fn clients_with_less_data_idle_and_have_less_weight() {
     let holdings = vec![(0..12).collect(), (12..16).collect()];
     let mut f = build(cpu(), s, holdings);
     let report = f.run_round().unwrap();
-    assert_eq!([report.clients[0].steps, report.clients[1].steps], [3, 1]);
-    assert_eq!([report.clients[0].weight, report.clients[1].weight], [0.75, 0.25]);
+    assert_eq!([report.clients[0].trained.steps, report.clients[1].trained.steps], [3, 1]);
+    assert_eq!([report.clients[0].weighted.weight, report.clients[1].weighted.weight], [0.75, 0.25]);
     // An idle client's networks do not change: the losses of its last step are those of its only step.
-    assert_eq!(report.clients[1].last, report.clients[1].mean);
-    assert!(report.clients.iter().all(|c| c.update_norm > 0.0));
+    assert_eq!(report.clients[1].trained.last, report.clients[1].trained.mean);
+    assert!(report.clients.iter().all(|c| c.measured.update_norm > 0.0));
 }
 
 #[test]
@@ -248,9 +248,9 @@ fn malicious_clients_scale_their_updates() {
         let (before, plain, [honest, malicious], mean) = run(1.0, 0);
         let (_, scaled, [same, enlarged], moved) = run(3.0, 0);
         assert!(honest == same, "an honest client's update does not change, bit for bit");
-        let ratio = scaled.clients[1].update_norm / plain.clients[1].update_norm;
+        let ratio = scaled.clients[1].measured.update_norm / plain.clients[1].measured.update_norm;
         assert!((ratio - 3.0).abs() < 1e-4, "{ratio}");
-        assert_eq!(scaled.clients[0].update_norm, plain.clients[0].update_norm);
+        assert_eq!(scaled.clients[0].measured.update_norm, plain.clients[0].measured.update_norm);
         for (tensor, (_, start)) in before.iter().filter(|(t, _)| !t.contains("running")) {
             let step =
                 |end: &NamedTensors| -> Vec<f32> { end[tensor].1.iter().zip(start).map(|(e, s)| e - s).collect() };
@@ -261,7 +261,11 @@ fn malicious_clients_scale_their_updates() {
             assert!(relative_l2(&step(&moved), &expected) < 1e-3, "{tensor}");
         }
         let late = run(3.0, 1);
-        assert_eq!(late.1.clients[1].update_norm, run(1.0, 1).1.clients[1].update_norm, "not before the attack starts");
+        assert_eq!(
+            late.1.clients[1].measured.update_norm,
+            run(1.0, 1).1.clients[1].measured.update_norm,
+            "not before the attack starts"
+        );
     }
 }
 
@@ -273,7 +277,7 @@ fn the_probe_agrees_with_the_reference() {
         let mut f = build(engine, Settings { detector, ..settings() }, shared(3));
         let report = f.run_round().unwrap();
         assert!(f.engine().traffic().bytes(Purpose::RoundScalars) <= 3 * 512);
-        report.clients.iter().map(|c| c.probe_deviation).collect::<Vec<f64>>()
+        report.clients.iter().map(|c| c.measured.probe_deviation).collect::<Vec<f64>>()
     };
     let want = run(Box::new(ReferenceEngine::new()));
     assert!(want.iter().all(|d| *d > 1e-7), "{want:?}");
@@ -283,7 +287,10 @@ fn the_probe_agrees_with_the_reference() {
         }
     }
     let without = build(cpu(), settings(), shared(3)).run_round().unwrap();
-    assert!(without.clients.iter().all(|c| c.probe_deviation.is_nan()), "no probe without a rule that needs it");
+    assert!(
+        without.clients.iter().all(|c| c.measured.probe_deviation.is_nan()),
+        "no probe without a rule that needs it"
+    );
 }
 
 #[test]
@@ -316,14 +323,14 @@ fn detection_runs_in_chunks_and_reads_few_scalars() {
     let (whole, chunks) = (outcome(4), outcome(1));
     assert_eq!(whole, chunks);
     let clients = |round: usize| &whole.0[round].clients;
-    assert!(clients(0).iter().all(|c| !c.flagged && c.weight == 0.25), "{:?}", clients(0));
+    assert!(clients(0).iter().all(|c| !c.weighted.flagged && c.weighted.weight == 0.25), "{:?}", clients(0));
     let mut flagged = 0;
     for round in 1..6 {
-        let count = clients(round).iter().filter(|c| c.flagged).count();
+        let count = clients(round).iter().filter(|c| c.weighted.flagged).count();
         assert!(count <= 1, "fewer than half: {:?}", clients(round));
-        assert!(clients(round).iter().all(|c| !c.flagged || c.weight < 0.25));
-        assert!((clients(round).iter().map(|c| c.weight).sum::<f64>() - 1.0).abs() < 1e-12);
-        assert!(clients(round).iter().all(|c| c.update_cosine.abs() <= 1.0));
+        assert!(clients(round).iter().all(|c| !c.weighted.flagged || c.weighted.weight < 0.25));
+        assert!((clients(round).iter().map(|c| c.weighted.weight).sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(clients(round).iter().all(|c| c.measured.update_cosine.abs() <= 1.0));
         flagged += count;
     }
     assert!(flagged > 0, "a zero margin flags a client");

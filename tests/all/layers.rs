@@ -137,9 +137,35 @@ fn verbs_import_no_verb() {
         for verb in verbs.iter().filter(|verb| **verb != own && own != "mod") {
             // A verb's own folder may hold a module of a verb's name, such as validate/report.rs.
             let paths = [format!("cli::{verb}::"), format!("super::{verb}::"), format!("super::super::{verb}::")];
-            let direct = relative.components().count() == 1;
+            // Files whose `super` is `cli`.
+            let direct = relative.components().count() == 1 || relative.ends_with(format!("{own}/mod.rs"));
             if text.contains(&paths[0]) || direct && text.contains(&paths[1]) || text.contains(&paths[2]) {
                 found.push(format!("src/cli/{} imports the verb {verb}", relative.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// A module of several files is a folder with a `mod.rs`. Tests stand at the end of their file, or in `tests.rs` or `tests/` of
+/// the module's folder.
+#[test]
+fn every_module_has_one_place() {
+    let mut found = Vec::new();
+    for root in ["src", "tests"].map(|root| Path::new(env!("CARGO_MANIFEST_DIR")).join(root)) {
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        assert!(files.len() > 20, "{files:?}");
+        for file in files {
+            let name = file.display();
+            if file.with_extension("").is_dir() {
+                found.push(format!("{name}: move it into its folder, as mod.rs"));
+            }
+            if file.to_string_lossy().ends_with("_tests.rs") {
+                found.push(format!("{name}: move it to tests.rs or tests/ in the folder of the module"));
+            }
+            if std::fs::read_to_string(&file).expect("readable source").lines().any(|l| l.starts_with("#[path")) {
+                found.push(format!("{name}: a module is found by its name, without #[path]"));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Deliberately broken shaders: their kernels' cases must fail every one of them.
 
-use fedgan::check::mutant::{self, EQUIVALENT, Operator, MutantSummary};
+use fedgan::check::mutant::{self, EQUIVALENT, MutantSummary, Operator};
 use fedgan::gpu::{Choice, Device, DeviceTarget, choose};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -147,9 +147,9 @@ fn run(mut f: Federation, rounds: u32) -> (Vec<RoundReport>, NamedTensors) {
 
 fn training_of(report: &RoundReport, client: usize) -> ([u64; 7], u64) {
     let c = &report.clients[client];
-    let [a, b, d] = c.mean;
-    let [e, g, h] = c.last;
-    ([a, b, d, e, g, h, c.penalty].map(f64::to_bits), c.update_norm.to_bits())
+    let [a, b, d] = c.trained.mean;
+    let [e, g, h] = c.trained.last;
+    ([a, b, d, e, g, h, c.trained.penalty].map(f64::to_bits), c.measured.update_norm.to_bits())
 }
 
 #[test]
@@ -162,11 +162,11 @@ fn a_dropped_client_leaves_no_trace_in_the_others() {
             assert!(clean.run_round().unwrap() == dropping.run_round().unwrap());
             let (want, got) = (clean.run_round().unwrap(), dropping.run_round().unwrap());
             assert!(want.diverged().is_empty() && got.diverged().len() == 1);
-            assert_eq!(got.clients.iter().map(|c| c.weight).collect::<Vec<_>>(), [0.5, 0.0, 0.5]);
+            assert_eq!(got.clients.iter().map(|c| c.weighted.weight).collect::<Vec<_>>(), [0.5, 0.0, 0.5]);
             let mut kept = Vec::new();
             for client in [0, 2] {
                 assert_eq!(training_of(&got, client), training_of(&want, client), "{name}: client {client}");
-                assert!(got.clients[client].update_cosine.is_finite());
+                assert!(got.clients[client].measured.update_cosine.is_finite());
                 kept.push(dropping.export_client_generator(client as u32).unwrap());
                 assert!(kept.last() == Some(&clean.export_client_generator(client as u32).unwrap()), "{name}");
             }
@@ -180,7 +180,10 @@ fn a_dropped_client_leaves_no_trace_in_the_others() {
             assert!(dropping.export_discriminator(1).unwrap() == fresh.export_discriminator(1).unwrap());
             assert!(dropping.export_client_generator(1).unwrap() == dropping.export_generator().unwrap());
             let next = dropping.run_round().unwrap();
-            assert!(next.diverged().is_empty() && next.clients.iter().all(|c| c.weight == 1.0 / 3.0), "{name}");
+            assert!(
+                next.diverged().is_empty() && next.clients.iter().all(|c| c.weighted.weight == 1.0 / 3.0),
+                "{name}"
+            );
             // Nothing of the fault remains: another fault in another place gives the same bits.
             let other = Into { value: f32::NEG_INFINITY, element: 3, ..D_WEIGHTS };
             let whole = run(faulty(D_WEIGHTS, None), 4);
@@ -212,13 +215,16 @@ fn detectors_ignore_a_dropped_client() {
             for round in &whole.0 {
                 let honest = round.clients.iter().enumerate().filter(|(i, _)| round.round != 1 || *i != 1);
                 for (i, c) in honest {
-                    assert!(c.update_cosine.is_finite() && c.update_norm.is_finite(), "{name}: {i} {c:?}");
-                    assert!(!detector.probes() || c.probe_deviation.is_finite(), "{name}: {i} {c:?}");
+                    assert!(
+                        c.measured.update_cosine.is_finite() && c.measured.update_norm.is_finite(),
+                        "{name}: {i} {c:?}"
+                    );
+                    assert!(!detector.probes() || c.measured.probe_deviation.is_finite(), "{name}: {i} {c:?}");
                 }
-                assert!((round.clients.iter().map(|c| c.weight).sum::<f64>() - 1.0).abs() < 1e-12);
+                assert!((round.clients.iter().map(|c| c.weighted.weight).sum::<f64>() - 1.0).abs() < 1e-12);
             }
-            assert_eq!((whole.0[1].clients[1].weight, whole.0[1].diverged()[0].0), (0.0, 1));
-            assert!(whole.0[2].clients[1].weight > 0.0);
+            assert_eq!((whole.0[1].clients[1].weighted.weight, whole.0[1].diverged()[0].0), (0.0, 1));
+            assert!(whole.0[2].clients[1].weighted.weight > 0.0);
             let same = faulty(f32::INFINITY, 9, Some(1));
             assert!(same.1 == whole.1, "{name}");
             for (a, b) in same.0.iter().zip(&whole.0) {
@@ -239,7 +245,7 @@ fn rounds_without_a_client_keep_the_server_and_end_the_run() {
         for round in 0..2 {
             let report = f.run_round().unwrap();
             assert_eq!((report.round, report.diverged().len()), (round, 3), "{name}");
-            assert!(report.clients.iter().all(|c| c.weight == 0.0 && !c.flagged));
+            assert!(report.clients.iter().all(|c| c.weighted.weight == 0.0 && !c.weighted.flagged));
             assert!(f.export_generator().unwrap() == start);
         }
         let error = f.run_round().unwrap_err().to_string();
@@ -279,7 +285,7 @@ fn a_restarted_client_restarts_its_step_count() {
         let into = Into { client: 0, round: 20, ..G_WEIGHTS };
         let s = Settings { local: Local::Steps(1), ..with(OnNonfinite::Drop, None) };
         let (reports, _) = run(build(poisoned(cpu(), into), s, 1), 22);
-        let norm = |round: usize| reports[round].clients[0].update_norm;
+        let norm = |round: usize| reports[round].clients[0].measured.update_norm;
         assert!(
             reports[20].diverged().len() == 1 && (norm(21) / norm(0) - 1.0).abs() < 0.1,
             "{} {}",

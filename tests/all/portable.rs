@@ -2,7 +2,7 @@
 
 use fedgan::check::portable::{VariantEngine, VariantSummary, compare, noop, on_adapter, texts};
 use fedgan::check::{Repro, suite};
-use fedgan::gpu::{Choice, Device, GpuEngine, GpuOptions, DeviceTarget, choose};
+use fedgan::gpu::{Choice, Device, DeviceTarget, GpuEngine, GpuOptions, choose};
 use fedgan::kernels::shader::{self, Source};
 use fedgan::kernels::{CATALOGUE, Class};
 use std::process::Command;

@@ -35,11 +35,12 @@ fn differs_little(engine: impl Fn() -> Box<dyn Engine>, name: &str) {
                     assert!(error <= 2e-5, "{name}, {training:?}: client {client}, gradient of {tensor}: {error:.2e}");
                 }
             }
-            let (want, got) = (want_report.clients[client as usize].mean, got_report.clients[client as usize].mean);
+            let (want, got) =
+                (want_report.clients[client as usize].trained.mean, got_report.clients[client as usize].trained.mean);
             for (g, w) in got.iter().zip(want) {
                 assert!((g - w).abs() <= 1e-4 * w.abs() + 1e-6, "{name}: loss {g} against {w}");
             }
-            let [want, got] = [&want_report, &got_report].map(|r| r.clients[client as usize].penalty);
+            let [want, got] = [&want_report, &got_report].map(|r| r.clients[client as usize].trained.penalty);
             assert!(want > 0.0 && (got - want).abs() <= 1e-4 * want, "{name}: penalty {got} against {want}");
         }
     }
@@ -82,7 +83,7 @@ fn critic_steps_multiply_critic_updates_only() {
         let start = f.export_discriminator(0).unwrap();
         let report = f.run_round().unwrap();
         assert!(report.diverged().is_empty());
-        assert_eq!(report.clients[0].steps, 1);
+        assert_eq!(report.clients[0].trained.steps, 1);
         let end = f.export_discriminator(0).unwrap();
         let (w0, w1) = (&start["main.0.weight"].1, &end["main.0.weight"].1);
         w0.iter().zip(w1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()

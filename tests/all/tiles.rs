@@ -8,7 +8,7 @@ use fedgan::kernels::nn::conv_transpose2d::ConvTranspose2d;
 use fedgan::kernels::nn::conv2d::Conv2d;
 use fedgan::kernels::nn::conv2d_weight_grad::Conv2dWeightGrad;
 use fedgan::kernels::nn::tile::{Tile, Tiled};
-use fedgan::kernels::{AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, Params};
+use fedgan::kernels::{AnyKernel, Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, Params};
 
 /// A row that always builds one variant.
 struct Forced<T: 'static>(&'static T, Tile);

@@ -4,11 +4,11 @@
 
 mod approx;
 mod case;
+mod compare;
 mod conv;
 mod elementwise;
 mod gan;
 mod instance;
-mod compare;
 mod lab;
 mod norm;
 mod penalty;

@@ -16,7 +16,7 @@ pub use equivalent::{EQUIVALENT, Equivalent, Why};
 pub use operator::Operator;
 
 use super::{Checker, Failure, Options, PreparedCase, Repro, Verdict, suite};
-use crate::gpu::{Device, GpuEngine, GpuOptions, AdapterKind};
+use crate::gpu::{AdapterKind, Device, GpuEngine, GpuOptions};
 use crate::kernels::reflect::Shader;
 use crate::kernels::shader::{self, Source};
 use crate::kernels::{AnyKernel, CATALOGUE, Class};
@@ -215,7 +215,12 @@ pub struct MutantSummary {
 ///
 /// # Errors
 /// When the unchanged shader fails its own cases, or the device cannot be used.
-pub fn run(device: &Arc<Device>, kernel: &'static dyn AnyKernel, file: &'static str, sample: usize) -> Result<MutantSummary> {
+pub fn run(
+    device: &Arc<Device>,
+    kernel: &'static dyn AnyKernel,
+    file: &'static str,
+    sample: usize,
+) -> Result<MutantSummary> {
     let target = MutantSource::new(kernel, file)?;
     match target.unchanged(device)? {
         Outcome::Survived => {}
@@ -226,7 +231,8 @@ pub fn run(device: &Arc<Device>, kernel: &'static dyn AnyKernel, file: &'static 
     }
     let in_order = device.facts().kind == AdapterKind::Cpu;
     let must_survive = |why| why == Why::Same || why == Why::LaneRace && in_order;
-    let mut row = MutantSummary { file, counts: BTreeMap::new(), listed: Vec::new(), survivors: Vec::new(), stale: Vec::new() };
+    let mut row =
+        MutantSummary { file, counts: BTreeMap::new(), listed: Vec::new(), survivors: Vec::new(), stale: Vec::new() };
     for mutant in target.mutants(sample) {
         let outcome = target.run(device, &mutant.text)?;
         if outcome == Outcome::Refused {

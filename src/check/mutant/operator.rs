@@ -1,6 +1,6 @@
 //! The ways in which a shader is broken.
 
-use super::syntax::{TokenKind, Place, Syntax};
+use super::syntax::{Place, Syntax, TokenKind};
 use crate::kernels::{Access, AnyKernel, Scalar};
 
 /// A kind of fault.

@@ -122,8 +122,8 @@ impl<'a> Syntax<'a> {
                 continue;
             }
             let unary = next == at + 1 && (word == "-" || word == "!");
-            let ends =
-                next >= self.len() || self.kind(next) == TokenKind::Mark && word != "." && !unary && rank(word) <= Some(own);
+            let ends = next >= self.len()
+                || self.kind(next) == TokenKind::Mark && word != "." && !unary && rank(word) <= Some(own);
             if ends {
                 break;
             }

@@ -58,8 +58,8 @@ mod tests {
     use super::*;
     use crate::kernels::reflect::Shader;
     use crate::kernels::shader::Assembled;
-    use crate::kernels::writers::WriterConfig;
     use crate::kernels::writers::Language;
+    use crate::kernels::writers::WriterConfig;
 
     fn strides(module: &[u8]) -> usize {
         let words: Vec<u32> = module.chunks_exact(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();

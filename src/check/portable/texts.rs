@@ -4,8 +4,8 @@ use super::{VariantSummary, strides};
 use crate::check::Repro;
 use crate::kernels::reflect::Shader;
 use crate::kernels::shader::{self, Assembled};
-use crate::kernels::writers::WriterConfig;
 use crate::kernels::writers::Language;
+use crate::kernels::writers::WriterConfig;
 use crate::kernels::{AnyKernel, Class};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -120,13 +120,19 @@ pub fn spirv_val(texts: &[Text]) -> VariantSummary {
 
 fn spirv_val_by(program: &str, texts: &[Text]) -> VariantSummary {
     let Some(version) = version(program, "--version") else {
-        return VariantSummary::not_run("spirv-val", "modules", format!("`{program}` is not on the PATH (Debian: spirv-tools)"));
+        return VariantSummary::not_run(
+            "spirv-val",
+            "modules",
+            format!("`{program}` is not on the PATH (Debian: spirv-tools)"),
+        );
     };
     let version = version.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     let mut row = VariantSummary::new(format!("spirv-val ({version})"), "modules");
     let jobs: Vec<(&Text, WriterConfig)> = texts
         .iter()
-        .flat_map(|text| WriterConfig::ALL.into_iter().filter(|f| f.language == Language::Spirv).map(move |f| (text, f)))
+        .flat_map(|text| {
+            WriterConfig::ALL.into_iter().filter(|f| f.language == Language::Spirv).map(move |f| (text, f))
+        })
         .collect();
     let failures: Vec<Option<String>> = jobs
         .par_iter()

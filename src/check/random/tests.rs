@@ -2,7 +2,7 @@
 
 use super::strides::extra as extra_of;
 use super::{Limits, Tally, problem, shrink};
-use crate::check::faulty::{Faulty, Product};
+use crate::check::tests::faulty::{Faulty, Product};
 use crate::check::{Checker, Repro, Style};
 use crate::exec::CpuEngine;
 use crate::kernels::{AnyKernel, CATALOGUE, Draw};

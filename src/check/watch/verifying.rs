@@ -1,7 +1,7 @@
 //! Verifies a random launch of a run from time to time, on another thread while the run continues.
 
 use super::differential::describe_launch;
-use super::{Elements, Compared, compare};
+use super::{Compared, Elements, compare};
 use crate::check::fill::Random;
 use crate::check::run::Worst;
 use crate::exec::{Engine, Launch, Purpose, Recording, Tensor};

@@ -2,7 +2,7 @@
 
 use super::BenchArgs;
 use crate::exec::{Descriptor, Engine};
-use crate::gpu::{AdapterFacts, Choice, GpuOptions, DeviceTarget, choose, open};
+use crate::gpu::{AdapterFacts, Choice, DeviceTarget, GpuOptions, choose, open};
 use crate::perf::Document;
 use crate::perf::row::SCHEMA;
 use crate::{Error, Result};

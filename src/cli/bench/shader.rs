@@ -9,8 +9,8 @@ use crate::kernels::Class;
 use crate::kernels::shader::Source;
 use crate::perf::Problem;
 use crate::perf::measure::{in_turn, verify};
-use crate::perf::row::{Outcome, LaunchRow, ShaderRow, Timed};
-use crate::perf::{Bench, Document, Verification, verify_sampled, stats};
+use crate::perf::row::{LaunchRow, Outcome, ShaderRow, Timed};
+use crate::perf::{Bench, Document, Verification, stats, verify_sampled};
 use crate::{Error, Result};
 
 /// Smaller relative changes count as none: alternating samples see less noise than separate runs.
@@ -90,7 +90,8 @@ fn pair(desk: &Desk, benches: [&mut Bench; 2], p: &Problem, class: Class, docume
         let [old_check, new_check] = checked;
         let timed = |(verification, first): (Verification, f64), samples| {
             let cost = p.kernel.cost(&p.params);
-            Timed::new(verification, first, samples, cost, document.ceilings.as_ref()).map(|t| Outcome::Timed(Box::new(t)))
+            Timed::new(verification, first, samples, cost, document.ceilings.as_ref())
+                .map(|t| Outcome::Timed(Box::new(t)))
         };
         row.builtin.outcome = timed(old_check, old)?;
         row.edited.outcome = timed(new_check, new)?;

@@ -8,9 +8,9 @@ use crate::perf::baseline::{Change, count};
 use crate::perf::ceilings::Bound;
 use crate::perf::measure::Clock;
 use crate::perf::round::RoundReport;
-use crate::perf::row::{Outcome, LaunchRow, ShaderRow, Timed};
+use crate::perf::row::{LaunchRow, Outcome, ShaderRow, Timed};
 use crate::perf::step::StepReport;
-use crate::perf::{Ceilings, Comparison, Document, Summary, SpeedChange};
+use crate::perf::{Ceilings, Comparison, Document, SpeedChange, Summary};
 use std::fmt::Write as _;
 
 /// Width of the widest line, in columns.

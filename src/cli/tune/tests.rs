@@ -51,7 +51,7 @@ fn a_tiny_plan_is_tuned_and_an_engine_takes_the_file() {
     let images = Images::load(&plan).unwrap();
     let mut federation = parts(&plan, &images, Box::new(tiled(Some(tuning)))).unwrap().federation;
     let report = federation.run_round().unwrap();
-    assert!(report.clients.iter().all(|c| c.mean[2].is_finite()) && report.diverged().is_empty());
+    assert!(report.clients.iter().all(|c| c.trained.mean[2].is_finite()) && report.diverged().is_empty());
 }
 
 #[test]

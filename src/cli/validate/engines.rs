@@ -7,7 +7,7 @@ use crate::check::golden::{self};
 use crate::check::suite::{self, KernelSummary};
 use crate::check::{Checker, Repro};
 use crate::exec::Engine;
-use crate::gpu::{GpuOptions, DeviceTarget, choose, open};
+use crate::gpu::{DeviceTarget, GpuOptions, choose, open};
 use crate::kernels::{CATALOGUE, Class};
 use crate::report::Steps;
 use std::path::PathBuf;

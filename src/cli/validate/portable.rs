@@ -4,7 +4,7 @@ use super::{ValidateArgs, select};
 use crate::Result;
 use crate::check::portable::{VariantSummary, noop, on_adapter, texts};
 use crate::check::{Repro, suite};
-use crate::gpu::{Adapter, GpuOptions, DeviceTarget, choose};
+use crate::gpu::{Adapter, DeviceTarget, GpuOptions, choose};
 use crate::kernels::Class;
 use crate::report::Steps;
 use std::fmt::Write as _;
@@ -88,7 +88,8 @@ mod tests {
         let mut bad = VariantSummary::new("loops", "cases");
         bad.add(None);
         bad.add(Some("fill: y[3] is 1, normally 2".into()));
-        let rows = [good, bad, VariantSummary::not_run("tint", "texts", "not here"), VariantSummary::new("empty", "texts")];
+        let rows =
+            [good, bad, VariantSummary::not_run("tint", "texts", "not here"), VariantSummary::new("empty", "texts")];
         let text = table(&rows);
         for part in [
             "FAIL (1 of 2)",

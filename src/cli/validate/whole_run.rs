@@ -50,6 +50,7 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
     };
     let device = args.device.clone().or_else(|| args.shader.as_ref().map(|_| "gpu".into()));
     let mut plan = config::load(Some(config), &Overrides { set, device, ..Overrides::default() })?;
+    plan.notes.lines().for_each(|line| crate::cli::tell(&line));
     plan.rounds = rounds;
     // Metrics are computed on the host and have no launches.
     plan.evaluation.metrics = Some(vec![Metric::SlicedWasserstein]);

@@ -7,7 +7,7 @@ mod sift;
 #[cfg(test)]
 mod tests;
 
-pub use crate::key::{Bound, DefaultValue, Key, ValueKind, Tags, lookup};
+pub use crate::key::{Bound, DefaultValue, Key, Tags, ValueKind, lookup};
 pub use markdown::markdown;
 pub use rows::{LAMBDA, LOCAL_EPOCHS};
 pub use sift::sift;

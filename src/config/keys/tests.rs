@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{RunConfig, edge_tests};
+use crate::config::{RunConfig, tests::edge};
 use crate::data::DataConfig;
 use crate::fed::detector::Detector;
 
@@ -21,7 +21,7 @@ fn with_tag(tag: &str, name: &str) -> Table {
     insert(&mut tree, tag, Value::String(name.into())).unwrap();
     for key in all().filter(|key| key.of.is_some_and(|of| of.tag == tag) && key.fits(Some(name))) {
         if matches!(key.default, DefaultValue::Required) {
-            insert(&mut tree, key.path, edge_tests::sample(key.kind)).unwrap();
+            insert(&mut tree, key.path, edge::sample(key.kind)).unwrap();
         }
     }
     tree
@@ -64,7 +64,7 @@ fn the_structs_hold_the_rows_and_nothing_else() {
 fn every_row_reaches_its_field() {
     for key in all().filter(|key| !tags().contains(key.path)) {
         let mut tree = key.of.map_or(Table::new(), |of| with_tag(of.tag, of.names[0]));
-        let value = edge_tests::sample(key.kind);
+        let value = edge::sample(key.kind);
         insert(&mut tree, key.path, value.clone()).unwrap();
         let written = Table::try_from(read(&tree)).unwrap();
         assert_eq!(lookup(&written, key.path), Some(&value), "{}", key.path);
@@ -107,7 +107,9 @@ fn rows_are_told_apart_by_path_and_tag() {
         }
         if let Some(of) = key.of {
             assert_eq!(parent(of.tag), parent(key.path));
-            let ValueKind::Choice(names) = all().find(|tag| tag.path == of.tag).unwrap().kind else { panic!("{}", of.tag) };
+            let ValueKind::Choice(names) = all().find(|tag| tag.path == of.tag).unwrap().kind else {
+                panic!("{}", of.tag)
+            };
             assert!(of.names.iter().all(|name| names.contains(name)), "{}", key.path);
         }
         if let Some(other) = key.excludes {

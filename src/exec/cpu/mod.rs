@@ -3,16 +3,12 @@
 
 mod args;
 pub(crate) mod blas;
-#[cfg(test)]
-mod case_tests;
-#[cfg(test)]
-mod conv_tests;
 mod gemm;
 mod lib;
-#[cfg(test)]
-mod norm_tests;
 mod patches;
 pub mod peak;
+#[cfg(test)]
+mod tests;
 
 pub use args::Args;
 

@@ -63,7 +63,7 @@ fn the_server_takes_the_client_that_a_rule_selects() {
         let mut f = federation();
         f.rule = Box::new(Decides::Client(client as usize));
         let report = f.run_round().unwrap();
-        let weights: Vec<f64> = report.clients.iter().map(|c| c.weight).collect();
+        let weights: Vec<f64> = report.clients.iter().map(|c| c.weighted.weight).collect();
         assert_eq!(weights, [0, 1, 2].map(|c| f64::from(u8::from(c == client))));
         let server = f.export_generator().unwrap();
         for other in 0..3 {

@@ -8,7 +8,8 @@ mod published;
 pub use isolation_forest::{Features, IsolationForest};
 pub use published::Published;
 
-use super::{ClientReport, exact};
+use super::exact;
+use super::stages::{Measured, Trained};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -89,24 +90,30 @@ pub enum LossReport {
 }
 
 impl LossReport {
-    /// The detector's input: `reports` with the losses of `malicious` clients replaced by those that they report. Clients
-    /// dropped from the round (`dropped`) do not enter the median.
-    pub fn observe(self, reports: &[ClientReport], malicious: &[u32], dropped: &[bool]) -> Vec<Observation> {
+    /// The detector's input: the clients as `trained`, with the losses of `malicious` clients replaced by those that they
+    /// report, and as `measured`. Clients dropped from the round (`dropped`) do not enter the median.
+    pub fn observe(
+        self,
+        trained: &[Trained],
+        measured: &[Measured],
+        malicious: &[u32],
+        dropped: &[bool],
+    ) -> Vec<Observation> {
         let lies = |i: usize| self == LossReport::Median && malicious.contains(&(i as u32));
-        let honest = |value: fn(&ClientReport) -> f64| {
-            let told = reports.iter().enumerate().filter(|(i, _)| !lies(*i) && !dropped[*i]);
-            median(told.map(|(_, r)| value(r)).collect())
+        let honest = |value: fn(&Trained) -> f64| {
+            let told = trained.iter().enumerate().filter(|(i, _)| !lies(*i) && !dropped[*i]);
+            median(told.map(|(_, client)| value(client)).collect())
         };
-        let (loss_g, last) = (honest(|r| r.mean[2]), honest(|r| r.last[2]));
+        let (loss_g, last) = (honest(|c| c.mean[2]), honest(|c| c.last[2]));
         let told = |i: usize, own: f64, lie: f64| if lies(i) && lie.is_finite() { lie } else { own };
-        let observation = |(i, r): (usize, &ClientReport)| Observation {
-            loss_g: told(i, r.mean[2], loss_g),
-            last_loss_g: told(i, r.last[2], last),
-            update_norm: r.update_norm,
-            update_cosine: r.update_cosine,
-            probe_deviation: r.probe_deviation,
+        let observation = |(i, (t, m)): (usize, (&Trained, &Measured))| Observation {
+            loss_g: told(i, t.mean[2], loss_g),
+            last_loss_g: told(i, t.last[2], last),
+            update_norm: m.update_norm,
+            update_cosine: m.update_cosine,
+            probe_deviation: m.probe_deviation,
         };
-        reports.iter().enumerate().map(observation).collect()
+        trained.iter().zip(measured).enumerate().map(observation).collect()
     }
 }
 
@@ -151,7 +158,9 @@ impl Detection {
             Detector::IsolationForestPublished(rule) => {
                 RuleState::Published(published::PublishedState::new(rule.clone(), base.clone()))
             }
-            Detector::IsolationForest(rule) => RuleState::Corrected(isolation_forest::ForestState::new(rule.clone(), base.len())),
+            Detector::IsolationForest(rule) => {
+                RuleState::Corrected(isolation_forest::ForestState::new(rule.clone(), base.len()))
+            }
         };
         Detection { seed, base, state }
     }
@@ -241,27 +250,18 @@ mod tests {
 
     #[test]
     fn liars_report_the_honest_median() {
-        let report = |loss: f64| ClientReport {
-            steps: 1,
-            mean: [0.0, 0.0, loss],
-            penalty: 0.0,
-            last: [0.0, 0.0, 10.0 * loss],
-            update_norm: loss,
-            update_cosine: 0.5,
-            probe_deviation: f64::NAN,
-            weight: 0.25,
-            flagged: false,
-            score: f64::NAN,
-            nonfinite: None,
-        };
-        let reports = [9.0, 1.0, 2.0, 4.0].map(report);
-        let losses = |how: LossReport| -> Vec<f64> {
-            how.observe(&reports, &[0], &[false; 4]).iter().map(|o| o.loss_g).collect()
-        };
+        let losses = [9.0, 1.0, 2.0, 4.0];
+        let (mean, last) = (|loss: f64| [0.0, 0.0, loss], |loss: f64| [0.0, 0.0, 10.0 * loss]);
+        let trained =
+            losses.map(|loss| Trained { steps: 1, mean: mean(loss), penalty: 0.0, last: last(loss), nonfinite: None });
+        let measured =
+            losses.map(|update_norm| Measured { update_norm, update_cosine: 0.5, probe_deviation: f64::NAN });
+        let observe = |how: LossReport, dropped: [bool; 4]| how.observe(&trained, &measured, &[0], &dropped);
+        let losses = |how: LossReport| -> Vec<f64> { observe(how, [false; 4]).iter().map(|o| o.loss_g).collect() };
         assert_eq!(losses(LossReport::True), [9.0, 1.0, 2.0, 4.0]);
         assert_eq!(losses(LossReport::Median), [2.0, 1.0, 2.0, 4.0]);
-        let seen = LossReport::Median.observe(&reports, &[0], &[false; 4])[0];
-        let without = LossReport::Median.observe(&reports, &[0], &[false, true, false, false])[0];
+        let seen = observe(LossReport::Median, [false; 4])[0];
+        let without = observe(LossReport::Median, [false, true, false, false])[0];
         assert_eq!(without.loss_g, 3.0, "the median of those that take part");
         assert_eq!((seen.last_loss_g, seen.update_norm), (20.0, 9.0), "the update is seen, not told");
     }

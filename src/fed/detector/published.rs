@@ -1,6 +1,6 @@
 //! The published rule: an isolation forest on the last batch's generator losses; weights only ever fall.
 
-use super::{Observation, Detected, exact, forest, normalised};
+use super::{Detected, Observation, exact, forest, normalised};
 use crate::kernels::rng::HostRng;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! Pasting the backdoor trigger.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, linear_grid, product, split,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, linear_grid, product, split,
     strided,
 };
 

@@ -1,7 +1,7 @@
 //! Malicious clients scale their update.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, linear_grid, split, strided,
 };
 
 crate::params! {

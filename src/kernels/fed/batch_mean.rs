@@ -1,8 +1,8 @@
 //! The mean over a batch.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, few_bits, flushed, gamma, linear_grid,
-    product, split, strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, MAX_GROUPS, few_bits, flushed, gamma,
+    linear_grid, product, split, strided,
 };
 
 crate::params! {

@@ -1,6 +1,6 @@
 //! Copies the server's tensor to every client.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, linear_grid, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of [`Broadcast`].

@@ -1,7 +1,7 @@
 //! Deviation of every client from the clients' median, averaged over launches.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, few_bits, flushed, gamma, linear_grid, split,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, few_bits, flushed, gamma, linear_grid, split,
     strided,
 };
 

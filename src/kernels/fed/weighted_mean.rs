@@ -1,7 +1,7 @@
 //! The weighted mean over clients.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, linear_grid, strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, linear_grid, strided,
 };
 
 crate::params! {

@@ -1,7 +1,7 @@
 //! ReLU, leaky ReLU, tanh and sigmoid.
 
 use super::rows::{TINY, linear_build, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, gamma, strided};
 
 /// Values of [`ActivationParams::kind`] and of the backward kernel's.
 pub mod kind {

@@ -2,7 +2,7 @@
 
 pub use super::activation::kind;
 use super::rows::{TINY, linear_build, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ActivationBackward`].

@@ -1,7 +1,7 @@
 //! Normalises, scales, shifts and rectifies.
 
 use super::rows::{area, locate, map_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormApply`].

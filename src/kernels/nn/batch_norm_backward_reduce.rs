@@ -1,7 +1,7 @@
 //! The two sums over rows for the norm's backward pass, which are also the gradients of beta and gamma.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormBackwardReduce`].

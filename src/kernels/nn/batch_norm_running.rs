@@ -2,7 +2,7 @@
 
 use super::batch_norm_stats::invstd;
 use super::rows::{linear_build, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, strided};
 
 crate::params! {
     /// Parameters of [`BatchNormRunning`].

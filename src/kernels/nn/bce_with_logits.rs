@@ -2,7 +2,7 @@
 
 use super::activation::exp_error;
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`BceWithLogits`].

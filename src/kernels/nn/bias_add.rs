@@ -1,7 +1,7 @@
 //! Adds a bias to every channel.
 
 use super::rows::{area, locate, map_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, strided};
 
 crate::params! {
     /// Parameters of [`BiasAdd`].

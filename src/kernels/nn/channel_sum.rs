@@ -1,7 +1,7 @@
 //! Sum over the rows of every channel: the gradient of a bias.
 
 use super::rows::{area, depth, locate, reduce_build, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ChannelSum`].

@@ -39,7 +39,7 @@ crate::params! {
     }
 }
 
-use crate::kernels::{Cost, Contents, Inputs, MAX_GROUPS, U, flushed, gamma, product, strided};
+use crate::kernels::{Contents, Cost, Inputs, MAX_GROUPS, U, flushed, gamma, product, strided};
 
 /// Minimum pixels per part of a weight gradient's sum, if the sum has that many: four steps of a tiled shader.
 pub(super) const LEAST_PART: u32 = 64;

@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// `y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci]`.

@@ -3,7 +3,7 @@
 use super::conv::{self, ConvParams, Sum};
 use super::tile::{self, Gemm, Tile, Tiled};
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, MAX_GROUPS, ceil_div, grid_fits, split,
 };
 
 /// `x[n, y, x, ci]` = sum over the taps with `y = oy s + ky - pad`, `x = ox s + kx - pad`, and over co, of

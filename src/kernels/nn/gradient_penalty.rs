@@ -1,7 +1,7 @@
 //! The gradient penalty of WGAN-GP.
 
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, gamma, strided};
 
 crate::params! {
     /// Parameters of [`GradientPenalty`].

@@ -2,7 +2,7 @@
 
 use super::gradient_penalty::{check_lambda, root_error};
 use super::rows::{image_build, images, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`GradientPenaltySeed`].

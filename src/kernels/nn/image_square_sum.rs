@@ -1,7 +1,7 @@
 //! The squared norm of every image.
 
 use super::rows::{depth, images, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`ImageSquareSum`].

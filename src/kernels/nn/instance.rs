@@ -6,7 +6,7 @@
 //! channel, its `moments`, in the order of [`place`].
 //! channel, its `moments`, in this order: [`place`].
 
-use crate::kernels::{Build, Cost, Eval, Contents, Inputs, MAX_GROUPS, ceil_div, strided};
+use crate::kernels::{Build, Contents, Cost, Eval, Inputs, MAX_GROUPS, ceil_div, strided};
 
 crate::params! {
     /// Parameters of the instance norm rows; strides are client strides in words.

@@ -1,7 +1,7 @@
 //! Normalises by each image's statistics, scales and shifts.
 
 use super::instance::{self, InstanceParams};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 /// y = gamma (x - mean) invstd + beta with the statistics of each image and channel.
 pub struct InstanceNormApply;

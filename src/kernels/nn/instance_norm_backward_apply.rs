@@ -1,7 +1,7 @@
 //! The Jacobian of instance norm, applied to a delta or to a tangent.
 
 use super::instance::{self, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 /// `y = gamma invstd (d - m0 / rows - x^ m1 / rows)`, m = `moments[place, place + 1]`. The Jacobian is symmetric: d is the output's
 /// delta and y the input's, or d is the input's tangent and y the output's.
@@ -49,6 +49,13 @@ impl Kernel for InstanceNormBackwardApply {
     }
     fn contents(&self, p: &InstanceParams) -> [Contents; 6] {
         let [x, stats] = instance::x_and_stats(p);
-        [Contents::NORMAL, x, stats, Contents::Real { scale: 0.1, shift: 1.0 }, instance::moments_fill(p), Contents::Nan]
+        [
+            Contents::NORMAL,
+            x,
+            stats,
+            Contents::Real { scale: 0.1, shift: 1.0 },
+            instance::moments_fill(p),
+            Contents::Nan,
+        ]
     }
 }

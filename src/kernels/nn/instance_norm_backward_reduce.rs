@@ -2,7 +2,7 @@
 
 use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 /// `moments[place, place + 1] = (sum d, sum d x^)` of every image and channel, x^ = (x - mean) invstd; d is a delta in
 /// the backward pass or a tangent in the forward pass. Other positions are not changed.

@@ -1,7 +1,7 @@
 //! The gradients of gamma and beta from each image's sums.
 
 use super::instance::{self, At, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, gamma};
 
 const DGAMMA: usize = 1;
 

@@ -1,7 +1,7 @@
 //! The contribution of the tangent's delta to the delta of the norm's input.
 
 use super::instance::{self, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 /// The derivative of u . (J t) with respect to x, where J is the norm's Jacobian at x, from the moments of t, of u and
 /// of both: y (+)= -gamma invstd^2 (x^ (s - 3 p q) + q (t - avg t) + p (u - avg u)).

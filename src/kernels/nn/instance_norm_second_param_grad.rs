@@ -1,7 +1,7 @@
 //! The gradient of gamma from a tangent and its delta.
 
 use super::instance::{self, At, InstanceParams, place};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 /// dgamma (+)= sum over images of invstd (s - p q) rows, from the moments; the tangent does not depend on beta.
 pub struct InstanceNormSecondParamGrad;

@@ -2,7 +2,7 @@
 
 use super::instance::{self, InstanceParams, place};
 use super::rows::depth;
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 /// `moments[4] = sum (u - avg u) (t - avg t)` of every image and channel, with the sums of t in `moments[0]` and of u in
 /// `moments[2]`. Other positions are not changed.
@@ -47,6 +47,10 @@ impl Kernel for InstanceNormSecondReduce {
         instance::cases(place::ALL, 0, false)
     }
     fn contents(&self, p: &InstanceParams) -> [Contents; 3] {
-        [Contents::Real { scale: 1.0, shift: 0.3 }, Contents::Real { scale: 1.0, shift: 0.3 }, instance::moments_fill(p)]
+        [
+            Contents::Real { scale: 1.0, shift: 0.3 },
+            Contents::Real { scale: 1.0, shift: 0.3 },
+            instance::moments_fill(p),
+        ]
     }
 }

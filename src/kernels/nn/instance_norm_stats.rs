@@ -2,7 +2,7 @@
 
 use super::batch_norm_stats::{invstd, moments};
 use super::instance::{self, InstanceParams};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel};
 
 /// Mean and 1 / sqrt(biased variance + eps) of every client, image and channel, over the image's pixels.
 pub struct InstanceNormStats;

@@ -1,7 +1,7 @@
 //! Points between real and generated images, at which the gradient penalty is taken.
 
 use super::rows::{image_build, images, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, strided};
 
 crate::params! {
     /// Parameters of [`Interpolate`].

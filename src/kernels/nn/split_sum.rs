@@ -1,7 +1,7 @@
 //! Adds the partial sums of a split weight gradient.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, MAX_GROUPS, U, gamma, linear_grid, strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, MAX_GROUPS, U, gamma, linear_grid, strided,
 };
 
 crate::params! {

@@ -1,7 +1,7 @@
 //! The critic's and the generator's loss: a mean of logits.
 
 use super::rows::{TINY, depth, locate, stride};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, gamma, strided};
 
 crate::params! {
     /// Parameters of [`WassersteinLoss`].

@@ -2,7 +2,7 @@
 
 use super::decay::one_minus;
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, gamma, linear_grid, split, strided,
 };
 
 crate::params! {

@@ -1,7 +1,7 @@
 //! Common parts of the three rows: parameters, bindings, shape rule, cases, and the random words.
 
 use super::{Stream, threefry4x32};
-use crate::kernels::{Binding, Build, Cost, Contents, Inputs, linear_grid, split, strided};
+use crate::kernels::{Binding, Build, Contents, Cost, Inputs, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of `rng_bits`, `rng_uniform` and `rng_normal`.

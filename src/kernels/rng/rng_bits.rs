@@ -1,7 +1,7 @@
 //! y = 32 random bits.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel};
 
 /// `y[c, i]` = word i % 4 of Threefry block i / 4 of client c; integers, equal on every device.
 pub struct RngBits;

@@ -1,7 +1,7 @@
 //! y = normal numbers.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U};
 use std::f64::consts::{SQRT_2, TAU};
 
 /// `y[c, i] = a + b z`, z from Box-Muller on words (0, 1) and (2, 3) of each block: u = ((w0 >> 8) + 1) 2^-24 in (0, 1],

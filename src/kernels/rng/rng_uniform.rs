@@ -1,7 +1,7 @@
 //! y = uniform numbers.
 
 use super::params::{self, RngParams, STATE};
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, U};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U};
 
 /// `y[c, i] = a + (b - a) t` with t = (word >> 8) 2^-24 in [0, 1). Rounding may give b if |a| is large relative to b - a.
 pub struct RngUniform;

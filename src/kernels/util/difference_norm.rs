@@ -1,7 +1,9 @@
 //! The squared distance of every client from a reference.
 
 use super::reduce_sum::sum_depth;
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, flushed, gamma, split, strided};
+use crate::kernels::{
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, split, strided,
+};
 
 crate::params! {
     /// Parameters of [`DifferenceNorm`].

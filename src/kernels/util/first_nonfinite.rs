@@ -1,6 +1,6 @@
 //! The first NaN or infinity in every client's row.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, linear_grid, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, linear_grid, split, strided};
 
 crate::params! {
     /// Parameters of [`FirstNonfinite`].

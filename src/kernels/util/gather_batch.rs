@@ -1,7 +1,7 @@
 //! A batch of images from bytes.
 
 use crate::kernels::{
-    Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, linear_grid, split, strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, gamma, linear_grid, split, strided,
 };
 
 crate::params! {

@@ -1,6 +1,6 @@
 //! The largest magnitude in every client's row.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, split, strided};
 
 crate::params! {
     /// Parameters of [`MaxAbs`].

@@ -1,6 +1,6 @@
 //! Sums over a client's elements.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`ReduceSum`].

@@ -1,6 +1,6 @@
 //! Adds a step's losses to the statistics and advances the step counter.
 
-use crate::kernels::{Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, gamma, split, strided};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, gamma, split, strided};
 
 crate::params! {
     /// Parameters of [`StepAdvance`].

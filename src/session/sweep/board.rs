@@ -5,7 +5,7 @@ use crate::Result;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
 use crate::report::Summary;
-use crate::report::results::{Outcome, CellRow};
+use crate::report::results::{CellRow, Outcome};
 
 /// The completed cells. A finished cell does not change and is read once.
 pub(super) struct Board<'a> {

@@ -130,7 +130,9 @@ impl Grid {
             let rounds = cells[i].plan.rounds;
             let what = match &self.states[i] {
                 CellState::Finished(_) => "kept".to_string(),
-                CellState::LeftOver => format!("{rounds} rounds, an unfinished run continues from its latest checkpoint"),
+                CellState::LeftOver => {
+                    format!("{rounds} rounds, an unfinished run continues from its latest checkpoint")
+                }
                 CellState::Missing => format!("{rounds} rounds"),
             };
             out.push_str(&format!("{:width$}  {what}\n", cells[i].directory()));
@@ -152,8 +154,8 @@ impl Grid {
         let Grid { sweep, cells, selected, store, tuned, path, .. } = self;
         let store = store.open(&sweep)?;
         store.remarks().iter().for_each(|what| observer.warning(what));
-        let notes: BTreeSet<&String> = cells.iter().flat_map(|cell| &cell.plan.notes.0).collect();
-        notes.into_iter().for_each(|note| observer.note(&format!("note: {note}")));
+        let notes: BTreeSet<String> = cells.iter().flat_map(|cell| cell.plan.notes.lines()).collect();
+        notes.iter().for_each(|line| observer.note(line));
         observer.directory(&path)?;
         let mut worker = Worker { cells: &cells, store: &store, tuned, tour: Tour::new(&selected), observer };
         worker.run(&sweep, &selected)

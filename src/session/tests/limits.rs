@@ -3,7 +3,7 @@
 
 use super::super::memory::Setup;
 use super::*;
-use crate::config::edge_tests::{integers, load_with};
+use crate::config::tests::edge::{integers, load_with};
 use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 
 /// Plans the memory of an experiment; returns the clients per launch.
