@@ -13,11 +13,11 @@
 //! # Ok::<(), fedgan::Error>(())
 //! ```
 
-mod fit;
 mod builder;
 mod diagnose;
 pub mod evaluate;
 mod experiment;
+mod fit;
 mod generator;
 pub mod images;
 mod memory;
