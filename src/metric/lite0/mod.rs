@@ -14,8 +14,8 @@ use rayon::prelude::*;
 /// Features per image.
 pub const FEATURES: usize = 1280;
 
-/// The weights embedded in the binary.
-static EMBEDDED: &[u8] = include_bytes!("../../../assets/lite0/lite0_features_only_f16.safetensors");
+/// The weights embedded in the binary, packed as [`unpack`] says.
+static EMBEDDED: &[u8] = include_bytes!("../../../assets/lite0/lite0_features_only_f16.planes");
 
 /// Kernel, stride of the first block, output channels and number of blocks of each stage.
 const STAGES: [[usize; 4]; 7] =
@@ -74,6 +74,17 @@ impl Features {
     }
 }
 
+/// The safetensors file of half-precision values that `packed` holds with the low bytes of all values before all high bytes. High
+/// bytes, which hold the exponents, compress well when they stand together: a package on crates.io must stay below 10 MiB.
+fn unpack(packed: &[u8]) -> Vec<u8> {
+    let length = packed.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+    let start = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(8).min(packed.len());
+    let (header, values) = packed.split_at(start);
+    let (low, high) = values.split_at(values.len() / 2);
+    let pairs = low.iter().zip(high).flat_map(|(low, high)| [*low, *high]);
+    header.iter().copied().chain(pairs).collect()
+}
+
 /// An inverted residual block.
 #[derive(Debug)]
 struct Block {
@@ -97,7 +108,7 @@ impl Lite0 {
     /// # Errors
     /// [`Error::Internal`] if they are damaged.
     pub fn embedded() -> Result<Lite0> {
-        Lite0::from_bytes(EMBEDDED).map_err(|e| Error::internal(format!("embedded Lite0 weights: {e}")))
+        Lite0::from_bytes(&unpack(EMBEDDED)).map_err(|e| Error::internal(format!("embedded Lite0 weights: {e}")))
     }
 
     /// The network with weights from a safetensors file with the same tensors.
@@ -157,5 +168,19 @@ impl Lite0 {
             .map(|i| self.forward(&resized(set.image(i), set.size, set.channels)))
             .collect();
         Features { values: rows.iter().flatten().map(|v| f64::from(*v)).collect(), d: FEATURES }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_a_value_are_joined_behind_the_header() {
+        let packed = [&3u64.to_le_bytes()[..], b"{ }", &[1, 2, 3], &[11, 12, 13]].concat();
+        assert_eq!(unpack(&packed), [&3u64.to_le_bytes()[..], b"{ }", &[1, 11, 2, 12, 3, 13]].concat());
+        for damaged in [&[][..], &[9; 7], &u64::MAX.to_le_bytes()] {
+            assert!(Lite0::from_bytes(&unpack(damaged)).is_err());
+        }
     }
 }
