@@ -2,6 +2,7 @@
 //! private modules beside them.
 
 pub mod bench;
+pub mod completions;
 mod console;
 pub mod devices;
 mod environment;
@@ -9,6 +10,7 @@ pub mod eval;
 mod interrupt;
 pub mod kernels;
 pub mod keys;
+pub mod man;
 mod parse;
 pub mod report;
 pub mod run;
@@ -20,7 +22,7 @@ mod units;
 pub mod validate;
 
 use crate::{Error, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -56,6 +58,15 @@ enum Verb {
     Bench(bench::BenchArgs),
     /// Measure the fastest variants of the convolutions on a GPU, and save them for later runs on it.
     Tune(tune::TuneArgs),
+    /// Print a script with which a shell completes verbs and options.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one page per verb.
+    Man(man::ManArgs),
+}
+
+/// The parser of the command line: all verbs with their options and help texts.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the command line, runs the verb and turns its result into an exit code: 0 done, 1 failed, 2 bad input.
@@ -104,6 +115,8 @@ fn answer(mut verb: Verb) -> Result<u8> {
         Verb::Validate(args) => validate::run(args),
         Verb::Bench(args) => bench::run(args),
         Verb::Tune(args) => tune::run(args),
+        Verb::Completions(args) => completions::run(args).map(|()| 0),
+        Verb::Man(args) => man::run(args).map(|()| 0),
     }
 }
 
@@ -137,11 +150,10 @@ pub fn print(bytes: impl AsRef<[u8]>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

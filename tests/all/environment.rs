@@ -36,7 +36,9 @@ fn told(output: Output) -> (Option<i32>, String) {
 #[test]
 fn closed_pipes_are_not_errors() {
     let dir = tempfile::tempdir().unwrap();
-    for args in [&["kernels", "--markdown"][..], &["keys"], &["devices"], &["--help"]] {
+    for args in
+        [&["kernels", "--markdown"][..], &["keys"], &["devices"], &["completions", "zsh"], &["man"], &["--help"]]
+    {
         let mut child = fedgan(dir.path(), args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         assert_eq!(told(child.wait_with_output().unwrap()), (Some(0), String::new()), "{args:?}");
