@@ -2,6 +2,7 @@
 
 mod adjoint;
 mod catalogue;
+mod documents;
 #[cfg(target_os = "linux")]
 mod drivers;
 mod environment;
