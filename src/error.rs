@@ -63,7 +63,15 @@ impl Error {
 
     /// The same error, with additional text.
     pub fn and(self, more: &str) -> Self {
-        let with = |what: String| format!("{what}\n{more}");
+        self.map(|what| format!("{what}\n{more}"))
+    }
+
+    /// The same error with the name of the place where it occurred, such as a cell of a sweep.
+    pub fn within(self, place: &str) -> Self {
+        self.map(|what| format!("{place}: {what}"))
+    }
+
+    fn map(self, with: impl FnOnce(String) -> String) -> Self {
         match self {
             Error::Input(what) => Error::Input(with(what)),
             Error::Verdict(what) => Error::Verdict(with(what)),

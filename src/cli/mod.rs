@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod completions;
 mod console;
+pub mod demo;
 pub mod devices;
 mod environment;
 pub mod eval;
@@ -38,6 +39,8 @@ struct Cli {
 enum Verb {
     /// Train a federation; writes a run directory with pictures, metrics and networks.
     Run(run::RunArgs),
+    /// Train the paper's story in three short runs - honest, attacked, defended - and tell it on one HTML page.
+    Demo(demo::DemoArgs),
     /// Train a grid of experiments over keys and seeds; finished cells are not repeated.
     Sweep(sweep::SweepArgs),
     /// Compute the metrics of a finished run, or of a folder of generated images against a folder of real ones.
@@ -95,6 +98,7 @@ fn answer(mut verb: Verb) -> Result<u8> {
         Verb::Run(args) => (Some(&mut args.device), &args.set),
         Verb::Eval(args) if args.run.is_some() => (Some(&mut args.device), &[]),
         Verb::Sample(args) => (Some(&mut args.device), &[]),
+        Verb::Demo(args) => (Some(&mut args.device), &args.set),
         Verb::Validate(args) if args.compare.is_empty() => (Some(&mut args.device), &args.set),
         Verb::Bench(args) => (Some(&mut args.device), &[]),
         Verb::Tune(args) => (Some(&mut args.device), &args.set),
@@ -105,6 +109,7 @@ fn answer(mut verb: Verb) -> Result<u8> {
     }
     match verb {
         Verb::Run(args) => run::run(args),
+        Verb::Demo(args) => demo::run(args),
         Verb::Sweep(args) => sweep::run(args),
         Verb::Eval(args) => eval::run(args).map(|()| 0),
         Verb::Report(args) => report::run(args).map(|()| 0),

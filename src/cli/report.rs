@@ -119,7 +119,7 @@ mod tests {
         let dir = temp.path().join("run");
         begun(&dir);
         let facts = facts(&dir.join("plan.toml")).unwrap();
-        assert_eq!((facts.seed, facts.rounds, facts.clients, facts.warmup), (9, 60, 4, Some(10)));
+        assert_eq!((facts.seed, facts.rounds, facts.clients, facts.warmup), (9, 50, 4, Some(10)));
         assert_eq!((facts.keys["attack.malicious"].as_str(), facts.engine().as_str()), ("[1]", "cpu: f32, 2 threads"));
         assert!(facts.keys.keys().all(|k| !k.starts_with("resolved") && k != "seed"));
         fs::write(dir.join("plan.toml"), "seed = 'x'").unwrap();

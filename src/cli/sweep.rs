@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Arguments of `fedgan sweep`.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
-    /// Sweep file (TOML), or a built-in one: `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`.
+    /// Sweep file (TOML), or a built-in one: `demo`, `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`.
     pub sweep: PathBuf,
     /// Sweep directory; finished cells in it are not repeated, and several processes may share it [default: sweeps/NAME].
     #[arg(long, value_name = "DIR")]
@@ -41,6 +41,7 @@ pub struct SweepArgs {
 /// Bad input (every mistake in the file, every invalid cell, every finished cell that does not match the sweep) before anything
 /// is written; later the device and file errors of a cell, with its name; at the end the cells that were left out.
 pub fn run(args: SweepArgs) -> Result<u8> {
+    interrupt::listen_for_batch_systems()?;
     let tuned = environment::tuning()?;
     let mut sweep = Sweep::read(&args.sweep)?;
     let device = match args.device {

@@ -35,7 +35,8 @@ pub static BUILTIN: [(&str, &str); 5] = [
 ];
 
 /// The sweeps that the binary carries, by name.
-pub static SWEEPS: [(&str, &str); 4] = [
+pub static SWEEPS: [(&str, &str); 5] = [
+    ("demo", include_str!("../../assets/experiments/demo.toml")),
     ("ten-cells", include_str!("../../assets/experiments/ten-cells.toml")),
     ("ten-cells-small", include_str!("../../assets/experiments/ten-cells-small.toml")),
     ("detection", include_str!("../../assets/experiments/detection.toml")),

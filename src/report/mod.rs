@@ -18,13 +18,14 @@ pub mod roofline;
 pub mod run_dir;
 pub mod safetensors;
 pub mod steps;
+pub mod strip;
 pub mod summary;
 pub mod usage;
 
 mod font;
 
 pub use metrics::{ClientRecord, MetricsWriter, RoundRecord};
-pub use progress::{Progress, ProgressMode, RoundProgress};
+pub use progress::{Progress, ProgressMode, RoundProgress, Together};
 pub use run_dir::RunDir;
 pub use safetensors::{TensorData, TensorFile};
 pub use steps::Steps;

@@ -1,7 +1,7 @@
 //! The console output during a run: a bar on a terminal, plain lines elsewhere, nothing in quiet mode. All of it goes
 //! to stderr, so that stdout stays free for results.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -36,12 +36,57 @@ pub struct RoundProgress {
     pub images_per_second: f64,
 }
 
+/// The displays of runs that train at once: bars below each other on a terminal, labelled lines elsewhere.
+#[derive(Clone)]
+pub struct Together {
+    bars: Option<MultiProgress>,
+    quiet: bool,
+}
+
+impl Together {
+    /// Displays on stderr; `quiet` shows nothing.
+    pub fn new(quiet: bool) -> Together {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let terminal = std::io::stderr().is_terminal() && !bars.is_hidden();
+        Together { bars: (terminal && !quiet).then_some(bars), quiet }
+    }
+
+    /// The display of the run `label` of `total` rounds, of which `done` are complete; the clock starts now.
+    pub fn progress(&self, label: &str, done: usize, total: usize) -> Progress {
+        let display = match &self.bars {
+            _ if self.quiet => Display::Quiet,
+            Some(bars) => {
+                let bar = bars.add(ProgressBar::new(total as u64));
+                style(&bar, "{prefix:10} ");
+                bar.set_prefix(label.to_string());
+                bar.set_position(done as u64);
+                bar.reset_eta();
+                Display::Bar(bar)
+            }
+            None => Display::Lines { out: Box::new(std::io::stderr()), last: None },
+        };
+        let label = format!("{label}: ");
+        Progress { total, before: done, start: Instant::now(), label, display }
+    }
+
+    /// Prints a line above the bars, or on a separate line.
+    pub fn line(&self, text: &str) {
+        match &self.bars {
+            // The console may be gone; that does not end a run.
+            Some(bars) => drop(bars.println(text)),
+            None => say(&mut std::io::stderr(), text),
+        }
+    }
+}
+
 /// The display of one run.
 pub struct Progress {
     total: usize,
     /// Rounds completed before the clock started.
     before: usize,
     start: Instant,
+    /// Precedes plain lines; empty if only one run trains.
+    label: String,
     display: Display,
 }
 
@@ -72,7 +117,7 @@ impl Progress {
             }
             ProgressMode::Auto => lines(),
         };
-        Progress { total, before: 0, start: Instant::now(), display }
+        Progress { total, before: 0, start: Instant::now(), label: String::new(), display }
     }
 
     /// [`Progress::new`] for a run with `done` completed rounds.
@@ -87,7 +132,8 @@ impl Progress {
 
     /// Plain lines to any writer.
     pub fn to_writer(total: usize, out: Box<dyn Write + Send>) -> Progress {
-        Progress { total, before: 0, start: Instant::now(), display: Display::Lines { out, last: None } }
+        let display = Display::Lines { out, last: None };
+        Progress { total, before: 0, start: Instant::now(), label: String::new(), display }
     }
 
     /// Shows a finished round.
@@ -105,7 +151,7 @@ impl Progress {
             Display::Lines { out, last } => {
                 if is_due(round.done, self.total, elapsed, *last) {
                     *last = Some((round.done, elapsed));
-                    say(out, &line(round, self.before, self.total, elapsed));
+                    say(out, &(self.label.clone() + &line(round, self.before, self.total, elapsed)));
                 }
             }
             Display::Quiet => {}
@@ -133,12 +179,16 @@ impl Progress {
 
 fn bar(total: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-    let template = "[{bar:30}] round {pos}/{len}  {msg}  {eta} left";
+    style(&bar, "");
+    bar
+}
+
+fn style(bar: &ProgressBar, before: &str) {
+    let template = format!("{before}[{{bar:30}}] round {{pos}}/{{len}}  {{msg}}  {{eta}} left");
     // The template is a constant; if it were ever wrong, the default style still shows the rounds.
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.progress_chars("=> "));
     bar.enable_steady_tick(Duration::from_millis(500));
-    bar
 }
 
 /// The console may be gone (a closed pipe); that does not end a run.

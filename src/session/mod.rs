@@ -14,6 +14,7 @@
 //! ```
 
 mod builder;
+pub mod demo;
 mod diagnose;
 pub mod evaluate;
 mod experiment;

@@ -10,7 +10,22 @@ const KILLS: u32 = 50;
 fn fedgan(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
     command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
+    #[cfg(unix)]
+    hear_hangups(&mut command);
     command
+}
+
+/// Tests that were started by `nohup` ignore hangups, and their children would inherit that.
+#[cfg(unix)]
+fn hear_hangups(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let default = || {
+        // SAFETY: `signal` is async-signal-safe, and SIG_DFL installs no handler.
+        let before = unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+        if before == libc::SIG_ERR { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: the closure only calls `signal`, which may be called between fork and exec.
+    unsafe { command.pre_exec(default) };
 }
 
 /// A run of `rounds` rounds, each of which takes a moment.

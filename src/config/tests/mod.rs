@@ -21,9 +21,9 @@ fn refusal(text: &str, set: &[&str]) -> String {
 }
 
 #[test]
-fn built_in_experiments_are_the_defaults() {
+fn the_default_experiment_differs_from_the_keys_in_its_pace_only() {
     let default = load(None, &Overrides::default()).unwrap();
-    assert_eq!(default, load_text("", &[]).unwrap());
+    assert_eq!(default, load_text("", &["rounds=50", "train.batch=16", "train.lr=4e-4"]).unwrap());
     assert!(!default.is_attacked());
     let mut attacked = load(Some(Path::new("attacked")), &Overrides::default()).unwrap();
     assert_eq!(attacked.attack.malicious, [0]);

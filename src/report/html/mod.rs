@@ -7,6 +7,7 @@
 pub mod bootstrap;
 pub mod cells;
 mod curves;
+pub mod demo;
 mod detector;
 pub mod load;
 pub mod names;

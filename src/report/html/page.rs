@@ -36,18 +36,22 @@ pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
         curves::section(cells),
         plans(cells),
     ];
-    let mut out = format!(
-        "{BEGIN}<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n{}<main>\n",
-        escape(&title(cells)),
-        head(cells, remarks)
-    );
+    let mut out = format!("{}<main>\n", head(cells, remarks));
     for ((id, title), body) in SECTIONS.iter().zip(bodies) {
         out += &format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n");
     }
-    out + "</main>\n<footer>Not for clinical use.</footer>\n</body>\n</html>\n"
+    document(BEGIN, &title(cells), &(out + "</main>\n<footer>Not for clinical use.</footer>\n"))
+}
+
+/// A whole document with the style sheet; `begin` ends with the opening tag of `html`.
+pub fn document(begin: &str, title: &str, body: &str) -> String {
+    format!(
+        "{begin}<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        escape(title)
+    )
 }
 
 fn title(cells: &[Cell]) -> String {

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// An `img` with its caption; `png` has at least a header (see the loader).
-fn figure(png: &[u8], alt: &str, caption: &str) -> String {
+pub fn figure(png: &[u8], alt: &str, caption: &str) -> String {
     let side = |at: usize| u32::from_be_bytes([png[at], png[at + 1], png[at + 2], png[at + 3]]);
     format!(
         "<figure><img src=\"data:image/png;base64,{}\" width=\"{}\" height=\"{}\" alt=\"{}\"><figcaption>{caption}</figcaption></figure>\n",

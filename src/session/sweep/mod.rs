@@ -422,16 +422,7 @@ fn values(summary: &Summary) -> String {
 
 /// The error with the cell's name before it.
 fn within(cell: &Cell, error: Error) -> Error {
-    let name = |what: String| format!("cell {}: {what}", cell.directory());
-    match error {
-        Error::Input(what) => Error::Input(name(what)),
-        Error::Verdict(what) => Error::Verdict(name(what)),
-        Error::NotFinite(what) => Error::NotFinite(name(what)),
-        Error::Device(what) => Error::Device(name(what)),
-        Error::OutOfMemory { what, held } => Error::OutOfMemory { what: name(what), held },
-        Error::Output(what) => Error::Output(name(what)),
-        Error::Internal(what) => Error::Internal(name(what)),
-    }
+    error.within(&format!("cell {}", cell.directory()))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ fn products_of_keys_are_planned_or_refused() {
         (&["train.local_epochs=226050911"], "train.local_epochs"),
         (&["train.local_epochs=4294967295"], "train.local_epochs"),
         (&["train.local_steps=4294967295"], "train.local_steps"),
-        (&["train.local_steps=200000000", "train.batch=1"], "rounds = 60"),
+        (&["train.local_steps=200000000", "train.batch=1"], "rounds = 50"),
         (&["rounds=4294967295"], "rounds = 4294967295"),
         (&["rounds=4294967295", "train.local_steps=2"], "rounds = 4294967295"),
         (

@@ -1,5 +1,6 @@
 //! Sessions on small experiments.
 
+mod demo;
 mod faults;
 mod limits;
 mod resume;
