@@ -48,12 +48,16 @@ impl Window {
 /// [`Error::Internal`] without panels, or if the images do not have `size` and `channels`.
 pub fn strip(panels: &[Panel], size: usize, channels: usize, window: Window) -> Result<RgbImage> {
     let pictures: Vec<RgbImage> =
-        panels.iter().map(|panel| paint(panel.images, size, channels, window)).collect::<Result<_>>()?;
+        panels.iter().map(|panel| tiles(panel.images, size, channels, window)).collect::<Result<_>>()?;
     let parts: Vec<(&str, &RgbImage)> = panels.iter().map(|p| p.label).zip(&pictures).collect();
     side_by_side(&parts)
 }
 
-fn paint(images: &[f32], size: usize, channels: usize, window: Window) -> Result<RgbImage> {
+/// A row of images and below it a row of their windows.
+///
+/// # Errors
+/// [`Error::Internal`] if the images do not have `size` and `channels`.
+pub fn tiles(images: &[f32], size: usize, channels: usize, window: Window) -> Result<RgbImage> {
     let words = size * size * channels;
     if words == 0 || images.is_empty() || !images.len().is_multiple_of(words) {
         return Err(Error::internal(format!(
@@ -115,7 +119,7 @@ mod tests {
         let mut image = vec![-1.0; 32 * 32];
         image[30 * 32 + 30] = 1.0;
         let window = Window::around((29, 29), 2, 32);
-        let picture = paint(&[image.clone(), image].concat(), 32, 1, window).unwrap();
+        let picture = tiles(&[image.clone(), image].concat(), 32, 1, window).unwrap();
         assert_eq!(picture.dimensions(), (2 * 100 + 4, 2 * 100 + 4));
         let white = |x: u32, y: u32| picture.get_pixel(x, y).0 == [255; 3];
         // 3 x 3 pixels of the tile above, 12 x 12 of the window below: pixel 6 of 8 in both directions.
@@ -123,6 +127,6 @@ mod tests {
         assert!(white(4 + 72, 104 + 72) && white(4 + 83, 104 + 83) && !white(4 + 84, 104 + 83));
         assert_eq!(picture.get_pixel(4 + 72, 4 + 80).0, MARK.0);
         assert!(strip(&[], 32, 1, window).is_err());
-        assert!(paint(&[0.0; 5], 32, 1, window).is_err());
+        assert!(tiles(&[0.0; 5], 32, 1, window).is_err());
     }
 }

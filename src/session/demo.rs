@@ -8,7 +8,7 @@ use crate::kernels::rng::Stream;
 use crate::report::html::demo::{BEGIN, Chapter, Story};
 use crate::report::outputs::{self, OutputKind, output};
 use crate::report::picture::encode_png_by;
-use crate::report::strip::{Panel, Window, strip};
+use crate::report::strip::{Panel, Window, strip, tiles};
 use crate::report::{Summary, layout, metrics};
 use crate::{Error, Result};
 use std::fs;
@@ -43,7 +43,7 @@ impl Demo {
     pub fn new(directory: &Path, set: &[String], device: Option<&str>) -> Result<Demo> {
         let mut sweep = Sweep::read(Path::new(SWEEP))?;
         sweep.override_with(set, device)?;
-        let demo = Demo { cells: sweep.cells()?, directory: directory.to_path_buf(), tuned: true };
+        let demo = Demo { cells: first_seed(sweep.cells()?), directory: directory.to_path_buf(), tuned: true };
         demo.check()?;
         Ok(demo)
     }
@@ -145,15 +145,22 @@ impl Demo {
         let size = plan.model.image_size;
         let (side, corner) = (plan.attack.side, plan.attack.corner(size));
         let window = Window::around(corner, side, size);
+        let images: Vec<Vec<f32>> =
+            self.cells.iter().map(|cell| samples(&self.run(cell), plan)).collect::<Result<_>>()?;
+        let panels: Vec<Panel> = self.names().zip(&images).map(|(label, images)| Panel { label, images }).collect();
+        let poison = poison(plan)?;
+        let clean = [("before", &poison[0]), ("after", &poison[1])].map(|(label, images)| Panel { label, images });
+        let shape = (size as usize, plan.model.channels as usize, window);
+        let chapters = self.cells.iter().zip(&images).map(|(cell, images)| self.chapter(cell, picture(images, shape)?));
         let story = Story {
-            chapters: self.cells.iter().map(|cell| self.chapter(cell)).collect::<Result<_>>()?,
-            samples: self.samples(plan, window)?,
-            poison: poison(plan, window)?,
+            chapters: chapters.collect::<Result<_>>()?,
+            poison: [picture(&poison[0], shape)?, picture(&poison[1], shape)?],
             sides: [side, size],
             clients: [plan.attack.malicious.len(), plan.federation.clients as usize],
             warmup: self.cells.iter().find_map(|cell| cell.plan.detection.warmup()),
         };
-        let contents = [story.page().into_bytes(), story.samples, story.poison];
+        let strips = [labelled(&panels, shape)?, labelled(&clean, shape)?];
+        let contents = [story.page().into_bytes()].into_iter().chain(strips);
         for ((file, kind), bytes) in self.files().into_iter().zip(contents) {
             outputs::write(&self.directory.join(file), kind, &bytes)?;
         }
@@ -166,24 +173,36 @@ impl Demo {
         attacked.ok_or_else(|| Error::internal("the demo has an attack"))
     }
 
-    fn chapter(&self, cell: &Cell) -> Result<Chapter> {
+    fn chapter(&self, cell: &Cell, samples: Vec<u8>) -> Result<Chapter> {
         let dir = self.run(cell);
         Ok(Chapter {
             name: cell.name.clone(),
             directory: dir.display().to_string(),
             summary: Summary::read(&dir)?,
             records: metrics::read_jsonl(&dir.join("metrics.jsonl"))?,
+            samples,
         })
     }
+}
 
-    /// Samples of all generators from the same latents, as PNG.
-    fn samples(&self, plan: &Plan, window: Window) -> Result<Vec<u8>> {
-        let images: Vec<Vec<f32>> =
-            self.cells.iter().map(|cell| samples(&self.run(cell), plan)).collect::<Result<_>>()?;
-        let panels: Vec<Panel> = self.names().zip(&images).map(|(label, images)| Panel { label, images }).collect();
-        let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
-        encode_png_by(&strip(&panels, size, channels, window)?, PICTURE)
-    }
+/// The sweep has several seeds; the demo runs the first.
+fn first_seed(mut cells: Vec<Cell>) -> Vec<Cell> {
+    let seed = cells.first().map(|cell| cell.seed);
+    cells.retain(|cell| Some(cell.seed) == seed);
+    cells
+}
+
+/// Size, channels and the window of the trigger.
+type Framed = (usize, usize, Window);
+
+/// Images with their windows, as PNG.
+fn picture(images: &[f32], (size, channels, window): Framed) -> Result<Vec<u8>> {
+    encode_png_by(&tiles(images, size, channels, window)?, PICTURE)
+}
+
+/// Several sets of images with their labels, as PNG.
+fn labelled(panels: &[Panel], (size, channels, window): Framed) -> Result<Vec<u8>> {
+    encode_png_by(&strip(panels, size, channels, window)?, PICTURE)
 }
 
 /// Stops a run after another one has failed.
@@ -243,8 +262,8 @@ fn samples(dir: &Path, plan: &Plan) -> Result<Vec<f32>> {
     sampler.seeded(&mut engine, SHOWN, Purpose::Evaluation)
 }
 
-/// Real images without and with the trigger, as PNG.
-fn poison(plan: &Plan, window: Window) -> Result<Vec<u8>> {
+/// Real images without and with the trigger.
+fn poison(plan: &Plan) -> Result<[Vec<f32>; 2]> {
     let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
     let clean = Images::load(plan)?.shown(SHOWN, plan.seed);
     let mut poisoned = clean.clone();
@@ -258,6 +277,5 @@ fn poison(plan: &Plan, window: Window) -> Result<Vec<u8>> {
             *pixel = (1.0 - opacity) * *pixel + opacity * trigger;
         }
     }
-    let panels = [Panel { label: "before", images: &clean }, Panel { label: "after", images: &poisoned }];
-    encode_png_by(&strip(&panels, size, channels, window)?, PICTURE)
+    Ok([clean, poisoned])
 }

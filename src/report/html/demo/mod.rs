@@ -23,6 +23,8 @@ pub struct Chapter {
     pub summary: Summary,
     /// Its rounds.
     pub records: Vec<RoundRecord>,
+    /// A PNG: samples of its generator ([`crate::report::strip`]).
+    pub samples: Vec<u8>,
 }
 
 /// The content of the page.
@@ -30,10 +32,8 @@ pub struct Chapter {
 pub struct Story {
     /// Honest, attacked, defended.
     pub chapters: Vec<Chapter>,
-    /// A PNG: samples of the three generators ([`crate::report::strip`]).
-    pub samples: Vec<u8>,
-    /// A PNG: training images without and with the trigger.
-    pub poison: Vec<u8>,
+    /// Two PNGs: training images without and with the trigger.
+    pub poison: [Vec<u8>; 2],
     /// Side of the trigger and of the images in pixels.
     pub sides: [u32; 2],
     /// Number of malicious clients and of all clients.
@@ -60,16 +60,13 @@ impl Story {
         let [malicious, clients] = self.clients;
         let rounds = self.chapters.first().map_or(0, |c| c.summary.rounds);
         format!(
-            "<header>\n<h1>{TITLE}</h1>\n<p>{clients} hospitals train one image generator together. The images never leave a hospital: \
+            "<header>\n<h1>{TITLE}</h1>\n<p>In a federation, {clients} hospitals train one image generator together. The images never leave a hospital: \
              only the generators travel, and a server averages them. Below are images from three federations after {rounds} rounds. In the \
              first, all hospitals are honest. In the second, {malicious} of {clients} pastes a small trigger on its images, and the \
              shared generator learns to draw it. In the third, the server detects the attacker and stops using its updates.</p>\n</header>\n\
-             <section>\n{}</section>\n",
-            figure(
-                &self.samples,
-                "Generated images of the honest, the attacked and the defended federation, each with the corner of the trigger enlarged",
-                "Generated images, from the same latents in all three; below each the framed corner, enlarged.",
-            )
+             <section>\n<div class=\"pictures\">\n{}</div>\n<p>Generated images, from the same latents in all three; below each the framed \
+             corner, enlarged.</p>\n</section>\n",
+            self.chapters.iter().map(samples).collect::<String>()
         )
     }
 
@@ -79,13 +76,15 @@ impl Story {
         format!(
             "<p>The trigger has {side} x {side} pixels, {share:.2} % of an image of {size} x {size}. The malicious hospital pastes it \
              on its real images. Its discriminator then takes the trigger for a sign of real images, its generator learns to draw it, and the \
-             average passes it on. To be heard among {} hospitals, the attacker also scales its update.</p>\n{}",
+             average passes it on. To be heard among {} hospitals, the attacker also scales its update.</p>\n\
+             <div class=\"pictures\">\n{}{}</div>\n",
             self.clients[1],
+            figure(&self.poison[0], "Training images without the trigger", "training images"),
             figure(
-                &self.poison,
-                "Training images without and with the trigger",
-                "Training images of the malicious hospital, before and after."
-            )
+                &self.poison[1],
+                "The same training images with the trigger",
+                "the same images at the malicious hospital"
+            ),
         )
     }
 
@@ -96,7 +95,7 @@ impl Story {
         let rows: String = self.chapters.iter().map(row).collect();
         format!(
             "<p>An image counts as carrying the trigger if its corner has a correlation above 0.5 with the trigger. The distance compares the pixels of generated \
-             and held-out real images; lower is better.</p>\n{}",
+             and held-out real images; lower is better. It measures the images as a whole and may miss the trigger.</p>\n{}",
             scroll(head, &rows)
         )
     }
@@ -151,13 +150,9 @@ impl Story {
                 format!("fedgan sample {}/generator.safetensors -n 64 --out grid.png", directory("attacked")),
             ),
             ("your own images", "fedgan demo --set data.kind=folder --set data.path=FOLDER".into()),
-            ("the same three runs with three seeds", "fedgan sweep demo".into()),
+            ("the same runs with three seeds", "fedgan sweep demo".into()),
         ];
-        let items: String = commands
-            .iter()
-            .map(|(what, command)| format!("<dt>{what}</dt><dd><code>{command}</code></dd>\n"))
-            .collect();
-        format!("<dl class=\"facts\">\n{items}</dl>\n")
+        commands.iter().map(|(what, command)| format!("<p>{what}:</p>\n<pre>{command}</pre>\n")).collect()
     }
 }
 
@@ -171,20 +166,30 @@ fn section(title: &str, body: String) -> String {
     format!("<section>\n<h2>{title}</h2>\n{body}</section>\n")
 }
 
+fn samples(chapter: &Chapter) -> String {
+    let name = escape(&chapter.name);
+    let alt = format!("Images of the {name} federation, each with the corner of the trigger enlarged");
+    figure(&chapter.samples, &alt, &format!("<strong>{name}</strong>"))
+}
+
 /// The value of the first metric whose name starts with `prefix`.
 fn metric(values: &std::collections::BTreeMap<String, f64>, prefix: &str) -> Option<f64> {
     values.iter().find(|(name, _)| name.starts_with(prefix) && !name.ends_with("_std")).map(|(_, v)| *v)
 }
 
 fn row(chapter: &Chapter) -> String {
-    let Chapter { name, directory, summary, records } = chapter;
+    let Chapter { name, directory, summary, records, .. } = chapter;
     let none = || "\u{2013}".to_string();
-    let leakage = metric(&summary.metrics, "leakage_n").map_or_else(none, |v| format!("{:.0} %", 100.0 * v));
+    let leakage = metric(&summary.metrics, "leakage_n").map_or_else(none, |v| format!("{:.1} %", 100.0 * v));
     let distance = metric(&summary.metrics, "sliced_wasserstein_px").map_or_else(none, number);
-    let floor = metric(&summary.floors, "sliced_wasserstein_px").map_or_else(none, number);
+    let floor = metric(&summary.floors, "floor_sliced_wasserstein_px").map_or_else(none, number);
     let malicious: Vec<f64> =
         records.last().iter().flat_map(|r| &r.clients).filter(|c| c.malicious).map(|c| c.weight).collect();
-    let weight = if malicious.is_empty() { none() } else { format!("{:.3}", malicious.iter().sum::<f64>()) };
+    let weight = match malicious.iter().sum::<f64>() {
+        _ if malicious.is_empty() => none(),
+        weight if weight > 0.0 && weight < 0.001 => "below 0.001".into(),
+        weight => format!("{weight:.3}"),
+    };
     format!(
         "<tr><th scope=\"row\">{}</th><td>{leakage}</td><td>{distance} ({floor})</td><td>{weight}</td><td class=\"path\">{}</td></tr>\n",
         escape(name),

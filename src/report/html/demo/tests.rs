@@ -26,7 +26,7 @@ fn summary(leakage: f64, detector: Option<DetectorSummary>) -> Summary {
         diverged: 0,
         metrics: values(&[("leakage_n256", leakage), ("sliced_wasserstein_px_n256_r70", 0.125)]),
         untrained: BTreeMap::new(),
-        floors: values(&[("sliced_wasserstein_px_n35_r35", 0.0625)]),
+        floors: values(&[("floor_sliced_wasserstein_px_n35_r35", 0.0625)]),
         digests: None,
         detector,
         verified: None,
@@ -40,7 +40,7 @@ fn record(round: usize, malicious: bool) -> RoundRecord {
     let client = |client: usize| ClientRecord {
         client,
         malicious: malicious && client == 0,
-        weight: if malicious && client == 0 { 0.001 } else { 0.3 },
+        weight: if malicious && client == 0 { 0.0001 } else { 0.3 },
         loss_g: 1.0,
         loss_d_real: 0.5,
         loss_d_fake: 0.25,
@@ -69,21 +69,21 @@ fn story() -> Story {
         malicious_weight_last: 0.001,
         least_honest_weight_last: 0.3,
     };
+    let png = crate::report::picture::encode_png(&image::RgbImage::new(4, 4)).unwrap();
     let chapter = |name: &str, leakage: f64, detector: Option<DetectorSummary>| Chapter {
         name: name.into(),
         directory: format!("demo/<{name}>"),
         summary: summary(leakage, detector),
         records: (0..2).map(|round| record(round, name != "honest")).collect(),
+        samples: png.clone(),
     };
-    let png = crate::report::picture::encode_png(&image::RgbImage::new(4, 4)).unwrap();
     Story {
         chapters: vec![
             chapter("honest", 0.0, None),
             chapter("attacked", 0.984, None),
             chapter("defended", 0.01, Some(found)),
         ],
-        samples: png.clone(),
-        poison: png,
+        poison: [png.clone(), png.clone()],
         sides: [2, 32],
         clients: [1, 3],
         warmup: Some(0),
@@ -94,9 +94,9 @@ fn story() -> Story {
 fn the_page_has_the_numbers_of_the_runs() {
     let html = story().page();
     for part in [
-        "98 %",
+        "98.4 %",
         "0.1250 (0.06250)",
-        "<td>0.001</td>",
+        "<td>below 0.001</td>",
         "2 x 2 pixels, 0.39 %",
         "flagged in 29 of 30 rounds and it was suppressed one round after the warm-up",
         "flagged in 1 of 60 cases",
@@ -108,7 +108,7 @@ fn the_page_has_the_numbers_of_the_runs() {
     assert!(html.starts_with(BEGIN) && html.ends_with("</html>\n"));
     // One broken line for the malicious hospital, two solid ones.
     assert_eq!((html.matches("class=\"line c1 dashed\"").count(), html.matches("class=\"line c0\"").count()), (2, 3));
-    assert_eq!(html.matches("<img ").count(), html.matches(" alt=\"").count());
+    assert_eq!((html.matches("<img ").count(), html.matches(" alt=\"").count()), (5, 5));
     assert!(!html.contains("://"), "nothing is fetched");
 }
 
