@@ -46,6 +46,10 @@ pub struct RunArgs {
     /// Ignore the tuning file of the adapter (see `fedgan tune`); FEDGAN_TUNING=off does the same, also for sweeps.
     #[arg(long)]
     pub no_tuning: bool,
+    /// Write event files for TensorBoard as well, into the folder `tensorboard` of the run directory. A resumed run must be
+    /// given the option again.
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Print errors only.
     #[arg(long, short)]
     pub quiet: bool,
@@ -59,6 +63,7 @@ pub fn run(args: RunArgs) -> Result<u8> {
     interrupt::listen_for_batch_systems()?;
     let tuned = environment::tuning()? && !args.no_tuning;
     let session = session(&args)?.verify_every(args.verify_every).tuned(tuned).retry_device(args.retry_device);
+    let session = session.tensorboard(args.tensorboard);
     let mut console = Console::new(args.quiet, ProgressMode::Auto);
     let answer = session.train(&mut console);
     let Some(directory) = console.directory.clone() else { return answer.map(|_| 0) };

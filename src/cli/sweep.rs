@@ -27,6 +27,9 @@ pub struct SweepArgs {
     /// Run only cells whose directory name (CELL-sSEED) contains this.
     #[arg(long, value_name = "SUBSTRING")]
     pub only: Option<String>,
+    /// Write event files for TensorBoard as well, into the folder `tensorboard` of each cell's directory.
+    #[arg(long)]
+    pub tensorboard: bool,
     /// List the cells and the work to do, without doing it.
     #[arg(long)]
     pub dry_run: bool,
@@ -49,7 +52,8 @@ pub fn run(args: SweepArgs) -> Result<u8> {
         given => environment::asked(given, &args.set)?,
     };
     sweep.override_with(&args.set, device.as_deref())?;
-    let grid = Grid::look(sweep, args.out.as_deref(), args.only.as_deref())?.tuned(tuned);
+    let grid = Grid::look(sweep, args.out.as_deref(), args.only.as_deref())?;
+    let grid = grid.tuned(tuned).tensorboard(args.tensorboard);
     let mut console = Console::new(args.quiet, ProgressMode::Passing);
     if args.dry_run {
         grid.rehearse(&mut console);

@@ -1,8 +1,8 @@
 //! Output of a run: the run directory, metrics as JSON lines and CSV, sample grids and loss curves as PNG, networks as
 //! safetensors, and the progress display.
 //!
-//! Everything except `timing.jsonl`, the `timing` of `summary.json` and the progress display is a pure function of the
-//! run's results, so two runs with the same seed on the same engine leave byte-identical files.
+//! Everything except `timing.jsonl`, the `timing` of `summary.json`, the wall times in event files for TensorBoard and the
+//! progress display is a pure function of the run's results, so two runs with the same seed on the same engine leave byte-identical files.
 
 pub mod checkpoint;
 pub mod curves;
@@ -20,6 +20,7 @@ pub mod safetensors;
 pub mod steps;
 pub mod strip;
 pub mod summary;
+pub mod tensorboard;
 pub mod usage;
 
 mod font;

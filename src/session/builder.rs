@@ -6,7 +6,7 @@ use super::{Observer, diagnose, resume};
 use crate::Result;
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::{self, Overrides, Plan};
-use crate::report::{RunDir, layout, run_dir};
+use crate::report::{RunDir, layout, run_dir, tensorboard};
 use std::path::{Path, PathBuf};
 
 /// Default parent folder of run directories.
@@ -20,6 +20,7 @@ pub struct Session {
     verify_every: u32,
     tuned: bool,
     retries: u32,
+    tensorboard: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Session {
     /// A session that writes to `runs/NAME-NNN`, verifies one launch in [`DEFAULT_EVERY`] steps against the reference, uses the
     /// adapter's tuning file if there is one, and ends if the device fails.
     pub fn new(plan: Plan) -> Session {
-        Session { plan, place: Place::Free, verify_every: DEFAULT_EVERY, tuned: true, retries: 0 }
+        Session { plan, place: Place::Free, verify_every: DEFAULT_EVERY, tuned: true, retries: 0, tensorboard: false }
     }
 
     /// A session that continues the run in `directory` from its latest checkpoint, bit for bit. `overrides` may set `rounds`
@@ -72,6 +73,12 @@ impl Session {
         Session { retries: times, ..self }
     }
 
+    /// Whether to write event files for TensorBoard, into the folder [`tensorboard::FOLDER`] of the run's directory; off by
+    /// default. A session that continues a run writes a further file, from its first round on.
+    pub fn tensorboard(self, on: bool) -> Session {
+        Session { tensorboard: on, ..self }
+    }
+
     /// The plan to run.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -82,7 +89,8 @@ impl Session {
     /// # Errors
     /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
     pub fn prepare(&self, observer: &mut dyn Observer) -> Result<Prepared> {
-        Prepared::new(self.plan.clone(), self.verify_every, self.tuned, observer)
+        let prepared = Prepared::new(self.plan.clone(), self.verify_every, self.tuned, observer)?;
+        Ok(prepared.tensorboard(self.tensorboard))
     }
 
     /// Trains all remaining rounds.
@@ -91,9 +99,11 @@ impl Session {
     /// Bad input before anything is written; later, a device that fails or a file that cannot be written. Checkpoints remain,
     /// and [`Session::resume`] continues from them.
     pub fn train(&self, observer: &mut dyn Observer) -> Result<Trained> {
-        if let Place::New(path) = &self.place {
-            // Before the preparation, which may take long.
-            run_dir::vacant(path)?;
+        // Before the preparation, which may take long.
+        match &self.place {
+            Place::New(path) => run_dir::vacant(path)?,
+            Place::Begun(dir) if self.tensorboard => tensorboard::vet(dir)?,
+            Place::Begun(_) | Place::Free => {}
         }
         let mut prepared = self.prepare(observer)?;
         let dir = match &self.place {

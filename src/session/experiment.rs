@@ -14,6 +14,7 @@ use crate::report::layout;
 use crate::report::metrics::{Positions, TimingRecord};
 use crate::report::rates::Rates;
 use crate::report::summary::{Digests, Resumed, Summary, Timing};
+use crate::report::tensorboard::EventLog;
 use crate::report::{ClientRecord, MetricsWriter, RoundRecord, RunDir, curves, picture, safetensors, usage};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -47,11 +48,15 @@ pub(super) struct Experiment {
     pub(super) clock: Clock,
     /// The end of the logs before the last round, with that round's record, if it was evaluated only because it is the last.
     pub(super) at_end: Option<(Positions, RoundRecord)>,
+    /// Whether event files for TensorBoard are written.
+    pub(super) tensorboard: bool,
 }
 
 pub(super) struct Output {
     pub dir: RunDir,
     pub metrics: MetricsWriter,
+    /// The event file of this process, if asked for.
+    pub events: Option<EventLog>,
 }
 
 /// The time of the rounds, over all processes of a run.
@@ -100,6 +105,7 @@ impl Experiment {
             resumed: vec![],
             clock: Clock { before: 0.0, started: Instant::now(), first: 0 },
             at_end: None,
+            tensorboard: false,
         })
     }
 
@@ -132,13 +138,17 @@ impl Experiment {
 
     /// Opens the run's files; writes the grids of real images and of the untrained generator.
     pub fn begin(&mut self, dir: &RunDir) -> Result<()> {
-        self.output = Some(Output { dir: dir.clone(), metrics: MetricsWriter::create(dir, !self.names.is_empty())? });
+        let metrics = MetricsWriter::create(dir, !self.names.is_empty())?;
+        self.output = Some(Output { dir: dir.clone(), metrics, events: self.event_log(dir, 0)? });
         let (size, channels) = self.shape();
         let shown = self.shown.len() / (size * size * channels);
         let real = picture::grid(&self.shown, shown, size, channels, self.plan.evaluation.grid as usize)?;
         dir.write_bytes("real.png", &picture::encode_png(&real)?)?;
         self.grid(0)?;
-        self.evaluate()?;
+        let untrained = self.evaluate()?;
+        if let Some(events) = &mut self.output()?.events {
+            events.evaluation(0, &untrained)?;
+        }
         self.values.0 = self.values.1.clone();
         self.clock.started = Instant::now();
         Ok(())
@@ -161,13 +171,20 @@ impl Experiment {
         self.output.as_mut().ok_or_else(|| Error::internal("the run has no directory yet"))
     }
 
+    /// The event file of this process, if asked for; its first values have the step `first`.
+    pub(super) fn event_log(&self, dir: &RunDir, first: u32) -> Result<Option<EventLog>> {
+        let detector = self.plan.detection.warmup().is_some();
+        self.tensorboard.then(|| EventLog::create(dir, first, detector)).transpose()
+    }
+
     fn grid(&mut self, round: u32) -> Result<()> {
         let ((size, channels), shown) = (self.shape(), self.shown());
         let images = self.sampler.seeded(self.federation.engine(), shown, Purpose::Evaluation)?;
         let grid = picture::grid(&images, shown, size, channels, self.plan.evaluation.grid as usize)?;
         let bytes = picture::encode_png(&grid)?;
-        self.output()?.dir.write_bytes(&grid_file(round), &bytes)?;
-        Ok(())
+        let output = self.output()?;
+        output.dir.write_bytes(&grid_file(round), &bytes)?;
+        output.events.as_mut().map_or(Ok(()), |events| events.samples(round, &bytes, grid.dimensions()))
     }
 
     /// The metrics of the server's samples against the reference images, with their floors.
@@ -232,6 +249,9 @@ impl Experiment {
         let output = self.output()?;
         output.metrics.round(&record)?;
         output.metrics.timing(&timing)?;
+        if let Some(events) = &mut output.events {
+            events.round(&record)?;
+        }
         let (loss_g, loss_d) = record.mean_losses();
         self.diverged += report.diverged().len() as u64;
         self.records.push(record);

@@ -104,6 +104,12 @@ impl Prepared {
         Ok(Prepared { experiment: Experiment::new(plan, images, built.parts, built.checked)?, resolved })
     }
 
+    /// Whether event files for TensorBoard are written.
+    pub(super) fn tensorboard(mut self, on: bool) -> Prepared {
+        self.experiment.tensorboard = on;
+        self
+    }
+
     /// The plan of the run.
     pub fn plan(&self) -> &Plan {
         self.experiment.plan()

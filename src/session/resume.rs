@@ -7,6 +7,7 @@ use crate::exec::Descriptor;
 use crate::report::checkpoint::{self, Checkpoint, RunState, Shape};
 use crate::report::layout;
 use crate::report::summary::{Resumed, Summary};
+use crate::report::tensorboard::EventLog;
 use crate::report::{MetricsWriter, RunDir, metrics};
 use crate::{Error, Result};
 use std::fs::File;
@@ -46,8 +47,9 @@ impl Experiment {
     /// # Errors
     /// A device that fails, a file that cannot be written.
     pub fn save_checkpoint(&mut self, resolved: &Resolved) -> Result<()> {
-        let Output { dir, metrics } = self.output()?;
+        let Output { dir, metrics, events } = self.output()?;
         let mut logs = metrics.sync()?;
+        events.iter().try_for_each(EventLog::sync)?;
         // For a new log the directory entry must reach the disk as well.
         dir.sync();
         let ended = self.done() == self.plan.rounds;
@@ -109,12 +111,18 @@ impl Experiment {
         if self.records.len() != round as usize {
             return Err(Error::file(&log, format!("{} rounds, but the checkpoint has {round}", self.records.len())));
         }
+        // The last round's step is written again if its evaluation no longer counts.
+        let from = if unevaluated.is_some() { round } else { round + 1 };
+        let mut events = self.event_log(dir, from)?;
         // All logs are checked before any is truncated.
         self.unfinish(dir, begun, resolved)?;
         let mut metrics = MetricsWriter::resume(dir, &logs)?;
-        unevaluated.iter().try_for_each(|record| metrics.line(record))?;
+        if let Some(record) = &unevaluated {
+            metrics.line(record)?;
+            events.as_mut().map_or(Ok(()), |events| events.round(record))?;
+        }
         checkpoint::forget_after(dir, round)?;
-        self.output = Some(Output { dir: dir.clone(), metrics });
+        self.output = Some(Output { dir: dir.clone(), metrics, events });
         resumed.push(Resumed { round, device: resolved.device.clone(), version: resolved.version.clone() });
         (self.values, self.diverged, self.earlier, self.resumed) = ((first, last), diverged, verified, resumed);
         self.clock = Clock { before: seconds, started: Instant::now(), first: round };

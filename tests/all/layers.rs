@@ -190,14 +190,14 @@ fn imports_are_found() {
 }
 
 /// Results, names and retention do not depend on dates, so a clock that jumps changes nothing; durations come from
-/// [`std::time::Instant`], which is monotonic.
+/// [`std::time::Instant`], which is monotonic. The wall times of TensorBoard's events are dates: one function reads them.
 #[test]
 fn nothing_reads_the_date() {
     let mut files = Vec::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
     assert!(files.len() > 100);
-    for file in files {
-        let text = std::fs::read_to_string(&file).expect("readable source");
+    for file in files.iter().filter(|file| !file.ends_with("report/tensorboard/wall.rs")) {
+        let text = std::fs::read_to_string(file).expect("readable source");
         for word in ["SystemTime", ".modified()", ".created()", ".accessed()", "chrono::", "UNIX_EPOCH"] {
             assert!(!text.contains(word), "{} reads dates: {word}", file.display());
         }

@@ -39,6 +39,7 @@ pub struct Grid {
     store: Store,
     states: Vec<CellState>,
     tuned: bool,
+    tensorboard: bool,
 }
 
 /// The outcome of a sweep.
@@ -81,12 +82,17 @@ impl Grid {
         let path = out.map_or_else(|| Path::new("sweeps").join(&sweep.name), Path::to_path_buf);
         let store = Store::look(&path, &sweep)?;
         let states = store.states(&cells)?;
-        Ok(Grid { sweep, cells, selected, path, store, states, tuned: true })
+        Ok(Grid { sweep, cells, selected, path, store, states, tuned: true, tensorboard: false })
     }
 
     /// Whether runs use the adapter's tuning file if there is one.
     pub fn tuned(self, tuned: bool) -> Grid {
         Grid { tuned, ..self }
+    }
+
+    /// Whether runs write event files for TensorBoard, each into a folder of its cell's directory; off by default.
+    pub fn tensorboard(self, on: bool) -> Grid {
+        Grid { tensorboard: on, ..self }
     }
 
     /// The table of finished cells.
@@ -151,13 +157,14 @@ impl Grid {
         for cell in self.missing() {
             data_exists(&cell.plan).map_err(|error| within(cell, error))?;
         }
-        let Grid { sweep, cells, selected, store, tuned, path, .. } = self;
+        let Grid { sweep, cells, selected, store, tuned, tensorboard, path, .. } = self;
         let store = store.open(&sweep)?;
         store.remarks().iter().for_each(|what| observer.warning(what));
         let notes: BTreeSet<String> = cells.iter().flat_map(|cell| cell.plan.notes.lines()).collect();
         notes.iter().for_each(|line| observer.note(line));
         observer.directory(&path)?;
-        let mut worker = Worker { cells: &cells, store: &store, tuned, tour: Tour::new(&selected), observer };
+        let tour = Tour::new(&selected);
+        let mut worker = Worker { cells: &cells, store: &store, tuned, tensorboard, tour, observer };
         worker.run(&sweep, &selected)
     }
 }
@@ -182,6 +189,7 @@ struct Worker<'a> {
     cells: &'a [Cell],
     store: &'a Store,
     tuned: bool,
+    tensorboard: bool,
     tour: Tour,
     observer: &'a mut dyn Observer,
 }
@@ -294,7 +302,8 @@ impl Worker<'_> {
         let mut plan = cell.plan.clone();
         plan.checkpoint.last.get_or_insert(false);
         let mut inner = InCell { outer: &mut *self.observer, said: &mut self.tour.said, claim };
-        let mut prepared = Prepared::new(plan, DEFAULT_EVERY, self.tuned, &mut inner)?;
+        let prepared = Prepared::new(plan, DEFAULT_EVERY, self.tuned, &mut inner)?;
+        let mut prepared = prepared.tensorboard(self.tensorboard);
         if first {
             inner.outer.note(&prepared.device());
         }

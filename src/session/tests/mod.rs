@@ -5,6 +5,7 @@ mod faults;
 mod limits;
 mod resume;
 mod streams;
+mod tensorboard;
 
 use super::*;
 use crate::config::{self, Overrides, Plan};

@@ -178,6 +178,17 @@ fn a_cell_is_the_run_that_its_plan_describes() {
 }
 
 #[test]
+fn cells_write_event_files_where_asked() {
+    let fixture = Fixture::new();
+    run(fixture.only("honest-s1")).unwrap();
+    let with_events = grid(&fixture.only("s1")).unwrap().tuned(false).tensorboard(true);
+    with_events.run(&mut Silent).unwrap().unwrap();
+    let folder = |cell: &str| fixture.at("out/cells").join(cell).join("tensorboard");
+    assert_eq!(names(folder("attacked-s1")), ["events.out.tfevents.0000000001.fedgan"]);
+    assert!(!folder("honest-s1").exists(), "a finished cell is not repeated");
+}
+
+#[test]
 fn a_changed_plan_is_refused_with_its_keys() {
     let fixture = Fixture::new();
     run(fixture.only("s1")).unwrap();
