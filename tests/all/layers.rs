@@ -164,7 +164,11 @@ fn every_module_has_one_place() {
             if file.to_string_lossy().ends_with("_tests.rs") {
                 found.push(format!("{name}: move it to tests.rs or tests/ in the folder of the module"));
             }
-            if std::fs::read_to_string(&file).expect("readable source").lines().any(|l| l.starts_with("#[path")) {
+            let text = std::fs::read_to_string(&file).expect("readable source");
+            if text.lines().count() > 500 {
+                found.push(format!("{name}: {} lines; divide it, a file has at most 500", text.lines().count()));
+            }
+            if text.lines().any(|l| l.starts_with("#[path")) {
                 found.push(format!("{name}: a module is found by its name, without #[path]"));
             }
         }

@@ -69,7 +69,7 @@ fn a_demo_is_continued_kept_and_told() {
     continued.tell().unwrap();
     assert_eq!(summary("honest").unwrap(), honest, "a finished run is kept");
     let page = fs::read_to_string(continued.page()).unwrap();
-    assert!(page.contains("2 x 2 pixels, 1.56 %") && page.contains("after 13 rounds"), "{page}");
+    assert!(page.contains("1 x 1 pixels, 0.39 %") && page.contains("after 13 rounds"), "{page}");
     for picture in ["samples.png", "trigger.png"] {
         assert!(image::open(dir.join(picture)).unwrap().width() > 400, "{picture}");
     }
