@@ -9,6 +9,10 @@ use toml::{Table, Value};
 /// Former key: the factor of malicious updates, before attacks on updates had a table.
 const FORMER_SCALE: &str = "attack.scale";
 
+/// The tag of the partition, and the name of `sites` before there were manifests.
+const PARTITION: &str = "federation.partition.kind";
+const FORMER_SITES: &str = "client-folders";
+
 /// An experiment as written, before it is checked.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -56,7 +60,7 @@ impl Draft {
         let mut tree = text::table_of(&origin, text)?;
         let mut notes = keys::rename(&mut tree, keys::all());
         expand(&mut tree);
-        notes.extend(former_scale(&mut tree));
+        notes.extend(former(&mut tree));
         Ok(Draft { origin, tree, notes, skip_bad: false })
     }
 
@@ -72,7 +76,7 @@ impl Draft {
         }
         set::assign(&mut self.tree, path, value)?;
         expand(&mut self.tree);
-        self.notes.extend(former_scale(&mut self.tree));
+        self.notes.extend(former(&mut self.tree));
         Ok(())
     }
 
@@ -120,6 +124,18 @@ fn expand(tree: &mut Table) {
     }
 }
 
+/// Replaces former keys and values; returns a note for each.
+fn former(tree: &mut Table) -> Vec<String> {
+    former_scale(tree).into_iter().chain(former_sites(tree)).collect()
+}
+
+/// `federation.partition = "client-folders"` is `"sites"` since manifests name clients too.
+fn former_sites(tree: &mut Table) -> Option<String> {
+    keys::lookup(tree, PARTITION).and_then(Value::as_str).filter(|kind| *kind == FORMER_SITES)?;
+    keys::insert(tree, PARTITION, Value::String("sites".into()))?;
+    Some(format!("`federation.partition = \"{FORMER_SITES}\"` is now `\"sites\"`; the former name is still accepted"))
+}
+
 /// `attack.scale = 2` of versions before 0.2.0 is `attack.update = { kind = "scale", factor = 2 }`, and 1 means no attack on
 /// updates. A value that is not a number remains, and is rejected later.
 fn former_scale(tree: &mut Table) -> Option<String> {
@@ -135,15 +151,15 @@ fn former_scale(tree: &mut Table) -> Option<String> {
     Some(format!("{text}; the former key is still accepted"))
 }
 
-/// Sets options of an image folder that are given elsewhere: `--skip-bad`, and client folders by the partition of that name.
+/// Sets options of the images that are given elsewhere: `--skip-bad`, and client folders by the partition `sites`.
 fn imply(tree: &mut Table, skip_bad: bool) {
     let is = |tag: &str, name: &str| keys::lookup(tree, tag).and_then(Value::as_str) == Some(name);
-    let client_folders = is("federation.partition.kind", "client-folders");
-    if is("data.kind", "folder") {
-        for (key, implied) in [("data.skip_bad", skip_bad), ("data.client_folders", client_folders)] {
-            if implied {
-                keys::insert(tree, key, Value::Boolean(true));
-            }
+    let folder = is("data.kind", "folder");
+    let client_folders = folder && is(PARTITION, "sites");
+    let skip_bad = skip_bad && (folder || is("data.kind", "manifest"));
+    for (key, implied) in [("data.skip_bad", skip_bad), ("data.client_folders", client_folders)] {
+        if implied {
+            keys::insert(tree, key, Value::Boolean(true));
         }
     }
 }

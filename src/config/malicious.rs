@@ -1,7 +1,7 @@
-//! Who is malicious: ids, and names of client folders.
+//! Who is malicious: ids, and names of clients.
 
 use super::{ClientRef, Malicious, Problems, RunConfig};
-use crate::data::{DataConfig, FolderOptions, client_names};
+use crate::data::DataConfig;
 use crate::fed::Partition;
 use crate::input::shorten;
 
@@ -10,7 +10,7 @@ const LISTED: usize = 20;
 /// Largest number of bytes of a name in a message.
 const LONGEST: usize = 100;
 
-/// Ids of the malicious clients, ascending, each once. Names are looked up in the data folder.
+/// Ids of the malicious clients, ascending, each once. Names are looked up in the data.
 pub(super) fn malicious(config: &RunConfig, problems: &mut Problems) -> Vec<u32> {
     let clients = config.federation.clients;
     let one: [ClientRef; 1];
@@ -55,19 +55,16 @@ fn told(client: &ClientRef) -> String {
 
 /// The clients' names; `None`, with a problem reported, if they have none.
 fn names(config: &RunConfig, problems: &mut Problems) -> Option<Vec<String>> {
-    let by_folder = config.federation.partition == Partition::ClientFolders;
-    let DataConfig::Folder { path, follow_links, .. } = &config.data.source else {
-        let need = "attack.malicious: names of clients need data.kind = \"folder\"; without it clients only have ids";
-        problems.push(need.into());
-        return None;
+    let source = &config.data.source;
+    let need = match source {
+        DataConfig::Folder { .. } | DataConfig::Manifest { .. } => "federation.partition = \"sites\"",
+        _ => "data.kind = \"folder\" or \"manifest\"",
     };
-    if !by_folder {
-        let need = "attack.malicious: names of clients need federation.partition = \"client-folders\"; without it clients only have ids";
-        problems.push(need.into());
+    if !(config.federation.partition == Partition::Sites && need.starts_with("federation")) {
+        problems.push(format!("attack.malicious: names of clients need {need}; without it clients only have ids"));
         return None;
     }
-    let options = FolderOptions { follow_links: *follow_links, skip_bad: false };
-    match client_names(path, options) {
+    match source.client_names() {
         Ok(names) => Some(names),
         Err(error) => {
             problems.push(format!("attack.malicious: the clients' names cannot be read: {error}"));
@@ -85,7 +82,7 @@ fn unknown(name: &str, names: &[String]) -> String {
     let listed: Vec<String> = names.iter().take(LISTED).enumerate().map(|(id, n)| format!("{id} {n}")).collect();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let name = shorten(name, LONGEST);
-    format!("attack.malicious: no client folder {name:?}{near}; there are: {}{more}", listed.join(", "))
+    format!("attack.malicious: no client {name:?}{near}; there are: {}{more}", listed.join(", "))
 }
 
 /// Checks that `ids`, sorted, are distinct clients; `found` is the text in the file.
@@ -118,7 +115,7 @@ mod tests {
     fn plan(root: &Path, clients: usize, malicious: &str) -> Result<Vec<u32>, String> {
         let set = [
             format!("data={{ kind = \"folder\", path = {:?} }}", root),
-            "federation.partition=client-folders".into(),
+            "federation.partition=sites".into(),
             format!("federation.clients={clients}"),
             format!("attack.malicious={malicious}"),
         ];
@@ -155,7 +152,7 @@ mod tests {
     fn unknown_and_repeated_names_are_one_clear_error() {
         let root = hospitals(&["hospital1", "hospital2", "hospital10"]);
         for (malicious, needle) in [
-            ("[\"hospitel10\"]", "no client folder \"hospitel10\"; the nearest is \"hospital10\""),
+            ("[\"hospitel10\"]", "no client \"hospitel10\"; the nearest is \"hospital10\""),
             ("[\"HOSPITAL2\"]", "the nearest is \"hospital2\"; there are: 0 hospital1, 1 hospital2, 2 hospital10"),
             ("[\"hospital2\", 1]", "attack.malicious = [\"hospital2\", 1]: must be without repetitions"),
             ("[\"hospital2\", 9]", "client ids from 0 to 2"),
@@ -173,5 +170,30 @@ mod tests {
         assert!(of(&["attack.malicious=[\"a\"]"]).contains("need data.kind = \"folder\""));
         let path = format!("data={{ kind = \"folder\", path = {:?} }}", root.path());
         assert!(of(&[&path, "attack.malicious=[\"hospital1\"]"]).contains("need federation.partition"));
+    }
+
+    #[test]
+    fn a_manifest_names_its_clients() {
+        let root = tempfile::TempDir::new().unwrap();
+        let list = root.path().join("list.csv");
+        let plan = |text: &str, partition: &str, malicious: &str| {
+            std::fs::write(&list, text).unwrap();
+            let data = format!("data={{ kind = \"manifest\", path = {list:?} }}");
+            let set = [data.as_str(), partition, malicious, "federation.clients=2"].map(String::from).to_vec();
+            load(None, &Overrides { set, ..Overrides::default() })
+                .map(|plan| plan.attack.malicious)
+                .map_err(|e| e.to_string())
+        };
+        let (sites, south) = ("federation.partition=sites", "attack.malicious=[\"south 9\"]");
+        let text = "file,client\na.png,south 10\nb.png,south 9\n";
+        assert_eq!(plan(text, sites, south).unwrap(), [0]);
+        assert_eq!(plan(text, "federation.partition=client-folders", south).unwrap(), [0]);
+        assert!(
+            plan(text, "federation.partition=iid", south)
+                .unwrap_err()
+                .contains("need federation.partition = \"sites\"")
+        );
+        assert!(plan("file\na.png\n", sites, south).unwrap_err().contains("no column `client`"));
+        assert!(plan("file,client\na.png,\n", sites, south).unwrap_err().contains("line 2: no client"));
     }
 }

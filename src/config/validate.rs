@@ -11,9 +11,9 @@ use crate::model::Norm;
 /// The plan of `config`; `None` if `problems` has or gets an entry.
 pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     let train = train(&config.train, problems);
-    let folder = matches!(config.data.source, DataConfig::Folder { .. });
-    if config.federation.partition == Partition::ClientFolders && !folder {
-        problems.push("federation.partition = \"client-folders\": needs data.kind = \"folder\"".into());
+    let named = matches!(config.data.source, DataConfig::Folder { .. } | DataConfig::Manifest { .. });
+    if config.federation.partition == Partition::Sites && !named {
+        problems.push("federation.partition = \"sites\": needs data.kind = \"folder\" or \"manifest\"".into());
     }
     let (metrics, samples) = (&config.evaluation.metrics, config.evaluation.samples);
     for metric in metrics.iter().flatten().filter(|m| (samples as usize) < m.least()) {

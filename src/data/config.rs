@@ -1,6 +1,8 @@
 //! The source of the images, as written in an experiment file.
 
-use super::folder::{self, Decoding};
+use super::files::Decoding;
+use super::folder;
+use super::manifest;
 use super::npz::{self, NpzOptions};
 use super::tally::Tally;
 use super::walk::FolderOptions;
@@ -26,6 +28,20 @@ pub enum DataConfig {
         #[serde(default)]
         client_folders: bool,
         /// Follow symbolic links that lead outside the folder instead of stopping.
+        #[serde(default)]
+        follow_links: bool,
+        /// Values that become black and white in images of more than 8 bits; absent: the whole range of their type.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<Window>,
+    },
+    /// A CSV file that lists images.
+    Manifest {
+        /// The file; relative paths start at the working directory.
+        path: PathBuf,
+        /// Leave out images that cannot be read instead of stopping.
+        #[serde(default)]
+        skip_bad: bool,
+        /// Follow symbolic links that lead outside the file's folder instead of stopping.
         #[serde(default)]
         follow_links: bool,
         /// Values that become black and white in images of more than 8 bits; absent: the whole range of their type.
@@ -69,7 +85,7 @@ impl DataConfig {
     ///
     /// # Errors
     /// As the loader: see [`builtin()`], [`folder`](super::folder()), [`client_folders`](super::client_folders),
-    /// [`npz`](super::npz()), [`dermoscopy()`].
+    /// [`manifest`](super::manifest()), [`npz`](super::npz()), [`dermoscopy()`].
     pub fn load(&self, size: usize, channels: usize) -> Result<Loaded> {
         match self {
             DataConfig::Builtin {} => Ok(made(builtin(size, channels)?, false)),
@@ -77,6 +93,10 @@ impl DataConfig {
                 let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
                 let form = Decoding { size, channels, options, window: *window };
                 if *client_folders { folder::clients(path, form) } else { folder::classes(path, form) }
+            }
+            DataConfig::Manifest { path, skip_bad, follow_links, window } => {
+                let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
+                manifest::load(path, Decoding { size, channels, options, window: *window })
             }
             DataConfig::Npz { path, axis, window } => {
                 npz::load(path, size, channels, NpzOptions { axis: *axis, window: *window })
@@ -87,6 +107,20 @@ impl DataConfig {
 }
 
 impl DataConfig {
+    /// Names of the clients by id, as folders or a manifest name them; none for other sources.
+    ///
+    /// # Errors
+    /// As [`client_names`](super::client_names) and [`manifest_clients`](super::manifest_clients).
+    pub fn client_names(&self) -> Result<Vec<String>> {
+        match self {
+            DataConfig::Folder { path, follow_links, .. } => {
+                folder::client_names(path, FolderOptions { follow_links: *follow_links, skip_bad: false })
+            }
+            DataConfig::Manifest { path, .. } => manifest::manifest_clients(path),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The series of each image if images are consecutive, such as the slices of a scan.
     pub fn series(&self) -> Option<Vec<u32>> {
         matches!(self, DataConfig::Builtin {}).then(super::builtin::series)

@@ -57,10 +57,10 @@ impl Dataset {
     }
 }
 
-/// The client of each image, if the folders define it.
+/// The client of each image, if folders or a manifest define it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clients {
-    /// Names of the clients' folders, in natural order; there are as many clients as names.
+    /// Names of the clients, in natural order; there are as many clients as names.
     pub names: Vec<String>,
     /// `[n]`: index into `names`.
     pub of_image: Vec<u32>,
@@ -73,8 +73,10 @@ pub struct Loaded {
     pub dataset: Dataset,
     /// Names of the images that `skip_bad` left out, with the reasons.
     pub skipped: Vec<String>,
-    /// Present with `client_folders` only.
+    /// Present if folders or a manifest name the clients.
     pub clients: Option<Clients>,
+    /// `[n]`: a number for the patient of each image, if any is known; images of unknown patients have their own.
+    pub patients: Option<Vec<u32>>,
     /// Lines for the console: classes or clients, ignored files, colour conversions.
     pub notes: Vec<String>,
     /// Possible mistakes, one line each.
@@ -87,7 +89,7 @@ impl Loaded {
     /// Images without further information.
     pub fn of(dataset: Dataset) -> Loaded {
         let (skipped, notes, warnings) = Default::default();
-        Loaded { dataset, skipped, clients: None, notes, warnings, labelled: true }
+        Loaded { dataset, skipped, clients: None, patients: None, notes, warnings, labelled: true }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Images for training: folders of pictures (PNG, JPEG, TIFF, BMP, WebP), MedMNIST `.npz` files, the built-in CT/MR
+//! Images for training: folders and lists of pictures (PNG, JPEG, TIFF, BMP, WebP), MedMNIST `.npz` files, the built-in CT/MR
 //! slices, and a procedural dermoscopy-like set. Every source yields a [`Dataset`]: u8 pixels of one size, one or three
 //! channels, NHWC.
 
@@ -6,11 +6,14 @@ mod builtin;
 mod config;
 mod dataset;
 mod dermoscopy;
+mod files;
 mod fit;
 mod folder;
 mod guard;
+mod manifest;
 mod natural;
 mod npz;
+pub(crate) mod patients;
 pub mod picture;
 pub(crate) mod random;
 mod split;
@@ -24,6 +27,7 @@ pub use config::DataConfig;
 pub use dataset::{Clients, Dataset, Loaded, SIZES};
 pub use dermoscopy::{MOST_DRAWN, dermoscopy};
 pub use folder::{client_folders, client_names, first_side, folder};
+pub use manifest::{check_manifest, manifest, manifest_clients};
 pub use npz::{NpzOptions, decode as decode_npz, npz};
 pub(crate) use split::by_class;
 pub use split::{Groups, Split, holdout};

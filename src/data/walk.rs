@@ -21,16 +21,18 @@ pub(super) struct Entry {
     pub path: PathBuf,
     pub class: String,
     pub client: u32,
+    /// A name for the patient, if a manifest gives one.
+    pub patient: Option<String>,
 }
 
-/// Class of images directly in the folder.
-const ALL: &str = "all";
+/// Class of images without classes.
+pub(super) const ALL: &str = "all";
 /// Deepest nesting of folders in a class: terminates loops of symbolic links.
 const MAX_DEPTH: usize = 16;
 /// Maximum folders in a set. No set without links has that many; with links, a few can refer to each other endlessly.
 const MAX_FOLDERS: usize = 100_000;
 /// Most images in a set.
-const MAX_IMAGES: usize = 10_000_000;
+pub(super) const MAX_IMAGES: usize = 10_000_000;
 /// Maximum kinds of ignored files and folders in a list.
 const LISTED: usize = 8;
 /// Maximum bytes of a listed extension; a longer one is part of a name.
@@ -122,7 +124,7 @@ impl Walk {
             let class = name(path, folder);
             let mut files = Vec::new();
             self.images_below(folder, 0, &mut files)?;
-            entries.extend(files.into_iter().map(|path| Entry { path, class: class.clone(), client }));
+            entries.extend(files.into_iter().map(|path| Entry { path, class: class.clone(), client, patient: None }));
         }
         match (images.first(), entries.first()) {
             (Some(image), Some(entry)) => {
@@ -131,7 +133,7 @@ impl Walk {
                 return Err(Error::file(path, what));
             }
             (Some(_), None) => {
-                entries.extend(images.into_iter().map(|path| Entry { path, class: ALL.into(), client }));
+                entries.extend(images.into_iter().map(|path| Entry { path, class: ALL.into(), client, patient: None }));
             }
             _ => {}
         }
@@ -189,19 +191,20 @@ impl Walk {
         Ok((folders, images))
     }
 
+    /// What is wrong with a path, itself or one of its folders a link, that leads out of the data folder.
+    pub fn leads_out(&self, path: &Path) -> Option<String> {
+        let root = self.inside.as_ref()?;
+        let target = path.canonicalize().ok().filter(|target| !target.starts_with(root))?;
+        let (target, root) = (target.display(), root.display());
+        Some(format!(
+            "a symbolic link to {target}, outside the data folder {root}; data.follow_links = true follows it"
+        ))
+    }
+
     /// Rejects a link that leads out of the folder. A dangling link is an unreadable image. A linked folder is resolved
     /// before its contents are listed.
     fn check_link(&self, path: &Path) -> Result<()> {
-        match (&self.inside, path.canonicalize()) {
-            (Some(root), Ok(target)) if !target.starts_with(root) => {
-                let (target, root) = (target.display(), root.display());
-                let what = format!(
-                    "a symbolic link to {target}, outside the data folder {root}; data.follow_links = true follows it"
-                );
-                Err(Error::file(path, what))
-            }
-            _ => Ok(()),
-        }
+        self.leads_out(path).map_or(Ok(()), |what| Err(Error::file(path, what)))
     }
 }
 

@@ -26,6 +26,6 @@ pub use detector::Detector;
 pub use federation::{ClientData, Federation, every_client_has_a_batch};
 pub use local::Local;
 pub use nonfinite::{Fault, OnNonfinite};
-pub use partition::Partition;
+pub use partition::{Origin, Partition};
 pub use settings::Settings;
 pub use stages::{ClientReport, Measured, RoundReport, Trained, Weighted};

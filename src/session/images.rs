@@ -4,7 +4,7 @@ use crate::config::Plan;
 use crate::data::random::SplitMix64;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
 use crate::fed::attack::Trigger;
-use crate::fed::{Partition, every_client_has_a_batch};
+use crate::fed::{Origin, Partition, every_client_has_a_batch};
 use crate::metric::{Evaluator, ImageSet, Metric};
 use crate::report::checkpoint;
 use crate::report::summary::Digests;
@@ -22,7 +22,7 @@ pub struct Images {
     pub notes: Vec<String>,
     /// Possible mistakes in the images.
     pub warnings: Vec<String>,
-    /// Names of the clients by id, if folders name them.
+    /// Names of the clients by id, if the data name them.
     pub names: Vec<String>,
     /// Height, width and channels.
     pub(super) shape: (usize, usize),
@@ -59,12 +59,14 @@ impl Images {
         let train = pick(&split.train);
         let reference = if split.held_out.is_empty() { train.clone() } else { pick(&split.held_out) };
         let reference = reference.into_iter().map(|b| b as f32 / 127.5 - 1.0).collect();
+        // With another partition the clients of the data are not those of the federation.
+        let named = plan.federation.partition == Partition::Sites;
         let (held_out, apart, total) = (split.held_out.len(), split.apart.len(), set.len());
         Ok(Images {
             skipped: loaded.skipped,
             notes: loaded.notes,
             warnings: loaded.warnings,
-            names: loaded.clients.map(|c| c.names).unwrap_or_default(),
+            names: named.then_some(loaded.clients).flatten().map(|c| c.names).unwrap_or_default(),
             shape: (size, channels),
             train,
             reference,
@@ -151,17 +153,20 @@ impl Images {
 fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>)> {
     let labels = &loaded.dataset.labels;
     let series = plan.data.source.series();
-    let groups = match (&loaded.clients, &series) {
-        (Some(clients), _) => Groups::Clients(&clients.of_image),
-        (None, Some(series)) => Groups::Series(series),
-        (None, None) => Groups::None,
+    let clients = loaded.clients.as_ref().map(|clients| &clients.of_image[..]);
+    let groups = match (clients, &loaded.patients, &series) {
+        (clients, Some(patients), _) => Groups::Patients(patients, clients),
+        (Some(clients), None, _) => Groups::Clients(clients),
+        (None, None, Some(series)) => Groups::Series(series),
+        (None, None, None) => Groups::None,
     };
     let split = holdout(labels, groups, plan.data.held_out, plan.seed)?;
     let pick = |of: &[u32]| -> Vec<u32> { split.train.iter().map(|i| of[*i as usize]).collect() };
-    let client_of = loaded.clients.as_ref().map(|c| pick(&c.of_image));
+    let (client_of, patient_of) = (clients.map(pick), loaded.patients.as_deref().map(pick));
+    let origin = Origin { clients: client_of.as_deref(), patients: patient_of.as_deref() };
     let (clients, batch) = (plan.federation.clients as usize, plan.train.batch as usize);
     let partition = &plan.federation.partition;
-    let holdings = partition.assign(&pick(labels), clients, plan.seed, client_of.as_deref(), batch)?;
+    let holdings = partition.assign(&pick(labels), clients, plan.seed, origin, batch)?;
     Ok((split, holdings))
 }
 
@@ -193,13 +198,21 @@ impl Rehearsal {
     }
 }
 
-/// Rejects a partition by class for images without classes.
+/// Rejects a partition by class for images without classes, and one by sites for a manifest without clients.
 fn classes_known(plan: &Plan, loaded: &Loaded) -> Result<()> {
-    match (&plan.federation.partition, &plan.data.source) {
-        (Partition::Dirichlet { .. }, DataConfig::Npz { path, .. }) if !loaded.labelled => {
-            let what = "no array `train_labels`, whose classes federation.partition = \"dirichlet\" deals; \"iid\" and \"shared\" \
-                        need none";
-            Err(Error::file(path, what))
+    let (path, absent) = match &plan.data.source {
+        DataConfig::Npz { path, .. } => (path, "array `train_labels`"),
+        DataConfig::Manifest { path, .. } => (path, "column `label`"),
+        _ => return Ok(()),
+    };
+    match plan.federation.partition {
+        Partition::Dirichlet { .. } if !loaded.labelled => {
+            let need = "whose classes federation.partition = \"dirichlet\" deals; \"iid\" and \"shared\" need none";
+            Err(Error::file(path, format!("no {absent}, {need}")))
+        }
+        Partition::Sites if loaded.clients.is_none() => {
+            let need = "no column `client`, which names the client of each image for federation.partition = \"sites\"";
+            Err(Error::file(path, need))
         }
         _ => Ok(()),
     }
@@ -244,7 +257,7 @@ pub fn trigger(plan: &Plan) -> Result<Option<String>> {
 pub fn data_exists(plan: &Plan) -> Result<()> {
     let (path, what) = match &plan.data.source {
         DataConfig::Folder { path, .. } => (path, "folder of images"),
-        DataConfig::Npz { path, .. } => (path, "file"),
+        DataConfig::Npz { path, .. } | DataConfig::Manifest { path, .. } => (path, "file"),
         DataConfig::Builtin {} | DataConfig::Dermoscopy { .. } => return Ok(()),
     };
     match path.exists() {

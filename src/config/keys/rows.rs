@@ -122,10 +122,11 @@ static FEDERATION: &[Key] = &[
     Key::new("federation.clients", Int(1, 65535), Whole(4), "number of clients"),
     Key::new(
         PARTITION,
-        Choice(&["iid", "shared", "dirichlet", "client-folders"]),
+        Choice(&["iid", "shared", "dirichlet", "sites"]),
         Word("shared"),
         "distribution of the images over the clients: equal random shares, all images to every client, shares of each class \
-         drawn from a Dirichlet distribution, or one folder for each client; `partition = \"iid\"` is short for it",
+         drawn from a Dirichlet distribution, or as the data say, by one folder for each client or the manifest's column \
+         `client`; `partition = \"iid\"` is short for it",
     )
     .tag(),
     Key::new(
@@ -183,7 +184,7 @@ const DATA_KIND: &str = "data.kind";
 static DATA: &[Key] = &[
     Key::new(
         DATA_KIND,
-        Choice(&["builtin", "folder", "npz", "dermoscopy"]),
+        Choice(&["builtin", "folder", "manifest", "npz", "dermoscopy"]),
         Word("builtin"),
         "source of the images",
     )
@@ -192,18 +193,18 @@ static DATA: &[Key] = &[
         "data.path",
         Text("a path", is_any),
         Required,
-        "the folder or the `.npz` file; relative to the working directory",
+        "the folder, the manifest or the `.npz` file; relative to the working directory",
     )
-    .of(DATA_KIND, &["folder", "npz"]),
+    .of(DATA_KIND, &["folder", "manifest", "npz"]),
     Key::new("data.skip_bad", Flag, Off, "leave out images that cannot be read (`--skip-bad`) instead of stopping")
-        .of(DATA_KIND, &["folder"]),
+        .of(DATA_KIND, &["folder", "manifest"]),
     Key::new("data.follow_links", Flag, Off, "follow symbolic links that lead outside the folder instead of stopping")
-        .of(DATA_KIND, &["folder"]),
+        .of(DATA_KIND, &["folder", "manifest"]),
     Key::new(
         "data.client_folders",
         Flag,
         Off,
-        "one sub-folder for each client; the partition `client-folders` sets it",
+        "one sub-folder for each client; the partition `sites` sets it",
     )
     .of(DATA_KIND, &["folder"]),
     Key::new(
@@ -213,7 +214,7 @@ static DATA: &[Key] = &[
         "values that become black and white in images of more than 8 bits; `\"auto\"` takes the least and the greatest value \
          of the set",
     )
-    .of(DATA_KIND, &["folder", "npz"]),
+    .of(DATA_KIND, &["folder", "manifest", "npz"]),
     Key::new(
         "data.axis",
         Int(1, 3),
@@ -229,7 +230,7 @@ static DATA: &[Key] = &[
         Real(Closed(0.0), Open(1.0)),
         Num(0.1),
         "share of the images that no client trains on and metrics compare with: of each class, and of each client where \
-         folders are clients; of the built-in set whole blocks of its series",
+         the data name them; whole patients where they are known; of the built-in set whole blocks of its series",
     ),
 ];
 
@@ -238,7 +239,7 @@ static ATTACK: &[Key] = &[
         "attack.malicious",
         Clients,
         Empty,
-        "the malicious clients: a number N is the first N, a list has ids from 0 or, with client folders, names; `[]` or 0 \
+        "the malicious clients: a number N is the first N, a list has ids from 0 or, with the partition `sites`, names; `[]` or 0 \
          is an honest run",
     ),
     Key::new(

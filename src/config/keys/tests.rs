@@ -92,7 +92,13 @@ fn defaults_of_tagged_types_are_those_of_the_rows() {
         let own: Detector = toml::from_str(&format!("kind = '{name}'")).unwrap();
         assert_eq!(read(&with_tag("detection.kind", name)).detection, own);
     }
-    for (name, path) in [("builtin", ""), ("folder", "path = 'x'"), ("npz", "path = 'x'"), ("dermoscopy", "")] {
+    for (name, path) in [
+        ("builtin", ""),
+        ("folder", "path = 'x'"),
+        ("manifest", "path = 'x'"),
+        ("npz", "path = 'x'"),
+        ("dermoscopy", ""),
+    ] {
         let own: DataConfig = toml::from_str(&format!("kind = '{name}'\n{path}")).unwrap();
         assert_eq!(read(&with_tag("data.kind", name)).data.source, own);
     }

@@ -176,7 +176,7 @@ fn detection_is_chosen_by_kind_and_checked() {
         (vec![kind, "detection.floor=0"], "detection.floor = 0: must be a number in (0, 1]"),
         (vec!["detection.kind=forest"], "detection.kind = \"forest\": must be one of"),
         (vec!["detection.warmup=3"], "detection.kind: is missing, must be one of \"none\""),
-        (vec!["data.kind=folder"], "data.path: is missing, must be a path (the folder or"),
+        (vec!["data.kind=folder"], "data.path: is missing, must be a path (the folder, the manifest or"),
         (vec!["data.path=x"], "data.kind: is missing, must be one of \"builtin\""),
         (vec!["attack.report=lie"], "attack.report = \"lie\": must be one of \"true\", \"median\""),
     ] {
@@ -253,8 +253,14 @@ fn folders_take_skip_bad_and_client_folders_from_elsewhere() {
         window: None,
     };
     assert_eq!(plan.data.source, expected);
-    let message = refusal("", &["federation.partition=client-folders"]);
-    assert!(message.contains("needs data.kind = \"folder\""), "{message}");
+    assert!(plan.notes.lines().any(|n| n.contains("\"client-folders\"` is now `\"sites\"`")), "{:?}", plan.notes);
+    let set = ["data.kind=manifest", "data.path=x", "federation.partition=sites"].map(String::from).to_vec();
+    let plan = load(None, &Overrides { set, skip_bad: true, ..Default::default() }).unwrap();
+    let expected =
+        crate::data::DataConfig::Manifest { path: "x".into(), skip_bad: true, follow_links: false, window: None };
+    assert_eq!(plan.data.source, expected);
+    let message = refusal("", &["federation.partition=sites"]);
+    assert!(message.contains("needs data.kind = \"folder\" or \"manifest\""), "{message}");
     assert!(load(None, &Overrides { skip_bad: true, ..Default::default() }).is_ok());
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::{Window, Word};
 use image::{Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;

@@ -1,5 +1,7 @@
 //! Train and held-out images.
 
+mod patients;
+
 use super::random::SplitMix64;
 use crate::{Error, Result};
 
@@ -29,11 +31,14 @@ pub enum Groups<'a> {
     Clients(&'a [u32]),
     /// The series of each image, with consecutive slices: whole blocks are held out.
     Series(&'a [u32]),
+    /// The patient of each image, and the client if the data define it: whole patients are held out.
+    Patients(&'a [u32], Option<&'a [u32]>),
 }
 
 /// Holds out `fraction` of the images, rounded, drawn by `seed`: from each class its share by largest remainders, and
 /// never all. Classes of one image count as one class together if the others cannot provide enough. Clients hold out
-/// their shares of their own images and keep at least one; from series, whole blocks are held out.
+/// their shares of their own images and keep at least one; from series, whole blocks are held out. Patients are held
+/// out as a whole, so the number of images is approximate.
 ///
 /// # Errors
 /// A fraction outside [0, 1).
@@ -49,6 +54,7 @@ pub fn holdout(labels: &[u32], groups: Groups, fraction: f64, seed: u64) -> Resu
         Groups::None => by_images(&classes, total, seed, &mut places),
         Groups::Series(series) => by_blocks(&classes, series, total, seed, &mut places),
         Groups::Clients(clients) => by_clients(labels, &classes, clients, total, seed, &mut places),
+        Groups::Patients(of, clients) => patients::by_patients(labels, of, clients, total, seed, &mut places),
     }
     let of = |place| (0..).zip(&places).filter(|(_, p)| **p == place).map(|(i, _)| i).collect();
     Ok(Split { train: of(Place::Train), held_out: of(Place::HeldOut), apart: of(Place::Apart) })

@@ -185,3 +185,57 @@ fn fraction_is_checked() {
         assert_eq!(holdout(&labels(), Groups::None, bad, 1).unwrap_err().exit_code(), 2);
     }
 }
+
+/// Patients with 1 to 40 images in several classes, at clients or not.
+#[test]
+fn patients_are_held_out_as_a_whole() {
+    let mut rng = SplitMix64::new(5, 1, 4);
+    for case in 0..300u64 {
+        let count = 2 + rng.below(60) as u32;
+        let sites = 1 + rng.below(4) as u32;
+        let (mut labels, mut patients, mut clients) = (Vec::new(), Vec::new(), Vec::new());
+        for patient in 0..count {
+            let class = rng.below(3) as u32;
+            for _ in 0..1 + rng.below(40) {
+                labels.push(if rng.below(10) == 0 { rng.below(3) as u32 } else { class });
+                patients.push(patient);
+                clients.push(patient % sites);
+            }
+        }
+        let fraction = [0.01, 0.1, 0.3, 0.6][rng.below(4) as usize];
+        let by_site = (case % 2 == 0).then_some(&clients[..]);
+        let split = holdout(&labels, Groups::Patients(&patients, by_site), fraction, case).unwrap();
+        whole(&split, labels.len() as u32);
+        let of =
+            |images: &[u32]| images.iter().map(|i| patients[*i as usize]).collect::<std::collections::BTreeSet<_>>();
+        let (train, held) = (of(&split.train), of(&split.held_out));
+        assert!(train.is_disjoint(&held), "a patient on both sides");
+        let site = |patients: &std::collections::BTreeSet<u32>| {
+            patients.iter().map(|p| p % sites).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert!(by_site.is_none() || site(&train).len() as u32 == sites.min(count), "a client without images");
+        let wanted = (fraction * labels.len() as f64).round() as i64;
+        let possible = by_site.is_none() || count >= 10 * sites;
+        if possible && count > 10 {
+            let off = (split.held_out.len() as i64 - wanted).abs();
+            assert!(off <= 40, "{} of {} held out, {wanted} wanted", split.held_out.len(), labels.len());
+            assert!(wanted == 0 || !split.held_out.is_empty());
+        }
+        assert_eq!(split, holdout(&labels, Groups::Patients(&patients, by_site), fraction, case).unwrap());
+    }
+}
+
+#[test]
+fn few_or_large_patients_still_hold_out_one() {
+    let patients: Vec<u32> = (0..300).map(|i| i / 100).collect();
+    let split = holdout(&[0; 300], Groups::Patients(&patients, None), 0.1, 1).unwrap();
+    assert_eq!(split.held_out.len(), 100, "the nearest to 30 would be none");
+    let one = holdout(&[0; 300], Groups::Patients(&[0; 300], None), 0.1, 1).unwrap();
+    assert!(one.held_out.is_empty(), "a single patient is trained on");
+    let own: Vec<u32> = (0..300).map(|i| i % 3).collect();
+    let each = holdout(&[0; 300], Groups::Patients(&own, Some(&own)), 0.1, 1).unwrap();
+    assert!(each.held_out.is_empty(), "each client keeps its only patient");
+    let classes: Vec<u32> = (0..20).collect();
+    let rare = holdout(&classes, Groups::Patients(&classes, None), 0.2, 1).unwrap();
+    assert_eq!(rare.held_out.len(), 4, "classes of one patient count as one");
+}

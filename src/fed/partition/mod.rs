@@ -1,8 +1,11 @@
 //! The partition of the images among the clients.
 
+use crate::data::patients::Units;
 use crate::data::random::SplitMix64;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// RNG streams of the draws.
 const IID: u64 = 0x4949_4400;
@@ -33,8 +36,8 @@ pub enum Partition {
         #[serde(skip_serializing_if = "Option::is_none")]
         minimum: Option<u32>,
     },
-    /// By folders of the data: one per client.
-    ClientFolders,
+    /// As the data say: one folder per client, or a manifest with the client of each image.
+    Sites,
 }
 
 /// [`Partition`] as parsed: serde refuses unknown keys beside `kind` in variants with braces only.
@@ -43,8 +46,12 @@ pub enum Partition {
 enum Written {
     Iid {},
     Shared {},
-    Dirichlet { alpha: f64, minimum: Option<u32> },
-    ClientFolders {},
+    Dirichlet {
+        alpha: f64,
+        minimum: Option<u32>,
+    },
+    #[serde(alias = "client-folders")]
+    Sites {},
 }
 
 impl From<Written> for Partition {
@@ -53,25 +60,34 @@ impl From<Written> for Partition {
             Written::Iid {} => Partition::Iid,
             Written::Shared {} => Partition::Shared,
             Written::Dirichlet { alpha, minimum } => Partition::Dirichlet { alpha, minimum },
-            Written::ClientFolders {} => Partition::ClientFolders,
+            Written::Sites {} => Partition::Sites,
         }
     }
 }
 
+/// The client and the patient of each image, as far as the data define them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'a> {
+    /// The client of each image.
+    pub clients: Option<&'a [u32]>,
+    /// The patient of each image.
+    pub patients: Option<&'a [u32]>,
+}
+
 impl Partition {
     /// The images of each of `clients` clients: indices into `labels` (the class of each image), ascending. All kinds except
-    /// `shared` give every image to exactly one client. `client_of` is the client of each image, if the data define it; `batch`
-    /// is the number of images in a training step, which each client needs.
+    /// `shared` give every image to exactly one client, and all images of a patient to the same one. `batch` is the number of
+    /// images in a training step, which each client needs.
     ///
     /// # Errors
-    /// No client; no image; fewer images than clients; an invalid alpha, or one at which no draw gives every client enough
-    /// images; `client-folders` with data without client folders, or with another number of them.
+    /// No client; no image; fewer images or patients than clients; an invalid alpha, or one at which no draw gives every client
+    /// enough images; `sites` with data that name no clients, or another number of them.
     pub fn assign(
         &self,
         labels: &[u32],
         clients: usize,
         seed: u64,
-        client_of: Option<&[u32]>,
+        origin: Origin,
         batch: usize,
     ) -> Result<Vec<Vec<u32>>> {
         if clients == 0 {
@@ -87,13 +103,16 @@ impl Partition {
             )));
         }
         match self {
-            Partition::Iid => Ok(iid(n, clients, seed)),
+            Partition::Iid => match origin.patients {
+                Some(_) => by_patient(&Units::of(labels, origin.patients), clients, seed),
+                None => Ok(iid(n, clients, seed)),
+            },
             Partition::Shared => Ok(vec![(0..n as u32).collect(); clients]),
             Partition::Dirichlet { alpha, minimum } => {
                 let least = minimum.map_or(0, |n| n as usize).max(batch).max(1);
-                dirichlet(labels, clients, seed, *alpha, least)
+                dirichlet(&Units::of(labels, origin.patients), n, clients, seed, *alpha, least)
             }
-            Partition::ClientFolders => by_folder(n, clients, client_of),
+            Partition::Sites => by_site(n, clients, origin.clients),
         }
     }
 }
@@ -109,13 +128,54 @@ fn iid(n: usize, clients: usize, seed: u64) -> Vec<Vec<u32>> {
     (0..clients).map(share).collect()
 }
 
-fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize) -> Result<Vec<Vec<u32>>> {
+/// Shuffled patients, each to the client with the fewest images so far.
+fn by_patient(units: &Units, clients: usize, seed: u64) -> Result<Vec<Vec<u32>>> {
+    if units.len() < clients {
+        let n = units.len();
+        return Err(Error::input(format!("{n} patients for {clients} clients: expected at least one per client")));
+    }
+    let mut order: Vec<usize> = (0..units.len()).collect();
+    SplitMix64::new(seed, IID, 0).shuffle(&mut order);
+    let mut shares = vec![Vec::new(); clients];
+    let mut fewest: BinaryHeap<Reverse<(usize, usize)>> = (0..clients).map(|client| Reverse((0, client))).collect();
+    for unit in order {
+        let Some(Reverse((images, client))) = fewest.pop() else { break };
+        let own: &mut Vec<u32> = &mut shares[client];
+        own.extend_from_slice(units.images(unit));
+        fewest.push(Reverse((images + units.images(unit).len(), client)));
+    }
+    shares.iter_mut().for_each(|share| share.sort_unstable());
+    Ok(shares)
+}
+
+/// The units of a class in the order in which they are dealt.
+struct Class {
+    units: Vec<u32>,
+    /// `[units + 1]`: images of the units before each.
+    images: Vec<usize>,
+}
+
+/// The classes that have images, each shuffled.
+fn shuffled(units: &Units, seed: u64) -> Vec<Class> {
+    let members = crate::data::by_class(&units.classes).into_iter().filter(|members| !members.is_empty());
+    let class = |(class, mut members): (u64, Vec<u32>)| {
+        SplitMix64::new(seed, DIRICHLET_ORDER, class).shuffle(&mut members);
+        let sizes = members.iter().map(|unit| units.images(*unit as usize).len());
+        let sums = sizes.scan(0, |sum, size| {
+            *sum += size;
+            Some(*sum)
+        });
+        Class { images: std::iter::once(0).chain(sums).collect(), units: members }
+    };
+    (0..).zip(members).map(class).collect()
+}
+
+fn dirichlet(units: &Units, n: usize, clients: usize, seed: u64, alpha: f64, least: usize) -> Result<Vec<Vec<u32>>> {
     if !(alpha.is_finite() && alpha > 0.0) {
         return Err(Error::input(format!("dirichlet alpha = {alpha}: expected a finite number above 0")));
     }
     let head = format!("federation.partition dirichlet with alpha = {alpha}");
     let needs = format!("{least} images each (train.batch or federation.partition.minimum)");
-    let n = labels.len();
     if clients.saturating_mul(least) > n {
         return Err(Error::input(format!(
             "{head}: {clients} clients need {needs}, that is {} of {n} images: no draw can give them that; choose a smaller \
@@ -123,7 +183,7 @@ fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize
             clients.saturating_mul(least)
         )));
     }
-    let classes: Vec<Vec<u32>> = crate::data::by_class(labels).into_iter().filter(|c| !c.is_empty()).collect();
+    let classes = shuffled(units, seed);
     let mut rngs: Vec<SplitMix64> =
         (0..classes.len() as u64).map(|class| SplitMix64::new(seed, DIRICHLET, class)).collect();
     let draws = (MOST_SHARES / (clients * classes.len())).clamp(LEAST_DRAWS, MOST_DRAWS);
@@ -131,11 +191,13 @@ fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize
     let (mut short, mut smallest) = (clients, 0);
     for _ in 0..draws {
         let cuts: Vec<Vec<usize>> =
-            classes.iter().zip(&mut rngs).map(|(class, rng)| cuts(rng, class.len(), clients, alpha)).collect();
-        let sizes = (0..clients).map(|c| cuts.iter().map(|cut| cut[c + 1] - cut[c]).sum::<usize>());
+            classes.iter().zip(&mut rngs).map(|(class, rng)| cuts(rng, class.units.len(), clients, alpha)).collect();
+        let part =
+            |c: usize| move |(cut, class): (&Vec<usize>, &Class)| class.images[cut[c + 1]] - class.images[cut[c]];
+        let sizes = (0..clients).map(|c| cuts.iter().zip(&classes).map(part(c)).sum::<usize>());
         let (below, low) = sizes.fold((0, n), |(below, low), size| (below + usize::from(size < least), low.min(size)));
         if below == 0 {
-            return Ok(deal(&classes, &cuts, clients, seed));
+            return Ok(deal(units, &classes, &cuts, clients));
         }
         if (below, n - low) < (short, n - smallest) {
             (short, smallest) = (below, low);
@@ -152,7 +214,7 @@ fn dirichlet(labels: &[u32], clients: usize, seed: u64, alpha: f64, least: usize
     )))
 }
 
-/// The cuts of the `n` images of a class, `[clients + 1]`: client c takes images from cut c to cut c + 1.
+/// The cuts of the `n` units of a class, `[clients + 1]`: client c takes units from cut c to cut c + 1.
 fn cuts(rng: &mut SplitMix64, n: usize, clients: usize, alpha: f64) -> Vec<usize> {
     let (mut cuts, mut cumulative) = (vec![0], 0.0);
     for proportion in proportions(rng, clients, alpha) {
@@ -164,14 +226,12 @@ fn cuts(rng: &mut SplitMix64, n: usize, clients: usize, alpha: f64) -> Vec<usize
     cuts
 }
 
-/// Shuffles and cuts each class.
-fn deal(classes: &[Vec<u32>], cuts: &[Vec<usize>], clients: usize, seed: u64) -> Vec<Vec<u32>> {
+/// Cuts each class.
+fn deal(units: &Units, classes: &[Class], cuts: &[Vec<usize>], clients: usize) -> Vec<Vec<u32>> {
     let mut shares = vec![Vec::new(); clients];
-    for (class, (members, cuts)) in classes.iter().zip(cuts).enumerate() {
-        let mut members = members.clone();
-        SplitMix64::new(seed, DIRICHLET_ORDER, class as u64).shuffle(&mut members);
+    for (class, cuts) in classes.iter().zip(cuts) {
         for (share, cut) in shares.iter_mut().zip(cuts.windows(2)) {
-            share.extend_from_slice(&members[cut[0]..cut[1]]);
+            class.units[cut[0]..cut[1]].iter().for_each(|unit| share.extend_from_slice(units.images(*unit as usize)));
         }
     }
     shares.iter_mut().for_each(|s: &mut Vec<u32>| s.sort_unstable());
@@ -206,10 +266,10 @@ fn ln_gamma_variate(rng: &mut SplitMix64, shape: f64) -> f64 {
     }
 }
 
-fn by_folder(n: usize, clients: usize, client_of: Option<&[u32]>) -> Result<Vec<Vec<u32>>> {
+fn by_site(n: usize, clients: usize, client_of: Option<&[u32]>) -> Result<Vec<Vec<u32>>> {
     let Some(client_of) = client_of else {
-        let what = "partition client-folders: the data have no client folders, expected data of kind \"folder\" with \
-                    client_folders = true";
+        let what = "partition sites: the data name no clients, expected data of kind \"folder\" with client_folders = true, or \
+                    a manifest with the column `client`";
         return Err(Error::input(what));
     };
     if client_of.len() != n {
@@ -218,7 +278,7 @@ fn by_folder(n: usize, clients: usize, client_of: Option<&[u32]>) -> Result<Vec<
     let found = client_of.iter().max().map_or(0, |&m| m as usize + 1);
     if found != clients {
         return Err(Error::input(format!(
-            "partition client-folders: {found} client folders, {clients} clients requested"
+            "partition sites: the data name {found} clients, {clients} are requested (federation.clients)"
         )));
     }
     let mut shares = vec![Vec::new(); clients];
@@ -226,9 +286,7 @@ fn by_folder(n: usize, clients: usize, client_of: Option<&[u32]>) -> Result<Vec<
         shares[client as usize].push(image as u32);
     }
     match shares.iter().position(Vec::is_empty) {
-        Some(client) => {
-            Err(Error::input(format!("partition client-folders: client {client} has no image left to train with")))
-        }
+        Some(client) => Err(Error::input(format!("partition sites: client {client} has no image left to train with"))),
         None => Ok(shares),
     }
 }

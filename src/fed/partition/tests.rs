@@ -21,12 +21,16 @@ fn covers_determinism_and_seeds() {
     let labels = labels();
     for partition in [Partition::Iid, dirichlet_of(0.1), dirichlet_of(1.0), dirichlet_of(100.0)] {
         for clients in [1, 2, 7] {
-            let shares = partition.assign(&labels, clients, 3, None, 1).unwrap();
+            let shares = partition.assign(&labels, clients, 3, Origin::default(), 1).unwrap();
             assert_eq!(shares.len(), clients);
             exact_cover(&shares, 600);
-            assert_eq!(shares, partition.assign(&labels, clients, 3, None, 1).unwrap());
+            assert_eq!(shares, partition.assign(&labels, clients, 3, Origin::default(), 1).unwrap());
             if clients > 1 {
-                assert_ne!(shares, partition.assign(&labels, clients, 4, None, 1).unwrap(), "{partition:?}");
+                assert_ne!(
+                    shares,
+                    partition.assign(&labels, clients, 4, Origin::default(), 1).unwrap(),
+                    "{partition:?}"
+                );
             }
         }
     }
@@ -35,7 +39,7 @@ fn covers_determinism_and_seeds() {
 #[test]
 fn iid_is_near_equal_and_mixed() {
     let labels = labels();
-    let shares = Partition::Iid.assign(&labels, 7, 1, None, 1).unwrap();
+    let shares = Partition::Iid.assign(&labels, 7, 1, Origin::default(), 1).unwrap();
     let sizes: Vec<usize> = shares.iter().map(Vec::len).collect();
     assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
     assert!(shares.iter().all(|s| (0..3).all(|c| s.iter().any(|&i| labels[i as usize] == c))));
@@ -43,7 +47,7 @@ fn iid_is_near_equal_and_mixed() {
 
 #[test]
 fn shared_gives_everything_to_everyone() {
-    let shares = Partition::Shared.assign(&[0, 0, 1], 5, 1, None, 1).unwrap();
+    let shares = Partition::Shared.assign(&[0, 0, 1], 5, 1, Origin::default(), 1).unwrap();
     assert_eq!(shares, vec![vec![0, 1, 2]; 5]);
 }
 
@@ -52,7 +56,7 @@ fn skew(alpha: f64) -> f64 {
     let labels = labels();
     let (mut sum, mut count) = (0.0, 0.0);
     for seed in 0..20 {
-        for share in dirichlet_of(alpha).assign(&labels, 5, seed, None, 1).unwrap() {
+        for share in dirichlet_of(alpha).assign(&labels, 5, seed, Origin::default(), 1).unwrap() {
             for (class, overall) in [0.5, 1.0 / 3.0, 1.0 / 6.0].into_iter().enumerate() {
                 let own = share.iter().filter(|&&i| labels[i as usize] as usize == class).count();
                 sum += 0.5 * (own as f64 / share.len() as f64 - overall).abs();
@@ -111,7 +115,7 @@ fn every_client_has_its_minimum_or_one_message_says_why_not() {
                 for least in [1, 8, 16] {
                     for seed in 0..2 {
                         let partition = Partition::Dirichlet { alpha, minimum: Some(least as u32) };
-                        match partition.assign(&labels, clients, seed, None, 1) {
+                        match partition.assign(&labels, clients, seed, Origin::default(), 1) {
                             Ok(shares) => {
                                 dealt += 1;
                                 exact_cover(&shares, labels.len() as u32);
@@ -145,7 +149,7 @@ fn even_shares_are_always_dealt() {
     let labels: Vec<u32> = [493usize, 43, 98].iter().zip(0..).flat_map(|(n, class)| vec![class; *n]).collect();
     for seed in 1..=20 {
         for (alpha, clients) in [(0.1, 4), (0.3, 4), (1.0, 4), (1.0, 10)] {
-            let shares = dirichlet_of(alpha).assign(&labels, clients, seed, None, 16).unwrap();
+            let shares = dirichlet_of(alpha).assign(&labels, clients, seed, Origin::default(), 16).unwrap();
             assert!(shares.iter().all(|s| s.len() >= 16));
         }
     }
@@ -156,13 +160,17 @@ fn even_shares_are_always_dealt() {
 fn a_minimum_that_the_first_draw_meets_changes_nothing() {
     let labels = labels();
     for seed in 0..10 {
-        let free = dirichlet_of(10.0).assign(&labels, 4, seed, None, 1).unwrap();
+        let free = dirichlet_of(10.0).assign(&labels, 4, seed, Origin::default(), 1).unwrap();
         let least = free.iter().map(Vec::len).min().unwrap();
         let minimum = Partition::Dirichlet { alpha: 10.0, minimum: Some(least as u32) };
-        assert_eq!(minimum.assign(&labels, 4, seed, None, 1).unwrap(), free);
-        assert_eq!(dirichlet_of(10.0).assign(&labels, 4, seed, None, least).unwrap(), free, "a batch is a minimum");
+        assert_eq!(minimum.assign(&labels, 4, seed, Origin::default(), 1).unwrap(), free);
+        assert_eq!(
+            dirichlet_of(10.0).assign(&labels, 4, seed, Origin::default(), least).unwrap(),
+            free,
+            "a batch is a minimum"
+        );
         let more = Partition::Dirichlet { alpha: 10.0, minimum: Some(least as u32 + 1) };
-        assert_ne!(more.assign(&labels, 4, seed, None, 1).unwrap(), free);
+        assert_ne!(more.assign(&labels, 4, seed, Origin::default(), 1).unwrap(), free);
     }
 }
 
@@ -171,19 +179,20 @@ fn no_client_stays_empty() {
     // Two images per client: most draws at this alpha leave a client short, so redraws must happen.
     let labels: Vec<u32> = (0..8).map(|i| i % 2).collect();
     for seed in 0..10 {
-        exact_cover(&dirichlet_of(0.5).assign(&labels, 4, seed, None, 1).unwrap(), 8);
+        exact_cover(&dirichlet_of(0.5).assign(&labels, 4, seed, Origin::default(), 1).unwrap(), 8);
     }
     // One class at a tiny alpha: a whole class goes to one client, and no draw suffices for two.
-    let text = dirichlet_of(1e-6).assign(&[0; 50], 2, 1, None, 1).unwrap_err().to_string();
+    let text = dirichlet_of(1e-6).assign(&[0; 50], 2, 1, Origin::default(), 1).unwrap_err().to_string();
     assert!(text.contains("alpha = 0.000001") && text.contains("a larger alpha"), "{text}");
     assert!(text.contains("left 1 of the clients short, the smallest share with 0 images"), "{text}");
 }
 
 #[test]
-fn client_folders_follow_the_data() {
-    let assign = |clients, of: Option<&[u32]>| Partition::ClientFolders.assign(&[0, 0, 1, 1], clients, 1, of, 1);
-    assert_eq!(assign(2, Some(&[1, 0, 0, 1])).unwrap(), [vec![1, 2], vec![0, 3]]);
-    assert!(assign(3, Some(&[1, 0, 0, 1])).unwrap_err().to_string().contains("2 client folders"));
+fn sites_follow_the_data() {
+    let assign =
+        |clients, of| Partition::Sites.assign(&[0, 0, 1, 1], clients, 1, Origin { clients: of, patients: None }, 1);
+    assert_eq!(assign(2, Some(&[1, 0, 0, 1][..])).unwrap(), [vec![1, 2], vec![0, 3]]);
+    assert!(assign(3, Some(&[1, 0, 0, 1])).unwrap_err().to_string().contains("name 2 clients, 3 are"));
     assert!(assign(2, None).unwrap_err().to_string().contains("client_folders = true"));
     assert!(assign(3, Some(&[0, 2, 0, 2])).unwrap_err().to_string().contains("client 1"));
 }
@@ -191,7 +200,7 @@ fn client_folders_follow_the_data() {
 #[test]
 fn poor_input_exits_2() {
     let exit = |partition: Partition, labels: &[u32], clients| {
-        partition.assign(labels, clients, 1, None, 1).unwrap_err().exit_code()
+        partition.assign(labels, clients, 1, Origin::default(), 1).unwrap_err().exit_code()
     };
     assert_eq!(exit(Partition::Iid, &[0; 5], 0), 2);
     assert_eq!(exit(Partition::Iid, &[0; 5], 6), 2);
@@ -206,7 +215,7 @@ fn parses_and_refuses() {
     let parse = |text: &str| toml::from_str::<Partition>(text);
     assert_eq!(parse("kind = 'iid'").unwrap(), Partition::default());
     assert_eq!(parse("kind = 'dirichlet'\nalpha = 0.5").unwrap(), dirichlet_of(0.5));
-    assert_eq!(parse("kind = 'client-folders'").unwrap(), Partition::ClientFolders);
+    assert_eq!(parse("kind = 'sites'").unwrap(), Partition::Sites);
     for partition in [Partition::Shared, dirichlet_of(0.5)] {
         assert_eq!(parse(&toml::to_string(&partition).unwrap()).unwrap(), partition);
     }
@@ -222,4 +231,27 @@ fn parses_and_refuses() {
     ] {
         assert!(parse(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn patients_stay_at_one_client() {
+    let patients: Vec<u32> = (0..600).map(|i| i / 7).collect();
+    let origin = Origin { clients: None, patients: Some(&patients) };
+    let labels = labels();
+    for partition in [Partition::Iid, dirichlet_of(0.5), dirichlet_of(10.0)] {
+        let shares = partition.assign(&labels, 5, 3, origin, 1).unwrap();
+        exact_cover(&shares, 600);
+        let mut client_of = vec![None; 86];
+        for (client, image) in (0..).zip(&shares).flat_map(|(client, share)| share.iter().map(move |i| (client, *i))) {
+            let known = client_of[patients[image as usize] as usize].get_or_insert(client);
+            assert_eq!(*known, client, "{partition:?}");
+        }
+        assert_ne!(shares, partition.assign(&labels, 5, 4, origin, 1).unwrap());
+    }
+    let shares = Partition::Iid.assign(&labels, 5, 3, origin, 1).unwrap();
+    let sizes: Vec<usize> = shares.iter().map(Vec::len).collect();
+    assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 7, "{sizes:?}");
+    let two: Vec<u32> = (0..600).map(|i| i / 300).collect();
+    let text = Partition::Iid.assign(&labels, 3, 1, Origin { clients: None, patients: Some(&two) }, 1);
+    assert!(text.unwrap_err().to_string().contains("2 patients for 3 clients"));
 }

@@ -259,7 +259,7 @@ fn clients_are_named_in_every_output() {
         }
     }
     let data = format!("data={{ kind = \"folder\", path = {images:?} }}");
-    let set = ["federation.partition=client-folders", "federation.clients=3", "attack.malicious=[\"client10\"]"];
+    let set = ["federation.partition=sites", "federation.clients=3", "attack.malicious=[\"client10\"]"];
     let plan = tiny(&[&[data.as_str()][..], &set].concat());
     assert_eq!(plan.attack.malicious, [2]);
     let mut heard = Heard::default();

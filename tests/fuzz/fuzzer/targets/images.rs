@@ -1,7 +1,7 @@
-//! Sets of images: `.npz` files, picture files.
+//! Sets of images: `.npz` files, manifests, picture files.
 
 use super::{ORIGIN, Target};
-use fedgan::data::{NpzOptions, Window, Word, decode_npz, picture};
+use fedgan::data::{NpzOptions, Window, Word, check_manifest, decode_npz, picture};
 use fedgan::{Error, Result};
 use image::{DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage};
 use npyz::{Order, WriterBuilder};
@@ -45,6 +45,10 @@ const NPZ_WORDS: &[&str] = &[
     "1j",
     "'''",
 ];
+const MANIFEST_WORDS: &[&str] = &[
+    "file", "label", "client", "patient", ",", "\n", "\r\n", "\"", "\"\"", ";", "../", "/", "\u{feff}", "a.png", "h1",
+    "p1",
+];
 const PICTURE_WORDS: &[&str] = &[
     "IHDR",
     "IDAT",
@@ -81,6 +85,7 @@ const PICTURE_WORDS: &[&str] = &[
 
 pub(super) const TARGETS: &[Target] = &[
     Target { name: "npz", seeds: archives, words: NPZ_WORDS, most: 8192, repair: None, run: npz },
+    Target { name: "manifest", seeds: lists, words: MANIFEST_WORDS, most: 8192, repair: None, run: list },
     Target { name: "picture", seeds: pictures, words: PICTURE_WORDS, most: 8192, repair: Some(checksums), run: decode },
 ];
 
@@ -144,6 +149,15 @@ fn set(input: &[u8], options: NpzOptions) -> Result<()> {
     let (n, counts) = (set.len(), set.class_counts());
     let whole = set.pixels.len() == n * set.image_bytes() && counts.iter().sum::<usize>() == n && set.files.len() == n;
     if whole { Ok(()) } else { Err(Error::internal("parts of a set do not fit each other")) }
+}
+
+fn lists() -> Result<Vec<Vec<u8>>> {
+    let all = "file,label,client,patient\na.png,x;y,h1,p1\n\"b, c.png\",x,h1,p1\n\nsub/d.dcm,y,h2,p2\n";
+    Ok([all, "\u{feff}file\r\na.png\r\n./b.png\r\n", "age,patient,file\n3,p1,a\n4,p1,b\n"].map(|s| s.into()).to_vec())
+}
+
+fn list(input: &[u8]) -> Result<()> {
+    check_manifest(input, Path::new(ORIGIN)).map(drop)
 }
 
 fn pictures() -> Result<Vec<Vec<u8>>> {

@@ -40,6 +40,8 @@ const WORDS: &[&str] = &[
     "partition",
     "\"dirichlet\"",
     "\"client-folders\"",
+    "\"sites\"",
+    "\"manifest\"",
     "alpha",
     "aggregate",
     "weights",
