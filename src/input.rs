@@ -20,6 +20,8 @@ pub const SUMMARY: u64 = 1 << 20;
 pub const TABLE: u64 = 16 << 20;
 /// Bytes of a picture file.
 pub const PICTURE: u64 = 256 << 20;
+/// Bytes of a scan, which may have many frames.
+pub const SCAN: u64 = 1 << 30;
 /// Bytes of a manifest: a million images with long names.
 pub const MANIFEST: u64 = 256 << 20;
 /// Bytes of a shader.

@@ -1,6 +1,8 @@
 //! The common format in which images reach the model.
 
+use super::walk::MAX_IMAGES;
 use crate::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Image sides that the model supports.
 pub const SIZES: [usize; 5] = [16, 32, 64, 128, 256];
@@ -104,6 +106,38 @@ pub(crate) fn check_bytes(n: usize, size: usize, channels: usize) -> Result<(), 
         return Err(format!("{n} images of {image} take {bytes} bytes, at most {MOST_BYTES} are allowed"));
     }
     Ok(())
+}
+
+/// Images that a set may still take, counted while its files are read.
+pub(crate) struct Room {
+    images: AtomicUsize,
+    size: usize,
+    channels: usize,
+}
+
+impl Room {
+    /// All of it, for images of this form.
+    pub fn new(size: usize, channels: usize) -> Room {
+        Room { images: AtomicUsize::new(0), size, channels }
+    }
+
+    /// Counts `n` images, before anything is allocated for them.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn take(&self, n: usize) -> Result<(), String> {
+        self.images.fetch_add(n, Ordering::Relaxed);
+        self.check()
+    }
+
+    /// Rejects a set with too many images; returns the reason alone.
+    pub fn check(&self) -> Result<(), String> {
+        let n = self.images.load(Ordering::Relaxed);
+        if n > MAX_IMAGES {
+            return Err(format!("{n} images; at most {MAX_IMAGES} are allowed"));
+        }
+        check_bytes(n, self.size, self.channels)
+    }
 }
 
 /// Rejects sizes and channel counts that no model supports.

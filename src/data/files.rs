@@ -1,14 +1,16 @@
 //! Decodes the files that a folder or a manifest names, in parallel.
 
-use super::dataset::{Dataset, Loaded, check_bytes};
+use super::dataset::{Dataset, Loaded, Room};
 use super::fit::{fit, is_coloured, is_translucent};
 use super::natural;
 use super::patients;
 use super::picture;
+use super::scan::{Frame, Scan};
 use super::tally::Tally;
 use super::walk::{Entry, FolderOptions, name};
 use super::window::{self, Span, Window, Word};
 use crate::{Error, Result};
+use image::DynamicImage;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,82 +27,200 @@ pub(super) struct Decoding {
     pub window: Option<Window>,
 }
 
+/// A decoded file.
+struct File {
+    /// Bytes of each image in the form of the set.
+    images: Vec<Vec<u8>>,
+    /// Word for an image of a file with several, and the number of the first one.
+    part: Option<(&'static str, usize)>,
+    patient: Option<String>,
+    tally: Tally,
+}
+
+/// What images have in common if they are of one patient.
+#[derive(PartialEq, Eq, Hash)]
+enum Patient<'a> {
+    /// The client and the name there.
+    Named(u32, &'a str),
+    /// All images of a file.
+    File(usize),
+}
+
 /// The non-empty parts, as one line.
 pub(super) fn line(parts: &[String]) -> String {
     let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
     parts.join("; ")
 }
 
+/// The smaller of height and width of the first image of a file.
+///
+/// # Errors
+/// The reason alone, as [`picture::side`].
+pub(super) fn side(path: &Path) -> Result<u32, String> {
+    match Scan::open(path)? {
+        Some(scan) => Ok(scan.side()),
+        None => picture::side(path),
+    }
+}
+
 /// Decodes every file in parallel and collects the good ones in order: the set with notes and warnings, and the client
 /// of each image.
 pub(super) fn decode(root: &Path, entries: Vec<Entry>, form: Decoding) -> Result<(Loaded, Vec<u32>)> {
-    let Decoding { size, channels, options, .. } = form;
-    check_bytes(entries.len(), size, channels).map_err(|what| Error::file(root, what))?;
+    let room = Room::new(form.size, form.channels);
+    room.take(entries.len()).map_err(|what| Error::file(root, what))?;
     let window = chosen(&entries, form.window);
-    let images: Vec<Result<(Vec<u8>, Tally), String>> =
-        entries.par_iter().map(|entry| one(&entry.path, size, channels, window)).collect();
-    let bad: Vec<(String, &String)> = (entries.iter().zip(&images))
-        .filter_map(|(entry, image)| image.as_ref().err().map(|why| (name(root, &entry.path), why)))
+    let files: Vec<Result<File, String>> =
+        entries.par_iter().map(|entry| file(&entry.path, form, window, &room)).collect();
+    room.check().map_err(|what| Error::file(root, what))?;
+    let bad: Vec<(String, &String)> = (entries.iter().zip(&files))
+        .filter_map(|(entry, file)| file.as_ref().err().map(|why| (name(root, &entry.path), why)))
         .collect();
-    if bad.len() == entries.len() || !(bad.is_empty() || options.skip_bad) {
+    if bad.len() == entries.len() || !(bad.is_empty() || form.options.skip_bad) {
         return Err(bad_images(root, &bad, entries.len()));
     }
     let skipped = bad.into_iter().map(|(file, why)| format!("{file} ({why})")).collect();
+    let (loaded, clients) = collected(root, &entries, files, form, window);
+    Ok((Loaded { skipped, ..loaded }, clients))
+}
+
+/// The good files as a set.
+fn collected(
+    root: &Path,
+    entries: &[Entry],
+    files: Vec<Result<File, String>>,
+    form: Decoding,
+    window: Option<[f64; 2]>,
+) -> (Loaded, Vec<u32>) {
+    let Decoding { size, channels, .. } = form;
     let classes: BTreeSet<&str> = entries.iter().map(|e| e.class.as_str()).collect();
     let mut classes: Vec<String> = classes.into_iter().map(String::from).collect();
     classes.sort_by(|a, b| natural::compare(a, b));
     let mut dataset = Dataset { size, channels, pixels: Vec::new(), labels: Vec::new(), classes, files: Vec::new() };
-    let (mut clients, mut keys, mut tally) = (Vec::new(), Vec::new(), Tally::default());
-    for (entry, image) in entries.iter().zip(images) {
+    let (mut clients, mut patients, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+    for (number, (entry, file)) in entries.iter().zip(files).enumerate() {
         let label = dataset.classes.binary_search_by(|c| natural::compare(c, &entry.class));
-        let (Ok((pixels, own)), Ok(label)) = (image, label) else { continue };
-        dataset.pixels.extend(pixels);
-        dataset.labels.push(label as u32);
-        dataset.files.push(name(root, &entry.path));
-        clients.push(entry.client);
-        keys.push((entry.client, entry.patient.clone()));
-        tally = tally.and(own);
+        let (Ok(file), Ok(label)) = (file, label) else { continue };
+        for (i, pixels) in file.images.iter().enumerate() {
+            dataset.pixels.extend(pixels);
+            dataset.labels.push(label as u32);
+            let of = file.part.map_or(String::new(), |(part, first)| format!(" {part} {}", first + i));
+            dataset.files.push(name(root, &entry.path) + &of);
+            clients.push(entry.client);
+            patients.push((number, entry, file.patient.clone(), file.part.is_some()));
+        }
+        tally = tally.and(file.tally);
     }
-    let patients = patients::numbered(keys.iter().map(|(client, patient)| Some((*client, patient.as_deref()?))));
-    let (notes, warnings) = (tally.notes(channels, form.window, window), tally.warnings(form.window));
-    Ok((Loaded { skipped, notes, warnings, patients, ..Loaded::of(dataset) }, clients))
+    let keys = patients.iter().map(|(number, entry, patient, several)| match (&entry.patient, patient) {
+        (Some(name), _) | (None, Some(name)) => Some(Patient::Named(entry.client, name)),
+        (None, None) => several.then_some(Patient::File(*number)),
+    });
+    let patients = patients::numbered(keys);
+    let (mut notes, mut warnings) = (tally.notes(channels, form.window, window), tally.warnings(form.window));
+    let count = patients.as_ref().and_then(|of| of.iter().max()).map(|last| last + 1);
+    notes.extend(
+        count.map(|n| format!("patients  {n}; all images of one are held out, or dealt to one client, together")),
+    );
+    warnings.extend((count == Some(1)).then(|| {
+        "all images are of one patient, so none can be held out: if the files' patient IDs are wrong, a manifest with the \
+         column `patient` replaces them"
+            .into()
+    }));
+    (Loaded { notes, warnings, patients, ..Loaded::of(dataset) }, clients)
 }
 
-/// The window for all files. For `auto` their pictures are decoded an extra time; unreadable ones are left to the
-/// caller.
+/// The window for all files. For `auto` they are decoded an extra time; unreadable ones are left to the caller.
 fn chosen(entries: &[Entry], window: Option<Window>) -> Option<[f64; 2]> {
     match window? {
         Window::Range(range) => Some(range),
         Window::Word(Word::Auto) => {
-            let span = |entry: &Entry| picture::read(&entry.path).ok().and_then(|image| Span::of_image(&image));
-            let spans = entries.par_iter().map(|entry| span(entry).unwrap_or(Span::NONE));
+            let spans = entries.par_iter().map(|entry| span(&entry.path).unwrap_or(Span::NONE));
             let all = spans.reduce(|| Span::NONE, Span::and);
             (all.high >= all.low).then(|| all.window())
         }
     }
 }
 
-/// One picture as it enters the set, and its original properties.
-fn one(path: &Path, size: usize, channels: usize, window: Option<[f64; 2]>) -> Result<(Vec<u8>, Tally), String> {
+/// The values of a file of more than 8 bits.
+fn span(path: &Path) -> Result<Span, String> {
+    let Some(scan) = Scan::open(path)? else {
+        return Ok(Span::of_image(&picture::read(path)?).unwrap_or(Span::NONE));
+    };
+    (0..scan.frames()).try_fold(Span::NONE, |all, i| match scan.frame(i)? {
+        Frame::Grey(grey) if grey.deep => Ok(all.and(grey.span())),
+        _ => Ok(all),
+    })
+}
+
+/// One file as it enters the set, and its original properties.
+fn file(path: &Path, form: Decoding, window: Option<[f64; 2]>, room: &Room) -> Result<File, String> {
+    let Some(scan) = Scan::open(path)? else {
+        let (image, tally) = picture(path, form, window)?;
+        return Ok(File { images: vec![image], part: None, patient: None, tally });
+    };
+    let frames = scan.frames();
+    // One has been counted.
+    room.take(frames - 1)?;
+    let (mut images, mut tally) = (Vec::with_capacity(frames), Tally::default());
+    for i in 0..frames {
+        let (image, own) = of_scan(scan.frame(i)?, form, window)?;
+        images.push(image);
+        tally = tally.and(own);
+    }
+    Ok(File { images, part: (frames > 1).then(|| scan.part()), patient: scan.patient(), tally })
+}
+
+fn picture(path: &Path, form: Decoding, window: Option<[f64; 2]>) -> Result<(Vec<u8>, Tally), String> {
     let image = picture::read(path)?;
     let span = Span::of_image(&image);
     if span.is_some_and(|s| s.nonfinite) {
-        return Err("its pixels contain NaN or infinity".into());
+        return Err(NONFINITE.into());
     }
     let image = if let (Some(window), Some(_)) = (window, span) { window::apply(image, window) } else { image };
     let tally = Tally {
-        images: 1,
-        coloured: usize::from(is_coloured(&image)),
-        translucent: usize::from(is_translucent(&image)),
         deep: usize::from(span.is_some()),
         words: span.filter(|_| !is_float(&image)).unwrap_or(Span::NONE),
         floats: span.filter(|_| is_float(&image)).unwrap_or(Span::NONE),
+        ..of_image(&image)
     };
-    Ok((fit(&image, size, channels), tally))
+    Ok((fit(&image, form.size, form.channels), tally))
 }
 
-fn is_float(image: &image::DynamicImage) -> bool {
-    matches!(image, image::DynamicImage::ImageRgb32F(_) | image::DynamicImage::ImageRgba32F(_))
+const NONFINITE: &str = "its pixels contain NaN or infinity";
+
+fn of_scan(frame: Frame, form: Decoding, window: Option<[f64; 2]>) -> Result<(Vec<u8>, Tally), String> {
+    let grey = match frame {
+        Frame::Colour(image) => return Ok((fit(&image, form.size, form.channels), of_image(&image))),
+        Frame::Grey(grey) => grey,
+    };
+    let span = grey.span();
+    if span.nonfinite {
+        return Err(NONFINITE.into());
+    }
+    let image = grey.shown(window).ok_or("fewer values than pixels")?;
+    let own = grey.window.is_some() && !(grey.deep && window.is_some());
+    let full = grey.deep && window.is_none() && !own;
+    let [low, high] = grey.range;
+    let tally = Tally {
+        deep: usize::from(grey.deep),
+        own: usize::from(own),
+        full: if full { span } else { Span::NONE },
+        range: if full { Span { low, high, nonfinite: false } } else { Span::NONE },
+        ..of_image(&image)
+    };
+    Ok((fit(&image, form.size, form.channels), tally))
+}
+
+fn of_image(image: &DynamicImage) -> Tally {
+    Tally {
+        images: 1,
+        coloured: usize::from(is_coloured(image)),
+        translucent: usize::from(is_translucent(image)),
+        ..Tally::default()
+    }
+}
+
+fn is_float(image: &DynamicImage) -> bool {
+    matches!(image, DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_))
 }
 
 /// One error for all bad images: how many, which (the first few), why, and the remedy.

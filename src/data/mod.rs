@@ -1,4 +1,4 @@
-//! Images for training: folders and lists of pictures (PNG, JPEG, TIFF, BMP, WebP), MedMNIST `.npz` files, the built-in CT/MR
+//! Images for training: folders and lists of pictures (PNG, JPEG, TIFF, BMP, WebP) and DICOM files, MedMNIST `.npz` files, the built-in CT/MR
 //! slices, and a procedural dermoscopy-like set. Every source yields a [`Dataset`]: u8 pixels of one size, one or three
 //! channels, NHWC.
 
@@ -6,6 +6,7 @@ mod builtin;
 mod config;
 mod dataset;
 mod dermoscopy;
+mod dicom;
 mod files;
 mod fit;
 mod folder;
@@ -16,6 +17,7 @@ mod npz;
 pub(crate) mod patients;
 pub mod picture;
 pub(crate) mod random;
+mod scan;
 mod split;
 mod tally;
 mod walk;
@@ -29,6 +31,7 @@ pub use dermoscopy::{MOST_DRAWN, dermoscopy};
 pub use folder::{client_folders, client_names, first_side, folder};
 pub use manifest::{check_manifest, manifest, manifest_clients};
 pub use npz::{NpzOptions, decode as decode_npz, npz};
+pub use scan::decode_scan;
 pub(crate) use split::by_class;
 pub use split::{Groups, Split, holdout};
 pub use walk::FolderOptions;

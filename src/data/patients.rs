@@ -1,6 +1,7 @@
 //! Images that belong together: all images of a patient.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// Images as units that are held out and dealt as a whole: those of a patient, or single images where nothing is known
 /// of patients.
@@ -54,7 +55,7 @@ fn most_frequent(labels: &[u32], images: &[u32]) -> u32 {
 
 /// A number for each image: images with equal keys have equal numbers, one without a key has its own. `None` if no
 /// image has a key.
-pub(super) fn numbered<'a>(keys: impl Iterator<Item = Option<(u32, &'a str)>>) -> Option<Vec<u32>> {
+pub(super) fn numbered<K: Eq + Hash>(keys: impl Iterator<Item = Option<K>>) -> Option<Vec<u32>> {
     let (mut known, mut next, mut found) = (HashMap::new(), 0, false);
     let mut fresh = || {
         next += 1;

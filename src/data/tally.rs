@@ -21,11 +21,17 @@ pub(super) struct Tally {
     pub words: Span,
     /// Values of images in floating point.
     pub floats: Span,
+    /// Scans shown with the window of their file.
+    pub own: usize,
+    /// Values of scans of more than 8 bits without a window, and those that their types can hold.
+    pub full: Span,
+    pub range: Span,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Tally { images: 0, coloured: 0, translucent: 0, deep: 0, words: Span::NONE, floats: Span::NONE }
+        let (words, floats, full, range) = (Span::NONE, Span::NONE, Span::NONE, Span::NONE);
+        Tally { images: 0, coloured: 0, translucent: 0, deep: 0, words, floats, own: 0, full, range }
     }
 }
 
@@ -38,6 +44,9 @@ impl Tally {
             deep: self.deep + other.deep,
             words: self.words.and(other.words),
             floats: self.floats.and(other.floats),
+            own: self.own + other.own,
+            full: self.full.and(other.full),
+            range: self.range.and(other.range),
         }
     }
 
@@ -66,6 +75,9 @@ impl Tally {
                 "window    {low} to {high}{auto} becomes black to white in {images} images of more than 8 bits"
             ));
         }
+        if self.own > 0 {
+            notes.push(format!("window    {} images have the window that their file gives", of(self.own)));
+        }
         notes
     }
 
@@ -74,7 +86,10 @@ impl Tally {
         match asked {
             Some(_) if self.deep == 0 => vec!["data.window has no effect: no image has more than 8 bits".into()],
             Some(_) => Vec::new(),
-            None => narrow(self.words).into_iter().chain(beyond(self.floats)).collect(),
+            None => {
+                let full = flat(self.full, self.range);
+                narrow(self.words).into_iter().chain(beyond(self.floats)).chain(full).collect()
+            }
         }
     }
 }
@@ -86,6 +101,18 @@ fn beyond(span: Span) -> Option<String> {
         format!(
             "floating-point images have values from {low} to {high}, but only 0 to 1 is used: data.window = [{low}, {high}] \
              or \"auto\" uses all"
+        )
+    })
+}
+
+/// The problem with scans that use little of the range of their type, if any.
+fn flat(span: Span, range: Span) -> Option<String> {
+    let Span { low, high, .. } = span;
+    (high >= low && high - low < (range.high - range.low) / 4.0).then(|| {
+        format!(
+            "the scans without a window only have values from {low} to {high}, less than a quarter of {} to {}, and hardly any \
+             contrast: data.window = [{low}, {high}] or \"auto\" uses the whole range",
+            range.low, range.high
         )
     })
 }

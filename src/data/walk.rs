@@ -1,7 +1,8 @@
 //! The search through a data folder: images, classes, clients, and ignored files.
 
 use super::natural::compare_os;
-use super::picture::{ENDINGS, KINDS};
+use super::picture::ENDINGS;
+use super::scan::{self, KINDS};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs;
@@ -210,7 +211,10 @@ impl Walk {
 
 fn is_image_name(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|e| ENDINGS.contains(&e.as_str()))
+    match extension {
+        Some(extension) if ENDINGS.contains(&extension.as_str()) => true,
+        extension => scan::is_scan_name(path, extension.as_deref()),
+    }
 }
 
 /// `path` relative to `root`, with forward slashes.

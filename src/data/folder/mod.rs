@@ -1,8 +1,8 @@
-//! Folders of pictures.
+//! Folders of pictures and scans.
 
 use super::dataset::{Clients, Dataset, Loaded, check_shape};
-use super::files::{Decoding, decode, line};
-use super::picture::{self, KINDS};
+use super::files::{self, Decoding, decode, line};
+use super::scan::KINDS;
 use super::tally::{listed, splits};
 use super::walk::{FolderOptions, Walk, name};
 use crate::{Error, Result};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Images of the folder `path` in natural order: one sub-folder per class (searched to any depth), or images directly
 /// in it (one class, "all"). Hidden files and folders, system folders (`@eaDir`, `__MACOSX`) and files with extensions
-/// other than [`picture::ENDINGS`] are ignored. Returns the set and the names of the images skipped, each relative to
+/// of other formats are ignored. Returns the set and the names of the images skipped, each relative to
 /// `path`, with the reason in brackets.
 ///
 /// # Errors
@@ -46,7 +46,7 @@ pub fn first_side(path: &Path) -> Result<u32> {
     let mut walk = Walk::new(path, links);
     let entries = walk.class_entries(path, 0)?;
     let first = entries.first().ok_or_else(|| Error::file(path, nothing("in this folder", &walk)))?;
-    picture::side(&first.path).map_err(|what| Error::file(&first.path, what))
+    files::side(&first.path).map_err(|what| Error::file(&first.path, what))
 }
 
 /// Images of the folder `path` that contains one sub-folder per client, each read as by [`folder`]: class folders or

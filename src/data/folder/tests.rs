@@ -241,7 +241,7 @@ fn system_folders_are_neither_classes_nor_clients() {
         write(&root, &format!("{folder}/1.png"), 9);
         write(&root, &format!("a/{folder}/deep/1.png"), 9);
     }
-    for file in ["Thumbs.db", "desktop.ini", ".DS_Store", "._1.png", "a/notes.txt", "a/x.TXT", "b/scan.dcm", "b/README"]
+    for file in ["Thumbs.db", "desktop.ini", ".DS_Store", "._1.png", "a/notes.txt", "a/x.TXT", "b/scan.mhd", "b/README"]
     {
         fs::write(root.path().join(file), "x").unwrap();
     }
@@ -255,7 +255,7 @@ fn system_folders_are_neither_classes_nor_clients() {
         "1 .db",
         "1 .ini",
         "2 hidden",
-        "1 .dcm",
+        "1 .mhd",
         "1 without an ending",
     ] {
         assert!(said.contains(needle), "{needle}: {said}");
@@ -293,9 +293,9 @@ fn every_format_is_read_by_every_ending() {
     assert!(set.pixels.iter().all(|v| v.abs_diff(77) <= 1));
     fs::write(root.path().join("movie.gif"), "GIF89a").unwrap();
     let empty = TempDir::new().unwrap();
-    fs::write(empty.path().join("scan.dcm"), "x").unwrap();
+    fs::write(empty.path().join("scan.mhd"), "x").unwrap();
     let text = message(folder(empty.path(), 16, 1, STOP));
-    assert!(text.contains("no image in this folder") && text.contains("passed over: 1 .dcm"), "{text}");
+    assert!(text.contains("no image in this folder") && text.contains("passed over: 1 .mhd"), "{text}");
 }
 
 #[test]
@@ -342,4 +342,43 @@ fn splits_and_colours_are_reported() {
     let colour = classes(root.path(), Decoding { channels: 3, ..form }).unwrap();
     assert!(colour.notes.iter().any(|n| n.contains("3 of 4 images are grey")), "{:?}", colour.notes);
     assert_eq!(clients(root.path(), form).unwrap().warnings.len(), 1);
+}
+
+#[test]
+fn scans_bring_patients_frames_and_values() {
+    use crate::data::dicom::tests::file_of;
+    let root = TempDir::new().unwrap();
+    let put = |file: &str, patient: &str, values: &[u16]| {
+        let path = root.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file_of(patient, values)).unwrap();
+    };
+    put("h0/1.dcm", "secret-7", &[0; 4]);
+    put("h0/2", "secret-7", &[1000; 4]);
+    put("h0/3.dcm", "", &[[500; 4], [250; 4]].concat());
+    put("h1/1.dcm", "secret-7", &[1000; 4]);
+    write(&root, "h1/2.png", 7);
+    put("h1/DICOMDIR", "x", &[0; 4]);
+    let form = Decoding { size: 16, channels: 1, options: STOP, window: None };
+    let loaded = clients(root.path(), form).unwrap();
+    let files = ["h0/1.dcm", "h0/2", "h0/3.dcm frame 1", "h0/3.dcm frame 2", "h1/1.dcm", "h1/2.png"];
+    assert_eq!(loaded.dataset.files, files);
+    assert_eq!(loaded.patients, Some(vec![0, 0, 1, 1, 2, 3]), "the IDs of two clients are not compared");
+    assert_eq!(loaded.clients.as_ref().unwrap().of_image, [0, 0, 0, 0, 1, 1]);
+    let first = |loaded: &Loaded| (0..6).map(|i| loaded.dataset.image(i)[0]).collect::<Vec<u8>>();
+    assert_eq!(first(&loaded), [0, 62, 31, 16, 62, 7]);
+    assert!(loaded.warnings[0].contains("from 0 to 1000, less than a quarter of 0 to 4095"), "{:?}", loaded.warnings);
+    assert!(loaded.notes.iter().any(|n| n.starts_with("patients  4; ")), "{:?}", loaded.notes);
+    let auto = clients(root.path(), Decoding { window: Some(Window::Word(Word::Auto)), ..form }).unwrap();
+    assert_eq!(first(&auto), [0, 255, 128, 64, 255, 7]);
+    assert!(!format!("{loaded:?}{auto:?}").contains("secret"), "IDs are not kept");
+    assert_eq!(first_side(&root.path().join("h0")).unwrap(), 2);
+    fs::write(root.path().join("h1/4.dcm"), &file_of("secret-7", &[9; 4])[..300]).unwrap();
+    let text = message(clients(root.path(), form).map(drop));
+    assert!(text.contains("h1/4.dcm (truncated") && !text.contains("secret"), "{text}");
+    let one = classes(&root.path().join("h0"), Decoding { options: SKIP, ..form }).unwrap();
+    assert!(one.warnings.iter().all(|w| !w.contains("one patient")));
+    fs::remove_file(root.path().join("h0/3.dcm")).unwrap();
+    let one = classes(&root.path().join("h0"), form).unwrap();
+    assert!(one.warnings.iter().any(|w| w.contains("all images are of one patient")), "{:?}", one.warnings);
 }

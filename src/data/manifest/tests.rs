@@ -168,3 +168,15 @@ fn windows_apply_as_in_folders() {
     let form = Decoding { size: 16, channels: 1, options: STOP, window: Some(Window::Range([0.0, 4095.0])) };
     assert_eq!(load(&list, form).unwrap().dataset.image(0)[0], 255);
 }
+
+#[test]
+fn the_column_replaces_the_patient_of_a_scan() {
+    use crate::data::dicom::tests::file_of;
+    let (root, list) = set(&[], "file\na.dcm\nb\nc.png\n");
+    for file in ["a.dcm", "b", "c.png"] {
+        fs::write(root.path().join(file), file_of("anonymous", &[9; 4])).unwrap();
+    }
+    assert_eq!(manifest(&list, 16, 1, STOP).unwrap().patients, Some(vec![0, 0, 0]));
+    fs::write(&list, "file,patient\na.dcm,1\nb,2\nc.png,1\n").unwrap();
+    assert_eq!(manifest(&list, 16, 1, STOP).unwrap().patients, Some(vec![0, 1, 0]));
+}

@@ -87,12 +87,17 @@ fn survived<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> 
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    // Opening a pipe with that name would block.
-    let kind = std::fs::metadata(path).map_err(|e| e.to_string())?.file_type();
-    if !kind.is_file() {
-        return Err(if kind.is_dir() { "a folder, expected a file" } else { "not a regular file" }.into());
-    }
+    is_file(path)?;
     input::read(path, input::PICTURE).map_err(|e| e.to_string())
+}
+
+/// Rejects what is not a regular file: opening a pipe would block.
+pub(super) fn is_file(path: &Path) -> Result<(), String> {
+    let kind = std::fs::metadata(path).map_err(|e| e.to_string())?.file_type();
+    match kind.is_file() {
+        true => Ok(()),
+        false => Err(if kind.is_dir() { "a folder, expected a file" } else { "not a regular file" }.into()),
+    }
 }
 
 /// The format of a picture by its content.

@@ -4,6 +4,7 @@ mod checkpoint;
 mod golden;
 mod images;
 mod json;
+mod scans;
 mod tensors;
 mod toml;
 
@@ -11,7 +12,8 @@ use super::Target;
 
 /// All targets.
 pub fn all() -> Vec<Target> {
-    [toml::TARGETS, tensors::TARGETS, images::TARGETS, checkpoint::TARGETS, golden::TARGETS, json::TARGETS].concat()
+    let all = [toml::TARGETS, tensors::TARGETS, images::TARGETS, scans::TARGETS];
+    [all.concat(), [checkpoint::TARGETS, golden::TARGETS, json::TARGETS].concat()].concat()
 }
 
 /// The target with that name.

@@ -1,0 +1,173 @@
+//! Files of scanners: one or more images of grey values with a meaning of their own.
+
+use super::dicom::{self, Dicom};
+use super::fit::fit;
+use super::picture;
+use super::window::{Span, scaled};
+use crate::input;
+use image::{DynamicImage, ImageBuffer, Luma};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Maximum images of a file.
+pub(super) const MOST_FRAMES: usize = 65_536;
+
+/// Formats that are read, pictures and scans, in words.
+pub(super) const KINDS: &str = "PNG, JPEG, TIFF, BMP, WebP and DICOM";
+/// Endings of scans, in lower case.
+const ENDINGS: [&str; 4] = ["dcm", "dicom", "dic", "ima"];
+/// A list of the files on a medium, in the format of an image.
+const LIST: &str = "dicomdir";
+/// Bytes that tell a format.
+const HEAD: u64 = 352;
+
+/// An image of a scan.
+pub(super) enum Frame {
+    Grey(Grey),
+    Colour(DynamicImage),
+}
+
+/// Grey values with their meaning.
+pub(super) struct Grey {
+    pub width: u32,
+    pub height: u32,
+    /// `[height][width]`.
+    pub values: Vec<f32>,
+    /// What becomes black and white by the file's own words.
+    pub window: Option<[f64; 2]>,
+    /// Least and greatest value that the file's type can hold.
+    pub range: [f64; 2],
+    /// Whether `data.window` applies: the values are more than levels from 0 to 255.
+    pub deep: bool,
+    /// Whether small values are white.
+    pub inverted: bool,
+    /// The value of pixels outside the image.
+    pub padding: Option<f32>,
+}
+
+impl Grey {
+    /// Values of the image itself.
+    pub fn span(&self) -> Span {
+        let inside = self.values.iter().filter(|v| Some(**v) != self.padding);
+        Span::of(inside.map(|v| f64::from(*v)))
+    }
+
+    /// The picture with the values of `window`, or of the file's own one, from black to white.
+    pub fn shown(&self, window: Option<[f64; 2]>) -> Option<DynamicImage> {
+        let window = window.filter(|_| self.deep).or(self.window).unwrap_or(self.range);
+        let word = |v: &f32| {
+            let word = scaled(f64::from(*v), window);
+            if self.inverted { u16::MAX - word } else { word }
+        };
+        let words = self.values.iter().map(word).collect();
+        ImageBuffer::<Luma<u16>, _>::from_raw(self.width, self.height, words).map(DynamicImage::from)
+    }
+}
+
+/// A file of one or more images.
+pub(super) enum Scan {
+    Dicom(Dicom),
+}
+
+impl Scan {
+    /// The scan in a file; `None` if it is something else, perhaps a picture.
+    ///
+    /// # Errors
+    /// The reason alone.
+    pub fn open(path: &Path) -> Result<Option<Scan>, String> {
+        picture::is_file(path)?;
+        let head = head(path).map_err(|e| e.to_string())?;
+        if !dicom::is_dicom(&head) {
+            let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+            let named = ending.is_some_and(|e| ENDINGS.contains(&e.as_str()));
+            // A picture is read whatever its name.
+            let picture = head.is_empty() || image::guess_format(&head).is_ok();
+            return if named && !picture { Err(dicom::NONE.into()) } else { Ok(None) };
+        }
+        let bytes = input::read(path, input::SCAN).map_err(|e| e.to_string())?;
+        Scan::read(&bytes).map(Some)
+    }
+
+    /// A scan from bytes.
+    ///
+    /// # Errors
+    /// The reason alone.
+    pub fn read(bytes: &[u8]) -> Result<Scan, String> {
+        Dicom::read(bytes).map(Scan::Dicom)
+    }
+
+    /// Number of images, at least one.
+    pub fn frames(&self) -> usize {
+        match self {
+            Scan::Dicom(dicom) => dicom.frames(),
+        }
+    }
+
+    /// The word for an image of a file with several, and the number of the first one.
+    pub fn part(&self) -> (&'static str, usize) {
+        match self {
+            Scan::Dicom(_) => ("frame", 1),
+        }
+    }
+
+    /// The patient's ID, never to be shown.
+    pub fn patient(&self) -> Option<String> {
+        match self {
+            Scan::Dicom(dicom) => dicom.patient.clone(),
+        }
+    }
+
+    /// The smaller of height and width.
+    pub fn side(&self) -> u32 {
+        let (width, height) = match self {
+            Scan::Dicom(dicom) => dicom.sides(),
+        };
+        width.min(height)
+    }
+
+    /// An image, counted from 0.
+    ///
+    /// # Errors
+    /// The reason alone: damaged pixels.
+    pub fn frame(&self, i: usize) -> Result<Frame, String> {
+        match self {
+            Scan::Dicom(dicom) => dicom.frame(i),
+        }
+    }
+}
+
+/// The images of a scan as they enter a data set, in the form of [`fitted`](picture::fitted) pictures, with the windows
+/// of the file.
+///
+/// # Errors
+/// The reason alone: damaged, or of a kind that is not read.
+pub fn decode_scan(bytes: &[u8], size: usize, channels: usize) -> Result<Vec<Vec<u8>>, String> {
+    let scan = Scan::read(bytes)?;
+    let image = |i| {
+        let image = match scan.frame(i)? {
+            Frame::Grey(grey) => grey.shown(None).ok_or("fewer values than pixels")?,
+            Frame::Colour(image) => image,
+        };
+        Ok(fit(&image, size, channels))
+    };
+    (0..scan.frames()).map(image).collect()
+}
+
+/// Whether a file with this ending in lower case is a scan; files without an ending, or with digits as in the parts of
+/// an identifier, are recognised by their first bytes.
+pub(super) fn is_scan_name(path: &Path, ending: Option<&str>) -> bool {
+    let list = path.file_stem().is_some_and(|stem| stem.to_string_lossy().eq_ignore_ascii_case(LIST));
+    match ending {
+        _ if list => false,
+        Some(ending) if ENDINGS.contains(&ending) => true,
+        Some(ending) if !ending.bytes().all(|b| b.is_ascii_digit()) => false,
+        _ => path.is_file() && head(path).is_ok_and(|head| dicom::is_dicom(&head)),
+    }
+}
+
+fn head(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
