@@ -1,6 +1,6 @@
 //! The source of the images, as written in an experiment file.
 
-use super::files::Decoding;
+use super::files::{AXIS, Decoding};
 use super::folder;
 use super::manifest;
 use super::npz::{self, NpzOptions};
@@ -33,6 +33,9 @@ pub enum DataConfig {
         /// Values that become black and white in images of more than 8 bits; absent: the whole range of their type.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         window: Option<Window>,
+        /// Axis of NIfTI volumes, 0 to 2, along which they are cut into slices.
+        #[serde(default = "default_axis")]
+        axis: u32,
     },
     /// A CSV file that lists images.
     Manifest {
@@ -47,6 +50,9 @@ pub enum DataConfig {
         /// Values that become black and white in images of more than 8 bits; absent: the whole range of their type.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         window: Option<Window>,
+        /// Axis of NIfTI volumes, 0 to 2, along which they are cut into slices.
+        #[serde(default = "default_axis")]
+        axis: u32,
     },
     /// A MedMNIST `.npz` file.
     Npz {
@@ -70,6 +76,10 @@ pub enum DataConfig {
     },
 }
 
+fn default_axis() -> u32 {
+    AXIS
+}
+
 fn default_n() -> usize {
     1000
 }
@@ -89,14 +99,14 @@ impl DataConfig {
     pub fn load(&self, size: usize, channels: usize) -> Result<Loaded> {
         match self {
             DataConfig::Builtin {} => Ok(made(builtin(size, channels)?, false)),
-            DataConfig::Folder { path, skip_bad, client_folders, follow_links, window } => {
+            DataConfig::Folder { path, skip_bad, client_folders, follow_links, window, axis } => {
                 let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
-                let form = Decoding { size, channels, options, window: *window };
+                let form = Decoding { size, channels, options, window: *window, axis: *axis };
                 if *client_folders { folder::clients(path, form) } else { folder::classes(path, form) }
             }
-            DataConfig::Manifest { path, skip_bad, follow_links, window } => {
+            DataConfig::Manifest { path, skip_bad, follow_links, window, axis } => {
                 let options = FolderOptions { skip_bad: *skip_bad, follow_links: *follow_links };
-                manifest::load(path, Decoding { size, channels, options, window: *window })
+                manifest::load(path, Decoding { size, channels, options, window: *window, axis: *axis })
             }
             DataConfig::Npz { path, axis, window } => {
                 npz::load(path, size, channels, NpzOptions { axis: *axis, window: *window })
@@ -154,7 +164,8 @@ mod tests {
                 skip_bad: false,
                 client_folders: true,
                 follow_links: false,
-                window: None
+                window: None,
+                axis: 2,
             }
         );
         assert_eq!(
@@ -190,6 +201,7 @@ mod tests {
             client_folders: true,
             follow_links: false,
             window: None,
+            axis: 2,
         };
         assert_eq!(config.load(16, 1).unwrap().clients.unwrap().of_image, [0, 1]);
     }

@@ -15,6 +15,8 @@ use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Default axis of [`Decoding`].
+pub(super) const AXIS: u32 = 2;
 /// Number of bad images named in a message.
 const NAMED: usize = 8;
 
@@ -25,6 +27,8 @@ pub(super) struct Decoding {
     pub channels: usize,
     pub options: FolderOptions,
     pub window: Option<Window>,
+    /// Axis along which volumes are cut into slices, 0 to 2.
+    pub axis: u32,
 }
 
 /// A decoded file.
@@ -57,7 +61,7 @@ pub(super) fn line(parts: &[String]) -> String {
 /// # Errors
 /// The reason alone, as [`picture::side`].
 pub(super) fn side(path: &Path) -> Result<u32, String> {
-    match Scan::open(path)? {
+    match Scan::open(path, AXIS)? {
         Some(scan) => Ok(scan.side()),
         None => picture::side(path),
     }
@@ -68,7 +72,7 @@ pub(super) fn side(path: &Path) -> Result<u32, String> {
 pub(super) fn decode(root: &Path, entries: Vec<Entry>, form: Decoding) -> Result<(Loaded, Vec<u32>)> {
     let room = Room::new(form.size, form.channels);
     room.take(entries.len()).map_err(|what| Error::file(root, what))?;
-    let window = chosen(&entries, form.window);
+    let window = chosen(&entries, form);
     let files: Vec<Result<File, String>> =
         entries.par_iter().map(|entry| file(&entry.path, form, window, &room)).collect();
     room.check().map_err(|what| Error::file(root, what))?;
@@ -129,11 +133,11 @@ fn collected(
 }
 
 /// The window for all files. For `auto` they are decoded an extra time; unreadable ones are left to the caller.
-fn chosen(entries: &[Entry], window: Option<Window>) -> Option<[f64; 2]> {
-    match window? {
+fn chosen(entries: &[Entry], form: Decoding) -> Option<[f64; 2]> {
+    match form.window? {
         Window::Range(range) => Some(range),
         Window::Word(Word::Auto) => {
-            let spans = entries.par_iter().map(|entry| span(&entry.path).unwrap_or(Span::NONE));
+            let spans = entries.par_iter().map(|entry| span(&entry.path, form.axis).unwrap_or(Span::NONE));
             let all = spans.reduce(|| Span::NONE, Span::and);
             (all.high >= all.low).then(|| all.window())
         }
@@ -141,8 +145,8 @@ fn chosen(entries: &[Entry], window: Option<Window>) -> Option<[f64; 2]> {
 }
 
 /// The values of a file of more than 8 bits.
-fn span(path: &Path) -> Result<Span, String> {
-    let Some(scan) = Scan::open(path)? else {
+fn span(path: &Path, axis: u32) -> Result<Span, String> {
+    let Some(scan) = Scan::open(path, axis)? else {
         return Ok(Span::of_image(&picture::read(path)?).unwrap_or(Span::NONE));
     };
     (0..scan.frames()).try_fold(Span::NONE, |all, i| match scan.frame(i)? {
@@ -153,10 +157,11 @@ fn span(path: &Path) -> Result<Span, String> {
 
 /// One file as it enters the set, and its original properties.
 fn file(path: &Path, form: Decoding, window: Option<[f64; 2]>, room: &Room) -> Result<File, String> {
-    let Some(scan) = Scan::open(path)? else {
+    let Some(scan) = Scan::open(path, form.axis)? else {
         let (image, tally) = picture(path, form, window)?;
         return Ok(File { images: vec![image], part: None, patient: None, tally });
     };
+    scan.check(window)?;
     let frames = scan.frames();
     // One has been counted.
     room.take(frames - 1)?;
@@ -196,15 +201,14 @@ fn of_scan(frame: Frame, form: Decoding, window: Option<[f64; 2]>) -> Result<(Ve
     if span.nonfinite {
         return Err(NONFINITE.into());
     }
-    let image = grey.shown(window).ok_or("fewer values than pixels")?;
+    let image = grey.shown(window)?;
     let own = grey.window.is_some() && !(grey.deep && window.is_some());
-    let full = grey.deep && window.is_none() && !own;
-    let [low, high] = grey.range;
+    let range = grey.range.filter(|_| grey.deep && window.is_none() && !own);
     let tally = Tally {
         deep: usize::from(grey.deep),
         own: usize::from(own),
-        full: if full { span } else { Span::NONE },
-        range: if full { Span { low, high, nonfinite: false } } else { Span::NONE },
+        full: range.map_or(Span::NONE, |_| span),
+        range: range.map_or(Span::NONE, |[low, high]| Span { low, high, nonfinite: false }),
         ..of_image(&image)
     };
     Ok((fit(&image, form.size, form.channels), tally))

@@ -1,4 +1,4 @@
-//! Images for training: folders and lists of pictures (PNG, JPEG, TIFF, BMP, WebP) and DICOM files, MedMNIST `.npz` files, the built-in CT/MR
+//! Images for training: folders and lists of pictures (PNG, JPEG, TIFF, BMP, WebP) and scans (DICOM, NIfTI), MedMNIST `.npz` files, the built-in CT/MR
 //! slices, and a procedural dermoscopy-like set. Every source yields a [`Dataset`]: u8 pixels of one size, one or three
 //! channels, NHWC.
 
@@ -7,12 +7,14 @@ mod config;
 mod dataset;
 mod dermoscopy;
 mod dicom;
+mod element;
 mod files;
 mod fit;
 mod folder;
 mod guard;
 mod manifest;
 mod natural;
+mod nifti;
 mod npz;
 pub(crate) mod patients;
 pub mod picture;

@@ -2,6 +2,7 @@
 
 use super::dicom::{self, Dicom};
 use super::fit::fit;
+use super::nifti::{self, Nifti};
 use super::picture;
 use super::window::{Span, scaled};
 use crate::input;
@@ -14,13 +15,18 @@ use std::path::Path;
 pub(super) const MOST_FRAMES: usize = 65_536;
 
 /// Formats that are read, pictures and scans, in words.
-pub(super) const KINDS: &str = "PNG, JPEG, TIFF, BMP, WebP and DICOM";
+pub(super) const KINDS: &str = "PNG, JPEG, TIFF, BMP, WebP, DICOM and NIfTI";
 /// Endings of scans, in lower case.
-const ENDINGS: [&str; 4] = ["dcm", "dicom", "dic", "ima"];
+const ENDINGS: [&str; 5] = ["dcm", "dicom", "dic", "ima", "nii"];
+/// Ending of a compressed volume.
+const COMPRESSED: &str = ".nii.gz";
 /// A list of the files on a medium, in the format of an image.
 const LIST: &str = "dicomdir";
 /// Bytes that tell a format.
 const HEAD: u64 = 352;
+
+/// What is wrong with a file that has the ending of a scan.
+const NONE: &str = "neither DICOM (`DICM` after 128 bytes) nor NIfTI";
 
 /// An image of a scan.
 pub(super) enum Frame {
@@ -36,8 +42,8 @@ pub(super) struct Grey {
     pub values: Vec<f32>,
     /// What becomes black and white by the file's own words.
     pub window: Option<[f64; 2]>,
-    /// Least and greatest value that the file's type can hold.
-    pub range: [f64; 2],
+    /// Black and white without any window; `None` if unknown.
+    pub range: Option<[f64; 2]>,
     /// Whether `data.window` applies: the values are more than levels from 0 to 255.
     pub deep: bool,
     /// Whether small values are white.
@@ -53,54 +59,90 @@ impl Grey {
         Span::of(inside.map(|v| f64::from(*v)))
     }
 
-    /// The picture with the values of `window`, or of the file's own one, from black to white.
-    pub fn shown(&self, window: Option<[f64; 2]>) -> Option<DynamicImage> {
-        let window = window.filter(|_| self.deep).or(self.window).unwrap_or(self.range);
+    /// What becomes black and white: `window`, or what the file says.
+    pub fn ends(&self, window: Option<[f64; 2]>) -> Option<[f64; 2]> {
+        window.filter(|_| self.deep).or(self.window).or(self.range)
+    }
+
+    /// The picture with the values of [`ends`](Self::ends) from black to white.
+    ///
+    /// # Errors
+    /// The reason alone: black and white are unknown.
+    pub fn shown(&self, window: Option<[f64; 2]>) -> Result<DynamicImage, String> {
+        let window = self.ends(window).ok_or_else(|| unknown(self.span()))?;
         let word = |v: &f32| {
             let word = scaled(f64::from(*v), window);
             if self.inverted { u16::MAX - word } else { word }
         };
         let words = self.values.iter().map(word).collect();
-        ImageBuffer::<Luma<u16>, _>::from_raw(self.width, self.height, words).map(DynamicImage::from)
+        let image = ImageBuffer::<Luma<u16>, _>::from_raw(self.width, self.height, words);
+        image.map(DynamicImage::from).ok_or_else(|| "fewer values than pixels".into())
     }
+}
+
+/// What is wrong with values whose black and white are unknown.
+fn unknown(span: Span) -> String {
+    let Span { low, high, .. } = span;
+    format!(
+        "values from {low} to {high} without a known black and white: set data.window = [{low}, {high}], the intended range, or \
+         \"auto\""
+    )
 }
 
 /// A file of one or more images.
 pub(super) enum Scan {
     Dicom(Dicom),
+    Nifti(Nifti),
 }
 
 impl Scan {
-    /// The scan in a file; `None` if it is something else, perhaps a picture.
+    /// The scan in a file; `None` if it is something else, perhaps a picture. Volumes are cut along `axis`.
     ///
     /// # Errors
     /// The reason alone.
-    pub fn open(path: &Path) -> Result<Option<Scan>, String> {
+    pub fn open(path: &Path, axis: u32) -> Result<Option<Scan>, String> {
         picture::is_file(path)?;
         let head = head(path).map_err(|e| e.to_string())?;
-        if !dicom::is_dicom(&head) {
+        if !(dicom::is_dicom(&head) || nifti::is_nifti(&head)) {
             let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
             let named = ending.is_some_and(|e| ENDINGS.contains(&e.as_str()));
             // A picture is read whatever its name.
             let picture = head.is_empty() || image::guess_format(&head).is_ok();
-            return if named && !picture { Err(dicom::NONE.into()) } else { Ok(None) };
+            return if named && !picture { Err(NONE.into()) } else { Ok(None) };
         }
         let bytes = input::read(path, input::SCAN).map_err(|e| e.to_string())?;
-        Scan::read(&bytes).map(Some)
+        Scan::read(&bytes, axis).map(Some)
     }
 
     /// A scan from bytes.
     ///
     /// # Errors
     /// The reason alone.
-    pub fn read(bytes: &[u8]) -> Result<Scan, String> {
-        Dicom::read(bytes).map(Scan::Dicom)
+    pub fn read(bytes: &[u8], axis: u32) -> Result<Scan, String> {
+        if nifti::is_nifti(bytes) {
+            Nifti::read(bytes, axis).map(Scan::Nifti)
+        } else {
+            Dicom::read(bytes).map(Scan::Dicom)
+        }
+    }
+
+    /// Rejects a scan whose black and white are unknown, with the values of all its images.
+    ///
+    /// # Errors
+    /// The reason alone.
+    pub fn check(&self, window: Option<[f64; 2]>) -> Result<(), String> {
+        let Scan::Nifti(nifti) = self else { return Ok(()) };
+        match nifti.frame(0).ends(window) {
+            Some(_) => Ok(()),
+            None => Err(unknown((0..nifti.frames()).fold(Span::NONE, |all, i| all.and(nifti.frame(i).span())))),
+        }
     }
 
     /// Number of images, at least one.
     pub fn frames(&self) -> usize {
         match self {
             Scan::Dicom(dicom) => dicom.frames(),
+            Scan::Nifti(nifti) => nifti.frames(),
         }
     }
 
@@ -108,6 +150,7 @@ impl Scan {
     pub fn part(&self) -> (&'static str, usize) {
         match self {
             Scan::Dicom(_) => ("frame", 1),
+            Scan::Nifti(_) => ("slice", 0),
         }
     }
 
@@ -115,6 +158,7 @@ impl Scan {
     pub fn patient(&self) -> Option<String> {
         match self {
             Scan::Dicom(dicom) => dicom.patient.clone(),
+            Scan::Nifti(_) => None,
         }
     }
 
@@ -122,6 +166,7 @@ impl Scan {
     pub fn side(&self) -> u32 {
         let (width, height) = match self {
             Scan::Dicom(dicom) => dicom.sides(),
+            Scan::Nifti(nifti) => nifti.sides(),
         };
         width.min(height)
     }
@@ -133,20 +178,28 @@ impl Scan {
     pub fn frame(&self, i: usize) -> Result<Frame, String> {
         match self {
             Scan::Dicom(dicom) => dicom.frame(i),
+            Scan::Nifti(nifti) => Ok(Frame::Grey(nifti.frame(i))),
         }
     }
 }
 
-/// The images of a scan as they enter a data set, in the form of [`fitted`](picture::fitted) pictures, with the windows
-/// of the file.
+/// The images of a scan as they enter a data set, in the form of [`fitted`](picture::fitted) pictures: with `window`, or
+/// with those of the file; volumes are cut along `axis`, 0 to 2.
 ///
 /// # Errors
 /// The reason alone: damaged, or of a kind that is not read.
-pub fn decode_scan(bytes: &[u8], size: usize, channels: usize) -> Result<Vec<Vec<u8>>, String> {
-    let scan = Scan::read(bytes)?;
+pub fn decode_scan(
+    bytes: &[u8],
+    size: usize,
+    channels: usize,
+    axis: u32,
+    window: Option<[f64; 2]>,
+) -> Result<Vec<Vec<u8>>, String> {
+    let scan = Scan::read(bytes, axis)?;
+    scan.check(window)?;
     let image = |i| {
         let image = match scan.frame(i)? {
-            Frame::Grey(grey) => grey.shown(None).ok_or("fewer values than pixels")?,
+            Frame::Grey(grey) => grey.shown(window)?,
             Frame::Colour(image) => image,
         };
         Ok(fit(&image, size, channels))
@@ -160,6 +213,7 @@ pub(super) fn is_scan_name(path: &Path, ending: Option<&str>) -> bool {
     let list = path.file_stem().is_some_and(|stem| stem.to_string_lossy().eq_ignore_ascii_case(LIST));
     match ending {
         _ if list => false,
+        Some("gz") => path.to_string_lossy().to_lowercase().ends_with(COMPRESSED),
         Some(ending) if ENDINGS.contains(&ending) => true,
         Some(ending) if !ending.bytes().all(|b| b.is_ascii_digit()) => false,
         _ => path.is_file() && head(path).is_ok_and(|head| dicom::is_dicom(&head)),

@@ -37,7 +37,8 @@ fn execute(target: Target, input: &[u8]) -> (Option<String>, fedgan::Result<()>,
     meter::start();
     let answer = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
     let used = meter::stop();
-    let each = if matches!(target.name, "npz" | "picture" | "dicom") { HELD_EACH_COMPRESSED } else { HELD_EACH };
+    let each =
+        if matches!(target.name, "npz" | "picture" | "dicom" | "nifti") { HELD_EACH_COMPRESSED } else { HELD_EACH };
     let (held, all) = (HELD + each * input.len() as u64, ALL + 4 * each * input.len() as u64);
     let result = match answer {
         Ok(result) => result,

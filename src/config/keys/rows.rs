@@ -222,6 +222,8 @@ static DATA: &[Key] = &[
         "axis of `train_images` along which volumes [n, d, h, w] are cut into slices",
     )
     .of(DATA_KIND, &["npz"]),
+    Key::new("data.axis", Int(0, 2), Whole(2), "axis of NIfTI volumes along which they are cut into slices")
+        .of(DATA_KIND, &["folder", "manifest"]),
     Key::new("data.n", Int(1, MOST_DRAWN as i64), Whole(1000), "number of images").of(DATA_KIND, &["dermoscopy"]),
     Key::new("data.seed", Int(0, i64::MAX), Whole(0), "seed of the images, independent of `seed`")
         .of(DATA_KIND, &["dermoscopy"]),

@@ -251,13 +251,19 @@ fn folders_take_skip_bad_and_client_folders_from_elsewhere() {
         client_folders: true,
         follow_links: false,
         window: None,
+        axis: 2,
     };
     assert_eq!(plan.data.source, expected);
     assert!(plan.notes.lines().any(|n| n.contains("\"client-folders\"` is now `\"sites\"`")), "{:?}", plan.notes);
     let set = ["data.kind=manifest", "data.path=x", "federation.partition=sites"].map(String::from).to_vec();
     let plan = load(None, &Overrides { set, skip_bad: true, ..Default::default() }).unwrap();
-    let expected =
-        crate::data::DataConfig::Manifest { path: "x".into(), skip_bad: true, follow_links: false, window: None };
+    let expected = crate::data::DataConfig::Manifest {
+        path: "x".into(),
+        skip_bad: true,
+        follow_links: false,
+        window: None,
+        axis: 2,
+    };
     assert_eq!(plan.data.source, expected);
     let message = refusal("", &["federation.partition=sites"]);
     assert!(message.contains("needs data.kind = \"folder\" or \"manifest\""), "{message}");

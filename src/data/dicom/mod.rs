@@ -27,7 +27,7 @@ const SYNTAX: u32 = 0x0002_0010;
 const GROUP_LENGTH: u32 = 0x0002_0000;
 
 /// What is wrong with another file.
-pub(super) const NONE: &str = "no DICOM file: `DICM` after 128 bytes is missing";
+const NONE: &str = "no DICOM file: `DICM` after 128 bytes is missing";
 
 /// Whether it is a DICOM file: its first bytes are free, then four are fixed.
 pub(super) fn is_dicom(bytes: &[u8]) -> bool {
@@ -199,7 +199,7 @@ impl Dicom {
             height: form.height,
             values: form.numbers(bytes, big).map(|stored| value(form.of_bits(stored)) as f32).collect(),
             window: self.scales[i].window(),
-            range: [ends[0].min(ends[1]), ends[0].max(ends[1])],
+            range: Some([ends[0].min(ends[1]), ends[0].max(ends[1])]),
             deep: form.bits > 8 || [slope, intercept] != [1.0, 0.0],
             inverted: form.colour == Colour::White,
             padding: self.padding.map(|stored| value(form.of_bits(stored)) as f32),

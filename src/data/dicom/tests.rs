@@ -148,7 +148,7 @@ fn bits_signs_and_unused_bits() {
         let image = grey(&Draft::grey(2, bits, signed, &stored).file(), 0);
         assert_eq!(image.values, values, "{bits} {signed}");
         let least = if signed { -f64::from(1 << (bits - 1)) } else { 0.0 };
-        assert_eq!(image.range, [least, least + f64::from((1u32 << bits) - 1)]);
+        assert_eq!(image.range, Some([least, least + f64::from((1u32 << bits) - 1)]));
     }
     let shifted = Draft::grey(2, 12, false, &[0x0010, 0xFFF0, 0x000F, 0x8000]).with(0x0028_0102, b"US", &[15, 0]);
     assert_eq!(grey(&shifted.file(), 0).values, [1.0, 4095.0, 0.0, 2048.0]);
@@ -204,7 +204,7 @@ fn windows_slopes_and_inversion() {
     assert_eq!(levels(&plain, Some([1000.0, 2000.0])), [0, 0, 255, 255]);
     let hounsfield = draft.clone().with(0x0028_1052, b"DS", b"-1024").with(0x0028_1053, b"DS", b" 2.0 ");
     let image = grey(&hounsfield.file(), 0);
-    assert_eq!((&image.values[..], image.range), (&[-1024.0, 976.0, 2976.0, 7166.0][..], [-1024.0, 7166.0]));
+    assert_eq!((&image.values[..], image.range), (&[-1024.0, 976.0, 2976.0, 7166.0][..], Some([-1024.0, 7166.0])));
     // The first of several windows.
     let windowed = hounsfield.with(0x0028_1050, b"DS", b"1976\\40").with(0x0028_1051, b"DS", b"2001\\400");
     let image = grey(&windowed.file(), 0);
@@ -220,7 +220,7 @@ fn windows_slopes_and_inversion() {
     let none = draft.clone().with(0x0028_1050, b"DS", b"").with(0x0028_1051, b"DS", b"0");
     assert_eq!(grey(&none.file(), 0).window, None);
     let falling = grey(&draft.clone().with(0x0028_1053, b"DS", b"-1").file(), 0);
-    assert_eq!((falling.range, levels(&falling, None)), ([-4095.0, 0.0], vec![255, 193, 130, 0]));
+    assert_eq!((falling.range, levels(&falling, None)), (Some([-4095.0, 0.0]), vec![255, 193, 130, 0]));
     let padded = grey(&draft.with(0x0028_0120, b"US", &4095u16.to_le_bytes()).file(), 0);
     assert_eq!((padded.span().low, padded.span().high), (0.0, 2000.0));
 }
@@ -447,10 +447,10 @@ fn files_are_told_by_their_first_bytes() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    assert!(Scan::open(&write("1.2.840.7", &draft.file())).unwrap().is_some());
-    assert!(Scan::open(&write("empty.dcm", b"")).unwrap().is_none());
-    assert!(Scan::open(&write("text.dcm", b"hello")).is_err_and(|what| what.contains("no DICOM file")));
-    assert!(Scan::open(&write("picture.dcm", b"\x89PNG\r\n\x1a\n")).unwrap().is_none());
+    assert!(Scan::open(&write("1.2.840.7", &draft.file()), 2).unwrap().is_some());
+    assert!(Scan::open(&write("empty.dcm", b""), 2).unwrap().is_none());
+    assert!(Scan::open(&write("text.dcm", b"hello"), 2).is_err_and(|what| what.contains("neither DICOM")));
+    assert!(Scan::open(&write("picture.dcm", b"\x89PNG\r\n\x1a\n"), 2).unwrap().is_none());
     let name = |name: &str| {
         crate::data::scan::is_scan_name(
             &root.path().join(name),

@@ -1,7 +1,7 @@
 //! Folders of pictures and scans.
 
 use super::dataset::{Clients, Dataset, Loaded, check_shape};
-use super::files::{self, Decoding, decode, line};
+use super::files::{self, AXIS, Decoding, decode, line};
 use super::scan::KINDS;
 use super::tally::{listed, splits};
 use super::walk::{FolderOptions, Walk, name};
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// one message, unless `skip_bad` leaves them out; a symbolic link out of the folder, unless `follow_links` allows it;
 /// more folders or images than a set may have.
 pub fn folder(path: &Path, size: usize, channels: usize, options: FolderOptions) -> Result<(Dataset, Vec<String>)> {
-    let loaded = classes(path, Decoding { size, channels, options, window: None })?;
+    let loaded = classes(path, Decoding { size, channels, options, window: None, axis: AXIS })?;
     Ok((loaded.dataset, loaded.skipped))
 }
 
@@ -61,7 +61,7 @@ pub fn client_folders(
     channels: usize,
     options: FolderOptions,
 ) -> Result<(Dataset, Vec<String>, Clients)> {
-    let loaded = clients(path, Decoding { size, channels, options, window: None })?;
+    let loaded = clients(path, Decoding { size, channels, options, window: None, axis: AXIS })?;
     let clients = loaded.clients.ok_or_else(|| Error::internal("client folders without clients"))?;
     Ok((loaded.dataset, loaded.skipped, clients))
 }

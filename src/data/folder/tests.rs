@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::files::AXIS;
 use crate::data::{Window, Word};
 use image::{Rgb, RgbImage};
 use std::fs;
@@ -206,7 +207,8 @@ fn clients_classes_and_files_are_in_natural_order() {
             }
         }
     }
-    let loaded = clients(root.path(), Decoding { size: 16, channels: 1, options: STOP, window: None }).unwrap();
+    let loaded =
+        clients(root.path(), Decoding { size: 16, channels: 1, options: STOP, window: None, axis: AXIS }).unwrap();
     assert_eq!(loaded.clients.as_ref().unwrap().names, ["client1", "client2", "client10"]);
     assert_eq!(client_names(root.path(), STOP).unwrap(), ["client1", "client2", "client10"]);
     assert_eq!(loaded.dataset.classes, ["c9", "c10"]);
@@ -245,7 +247,7 @@ fn system_folders_are_neither_classes_nor_clients() {
     {
         fs::write(root.path().join(file), "x").unwrap();
     }
-    let form = Decoding { size: 16, channels: 1, options: STOP, window: None };
+    let form = Decoding { size: 16, channels: 1, options: STOP, window: None, axis: AXIS };
     let loaded = classes(root.path(), form).unwrap();
     assert_eq!(loaded.dataset.files, ["a/1.png", "b/1.png"]);
     let said = &loaded.notes[0];
@@ -310,7 +312,8 @@ fn windows_hold_for_the_whole_set() {
         save(file, value);
     }
     write(&root, "3.png", 50);
-    let of = |window| classes(root.path(), Decoding { size: 16, channels: 1, options: STOP, window }).unwrap();
+    let of =
+        |window| classes(root.path(), Decoding { size: 16, channels: 1, options: STOP, window, axis: AXIS }).unwrap();
     let first = |loaded: &Loaded| (0..4).map(|i| loaded.dataset.image(i)[0]).collect::<Vec<u8>>();
     let plain = of(None);
     assert_eq!(first(&plain), [0, 16, 8, 50]);
@@ -331,7 +334,7 @@ fn splits_and_colours_are_reported() {
         write(&root, file, 40);
     }
     RgbImage::from_pixel(20, 20, Rgb([250, 0, 0])).save(root.path().join("train/2.png")).unwrap();
-    let form = Decoding { size: 16, channels: 1, options: STOP, window: None };
+    let form = Decoding { size: 16, channels: 1, options: STOP, window: None, axis: AXIS };
     let loaded = classes(root.path(), form).unwrap();
     assert!(loaded.warnings[0].contains("the folders test, train, val look like"), "{:?}", loaded.warnings);
     assert!(
@@ -359,7 +362,7 @@ fn scans_bring_patients_frames_and_values() {
     put("h1/1.dcm", "secret-7", &[1000; 4]);
     write(&root, "h1/2.png", 7);
     put("h1/DICOMDIR", "x", &[0; 4]);
-    let form = Decoding { size: 16, channels: 1, options: STOP, window: None };
+    let form = Decoding { size: 16, channels: 1, options: STOP, window: None, axis: AXIS };
     let loaded = clients(root.path(), form).unwrap();
     let files = ["h0/1.dcm", "h0/2", "h0/3.dcm frame 1", "h0/3.dcm frame 2", "h1/1.dcm", "h1/2.png"];
     assert_eq!(loaded.dataset.files, files);
@@ -381,4 +384,36 @@ fn scans_bring_patients_frames_and_values() {
     fs::remove_file(root.path().join("h0/3.dcm")).unwrap();
     let one = classes(&root.path().join("h0"), form).unwrap();
     assert!(one.warnings.iter().any(|w| w.contains("all images are of one patient")), "{:?}", one.warnings);
+}
+
+#[test]
+fn volumes_are_cut_into_slices_of_one_patient() {
+    use crate::data::nifti::tests::Draft;
+    let root = TempDir::new().unwrap();
+    let voxels: Vec<u8> = (0..24).map(|i| i * 10).collect();
+    let bytes = Draft::new(&[2, 3, 4], 2, &voxels);
+    fs::write(root.path().join("b.NII"), bytes.file()).unwrap();
+    write(&root, "a.png", 9);
+    fs::write(root.path().join("notes.gz"), "no volume").unwrap();
+    let form = Decoding { size: 16, channels: 1, options: STOP, window: None, axis: 2 };
+    let loaded = classes(root.path(), form).unwrap();
+    assert_eq!(loaded.dataset.files[1..], [0, 1, 2, 3].map(|i| format!("b.NII slice {i}")));
+    assert_eq!(loaded.patients, Some(vec![0, 1, 1, 1, 1]));
+    assert_eq!(classes(root.path(), Decoding { axis: 0, ..form }).unwrap().dataset.len(), 3);
+    let words: Vec<u8> = voxels.iter().flat_map(|v| (i16::from(*v) * 10 - 1000).to_le_bytes()).collect();
+    let words = Draft::new(&[2, 3, 4], 4, &words);
+    fs::write(root.path().join("c.nii"), words.file()).unwrap();
+    let text = message(classes(root.path(), form));
+    assert!(text.contains("c.nii (values from -1000 to 1300 without a known black and white"), "{text}");
+    let range = Decoding { window: Some(Window::Range([-1000.0, 1300.0])), ..form };
+    assert_eq!(classes(root.path(), range).unwrap().dataset.len(), 9);
+    let auto = classes(root.path(), Decoding { window: Some(Window::Word(Word::Auto)), ..form }).unwrap();
+    assert!(auto.notes.iter().any(|n| n.contains("-1000 to 1300 (auto)")), "{:?}", auto.notes);
+    fs::write(root.path().join("c.nii"), words.single(124, 300.0).single(128, 0.0).file()).unwrap();
+    let own = classes(root.path(), form).unwrap();
+    assert!(
+        own.notes.iter().any(|n| n.contains("4 of 9 images have the window that their file gives")),
+        "{:?}",
+        own.notes
+    );
 }

@@ -4,7 +4,7 @@ mod mistakes;
 mod table;
 
 use super::dataset::{Clients, Loaded, check_shape};
-use super::files::{Decoding, decode, line};
+use super::files::{AXIS, Decoding, decode, line};
 use super::natural;
 use super::tally::listed;
 use super::walk::{ALL, Entry, FolderOptions, Walk};
@@ -23,7 +23,7 @@ use table::{Row, Table};
 /// Every mistake of the list in one message; images that cannot be read, all in one message, unless `skip_bad` leaves
 /// them out; a client without a readable image.
 pub fn manifest(path: &Path, size: usize, channels: usize, options: FolderOptions) -> Result<Loaded> {
-    load(path, Decoding { size, channels, options, window: None })
+    load(path, Decoding { size, channels, options, window: None, axis: AXIS })
 }
 
 /// [`manifest`] with a window.

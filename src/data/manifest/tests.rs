@@ -165,7 +165,8 @@ fn windows_apply_as_in_folders() {
     let (root, list) = set(&[], "file\ndeep.png\n");
     let deep = image::ImageBuffer::<Luma<u16>, _>::from_pixel(20, 20, Luma([4095u16]));
     deep.save(root.path().join("deep.png")).unwrap();
-    let form = Decoding { size: 16, channels: 1, options: STOP, window: Some(Window::Range([0.0, 4095.0])) };
+    let form =
+        Decoding { size: 16, channels: 1, options: STOP, window: Some(Window::Range([0.0, 4095.0])), axis: AXIS };
     assert_eq!(load(&list, form).unwrap().dataset.image(0)[0], 255);
 }
 

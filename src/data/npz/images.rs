@@ -1,9 +1,9 @@
 //! The images of an archive, converted to the size of the set.
 
-use super::element::{Element, ElementKind};
 use super::layout::Layout;
 use super::{Archive, NpzOptions, at_end, extent};
 use crate::data::dataset::check_bytes;
+use crate::data::element::{Element, ElementKind};
 use crate::data::fit::{fit, is_coloured};
 use crate::data::picture::{MOST_DECODED, MOST_SIDE};
 use crate::data::tally::Tally;

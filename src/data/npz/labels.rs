@@ -1,7 +1,7 @@
 //! The classes of the images.
 
-use super::element::Element;
 use super::{Array, array};
+use crate::data::element::Element;
 use crate::data::natural;
 use crate::{Error, Result};
 use std::collections::BTreeSet;

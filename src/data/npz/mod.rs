@@ -4,7 +4,6 @@
 //! file.
 
 mod archive;
-mod element;
 mod images;
 mod labels;
 mod layout;

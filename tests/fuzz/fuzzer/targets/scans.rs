@@ -1,4 +1,4 @@
-//! Scans: DICOM files.
+//! Scans: DICOM files, NIfTI volumes.
 
 use super::Target;
 use fedgan::data::decode_scan;
@@ -36,8 +36,13 @@ const DICOM_WORDS: &[&str] = &[
     "65535 ",
 ];
 
-pub(super) const TARGETS: &[Target] =
-    &[Target { name: "dicom", seeds: files, words: DICOM_WORDS, most: 8192, repair: None, run: decode }];
+const NIFTI_WORDS: &[&str] =
+    &["n+1\0", "ni1\0", "n+2\0\r\n\u{1a}\n", "\u{1}\0", "\u{4}\0", "\u{10}\0", "@\0", "\0\u{2}"];
+
+pub(super) const TARGETS: &[Target] = &[
+    Target { name: "dicom", seeds: files, words: DICOM_WORDS, most: 8192, repair: None, run: dicom },
+    Target { name: "nifti", seeds: volumes, words: NIFTI_WORDS, most: 8192, repair: None, run: nifti },
+];
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::internal(format!("seed: {error}"))
@@ -128,9 +133,46 @@ fn files() -> Result<Vec<Vec<u8>>> {
     ])
 }
 
-fn decode(input: &[u8]) -> Result<()> {
-    let channels = 1 + 2 * (input.len() % 2);
-    let images = decode_scan(input, 16, channels).map_err(Error::input)?;
+/// Volumes of each version, order and compression.
+fn volumes() -> Result<Vec<Vec<u8>>> {
+    let first = |big: bool, kind: i16, voxels: &[u8]| {
+        let short = |v: i16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
+        let single = |v: f32| if big { v.to_be_bytes() } else { v.to_le_bytes() };
+        let mut file = vec![0; 352];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &if big { 348i32.to_be_bytes() } else { 348i32.to_le_bytes() });
+        [4, 4, 3, 2, 2].into_iter().enumerate().for_each(|(i, side)| put(40 + 2 * i, &short(side)));
+        put(70, &short(kind));
+        [(108, 352.0), (112, 2.0), (116, -7.0), (124, 300.0)].into_iter().for_each(|(at, v)| put(at, &single(v)));
+        put(344, b"n+1\0");
+        [file, voxels.to_vec()].concat()
+    };
+    let mut second = vec![0; 544];
+    let mut put = |at: usize, bytes: &[u8]| second[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &540i32.to_le_bytes());
+    put(4, b"n+2\0\r\n\x1A\n");
+    put(12, &2i16.to_le_bytes());
+    [3i64, 4, 3, 2].into_iter().enumerate().for_each(|(i, side)| put(16 + 8 * i, &side.to_le_bytes()));
+    put(168, &544i64.to_le_bytes());
+    second.extend(0..24);
+    let voxels: Vec<u8> = (0..192).collect();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&first(false, 16, &voxels)).map_err(failed)?;
+    let plain = [first(false, 2, &voxels[..48]), first(true, 4, &voxels[..96]), second];
+    Ok([&plain[..], &[packed.finish().map_err(failed)?]].concat())
+}
+
+fn dicom(input: &[u8]) -> Result<()> {
+    decode(input, None)
+}
+
+fn nifti(input: &[u8]) -> Result<()> {
+    decode(input, Some([-10.0, 300.0]))
+}
+
+fn decode(input: &[u8], window: Option<[f64; 2]>) -> Result<()> {
+    let (channels, axis) = (1 + 2 * (input.len() % 2), input.len() as u32 % 3);
+    let images = decode_scan(input, 16, channels, axis, window).map_err(Error::input)?;
     let whole = !images.is_empty() && images.iter().all(|image| image.len() == 16 * 16 * channels);
     if whole { Ok(()) } else { Err(Error::internal("an image of another size")) }
 }

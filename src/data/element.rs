@@ -1,4 +1,4 @@
-//! Types of an array's elements.
+//! Types of the numbers in arrays and volumes.
 
 use npyz::{DType, Endianness, TypeChar};
 
@@ -8,7 +8,8 @@ pub(super) struct Element {
     pub kind: ElementKind,
     /// Bytes.
     pub width: usize,
-    big: bool,
+    /// The most significant byte comes first.
+    pub big: bool,
 }
 
 /// Kinds of numbers.
