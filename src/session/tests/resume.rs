@@ -232,7 +232,7 @@ fn checkpoints_of_another_experiment_are_refused() {
     let error = go_on(&other, &path, 1).err().unwrap();
     let text = error.to_string();
     assert!(
-        error.exit_code() == 2 && text.contains("another experiment: seed = 1, now 9; train.lr = 0.0002, now 0.5"),
+        error.exit_code() == 2 && text.contains("another experiment: seed = 1, now 9; train.lr = 0.0004, now 0.5"),
         "{text}"
     );
     let mut prepared = prepared(&plan, &mut Silent).unwrap();
