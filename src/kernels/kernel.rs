@@ -311,7 +311,7 @@ pub trait AnyKernel: Sync {
     fn whole(&self, words: &[u32], inputs: &Inputs, slot: usize, extent: usize) -> Vec<Option<Eval>>;
     /// [`Kernel::cases`], as words.
     fn cases(&self) -> Vec<Vec<u32>>;
-    /// [`Kernel::fills`].
+    /// [`Kernel::contents`].
     fn contents(&self, words: &[u32]) -> Vec<Contents>;
     /// [`Kernel::exact_on_integers`].
     fn exact_on_integers(&self, words: &[u32]) -> bool;
