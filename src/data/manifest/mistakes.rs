@@ -8,10 +8,10 @@ const MOST: usize = 100;
 /// Maximum bytes of a line of it.
 const LINE: usize = 2000;
 
-/// Mistakes in the order in which they were found.
+/// Mistakes, told in the order of their lines.
 #[derive(Default)]
 pub(super) struct Mistakes {
-    lines: Vec<String>,
+    lines: Vec<(u64, String)>,
     more: usize,
 }
 
@@ -21,7 +21,7 @@ impl Mistakes {
         if self.is_full() {
             self.more += 1;
         } else {
-            self.lines.push(input::shorten(&format!("line {line}: {what}"), LINE));
+            self.lines.push((line, input::shorten(&format!("line {line}: {what}"), LINE)));
         }
     }
 
@@ -34,8 +34,10 @@ impl Mistakes {
     ///
     /// # Errors
     /// All mistakes of the file.
-    pub fn or<T>(self, path: &Path, value: T) -> Result<T> {
-        match self.lines.as_slice() {
+    pub fn or<T>(mut self, path: &Path, value: T) -> Result<T> {
+        self.lines.sort_by_key(|(line, _)| *line);
+        let lines: Vec<String> = self.lines.into_iter().map(|(_, what)| what).collect();
+        match lines.as_slice() {
             [] => Ok(value),
             [one] => Err(Error::file(path, one)),
             many => {

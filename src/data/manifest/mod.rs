@@ -29,8 +29,9 @@ pub fn manifest(path: &Path, size: usize, channels: usize, options: FolderOption
 /// [`manifest`] with a window.
 pub(super) fn load(path: &Path, form: Decoding) -> Result<Loaded> {
     check_shape(form.size, form.channels)?;
-    let (table, root) = (read(path)?, folder_of(path));
-    check_files(&table.rows, path, &root, form.options)?;
+    let ((table, mut mistakes), root) = (lines(path)?, folder_of(path));
+    check_files(&table.rows, &root, form.options, &mut mistakes);
+    mistakes.or(path, ())?;
     let (names, several, passed) = (clients_of(&table), table.several, passed(&table.passed));
     let (labelled, by_client) = (table.labels, table.clients);
     let entries = table.rows.into_iter().map(|row| entry(row, &root, &names)).collect();
@@ -54,24 +55,19 @@ pub(super) fn load(path: &Path, form: Decoding) -> Result<Loaded> {
 /// # Errors
 /// Mistakes of the list; one without the column `client`.
 pub fn manifest_clients(path: &Path) -> Result<Vec<String>> {
-    let table = read(path)?;
+    let (table, mistakes) = lines(path)?;
+    let table = mistakes.or(path, table)?;
     match table.clients {
         true => Ok(clients_of(&table)),
         false => Err(Error::file(path, "no column `client`, which names the client of each image")),
     }
 }
 
-/// The list, checked but for its files.
-fn read(path: &Path) -> Result<Table> {
+/// The list with its mistakes; its files are not checked.
+fn lines(path: &Path) -> Result<(Table, Mistakes)> {
     let bytes = input::read(path, input::MANIFEST).map_err(|e| Error::file(path, e))?;
-    decode_manifest(&bytes, path)
-}
-
-/// A list from bytes; `path` is named in errors.
-fn decode_manifest(bytes: &[u8], path: &Path) -> Result<Table> {
     let mut mistakes = Mistakes::default();
-    let table = Table::read(bytes, &mut mistakes);
-    mistakes.or(path, table)
+    Ok((Table::read(&bytes, &mut mistakes), mistakes))
 }
 
 /// Checks the lines of a manifest without its files; `path` is named in errors. Returns the number of images.
@@ -79,7 +75,9 @@ fn decode_manifest(bytes: &[u8], path: &Path) -> Result<Table> {
 /// # Errors
 /// Every mistake in one message.
 pub fn check_manifest(bytes: &[u8], path: &Path) -> Result<usize> {
-    decode_manifest(bytes, path).map(|table| table.rows.len())
+    let mut mistakes = Mistakes::default();
+    let table = Table::read(bytes, &mut mistakes);
+    mistakes.or(path, table.rows.len())
 }
 
 /// The folder that file names start at.
@@ -123,7 +121,7 @@ fn passed(columns: &[String]) -> String {
 
 /// Adds files that do not exist or lie outside the manifest's folder to the mistakes; with `skip_bad` missing ones are
 /// unreadable images instead.
-fn check_files(rows: &[Row], path: &Path, root: &Path, options: FolderOptions) -> Result<()> {
+fn check_files(rows: &[Row], root: &Path, options: FolderOptions, mistakes: &mut Mistakes) {
     let walk = Walk::new(root, options);
     let wrong = |row: &Row| {
         let file = root.join(&row.file);
@@ -137,10 +135,10 @@ fn check_files(rows: &[Row], path: &Path, root: &Path, options: FolderOptions) -
             Err(e) => Some(e.to_string()),
         }
     };
-    let found: Vec<(&Row, String)> = rows.par_iter().filter_map(|row| Some((row, wrong(row)?))).collect();
-    let mut mistakes = Mistakes::default();
+    // A line whose file's name is wrong has none.
+    let named = rows.par_iter().filter(|row| !row.file.is_empty());
+    let found: Vec<(&Row, String)> = named.filter_map(|row| Some((row, wrong(row)?))).collect();
     found.into_iter().for_each(|(row, what)| mistakes.push(row.line, format!("file {:?}: {what}", row.shown())));
-    mistakes.or(path, ())
 }
 
 #[cfg(test)]

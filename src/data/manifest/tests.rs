@@ -132,6 +132,11 @@ fn missing_files_are_mistakes_or_skipped() {
     let text = message(manifest(&list, 16, 1, STOP));
     assert!(text.contains("2 mistakes") && text.contains("line 3: file \"b.png\": no such file"), "{text}");
     assert!(text.contains("folders are separated by /"), "{text}");
+    // Together with the other mistakes, in the order of the lines.
+    let (_root, mixed) = set(&[("a.png", 1)], "file,label\nb.png,x\n../a.png,y\na.png,\nc.png,z\n");
+    let text = message(manifest(&mixed, 16, 1, STOP));
+    let lines: Vec<&str> = text.lines().skip(1).map(|l| l.trim().split(':').next().unwrap()).collect();
+    assert_eq!(lines, ["line 2", "line 3", "line 4", "line 5"], "{text}");
     let loaded = manifest(&list, 16, 1, SKIP).unwrap();
     assert_eq!((loaded.dataset.files.len(), loaded.skipped.len()), (1, 2));
     fs::write(&list, "file,client\na.png,h1\nb.png,h2\n").unwrap();

@@ -284,3 +284,42 @@ fn only_files_are_read() {
     std::fs::write(&path, claiming(20, 20)).unwrap();
     assert_eq!(side(&path).unwrap(), 20, "identified by content");
 }
+
+/// A little-endian TIFF of 2 x 2 pixels in one strip, with these bits per sample, photometric interpretation and sample format.
+fn plain_tiff(bits: u16, photometric: u16, format: u16) -> Vec<u8> {
+    let colours = if photometric == 3 { 3 << bits } else { 0 };
+    let (pixels, map) = (8, 8 + 4 * u32::from(bits) / 8);
+    let directory = map + 2 * colours;
+    let short = |tag: u16, value: u16| (tag, 3u16, 1u32, u32::from(value));
+    let mut tags = vec![
+        short(256, 2),
+        short(257, 2),
+        short(258, bits),
+        short(259, 1),
+        short(262, photometric),
+        (273, 4, 1, pixels),
+        short(277, 1),
+        short(278, 2),
+        (279, 4, 1, map - pixels),
+    ];
+    tags.extend((colours > 0).then_some((320, 3, colours, map)));
+    tags.push(short(339, format));
+    let mut bytes = [&b"II*\0"[..], &directory.to_le_bytes()].concat();
+    bytes.resize(directory as usize, 0);
+    bytes.extend((tags.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in tags {
+        bytes
+            .extend([&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat());
+    }
+    bytes.extend([0; 4]);
+    bytes
+}
+
+#[test]
+fn kinds_of_tiff_that_are_not_read_come_with_a_remedy() {
+    assert!(decode(&plain_tiff(8, 1, 1)).is_ok() && decode(&plain_tiff(16, 1, 1)).is_ok(), "grey is read");
+    for (bits, photometric, format, what) in [(8, 3, 1, "palette"), (32, 1, 2, "signed"), (32, 1, 3, "float")] {
+        let refusal = decode(&plain_tiff(bits, photometric, format)).expect_err(what);
+        assert!(refusal.contains("convert it to PNG of 8 or 16 bits"), "{what}: {refusal}");
+    }
+}
