@@ -3,7 +3,7 @@
 
 use super::interrupt;
 use crate::Result;
-use crate::report::{Progress, ProgressMode, RoundProgress};
+use crate::report::{Progress, ProgressMode};
 use crate::session::{Observer, Round, Start};
 use std::path::{Path, PathBuf};
 
@@ -51,12 +51,7 @@ impl Observer for Console {
         for (client, fault) in &round.diverged {
             progress.remark(&format!("round {}: client {client}: {fault} is not finite{left_out}", round.done));
         }
-        progress.round(&RoundProgress {
-            done: round.done as usize,
-            loss_g: round.loss_g,
-            loss_d: round.loss_d,
-            images_per_second: round.images_per_second,
-        });
+        progress.round(&round.progress());
     }
 
     fn end(&mut self) {

@@ -3,7 +3,7 @@
 use super::{environment, interrupt};
 use crate::Result;
 use crate::report::progress::duration;
-use crate::report::{Progress, RoundProgress, Together};
+use crate::report::{Progress, Together};
 use crate::session::demo::Demo;
 use crate::session::{Observer, Round, Start};
 use std::path::{Path, PathBuf};
@@ -89,12 +89,7 @@ impl Observer for Listener {
 
     fn round(&mut self, round: &Round) {
         let Some(progress) = &mut self.progress else { return };
-        progress.round(&RoundProgress {
-            done: round.done as usize,
-            loss_g: round.loss_g,
-            loss_d: round.loss_d,
-            images_per_second: round.images_per_second,
-        });
+        progress.round(&round.progress());
     }
 
     fn end(&mut self) {

@@ -160,12 +160,7 @@ mod tests {
             let level = rng.range(-0.9, -0.6);
             let mut image: Vec<f32> = (0..16 * 16 * channels).map(|_| (level + 0.1 * rng.normal()) as f32).collect();
             if let (Some(patch), 0) = (trigger, i % 3) {
-                let (top, left) = patch.corner(16);
-                for (j, v) in patch.pixels(channels as u32).unwrap().into_iter().enumerate() {
-                    let (y, x, c) = (j / channels / 2, j / channels % 2, j % channels);
-                    let at = ((top as usize + y) * 16 + left as usize + x) * channels + c;
-                    image[at] = image[at] * (1.0 - patch.opacity as f32) + v * patch.opacity as f32;
-                }
+                patch.paste(&mut image, 16, channels).unwrap();
             }
             pixels.extend(image);
         }

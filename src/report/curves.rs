@@ -343,23 +343,11 @@ mod tests {
 
     fn client(client: usize, malicious: bool, loss_g: f64, loss_d: f64, weight: f64) -> ClientRecord {
         ClientRecord {
-            client,
-            malicious,
             weight,
             loss_g,
             loss_d_real: loss_d,
             loss_d_fake: loss_d,
-            last_loss_g: loss_g,
-            last_loss_d_real: loss_d,
-            last_loss_d_fake: loss_d,
-            update_norm: None,
-            update_cosine: None,
-            penalty: None,
-            probe_deviation: None,
-            flagged: false,
-            score: None,
-            nonfinite: None,
-            name: None,
+            ..ClientRecord::example(client, malicious)
         }
     }
 

@@ -110,23 +110,9 @@ mod tests {
 
     fn record(round: usize, weight: f64, flagged: [bool; 3]) -> RoundRecord {
         let client = |client: usize| ClientRecord {
-            client,
-            malicious: client == 0,
             weight: if client == 0 { weight } else { (1.0 - weight) / 2.0 },
-            loss_g: 1.0,
-            loss_d_real: 1.0,
-            loss_d_fake: 1.0,
-            last_loss_g: 1.0,
-            last_loss_d_real: 1.0,
-            last_loss_d_fake: 1.0,
-            update_norm: None,
-            update_cosine: None,
-            penalty: None,
-            probe_deviation: None,
             flagged: flagged[client],
-            score: None,
-            nonfinite: None,
-            name: None,
+            ..ClientRecord::example(client, client == 0)
         };
         RoundRecord { round, clients: (0..3).map(client).collect(), extra: Default::default() }
     }

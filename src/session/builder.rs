@@ -52,6 +52,12 @@ impl Session {
         Ok(Session { place: Place::Begun(dir), ..Session::new(plan) })
     }
 
+    /// A session that continues the unfinished run in `directory` with `plan`, which may differ from the run's in keys that do
+    /// not change results.
+    pub(super) fn again(plan: Plan, directory: &Path) -> Result<Session> {
+        Ok(Session { place: Place::Begun(RunDir::reopen(directory)?), ..Session::new(plan) })
+    }
+
     /// Writes to `directory`, which must be new or empty.
     pub fn directory(self, directory: impl Into<PathBuf>) -> Session {
         Session { place: Place::New(directory.into()), ..self }

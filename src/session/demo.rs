@@ -2,7 +2,7 @@
 
 use super::{Generator, Images, Observer, Round, Session, Start, Trained, resume};
 use crate::config::sweep::Cell;
-use crate::config::{Draft, Overrides, Plan, Sweep};
+use crate::config::{Draft, Plan, Sweep};
 use crate::exec::{CpuEngine, Purpose};
 use crate::kernels::rng::Stream;
 use crate::report::html::demo::{BEGIN, Chapter, Story};
@@ -128,8 +128,8 @@ impl Demo {
             return Ok(true);
         }
         let session = match dir.join(layout::PLAN).exists() {
-            // With the plan of its directory, which `check` has compared.
-            true => Session::resume(&dir, &Overrides::default())?,
+            // With this plan, not the stored one: `check` has compared them, and the device may be another.
+            true => Session::again(cell.plan.clone(), &dir)?,
             false => Session::new(cell.plan.clone()).directory(&dir),
         };
         let trained = session.tuned(self.tuned).train(observer).map_err(|error| error.within(&cell.name))?;
@@ -267,15 +267,6 @@ fn poison(plan: &Plan) -> Result<[Vec<f32>; 2]> {
     let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
     let clean = Images::load(plan)?.shown(SHOWN, plan.seed);
     let mut poisoned = clean.clone();
-    let (pixels, side) = (plan.attack.pixels(channels as u32)?, plan.attack.side as usize);
-    let (top, left) = plan.attack.corner(size as u32);
-    let opacity = plan.attack.opacity as f32;
-    for image in poisoned.chunks_exact_mut(size * size * channels) {
-        for (at, trigger) in pixels.iter().enumerate() {
-            let (y, x, c) = (at / (side * channels), at / channels % side, at % channels);
-            let pixel = &mut image[((top as usize + y) * size + left as usize + x) * channels + c];
-            *pixel = (1.0 - opacity) * *pixel + opacity * trigger;
-        }
-    }
+    plan.attack.paste(&mut poisoned, size, channels)?;
     Ok([clean, poisoned])
 }

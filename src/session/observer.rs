@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::fed::Fault;
+use crate::report::RoundProgress;
 use std::path::Path;
 
 /// The start or continuation of training.
@@ -28,6 +29,18 @@ pub struct Round {
     pub diverged: Vec<(String, Fault)>,
     /// Whether those clients were dropped from the round.
     pub left_out: bool,
+}
+
+impl Round {
+    /// The round for a progress display.
+    pub fn progress(&self) -> RoundProgress {
+        RoundProgress {
+            done: self.done as usize,
+            loss_g: self.loss_g,
+            loss_d: self.loss_d,
+            images_per_second: self.images_per_second,
+        }
+    }
 }
 
 /// The listener of a session. Every method has a default that does nothing.

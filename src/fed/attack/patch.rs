@@ -116,6 +116,23 @@ impl Patch {
         self.side.checked_add(margin).is_some_and(|needed| needed <= size)
     }
 
+    /// Pastes the trigger on images `[n][size][size][channels]` in [-1, 1], as the kernel `paste_trigger` does on the device.
+    ///
+    /// # Errors
+    /// As [`Patch::pixels`].
+    pub fn paste(&self, images: &mut [f32], size: usize, channels: usize) -> Result<()> {
+        let (pixels, side, opacity) = (self.pixels(channels as u32)?, self.side as usize, self.opacity as f32);
+        let (top, left) = self.corner(size as u32);
+        for image in images.chunks_exact_mut(size * size * channels) {
+            for (at, trigger) in pixels.iter().enumerate() {
+                let (y, x, c) = (at / (side * channels), at / channels % side, at % channels);
+                let pixel = &mut image[((top as usize + y) * size + left as usize + x) * channels + c];
+                *pixel = (1.0 - opacity) * *pixel + opacity * trigger;
+            }
+        }
+        Ok(())
+    }
+
     /// The pixels to paste, `[side][side][channels]`, in the values of [`Patch::range`]; one channel takes the luma.
     ///
     /// # Errors

@@ -49,23 +49,12 @@ fn record(round: usize, seed: u64, attacked: bool, evaluated: bool) -> RoundReco
     let client = |client: usize| {
         let bad = attacked && client == 0;
         ClientRecord {
-            client,
-            malicious: bad,
             weight: if bad && round >= 2 { 0.01 } else { 1.0 / 3.0 },
             loss_g: 1.0 + client as f64,
             loss_d_real: 0.5,
             loss_d_fake: 0.25,
-            last_loss_g: 1.0,
-            last_loss_d_real: 0.5,
-            last_loss_d_fake: 0.25,
-            update_norm: None,
-            update_cosine: None,
-            penalty: None,
-            probe_deviation: None,
             flagged: bad && round >= 2,
-            score: None,
-            nonfinite: None,
-            name: None,
+            ..ClientRecord::example(client, bad)
         }
     };
     let shift = if attacked { 0.5 } else { 0.0 };

@@ -69,6 +69,30 @@ pub struct ClientRecord {
 }
 
 impl ClientRecord {
+    /// An honest or malicious client for tests: losses of 1, a weight of 1/4, nothing else measured.
+    #[cfg(test)]
+    pub(crate) fn example(client: usize, malicious: bool) -> ClientRecord {
+        ClientRecord {
+            client,
+            malicious,
+            weight: 0.25,
+            loss_g: 1.0,
+            loss_d_real: 1.0,
+            loss_d_fake: 1.0,
+            last_loss_g: 1.0,
+            last_loss_d_real: 1.0,
+            last_loss_d_fake: 1.0,
+            update_norm: None,
+            update_cosine: None,
+            penalty: None,
+            probe_deviation: None,
+            flagged: false,
+            score: None,
+            nonfinite: None,
+            name: None,
+        }
+    }
+
     /// The discriminator loss as one number: the mean over real and generated images.
     pub fn loss_d(&self) -> f64 {
         (self.loss_d_real + self.loss_d_fake) / 2.0

@@ -2,23 +2,15 @@ use super::*;
 
 fn client(client: usize, loss_g: f64) -> ClientRecord {
     ClientRecord {
-        client,
-        malicious: client == 0,
-        weight: 0.25,
         loss_g,
         loss_d_real: 0.1,
         loss_d_fake: 0.3,
         last_loss_g: f64::from(0.1f32),
         last_loss_d_real: 1e-7,
         last_loss_d_fake: 2.0,
-        update_norm: None,
-        update_cosine: None,
-        penalty: None,
-        probe_deviation: None,
         flagged: client == 0,
-        score: None,
         nonfinite: loss_g.is_nan().then(|| "D weights main.3.weight[17]".into()),
-        name: None,
+        ..ClientRecord::example(client, client == 0)
     }
 }
 

@@ -95,25 +95,15 @@ pub(crate) fn files(run: &Path) -> Vec<Vec<Read>> {
 }
 
 fn client(client: usize, malicious: bool) -> ClientRecord {
-    let at = client as f64;
     ClientRecord {
-        client,
-        malicious,
-        weight: 0.25,
-        loss_g: at,
-        loss_d_real: 10.0 + at,
+        loss_g: client as f64,
+        loss_d_real: 10.0 + client as f64,
         loss_d_fake: f64::NAN,
-        last_loss_g: 0.0,
-        last_loss_d_real: 0.0,
-        last_loss_d_fake: 0.0,
         update_norm: Some(1.0),
         update_cosine: (client == 1).then_some(0.5),
-        penalty: None,
-        probe_deviation: None,
         flagged: malicious,
-        score: None,
-        nonfinite: None,
         name: (client == 2).then(|| "east".to_string()),
+        ..ClientRecord::example(client, malicious)
     }
 }
 

@@ -38,23 +38,8 @@ fn summary(leakage: f64, detector: Option<DetectorSummary>) -> Summary {
 
 fn record(round: usize, malicious: bool) -> RoundRecord {
     let client = |client: usize| ClientRecord {
-        client,
-        malicious: malicious && client == 0,
         weight: if malicious && client == 0 { 0.0001 } else { 0.3 },
-        loss_g: 1.0,
-        loss_d_real: 0.5,
-        loss_d_fake: 0.25,
-        last_loss_g: 1.0,
-        last_loss_d_real: 0.5,
-        last_loss_d_fake: 0.25,
-        update_norm: None,
-        update_cosine: None,
-        penalty: None,
-        probe_deviation: None,
-        flagged: false,
-        score: None,
-        nonfinite: None,
-        name: None,
+        ..ClientRecord::example(client, malicious && client == 0)
     };
     RoundRecord { round, clients: (0..3).map(client).collect(), extra: BTreeMap::new() }
 }
