@@ -3,8 +3,10 @@
 /// A piece of code in a document.
 #[derive(Debug, PartialEq)]
 pub struct Code {
-    /// The word after the opening fence; `None` for inline code.
+    /// The first word after the opening fence, empty if there is none; `None` for inline code.
     pub language: Option<String>,
+    /// The other words after it, such as `no-run`.
+    pub notes: Vec<String>,
     /// The code; inline code is one line.
     pub text: String,
 }
@@ -25,9 +27,9 @@ impl Document {
         let mut lines = text.lines().peekable();
         let mut blank = true;
         while let Some(line) = lines.next() {
-            if let Some(language) = line.trim_start().strip_prefix("```") {
+            if let Some(info) = line.trim_start().strip_prefix("```") {
                 let block = lines.by_ref().take_while(|l| !l.trim_start().starts_with("```"));
-                code.push(block_of(language, block.collect()));
+                code.push(block_of(info, block.collect()));
             } else if blank && line.starts_with("    ") {
                 let mut block = vec![line];
                 while let Some(line) = lines.next_if(|l| l.starts_with("    ")) {
@@ -61,8 +63,11 @@ impl Document {
     }
 }
 
-fn block_of(language: &str, lines: Vec<&str>) -> Code {
-    Code { language: Some(language.trim().into()), text: lines.join("\n") }
+/// A block with the words `info` after its opening fence.
+fn block_of(info: &str, lines: Vec<&str>) -> Code {
+    let mut words = info.split_whitespace().map(String::from);
+    let language = words.next().unwrap_or_default();
+    Code { language: Some(language), notes: words.collect(), text: lines.join("\n") }
 }
 
 /// Moves inline code from `prose` to `code`; the rest of the prose is returned.
@@ -76,7 +81,8 @@ fn inline(prose: &str, code: &mut Vec<Code>) -> String {
                 after = from;
                 continue;
             };
-            code.push(Code { language: None, text: text.split_whitespace().collect::<Vec<_>>().join(" ") });
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            code.push(Code { language: None, notes: Vec::new(), text });
             after = to;
         }
         rest.push_str(after);
@@ -108,5 +114,23 @@ fn code_links_and_anchors_are_found() {
         document.code.iter().map(|c| (c.language.as_deref(), c.text.as_str())).collect();
     let block = "    fedgan keys\n    fedgan man";
     let expected = [(Some("toml"), "a = 1 # [no](link)"), (Some(""), block), (None, "b"), (None, "fedgan run")];
+    assert_eq!(code, expected);
+}
+
+#[test]
+fn words_after_the_language_are_notes() {
+    let document =
+        Document::parse("```sh\nfedgan keys\n```\n\n```sh  no-run\nfedgan man\n```\n\n```\nplain\n```\n`x`\n");
+    let code: Vec<(Option<&str>, Vec<&str>, &str)> = document
+        .code
+        .iter()
+        .map(|c| (c.language.as_deref(), c.notes.iter().map(String::as_str).collect(), c.text.as_str()))
+        .collect();
+    let expected = [
+        (Some("sh"), vec![], "fedgan keys"),
+        (Some("sh"), vec!["no-run"], "fedgan man"),
+        (Some(""), vec![], "plain"),
+        (None, vec![], "x"),
+    ];
     assert_eq!(code, expected);
 }
