@@ -134,8 +134,10 @@ fn named_files_exist() {
 
 #[test]
 fn named_tests_exist() {
-    let found = missing_tests(Path::new(""), &read("CONTRIBUTING.md"));
-    assert!(found.is_empty(), "{found:?}");
+    for page in ["CONTRIBUTING.md", "docs/writing-a-kernel.md"] {
+        let found = missing_tests(Path::new(page), &read(page));
+        assert!(found.is_empty(), "{page}: {found:?}");
+    }
 }
 
 #[test]
@@ -149,6 +151,65 @@ fn commands_and_options_exist() {
 fn keys_exist() {
     let found = findings(|_, text| keys_of(text));
     assert!(found.is_empty(), "{found}");
+}
+
+/// Blocks whose words after the fence are not understood, and commands in blocks that say neither `sh` nor `sh no-run`.
+fn unmarked_blocks(_: &Path, text: &str) -> Vec<String> {
+    const LANGUAGES: [&str; 8] = ["", "sh", "toml", "python", "csv", "rust", "wgsl", "text"];
+    let is_command = |line: &&str| ["fedgan ", "cargo "].iter().any(|start| line.trim_start().starts_with(start));
+    let mut found = Vec::new();
+    for code in Document::parse(text).code {
+        let Some(language) = code.language.as_deref() else { continue };
+        let notes = code.notes.join(" ");
+        if !LANGUAGES.contains(&language) || !(notes.is_empty() || language == "sh" && notes == "no-run") {
+            found.push(format!("unknown words after a fence: {language} {notes}"));
+        }
+        if language.is_empty() {
+            found.extend(code.text.lines().find(is_command).map(|line| format!("not marked as sh: {}", line.trim())));
+        }
+    }
+    found
+}
+
+#[test]
+fn blocks_of_commands_are_marked() {
+    let found = findings(unmarked_blocks);
+    assert!(found.is_empty(), "{found}");
+    let text = "```\nfedgan man\n```\n\n    cargo run\n\n```bash\nx\n```\n\n```toml no-run\nx\n```\n\n```sh no-run\nfedgan\n```\n";
+    let expected = [
+        "not marked as sh: fedgan man",
+        "not marked as sh: cargo run",
+        "unknown words after a fence: bash ",
+        "unknown words after a fence: toml no-run",
+    ];
+    assert_eq!(unmarked_blocks(Path::new(""), text), expected);
+}
+
+/// Lines of Rust and WGSL in `text` that stand in no source file.
+fn foreign_lines(text: &str) -> Vec<String> {
+    let rust = sources(&root().join("src"));
+    let shaders: String = kernels::shader::files().iter().map(|(_, text)| *text).collect();
+    let mut found = Vec::new();
+    for code in Document::parse(text).code {
+        let source = match code.language.as_deref() {
+            Some("rust") => &rust,
+            Some("wgsl") => &shaders,
+            _ => continue,
+        };
+        let lines = code.text.lines().map(str::trim);
+        found.extend(lines.filter(|line| !source.lines().any(|other| other.trim() == *line)).map(String::from));
+    }
+    found
+}
+
+#[test]
+fn quoted_code_is_in_the_sources() {
+    const PAGE: &str = "docs/writing-a-kernel.md";
+    assert_eq!(foreign_lines(&read(PAGE)), [""; 0]);
+    let found = foreign_lines(&broken(PAGE, "gamma(self.terms + 1)", "gamma(self.terms)"));
+    assert!(found.len() == 1 && found[0].contains("gamma(self.terms) *"), "{found:?}");
+    let found = foreign_lines(&broken(PAGE, "ky < p.k; ky += s", "ky < p.k; ky++"));
+    assert_eq!(found, ["for (var ky = ky0; ky < p.k; ky++) {"]);
 }
 
 #[test]
@@ -220,7 +281,7 @@ fn broken_keys_are_found() {
     let found = |path: &str, from: &str, to: &str| keys_of(&broken(path, from, to)).join("\n");
     assert!(found("docs/running.md", "--set train.lr=", "--set train.rl=").contains("no key train.rl"));
     assert!(
-        found("docs/running.md", "`evaluation.metrics`", "`evaluation.metric`").contains("no key evaluation.metric")
+        found("docs/reports.md", "`evaluation.metrics`", "`evaluation.metric`").contains("no key evaluation.metric")
     );
     assert!(found("docs/sweeps.md", "\"model.width\" = 16", "\"model.widht\" = 16").contains("model.widht"));
     assert!(found("docs/sweeps.md", "key = \"train.lr\"", "key = \"train.rl\"").contains("train.rl"));
