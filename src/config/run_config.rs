@@ -5,7 +5,7 @@ use super::{Problems, keys};
 use crate::data::DataConfig;
 use crate::fed::attack::{OnUpdate, Place, Range, Trigger};
 use crate::fed::detector::{Detector, LossReport};
-use crate::fed::{Local, OnNonfinite, Partition, Rule, Shared, Weights};
+use crate::fed::{Local, OnNonfinite, Partition, Pre, Rule, Shared, Weights};
 use crate::metric::Metric;
 use crate::model::{Interpolation, Norm, Objective, Optimizer, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -173,6 +173,8 @@ pub struct FederationConfig {
     pub shared: Shared,
     /// How the server aggregates them.
     pub aggregation: Rule,
+    /// What it does with them before.
+    pub pre_aggregation: Pre,
     /// The clients' weights in the mean.
     pub weights: Weights,
     /// Clients trained in one launch; absent: as many as memory allows.

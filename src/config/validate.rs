@@ -4,8 +4,9 @@ use super::malicious::malicious;
 use super::{LossKind, Notes, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
 use crate::fed::aggregate::RULE;
+use crate::fed::aggregate::pre::PRE;
 use crate::fed::detector::{Detector, MIN_CLIENTS};
-use crate::fed::{Partition, Patch, Weights};
+use crate::fed::{Partition, Patch, Pre, Weights};
 use crate::model::Norm;
 
 /// The plan of `config`; `None` if `problems` has or gets an entry.
@@ -41,19 +42,31 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     })
 }
 
-/// The rule must suit the number of clients, and the weights must suit the rule.
+/// The rules must suit the number of clients, and the weights must suit the rules.
 fn aggregation(config: &RunConfig, problems: &mut Problems) {
-    let (rule, federation) = (&config.federation.aggregation, &config.federation);
-    if let Err(sentence) = rule.check(federation.clients) {
-        problems.push(format!("{RULE} = {:?}: {sentence}", rule.name()));
+    let federation = &config.federation;
+    let (rule, pre) = (&federation.aggregation, &federation.pre_aggregation);
+    let sound = match pre.check(federation.clients) {
+        Ok(()) => true,
+        Err(sentence) => {
+            problems.push(format!("{PRE} = {:?}: {sentence}", pre.name()));
+            false
+        }
+    };
+    let clients = if sound { pre.outputs(federation.clients) } else { federation.clients };
+    if let Err(sentence) = rule.check(clients) {
+        let buckets = match clients < federation.clients {
+            true => format!(" (n counts the rows after {PRE} = {:?})", pre.name()),
+            false => String::new(),
+        };
+        problems.push(format!("{RULE} = {:?}: {sentence}{buckets}", rule.name()));
     }
-    if rule.takes_weights() {
-        return;
-    }
-    let why = format!(
-        "the rule {:?} gives every client the same say, because a client can lie about its images",
-        rule.name()
-    );
+    let named = match (rule.takes_weights(), pre) {
+        (true, Pre::None(_)) => return,
+        (true, _) => pre.name(),
+        (false, _) => rule.name(),
+    };
+    let why = format!("the rule {named:?} gives every client the same say, because a client can lie about its images");
     if federation.weights == Weights::Data {
         problems.refuse("federation.weights", "\"data\"", &format!("\"equal\": {why}"));
     }

@@ -140,7 +140,7 @@ impl ChunkBuilder<'_> {
         let stride = gan.g.stride as u32;
         let piece = Piece { first, clients, rows: buffers.g.weights };
         let (words, y, label) = (gan.g.stride, self.proposal, "mean of G weights".into());
-        record_weighted(&mut mean_update, self.mean_weights, &piece, words, y, label)?;
+        record_weighted(&mut mean_update, self.mean_weights, &piece, words, y, label, first > 0)?;
         let (y_stride, y_at) = (UpdateMoments::WORDS as u32, UpdateMoments::DOT_AT);
         let p = DifferenceDotParams { clients, n: stride, x_stride: stride, y_stride, y_at };
         let tensors = [buffers.g.weights, self.server_g.weights, self.proposal, moments];

@@ -1,6 +1,6 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and their recordings.
 
-use super::aggregate::{Aggregation, Shared, WeightedSum};
+use super::aggregate::{Aggregation, Draws, Network as SharedNetwork, Shared, WeightedSum, pre};
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
 use super::detector::Detection;
 use super::drop::Dropped;
@@ -122,9 +122,11 @@ impl Federation {
         let holdings = data.holdings;
         let counts: Vec<usize> = holdings.iter().map(Vec::len).collect();
         let weights = settings.weights.of(&counts);
-        let rows = shared_rows(&gan, &settings, [&server_g, &server_d], &chunks);
+        let networks = shared_networks(&gan, &settings, [&server_g, &server_d], &chunks);
+        let rows: Vec<Rows> = networks.iter().flat_map(SharedNetwork::rows).cloned().collect();
         let attack = settings.attack.update.record(e, &rows, &settings.attack.malicious)?;
-        let rule = settings.rule.build(e, &rows)?;
+        let draws = Draws::Seeded(settings.seed);
+        let rule = pre::build(e, &settings.pre, &settings.rule, &networks, &draws)?;
         let weighted = WeightedSum::new(mean_weights, &rows)?;
         let detection = Detection::new(&settings.detector, weights.clone(), settings.seed);
         let dropped = Dropped::none(clients as usize);
@@ -313,36 +315,38 @@ pub fn every_client_has_a_batch(holdings: &[Vec<u32>], batch: u32) -> Result<()>
     }
 }
 
-/// The rows of the shared networks, weights before running statistics.
-fn shared_rows(gan: &Gan, settings: &Settings, server: [&NetworkBank; 2], chunks: &[Chunk]) -> Vec<Rows> {
-    let banks = |of: fn(&Chunk) -> &NetworkBank| chunks.iter().map(move |c| (c.first, of(c)));
-    let mut rows = Vec::new();
-    let mut share = |net: &Network, server: &NetworkBank, of: fn(&Chunk) -> &NetworkBank| {
-        let pieces = |pick: fn(&NetworkBank) -> Tensor| -> Vec<Piece> {
-            banks(of).map(|(first, bank)| Piece { first, clients: bank.clients, rows: pick(bank) }).collect()
+/// The shared networks of all clients, the generator first.
+fn shared_networks(gan: &Gan, settings: &Settings, server: [&NetworkBank; 2], chunks: &[Chunk]) -> Vec<SharedNetwork> {
+    let share = |net: &Network, server: &NetworkBank, of: fn(&Chunk) -> &NetworkBank| {
+        let rows = |what: &str, words: usize, pick: fn(&NetworkBank) -> Tensor| {
+            let piece = |chunk: &Chunk| Piece { first: chunk.first, clients: of(chunk).clients, rows: pick(of(chunk)) };
+            let pieces = chunks.iter().map(piece).collect();
+            Rows {
+                name: format!("{} {what}", net.name),
+                trainable: what == WEIGHTS,
+                words,
+                server: pick(server),
+                pieces,
+            }
         };
-        let name = |what: &str| format!("{} {what}", net.name);
-        rows.push(Rows {
-            name: name("weights"),
-            trainable: true,
-            words: net.stride,
-            server: server.weights,
-            pieces: pieces(|bank| bank.weights),
-        });
-        rows.push(Rows {
-            name: name("running statistics"),
-            trainable: false,
-            words: net.running_stride,
-            server: server.running,
-            pieces: pieces(|bank| bank.running),
-        });
+        SharedNetwork {
+            name: net.name,
+            weights: rows(WEIGHTS, net.stride, |bank| bank.weights),
+            // A network without batch norms has none.
+            statistics: (net.running_stride > 0)
+                .then(|| rows("running statistics", net.running_stride, |bank| bank.running)),
+            root: None,
+        }
     };
-    share(&gan.g, server[0], |chunk| &chunk.buffers.g);
+    let mut networks = vec![share(&gan.g, server[0], |chunk| &chunk.buffers.g)];
     if settings.shared == Shared::Both {
-        share(&gan.d, server[1], |chunk| &chunk.buffers.d);
+        networks.push(share(&gan.d, server[1], |chunk| &chunk.buffers.d));
     }
-    rows
+    networks
 }
+
+/// The name of trainable values.
+const WEIGHTS: &str = "weights";
 
 fn row(engine: &mut dyn Engine, net: &Network, bank: &NetworkBank, client: u32) -> Result<NamedTensors> {
     let at = client as usize;

@@ -20,7 +20,8 @@ mod settings;
 mod stages;
 pub mod state;
 
-pub use aggregate::{Rule, Shared, Weights};
+pub use aggregate::pre::Pre;
+pub use aggregate::{NetworkDecision, Rule, Shared, Weights};
 pub use attack::Patch;
 pub use detector::Detector;
 pub use federation::{ClientData, Federation, every_client_has_a_batch};

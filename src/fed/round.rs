@@ -1,11 +1,12 @@
 //! A round in six steps: broadcast, train locally, collect, screen, measure, aggregate. Screening is in `screen`.
 
-use super::aggregate::{Candidates, Combination, Shared};
+use super::aggregate::{Candidates, Combination, NetworkDecision, Shared};
 use super::drop::{left_out, without};
 use super::federation::{Federation, order_row};
 use super::moments::UpdateMoments;
 use super::nonfinite::fault;
 use super::stages::{Measured, RoundReport, Trained, Weighted};
+use super::{Pre, Rule};
 use crate::Result;
 use crate::exec::{Purpose, write_f32};
 use crate::kernels::optim::adam::adam_table;
@@ -23,8 +24,8 @@ impl Federation {
         let trained = self.collect()?;
         let dropped = self.screen(&trained)?;
         let measured = self.measure(&dropped)?;
-        let weighted = self.aggregate(&trained, &measured, &dropped)?;
-        let report = RoundReport::new(self.round, trained, measured, weighted);
+        let (weighted, networks) = self.aggregate(&trained, &measured, &dropped)?;
+        let report = RoundReport::new(self.round, trained, measured, weighted, networks);
         self.round += 1;
         Ok(report)
     }
@@ -163,17 +164,31 @@ impl Federation {
 
     /// The detector and the rule decide the weights on the host; the sums stay on the device. If all clients were dropped, the
     /// server's networks do not change, and the detector has no observations.
-    fn aggregate(&mut self, trained: &[Trained], measured: &[Measured], dropped: &[bool]) -> Result<Vec<Weighted>> {
+    fn aggregate(
+        &mut self,
+        trained: &[Trained],
+        measured: &[Measured],
+        dropped: &[bool],
+    ) -> Result<(Vec<Weighted>, Vec<NetworkDecision>)> {
         let mut weighted = vec![Weighted::NONE; trained.len()];
+        let mut networks = Vec::new();
         if dropped.contains(&false) {
             let active = self.round >= self.settings.attack.start_round;
             let malicious: &[u32] = if active { &self.settings.attack.malicious } else { &[] };
             let observed = self.settings.report.observe(trained, measured, malicious, dropped);
             let detected = self.detection.detect(self.round, &observed, dropped);
-            let weights = without(&detected.weights, &self.base_weights(), dropped);
-            let candidates = Candidates { round: self.round, dropped, weights: &weights };
+            // Rules other than the mean never see non-finite values, even if such clients are only recorded.
+            let screened = !matches!(self.settings.rule, Rule::Mean(_)) || !matches!(self.settings.pre, Pre::None(_));
+            let faulty = |i: usize| dropped[i] || (screened && trained[i].nonfinite.is_some());
+            let absent: Vec<bool> = (0..trained.len()).map(faulty).collect();
+            let present: Vec<bool> = absent.iter().map(|absent| !absent).collect();
+            if !present.contains(&true) {
+                return Err(self.not_finite(trained, "no client is left to aggregate"));
+            }
+            let weights = without(&detected.weights, &self.base_weights(), &absent);
+            let candidates = Candidates { round: self.round, present: &present, weights: &weights };
             let decision = self.rule.decide(self.engine.as_mut(), &candidates)?;
-            self.weights = decision.weights;
+            (self.weights, networks) = (decision.weights, decision.networks);
             for (i, client) in weighted.iter_mut().enumerate() {
                 let (flagged, score) = (detected.flagged[i], detected.scores[i]);
                 *client = Weighted { weight: self.weights[i], flagged, score };
@@ -187,7 +202,7 @@ impl Federation {
             self.weighted.send(self.engine.as_mut(), &self.weights)?;
         }
         left_out(dropped).into_iter().try_for_each(|client| self.restart(client))?;
-        Ok(weighted)
+        Ok((weighted, networks))
     }
 }
 

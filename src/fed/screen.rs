@@ -43,7 +43,7 @@ impl Federation {
         Ok(faults)
     }
 
-    fn not_finite(&self, clients: &[Trained], more: &str) -> Error {
+    pub(super) fn not_finite(&self, clients: &[Trained], more: &str) -> Error {
         let mut faults = clients.iter().enumerate().filter_map(|(i, r)| Some((i, r.nonfinite.as_ref()?)));
         let named = |i: usize| self.names.get(i).map_or_else(|| i.to_string(), |name| format!("{i} {name}"));
         let first =

@@ -2,7 +2,7 @@
 
 use super::detector::{Detector, LossReport};
 use super::local::Local;
-use super::{OnNonfinite, Patch, Rule, Shared, Weights};
+use super::{OnNonfinite, Patch, Pre, Rule, Shared, Weights};
 
 /// The settings of a federation other than the network architecture.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Settings {
     pub shared: Shared,
     /// How the server combines them.
     pub rule: Rule,
+    /// What it does with the clients' networks before.
+    pub pre: Pre,
     /// The clients' weights, unless a detector changes them.
     pub weights: Weights,
     /// Clients trained in one launch; `None`: as many as the device's bindings allow.

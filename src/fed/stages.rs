@@ -1,6 +1,6 @@
 //! What the server learns about a client in each stage of a round: [`Trained`], then [`Measured`], then [`Weighted`].
 
-use super::Fault;
+use super::{Fault, NetworkDecision};
 
 /// A client after local training, from the round's first read.
 #[derive(Clone, Debug)]
@@ -82,14 +82,22 @@ pub struct RoundReport {
     pub round: u32,
     /// One report per client.
     pub clients: Vec<ClientReport>,
+    /// What the aggregation rule decided on each shared network; empty for the mean.
+    pub networks: Vec<NetworkDecision>,
 }
 
 impl RoundReport {
     /// The report of round `round` from its stages, each with one entry per client.
-    pub(super) fn new(round: u32, trained: Vec<Trained>, measured: Vec<Measured>, weighted: Vec<Weighted>) -> Self {
+    pub(super) fn new(
+        round: u32,
+        trained: Vec<Trained>,
+        measured: Vec<Measured>,
+        weighted: Vec<Weighted>,
+        networks: Vec<NetworkDecision>,
+    ) -> Self {
         let stages = trained.into_iter().zip(measured).zip(weighted);
         let clients = stages.map(|((trained, measured), weighted)| ClientReport { trained, measured, weighted });
-        RoundReport { round, clients: clients.collect() }
+        RoundReport { round, clients: clients.collect(), networks }
     }
 
     /// Clients with non-finite losses, updates, gradients, weights, moments or running statistics, each with its first fault.

@@ -4,6 +4,7 @@
 //! its optimizers and its running statistics; the detector's is its memory and the averaged deviations of the probe. Batch
 //! order, latents and Adam's tables follow from the seed and the round number.
 
+use super::aggregate::Memory;
 use super::detector;
 use super::drop::Dropped;
 use super::exact;
@@ -91,6 +92,10 @@ impl Federation {
             let (rows, deviations) = (self.holdings.len(), probe.deviations());
             let words = deviations.words / rows;
             parts.push(Part { name: "probe deviations".into(), rows, words, pieces: vec![deviations] });
+        }
+        for memory in self.rule.memory() {
+            let Memory { name, rows, words, tensor } = memory;
+            parts.push(Part { name, rows, words, pieces: vec![tensor] });
         }
         // A network without batch norms has no running statistics.
         parts.retain(|p| p.words > 0);

@@ -100,14 +100,27 @@ macro_rules! for_each_kernel {
                 scale_update: ScaleUpdate,
                 ;
             }
-            /// Operations between clients and server: the weighted mean of clients' tensors and its broadcast, and the
-            /// kernels of the server's probe of the clients' generators.
+            /// Operations between clients and server: the weighted mean of clients' tensors and its broadcast, the kernels of
+            /// the server's probe of the clients' generators, and those of robust aggregation rules: comparisons of clients
+            /// over slices of coordinates, and rules that decide coordinate by coordinate.
             fed {
                 weighted_mean: WeightedMean,
                 broadcast: Broadcast,
                 batch_mean: BatchMean,
                 median_deviation: MedianDeviation,
+                pair_distance: PairDistance,
+                pair_dot: PairDot,
+                update_norm: UpdateNorm,
+                norm_join: NormJoin,
+                trimmed_mean: TrimmedMean,
+                mean_around_median: MeanAroundMedian,
+                sign_majority: SignMajority,
+                robust_rate: RobustRate,
+                gather_update: GatherUpdate,
+                add_update: AddUpdate,
                 ;
+                pub mod pairs;
+                pub mod ranks;
             }
             /// Operations on words: fill, copy, batches from bytes, reductions, the step counter.
             util {

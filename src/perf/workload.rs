@@ -4,7 +4,7 @@ use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::attack::{OnUpdate, Scale};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
-use crate::fed::{ClientData, Detector, Federation, Local, OnNonfinite, Patch, Rule, Settings, Shared, Weights};
+use crate::fed::{ClientData, Detector, Federation, Local, OnNonfinite, Patch, Pre, Rule, Settings, Shared, Weights};
 use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimizer, Training};
 use crate::{Error, Result};
@@ -203,6 +203,7 @@ impl Workload {
             local: Local::Steps(steps),
             shared: Shared::Generator,
             rule: Rule::default(),
+            pre: Pre::default(),
             weights: Weights::Equal,
             clients_per_launch: None,
             attack: Patch::checker(Vec::new()),

@@ -364,6 +364,7 @@ mod tests {
             .map(|r| RoundRecord {
                 round: r,
                 clients: (0..clients).map(|c| of(r, c)).collect(),
+                aggregation: Vec::new(),
                 extra: BTreeMap::new(),
             })
             .collect()

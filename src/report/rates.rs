@@ -114,7 +114,7 @@ mod tests {
             flagged: flagged[client],
             ..ClientRecord::example(client, client == 0)
         };
-        RoundRecord { round, clients: (0..3).map(client).collect(), extra: Default::default() }
+        RoundRecord { round, clients: (0..3).map(client).collect(), aggregation: Vec::new(), extra: Default::default() }
     }
 
     #[test]

@@ -286,7 +286,7 @@ impl Experiment {
                 name: self.names.get(i).cloned(),
             })
             .collect();
-        RoundRecord { round: report.round as usize, clients, extra }
+        RoundRecord { round: report.round as usize, clients, aggregation: report.networks.clone(), extra }
     }
 
     fn curves(&mut self) -> Result<()> {

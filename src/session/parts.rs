@@ -41,6 +41,7 @@ pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Pa
         local: plan.train.local(),
         shared: plan.federation.shared,
         rule: plan.federation.aggregation.clone(),
+        pre: plan.federation.pre_aggregation.clone(),
         weights: plan.federation.weights,
         clients_per_launch: plan.federation.clients_per_launch,
         attack: plan.attack.clone(),

@@ -4,7 +4,9 @@ use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine, TallyEngine};
 use fedgan::fed::attack::{OnUpdate, Scale};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
-use fedgan::fed::{ClientData, Federation, Local, OnNonfinite, Patch, RoundReport, Rule, Settings, Shared, Weights};
+use fedgan::fed::{
+    ClientData, Federation, Local, OnNonfinite, Patch, Pre, RoundReport, Rule, Settings, Shared, Weights,
+};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
@@ -24,6 +26,7 @@ pub fn settings() -> Settings {
         local: Local::Steps(2),
         shared: Shared::Generator,
         rule: Rule::default(),
+        pre: Pre::default(),
         weights: Weights::Equal,
         clients_per_launch: None,
         attack: patch(vec![0]),

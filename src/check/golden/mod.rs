@@ -2,6 +2,7 @@
 //! same catalogue rows as training; expected values come from the file, bounds from an f64 error analysis of the
 //! inputs.
 
+mod aggregate;
 mod approx;
 mod case;
 mod compare;

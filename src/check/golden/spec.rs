@@ -1,7 +1,7 @@
 //! The operations: their parameters and tensors by name, and the functions that run them.
 
 use super::lab::{Computed, Lab};
-use super::{Case, conv, elementwise, gan, instance, norm, penalty, update};
+use super::{Case, aggregate, conv, elementwise, gan, instance, norm, penalty, update};
 use crate::Result;
 
 /// Runs a case whose names have been checked.
@@ -45,6 +45,23 @@ const fn activation(
     Op { optional_params: &["slope"], ..op(name, &[], inputs, outputs, Some(run)) }
 }
 
+/// An aggregation rule: `more` inputs are required beside the updates, weights and noise may be given.
+const fn rule(
+    name: &'static str,
+    params: &'static [&'static str],
+    optional_params: &'static [&'static str],
+    inputs: &'static [&'static str],
+    outputs: &'static [&'static str],
+) -> Op {
+    let optional_inputs = &["weights", "noise", "state"];
+    Op { optional_params, optional_inputs, ..op(name, params, inputs, outputs, Some(aggregate::aggregate)) }
+}
+
+const ROWS: &[&str] = &["updates"];
+const UPDATE: &[&str] = &["update"];
+const CHOICE: &[&str] = &["update", "selected"];
+const RANKED: &[&str] = &["update", "selected", "scores"];
+
 const CONV: &[&str] = &["stride", "padding"];
 const X_DY: &[&str] = &["x", "dy"];
 const GRADS: &[&str] = &["dx", "dw", "db"];
@@ -78,6 +95,27 @@ pub static OPS: &[Op] = &[
     op("adam", &["lr", "beta1", "beta2", "eps", "step"], &["w", "g", "m", "v"], &["w", "m", "v"], Some(update::adam)),
     op("rmsprop", &["lr", "alpha", "eps"], &["w", "g", "v"], &["w", "v"], Some(update::rmsprop)),
     op("weighted_mean", &[], &["x", "weights"], &["y"], Some(update::weighted_mean)),
+    rule("aggregate.mean", &[], &[], ROWS, UPDATE),
+    rule("aggregate.median", &[], &[], ROWS, UPDATE),
+    rule("aggregate.trimmed_mean", &["f"], &[], ROWS, UPDATE),
+    rule("aggregate.meamed", &["f"], &[], ROWS, UPDATE),
+    rule("aggregate.krum", &["f"], &["neighbours"], ROWS, RANKED),
+    rule("aggregate.multi_krum", &["f"], &["m", "neighbours"], ROWS, RANKED),
+    rule("aggregate.bulyan", &["f"], &[], ROWS, CHOICE),
+    rule("aggregate.geometric_median", &["nu", "iterations", "init"], &[], ROWS, &["update", "weights"]),
+    rule("aggregate.centred_clipping", &["tau", "iterations"], &[], ROWS, UPDATE),
+    rule("aggregate.norm_clip", &["c"], &["sigma"], ROWS, UPDATE),
+    rule("aggregate.crfl", &["rho"], &["sigma"], &["updates", "global"], &["global"]),
+    rule("aggregate.mda", &["f"], &[], ROWS, CHOICE),
+    rule("aggregate.dnc", &["f", "c"], &[], &["updates", "coords"], CHOICE),
+    rule("aggregate.foolsgold", &[], &["kappa"], &["updates", "history"], &["update", "weights", "history"]),
+    rule("aggregate.fltrust", &[], &[], &["updates", "root"], &["update", "weights"]),
+    rule("aggregate.flame", &[], &["sigma"], ROWS, CHOICE),
+    rule("aggregate.sign_majority", &[], &[], ROWS, UPDATE),
+    rule("aggregate.robust_lr", &["theta"], &[], ROWS, UPDATE),
+    op("pre.nnm", &["f"], ROWS, &["updates"], Some(aggregate::pre)),
+    op("pre.arc", &["f"], ROWS, &["updates"], Some(aggregate::pre)),
+    op("pre.bucketing", &["s"], &["updates", "order"], &["updates"], Some(aggregate::pre)),
     op("paste_trigger", &["top", "left"], &["x", "trigger"], &["y"], Some(update::paste_trigger)),
     op(
         "gradient_penalty",

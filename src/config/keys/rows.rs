@@ -17,6 +17,9 @@ pub const LOCAL_EPOCHS: u32 = 1;
 pub static SECTIONS: &[&[&[Key]]] = &[
     &[EXPERIMENT, MODEL, TRAIN, FEDERATION],
     aggregate::Rule::OPTIONS,
+    &[PRE_AGGREGATION],
+    aggregate::pre::Pre::OPTIONS,
+    &[FEDERATION_REST],
     &[DATA, ATTACK],
     attack::OnUpdate::OPTIONS,
     &[DETECTION, EVALUATION, CHECKPOINT],
@@ -164,6 +167,19 @@ static FEDERATION: &[Key] = &[
         "how the server aggregates the clients' networks; `aggregation = \"mean\"` is short for it",
     )
     .tag(),
+];
+
+static PRE_AGGREGATION: &[Key] = &[
+    Key::new(
+        aggregate::pre::PRE,
+        Choice(aggregate::pre::Pre::NAMES),
+        Word("none"),
+        "what the server does with the clients' networks before the rule combines them; `pre_aggregation = \"none\"` is short for it",
+    )
+    .tag(),
+];
+
+static FEDERATION_REST: &[Key] = &[
     Key::new(
         "federation.clients_per_launch",
         Int(1, U32),

@@ -1,9 +1,8 @@
 //! The weighted mean (federated averaging, McMahan et al. 2017).
 
-use super::{Aggregation, AggregationRule, Candidates, Combination, Decision};
+use super::{Aggregation, AggregationRule, Candidates, Combination, Condition, Decision, Draws, Network};
 use crate::Result;
 use crate::exec::{Engine, Recording};
-use crate::fed::rows::Rows;
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Mean {}
 
 pub(super) const OPTIONS: &[Key] = &[];
+pub(super) const CONDITION: Condition = Condition::NONE;
 
 impl AggregationRule for Mean {
     fn check(&self, _clients: u32) -> Result<(), String> {
@@ -23,7 +23,7 @@ impl AggregationRule for Mean {
         true
     }
 
-    fn build(&self, _engine: &mut dyn Engine, _rows: &[Rows]) -> Result<Box<dyn Aggregation>> {
+    fn build(&self, _engine: &mut dyn Engine, _networks: &[Network], _draws: &Draws) -> Result<Box<dyn Aggregation>> {
         Ok(Box::new(Mean {}))
     }
 }
@@ -34,6 +34,7 @@ impl Aggregation for Mean {
     }
 
     fn decide(&mut self, _engine: &mut dyn Engine, round: &Candidates) -> Result<Decision> {
-        Ok(Decision { weights: round.weights.to_vec(), result: Combination::WeightedSum })
+        let weights = round.weights.to_vec();
+        Ok(Decision { weights, result: Combination::WeightedSum, networks: Vec::new() })
     }
 }

@@ -18,6 +18,7 @@ fn federation() -> Federation {
         local: Local::Steps(2),
         shared: Shared::Generator,
         rule: Rule::default(),
+        pre: pre::Pre::default(),
         weights: Weights::Equal,
         clients_per_launch: Some(2),
         attack: Patch::checker(vec![]),
@@ -41,17 +42,17 @@ impl Aggregation for Decides {
     }
 
     fn decide(&mut self, engine: &mut dyn Engine, round: &Candidates) -> Result<Decision> {
-        assert_eq!((round.weights.len(), round.dropped), (3, &[false; 3][..]));
+        assert_eq!((round.weights.len(), round.present), (3, &[true; 3][..]));
         let mut weights = vec![0.0; 3];
         match *self {
             Decides::Client(client) => {
                 weights[client] = 1.0;
-                Ok(Decision { weights, result: Combination::WeightedSum })
+                Ok(Decision { weights, result: Combination::WeightedSum, networks: Vec::new() })
             }
             Decides::Value(server, value) => {
                 write_f32(engine, server, &vec![value; server.words])?;
                 weights[0] = 1.0;
-                Ok(Decision { weights, result: Combination::Written })
+                Ok(Decision { weights, result: Combination::Written, networks: Vec::new() })
             }
         }
     }

@@ -25,7 +25,8 @@ impl WeightedSum {
         for chunk in 0..chunks {
             let mut rec = Recording::new();
             for r in rows {
-                record_weighted(&mut rec, weights, &r.pieces[chunk], r.words, r.server, format!("mean of {}", r.name))?;
+                let (piece, label) = (&r.pieces[chunk], format!("mean of {}", r.name));
+                record_weighted(&mut rec, weights, piece, r.words, r.server, label, piece.first > 0)?;
             }
             recordings.push(rec);
         }
@@ -48,7 +49,7 @@ impl WeightedSum {
     }
 }
 
-/// Records y = the sum of a piece's rows with the weights on the device; pieces after the first add to it.
+/// Records y = the sum of a piece's rows with the weights on the device, added to the old y if `accumulate`.
 pub(in crate::fed) fn record_weighted(
     rec: &mut Recording,
     weights: Tensor,
@@ -56,9 +57,10 @@ pub(in crate::fed) fn record_weighted(
     words: usize,
     y: Tensor,
     label: String,
+    accumulate: bool,
 ) -> Result<()> {
     let n = words as u32;
     let Piece { first, clients, rows } = *piece;
-    let p = WeightedMeanParams { clients, n, x_stride: n, first, accumulate: u32::from(first > 0) };
+    let p = WeightedMeanParams { clients, n, x_stride: n, first, accumulate: u32::from(accumulate) };
     rec.launch(&WeightedMean, &p, &[rows, weights, y], label)
 }

@@ -67,6 +67,12 @@ impl Stream {
     pub const CHECK: Stream = Stream(12);
     /// Latents of the server's probe.
     pub const PROBE: Stream = Stream(13);
+    /// Noise on aggregated weights.
+    pub const AGGREGATION: Stream = Stream(14);
+    /// The order in which clients are put into buckets.
+    pub const BUCKETS: Stream = Stream(15);
+    /// The coordinates by which clients are compared.
+    pub const COLUMNS: Stream = Stream(16);
 
     /// Initial values of parameter tensor `tensor` of network `network` (0 generator, 1 discriminator), `tensor` below 2^15.
     pub const fn init(network: u32, tensor: u32) -> Stream {

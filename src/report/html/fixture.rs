@@ -61,7 +61,7 @@ fn record(round: usize, seed: u64, attacked: bool, evaluated: bool) -> RoundReco
     let kid = 0.125 * seed as f64 + shift;
     let values = [("kid_lite0_x_n8_r6", kid), ("kid_lite0_x_n8_r6_std", 0.5), ("floor_kid_lite0_x_n3_r3", 0.0625)];
     let extra = values.into_iter().filter(|_| evaluated).map(|(k, v)| (k.to_string(), v)).collect::<BTreeMap<_, _>>();
-    RoundRecord { round, clients: (0..3).map(client).collect(), extra }
+    RoundRecord { round, clients: (0..3).map(client).collect(), aggregation: Vec::new(), extra }
 }
 
 /// Reads the plan of a fixture; by default it is honest and has no detector.

@@ -5,6 +5,7 @@
 //! structs, numbers as the shortest decimal that reads back as the same f64, non-finite values as `null` (JSON) or as
 //! an empty cell (CSV). Equal results therefore give equal bytes.
 
+use crate::fed::NetworkDecision;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -107,6 +108,9 @@ pub struct RoundRecord {
     pub round: usize,
     /// The clients that took part, in order of their index.
     pub clients: Vec<ClientRecord>,
+    /// What the aggregation rule decided on each shared network; absent for the mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregation: Vec<NetworkDecision>,
     /// Further metrics of the round by name, such as evaluation results; usually empty.
     #[serde(deserialize_with = "null_values_are_nan")]
     pub extra: BTreeMap<String, f64>,

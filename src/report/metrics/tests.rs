@@ -17,8 +17,13 @@ fn client(client: usize, loss_g: f64) -> ClientRecord {
 fn records() -> Vec<RoundRecord> {
     let extra = BTreeMap::from([("swd".to_string(), 0.5), ("a,b \"c\"".to_string(), f64::INFINITY)]);
     vec![
-        RoundRecord { round: 1, clients: vec![client(0, 1.5), client(1, f64::NAN)], extra: BTreeMap::new() },
-        RoundRecord { round: 2, clients: vec![client(0, 1.0 / 3.0), client(1, 0.5)], extra },
+        RoundRecord {
+            round: 1,
+            clients: vec![client(0, 1.5), client(1, f64::NAN)],
+            aggregation: Vec::new(),
+            extra: BTreeMap::new(),
+        },
+        RoundRecord { round: 2, clients: vec![client(0, 1.0 / 3.0), client(1, 0.5)], aggregation: Vec::new(), extra },
     ]
 }
 
@@ -132,7 +137,12 @@ fn a_broken_line_is_named() {
 
 #[test]
 fn mean_losses_average_the_clients() {
-    let record = RoundRecord { round: 1, clients: vec![client(0, 1.0), client(1, 2.0)], extra: BTreeMap::new() };
+    let record = RoundRecord {
+        round: 1,
+        clients: vec![client(0, 1.0), client(1, 2.0)],
+        aggregation: Vec::new(),
+        extra: BTreeMap::new(),
+    };
     assert_eq!(record.mean_losses(), (1.5, 0.2));
 }
 

@@ -109,7 +109,7 @@ fn client(client: usize, malicious: bool) -> ClientRecord {
 
 fn record() -> RoundRecord {
     let clients = vec![client(0, false), client(1, false), client(2, true)];
-    RoundRecord { round: 4, clients, extra: BTreeMap::from([("swd".to_string(), 0.5)]) }
+    RoundRecord { round: 4, clients, aggregation: Vec::new(), extra: BTreeMap::from([("swd".to_string(), 0.5)]) }
 }
 
 /// RFC 3720, B.4, and the check value of the catalogue of CRCs.

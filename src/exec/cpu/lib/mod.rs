@@ -4,7 +4,9 @@ pub(super) mod blocks;
 pub(super) mod conv;
 pub(super) mod images;
 pub(super) mod lanes;
+pub(super) mod pairs;
 pub(super) mod pieces;
+pub(super) mod ranks;
 pub(super) mod sums;
 
 /// Elements per parallel task of an optimizer or a mean; elementwise, so the partition does not affect the result.

@@ -41,7 +41,7 @@ fn record(round: usize, malicious: bool) -> RoundRecord {
         weight: if malicious && client == 0 { 0.0001 } else { 0.3 },
         ..ClientRecord::example(client, malicious && client == 0)
     };
-    RoundRecord { round, clients: (0..3).map(client).collect(), extra: BTreeMap::new() }
+    RoundRecord { round, clients: (0..3).map(client).collect(), aggregation: Vec::new(), extra: BTreeMap::new() }
 }
 
 fn story() -> Story {

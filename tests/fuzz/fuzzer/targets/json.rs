@@ -122,8 +122,10 @@ fn logs() -> Result<Vec<Vec<u8>>> {
         name: (client == 0).then(|| "a, \"b\"".into()),
     };
     let extra = BTreeMap::from([("kid_n4".to_string(), 0.5)]);
-    let lines =
-        (0..3).map(|round| RoundRecord { round, clients: vec![client(0), client(1)], extra: extra.clone() }.to_json());
+    let lines = (0..3).map(|round| {
+        RoundRecord { round, clients: vec![client(0), client(1)], aggregation: Vec::new(), extra: extra.clone() }
+            .to_json()
+    });
     Ok(vec![(lines.collect::<Result<Vec<_>>>()?.join("\n") + "\n").into_bytes()])
 }
 
