@@ -5,7 +5,7 @@ use super::{Problems, keys};
 use crate::data::DataConfig;
 use crate::fed::attack::{OnUpdate, Place, Range, Trigger};
 use crate::fed::detector::{Detector, LossReport};
-use crate::fed::{Local, OnNonfinite, Partition, Pre, Rule, Shared, Weights};
+use crate::fed::{Local, OnNonfinite, Partition, Pre, Rule, Shared, Statistics, Weights};
 use crate::metric::Metric;
 use crate::model::{Interpolation, Norm, Objective, Optimizer, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -175,6 +175,10 @@ pub struct FederationConfig {
     pub aggregation: Rule,
     /// What it does with them before.
     pub pre_aggregation: Pre,
+    /// Images on which the server trains itself, if the rule needs its own update.
+    pub server_images: u32,
+    /// Where the running statistics of the aggregated networks come from.
+    pub statistics: Statistics,
     /// The clients' weights in the mean.
     pub weights: Weights,
     /// Clients trained in one launch; absent: as many as memory allows.

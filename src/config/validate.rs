@@ -61,6 +61,21 @@ fn aggregation(config: &RunConfig, problems: &mut Problems) {
         };
         problems.push(format!("{RULE} = {:?}: {sentence}{buckets}", rule.name()));
     }
+    let (images, batch) = (federation.server_images, config.train.batch);
+    match rule.needs_server_data() {
+        true if images < batch => {
+            problems.push(format!(
+            "{RULE} = {:?}: needs federation.server_images of at least train.batch ({batch}), found {images}: the server compares \
+             clients with its own training",
+            rule.name()
+        ));
+        }
+        false if images > 0 => {
+            let what = format!("0 with the rule {:?}, which does not use them", rule.name());
+            problems.refuse("federation.server_images", images, &what);
+        }
+        _ => {}
+    }
     let named = match (rule.takes_weights(), pre) {
         (true, Pre::None(_)) => return,
         (true, _) => pre.name(),

@@ -8,6 +8,7 @@ use super::local::{self, POISONED};
 use super::probe::Probe;
 use super::rows::{Piece, Rows};
 use super::settings::Settings;
+use super::statistics::Replaced;
 use crate::error::sizes;
 use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::rng::{HostRng, Stream};
@@ -21,6 +22,16 @@ pub struct ClientData<'a> {
     pub pixels: &'a [u8],
     /// Image indices of each client.
     pub holdings: Vec<Vec<u32>>,
+    /// Image indices of the server, on which it trains itself if the rule needs its own update; empty without.
+    pub server: Vec<u32>,
+}
+
+/// The server as a client of its own: it starts a round as the clients do, and takes part in no mean.
+pub(super) struct Trainer {
+    /// A chunk of one client, whose number is that of the clients.
+    pub chunk: Chunk,
+    pub holding: Vec<u32>,
+    pub steps: u32,
 }
 
 /// A federation: the server's networks, the clients, their data.
@@ -48,6 +59,10 @@ pub struct Federation {
     pub(super) probe: Option<Probe>,
     pub(super) deviate: Recording,
     pub(super) chunks: Vec<Chunk>,
+    /// What replaces the running statistics that the rule writes.
+    pub(super) statistics: Replaced,
+    /// The server's own training, if the rule needs its update.
+    pub(super) trainer: Option<Trainer>,
     client_bytes: u64,
     launch_bytes: u64,
     pub(super) round: u32,
@@ -73,7 +88,12 @@ impl Federation {
         let steps: Vec<u32> = counts
             .map(|(c, h)| settings.local.steps(c, h.len(), settings.batch, critic_steps))
             .collect::<Result<_>>()?;
-        let max_steps = steps.iter().copied().max().unwrap_or(1).max(1);
+        let own = settings.rule.needs_server_data();
+        let own_steps = match own {
+            true => settings.local.steps(clients as usize, data.server.len(), settings.batch, critic_steps)?,
+            false => 0,
+        };
+        let max_steps = steps.iter().copied().max().unwrap_or(1).max(own_steps).max(1);
         let e = engine.as_mut();
         // Rejects batches too large for a binding: in f32 they take four times the bytes requested below.
         let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
@@ -84,7 +104,8 @@ impl Federation {
         write_f32(e, trigger_tensor, &trigger)?;
         let server_g = NetworkBank::alloc(e, &gan.g, 1, false)?;
         let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
-        let mean_weights = e.alloc("client weights", align(clients as usize))?;
+        // The server's own update has weight 0 behind the clients'.
+        let mean_weights = e.alloc("client weights", align(clients as usize + 1))?;
         let proposal = e.alloc("G mean of last round's weights", gan.g.stride)?;
         let probe = match settings.detector.probes() {
             true => Some(Probe::new(e, &gan, clients, settings.batch, settings.seed)?),
@@ -115,6 +136,13 @@ impl Federation {
             chunks.push(builder.build(e, &mut pool, first, size)?);
             first += size;
         }
+        let trainer = match own {
+            true => {
+                let chunk = ChunkBuilder { probe: None, ..builder }.build(e, &mut pool, clients, 1)?;
+                Some(Trainer { chunk, holding: data.server, steps: own_steps })
+            }
+            false => None,
+        };
         let launch_bytes = pool.bytes();
         let client_bytes = (e.allocated_bytes() - shared_bytes).saturating_sub(launch_bytes);
         let poisoned = data.holdings.iter().enumerate();
@@ -122,9 +150,11 @@ impl Federation {
         let holdings = data.holdings;
         let counts: Vec<usize> = holdings.iter().map(Vec::len).collect();
         let weights = settings.weights.of(&counts);
-        let networks = shared_networks(&gan, &settings, [&server_g, &server_d], &chunks);
+        let networks = shared_networks(&gan, &settings, [&server_g, &server_d], &chunks, trainer.as_ref());
         let rows: Vec<Rows> = networks.iter().flat_map(SharedNetwork::rows).cloned().collect();
         let attack = settings.attack.update.record(e, &rows, &settings.attack.malicious)?;
+        let (kind, seed) = (settings.statistics, settings.seed);
+        let statistics = Replaced::new(e, &gan, kind, &networks, &server_g, settings.batch, seed)?;
         let draws = Draws::Seeded(settings.seed);
         let rule = pre::build(e, &settings.pre, &settings.rule, &networks, &draws)?;
         let weighted = WeightedSum::new(mean_weights, &rows)?;
@@ -149,6 +179,8 @@ impl Federation {
             probe,
             deviate,
             chunks,
+            statistics,
+            trainer,
             client_bytes,
             launch_bytes,
             round: 0,
@@ -169,7 +201,7 @@ impl Federation {
         }
         self.engine.run(&rec, 1)?;
         self.engine.forget(&rec);
-        for chunk in &self.chunks {
+        for chunk in self.chunks.iter().chain(self.trainer.iter().map(|trainer| &trainer.chunk)) {
             self.engine.run(&chunk.broadcast_g, 1)?;
             self.engine.run(&chunk.broadcast_d, 1)?;
         }
@@ -213,9 +245,10 @@ impl Federation {
 
     /// The recordings of a round.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        let of_chunks = self.chunks.iter().flat_map(Chunk::recordings);
+        let own = self.trainer.iter().map(|trainer| &trainer.chunk);
+        let of_chunks = self.chunks.iter().chain(own).flat_map(Chunk::recordings);
         let of_rule = self.rule.recordings().into_iter().chain(self.weighted.recordings());
-        of_chunks.chain([&self.attack, &self.deviate]).chain(of_rule)
+        of_chunks.chain([&self.attack, &self.deviate]).chain(of_rule).chain(self.statistics.recordings())
     }
 
     /// Largest number of clients trained in one launch.
@@ -316,7 +349,13 @@ pub fn every_client_has_a_batch(holdings: &[Vec<u32>], batch: u32) -> Result<()>
 }
 
 /// The shared networks of all clients, the generator first.
-fn shared_networks(gan: &Gan, settings: &Settings, server: [&NetworkBank; 2], chunks: &[Chunk]) -> Vec<SharedNetwork> {
+fn shared_networks(
+    gan: &Gan,
+    settings: &Settings,
+    server: [&NetworkBank; 2],
+    chunks: &[Chunk],
+    trainer: Option<&Trainer>,
+) -> Vec<SharedNetwork> {
     let share = |net: &Network, server: &NetworkBank, of: fn(&Chunk) -> &NetworkBank| {
         let rows = |what: &str, words: usize, pick: fn(&NetworkBank) -> Tensor| {
             let piece = |chunk: &Chunk| Piece { first: chunk.first, clients: of(chunk).clients, rows: pick(of(chunk)) };
@@ -335,7 +374,7 @@ fn shared_networks(gan: &Gan, settings: &Settings, server: [&NetworkBank; 2], ch
             // A network without batch norms has none.
             statistics: (net.running_stride > 0)
                 .then(|| rows("running statistics", net.running_stride, |bank| bank.running)),
-            root: None,
+            root: trainer.map(|trainer| of(&trainer.chunk).weights),
         }
     };
     let mut networks = vec![share(&gan.g, server[0], |chunk| &chunk.buffers.g)];
@@ -381,15 +420,16 @@ fn upload_pixels(engine: &mut dyn Engine, pixels: &[u8], least: usize) -> Result
     Ok(tensor)
 }
 
-/// The order table's row of a client for a round, with the trigger bit if the attack is active.
-pub(super) fn order_row(f: &Federation, client: usize, steps: u32) -> Vec<u32> {
-    let (s, holding) = (&f.settings, &f.holdings[client]);
-    let attacked = f.round >= s.attack.start_round && f.poisoned[client].iter().any(|p| *p);
+/// The order table's row of a client for a round: images of `holding`, those that are `poisoned` with the trigger's bit if the attack
+/// is active.
+pub(super) fn order_row(f: &Federation, client: usize, holding: &[u32], poisoned: &[bool], steps: u32) -> Vec<u32> {
+    let s = &f.settings;
+    let attacked = f.round >= s.attack.start_round && poisoned.contains(&true);
     let places: Vec<u32> = (0..holding.len() as u32).collect();
     let rows = local::order(&places, steps * f.gan.training.critic_steps(), s.batch, s.seed, client as u32, f.round);
     rows.into_iter()
         .map(|place| {
-            let poisoned = attacked && f.poisoned[client][place as usize];
+            let poisoned = attacked && poisoned[place as usize];
             holding[place as usize] | if poisoned { POISONED } else { 0 }
         })
         .collect()

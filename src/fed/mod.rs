@@ -19,6 +19,7 @@ mod screen;
 mod settings;
 mod stages;
 pub mod state;
+mod statistics;
 
 pub use aggregate::pre::Pre;
 pub use aggregate::{NetworkDecision, Rule, Shared, Weights};
@@ -30,3 +31,4 @@ pub use nonfinite::{Fault, OnNonfinite};
 pub use partition::{Origin, Partition};
 pub use settings::Settings;
 pub use stages::{ClientReport, Measured, RoundReport, Trained, Weighted};
+pub use statistics::Statistics;

@@ -1,6 +1,7 @@
 //! A round in six steps: broadcast, train locally, collect, screen, measure, aggregate. Screening is in `screen`.
 
 use super::aggregate::{Candidates, Combination, NetworkDecision, Shared};
+use super::chunk::Chunk;
 use super::drop::{left_out, without};
 use super::federation::{Federation, order_row};
 use super::moments::UpdateMoments;
@@ -8,7 +9,7 @@ use super::nonfinite::fault;
 use super::stages::{Measured, RoundReport, Trained, Weighted};
 use super::{Pre, Rule};
 use crate::Result;
-use crate::exec::{Purpose, write_f32};
+use crate::exec::{Engine, Purpose, write_f32};
 use crate::kernels::optim::adam::adam_table;
 use crate::model::RoundStats;
 
@@ -32,46 +33,54 @@ impl Federation {
 
     /// Sends the server's networks to the clients and this round's tables to the device.
     fn broadcast(&mut self) -> Result<()> {
-        let max_steps = self.round_steps();
         for i in 0..self.chunks.len() {
             let (first, clients) = (self.chunks[i].first as usize, self.chunks[i].buffers.clients as usize);
-            let mut orders = Vec::new();
-            let mut adam = Vec::new();
-            let critic_steps = self.gan.training.critic_steps();
-            let mut critic_adam = vec![Vec::new(); critic_steps as usize];
-            let tables = self.chunks[i].buffers.tables;
-            let order_stride = self.chunks[i].order.words / clients;
-            for client in first..first + clients {
-                // Clients with fewer steps idle at the end of the round; their rows are filled nevertheless.
-                let mut row = order_row(self, client, max_steps);
-                row.resize(order_stride, 0);
-                orders.extend(row);
-                let done = (self.round - self.dropped.since[client]) * self.steps[client];
-                let mut row = adam_table(self.settings.lr, self.gan.beta1, self.gan.beta2, done + 1, max_steps);
-                row.resize(tables.adam_stride as usize, 0.0);
-                adam.extend(row);
-                for (k, table) in critic_adam.iter_mut().enumerate() {
-                    table.extend(self.critic_row(done, k as u32, max_steps, tables.adam_stride as usize));
-                }
-            }
-            let total = self.round * max_steps;
-            let steps = self.steps[first..first + clients].to_vec();
-            let chunk = &self.chunks[i];
-            let stats = chunk.buffers.stats;
-            self.engine.write(chunk.order, &orders)?;
-            write_f32(self.engine.as_mut(), tables.adam, &adam)?;
-            if let Some(critic) = tables.critic_adam {
-                write_f32(self.engine.as_mut(), critic, &critic_adam.concat())?;
-            }
-            self.engine.write(tables.client_steps, &steps)?;
-            self.engine.write(tables.state, &[0, self.round, total, 0])?;
-            self.engine.write(stats, &vec![0; stats.words])?;
-            self.engine.run(&chunk.broadcast_g, 1)?;
-            if self.settings.shared == Shared::Both {
-                self.engine.run(&chunk.broadcast_d, 1)?;
-            }
+            let member = |client: usize| Member {
+                client,
+                holding: &self.holdings[client],
+                poisoned: &self.poisoned[client],
+                steps: self.steps[client],
+                since: self.dropped.since[client],
+            };
+            let tables = self.tables(&self.chunks[i], (first..first + clients).map(member).collect());
+            send(self.engine.as_mut(), &self.chunks[i], &tables, self.settings.shared)?;
+        }
+        if let Some(trainer) = &self.trainer {
+            let clean = vec![false; trainer.holding.len()];
+            let (client, holding, steps) = (self.holdings.len(), &trainer.holding[..], trainer.steps);
+            let tables =
+                self.tables(&trainer.chunk, vec![Member { client, holding, poisoned: &clean, steps, since: 0 }]);
+            send(self.engine.as_mut(), &trainer.chunk, &tables, self.settings.shared)?;
         }
         Ok(())
+    }
+
+    /// This round's tables of a chunk's members.
+    fn tables(&self, chunk: &Chunk, members: Vec<Member>) -> RoundTables {
+        let (max_steps, critic_steps) = (self.round_steps(), self.gan.training.critic_steps());
+        let (order_stride, adam_stride) =
+            (chunk.order.words / members.len(), chunk.buffers.tables.adam_stride as usize);
+        let mut tables = RoundTables {
+            order: Vec::new(),
+            adam: Vec::new(),
+            critic_adam: vec![Vec::new(); critic_steps as usize],
+            steps: members.iter().map(|member| member.steps).collect(),
+            state: [0, self.round, self.round * max_steps, 0],
+        };
+        for Member { client, holding, poisoned, steps, since } in members {
+            // Clients with fewer steps idle at the end of the round; their rows are filled nevertheless.
+            let mut row = order_row(self, client, holding, poisoned, max_steps);
+            row.resize(order_stride, 0);
+            tables.order.extend(row);
+            let done = (self.round - since) * steps;
+            let mut row = adam_table(self.settings.lr, self.gan.beta1, self.gan.beta2, done + 1, max_steps);
+            row.resize(adam_stride, 0.0);
+            tables.adam.extend(row);
+            for (k, table) in tables.critic_adam.iter_mut().enumerate() {
+                table.extend(self.critic_row(done, k as u32, max_steps, adam_stride));
+            }
+        }
+        tables
     }
 
     /// Adam's table for critic step `k` of every step of the round, after `done` steps: the critic takes `critic_steps` updates
@@ -85,7 +94,8 @@ impl Federation {
     }
 
     fn round_steps(&self) -> u32 {
-        self.steps.iter().copied().max().unwrap_or(0)
+        let own = self.trainer.iter().map(|trainer| trainer.steps);
+        self.steps.iter().copied().chain(own).max().unwrap_or(0)
     }
 
     /// Local training, then the attack on the updates. Each chunk is scanned for non-finite values before the next one trains,
@@ -95,6 +105,9 @@ impl Federation {
         for chunk in &self.chunks {
             self.engine.run(&chunk.step, steps)?;
             self.engine.run(&chunk.local_scan, 1)?;
+        }
+        if let Some(trainer) = &self.trainer {
+            self.engine.run(&trainer.chunk.step, steps)?;
         }
         if self.round >= self.settings.attack.start_round {
             self.engine.run(&self.attack, 1)?;
@@ -197,6 +210,7 @@ impl Federation {
             if decision.result == Combination::WeightedSum {
                 self.weighted.run(self.engine.as_mut())?;
             }
+            self.statistics.run(self.engine.as_mut(), &self.weights)?;
         } else {
             // The next round's proposal uses the last aggregation's weights, not this round's zeros.
             self.weighted.send(self.engine.as_mut(), &self.weights)?;
@@ -204,6 +218,43 @@ impl Federation {
         left_out(dropped).into_iter().try_for_each(|client| self.restart(client))?;
         Ok((weighted, networks))
     }
+}
+
+/// A client of a chunk in a round.
+struct Member<'a> {
+    client: usize,
+    holding: &'a [u32],
+    poisoned: &'a [bool],
+    steps: u32,
+    /// The round since which its moments accumulate.
+    since: u32,
+}
+
+/// The tables of a chunk for a round.
+struct RoundTables {
+    order: Vec<u32>,
+    adam: Vec<f32>,
+    critic_adam: Vec<Vec<f32>>,
+    steps: Vec<u32>,
+    state: [u32; 4],
+}
+
+/// Sends a chunk's tables to the device, and the server's networks to its clients.
+fn send(engine: &mut dyn Engine, chunk: &Chunk, round: &RoundTables, shared: Shared) -> Result<()> {
+    let (tables, stats) = (chunk.buffers.tables, chunk.buffers.stats);
+    engine.write(chunk.order, &round.order)?;
+    write_f32(engine, tables.adam, &round.adam)?;
+    if let Some(critic) = tables.critic_adam {
+        write_f32(engine, critic, &round.critic_adam.concat())?;
+    }
+    engine.write(tables.client_steps, &round.steps)?;
+    engine.write(tables.state, &round.state)?;
+    engine.write(stats, &vec![0; stats.words])?;
+    engine.run(&chunk.broadcast_g, 1)?;
+    if shared == Shared::Both {
+        engine.run(&chunk.broadcast_d, 1)?;
+    }
+    Ok(())
 }
 
 /// cos(u_i, m - w_i u_i) with the mean update m = sum_j w_j u_j, from `squares` ||u_i||^2 and `dots` u_i . m alone: the

@@ -5,8 +5,8 @@ use crate::exec::{ALIGN, Recording, Tensor};
 use crate::kernels::util::copy::{Copy, CopyParams};
 use std::ops::Range;
 
-/// Largest number of words in a slice of all clients' rows: 128 MiB, which every device can bind.
-const SLICE: usize = 1 << 25;
+/// Largest number of words in a slice of all clients' rows: 128 MiB, which every device can bind. Tests have several slices.
+const SLICE: usize = if cfg!(test) { 1 << 12 } else { 1 << 25 };
 
 /// A tensor of every client, `[clients][words]`, and the server's row from which the clients started the round.
 #[derive(Clone, Debug)]

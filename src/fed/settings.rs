@@ -2,7 +2,7 @@
 
 use super::detector::{Detector, LossReport};
 use super::local::Local;
-use super::{OnNonfinite, Patch, Pre, Rule, Shared, Weights};
+use super::{OnNonfinite, Patch, Pre, Rule, Shared, Statistics, Weights};
 
 /// The settings of a federation other than the network architecture.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub rule: Rule,
     /// What it does with the clients' networks before.
     pub pre: Pre,
+    /// Where the running statistics of the aggregated networks come from.
+    pub statistics: Statistics,
     /// The clients' weights, unless a detector changes them.
     pub weights: Weights,
     /// Clients trained in one launch; `None`: as many as the device's bindings allow.

@@ -88,6 +88,19 @@ impl Federation {
             part("clients", "second moments", rows, net.stride, clients(|b| b.v));
             part("clients", "running statistics", rows, net.running_stride, clients(|b| b.running));
         }
+        if let Some(trainer) = &self.trainer {
+            let b = &trainer.chunk.buffers;
+            for (net, bank) in [(&self.gan.g, &b.g), (&self.gan.d, &b.d)] {
+                let mut part = |what: &str, words, tensor| {
+                    let name = format!("server's training.{}.{what}", net.name);
+                    parts.push(Part { name, rows: 1, words, pieces: vec![tensor] });
+                };
+                part("weights", net.stride, bank.weights);
+                part("first moments", net.stride, bank.m);
+                part("second moments", net.stride, bank.v);
+                part("running statistics", net.running_stride, bank.running);
+            }
+        }
         if let Some(probe) = &self.probe {
             let (rows, deviations) = (self.holdings.len(), probe.deviations());
             let words = deviations.words / rows;

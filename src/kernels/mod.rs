@@ -118,6 +118,7 @@ macro_rules! for_each_kernel {
                 robust_rate: RobustRate,
                 gather_update: GatherUpdate,
                 add_update: AddUpdate,
+                pooled_variance: PooledVariance,
                 ;
                 pub mod pairs;
                 pub mod ranks;

@@ -1,6 +1,7 @@
 //! The GAN training step (see docs/golden-format.md, `gan_step`): discriminator on real and generated images, Adam;
 //! generator through the updated discriminator, Adam. `wgan.rs` has the WGAN-GP variant.
 
+use super::arch::BN_MOMENTUM;
 use super::{
     Activations, Architecture, Backward, Loss, Mode, Network, NetworkBank, Norm, Pass, RoundStats, Scratch, WganBuffers,
 };
@@ -249,7 +250,7 @@ impl Gan {
         z_d: Tensor,
         z_g: Tensor,
     ) -> Result<()> {
-        let mode = Mode::Train { state: b.tables.state, client_steps: b.tables.client_steps };
+        let mode = Mode::Train { state: b.tables.state, client_steps: b.tables.client_steps, momentum: BN_MOMENTUM };
         let d = |label| Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label };
         let g = |label| Pass { net: &self.g, bank: &b.g, acts: &b.g_acts, label };
 

@@ -1,6 +1,6 @@
 //! A pass of one network: forward launches and the corresponding backward launches of each layer.
 
-use super::arch::{BN_EPS, BN_MOMENTUM};
+use super::arch::BN_EPS;
 use super::{Activations, Layer, LayerKind, Network, NetworkBank, Scratch};
 use crate::Result;
 use crate::exec::{Recording, Tensor, align};
@@ -28,6 +28,8 @@ pub enum Mode {
         state: Tensor,
         /// Active steps of each client, u32 `[clients]`.
         client_steps: Tensor,
+        /// Weight of the batch in the running statistics.
+        momentum: f32,
     },
     /// By the running statistics.
     Eval,
@@ -164,7 +166,7 @@ impl Pass<'_> {
         let running = (self.bank.running(self.net, running), self.bank.running(self.net, running + 1));
         let running_stride = self.net.running_stride as u32;
         match mode {
-            Mode::Train { state, client_steps } => {
+            Mode::Train { state, client_steps, momentum } => {
                 let p = BatchNormStatsParams {
                     clients,
                     rows,
@@ -173,7 +175,7 @@ impl Pass<'_> {
                     stat_stride,
                     running_stride,
                     eps: BN_EPS,
-                    momentum: BN_MOMENTUM,
+                    momentum,
                     update: 1,
                 };
                 let args = [x, mean, invstd, running.0, running.1, state, client_steps];

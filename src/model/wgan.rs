@@ -1,5 +1,6 @@
 //! The WGAN-GP training step: critic steps with a gradient penalty, then a generator step.
 
+use super::arch::BN_MOMENTUM;
 use super::stats::Loss;
 use super::{Activations, Backward, Gan, GanBuffers, Mode, Objective, Pass, Penalty, PenaltyBuffers};
 use crate::exec::{Engine, Pool, Recording, Tensor, align};
@@ -50,7 +51,7 @@ impl Gan {
     }
 
     fn mode(b: &GanBuffers) -> Mode {
-        Mode::Train { state: b.tables.state, client_steps: b.tables.client_steps }
+        Mode::Train { state: b.tables.state, client_steps: b.tables.client_steps, momentum: BN_MOMENTUM }
     }
 
     /// Records critic step `k` of a training step: gradients of mean D(fake) - mean D(real) + penalty, one update of D.

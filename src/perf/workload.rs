@@ -4,7 +4,9 @@ use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::attack::{OnUpdate, Scale};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
-use crate::fed::{ClientData, Detector, Federation, Local, OnNonfinite, Patch, Pre, Rule, Settings, Shared, Weights};
+use crate::fed::{
+    ClientData, Detector, Federation, Local, OnNonfinite, Patch, Pre, Rule, Settings, Shared, Statistics, Weights,
+};
 use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimizer, Training};
 use crate::{Error, Result};
@@ -204,6 +206,7 @@ impl Workload {
             shared: Shared::Generator,
             rule: Rule::default(),
             pre: Pre::default(),
+            statistics: Statistics::default(),
             weights: Weights::Equal,
             clients_per_launch: None,
             attack: Patch::checker(Vec::new()),
@@ -219,7 +222,7 @@ impl Workload {
         let pixels: Vec<u8> =
             (0..bytes.next_multiple_of(4) as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let holdings = vec![images; self.clients as usize];
-        Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings })
+        Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings, server: Vec::new() })
     }
 
     /// The distinct launches (ignoring floats and unused strides) of a training step and of the rest of a round: for

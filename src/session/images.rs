@@ -14,6 +14,9 @@ use sha2::{Digest, Sha256};
 /// RNG stream that selects the images to show.
 const SHOWN: u64 = 0x5348_4f57; // "SHOW"
 
+/// RNG stream that selects the server's images.
+const SERVER: u64 = 0x5345_5256; // "SERV"
+
 /// Training and held-out images, and the images of each client.
 pub struct Images {
     /// Names of skipped images, with the reasons.
@@ -38,6 +41,8 @@ pub struct Images {
     /// Digest of the images before they are split.
     whole: String,
     pub(super) holdings: Vec<Vec<u32>>,
+    /// The server's images, of which no client has any.
+    pub(super) server: Vec<u32>,
 }
 
 impl Images {
@@ -53,7 +58,7 @@ impl Images {
         let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
         classes_known(plan, &loaded)?;
         let (set, whole) = (&loaded.dataset, digest(&loaded));
-        let (split, holdings) = dealt(plan, &loaded)?;
+        let (split, holdings, server) = dealt(plan, &loaded)?;
         let pick =
             |indices: &[u32]| -> Vec<u8> { indices.iter().flat_map(|i| set.image(*i as usize)).copied().collect() };
         let train = pick(&split.train);
@@ -75,6 +80,7 @@ impl Images {
             total,
             whole,
             holdings,
+            server,
         })
     }
 
@@ -131,6 +137,8 @@ impl Images {
             digest.update((holding.len() as u64).to_le_bytes());
             holding.iter().for_each(|i| digest.update(i.to_le_bytes()));
         }
+        // Nothing without them: digests of earlier runs stay the same.
+        self.server.iter().for_each(|i| digest.update(i.to_le_bytes()));
         checkpoint::hex(digest)
     }
 
@@ -149,8 +157,8 @@ impl Images {
     }
 }
 
-/// The split of the plan's images, and each client's training images as indices into the split's training images.
-fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>)> {
+/// The split of the plan's images; each client's and the server's training images as indices into the split's training images.
+fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>, Vec<u32>)> {
     let labels = &loaded.dataset.labels;
     let series = plan.data.source.series();
     let clients = loaded.clients.as_ref().map(|clients| &clients.of_image[..]);
@@ -161,13 +169,33 @@ fn dealt(plan: &Plan, loaded: &Loaded) -> Result<(Split, Vec<Vec<u32>>)> {
         (None, None, None) => Groups::None,
     };
     let split = holdout(labels, groups, plan.data.held_out, plan.seed)?;
-    let pick = |of: &[u32]| -> Vec<u32> { split.train.iter().map(|i| of[*i as usize]).collect() };
+    let (server, dealt) = servers(plan, split.train.len())?;
+    let pick = |of: &[u32]| -> Vec<u32> { dealt.iter().map(|i| of[split.train[*i as usize] as usize]).collect() };
     let (client_of, patient_of) = (clients.map(pick), loaded.patients.as_deref().map(pick));
     let origin = Origin { clients: client_of.as_deref(), patients: patient_of.as_deref() };
     let (clients, batch) = (plan.federation.clients as usize, plan.train.batch as usize);
     let partition = &plan.federation.partition;
-    let holdings = partition.assign(&pick(labels), clients, plan.seed, origin, batch)?;
-    Ok((split, holdings))
+    let mut holdings = partition.assign(&pick(labels), clients, plan.seed, origin, batch)?;
+    holdings.iter_mut().flatten().for_each(|i| *i = dealt[*i as usize]);
+    Ok((split, holdings, server))
+}
+
+/// The server's images, drawn from the training images with the experiment's seed, and the others; both ascending.
+fn servers(plan: &Plan, all: usize) -> Result<(Vec<u32>, Vec<u32>)> {
+    let count = plan.federation.server_images as usize;
+    if count >= all {
+        return Err(Error::input(format!(
+            "federation.server_images = {count}: there are {all} training images, and the clients need some"
+        )));
+    }
+    let mut order: Vec<u32> = (0..all as u32).collect();
+    if count > 0 {
+        SplitMix64::new(plan.seed, SERVER, 0).shuffle(&mut order);
+    }
+    let (mut server, mut dealt) = (order[..count].to_vec(), order[count..].to_vec());
+    server.sort_unstable();
+    dealt.sort_unstable();
+    Ok((server, dealt))
 }
 
 /// Finds the errors of dealing a plan's images without training; loads images once for all plans that share them.
@@ -193,7 +221,7 @@ impl Rehearsal {
             }
         };
         classes_known(plan, &self.loaded[at].1)?;
-        let (_, holdings) = dealt(plan, &self.loaded[at].1)?;
+        let (_, holdings, _) = dealt(plan, &self.loaded[at].1)?;
         every_client_has_a_batch(&holdings, plan.train.batch)
     }
 }

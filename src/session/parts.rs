@@ -42,6 +42,7 @@ pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Pa
         shared: plan.federation.shared,
         rule: plan.federation.aggregation.clone(),
         pre: plan.federation.pre_aggregation.clone(),
+        statistics: plan.federation.statistics,
         weights: plan.federation.weights,
         clients_per_launch: plan.federation.clients_per_launch,
         attack: plan.attack.clone(),
@@ -49,7 +50,7 @@ pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Pa
         detector: plan.detection.clone(),
         nonfinite: plan.federation.nonfinite,
     };
-    let data = ClientData { pixels: &images.train, holdings: images.holdings.clone() };
+    let data = ClientData { pixels: &images.train, holdings: images.holdings.clone(), server: images.server.clone() };
     let mut federation = Federation::new(engine, gan, settings, data)?;
     federation.name_clients(images.names.clone());
     countable(plan, federation.steps().iter().copied().max().unwrap_or(0))?;

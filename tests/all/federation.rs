@@ -27,6 +27,7 @@ pub fn settings() -> Settings {
         shared: Shared::Generator,
         rule: Rule::default(),
         pre: Pre::default(),
+        statistics: Default::default(),
         weights: Weights::Equal,
         clients_per_launch: None,
         attack: patch(vec![0]),
@@ -64,7 +65,9 @@ fn try_build_gan(engine: Box<dyn Engine>, gan: Gan, settings: Settings, holdings
             }
         }
     }
-    Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings })
+    // Rules that need the server's own update have its images.
+    let server = (0..IMAGES as u32 / 2).collect();
+    Federation::new(engine, gan, settings, ClientData { pixels: &pixels, holdings, server })
 }
 
 pub fn shared(clients: usize) -> Vec<Vec<u32>> {
@@ -300,7 +303,7 @@ fn the_probe_agrees_with_the_reference() {
 fn batches_larger_than_the_data_are_refused() {
     let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
     let gan = Gan::new(arch, 0.5, 0.999, 1e-8).unwrap();
-    let data = ClientData { pixels: &vec![0; IMAGES * 768], holdings: vec![vec![0, 1, 2]] };
+    let data = ClientData { pixels: &vec![0; IMAGES * 768], holdings: vec![vec![0, 1, 2]], server: Vec::new() };
     let error = Federation::new(cpu(), gan, settings(), data).err().expect("3 images cannot fill a batch of 4");
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("train.batch 4: client 0 holds 3 images"), "{error}");
@@ -344,7 +347,7 @@ fn detection_needs_three_clients() {
     let detector = Detector::IsolationForest(IsolationForest::default());
     let gan = Gan::new(Architecture { image_size: 16, channels: 1, width: 4, latent: 6 }, 0.5, 0.999, 1e-8).unwrap();
     let pixels = vec![0; IMAGES * 256];
-    let data = ClientData { pixels: &pixels, holdings: shared(2) };
+    let data = ClientData { pixels: &pixels, holdings: shared(2), server: Vec::new() };
     let engine = Box::new(CpuEngine::new());
     let refused = Federation::new(engine, gan, Settings { detector, ..settings() }, data).err().unwrap();
     assert!(refused.exit_code() == 2 && refused.to_string().contains("at least 3"), "{refused}");

@@ -22,6 +22,7 @@ mod random;
 mod reflection;
 mod regularised;
 mod rng;
+mod robust;
 mod shared_sweep;
 mod soak;
 mod step_gradients;

@@ -147,8 +147,10 @@ pub static OPS: &[Op] = &[
 /// Lists the operations if it is unknown; states if it is not built yet.
 pub fn find(case: &Case) -> Result<(&'static Op, Runner)> {
     let Some(op) = OPS.iter().find(|op| op.name == case.op) else {
-        let names: Vec<&str> = OPS.iter().map(|op| op.name).collect();
-        return Err(case.malformed(format!("unknown op; there are: {}", names.join(", "))));
+        let near = |op: &&Op| (1e3 * strsim::jaro_winkler(op.name, &case.op)) as u32;
+        let nearest = OPS.iter().max_by_key(near).map_or("", |op| op.name);
+        let what = format!("unknown op; the nearest is `{nearest}`, docs/golden-format.md lists them all");
+        return Err(case.malformed(what));
     };
     match op.run {
         Some(run) => Ok((op, run)),

@@ -130,7 +130,7 @@ fn found(case: &PreparedCase, pass: usize, slot: usize, fault: Fault) -> (bool, 
 #[test]
 fn every_row_finds_wrong_results() {
     let mut missed = Vec::new();
-    let mut swapped = 0;
+    let (mut swapped, mut of_clients) = (0, 0);
     for kernel in CATALOGUE {
         let mut tried: BTreeMap<Fault, usize> = BTreeMap::new();
         for repro in cases(*kernel) {
@@ -156,12 +156,17 @@ fn every_row_finds_wrong_results() {
                 }
             }
         }
+        let outputs = kernel.bindings().iter().filter(|b| b.access == Access::ReadWrite);
+        of_clients += usize::from(outputs.into_iter().any(|b| b.doc.starts_with("[clients]")));
         swapped += tried.get(&Fault::SwappedClients).is_some_and(|n| *n > 0) as usize;
         for fault in [Fault::Untouched, Fault::Stale, Fault::First, Fault::Last] {
             assert!(tried.get(&fault).is_some_and(|n| *n > 0), "{}: {fault:?} never changed a result", kernel.name());
         }
     }
-    // Except where all clients get the same values, or the output has no clients.
-    assert!(swapped * 10 >= CATALOGUE.len() * 9, "clients swapped in {swapped} of {} rows only", CATALOGUE.len());
+    // Except where all clients get the same values.
+    assert!(
+        of_clients > 40 && swapped * 10 >= of_clients * 9,
+        "clients swapped in {swapped} of {of_clients} rows only"
+    );
     assert!(missed.is_empty(), "not found:\n{}", missed.join("\n"));
 }

@@ -181,6 +181,20 @@ static PRE_AGGREGATION: &[Key] = &[
 
 static FEDERATION_REST: &[Key] = &[
     Key::new(
+        "federation.statistics",
+        Choice(&["average", "pooled", "recompute"]),
+        Word("average"),
+        "running statistics of the aggregated batch norms: the clients' as the rule combines them, with variances of their pooled data, \
+         or those of the generator measured by the server",
+    ),
+    Key::new(
+        "federation.server_images",
+        Int(0, U32),
+        Whole(0),
+        "training images that no client gets and the server trains on itself; only `fltrust` uses them, and needs at least a batch",
+    )
+    .unit("images"),
+    Key::new(
         "federation.clients_per_launch",
         Int(1, U32),
         Computed("as many as memory allows"),

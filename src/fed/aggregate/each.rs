@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkDecision {
-    /// `G` or `D`.
+    /// `generator` or `discriminator`.
     pub network: String,
     /// The part of each client's update in the result: a selection has equal parts, clipping smaller ones than 1/n. Rules that decide
     /// coordinate by coordinate: equal parts of the clients that they take.

@@ -89,7 +89,7 @@ pub trait Aggregation {
 /// A tensor that a rule remembers: `[rows][words]`.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    /// The name in checkpoints, such as `rule.G.momentum`.
+    /// The name in checkpoints, such as `rule.generator.momentum`.
     pub name: String,
     /// One row, or one per client in their order.
     pub rows: usize,

@@ -19,6 +19,7 @@ fn federation() -> Federation {
         shared: Shared::Generator,
         rule: Rule::default(),
         pre: pre::Pre::default(),
+        statistics: Default::default(),
         weights: Weights::Equal,
         clients_per_launch: Some(2),
         attack: Patch::checker(vec![]),
@@ -27,7 +28,13 @@ fn federation() -> Federation {
         nonfinite: OnNonfinite::Stop,
     };
     let gan = Gan::new(arch, 0.5, 0.999, 1e-8).unwrap();
-    Federation::new(Box::new(CpuEngine::new()), gan, settings, ClientData { pixels: &pixels, holdings }).unwrap()
+    Federation::new(
+        Box::new(CpuEngine::new()),
+        gan,
+        settings,
+        ClientData { pixels: &pixels, holdings, server: Vec::new() },
+    )
+    .unwrap()
 }
 
 /// Takes one client's row, or writes a value over the server's weights.
@@ -83,4 +90,104 @@ fn rows_that_a_rule_has_written_stay() {
     let convolutions = trained.values().filter(|(shape, _)| shape.len() == 4);
     assert!(convolutions.clone().count() > 1);
     assert!(convolutions.flat_map(|(_, values)| values).all(|v| *v == 0.5));
+}
+
+/// Updates of seven clients over several slices of coordinates, in chunks of three.
+fn trial<'a>(rule: &'a Rule, pre: &'a pre::Pre, updates: &'a [f32]) -> Trial<'a> {
+    Trial {
+        rule,
+        pre,
+        updates,
+        clients: 7,
+        chunk: 3,
+        weights: None,
+        server: None,
+        root: None,
+        memory: None,
+        draws: Draws::Seeded(1),
+    }
+}
+
+fn drawn(words: usize) -> Vec<f32> {
+    let mut rng = crate::kernels::rng::HostRng::new(1, crate::kernels::rng::Stream::CHECK, 0, 0);
+    (0..7 * words).map(|_| rng.normal() as f32).collect()
+}
+
+#[test]
+fn every_slice_of_coordinates_counts() {
+    let words = 1500;
+    let updates = drawn(words);
+    let at = |c: usize, k: usize| f64::from(updates[c * words + k]);
+    let none = pre::Pre::default();
+    let mut engine = CpuEngine::new();
+    let median = Rule::Median(Median {});
+    let got = trial(&median, &none, &updates).run(&mut engine).unwrap().server;
+    for (k, got) in got.iter().enumerate() {
+        let mut values: Vec<f64> = (0..7).map(|c| at(c, k)).collect();
+        values.sort_by(f64::total_cmp);
+        assert_eq!(f64::from(*got), values[3], "{k}");
+    }
+    let krum = Rule::Krum(Krum { f: 1, neighbours: None });
+    let outcome = trial(&krum, &none, &updates).run(&mut engine).unwrap();
+    let scores = &outcome.decision.networks[0].scores;
+    for (i, score) in scores.iter().enumerate() {
+        let distance = |j: usize| (0..words).map(|k| (at(i, k) - at(j, k)).powi(2)).sum::<f64>();
+        let mut others: Vec<f64> = (0..7).filter(|j| *j != i).map(distance).collect();
+        others.sort_by(f64::total_cmp);
+        let expected: f64 = others[..4].iter().sum();
+        assert!((score.unwrap() - expected).abs() < 1e-5 * expected, "{i}");
+    }
+    let chosen = outcome.decision.weights.iter().position(|w| *w == 1.0).unwrap();
+    assert_eq!(outcome.server, updates[chosen * words..(chosen + 1) * words]);
+    let margin = outcome.decision.networks[0].margin.unwrap();
+    assert!(margin > 0.0 && !outcome.decision.networks[0].close);
+}
+
+#[test]
+fn close_decisions_are_marked() {
+    let words = 64;
+    let mut updates = drawn(words);
+    // Client 6 is client 5 but for a millionth: as good a choice.
+    let (five, six) = (5 * words, 6 * words);
+    for k in 0..words {
+        updates[six + k] = updates[five + k] * 0.1;
+        updates[five + k] = updates[six + k] * (1.0 + 1e-6);
+    }
+    let (krum, none) = (Rule::Krum(Krum { f: 1, neighbours: Some(1) }), pre::Pre::default());
+    let outcome = trial(&krum, &none, &updates).run(&mut CpuEngine::new()).unwrap();
+    // With one neighbour the two nearest tie exactly: the lower one is chosen, and the tie is no margin.
+    assert_eq!(outcome.decision.weights[5], 1.0);
+    assert!(!outcome.decision.networks[0].close);
+    let krum = Rule::Krum(Krum { f: 1, neighbours: None });
+    let outcome = trial(&krum, &none, &updates).run(&mut CpuEngine::new()).unwrap();
+    assert!(outcome.decision.networks[0].close, "{:?}", outcome.decision.networks[0].margin);
+}
+
+#[test]
+fn conditions_name_the_rules_that_would_do() {
+    let krum = Rule::Krum(Krum { f: 1, neighbours: None });
+    assert_eq!(
+        krum.check(4).unwrap_err(),
+        "needs n > 2f + 2; n = 4, f = 1. With 4 clients and f = 1: median, trimmed-mean, meamed, geometric-median, \
+         centred-clipping, norm-clip, crfl, mda, dnc, foolsgold, flame, sign-majority, robust-lr, fltrust"
+    );
+    assert!(krum.check(5).is_ok());
+    let bulyan = Rule::Bulyan(Bulyan { f: 2 });
+    assert!(bulyan.check(10).unwrap_err().contains("n >= 4f + 3; n = 10, f = 2") && bulyan.check(11).is_ok());
+    let mda = Rule::Mda(Mda { f: 12 });
+    assert!(mda.check(40).unwrap_err().contains("100000"), "{:?}", mda.check(40));
+    for (rule, clients, what) in [
+        (Rule::MultiKrum(MultiKrum { f: 2, m: Some(7), neighbours: None }), 8, "at most n - f = 6"),
+        (Rule::Krum(Krum { f: 1, neighbours: Some(8) }), 8, "have at most 7"),
+        (Rule::TrimmedMean(TrimmedMean { f: 4 }), 8, "n > 2f"),
+        (Rule::Dnc(Dnc { f: 3, c: 3.0, iterations: 1, sample: 10 }), 8, "drops 9 of 8"),
+        (Rule::RobustLr(RobustLr { theta: 9 }), 8, "at most 8 votes"),
+        (Rule::FoolsGold(FoolsGold { kappa: 1.0 }), 1, "n >= 2"),
+    ] {
+        let error = rule.check(clients).unwrap_err();
+        assert!(error.contains(what), "{error}");
+    }
+    assert!(pre::Pre::Nnm(pre::Nnm { f: 4 }).check(8).unwrap_err().contains("n > 2f"));
+    let buckets = pre::Pre::Bucketing(pre::Bucketing { s: 3 });
+    assert_eq!((buckets.outputs(8), buckets.check(2).is_err()), (3, true));
 }

@@ -91,8 +91,8 @@ impl Trial<'_> {
             pieces.push(Piece { first, clients, rows: upload(engine, &moved(chunk))? });
         }
         let root = self.root.map(|root| upload(engine, &moved(root))).transpose()?;
-        let rows = Rows { name: "G weights".into(), trainable: true, words: stride, server, pieces };
-        let network = Network { name: "G", weights: rows.clone(), statistics: None, root };
+        let rows = Rows { name: "generator weights".into(), trainable: true, words: stride, server, pieces };
+        let network = Network { name: "generator", weights: rows.clone(), statistics: None, root };
         let present = finite(engine, &rows)?;
         if !present.contains(&true) {
             return Err(Error::input("no update is finite"));

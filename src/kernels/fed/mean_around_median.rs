@@ -1,6 +1,6 @@
 //! The mean of the values nearest to each coordinate's median.
 
-use super::ranks::{rank_build, rank_extents, sorted, taken, taken_contents};
+use super::ranks::{rank_build, rank_extents, sorted, taken, taken_contents, values};
 use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, flushed, gamma};
 
 crate::params! {
@@ -96,6 +96,12 @@ impl Kernel for MeanAroundMedian {
     fn contents(&self, p: &MeanAroundMedianParams) -> [Contents; 5] {
         let taken = taken(p.clients);
         let keep = if p.n % 2 == 1 { taken - taken / 3 } else { 1 };
-        [Contents::NORMAL, taken_contents(), Contents::NORMAL, Contents::Words(window(keep).to_vec()), Contents::Nan]
+        [
+            values(p.clients),
+            taken_contents(p.clients),
+            Contents::NORMAL,
+            Contents::Words(window(keep).to_vec()),
+            Contents::Nan,
+        ]
     }
 }

@@ -66,13 +66,15 @@ impl Kernel for NormJoin {
         Some(Eval::within(value, gamma(roundings) * magnitude + lost).over(roundings))
     }
     fn cases(&self) -> Vec<NormJoinParams> {
-        [(1, 1), (3, 7), (4, 300), (2, 1030)].map(|(clients, slices)| NormJoinParams { clients, slices }).to_vec()
+        [(1, 1), (3, 2), (3, 7), (4, 300), (2, 1030)]
+            .map(|(clients, slices)| NormJoinParams { clients, slices })
+            .to_vec()
     }
     fn contents(&self, p: &NormJoinParams) -> [Contents; 2] {
         // Sums stand between powers of two of several sizes.
         let mut words = Vec::new();
         for s in 0..p.slices {
-            words.extend((0..p.clients).map(|c| (0.5f32).powi(((5 * s + 3 * c) % 7) as i32).to_bits()));
+            words.extend((0..p.clients).map(|c| (0.5f32).powi(((5 * s + 3 * c + 6) % 7) as i32).to_bits()));
             words.extend((0..p.clients).map(|c| (((3 * s + 5 * c) % 11) as f32 * 1.37).to_bits()));
         }
         [Contents::Words(words), Contents::Nan]

@@ -52,7 +52,7 @@ impl Kernel for PairDistance {
         Some(Eval::within(value, gamma(roundings) * value + lost).over(roundings))
     }
     fn cases(&self) -> Vec<PairDistanceParams> {
-        [(1, 1, 64), (2, 67, 128), (5, 4099, 4160), (9, 130, 192), (4, 8200, 8256)]
+        [(1, 1, 64), (2, 67, 128), (5, 4099, 4160), (9, 130, 192), (8, 8200, 8256)]
             .map(|(clients, n, x_stride)| PairDistanceParams { clients, n, x_stride })
             .to_vec()
     }

@@ -58,7 +58,7 @@ impl Kernel for PairDot {
         Some(Eval::within(value, gamma(roundings) * magnitude + lost).over(roundings))
     }
     fn cases(&self) -> Vec<PairDotParams> {
-        [(1, 1, 64), (2, 67, 128), (5, 4099, 4160), (9, 130, 192), (4, 8200, 8256)]
+        [(1, 1, 64), (2, 67, 128), (5, 4099, 4160), (9, 130, 192), (8, 8200, 8256)]
             .map(|(clients, n, x_stride)| PairDotParams { clients, n, x_stride })
             .to_vec()
     }

@@ -34,17 +34,30 @@ pub(super) fn sorted(inputs: &Inputs, clients: u32, x_stride: u32, k: usize) -> 
     (!values.iter().any(|v| v.is_nan())).then_some(values)
 }
 
-/// Whether a client of the cases is taken: one in five is not.
-fn is_taken(c: u32) -> bool {
-    c % 5 != 3
+/// Whether a client of the cases is taken: the first of five is not, unless there is only one.
+fn is_taken(clients: u32, c: u32) -> bool {
+    clients == 1 || c % 5 != 0
 }
 
 /// Number of taken clients of the cases.
 pub(super) fn taken(clients: u32) -> u32 {
-    (0..clients).filter(|c| is_taken(*c)).count() as u32
+    (0..clients).filter(|c| is_taken(clients, *c)).count() as u32
 }
 
 /// The clients taken in the cases.
-pub(super) fn taken_contents() -> Contents {
-    Contents::Words((0..5).map(|c| f32::from(u8::from(is_taken(c))).to_bits()).collect())
+pub(super) fn taken_contents(clients: u32) -> Contents {
+    Contents::Words((0..5).map(|c| f32::from(u8::from(is_taken(clients, c))).to_bits()).collect())
+}
+
+/// The clients' values: with seven clients ties, an infinity, and the NaN whose bits are closest to it.
+pub(super) fn values(clients: u32) -> Contents {
+    if clients != 7 {
+        return Contents::NORMAL;
+    }
+    let value = |i: u32| match i {
+        17 => f32::INFINITY,
+        40 => f32::from_bits(0x7f80_0001),
+        _ => (i * 7 % 23) as f32 * 0.25 - 2.0,
+    };
+    Contents::Words((0..61).map(|i| value(i).to_bits()).collect())
 }

@@ -74,8 +74,8 @@ impl Kernel for SignMajority {
             .map(|(clients, n, x_stride, step)| SignMajorityParams { clients, n, x_stride, step })
             .to_vec()
     }
-    fn contents(&self, _: &SignMajorityParams) -> [Contents; 4] {
-        [Contents::NORMAL, taken_contents(), Contents::NORMAL, Contents::Nan]
+    fn contents(&self, p: &SignMajorityParams) -> [Contents; 4] {
+        [Contents::NORMAL, taken_contents(p.clients), Contents::NORMAL, Contents::Nan]
     }
     fn exact_on_integers(&self, p: &SignMajorityParams) -> bool {
         few_bits(p.step)

@@ -1,6 +1,6 @@
 //! The mean of a range of each coordinate's sorted values: trimmed mean and median.
 
-use super::ranks::{rank_build, rank_extents, sorted, taken, taken_contents};
+use super::ranks::{rank_build, rank_extents, sorted, taken, taken_contents, values};
 use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, flushed, gamma};
 
 crate::params! {
@@ -86,6 +86,6 @@ impl Kernel for TrimmedMean {
         // The median of some cases, a quarter cut at each end of the others.
         let cut = if p.n % 2 == 1 { most / 4 } else { most / 2 };
         let window = Contents::Words(window(cut, most - cut).to_vec());
-        [Contents::NORMAL, taken_contents(), Contents::NORMAL, window, Contents::Nan]
+        [values(p.clients), taken_contents(p.clients), Contents::NORMAL, window, Contents::Nan]
     }
 }

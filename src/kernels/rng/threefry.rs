@@ -73,6 +73,8 @@ impl Stream {
     pub const BUCKETS: Stream = Stream(15);
     /// The coordinates by which clients are compared.
     pub const COLUMNS: Stream = Stream(16);
+    /// Latents on which the server measures statistics.
+    pub const STATISTICS: Stream = Stream(17);
 
     /// Initial values of parameter tensor `tensor` of network `network` (0 generator, 1 discriminator), `tensor` below 2^15.
     pub const fn init(network: u32, tensor: u32) -> Stream {

@@ -104,7 +104,7 @@ fn labels(keys: &[&Key], names: &[&str], remarks: &mut Vec<String>) -> Vec<Strin
 }
 
 /// `attack.malicious=[0], train.lr=0.1`; keys absent from the plan are omitted, unless all are absent.
-fn of_keys(keys: &[String], plan: &Plan) -> String {
+pub fn of_keys(keys: &[String], plan: &Plan) -> String {
     let present: Vec<String> = keys.iter().filter_map(|k| Some(format!("{k}={}", plan.get(k)?))).collect();
     if present.is_empty() { format!("no {}", keys.join(", ")) } else { present.join(", ") }
 }

@@ -10,6 +10,7 @@ mod curves;
 pub mod demo;
 mod detector;
 pub mod load;
+mod matrix;
 pub mod names;
 mod order;
 mod page;

@@ -5,7 +5,7 @@ use super::cells::{Cell, differing};
 use super::load::Run;
 use super::table::scroll;
 use super::text::{count, escape};
-use super::{BEGIN, curves, detector, pictures, table};
+use super::{BEGIN, curves, detector, matrix, pictures, table};
 use std::collections::BTreeSet;
 
 const STYLE: &str = include_str!("page.css");
@@ -13,8 +13,9 @@ const STYLE: &str = include_str!("page.css");
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 /// Sections: anchor, title.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("results", "Results"),
+    ("matrix", "Rules and attacks"),
     ("differences", "Differences"),
     ("detector", "Detector"),
     ("samples", "Samples"),
@@ -25,19 +26,23 @@ const SECTIONS: [(&str, &str); 6] = [
 /// The whole page; `reference` is the cell with which others are compared.
 pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
     let bodies = [
-        results(cells),
-        differences(cells, reference),
-        detector::table(cells),
-        format!(
+        Some(results(cells)),
+        matrix::section(cells),
+        Some(differences(cells, reference)),
+        Some(detector::table(cells)),
+        Some(format!(
             "<p>The server's generator after the last round, from latents that stay the same throughout a run; first seed of \
              each cell.</p>\n{}",
             pictures::section(cells)
-        ),
-        curves::section(cells),
-        plans(cells),
+        )),
+        Some(curves::section(cells)),
+        Some(plans(cells)),
     ];
-    let mut out = format!("{}<main>\n", head(cells, remarks));
-    for ((id, title), body) in SECTIONS.iter().zip(bodies) {
+    let sections: Vec<(&str, &str, String)> =
+        SECTIONS.iter().zip(bodies).filter_map(|((id, title), body)| Some((*id, *title, body?))).collect();
+    let links: Vec<(&str, &str)> = sections.iter().map(|(id, title, _)| (*id, *title)).collect();
+    let mut out = format!("{}<main>\n", head(cells, remarks, &links));
+    for (id, title, body) in &sections {
         out += &format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n");
     }
     document(BEGIN, &title(cells), &(out + "</main>\n<footer>Not for clinical use.</footer>\n"))
@@ -65,7 +70,7 @@ fn runs<'a>(cells: &'a [Cell<'a>]) -> impl Iterator<Item = &'a Run> {
     cells.iter().flat_map(|c| c.runs.iter().copied())
 }
 
-fn head(cells: &[Cell], remarks: &[String]) -> String {
+fn head(cells: &[Cell], remarks: &[String], sections: &[(&str, &str)]) -> String {
     let all = |of: &dyn Fn(&Run) -> String| runs(cells).map(of).collect::<BTreeSet<_>>();
     let list = |items: BTreeSet<String>| items.iter().map(|i| escape(i)).collect::<Vec<_>>().join("<br>");
     let labels: String = cells.iter().map(|c| format!("<li>{}</li>", escape(&c.label))).collect();
@@ -84,7 +89,7 @@ fn head(cells: &[Cell], remarks: &[String]) -> String {
         ("report by fedgan", env!("CARGO_PKG_VERSION").to_string()),
     ];
     let facts: String = facts.iter().map(|(k, v)| format!("<dt>{k}</dt><dd>{v}</dd>\n")).collect();
-    let links: String = SECTIONS.iter().map(|(id, t)| format!("<li><a href=\"#{id}\">{t}</a></li>")).collect();
+    let links: String = sections.iter().map(|(id, t)| format!("<li><a href=\"#{id}\">{t}</a></li>")).collect();
     let remarks = match remarks {
         [] => String::new(),
         some => {

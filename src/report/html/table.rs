@@ -67,6 +67,11 @@ impl Values {
     }
 }
 
+/// The mean of a metric over the finished runs of a cell; `None` without a finite value.
+pub fn mean(cell: &Cell, name: &str) -> Option<f64> {
+    Values::of_cell(cell, name).estimate.map(|e| e.mean)
+}
+
 /// Real images against real ones: mean over the cell's seeds, with label and note.
 pub struct Floor {
     /// Mean over seeds (each has its own split of the real images); NaN if none is finite.

@@ -133,6 +133,40 @@ fn a_regularised_run_goes_on_at_every_round() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
+fn runs_with_rules_that_remember_go_on_at_every_round() {
+    for rule in ["centred-clipping", "foolsgold"] {
+        let rule = format!("federation.aggregation.rule={rule}");
+        let tau = "federation.aggregation.tau=0.05";
+        let mut set = vec!["federation.clients=4", "attack.malicious=1", "federation.shared=both", rule.as_str()];
+        set.extend(rule.ends_with("clipping").then_some(tau));
+        every_round(&set);
+    }
+}
+
+#[test]
+fn runs_with_rules_that_remember_are_trained_further() {
+    let four = ["federation.clients=4", "attack.malicious=1", "federation.clients_per_launch=3"];
+    for rule in [
+        "federation.aggregation={ rule = \"centred-clipping\", tau = 0.05, iterations = 2 }",
+        "federation.aggregation={ rule = \"foolsgold\" }",
+    ] {
+        trained_further(&[&four[..], &[rule]].concat());
+    }
+    trained_further(&[
+        "federation.clients=4",
+        "federation.shared=both",
+        "federation.server_images=16",
+        "federation.aggregation=fltrust",
+    ]);
+    trained_further(&[
+        "federation.clients=5",
+        "federation.pre_aggregation={ rule = \"bucketing\", s = 2 }",
+        "federation.aggregation={ rule = \"norm-clip\", sigma = 1e-4 }",
+    ]);
+}
+
+#[test]
 fn a_run_on_the_gpu_goes_on() {
     let set = ["rounds=4", "federation.clients=3", "detection.kind=isolation-forest", "detection.warmup=1"];
     let plan = tiny_on("gpu", &set);

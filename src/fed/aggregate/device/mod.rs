@@ -23,7 +23,7 @@ use crate::kernels::util::copy::{Copy, CopyParams};
 /// A shared network of all clients.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// `G` or `D`.
+    /// `generator` or `discriminator`.
     pub name: &'static str,
     /// The trainable values, from which rules decide.
     pub weights: Rows,

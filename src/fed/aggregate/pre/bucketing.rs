@@ -33,7 +33,8 @@ impl PreAggregation for Bucketing {
     }
 
     fn outputs(&self, clients: u32) -> u32 {
-        clients.div_ceil(self.s)
+        // The range of `s` is checked elsewhere.
+        clients.div_ceil(self.s.max(1))
     }
 
     fn build(

@@ -8,7 +8,7 @@ pub(in crate::fed::aggregate) const MOST_SUBSETS: u64 = 100_000;
 
 /// The number of ways to leave out `f` of `n` clients; `None` beyond u64.
 pub(in crate::fed::aggregate) fn subsets(n: u64, f: u64) -> Option<u64> {
-    (0..f).try_fold(1u64, |all, i| Some(all.checked_mul(n.checked_sub(i)?)? / (i + 1)))
+    (0..f).try_fold(1u64, |all, i| Some(all.checked_mul(n.saturating_sub(i))? / (i + 1)))
 }
 
 /// The `count` clients of `present` whose largest squared distance is least, the first such subset in lexicographic order, and the

@@ -1,0 +1,162 @@
+//! Attacks against aggregation rules: one table per metric, the worst attack of each rule beside it.
+
+use super::cells::{Cell, differing, of_keys};
+use super::names::{Better, Name};
+use super::table::{columns, floor, mean};
+use super::text::{escape, number};
+use std::collections::BTreeMap;
+
+const RULE: &str = "federation.aggregation.";
+const PRE: &str = "federation.pre_aggregation.";
+const ATTACK: &str = "attack.";
+/// Shades of the tables, from the best value of a table to its worst.
+const SHADES: f64 = 6.0;
+
+/// The tables, or nothing if the cells do not combine several rules with several attacks.
+pub fn section(cells: &[Cell]) -> Option<String> {
+    let plans: Vec<_> = cells.iter().map(|cell| &cell.first().plan.keys).collect();
+    let other = |key: &String| ![RULE, PRE, ATTACK].iter().any(|table| key.starts_with(table));
+    let others: Vec<String> = differing(&plans).into_iter().filter(other).collect();
+    let mut out = String::new();
+    let rest = |cell: &Cell| if others.is_empty() { String::new() } else { of_keys(&others, &cell.first().plan.keys) };
+    for (title, members) in grouped(cells, rest) {
+        let rules = grouped(&members, |cell| rule(&cell.first().plan.keys));
+        let attacks: Vec<String> =
+            grouped(&members, |cell| attack(&cell.first().plan.keys)).into_iter().map(|g| g.0).collect();
+        if rules.len() < 2 || attacks.len() < 2 {
+            continue;
+        }
+        if !title.is_empty() {
+            out += &format!("<h3>{}</h3>\n", escape(&title));
+        }
+        for name in columns(members.iter().flat_map(|cell| cell.runs.iter().copied())) {
+            if name.better() != Better::Neither {
+                out += &table(&name, &rules, &attacks);
+            }
+        }
+    }
+    let intro = "<p>Rows are aggregation rules, columns attacks; the mean over the seeds of finished runs. \u{201c}Worst\u{201d} is the worst \
+                 value over the attacks, without the runs that have none. The darker a cell, the worse its value within the table.</p>\n";
+    (!out.is_empty()).then(|| format!("{intro}{out}"))
+}
+
+/// Cells with the same text, in the order of their first ones.
+fn grouped<'a>(cells: &[Cell<'a>], text: impl Fn(&Cell) -> String) -> Vec<(String, Vec<Cell<'a>>)> {
+    let mut groups: Vec<(String, Vec<Cell<'a>>)> = Vec::new();
+    for cell in cells {
+        let text = text(cell);
+        match groups.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, members)) => members.push(cell.clone()),
+            None => groups.push((text, vec![cell.clone()])),
+        }
+    }
+    groups
+}
+
+/// A table's choice with its options: `krum f=2`.
+fn choice(keys: &BTreeMap<String, String>, table: &str, tag: &str) -> Option<String> {
+    let mut text = keys.get(&format!("{table}{tag}"))?.clone();
+    for (key, value) in keys.range(table.to_string()..).take_while(|(key, _)| key.starts_with(table)) {
+        let name = &key[table.len()..];
+        if name != tag {
+            text += &format!(" {name}={value}");
+        }
+    }
+    Some(text)
+}
+
+/// The rule of a plan; runs of versions without the key have the mean.
+fn rule(keys: &BTreeMap<String, String>) -> String {
+    let rule = choice(keys, RULE, "rule").unwrap_or_else(|| "mean".into());
+    match choice(keys, PRE, "rule") {
+        Some(pre) if pre != "none" => format!("{rule} after {pre}"),
+        _ => rule,
+    }
+}
+
+const NO_ATTACK: &str = "no attack";
+
+/// The attack of a plan: on images, on updates, or both.
+fn attack(keys: &BTreeMap<String, String>) -> String {
+    if keys.get("attack.malicious").is_none_or(|list| list == "[]") {
+        return NO_ATTACK.into();
+    }
+    let images = choice(keys, "attack.image.", "kind").unwrap_or_else(|| "patch".into());
+    let poisons = keys.get("attack.fraction").and_then(|share| share.parse::<f64>().ok()) != Some(0.0);
+    let updates = choice(keys, "attack.update.", "kind").filter(|kind| kind != "none");
+    match (poisons, updates) {
+        (true, Some(updates)) => format!("{images} + {updates}"),
+        (true, None) => images,
+        (false, Some(updates)) => updates,
+        (false, None) => "malicious clients without an attack".into(),
+    }
+}
+
+fn table(name: &Name, rules: &[(String, Vec<Cell>)], attacks: &[String]) -> String {
+    let lower = name.better() == Better::Lower;
+    let value = |members: &[Cell], column: &str| -> Option<f64> {
+        let cell = members.iter().find(|cell| attack(&cell.first().plan.keys) == column)?;
+        mean(cell, &name.full)
+    };
+    let worst = |members: &[Cell]| {
+        let attacked = attacks.iter().filter(|a| *a != NO_ATTACK).filter_map(|a| value(members, a));
+        attacked.reduce(|a, b| if (a > b) == lower { a } else { b })
+    };
+    let all: Vec<f64> = rules.iter().flat_map(|(_, m)| attacks.iter().filter_map(|a| value(m, a))).collect();
+    let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let shade = |v: f64| {
+        let from_best = if lower { v - least } else { most - v };
+        let span = most - least;
+        if span > 0.0 { (SHADES * from_best / span).round() as u32 } else { 0 }
+    };
+    let cell = |v: Option<f64>| match v {
+        Some(v) => format!("<td class=\"h{}\">{}</td>", shade(v), number(v)),
+        None => "<td>\u{2013}</td>".into(),
+    };
+    let heads: String = attacks.iter().map(|a| format!("<th scope=\"col\">{}</th>", escape(a))).collect();
+    let mut rows = String::new();
+    for (rule, members) in rules {
+        let values: String = attacks.iter().map(|a| cell(value(members, a))).collect();
+        rows += &format!("<tr><th scope=\"row\">{}</th>{}{values}</tr>\n", escape(rule), cell(worst(members)));
+    }
+    let floor = rules.iter().flat_map(|(_, members)| members).find_map(|cell| floor(cell, name));
+    let floor = floor.map_or(String::new(), |f| {
+        let note = if f.note.is_empty() { String::new() } else { format!(" ({})", escape(&f.note)) };
+        format!("; {}{note}: {}", f.word, number(f.value))
+    });
+    let better = if lower { "lower is better" } else { "higher is better" };
+    let caption = format!("{} {}, {better}{floor}", escape(&name.short()), escape(&name.detail()));
+    format!(
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix\"><caption>{caption}</caption>\n<thead><tr><th scope=\"col\">rule</th>\
+         <th scope=\"col\">worst</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn rules_and_attacks_are_named_with_their_options() {
+        let krum = keys(&[("federation.aggregation.rule", "krum"), ("federation.aggregation.f", "2")]);
+        assert_eq!(rule(&krum), "krum f=2");
+        let mixed = keys(&[
+            ("federation.aggregation.rule", "median"),
+            ("federation.pre_aggregation.rule", "nnm"),
+            ("federation.pre_aggregation.f", "1"),
+        ]);
+        assert_eq!(rule(&mixed), "median after nnm f=1");
+        assert_eq!(rule(&keys(&[])), "mean");
+        assert_eq!(attack(&keys(&[("attack.malicious", "[]"), ("attack.fraction", "1.0")])), "no attack");
+        let scaled = [("attack.malicious", "[0]"), ("attack.update.kind", "scale"), ("attack.update.factor", "4.0")];
+        assert_eq!(attack(&keys(&scaled)), "patch + scale factor=4.0");
+        let alone = [&scaled[..], &[("attack.fraction", "0.0")]].concat();
+        assert_eq!(attack(&keys(&alone)), "scale factor=4.0");
+        assert_eq!(attack(&keys(&[("attack.malicious", "[1]"), ("attack.update.kind", "none")])), "patch");
+    }
+}
