@@ -28,6 +28,8 @@ pub const MANIFEST: u64 = 256 << 20;
 pub const SHADER: u64 = 1 << 20;
 /// Bytes of a safetensors file.
 pub const TENSORS: u64 = 8 << 30;
+/// Bytes of a feature network; the FID's Inception has 87 MB.
+pub const NETWORK: u64 = 1 << 30;
 /// Bytes of a safetensors file's JSON header: names and shapes of [`MOST_TENSORS`] tensors, and the metadata.
 pub const TENSOR_HEADER: u64 = 4 << 20;
 /// Tensors of a safetensors file; networks of this program have up to 50.

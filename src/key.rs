@@ -80,6 +80,10 @@ pub enum ValueKind {
     Clients,
     /// `"auto"` or a list of two ascending numbers.
     Window,
+    /// A list of two ascending numbers.
+    Range,
+    /// A list of one number or three, above the bound.
+    Channels(Bound),
 }
 
 /// One end of a range of numbers.
@@ -204,6 +208,8 @@ impl ValueKind {
             ValueKind::Choices(names) => all(value, |v| v.as_str().is_some_and(|s| names.contains(&s))),
             ValueKind::Clients => client(value) || all(value, client),
             ValueKind::Window => value.as_str() == Some("auto") || pair(value).is_some(),
+            ValueKind::Range => pair(value).is_some(),
+            ValueKind::Channels(_) => numbers(value).is_some(),
         }
     }
 
@@ -215,9 +221,13 @@ impl ValueKind {
                 (ValueKind::OneOf(values), Value::Integer(value)) => values.contains(value),
                 (ValueKind::Real(..), value) => number(value).is_some_and(|v| self.admits(v)),
                 (ValueKind::Text(_, holds), Value::String(text)) => holds(text),
-                (ValueKind::Window, value) => {
+                (ValueKind::Window | ValueKind::Range, value) => {
                     pair(value).is_none_or(|[low, high]| low.is_finite() && high.is_finite() && low < high)
                 }
+                (ValueKind::Channels(low), value) => numbers(value).is_some_and(|all| {
+                    let holds = |v: &f64| v.is_finite() && low.admits(*v, |v, end| v > end);
+                    matches!(all.len(), 1 | 3) && all.iter().all(holds)
+                }),
                 _ => true,
             }
     }
@@ -263,6 +273,9 @@ impl ValueKind {
             ValueKind::Choices(names) => format!("a list of some of \"{}\"", names.join("\", \"")),
             ValueKind::Clients => "a whole number, a name, or a list of them".into(),
             ValueKind::Window => "\"auto\" or a list of two numbers [low, high], both finite, low below high".into(),
+            ValueKind::Range => "a list of two numbers [low, high], both finite, low below high".into(),
+            ValueKind::Channels(Bound::Open(end)) => format!("a list of 1 or 3 finite numbers above {end}"),
+            ValueKind::Channels(_) => "a list of 1 or 3 finite numbers".into(),
         }
     }
 }
@@ -294,9 +307,10 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
 }
 
+fn numbers(value: &Value) -> Option<Vec<f64>> {
+    value.as_array()?.iter().map(number).collect()
+}
+
 fn pair(value: &Value) -> Option<[f64; 2]> {
-    match value.as_array()?.as_slice() {
-        [low, high] => Some([number(low)?, number(high)?]),
-        _ => None,
-    }
+    numbers(value)?.try_into().ok()
 }

@@ -1,7 +1,7 @@
 //! `fedgan eval`: metrics without training.
 
 use super::console::Console;
-use crate::metric::{Metric, RESIZE, Value};
+use crate::metric::{Metric, Value};
 use crate::report::ProgressMode;
 use crate::report::outputs::{self, OutputKind, output};
 use crate::session::evaluate::{self, Evaluation, FoldersOptions, RunOptions};
@@ -41,8 +41,9 @@ pub struct EvalArgs {
     /// FEDGAN_DEVICE, or auto]; ignored for folders, whose metrics are computed on the host.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Present location of a run's images, as data.path=FOLDER; accepts all keys of `data`; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "real")]
+    /// Present location of a run's images, as data.path=FOLDER, or another extractor, as evaluation.extractor=FILE; accepts all
+    /// keys of `data` (for a run) and those that begin with `evaluation.extractor`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Evaluate a run against images other than its own (different, more, fewer, or split differently), with a warning.
     #[arg(long, conflicts_with = "real")]
@@ -89,13 +90,9 @@ fn measure(args: &EvalArgs) -> Result<Evaluation> {
             evaluate::run(dir, &options, &mut console)
         }
         (None, Some(real), Some(fake)) => {
-            let (size, seed) = (args.size, args.seed.unwrap_or(1));
-            evaluate::folders(
-                real,
-                fake,
-                &FoldersOptions { metrics, size, seed, skip_bad: args.skip_bad },
-                &mut console,
-            )
+            let (size, seed, set) = (args.size, args.seed.unwrap_or(1), args.set.clone());
+            let options = FoldersOptions { metrics, size, seed, skip_bad: args.skip_bad, set };
+            evaluate::folders(real, fake, &options, &mut console)
         }
         _ => Err(Error::input("expected a run directory, or --real DIR and --fake DIR")),
     }
@@ -105,9 +102,10 @@ fn text(answer: &Evaluation) -> String {
     let Evaluation { real, fake, size, channels, .. } = answer;
     let rows: Vec<&Value> = answer.values.iter().chain(&answer.floors).collect();
     let width = rows.iter().map(|v| v.name.len()).max().unwrap_or(0);
+    let features = answer.features.as_ref().map_or(String::new(), |features| format!("features: {features}; "));
     let mut out = format!(
-        "{fake} against {real}, {size}x{size}x{channels}\nfeatures: EfficientNet-Lite0, resize {RESIZE}; floor_: halves of \
-         the real images; half_: as many images as the floor has\n\n"
+        "{fake} against {real}, {size}x{size}x{channels}\n{features}floor_: halves of the real images; half_: as many images as \
+         the floor has\n\n"
     );
     for v in rows {
         let std = v.std.map_or(String::new(), |s| format!(" +- {s:.6}"));

@@ -6,7 +6,7 @@ use crate::data::DataConfig;
 use crate::fed::attack::{OnUpdate, Place, Range, Trigger};
 use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{Local, OnNonfinite, Partition, Pre, Rule, Shared, Statistics, Weights};
-use crate::metric::Metric;
+use crate::metric::{BUILTIN, ExtractorOptions, Filter, Layout, Metric, Order};
 use crate::model::{Interpolation, Norm, Objective, Optimizer, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -251,8 +251,8 @@ pub enum ClientRef {
     Name(String),
 }
 
-/// `[evaluation]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `[evaluation]`. Keys that begin with `extractor_` belong to an ONNX file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationConfig {
     /// Rounds between evaluations; the start and the end are always evaluated. 0: only those.
@@ -262,6 +262,35 @@ pub struct EvaluationConfig {
     /// Metrics of evaluation rounds; absent: see [`EvaluationConfig::metrics`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Vec<Metric>>,
+    /// The network whose features metrics compare: [`BUILTIN`], or the path of an ONNX file.
+    pub extractor: String,
+    /// Inputs for black and white.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_range: Option<[f64; 2]>,
+    /// Subtracted from the inputs; absent: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_mean: Option<Vec<f64>>,
+    /// Divisor of the inputs; absent: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_std: Option<Vec<f64>>,
+    /// Height and width of the input; absent: the file's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_side: Option<u32>,
+    /// How images are resized; absent: Catmull-Rom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_filter: Option<Filter>,
+    /// Order of the input's dimensions; absent: the file's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_layout: Option<Layout>,
+    /// Order of the colours; absent: RGB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_order: Option<Order>,
+    /// The output with the features; absent: the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_output: Option<String>,
+    /// Whether the file is the Inception network of the FID; absent: no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor_is_fid: Option<bool>,
     /// Rows and columns of a sample grid.
     pub grid: u32,
 }
@@ -290,6 +319,23 @@ impl EvaluationConfig {
     /// Whether an evaluation is due after `done` rounds; the end of a run always has one.
     pub fn is_due(&self, done: u32) -> bool {
         self.every > 0 && done.is_multiple_of(self.every)
+    }
+
+    /// The ONNX file in place of the built-in extractor, if there is one.
+    pub fn own_extractor(&self) -> Option<ExtractorOptions> {
+        let range = self.extractor_range.filter(|_| self.extractor != BUILTIN)?;
+        Some(ExtractorOptions {
+            path: self.extractor.clone().into(),
+            side: self.extractor_side,
+            filter: self.extractor_filter.unwrap_or_default(),
+            range,
+            mean: self.extractor_mean.clone(),
+            std: self.extractor_std.clone(),
+            layout: self.extractor_layout,
+            order: self.extractor_order.unwrap_or_default(),
+            output: self.extractor_output.clone(),
+            is_fid: self.extractor_is_fid.unwrap_or_default(),
+        })
     }
 
     /// The requested metrics; by default the sliced Wasserstein distance, and leakage in an attacked run.

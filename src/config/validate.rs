@@ -1,12 +1,13 @@
 //! Conditions between keys, and the values of absent keys that depend on others. The rows check the ranges.
 
 use super::malicious::malicious;
-use super::{LossKind, Notes, Plan, Problems, RunConfig, TrainConfig};
+use super::{EvaluationConfig, LossKind, Notes, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
 use crate::fed::aggregate::RULE;
 use crate::fed::aggregate::pre::PRE;
 use crate::fed::detector::{Detector, MIN_CLIENTS};
 use crate::fed::{Partition, Patch, Pre, Weights};
+use crate::metric::BUILTIN;
 use crate::model::Norm;
 
 /// The plan of `config`; `None` if `problems` has or gets an entry.
@@ -21,6 +22,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         let allowed = format!("at least {} for the metric {}", metric.least(), metric.name());
         problems.refuse("evaluation.samples", samples, &allowed);
     }
+    extractor(&config.evaluation, problems);
     let attack = attack(&config, problems);
     detection(&config, problems);
     aggregation(&config, problems);
@@ -87,6 +89,25 @@ fn aggregation(config: &RunConfig, problems: &mut Problems) {
     }
     if !matches!(config.detection, Detector::None {}) {
         problems.push(format!("detection.kind: must be \"none\", as a detector's weights have no effect: {why}"));
+    }
+}
+
+/// An ONNX file needs its range; the built-in extractor takes no options.
+fn extractor(config: &EvaluationConfig, problems: &mut Problems) {
+    if config.extractor != BUILTIN {
+        if config.extractor_range.is_none() && !problems.mention("evaluation.extractor_range") {
+            let examples = "such as [0, 1], [-1, 1] or [0, 255]";
+            problems.push(format!(
+                "evaluation.extractor_range: is missing, must be the inputs for black and white with which the network of \
+                 evaluation.extractor was trained, {examples}"
+            ));
+        }
+        return;
+    }
+    // A key that is present has a value in the file's form.
+    let Ok(table) = toml::Table::try_from(config) else { return };
+    for key in table.keys().filter(|key| key.starts_with("extractor_")) {
+        problems.push(format!("evaluation.{key}: belongs to an ONNX file, but evaluation.extractor = {BUILTIN:?}"));
     }
 }
 

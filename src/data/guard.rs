@@ -11,12 +11,12 @@ thread_local! {
 /// The result of `decode`, or `None` if it panics. A decoder of another library panics on files that its authors did
 /// not foresee (fuzzing found such JPEG files). That is an error of this file, and no reason to end a process that
 /// reads thousands. Nothing is printed: the process's panic hook is wrapped once and forwards all other panics.
-pub(super) fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = take_hook();
         set_hook(Box::new(move |info| {
-            if !GUARDED.try_with(Cell::get).unwrap_or(false) {
+            if !GUARDED.try_with(Cell::get).unwrap_or(false) && !is_of_a_library() {
                 before(info);
             }
         }));
@@ -25,6 +25,11 @@ pub(super) fn guarded<T>(decode: impl FnOnce() -> T) -> Option<T> {
     let answer = catch_unwind(AssertUnwindSafe(decode)).ok();
     GUARDED.set(outer);
     answer
+}
+
+/// Whether this is a thread of `rten`, which carries its panics over to the thread that waits for it.
+fn is_of_a_library() -> bool {
+    std::thread::current().name().is_some_and(|name| name.starts_with("rten-"))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub use config::DataConfig;
 pub use dataset::{Clients, Dataset, Loaded, SIZES};
 pub use dermoscopy::{MOST_DRAWN, dermoscopy};
 pub use folder::{client_folders, client_names, first_side, folder};
+#[cfg(feature = "onnx")]
+pub(crate) use guard::guarded;
 pub use manifest::{check_manifest, manifest, manifest_clients};
 pub use npz::{NpzOptions, decode as decode_npz, npz};
 pub use scan::decode_scan;

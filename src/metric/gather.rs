@@ -1,10 +1,12 @@
 //! Data that the metrics keep of a set of images that arrives batch by batch: features, patches, correlations with the
 //! trigger, and a bounded random choice of whole images. Nothing depends on the order of the images.
 
+use super::extractor::Extractor;
 use super::images::{ImageSet, Keys, bytes};
 use super::leakage::Leakage;
-use super::lite0::{FEATURES, Features, Lite0};
+use super::lite0::Features;
 use super::sliced::{self, Patches};
+use crate::Result;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -23,12 +25,11 @@ pub(super) struct Keep {
 }
 
 impl Keep {
-    /// Maximum bytes for a set after all images have arrived.
-    pub fn bytes(&self, features: bool, size: usize, channels: usize) -> u64 {
+    /// Maximum bytes for a set after all images have arrived, with `features` of each.
+    pub fn bytes(&self, features: usize, size: usize, channels: usize) -> u64 {
         let image = (size * size * channels) as u64;
         let patches = if self.patches { sliced::bytes(self.images, size, channels) } else { 0 };
-        let features = if features { 8 * (self.images * FEATURES) as u64 } else { 0 };
-        features + patches + image * self.whole.min(self.images) as u64
+        8 * (self.images * features) as u64 + patches + image * self.whole.min(self.images) as u64
     }
 }
 
@@ -41,12 +42,16 @@ pub(super) struct Gathered {
     keys: Keys,
     order: Vec<u128>,
     features: Vec<f64>,
+    /// Features of each image; 1 without any.
+    d: usize,
     patches: Vec<Patches>,
     whole: BTreeMap<u128, Vec<u8>>,
     /// The trigger's correlations, in order of arrival.
     pub correlations: Vec<f64>,
     /// Images with a non-finite pixel.
     pub nonfinite: usize,
+    /// Images of finite pixels with a non-finite feature.
+    pub odd: usize,
 }
 
 impl Gathered {
@@ -58,10 +63,12 @@ impl Gathered {
             keys: Keys::new(seed),
             order: Vec::new(),
             features: Vec::new(),
+            d: 1,
             patches: Vec::new(),
             whole: BTreeMap::new(),
             correlations: Vec::new(),
             nonfinite: 0,
+            odd: 0,
         }
     }
 
@@ -71,13 +78,22 @@ impl Gathered {
     }
 
     /// Adds a batch; non-finite values are counted and replaced by 0.
-    pub fn add(&mut self, set: &ImageSet, network: Option<&Lite0>, leakage: Option<&Leakage>) {
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub fn add(&mut self, set: &ImageSet, network: Option<&Extractor>, leakage: Option<&Leakage>) -> Result<()> {
         let (set, bad) = &set.finite();
         self.nonfinite += bad;
         let all: Vec<Vec<u8>> = (0..set.len()).map(|i| bytes(set.image(i))).collect();
         let keys: Vec<u128> = all.iter().map(|image| self.keys.next(image)).collect();
         if let Some(network) = network {
-            self.features.extend(network.features(set).values);
+            self.d = network.features();
+            let mut features = network.of(set)?;
+            for row in features.chunks_exact_mut(self.d).filter(|row| row.iter().any(|v| !v.is_finite())) {
+                self.odd += 1;
+                row.fill(0.0);
+            }
+            self.features.extend(features);
         }
         if let Some(leakage) = leakage {
             self.correlations.extend(leakage.correlations(set));
@@ -95,13 +111,14 @@ impl Gathered {
             }
         }
         self.order.extend(keys);
+        Ok(())
     }
 
     /// Sorts everything by key: a random order that depends on the seed, not on the order of arrival.
     pub fn sort(&mut self) {
         let mut ranks: Vec<usize> = (0..self.order.len()).collect();
         ranks.sort_unstable_by_key(|i| self.order[*i]);
-        permute(&mut self.features, &ranks, FEATURES);
+        permute(&mut self.features, &ranks, self.d);
         if self.keep.patches {
             let mut slots: Vec<Option<Patches>> = std::mem::take(&mut self.patches).into_iter().map(Some).collect();
             self.patches = ranks.iter().filter_map(|i| slots[*i].take()).collect();
@@ -109,9 +126,9 @@ impl Gathered {
         self.order.sort_unstable();
     }
 
-    /// Takes the features, `[n][1280]`.
+    /// Takes the features, `[n][d]`.
     pub fn take_features(&mut self) -> Features {
-        Features::new(std::mem::take(&mut self.features), FEATURES)
+        Features::new(std::mem::take(&mut self.features), self.d)
     }
 
     /// Patches of all images, image by image.
@@ -180,7 +197,7 @@ mod tests {
         let keep = Keep { images: 40, whole: 7, patches: true };
         let gathered = |order: Vec<usize>| {
             let mut g = Gathered::new(keep, 3, 16, 1);
-            order.chunks(9).for_each(|part| g.add(&images.pick(part), None, None));
+            order.chunks(9).for_each(|part| g.add(&images.pick(part), None, None).unwrap());
             g.sort();
             g
         };

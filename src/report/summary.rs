@@ -81,10 +81,13 @@ pub struct Digests {
     /// The trigger's picture at its size; absent if the trigger is a pattern.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// The extractor's ONNX file; absent for the built-in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extractor: Option<String>,
 }
 
 impl Digests {
-    /// The changed input, as the subject and verb of a sentence.
+    /// The changed images or trigger, as the subject and verb of a sentence.
     pub fn changed(&self, now: &Digests) -> Option<&'static str> {
         match (self.images != now.images, self.trigger != now.trigger) {
             (true, true) => Some("the images and the trigger's picture are"),
@@ -168,7 +171,8 @@ impl Summary {
     /// The values that fit on a line, by short names: distances, leakage, diversity. Sliced distances and MS-SSIM from
     /// before 0.2, with other definitions, have other names and are not included.
     pub fn headline(&self) -> Vec<(&'static str, f64)> {
-        const SHORT: [(&str, &str); 5] = [
+        const SHORT: [(&str, &str); 6] = [
+            ("fid_", "fid"),
             ("fd_", "fd"),
             ("kid_", "kid"),
             ("sliced_wasserstein_px", "sw"),
@@ -208,7 +212,12 @@ pub(crate) mod tests {
             ]),
             untrained: values(&[("fd_lite0_n8", 400.0)]),
             floors: values(&[("floor_fd_lite0", 50.0)]),
-            digests: Some(Digests { images: "a1".into(), split: "b2".into(), trigger: Some("c3".into()) }),
+            digests: Some(Digests {
+                images: "a1".into(),
+                split: "b2".into(),
+                trigger: Some("c3".into()),
+                extractor: None,
+            }),
             detector: Some(DetectorSummary {
                 false_flags: 1,
                 honest_rounds: 6,

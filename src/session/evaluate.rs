@@ -8,7 +8,7 @@ use crate::data::{FolderOptions, SIZES, first_side, folder};
 use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
-use crate::metric::{Evaluator, ImageSet, Metric, Value};
+use crate::metric::{Evaluator, Extractor, ExtractorOptions, ImageSet, Metric, Value};
 use crate::report::layout;
 use crate::report::metrics::read_jsonl;
 use crate::report::rates::Rates;
@@ -16,6 +16,7 @@ use crate::report::summary::{DetectorSummary, Digests, Summary};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Options for evaluating a run directory.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +27,7 @@ pub struct RunOptions {
     pub samples: Option<u32>,
     /// The device that samples the generator; `None`: `auto`.
     pub device: Option<String>,
-    /// Assignments of keys of `data`: the present location of the run's images.
+    /// Assignments of keys of `data`, the present location of the run's images, and of `evaluation.extractor` with its options.
     pub set: Vec<String>,
     /// Whether to evaluate against images other than the run's own.
     pub other_images: bool,
@@ -44,6 +45,8 @@ pub struct FoldersOptions {
     pub seed: u64,
     /// Whether to skip unreadable images.
     pub skip_bad: bool,
+    /// Assignments of `evaluation.extractor` and its options; empty: the built-in extractor.
+    pub set: Vec<String>,
 }
 
 /// The result of an evaluation.
@@ -57,6 +60,9 @@ pub struct Evaluation {
     pub size: usize,
     /// Channels.
     pub channels: usize,
+    /// The extractor in words; `None` if no metric needs features.
+    #[serde(skip)]
+    pub features: Option<String>,
     /// The metrics' values.
     pub values: Vec<Value>,
     /// Floors: the metrics of real images against real ones.
@@ -96,11 +102,14 @@ fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> 
 /// # Errors
 /// A run directory without plan or generator, images other than the run's, too few images for a metric.
 pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Result<Evaluation> {
-    let overrides = Overrides { set: of_data(&options.set)?, ..Default::default() };
+    let overrides = Overrides { set: allowed(&options.set, &["data", EXTRACTOR])?, ..Default::default() };
     let plan = config::load(Some(&dir.join(layout::PLAN)), &overrides)?;
     plan.notes.lines().for_each(|line| observer.note(&line));
     let images = Images::load(&plan)?;
-    let note = same_images(dir, &images.digests(&plan)?, options.other_images, observer)?;
+    let digests = images.digests(&plan)?;
+    let note = same_images(dir, &digests, options.other_images, observer)?;
+    let asked = options.set.iter().any(|set| set.trim_start().starts_with(EXTRACTOR));
+    same_extractor(dir, &digests).map_or(Ok(()), |error| if asked { Ok(()) } else { Err(error) })?;
     let n = options.samples.unwrap_or(plan.evaluation.samples) as usize;
     let (metrics, left_out) = chosen(&options.metrics, true, images.references(), n);
     let evaluator = images.evaluator(&plan, &metrics, n)?;
@@ -114,8 +123,7 @@ pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Res
     let sampler = generator.sampler(engine, (plan.seed, Stream::EVALUATION))?;
     let mut gathering = evaluator.gather(n)?;
     sampler.seeded_batches(engine, n, Purpose::Evaluation, |images| {
-        gathering.add(&ImageSet::new(images, size, channels));
-        Ok(())
+        gathering.add(&ImageSet::new(images, size, channels))
     })?;
     let values = gathering.values()?;
     let real = match images.held_out {
@@ -128,17 +136,37 @@ pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Res
     Ok(Evaluation { left_out, detector, detected, ..found })
 }
 
-/// Parses the assignments, which may only set keys of `data`.
-fn of_data(set: &[String]) -> Result<Vec<String>> {
+/// The key of the extractor; those of its options begin with it.
+const EXTRACTOR: &str = "evaluation.extractor";
+
+/// The assignments, which may only set keys of some tables: `data` stands for `data.path` too, the extractor for its options.
+fn allowed(set: &[String], tables: &[&str]) -> Result<Vec<String>> {
     for assignment in set {
         let key = assignment.split('=').next().unwrap_or_default().trim();
-        if key != "data" && !key.starts_with("data.") {
-            return Err(Error::input(format!(
-                "--set {key}: eval takes keys of data only, such as data.path=FOLDER; all other keys are the run's own"
-            )));
+        let of = |table: &&str| {
+            key.strip_prefix(*table)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_']) && rest.len() > 1)
+        };
+        if !tables.iter().any(of) {
+            let (some, others) = match tables.contains(&"data") {
+                true => (
+                    "data only, such as data.path=FOLDER, and evaluation.extractor",
+                    "; all other keys are the run's own",
+                ),
+                false => ("evaluation.extractor only, when it compares folders", ""),
+            };
+            return Err(Error::input(format!("--set {key}: eval takes keys of {some} with its options{others}")));
         }
     }
     Ok(set.to_vec())
+}
+
+/// The error if the extractor's file is not the one of the run in `dir`.
+fn same_extractor(dir: &Path, now: &Digests) -> Option<Error> {
+    let was = Summary::read(dir).ok()?.digests?.extractor;
+    let what = "the extractor is not what the run has used: values on the features of two networks cannot be compared. Restore \
+                its file, or name it or another one with --set evaluation.extractor=PATH";
+    (was != now.extractor).then(|| Error::file(dir, what))
 }
 
 /// Compares images and trigger with those of the run in `dir`; returns a note on the difference, if any.
@@ -197,6 +225,8 @@ pub fn folders(real: &Path, fake: &Path, options: &FoldersOptions, observer: &mu
             SIZES.into_iter().rev().find(|s| *s <= side).unwrap_or(SIZES[0])
         }
     };
+    let own = own_extractor(&options.set)?;
+    let own = own.map(|own| Extractor::open(&own)).transpose()?.map(Arc::new);
     let mut load = |path: &Path| -> Result<ImageSet> {
         let options = FolderOptions { follow_links: true, skip_bad: options.skip_bad };
         let (set, skipped) = folder(path, size, 3, options)?;
@@ -210,10 +240,16 @@ pub fn folders(real: &Path, fake: &Path, options: &FoldersOptions, observer: &mu
     if metrics.contains(&Metric::Leakage) {
         return Err(Error::input("--metrics leakage: folders have no trigger; evaluate a run directory"));
     }
-    let evaluator = Evaluator::new(&metrics, references, None, options.seed, images.len())?;
+    let evaluator = Evaluator::new(&metrics, references, None, options.seed, images.len(), own.as_ref())?;
     let (values, shape) = (evaluator.values(&images)?, [images.size, images.channels]);
     let found = evaluation(&evaluator, values, shape, real.display().to_string(), fake.display().to_string());
     Ok(Evaluation { left_out, ..found })
+}
+
+/// The extractor that assignments name, if it is not the built-in one.
+fn own_extractor(set: &[String]) -> Result<Option<ExtractorOptions>> {
+    let overrides = Overrides { set: allowed(set, &[EXTRACTOR])?, ..Default::default() };
+    Ok(config::load(None, &overrides)?.evaluation.own_extractor())
 }
 
 fn evaluation(
@@ -224,5 +260,7 @@ fn evaluation(
     fake: String,
 ) -> Evaluation {
     let floors = evaluator.floors().to_vec();
-    Evaluation { real, fake, size, channels, values, floors, left_out: Vec::new(), detector: None, detected: None }
+    let features = evaluator.extractor().map(|own| own.describe().to_string());
+    let (left_out, detector, detected) = (Vec::new(), None, None);
+    Evaluation { real, fake, size, channels, features, values, floors, left_out, detector, detected }
 }

@@ -193,8 +193,7 @@ impl Experiment {
         let n = self.plan.evaluation.samples as usize;
         let mut gathering = self.evaluator.gather(n)?;
         self.evaluation_sampler.seeded_batches(self.federation.engine(), n, Purpose::Evaluation, |images| {
-            gathering.add(&ImageSet::new(images, size, channels));
-            Ok(())
+            gathering.add(&ImageSet::new(images, size, channels))
         })?;
         let values = gathering.values()?;
         let entries = values.iter().chain(self.evaluator.floors()).flat_map(Value::entries).collect();

@@ -5,11 +5,12 @@ use crate::data::random::SplitMix64;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
 use crate::fed::attack::Trigger;
 use crate::fed::{Origin, Partition, every_client_has_a_batch};
-use crate::metric::{Evaluator, ImageSet, Metric};
+use crate::metric::{Evaluator, Extractor, FEATURES, ImageSet, Metric, extractor_digest};
 use crate::report::checkpoint;
 use crate::report::summary::Digests;
 use crate::{Error, Result};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// RNG stream that selects the images to show.
 const SHOWN: u64 = 0x5348_4f57; // "SHOW"
@@ -17,7 +18,7 @@ const SHOWN: u64 = 0x5348_4f57; // "SHOW"
 /// RNG stream that selects the server's images.
 const SERVER: u64 = 0x5345_5256; // "SERV"
 
-/// Training and held-out images, and the images of each client.
+/// Training and held-out images, the images of each client, and the network whose features metrics compare.
 pub struct Images {
     /// Names of skipped images, with the reasons.
     pub skipped: Vec<String>,
@@ -40,6 +41,8 @@ pub struct Images {
     total: usize,
     /// Digest of the images before they are split.
     whole: String,
+    /// The network of the plan's ONNX file, if it names one.
+    extractor: Option<Arc<Extractor>>,
     pub(super) holdings: Vec<Vec<u32>>,
     /// The server's images, of which no client has any.
     pub(super) server: Vec<u32>,
@@ -79,6 +82,7 @@ impl Images {
             apart,
             total,
             whole,
+            extractor: plan.evaluation.own_extractor().map(|own| Extractor::open(&own)).transpose()?.map(Arc::new),
             holdings,
             server,
         })
@@ -117,7 +121,8 @@ impl Images {
         let (size, channels) = self.shape;
         let references = ImageSet::new(self.reference.clone(), size, channels);
         let clean = metrics.contains(&Metric::Leakage).then(|| ImageSet::from_bytes(&self.train, size, channels));
-        Evaluator::new(metrics, references, clean.as_ref().map(|clean| (&plan.attack, clean)), plan.seed, samples)
+        let trigger = clean.as_ref().map(|clean| (&plan.attack, clean));
+        Evaluator::new(metrics, references, trigger, plan.seed, samples, self.extractor.as_ref())
     }
 
     /// Digests of the images and of the trigger's picture.
@@ -125,7 +130,13 @@ impl Images {
     /// # Errors
     /// If the picture of an attack's trigger cannot be read.
     pub fn digests(&self, plan: &Plan) -> Result<Digests> {
-        Ok(Digests { images: self.whole.clone(), split: self.split(), trigger: trigger(plan)? })
+        let extractor = self.extractor.as_ref().and_then(|own| own.digest()).map(String::from);
+        Ok(Digests { images: self.whole.clone(), split: self.split(), trigger: trigger(plan)?, extractor })
+    }
+
+    /// Features per image of the network that metrics use.
+    pub(super) fn features(&self) -> usize {
+        self.extractor.as_ref().map_or(FEATURES, |own| own.features())
     }
 
     /// SHA-256 of the training images, the reference images and the partition.
@@ -276,6 +287,14 @@ pub fn trigger(plan: &Plan) -> Result<Option<String>> {
         Err(error) if plan.is_attacked() => Err(error),
         Err(_) => Ok(None),
     }
+}
+
+/// Digest of the plan's extractor, if it names a file.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn extractor(plan: &Plan) -> Result<Option<String>> {
+    plan.evaluation.own_extractor().map(|own| extractor_digest(&own.path)).transpose()
 }
 
 /// Rejects a plan whose images do not exist, before anything is loaded.

@@ -6,7 +6,7 @@ use crate::config::{Draft, Plan, Resolved};
 use crate::exec::Descriptor;
 use crate::report::checkpoint::{self, Checkpoint, RunState, Shape};
 use crate::report::layout;
-use crate::report::summary::{Resumed, Summary};
+use crate::report::summary::{Digests, Resumed, Summary};
 use crate::report::tensorboard::EventLog;
 use crate::report::{MetricsWriter, RunDir, metrics};
 use crate::{Error, Result};
@@ -16,8 +16,15 @@ use std::time::Instant;
 
 /// Keys that a resumed run may change: none affects completed rounds, and chunks do not change results. With `nonfinite =
 /// "stop"` a run ends before the round with non-finite values leaves any record.
-pub(super) const FREE: [&str; 6] =
-    ["name", "rounds", "device", "data.path", "federation.clients_per_launch", "federation.nonfinite"];
+pub(super) const FREE: [&str; 7] = [
+    "name",
+    "rounds",
+    "device",
+    "data.path",
+    "evaluation.extractor",
+    "federation.clients_per_launch",
+    "federation.nonfinite",
+];
 
 /// Rejects a finished run if `plan` has no further rounds, or if the run cannot be trained further.
 ///
@@ -186,7 +193,7 @@ impl Experiment {
         let stored = Draft::parse("its plan".into(), &state.plan).and_then(Draft::plan);
         same_experiment(&stored.map_err(|e| Error::file(path, e))?, &self.plan, path)?;
         if state.images != self.read() {
-            let what = "the images, their partition or the trigger's picture differ from those at the run's start";
+            let what = "the images, their partition, the trigger's picture or the extractor differ from those at the run's start";
             return Err(Error::file(path, what));
         }
         for (what, was, now) in [
@@ -202,10 +209,14 @@ impl Experiment {
         Ok(())
     }
 
-    /// Digest of the images, their partition, and the trigger's picture if there is one.
+    /// Digest of the images, their partition, the trigger's picture and the extractor's file, if there are any.
     fn read(&self) -> String {
-        let trigger = self.digests.trigger.as_ref().map_or(String::new(), |trigger| format!(" {trigger}"));
-        format!("{}{trigger}", self.digests.split)
+        let Digests { split, trigger, extractor, .. } = &self.digests;
+        let trigger = trigger.as_ref().map_or(String::new(), |trigger| format!(" {trigger}"));
+        // The file's name too: it is in the names of the metrics, which must not change.
+        let name = Path::new(&self.plan.evaluation.extractor).file_name().unwrap_or_default().display();
+        let extractor = extractor.as_ref().map_or(String::new(), |file| format!(" {name} {file}"));
+        format!("{split}{trigger}{extractor}")
     }
 
     fn fill(&mut self, checkpoint: &mut Checkpoint<File>, path: &Path) -> Result<()> {

@@ -4,9 +4,9 @@ use crate::data::MOST_DRAWN;
 use crate::fed::{aggregate, attack};
 use crate::key::Bound::{Closed, Free, Open};
 use crate::key::DefaultValue::{Computed, Empty, Int as Whole, Off, Real as Num, RealWith, Required, Text as Word};
-use crate::key::ValueKind::{Choice, Choices, Clients, Flag, Int, OneOf, Real, Text, Window};
+use crate::key::ValueKind::{Channels, Choice, Choices, Clients, Flag, Int, OneOf, Range, Real, Text, Window};
 use crate::key::{Key, U32};
-use crate::metric::Metric;
+use crate::metric::{BUILTIN, Filter, Layout, Metric, Order};
 
 /// Default weight of the gradient penalty (Gulrajani et al. 2017).
 pub const LAMBDA: f64 = 10.0;
@@ -34,7 +34,7 @@ fn is_name(text: &str) -> bool {
 
 const DEVICE: &str = "auto, gpu, gpu:N, cpu, reference or part of an adapter's name";
 
-fn is_device(text: &str) -> bool {
+fn is_word(text: &str) -> bool {
     !text.trim().is_empty()
 }
 
@@ -46,7 +46,7 @@ static EXPERIMENT: &[Key] = &[
     Key::new("name", Text(NAME, is_name), Word("default"), "name of the run directory"),
     Key::new("seed", Int(0, i64::MAX), Whole(1), "seed of weights, latent vectors, batch order and partition"),
     Key::new("rounds", Int(1, U32), Whole(60), "rounds of local training and aggregation"),
-    Key::new("device", Text(DEVICE, is_device), Word("auto"), "device; `gpu:N` is a number of `fedgan devices`"),
+    Key::new("device", Text(DEVICE, is_word), Word("auto"), "device; `gpu:N` is a number of `fedgan devices`"),
 ];
 
 static MODEL: &[Key] = &[
@@ -417,6 +417,64 @@ static EVALUATION: &[Key] = &[
         Choices(&Metric::NAMES),
         Computed("`sliced-wasserstein`, and `leakage` where a client is malicious"),
         "metrics of evaluation rounds",
+    ),
+    Key::new(
+        "evaluation.extractor",
+        Text("a path, or \"lite0\"", is_word),
+        Word(BUILTIN),
+        "network whose features `kid`, `fd` and `prdc` compare: `lite0` is built in; the path of an ONNX file, relative to the \
+         working directory, needs a program with the feature `onnx` (`docs/metrics.md`)",
+    ),
+    Key::new(
+        "evaluation.extractor_range",
+        Range,
+        Computed("required with an ONNX file"),
+        "ONNX file: inputs for black and white, before `evaluation.extractor_mean`: `[0, 1]`, `[-1, 1]` or `[0, 255]`, as the \
+         network was trained",
+    ),
+    Key::new(
+        "evaluation.extractor_mean",
+        Channels(Free),
+        Computed("`[0.0]`"),
+        "ONNX file: subtracted from the inputs, for all channels or for each",
+    ),
+    Key::new(
+        "evaluation.extractor_std",
+        Channels(Open(0.0)),
+        Computed("`[1.0]`"),
+        "ONNX file: divisor of the inputs after that, for all channels or for each",
+    ),
+    Key::new(
+        "evaluation.extractor_side",
+        Int(1, 1024),
+        Computed("the file's"),
+        "ONNX file: height and width of the input, where the file leaves them open",
+    )
+    .unit("pixels"),
+    Key::new(
+        "evaluation.extractor_filter",
+        Choice(&Filter::NAMES),
+        Computed("`catmull-rom`"),
+        "ONNX file: how images are resized to the input; `catmull-rom` is Pillow's `BICUBIC`",
+    ),
+    Key::new(
+        "evaluation.extractor_layout",
+        Choice(&Layout::NAMES),
+        Computed("the file's; `nchw` where it leaves the channels open"),
+        "ONNX file: order of the input's dimensions",
+    ),
+    Key::new("evaluation.extractor_order", Choice(&Order::NAMES), Computed("`rgb`"), "ONNX file: order of the colours"),
+    Key::new(
+        "evaluation.extractor_output",
+        Text("a name", is_word),
+        Computed("the file's only output"),
+        "ONNX file: output with the features; a map of features is averaged over its positions",
+    ),
+    Key::new(
+        "evaluation.extractor_is_fid",
+        Flag,
+        Computed("`false`"),
+        "ONNX file: it is the Inception network of the FID with its 2048 features, so that the distance is called `fid`",
     ),
     Key::new("evaluation.grid", Int(1, 32), Whole(8), "rows and columns of a sample grid").unit("images"),
 ];

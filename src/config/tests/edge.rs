@@ -17,6 +17,8 @@ pub(crate) fn sample(kind: ValueKind) -> Value {
         ValueKind::Choices(names) => Value::Array(vec![text(names[0])]),
         ValueKind::Clients => Value::Array(vec![Value::Integer(0)]),
         ValueKind::Window => text("auto"),
+        ValueKind::Range => Value::Array([0.0, 1.0].map(Value::Float).to_vec()),
+        ValueKind::Channels(_) => Value::Array(vec![Value::Float(0.5)]),
     }
 }
 
@@ -27,6 +29,8 @@ fn context(key: &Key) -> Vec<String> {
         ("train.lambda", "train.loss=wgan-gp"),
         ("train.n_critic", "train.loss=wgan-gp"),
         ("data.seed", "data.n=160"),
+        ("evaluation.extractor", "evaluation.extractor=x.onnx"),
+        ("evaluation.extractor", "evaluation.extractor_range=[0.0, 1.0]"),
     ];
     let tag = key.of.map(|of| (of.tag, of.names[0]));
     let siblings = all().filter(|other| {

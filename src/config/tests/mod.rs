@@ -186,6 +186,39 @@ fn detection_is_chosen_by_kind_and_checked() {
 }
 
 #[test]
+fn an_extractor_of_ones_own_has_options() {
+    let path = "evaluation.extractor=nets/a.onnx";
+    assert!(
+        refusal("", &[path]).contains("evaluation.extractor_range: is missing, must be the inputs for black and white")
+    );
+    let plan = load_text("", &[path, "evaluation.extractor_range=[0, 255]", "evaluation.extractor_std=[2]"]).unwrap();
+    let own = plan.evaluation.own_extractor().unwrap();
+    assert_eq!((own.path.as_path(), own.range, own.std), (Path::new("nets/a.onnx"), [0.0, 255.0], Some(vec![2.0])));
+    assert!(own.side.is_none() && own.mean.is_none() && own.layout.is_none() && !own.is_fid);
+    let text = refusal("", &["evaluation.extractor_side=64"]);
+    assert!(
+        text.contains("evaluation.extractor_side: belongs to an ONNX file, but evaluation.extractor = \"lite0\""),
+        "{text}"
+    );
+    for (set, allowed) in [
+        ("range=[1, 0]", "a list of two numbers [low, high]"),
+        ("range=[0, 1, 2]", "a list of two numbers [low, high]"),
+        ("mean=[0.1, 0.2]", "a list of 1 or 3 finite numbers"),
+        ("std=[0]", "a list of 1 or 3 finite numbers above 0"),
+        ("std=[inf]", "a list of 1 or 3 finite numbers above 0"),
+        ("filter=cubic", "one of \"catmull-rom\""),
+        ("side=0", "a whole number from 1 to 1024"),
+    ] {
+        let text = refusal("", &[path, &format!("evaluation.extractor_{set}")]);
+        assert!(
+            text.contains(allowed) && !text.contains("range: is missing") == set.starts_with("range"),
+            "{set}: {text}"
+        );
+    }
+    assert!(load_text("", &[]).unwrap().evaluation.own_extractor().is_none());
+}
+
+#[test]
 fn a_mistake_is_told_once() {
     for set in ["attack.trigger.pattern=foo", "federation.partition=foo", "data.kind=foo", "detection.kind=foo"] {
         let message = refusal("", &[set]);

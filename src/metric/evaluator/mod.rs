@@ -1,18 +1,17 @@
 //! The metrics that an experiment requests, against one set of real images.
 
+use super::extractor::Extractor;
 use super::gather::{BATCH, Gathered, Keep};
 use super::images::ImageSet;
 use super::leakage::Leakage;
-use super::lite0::{FEATURES, Features, Lite0};
+use super::lite0::Features;
 use super::sliced::{self, Patches};
 use super::ssim::WHOLE;
-use super::{NEIGHBOURS, PAIRS, RESIZE, diversity, frechet, kid, prdc, scales};
+use super::{NEIGHBOURS, PAIRS, diversity, frechet, kid, prdc, scales};
 use crate::fed::Patch;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-
-/// The extractor's name in metric names.
-const EXTRACTOR: &str = "lite0";
+use std::sync::Arc;
 
 /// A metric of evaluation rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -20,11 +19,11 @@ const EXTRACTOR: &str = "lite0";
 pub enum Metric {
     /// Sliced Wasserstein distance of image patches; needs no network.
     SlicedWasserstein,
-    /// Kernel distance on Lite0 features.
+    /// Kernel distance of features.
     Kid,
-    /// Frechet distance on Lite0 features.
+    /// Frechet distance of features.
     Fd,
-    /// Precision, recall, density, coverage on Lite0 features.
+    /// Precision, recall, density, coverage of features.
     Prdc,
     /// MS-SSIM between generated images.
     MsSsim,
@@ -45,7 +44,8 @@ impl Metric {
         Metric::NAMES[self as usize]
     }
 
-    fn needs_features(self) -> bool {
+    /// Whether it compares features of a network.
+    pub fn needs_features(self) -> bool {
         matches!(self, Metric::Kid | Metric::Fd | Metric::Prdc)
     }
 
@@ -75,10 +75,10 @@ pub struct Value {
     pub references: usize,
     /// Feature network.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub extractor: Option<&'static str>,
+    pub extractor: Option<String>,
     /// Filter and side of the network's input.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resize: Option<&'static str>,
+    pub resize: Option<String>,
     /// Further information needed to interpret it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -94,10 +94,17 @@ impl Value {
     }
 
     /// A value on features; `tail` follows extractor and resize filter.
-    fn of_features(head: &str, size: usize, tail: &str, value: f64, [images, references]: [usize; 2]) -> Value {
-        let name = format!("{head}_{EXTRACTOR}_px{size}_{RESIZE}{tail}_n{images}_r{references}");
+    fn of_features(
+        (head, network): (&str, &Extractor),
+        size: usize,
+        tail: &str,
+        value: f64,
+        [images, references]: [usize; 2],
+    ) -> Value {
+        let (label, resize) = (network.label(), network.resize());
+        let name = format!("{head}_{label}_px{size}_{resize}{tail}_n{images}_r{references}");
         let plain = Value::plain(name, value, images, references);
-        Value { extractor: Some(EXTRACTOR), resize: Some(RESIZE), ..plain }
+        Value { extractor: Some(label.into()), resize: Some(resize.into()), ..plain }
     }
 
     /// Name and value for a round's record; the spread becomes a separate value.
@@ -117,7 +124,7 @@ pub struct Evaluator {
     /// Images on each side of a floor and of its `half_...` counterpart: half the references, at most the number of
     /// generated images.
     half: usize,
-    network: Option<(Lite0, Features)>,
+    network: Option<(Arc<Extractor>, Features)>,
     leakage: Option<Leakage>,
     floors: Vec<Value>,
 }
@@ -132,33 +139,41 @@ pub struct Gathering<'a> {
 impl Gathering<'_> {
     /// Adds a batch.
     ///
+    /// # Errors
+    /// [`Error::Input`] if the extractor cannot take an image.
+    ///
     /// # Panics
     /// If the images have another shape than the references.
-    pub fn add(&mut self, images: &ImageSet) {
-        let (set, network) = (&mut self.set, self.evaluator.network.as_ref().map(|(network, _)| network));
+    pub fn add(&mut self, images: &ImageSet) -> Result<()> {
+        let (set, network) = (&mut self.set, self.evaluator.extractor());
         assert_eq!((images.size, images.channels), (set.size, set.channels), "equal shapes");
-        set.add(images, network, self.evaluator.leakage.as_ref());
+        set.add(images, network, self.evaluator.leakage.as_ref())
     }
 
     /// The metrics of the images. Each distance also appears as `half_...`, over a random choice of both sides with as
     /// many images as the floor has, because values are comparable at equal numbers only. A single image with a
-    /// non-finite value makes every metric NaN, with a note.
+    /// non-finite value makes every metric NaN, with a note; one with a non-finite feature, every metric on features.
     ///
     /// # Errors
     /// [`Error::Internal`] if fewer or more images arrived than announced.
     pub fn values(mut self) -> Result<Vec<Value>> {
-        let (n, nonfinite) = (self.set.n(), self.set.nonfinite);
+        let (n, nonfinite, odd) = (self.set.n(), self.set.nonfinite, self.set.odd);
         if n != self.set.keep.images {
             return Err(Error::internal(format!("{n} images evaluated of {}", self.set.keep.images)));
         }
         self.set.sort();
         let mut values = self.evaluator.values_of(&mut self.set)?;
-        if nonfinite > 0 {
-            for value in &mut values {
-                value.value = f64::NAN;
-                value.std = value.std.map(|_| f64::NAN);
-                value.note = Some(format!("{nonfinite} of {n} generated images are not finite"));
-            }
+        for value in &mut values {
+            let why = match (nonfinite, odd) {
+                (1.., _) => format!("{nonfinite} of {n} generated images are not finite"),
+                (0, 1..) if value.extractor.is_some() => {
+                    format!("{odd} of {n} generated images have features that are not finite")
+                }
+                _ => continue,
+            };
+            value.value = f64::NAN;
+            value.std = value.std.map(|_| f64::NAN);
+            value.note = Some(why);
         }
         Ok(values)
     }
@@ -167,23 +182,27 @@ impl Gathering<'_> {
 impl Evaluator {
     /// Computes what depends on the real images only. `trigger`: the attack, and clean real images for calibrating the
     /// search, preferably not from `references`, on which its false alarms are counted. `samples`: number of generated
-    /// images to expect, which determines the size of the floors.
+    /// images to expect, which determines the size of the floors. `own`: the extractor in place of Lite0.
     ///
     /// # Errors
     /// [`Error::Input`] when a metric needs more reference images, or the trigger cannot be read, or for leakage
-    /// without `trigger`.
+    /// without `trigger`, or for references with non-finite features.
     pub fn new(
         metrics: &[Metric],
         references: ImageSet,
         trigger: Option<(&Patch, &ImageSet)>,
         seed: u64,
         samples: usize,
+        own: Option<&Arc<Extractor>>,
     ) -> Result<Evaluator> {
         let mut metrics = metrics.to_vec();
         metrics.sort_unstable();
         metrics.dedup();
         enough(&metrics, references.len(), "reference")?;
-        let network = if metrics.iter().any(|m| m.needs_features()) { Some(Lite0::embedded()?) } else { None };
+        let network = match metrics.iter().any(|m| m.needs_features()) {
+            true => Some(own.map_or_else(|| Extractor::lite0().map(Arc::new), |own| Ok(own.clone()))?),
+            false => None,
+        };
         let leakage = match (metrics.contains(&Metric::Leakage), trigger) {
             (false, _) => None,
             (true, Some((patch, clean))) => Leakage::new(patch, clean)?,
@@ -192,7 +211,12 @@ impl Evaluator {
         let half = half(references.len(), samples);
         let keep = keep(&metrics, references.len(), 2 * half);
         let mut gathered = Gathered::new(keep, seed, references.size, references.channels);
-        references.batches(BATCH).for_each(|batch| gathered.add(&batch, network.as_ref(), leakage.as_ref()));
+        let extractor = network.as_deref();
+        references.batches(BATCH).try_for_each(|batch| gathered.add(&batch, extractor, leakage.as_ref()))?;
+        if let Some(extractor) = extractor.filter(|_| gathered.odd > 0) {
+            let (label, odd, n) = (extractor.label(), gathered.odd, gathered.n());
+            return Err(Error::input(format!("extractor {label}: non-finite features of {odd} of {n} real images")));
+        }
         gathered.sort();
         let network = network.map(|network| (network, gathered.take_features()));
         let mut evaluator =
@@ -205,6 +229,11 @@ impl Evaluator {
     /// distance; the same values at every evaluation. Absent if the halves are too small.
     pub fn floors(&self) -> &[Value] {
         &self.floors
+    }
+
+    /// The network whose features metrics compare; `None` if no metric needs one.
+    pub fn extractor(&self) -> Option<&Extractor> {
+        self.network.as_ref().map(|(network, _)| network.as_ref())
     }
 
     /// Starts the evaluation of `n` generated images.
@@ -223,13 +252,13 @@ impl Evaluator {
     /// The metrics of a whole set: [`Gathering::values`].
     ///
     /// # Errors
-    /// [`Error::Input`] when a metric needs more images.
+    /// [`Error::Input`] when a metric needs more images, or the extractor cannot take one.
     ///
     /// # Panics
     /// If the images have another shape than the references.
     pub fn values(&self, images: &ImageSet) -> Result<Vec<Value>> {
         let mut gathering = self.gather(images.len())?;
-        images.batches(BATCH).for_each(|batch| gathering.add(&batch));
+        images.batches(BATCH).try_for_each(|batch| gathering.add(&batch))?;
         gathering.values()
     }
 
@@ -325,17 +354,24 @@ impl Evaluator {
 
     fn on_features(&self, metric: Metric, prefix: &str, fake: &Features, real: &Features) -> Result<Vec<Value>> {
         let (counts, size) = ([fake.n(), real.n()], self.references.size);
+        let Some((network, _)) = &self.network else { return Ok(Vec::new()) };
         Ok(match metric {
             Metric::Kid => {
                 let kid = kid(fake, real, self.seed)?;
-                let value = Value::of_features(&format!("{prefix}kid"), size, "", kid.mean, counts);
+                let value = Value::of_features((&format!("{prefix}kid"), network), size, "", kid.mean, counts);
                 let note = format!("mean over {} subsets of {}", super::SUBSETS, kid.subset);
                 vec![Value { std: Some(kid.std), note: Some(note), ..value }]
             }
             Metric::Fd => {
                 let distance = frechet(fake, real)?;
                 let tail = if distance.biased { "_biased" } else { "" };
-                let value = Value::of_features(&format!("{prefix}fd"), size, tail, distance.value, counts);
+                let value = Value::of_features(
+                    (&format!("{prefix}{}", network.frechet()), network),
+                    size,
+                    tail,
+                    distance.value,
+                    counts,
+                );
                 let note = format!("no more images than features ({}): compare at equal n only", fake.d);
                 vec![if distance.biased { value.noted(&note) } else { value }]
             }
@@ -348,7 +384,8 @@ impl Evaluator {
                     ("coverage", p.coverage),
                 ];
                 let value = |(name, v): (&str, f64)| {
-                    Value::of_features(&format!("{prefix}{name}"), size, &format!("_k{NEIGHBOURS}"), v, counts)
+                    let head = format!("{prefix}{name}");
+                    Value::of_features((&head, network), size, &format!("_k{NEIGHBOURS}"), v, counts)
                 };
                 named.map(value).to_vec()
             }
@@ -370,13 +407,19 @@ fn keep(metrics: &[Metric], images: usize, few: usize) -> Keep {
     Keep { images, whole: apart.max(pairs), patches }
 }
 
-/// Maximum host bytes for the evaluation, besides the reference images themselves.
-pub fn host_bytes(metrics: &[Metric], samples: usize, references: usize, size: usize, channels: usize) -> u64 {
-    let (features, half) = (metrics.iter().any(|m| m.needs_features()), half(references, samples));
+/// Maximum host bytes for the evaluation with an extractor of `features`, besides the reference images themselves.
+pub fn host_bytes(
+    metrics: &[Metric],
+    [samples, references]: [usize; 2],
+    (size, channels): (usize, usize),
+    features: usize,
+) -> u64 {
+    let features = if metrics.iter().any(|m| m.needs_features()) { features } else { 0 };
+    let half = half(references, samples);
     let real = keep(metrics, references, 2 * half).bytes(features, size, channels);
     let fake = keep(metrics, samples, half).bytes(features, size, channels);
     // The centred rows, or the selected halves and subsets.
-    let copies = if features { 8 * ((samples + references) * FEATURES) as u64 } else { 0 };
+    let copies = 8 * ((samples + references) * features) as u64;
     real + fake + copies
 }
 

@@ -13,7 +13,7 @@ fn names(values: &[Value]) -> Vec<&str> {
 #[test]
 fn names_say_what_a_value_must_be_read_with() {
     let metrics = [Metric::Fd, Metric::Kid, Metric::SlicedWasserstein, Metric::MsSsim];
-    let evaluator = Evaluator::new(&metrics, noise(6, 0), None, 1, 4).unwrap();
+    let evaluator = Evaluator::new(&metrics, noise(6, 0), None, 1, 4, None).unwrap();
     assert_eq!(
         names(&evaluator.values(&noise(4, 1)).unwrap()),
         [
@@ -39,9 +39,9 @@ fn names_say_what_a_value_must_be_read_with() {
 
 #[test]
 fn sets_that_are_too_small_are_refused() {
-    let refusal = Evaluator::new(&[Metric::Prdc], noise(5, 0), None, 1, 9).unwrap_err();
+    let refusal = Evaluator::new(&[Metric::Prdc], noise(5, 0), None, 1, 9, None).unwrap_err();
     assert!(refusal.to_string().contains("prdc: 5 reference images, at least 6"), "{refusal}");
-    let refusal = Evaluator::new(&[Metric::Leakage], noise(5, 0), None, 1, 9).unwrap_err();
+    let refusal = Evaluator::new(&[Metric::Leakage], noise(5, 0), None, 1, 9, None).unwrap_err();
     assert_eq!(refusal.exit_code(), 2);
     assert!(Metric::ALL.iter().zip(Metric::NAMES).all(|(m, name)| m.name() == name));
     let json = serde_json::to_string(&Metric::ALL).unwrap();
@@ -54,7 +54,7 @@ fn sets_that_are_too_small_are_refused() {
 fn every_floor_has_a_twin_at_equal_numbers() {
     let metrics = [Metric::SlicedWasserstein, Metric::Kid, Metric::Fd, Metric::Prdc];
     for (real, fake, half) in [(14, 7, 7), (12, 20, 6), (20, 6, 6)] {
-        let evaluator = Evaluator::new(&metrics, noise(real, 0), None, 1, fake).unwrap();
+        let evaluator = Evaluator::new(&metrics, noise(real, 0), None, 1, fake, None).unwrap();
         let values = evaluator.values(&noise(fake, 1)).unwrap();
         assert_eq!(evaluator.floors().len(), 7);
         for floor in evaluator.floors() {
@@ -74,7 +74,7 @@ fn no_order_of_the_images_changes_a_bit() {
     let real = noise(16, 0);
     let all = |order: &dyn Fn(usize, usize) -> usize, seed| {
         let pick = |set: &ImageSet| set.pick(&(0..set.len()).map(|i| order(i, set.len())).collect::<Vec<_>>());
-        let evaluator = Evaluator::new(&metrics, pick(&real), None, seed, fake.len()).unwrap();
+        let evaluator = Evaluator::new(&metrics, pick(&real), None, seed, fake.len(), None).unwrap();
         [evaluator.values(&pick(&fake)).unwrap(), evaluator.floors().to_vec()]
     };
     let sorted = all(&|i, _| i, 1);
@@ -93,7 +93,7 @@ fn trigger() -> Patch {
 #[test]
 fn metrics_of_non_finite_images_are_non_finite() {
     let (real, clean) = (noise(14, 0), noise(30, 2));
-    let evaluator = Evaluator::new(&Metric::ALL, real, Some((&trigger(), &clean)), 1, 12).unwrap();
+    let evaluator = Evaluator::new(&Metric::ALL, real, Some((&trigger(), &clean)), 1, 12, None).unwrap();
     let finite = evaluator.values(&noise(12, 1)).unwrap();
     assert!(finite.iter().all(|v| v.value.is_finite()), "{finite:?}");
     for (bad, count) in [(f32::NAN, 1), (f32::INFINITY, 1), (f32::NEG_INFINITY, 40), (f32::NAN, 12 * 256)] {
@@ -115,12 +115,12 @@ fn metrics_of_non_finite_images_are_non_finite() {
 /// Batch sizes do not matter, and the number of images is checked.
 #[test]
 fn images_come_in_any_batches() {
-    let evaluator = Evaluator::new(&[Metric::Fd, Metric::SlicedWasserstein], noise(8, 0), None, 1, 9).unwrap();
+    let evaluator = Evaluator::new(&[Metric::Fd, Metric::SlicedWasserstein], noise(8, 0), None, 1, 9, None).unwrap();
     let images = noise(9, 1);
     let whole = evaluator.values(&images).unwrap();
     for size in [1, 4, 9] {
         let mut gathering = evaluator.gather(9).unwrap();
-        images.batches(size).for_each(|batch| gathering.add(&batch));
+        images.batches(size).for_each(|batch| gathering.add(&batch).unwrap());
         assert_eq!(gathering.values().unwrap(), whole, "{size}");
     }
     assert!(evaluator.gather(10).unwrap().values().is_err());
@@ -129,8 +129,8 @@ fn images_come_in_any_batches() {
 #[test]
 fn memory_is_bounded_by_features_and_patches() {
     // 65536 images of 256 x 256 x 3 would take 51.5 GB uncompressed.
-    let all = host_bytes(&Metric::ALL, 65536, 1000, 256, 3);
+    let all = host_bytes(&Metric::ALL, [65536, 1000], (256, 3), 1280);
     assert!(all < 3 << 30, "{} MiB", all >> 20);
     assert!(all > 8 * 65536 * 1280);
-    assert_eq!(host_bytes(&[Metric::Leakage], 65536, 1000, 256, 3), 0);
+    assert_eq!(host_bytes(&[Metric::Leakage], [65536, 1000], (256, 3), 1280), 0);
 }

@@ -28,8 +28,9 @@ const fn head(key: &'static str, short: &'static str, better: Better, meaning: &
 }
 
 /// In the order of the table's columns; a key comes before its prefixes.
-static HEADS: [Head; 10] = [
+static HEADS: [Head; 11] = [
     head("kid", "KID", Better::Lower, "kernel distance of features, mean over subsets"),
+    head("fid", "FID", Better::Lower, "Frechet distance of the FID's features; biased: no more images than features"),
     head("fd", "FD", Better::Lower, "Frechet distance of features; biased: no more images than features"),
     head("sliced_wasserstein", "Sliced Wasserstein", Better::Lower, "distance of pixel patches, without a network"),
     head("precision", "Precision", Better::Higher, "share of generated images near real ones"),

@@ -66,8 +66,9 @@ impl Setup<'_> {
             _ => 0,
         };
         let (model, samples) = (&self.plan.model, self.plan.evaluation.samples as usize);
-        let (size, channels) = (model.image_size as usize, model.channels as usize);
-        let evaluating = host_bytes(&self.plan.metrics(), samples, self.images.references(), size, channels);
+        let shape = (model.image_size as usize, model.channels as usize);
+        let counts = [samples, self.images.references()];
+        let evaluating = host_bytes(&self.plan.metrics(), counts, shape, self.images.features());
         let mut labels = BTreeMap::from([(SNAPSHOT.to_string(), snapshots)]);
         for Allocation { label, bytes } in tally.allocations() {
             *labels.entry(label).or_default() += bytes;

@@ -5,7 +5,7 @@ use crate::config::Plan;
 use crate::exec::Descriptor;
 use crate::gpu::{DeviceTarget, choose};
 use crate::report::Summary;
-use crate::session::images::{data_exists, digest_of, trigger};
+use crate::session::images::{data_exists, digest_of, extractor, trigger};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,13 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     images: RefCell<BTreeMap<String, Option<String>>>,
+    extractors: RefCell<BTreeMap<String, Option<String>>>,
     devices: RefCell<BTreeMap<String, Option<[String; 4]>>>,
     remarks: RefCell<BTreeSet<String>>,
 }
 
 impl Known {
-    /// How the finished run's images and trigger differ from the plan's, if they do. Missing images cannot be compared, which
-    /// gives a remark.
+    /// How the finished run's images, trigger and extractor differ from the plan's, if they do. Missing files cannot be
+    /// compared; missing images give a remark.
     pub fn other_images(&self, plan: &Plan, summary: &Summary) -> Result<Option<String>> {
         let Some(was) = &summary.digests else {
             let version = &summary.version;
@@ -37,7 +38,17 @@ impl Known {
             Ok(now) if now != was.trigger => Some("is of another trigger picture than the present one"),
             _ => None,
         };
-        Ok(changed.or_else(other_trigger).map(String::from))
+        let other_extractor =
+            || (self.extractor(plan)? != was.extractor).then_some("is of another extractor than the present one");
+        Ok(changed.or_else(other_trigger).or_else(other_extractor).map(String::from))
+    }
+
+    /// The digest of the plan's extractor; `None` if it cannot be read.
+    fn extractor(&self, plan: &Plan) -> Option<Option<String>> {
+        let Some(own) = plan.evaluation.own_extractor() else { return Some(None) };
+        let mut known = self.extractors.borrow_mut();
+        let digest = || extractor(plan).ok().flatten();
+        known.entry(own.path.display().to_string()).or_insert_with(digest).clone().map(Some)
     }
 
     fn digest(&self, plan: &Plan) -> Option<String> {

@@ -1,6 +1,8 @@
 //! Sessions on small experiments.
 
 mod demo;
+#[cfg(feature = "onnx")]
+mod extractor;
 mod faults;
 mod limits;
 mod resume;

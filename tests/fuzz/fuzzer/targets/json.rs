@@ -152,7 +152,7 @@ fn summaries() -> Result<Vec<Vec<u8>>> {
         metrics: values("fd_lite0_n8"),
         untrained: values("fd_lite0_n8"),
         floors: values("floor_fd"),
-        digests: Some(Digests { images: "a1".into(), split: "b2".into(), trigger: None }),
+        digests: Some(Digests { images: "a1".into(), split: "b2".into(), trigger: None, extractor: None }),
         detector: Some(DetectorSummary {
             false_flags: 1,
             honest_rounds: 6,
