@@ -104,6 +104,11 @@ impl Kernel for UpdateNorm {
         ]
     }
     fn contents(&self, p: &UpdateNormParams) -> [Contents; 3] {
+        if p.n == 700 {
+            // The largest magnitude belongs to lane 128, the first of the upper half.
+            let value = |i: u32| if i == 128 { 64.0 } else { (i * 7 % 23) as f32 * 0.25 - 2.0 };
+            return [Contents::Words((0..704).map(|i| value(i).to_bits()).collect()), Contents::NORMAL, Contents::Nan];
+        }
         let scale = match p.n {
             70 => 1e30,
             71 => 1e-25,

@@ -1,6 +1,7 @@
 //! Mutants that no case can tell from the original, each with the reason.
 
 mod conv;
+mod fed;
 
 use super::{Mutant, Operator};
 
@@ -73,10 +74,6 @@ const TREES: &[&str] = sums_and!(
     "fed/pair_distance.wgsl",
     "fed/pair_dot.wgsl"
 );
-/// Rules over a coordinate's sorted values, with the values in registers.
-const NETWORKS: &[&str] = &["fed/trimmed_mean_network.wgsl", "fed/mean_around_median_network.wgsl"];
-/// Votes over the signs of updates.
-const VOTES: &[&str] = &["fed/sign_majority.wgsl", "fed/robust_rate.wgsl"];
 /// Reductions by channel.
 const REDUCES: &[&str] = &[
     "nn/batch_norm_backward_reduce.wgsl",
@@ -88,17 +85,19 @@ const REDUCES: &[&str] = &[
 const TREE: &str =
     "lanes from `width` on change places that lower lanes read in the same step; in lane order they come later";
 const ONE_VALUE: &str = "all lanes that store store the same sum in the same place";
-const NO_CLIENT: &str = "clients beyond the last are read as 0, hence not taken";
-const ALL_VOTES: &str = "every vote is reversed, and only the magnitude of their sum counts";
 const BEYOND: &str = "lanes beyond the last channel sum what is not stored";
 
 /// All known ones. The tests fail when an entry is no longer a survivor, but for races and accesses outside operands, which the device decides.
 pub static EQUIVALENT: &[Equivalent] = &{
-    let mut all = [COMMON[0]; COMMON.len() + conv::ENTRIES.len()];
-    let mut i = 0;
+    const LISTS: [&[Equivalent]; 3] = [COMMON, conv::ENTRIES, fed::ENTRIES];
+    let mut all = [COMMON[0]; COMMON.len() + conv::ENTRIES.len() + fed::ENTRIES.len()];
+    let (mut i, mut list, mut at) = (0, 0, 0);
     while i < all.len() {
-        all[i] = if i < COMMON.len() { COMMON[i] } else { conv::ENTRIES[i - COMMON.len()] };
-        i += 1;
+        if at == LISTS[list].len() {
+            (list, at) = (list + 1, 0);
+        }
+        all[i] = LISTS[list][at];
+        (i, at) = (i + 1, at + 1);
     }
     all
 };
@@ -146,48 +145,6 @@ const COMMON: &[Equivalent] = &[
         change: "if lane == 0u { => if lane == (0u + 1u) {",
         why: Why::Same,
         reason: ONE_VALUE,
-    },
-    Equivalent {
-        files: NETWORKS,
-        operator: Operator::GuardDropped,
-        change: "if c < p.clients { => if true {",
-        why: Why::Outside,
-        reason: NO_CLIENT,
-    },
-    Equivalent {
-        files: NETWORKS,
-        operator: Operator::Border,
-        change: "if c < p.clients { => if c <= p.clients {",
-        why: Why::Outside,
-        reason: NO_CLIENT,
-    },
-    Equivalent {
-        files: VOTES,
-        operator: Operator::Border,
-        change: "return select(size, -size, bitcast<i32>(v) < 0); => return select(size, -size, bitcast<i32>(v) <= 0);",
-        why: Why::Same,
-        reason: "0 and -0 are the same integer",
-    },
-    Equivalent {
-        files: &["fed/robust_rate.wgsl"],
-        operator: Operator::GuardNegated,
-        change: "return select(size, -size, bitcast<i32>(v) < 0); => return select(size, -size, !(bitcast<i32>(v) < 0));",
-        why: Why::Same,
-        reason: ALL_VOTES,
-    },
-    Equivalent {
-        files: &["fed/robust_rate.wgsl"],
-        operator: Operator::SwapOperands,
-        change: "return i32(place(to) > place(origin)) - i32(place(to) < place(origin)); => return ((i32(place(to) < place(origin))) - (i32(place(to) > place(origin))));",
-        why: Why::Same,
-        reason: ALL_VOTES,
-    },
-    Equivalent {
-        files: &["fed/update_norm.wgsl"],
-        operator: Operator::SwapOperands,
-        change: "most = max(most, bitcast<u32>(x[row + k] - base[k]) & 0x7fffffffu); => most = max(most, bitcast<u32>(((base[k]) - (x[row + k]))) & 0x7fffffffu);",
-        why: Why::Same,
-        reason: "both differences have the same magnitude",
     },
     Equivalent {
         files: REDUCES,
