@@ -89,7 +89,7 @@ impl Kernel for MeanAroundMedian {
             (64, 5, 64),
         ]
         .into_iter()
-        .chain([(70, 10, 64), (261, 3, 64)])
+        .chain([(71, 10, 64), (261, 3, 64)])
         .map(|(clients, n, x_stride)| MeanAroundMedianParams { clients, n, x_stride })
         .collect()
     }

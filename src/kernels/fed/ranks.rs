@@ -54,7 +54,7 @@ pub(super) fn values(clients: u32) -> Contents {
     match clients {
         7 => {}
         // Medians far from 0: errors of one per cent change what is near.
-        70.. => return Contents::Real { scale: 1.0, shift: 4.0 },
+        65.. => return Contents::Real { scale: 1.0, shift: 4.0 },
         _ => return Contents::NORMAL,
     }
     let value = |i: u32| match i {

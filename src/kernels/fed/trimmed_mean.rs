@@ -77,7 +77,7 @@ impl Kernel for TrimmedMean {
             (64, 5, 64),
         ]
         .into_iter()
-        .chain([(70, 10, 64), (261, 3, 64)])
+        .chain([(71, 10, 64), (261, 3, 64)])
         .map(|(clients, n, x_stride)| TrimmedMeanParams { clients, n, x_stride })
         .collect()
     }

@@ -99,6 +99,13 @@ pub(super) const ENTRIES: &[Equivalent] = &[
     },
     Equivalent {
         files: &["fed/trimmed_mean_shared.wgsl", "fed/mean_around_median_shared.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var c = lane; c < p.clients; c += LANES) { => for (var c = lane; c <= p.clients; c += LANES) {",
+        why: Why::Outside,
+        reason: NO_CLIENT,
+    },
+    Equivalent {
+        files: &["fed/trimmed_mean_shared.wgsl", "fed/mean_around_median_shared.wgsl"],
         operator: Operator::Constant,
         change: "var most = 0u; => var most = (0u + 1u);",
         why: Why::Same,

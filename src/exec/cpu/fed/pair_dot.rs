@@ -1,6 +1,6 @@
 //! `y[s, i, j] = sum_k u[i, k] u[j, k]` over slice s, `u[c, k] = (x[c, k] - base[k]) power[c]`.
 
-use crate::exec::cpu::lib::pairs::pair_sums;
+use crate::exec::cpu::lib::pairs::{Product, pair_sums};
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::fed::pair_dot::{PairDot, PairDotParams};
 use crate::kernels::fed::pairs::slices;
@@ -16,6 +16,6 @@ impl Twin for PairDot {
             u.iter_mut().zip(row).zip(base).for_each(|((u, x), base)| *u = (x - base) * power[c]);
         });
         let y = args.rows_mut(3, slices(p.n), pairs, pairs);
-        pair_sums(p.clients as usize, n, |c| &updates[c * n..][..n], y, |a, b| a * b);
+        pair_sums(p.clients as usize, n, |c| &updates[c * n..][..n], y, Product);
     }
 }

@@ -1,10 +1,11 @@
 //! Sorted values of the clients, coordinate by coordinate.
 
+use super::wide::widest;
 use crate::exec::cpu::lib::CHUNK;
 use rayon::prelude::*;
 
-/// Coordinates that are sorted side by side.
-pub(in crate::exec::cpu) const LANES: usize = 16;
+/// Coordinates that are sorted side by side; 64 clients take 16 KiB.
+pub(in crate::exec::cpu) const LANES: usize = 64;
 
 /// The values of a coordinate in [`LANES`] places.
 pub(in crate::exec::cpu) type Lanes = [f32; LANES];
@@ -54,7 +55,10 @@ pub(in crate::exec::cpu) fn by_rank<'a>(
                         unknown[l] |= values[l].is_nan();
                     }
                 }
-                sort(sorted, &network);
+                widest(
+                    #[inline(always)]
+                    |_| sort(sorted, &network),
+                );
                 let mut own = [0f32; LANES];
                 own[..y.len()].copy_from_slice(&base[from..from + y.len()]);
                 let values = result(sorted, &own);
@@ -67,6 +71,7 @@ pub(in crate::exec::cpu) fn by_rank<'a>(
 }
 
 /// Brings the pairs of places into order, in every lane.
+#[inline(always)]
 fn sort(values: &mut [Lanes], network: &[(usize, usize)]) {
     for (a, b) in network {
         let (low, high) = (values[*a], values[*b]);
