@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// Arguments of `fedgan sweep`.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
-    /// Sweep file (TOML), or a built-in one: `demo`, `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`.
+    /// Sweep file (TOML), or a built-in one: `demo`, `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`,
+    /// `robust-matrix`, `robust-matrix-20`.
     pub sweep: PathBuf,
     /// Sweep directory; finished cells in it are not repeated, and several processes may share it [default: sweeps/NAME].
     #[arg(long, value_name = "DIR")]
