@@ -1,6 +1,6 @@
 //! Aggregation rules: the golden cases, and what holds for every rule.
 
-use crate::federation::{build, cpu, gpu, settings, shared};
+use crate::federation::{build, cpu, gpu, relative_l2, settings, shared};
 use fedgan::check::golden::{self, Outcome};
 use fedgan::exec::{Engine, Purpose, ReferenceEngine};
 use fedgan::fed::aggregate::pre::{Arc, Bucketing, Nnm, None as NoPre};
@@ -9,7 +9,7 @@ use fedgan::fed::aggregate::{
     MultiKrum, NormClip, RobustLr, SignMajority, Start, Trial, TrimmedMean,
 };
 use fedgan::fed::attack::{OnUpdate, Scale};
-use fedgan::fed::{OnNonfinite, Patch, Pre, Rule, Settings, Shared};
+use fedgan::fed::{OnNonfinite, Patch, Pre, Rule, Settings, Shared, Statistics};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
 use std::collections::BTreeSet;
@@ -230,5 +230,59 @@ fn norms_do_not_overflow() {
         let server = trial.run(engine.as_mut()).unwrap().server;
         let norm = server.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
         assert!((norm - 0.5).abs() < 1e-6, "{norm}");
+    }
+}
+
+/// The variance of the pooled data: that of the clients' variances and of the spread of their means.
+#[test]
+fn pooled_variances_count_the_spread_of_means() {
+    for (per_launch, engine) in [(3, cpu()), (2, cpu()), (2, gpu(Class::Direct))] {
+        let s = Settings { statistics: Statistics::Pooled, clients_per_launch: Some(per_launch), ..settings() };
+        let mut f = build(engine, s, shared(3));
+        f.run_round().unwrap();
+        let clients: Vec<_> = (0..3).map(|c| f.export_client_generator(c).unwrap()).collect();
+        let server = f.export_generator().unwrap();
+        let mut checked = 0;
+        for (name, (_, values)) in server.iter().filter(|(name, _)| name.ends_with("running_var")) {
+            let means = name.replace("running_var", "running_mean");
+            for (i, got) in values.iter().enumerate() {
+                let mean = |c: usize| f64::from(clients[c][&means].1[i]);
+                let centre = (0..3).map(mean).sum::<f64>() / 3.0;
+                let spread = (0..3).map(|c| f64::from(clients[c][name].1[i]) + (mean(c) - centre).powi(2));
+                let expected = spread.sum::<f64>() / 3.0;
+                assert!((f64::from(*got) - expected).abs() <= 1e-5 * expected, "{name}[{i}]: {got} {expected}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 8);
+    }
+}
+
+/// Recomputed statistics follow from the server's weights and its own latents: engines agree, chunks do not matter, and the next
+/// generator's images are those of its batches.
+#[test]
+fn the_server_measures_statistics_itself() {
+    let run = |statistics, per_launch, engine: Box<dyn Engine>| {
+        let s = Settings { statistics, clients_per_launch: Some(per_launch), ..settings() };
+        let mut f = build(engine, s, shared(3));
+        f.run_round().unwrap();
+        f.export_generator().unwrap()
+    };
+    let reference = run(Statistics::Recompute, 3, Box::new(ReferenceEngine::new()));
+    let own = run(Statistics::Recompute, 3, cpu());
+    assert!(own == run(Statistics::Recompute, 1, cpu()), "in chunks of one client");
+    let averaged = run(Statistics::Average, 3, cpu());
+    for (name, (_, values)) in &own {
+        let same = values == &averaged[name].1;
+        assert_eq!(same, !name.contains("running"), "{name}: weights do not depend on statistics in the first round");
+        if name.contains("running") {
+            let error = relative_l2(values, &reference[name].1);
+            assert!(error < 5e-2, "{name}: {error}");
+        }
+    }
+    let gpu = run(Statistics::Recompute, 3, gpu(Class::Direct));
+    for (name, (_, values)) in gpu.iter().filter(|(name, _)| name.ends_with("running_var")) {
+        assert!(relative_l2(values, &own[name].1) < 5e-2, "{name}");
+        assert!(values.iter().all(|v| *v > 0.0), "{name}");
     }
 }
