@@ -8,7 +8,6 @@ pub(super) mod pairs;
 pub(super) mod pieces;
 pub(super) mod ranks;
 pub(super) mod sums;
-pub(super) mod wide;
 
 /// Elements per parallel task of an optimizer or a mean; elementwise, so the partition does not affect the result.
 pub(super) const CHUNK: usize = 8192;

@@ -1,7 +1,7 @@
 //! Sorted values of the clients, coordinate by coordinate.
 
-use super::wide::widest;
 use crate::exec::cpu::lib::CHUNK;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Coordinates that are sorted side by side; 64 clients take 16 KiB.
@@ -42,7 +42,7 @@ pub(in crate::exec::cpu) fn by_rank<'a>(
     result: impl Fn(&[Lanes], &Lanes) -> Lanes + Sync,
 ) {
     let rows: Vec<&[f32]> = (0..taken.len()).filter(|c| taken[*c] != 0.0).map(&row).collect();
-    let network = network(rows.len());
+    let (network, arch) = (network(rows.len()), Arch::new());
     y.par_chunks_mut(CHUNK).enumerate().for_each_init(
         || vec![[0f32; LANES]; rows.len()],
         |sorted, (chunk, y)| {
@@ -55,10 +55,7 @@ pub(in crate::exec::cpu) fn by_rank<'a>(
                         unknown[l] |= values[l].is_nan();
                     }
                 }
-                widest(
-                    #[inline(always)]
-                    |_| sort(sorted, &network),
-                );
+                arch.dispatch(Sort { values: sorted, network: &network });
                 let mut own = [0f32; LANES];
                 own[..y.len()].copy_from_slice(&base[from..from + y.len()]);
                 let values = result(sorted, &own);
@@ -70,15 +67,26 @@ pub(in crate::exec::cpu) fn by_rank<'a>(
     );
 }
 
-/// Brings the pairs of places into order, in every lane.
-#[inline(always)]
-fn sort(values: &mut [Lanes], network: &[(usize, usize)]) {
-    for (a, b) in network {
-        let (low, high) = (values[*a], values[*b]);
-        for l in 0..LANES {
-            let turned = high[l] < low[l];
-            values[*a][l] = if turned { high[l] } else { low[l] };
-            values[*b][l] = if turned { low[l] } else { high[l] };
+/// Brings pairs of places into order, in every lane.
+struct Sort<'a> {
+    values: &'a mut [Lanes],
+    network: &'a [(usize, usize)],
+}
+
+impl WithSimd for Sort<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (a, b) in self.network {
+            // The first place of a pair comes before the second.
+            let (head, tail) = self.values.split_at_mut(*b);
+            let ((low, low_rest), (high, high_rest)) =
+                (S::as_mut_simd_f32s(&mut head[*a]), S::as_mut_simd_f32s(&mut tail[0]));
+            debug_assert!(low_rest.is_empty() && high_rest.is_empty());
+            for (low, high) in low.iter_mut().zip(high) {
+                (*low, *high) = (simd.min_f32s(*low, *high), simd.max_f32s(*low, *high));
+            }
         }
     }
 }
