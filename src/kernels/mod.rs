@@ -94,11 +94,19 @@ macro_rules! for_each_kernel {
                 ;
                 mod decay;
             }
-            /// Operations of a malicious client on the device.
+            /// Operations of malicious clients on the device: the trigger on their images, and the updates that they send.
             attack {
                 paste_trigger: PasteTrigger,
                 scale_update: ScaleUpdate,
+                benign_moments: BenignMoments,
+                update_along: UpdateAlong,
+                beyond_extreme: BeyondExtreme,
+                rank_digits: RankDigits,
+                rank_choose: RankChoose,
+                mask_update: MaskUpdate,
                 ;
+                mod magnitude;
+                pub use magnitude::{BINS, DIGITS};
             }
             /// Operations between clients and server: the weighted mean of clients' tensors and its broadcast, the kernels of
             /// the server's probe of the clients' generators, and those of robust aggregation rules: comparisons of clients

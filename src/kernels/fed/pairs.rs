@@ -14,7 +14,7 @@ pub const fn slices(n: u32) -> u32 {
 }
 
 /// Additions that a term passes through in a sum over a slice by `lanes` lanes and a tree.
-pub(super) fn slice_depth(n: u32, lanes: u32) -> usize {
+pub(in crate::kernels) fn slice_depth(n: u32, lanes: u32) -> usize {
     (n.min(SLICE).div_ceil(lanes) + lanes.ilog2()) as usize
 }
 

@@ -45,7 +45,7 @@ pub(super) fn taken(clients: u32) -> u32 {
 }
 
 /// The clients taken in the cases.
-pub(super) fn taken_contents(clients: u32) -> Contents {
+pub(in crate::kernels) fn taken_contents(clients: u32) -> Contents {
     Contents::Words((0..5).map(|c| f32::from(u8::from(is_taken(clients, c))).to_bits()).collect())
 }
 

@@ -75,6 +75,10 @@ impl Stream {
     pub const COLUMNS: Stream = Stream(16);
     /// Latents on which the server measures statistics.
     pub const STATISTICS: Stream = Stream(17);
+    /// Noise on the updates of malicious clients.
+    pub const ATTACK: Stream = Stream(18);
+    /// Distances beyond the extremes of updates.
+    pub const BEYOND: Stream = Stream(19);
 
     /// Initial values of parameter tensor `tensor` of network `network` (0 generator, 1 discriminator), `tensor` below 2^15.
     pub const fn init(network: u32, tensor: u32) -> Stream {
@@ -195,6 +199,11 @@ mod tests {
             Stream::RESAMPLE,
             Stream::CHECK,
             Stream::PROBE,
+            Stream::AGGREGATION,
+            Stream::BUCKETS,
+            Stream::COLUMNS,
+            Stream::ATTACK,
+            Stream::BEYOND,
         ]
         .map(|s| s.0)
         .into();

@@ -1,5 +1,6 @@
 //! Mutants that no case can tell from the original, each with the reason.
 
+mod attack;
 mod conv;
 mod fed;
 
@@ -64,6 +65,7 @@ macro_rules! sums_and {
 const SUMS: &[&str] = sums_and!();
 /// All reductions by a tree: those of `lib/tree.wgsl` and `lib/channel_tree_pair.wgsl`, and `max_abs`.
 const TREES: &[&str] = sums_and!(
+    "attack/update_along.wgsl",
     "nn/conv2d_narrow.wgsl",
     "nn/batch_norm_stats.wgsl",
     "nn/instance_norm_stats.wgsl",
@@ -89,8 +91,8 @@ const BEYOND: &str = "lanes beyond the last channel sum what is not stored";
 
 /// All known ones. The tests fail when an entry is no longer a survivor, but for races and accesses outside operands, which the device decides.
 pub static EQUIVALENT: &[Equivalent] = &{
-    const LISTS: [&[Equivalent]; 3] = [COMMON, conv::ENTRIES, fed::ENTRIES];
-    let mut all = [COMMON[0]; COMMON.len() + conv::ENTRIES.len() + fed::ENTRIES.len()];
+    const LISTS: [&[Equivalent]; 4] = [COMMON, conv::ENTRIES, fed::ENTRIES, attack::ENTRIES];
+    let mut all = [COMMON[0]; COMMON.len() + conv::ENTRIES.len() + fed::ENTRIES.len() + attack::ENTRIES.len()];
     let (mut i, mut list, mut at) = (0, 0, 0);
     while i < all.len() {
         if at == LISTS[list].len() {
@@ -102,7 +104,7 @@ pub static EQUIVALENT: &[Equivalent] = &{
     all
 };
 
-/// Those of all kernels but the convolutions.
+/// Those of all kernels but the convolutions and attacks on updates.
 const COMMON: &[Equivalent] = &[
     Equivalent {
         files: &["nn/batch_norm_apply.wgsl"],
