@@ -5,6 +5,7 @@ use super::{EvaluationConfig, LossKind, Notes, Plan, Problems, RunConfig, TrainC
 use crate::data::DataConfig;
 use crate::fed::aggregate::RULE;
 use crate::fed::aggregate::pre::PRE;
+use crate::fed::attack::UPDATE;
 use crate::fed::detector::{Detector, MIN_CLIENTS};
 use crate::fed::{Partition, Patch, Pre, Weights};
 use crate::metric::BUILTIN;
@@ -172,6 +173,13 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
         start_round: attack.start_round,
         update: attack.update.clone(),
     };
+    // Malicious clients that were refused have no number.
+    if !problems.mention("attack.malicious")
+        && !patch.malicious.is_empty()
+        && let Err(sentence) = patch.update.check(config.federation.clients, &patch.malicious)
+    {
+        problems.push(format!("{UPDATE} = {:?}: {sentence}", patch.update.name()));
+    }
     if !patch.fits(size) {
         let found = format!("{} with attack.margin = {}", patch.side, patch.margin);
         problems.refuse("attack.side", found, &format!("such that the trigger lies inside the {size} x {size} image"));

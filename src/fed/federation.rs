@@ -1,6 +1,7 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and their recordings.
 
 use super::aggregate::{Aggregation, Draws, Network as SharedNetwork, Shared, WeightedSum, pre};
+use super::attack::Attack;
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
 use super::detector::Detection;
 use super::drop::Dropped;
@@ -12,7 +13,7 @@ use super::statistics::Replaced;
 use crate::error::sizes;
 use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
 use crate::kernels::rng::{HostRng, Stream};
-use crate::model::{Gan, NamedTensors, Network, NetworkBank, export, record_init};
+use crate::model::{Gan, NamedTensors, Network, NetworkBank, ParamSpec, export, record_init};
 use crate::{Error, Result};
 
 /// The training images and their partition.
@@ -46,8 +47,8 @@ pub struct Federation {
     pub(super) steps: Vec<u32>,
     pub(super) server_g: NetworkBank,
     pub(super) server_d: NetworkBank,
-    /// The attack on the updates of malicious clients; empty if there is none.
-    pub(super) attack: Recording,
+    /// The attack on the updates of malicious clients.
+    pub(super) attack: Attack,
     pub(super) rule: Box<dyn Aggregation>,
     pub(super) weighted: WeightedSum,
     /// The clients' weights in the last aggregation; initially those of the settings.
@@ -152,10 +153,11 @@ impl Federation {
         let weights = settings.weights.of(&counts);
         let networks = shared_networks(&gan, &settings, [&server_g, &server_d], &chunks, trainer.as_ref());
         let rows: Vec<Rows> = networks.iter().flat_map(SharedNetwork::rows).cloned().collect();
-        let attack = settings.attack.update.record(e, &rows, &settings.attack.malicious)?;
         let (kind, seed) = (settings.statistics, settings.seed);
         let statistics = Replaced::new(e, &gan, kind, &networks, &server_g, settings.batch, seed)?;
         let draws = Draws::Seeded(settings.seed);
+        let values = [&gan.g, &gan.d].map(|net| net.params.iter().map(ParamSpec::words).sum());
+        let attack = Attack::new(e, &settings.attack.update, &networks, &values, &settings.attack.malicious, &draws)?;
         let rule = pre::build(e, &settings.pre, &settings.rule, &networks, &draws)?;
         let weighted = WeightedSum::new(mean_weights, &rows)?;
         let detection = Detection::new(&settings.detector, weights.clone(), settings.seed);
@@ -248,7 +250,8 @@ impl Federation {
         let own = self.trainer.iter().map(|trainer| &trainer.chunk);
         let of_chunks = self.chunks.iter().chain(own).flat_map(Chunk::recordings);
         let of_rule = self.rule.recordings().into_iter().chain(self.weighted.recordings());
-        of_chunks.chain([&self.attack, &self.deviate]).chain(of_rule).chain(self.statistics.recordings())
+        let rest = [&self.deviate].into_iter().chain(of_rule).chain(self.statistics.recordings());
+        of_chunks.chain(self.attack.recordings()).chain(rest)
     }
 
     /// Largest number of clients trained in one launch.

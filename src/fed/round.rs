@@ -109,9 +109,8 @@ impl Federation {
         if let Some(trainer) = &self.trainer {
             self.engine.run(&trainer.chunk.step, steps)?;
         }
-        if self.round >= self.settings.attack.start_round {
-            self.engine.run(&self.attack, 1)?;
-        }
+        let active = self.round >= self.settings.attack.start_round;
+        self.attack.run(self.engine.as_mut(), self.round, active)?;
         self.chunks.iter().try_for_each(|chunk| self.engine.run(&chunk.update_scan, 1))
     }
 

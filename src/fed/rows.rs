@@ -1,8 +1,8 @@
 //! All clients' rows of the tensors that the server aggregates, independent of the division into chunks.
 
-use crate::Result;
 use crate::exec::{ALIGN, Recording, Tensor};
 use crate::kernels::util::copy::{Copy, CopyParams};
+use crate::{Error, Result};
 use std::ops::Range;
 
 /// Largest number of words in a slice of all clients' rows: 128 MiB, which every device can bind. Tests have several slices.
@@ -38,6 +38,17 @@ impl Rows {
     /// Number of clients.
     pub fn clients(&self) -> u32 {
         self.pieces.iter().map(|piece| piece.clients).sum()
+    }
+
+    /// The row of a client.
+    ///
+    /// # Errors
+    /// If there is no such client (a bug in the caller).
+    pub fn row(&self, client: u32) -> Result<Tensor> {
+        let of = |piece: &&Piece| (piece.first..piece.first + piece.clients).contains(&client);
+        let piece = self.pieces.iter().find(of);
+        let piece = piece.ok_or_else(|| Error::internal(format!("{}: no client {client}", self.name)))?;
+        Ok(piece.rows.slice((client - piece.first) as usize * self.words, self.words))
     }
 
     /// Ranges of coordinates short enough that one tensor holds all clients' values. They depend only on the numbers of words

@@ -95,17 +95,17 @@ impl Federation {
 /// are faulty; once the server has averaged such an update, any client can be the first, and a factor above the number of
 /// clients, which replaces the model, is the likelier cause.
 fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
-    let scale = attack.update.growth();
+    let (option, scale) = attack.update.growth();
     let malicious = |client: usize| attack.malicious.contains(&(client as u32));
     let enlarged = scale > 1.0 && !attack.malicious.is_empty() && round >= attack.start_round;
     let alone = faulty.iter().enumerate().all(|(client, faulty)| !faulty || malicious(client));
     let spread = round > attack.start_round;
     match enlarged {
         true if alone || (spread && scale > faulty.len() as f64) => {
-            format!("a smaller attack.update.factor (now {scale:?}) helps most often")
+            format!("a smaller attack.update.{option} (now {scale:?}) helps most often")
         }
         true if spread => {
-            format!("a smaller train.lr (now {lr:?}) or attack.update.factor (now {scale:?}) helps most often")
+            format!("a smaller train.lr (now {lr:?}) or attack.update.{option} (now {scale:?}) helps most often")
         }
         _ => format!("a smaller train.lr (now {lr:?}) helps most often"),
     }

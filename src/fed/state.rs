@@ -106,7 +106,7 @@ impl Federation {
             let words = deviations.words / rows;
             parts.push(Part { name: "probe deviations".into(), rows, words, pieces: vec![deviations] });
         }
-        for memory in self.rule.memory() {
+        for memory in self.rule.memory().into_iter().chain(self.attack.memory()) {
             let Memory { name, rows, words, tensor } = memory;
             parts.push(Part { name, rows, words, pieces: vec![tensor] });
         }

@@ -1,6 +1,7 @@
 //! Integration tests in one binary: properties of the whole catalogue and the whole source tree.
 
 mod adjoint;
+mod attacks;
 mod catalogue;
 mod documents;
 #[cfg(target_os = "linux")]

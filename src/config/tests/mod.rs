@@ -398,3 +398,36 @@ fn a_rule_and_an_attack_have_short_forms() {
     let plan = load_text("", &["federation.aggregation=mean", "attack.update=none"]).unwrap();
     assert_eq!((plan.federation.aggregation, plan.attack.update), (Rule::default(), OnUpdate::default()));
 }
+
+#[test]
+fn attacks_on_updates_are_refused_with_their_condition_and_the_numbers() {
+    for (set, needle) in [
+        (&["malicious=1", "update=alie"][..], "\"alie\": the formula gives z = -0.431 with n = 4, f = 1"),
+        (
+            &["malicious=1", "update={ kind = \"alie\", z = 1, knowledge = \"own\" }"],
+            "at least 2 malicious clients; there are 1",
+        ),
+        (&["malicious=3", "update=min-max"], "at least 2 benign clients; there are 1 (n = 4, f = 3)"),
+        (&["malicious=1", "update={ kind = \"min-sum\", knowledge = \"own\" }"], "at least 2 malicious clients"),
+        (&["malicious=4", "update=ipm"], "at least 1 benign client; there are 0"),
+        (&["malicious=1", "update={ kind = \"mimic\", target = 4 }"], "target = 4: there are clients 0 to 3"),
+        (&["malicious=[1]", "update={ kind = \"mimic\", target = 1 }"], "target = 1: is a malicious client"),
+        (&["malicious=1", "update=fang-krum"], "needs n > 2f + 2; n = 4, f = 1"),
+        (&["malicious=1", "update=gaussian"], "attack.update.sigma: is missing"),
+        (&["malicious=1", "update={ kind = \"scale\", factor = 2, knowledge = \"own\" }"], "attack.update.knowledge"),
+    ] {
+        let set: Vec<String> = set.iter().map(|set| format!("attack.{set}")).collect();
+        let text = refusal("", &set.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(text.contains(needle), "{set:?}: {text}");
+    }
+    // Together with other mistakes, and not where the numbers are unknown.
+    let both =
+        refusal("", &["attack.malicious=1", "attack.update=alie", "federation.aggregation={ rule = \"krum\", f = 1 }"]);
+    assert!(both.contains("alie") && both.contains("krum"), "{both}");
+    let unknown = refusal("", &["attack.malicious=9", "attack.update=alie"]);
+    assert!(unknown.contains("attack.malicious") && !unknown.contains("alie"), "{unknown}");
+    // Attacks on updates need no trigger: no image is poisoned with a share of 0.
+    let alone = load_text("", &["attack.malicious=1", "attack.fraction=0", "attack.update=ipm"]).unwrap();
+    assert_eq!((alone.attack.fraction, alone.attack.update.name()), (0.0, "ipm"));
+    assert!(load_text("", &["attack.update=alie"]).is_ok(), "an honest run may carry it, for sweeps");
+}

@@ -5,11 +5,11 @@
 //! per client (with the functions in `select`). Formulas, conditions and ties: docs/robust.md.
 
 mod condition;
-mod device;
+pub(super) mod device;
 mod draws;
 mod each;
 pub mod pre;
-mod select;
+pub(super) mod select;
 mod trial;
 mod weighted;
 mod weights;

@@ -1,15 +1,23 @@
 //! The attacks of malicious clients: on their images ([`Patch`]) and on the updates that they send ([`UpdateAttack`]).
 //!
-//! An attack on updates is one file here and one line in the list below. It records launches that rewrite the malicious
-//! clients' rows between local training and screening; it can read all clients' rows, and its documentation states the
-//! knowledge that it assumes.
+//! An attack on updates is one file here and one line in the list below. It rewrites the malicious clients' rows between local
+//! training and screening (with the parts in `device`), from a few scalars per client at most, and states what the attacker
+//! knows ([`Knowledge`]). Formulas and conditions: docs/attacks.md.
 
+mod crew;
+mod device;
+mod knowledge;
 mod patch;
+mod trial;
 
+pub(super) use crew::Attack;
+pub use knowledge::{Knowledge, Reach};
 pub use patch::{Patch, Pattern, Place, Range, Trigger};
+pub use trial::{Forgery, Trial};
 
+use super::aggregate::device::Network;
+use super::aggregate::{Draws, Memory};
 use super::choice::choice;
-use super::rows::Rows;
 use crate::Result;
 use crate::exec::{Engine, Recording};
 use crate::key::Key;
@@ -17,16 +25,84 @@ use serde::{Deserialize, Serialize};
 
 /// An attack on updates with its options.
 pub trait UpdateAttack {
-    /// Records the launches that rewrite the rows of the `malicious` clients (ascending) in all of `rows`.
+    /// What the attacker must know.
+    fn knowledge(&self) -> Knowledge;
+
+    /// Rejects numbers of clients for which the attack has no meaning, in a sentence with the condition and the numbers.
+    ///
+    /// # Errors
+    /// The sentence.
+    fn check(&self, _clients: u32, _malicious: &[u32]) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The option by which an honest update grows, and its largest factor, 1 if it does not grow. Used to name the cause of
+    /// non-finite values.
+    fn growth(&self) -> (&'static str, f64) {
+        ("factor", 1.0)
+    }
+
+    /// Allocates buffers and records the launches over one network.
     ///
     /// # Errors
     /// As [`Engine::alloc`].
-    fn record(&self, engine: &mut dyn Engine, rows: &[Rows], malicious: &[u32]) -> Result<Recording>;
+    fn build(&self, engine: &mut dyn Engine, on: &Target) -> Result<Box<dyn Attacker>>;
+}
 
-    /// Largest factor by which an honest update grows; 1 if it does not grow. Used to name the cause of non-finite values.
-    fn growth(&self) -> f64 {
-        1.0
+/// What an attack is built on.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// A shared network of all clients. Attacks rewrite its weights; running statistics are sent as trained, because scaled
+    /// variances could become negative.
+    pub network: &'a Network,
+    /// The network's number, which tells the random numbers of several networks apart.
+    pub number: u32,
+    /// Trainable values, without the padding between tensors.
+    pub values: usize,
+    /// The malicious clients, ascending, at least one.
+    pub malicious: &'a [u32],
+    /// Random choices.
+    pub draws: &'a Draws,
+}
+
+/// An attack built on one network.
+pub trait Attacker {
+    /// The recordings that it executes.
+    fn recordings(&self) -> Vec<&Recording>;
+
+    /// Rewrites the malicious clients' rows. If the rows in sight do not suffice, they are sent as trained.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn rewrite(&mut self, engine: &mut dyn Engine, round: &Sight) -> Result<()>;
+
+    /// Keeps what the next round's attack needs; called in every round, those before the attack starts included.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn remember(&mut self, _engine: &mut dyn Engine) -> Result<()> {
+        Ok(())
     }
+
+    /// The number that it chose in the last round, such as the distance from the mean; none if it chooses none.
+    fn chosen(&self) -> Option<f64> {
+        Option::None
+    }
+
+    /// What it remembers from round to round, for checkpoints; names without the network.
+    fn memory(&self) -> Vec<Memory> {
+        Vec::new()
+    }
+}
+
+/// What the attacker sees of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    /// The round, counted from 0.
+    pub round: u32,
+    /// The clients whose rows the attack may read, ascending: benign or malicious ones according to its [`Knowledge`], without
+    /// those with non-finite values. Empty for an attack that reads none.
+    pub clients: Vec<usize>,
 }
 
 /// The key that chooses the attack.
@@ -37,7 +113,23 @@ choice! {
     OnUpdate by "kind" as UpdateAttack;
     none: None = "none",
     scale: Scale = "scale",
+    sign_flip: SignFlip = "sign-flip",
+    gaussian: Gaussian = "gaussian",
+    ipm: Ipm = "ipm",
+    alie: Alie = "alie",
+    min_max: MinMax = "min-max",
+    min_sum: MinSum = "min-sum",
+    mimic: Mimic = "mimic",
+    free_rider: FreeRider = "free-rider",
+    neurotoxin: Neurotoxin = "neurotoxin",
+    fang_krum: FangKrum = "fang-krum",
+    fang_median: FangMedian = "fang-median",
 }
+
+pub use free_rider::Sent;
+pub use gaussian::Around;
+pub use min_max::Direction;
+pub use min_sum::SumBound;
 
 impl Default for OnUpdate {
     fn default() -> Self {

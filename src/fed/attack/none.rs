@@ -1,9 +1,8 @@
 //! No attack on updates.
 
-use super::UpdateAttack;
+use super::{Attacker, Knowledge, Sight, Target, UpdateAttack};
 use crate::Result;
 use crate::exec::{Engine, Recording};
-use crate::fed::rows::Rows;
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +14,23 @@ pub struct None {}
 pub(super) const OPTIONS: &[Key] = &[];
 
 impl UpdateAttack for None {
-    fn record(&self, _engine: &mut dyn Engine, _rows: &[Rows], _malicious: &[u32]) -> Result<Recording> {
-        Ok(Recording::new())
+    fn knowledge(&self) -> Knowledge {
+        Knowledge::Own
+    }
+
+    fn build(&self, _engine: &mut dyn Engine, _on: &Target) -> Result<Box<dyn Attacker>> {
+        Ok(Box::new(Unchanged))
+    }
+}
+
+struct Unchanged;
+
+impl Attacker for Unchanged {
+    fn recordings(&self) -> Vec<&Recording> {
+        Vec::new()
+    }
+
+    fn rewrite(&mut self, _engine: &mut dyn Engine, _round: &Sight) -> Result<()> {
+        Ok(())
     }
 }

@@ -80,6 +80,6 @@ impl Kernel for BenignMoments {
             .to_vec()
     }
     fn contents(&self, _: &BenignMomentsParams) -> [Contents; 5] {
-        [Contents::NORMAL, taken_contents(), Contents::NORMAL, Contents::Nan, Contents::Nan]
+        [Contents::NORMAL, taken_contents(65), Contents::NORMAL, Contents::Nan, Contents::Nan]
     }
 }

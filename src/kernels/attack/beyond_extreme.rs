@@ -79,6 +79,6 @@ impl Kernel for BeyondExtreme {
     }
     fn contents(&self, _: &BeyondExtremeParams) -> [Contents; 6] {
         let r = [0.0f32, 0.25, 0.5, 0.875, 0.125, 0.75, 0.375].map(f32::to_bits).to_vec();
-        [Contents::NORMAL, taken_contents(), Contents::NORMAL, Contents::NORMAL, Contents::Words(r), Contents::Nan]
+        [Contents::NORMAL, taken_contents(65), Contents::NORMAL, Contents::NORMAL, Contents::Words(r), Contents::Nan]
     }
 }

@@ -183,6 +183,27 @@ fn a_run_on_the_gpu_goes_on() {
     same(&whole, &path, "gpu");
 }
 
+/// Free riders and Neurotoxin remember the last broadcast, in the rounds before the attack starts too; random numbers follow from the
+/// round. A round a process gives the same files.
+#[test]
+fn runs_with_attacks_on_updates_go_on() {
+    for update in [
+        "{ kind = \"neurotoxin\", top = 0.5, norm = 0.1 }",
+        "{ kind = \"free-rider\", sigma = 0.001 }",
+        "{ kind = \"fang-median\" }",
+    ] {
+        let update = format!("attack.update={update}");
+        let set = ["rounds=4", "federation.clients=3", "federation.shared=both", "attack.malicious=1", &update];
+        let plan = tiny(&[&set[..], &["attack.start_round=2", "federation.clients_per_launch=2"]].concat());
+        let temp = tempfile::tempdir().unwrap();
+        let (whole, path) = (temp.path().join("whole"), temp.path().join("stopped"));
+        start(&plan, &whole, u32::MAX);
+        start(&plan, &path, 1);
+        (1..4).for_each(|_| drop(go_on(&plan, &path, 1).unwrap()));
+        same(&whole, &path, &update);
+    }
+}
+
 fn tiny_on(device: &str, set: &[&str]) -> Plan {
     Plan { device: device.into(), ..tiny(set) }
 }

@@ -3,7 +3,7 @@
 use super::super::device::Square;
 
 /// For each client of `present` the sum of its squared distances from its `neighbours` nearest others.
-pub(in crate::fed::aggregate) fn krum_scores(distances: &Square, present: &[usize], neighbours: usize) -> Vec<f64> {
+pub(in crate::fed) fn krum_scores(distances: &Square, present: &[usize], neighbours: usize) -> Vec<f64> {
     let score = |i: &usize| {
         let mut others: Vec<f64> = present.iter().filter(|j| *j != i).map(|j| distances.at(*i, *j)).collect();
         others.sort_by(f64::total_cmp);
@@ -13,7 +13,7 @@ pub(in crate::fed::aggregate) fn krum_scores(distances: &Square, present: &[usiz
 }
 
 /// `present` in ascending order of their scores.
-pub(in crate::fed::aggregate) fn ranking(scores: &[f64], present: &[usize]) -> Vec<usize> {
+pub(in crate::fed) fn ranking(scores: &[f64], present: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..present.len()).collect();
     order.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
     order.into_iter().map(|at| present[at]).collect()

@@ -12,8 +12,9 @@ pub(super) use bulyan::bulyan;
 pub(super) use cosine::{cosines, first_majority};
 pub(super) use diameter::{MOST_SUBSETS, least_diameter, subsets};
 pub(super) use foolsgold::foolsgold;
-pub(super) use krum::{krum_scores, nearest, ranking};
-pub(super) use outlier::spread_scores;
+pub(super) use krum::nearest;
+pub(in crate::fed) use krum::{krum_scores, ranking};
+pub(in crate::fed) use outlier::spread_scores;
 
 /// The relative gap between the `k`-th least score and the next larger one: how little would change the choice of the `k` least.
 /// Equal scores are decided by client, so they are passed over. Infinite if nothing is larger.

@@ -8,7 +8,7 @@ const SWEEPS: usize = 60;
 /// For each client of `present` the squared length of its centred update along the direction of most variance, and the relative gap
 /// between the two largest variances. With the centred Gram matrix K = U L U', that is `l_1 u_i1^2`: the direction itself, a vector
 /// of all coordinates, is not needed.
-pub(in crate::fed::aggregate) fn spread_scores(dots: &Square, present: &[usize]) -> (Vec<f64>, f64) {
+pub(in crate::fed) fn spread_scores(dots: &Square, present: &[usize]) -> (Vec<f64>, f64) {
     let n = present.len();
     let gram = |i: usize, j: usize| dots.at(present[i], present[j]);
     let means: Vec<f64> = (0..n).map(|i| (0..n).map(|j| gram(i, j)).sum::<f64>() / n as f64).collect();
