@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod approx;
+mod attack;
 mod case;
 mod compare;
 mod conv;

@@ -1,7 +1,7 @@
 //! The operations: their parameters and tensors by name, and the functions that run them.
 
 use super::lab::{Computed, Lab};
-use super::{Case, aggregate, conv, elementwise, gan, instance, norm, penalty, update};
+use super::{Case, aggregate, attack, conv, elementwise, gan, instance, norm, penalty, update};
 use crate::Result;
 
 /// Runs a case whose names have been checked.
@@ -57,7 +57,21 @@ const fn rule(
     Op { optional_params, optional_inputs, ..op(name, params, inputs, outputs, Some(aggregate::aggregate)) }
 }
 
+/// An attack on updates.
+const fn forgery(
+    name: &'static str,
+    params: &'static [&'static str],
+    optional_params: &'static [&'static str],
+    inputs: &'static [&'static str],
+    outputs: &'static [&'static str],
+) -> Op {
+    Op { optional_params, ..op(name, params, inputs, outputs, Some(attack::attack)) }
+}
+
 const ROWS: &[&str] = &["updates"];
+const MARKED: &[&str] = &["updates", "malicious"];
+const FORGED: &[&str] = &["malicious"];
+const CHOSEN: &[&str] = &["malicious", "gamma"];
 const UPDATE: &[&str] = &["update"];
 const CHOICE: &[&str] = &["update", "selected"];
 const RANKED: &[&str] = &["update", "selected", "scores"];
@@ -116,6 +130,15 @@ pub static OPS: &[Op] = &[
     op("pre.nnm", &["f"], ROWS, &["updates"], Some(aggregate::pre)),
     op("pre.arc", &["f"], ROWS, &["updates"], Some(aggregate::pre)),
     op("pre.bucketing", &["s"], &["updates", "order"], &["updates"], Some(aggregate::pre)),
+    forgery("attack.scale", &["gamma"], &[], MARKED, FORGED),
+    forgery("attack.sign_flip", &["c"], &[], MARKED, FORGED),
+    forgery("attack.ipm", &["epsilon"], &[], MARKED, FORGED),
+    forgery("attack.alie", &[], &["z", "ddof"], MARKED, &["malicious", "z"]),
+    forgery("attack.min_max", &["deviation"], &[], MARKED, CHOSEN),
+    forgery("attack.min_sum", &["deviation"], &["bound"], MARKED, CHOSEN),
+    forgery("attack.mimic", &["target"], &[], MARKED, FORGED),
+    forgery("attack.free_rider", &["sigma"], &[], &["updates", "malicious", "reference", "noise"], FORGED),
+    forgery("attack.neurotoxin", &["top"], &[], &["updates", "malicious", "reference"], FORGED),
     op("paste_trigger", &["top", "left"], &["x", "trigger"], &["y"], Some(update::paste_trigger)),
     op(
         "gradient_penalty",
