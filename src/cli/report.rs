@@ -1,6 +1,7 @@
 //! `fedgan report`: one page from run and sweep directories.
 
-use crate::config::Draft;
+use crate::config::{AttackConfig, Draft, Malicious};
+use crate::fed::attack::OnUpdate;
 use crate::report::html::{self, BEGIN, PlanFacts};
 use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result, input};
@@ -77,10 +78,23 @@ pub fn facts_of(path: &Path, text: String) -> Result<PlanFacts> {
         clients: config.federation.clients as usize,
         warmup: config.detection.warmup(),
         start_round: config.attack.start_round,
+        attackers: attackers(&config.attack),
         keys,
         resolved,
         text,
     })
+}
+
+/// The attack on updates and the knowledge that it assumes; none in an honest run and without such an attack.
+fn attackers(attack: &AttackConfig) -> Option<String> {
+    let honest = match &attack.malicious {
+        Malicious::Count(count) => *count == 0,
+        Malicious::Ids(ids) => ids.is_empty(),
+        Malicious::Mixed(clients) => clients.is_empty(),
+        Malicious::Name(_) => false,
+    };
+    let (update, none) = (&attack.update, OnUpdate::default());
+    (!honest && *update != none).then(|| format!("{}: {}", update.name(), update.knowledge().text()))
 }
 
 #[cfg(test)]
@@ -102,7 +116,8 @@ mod tests {
             driver: word("-"),
             variant: word("-"),
         };
-        let set = ["attack.malicious=[1]", "detection.kind=isolation-forest"].map(String::from).to_vec();
+        let update = "attack.update={ kind = \"ipm\", knowledge = \"own\" }";
+        let set = ["attack.malicious=[1]", update, "detection.kind=isolation-forest"].map(String::from).to_vec();
         let plan = load(None, &Overrides { set, seed: Some(9), ..Default::default() }).unwrap();
         fs::create_dir(dir).unwrap();
         fs::write(dir.join("plan.toml"), plan.to_toml(&Resolved::new(&device, "test")).unwrap()).unwrap();
@@ -122,6 +137,7 @@ mod tests {
         assert_eq!((facts.seed, facts.rounds, facts.clients, facts.warmup), (9, 50, 4, Some(10)));
         assert_eq!((facts.keys["attack.malicious"].as_str(), facts.engine().as_str()), ("[1]", "cpu: f32, 2 threads"));
         assert!(facts.keys.keys().all(|k| !k.starts_with("resolved") && k != "seed"));
+        assert_eq!(facts.attackers.as_deref(), Some("ipm: the updates of all malicious clients"));
         fs::write(dir.join("plan.toml"), "seed = 'x'").unwrap();
         let out = temp.path().join("r.html");
         let error = run(args(&dir, &out, false)).unwrap_err();

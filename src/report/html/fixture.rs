@@ -78,5 +78,5 @@ pub fn plan(path: &Path) -> Result<PlanFacts> {
     let warmup = table["detection"].get("warmup").map(|w| w.as_integer().unwrap() as u32);
     let (seed, rounds, name) = (whole("seed") as u64, whole("rounds") as usize, table["name"].as_str().unwrap().into());
     let (keys, resolved) = PlanFacts::split(table);
-    Ok(PlanFacts { name, seed, rounds, clients: 3, warmup, start_round: 0, keys, resolved, text })
+    Ok(PlanFacts { name, seed, rounds, clients: 3, warmup, start_round: 0, attackers: None, keys, resolved, text })
 }

@@ -78,6 +78,7 @@ fn head(cells: &[Cell], remarks: &[String], sections: &[(&str, &str)]) -> String
     let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let unfinished = runs(cells).filter(|r| !r.is_finished()).count();
     let unfinished = if unfinished > 0 { format!(", {unfinished} of them unfinished") } else { String::new() };
+    let attackers: BTreeSet<String> = runs(cells).filter_map(|r| r.plan.attackers.clone()).collect();
     let facts = [
         ("compared", format!("<ul>{labels}</ul>")),
         ("runs", format!("{}{unfinished}", table::counts(cells))),
@@ -85,10 +86,12 @@ fn head(cells: &[Cell], remarks: &[String], sections: &[(&str, &str)]) -> String
         ("rounds", list(all(&|r| r.plan.rounds.to_string()))),
         ("ran on", list(all(&|r| r.plan.engine()))),
         ("images", list(all(&|r| r.plan.data()))),
+        ("attackers know", list(attackers)),
         ("run by fedgan", list(all(&|r| r.plan.version().to_string()))),
         ("report by fedgan", env!("CARGO_PKG_VERSION").to_string()),
     ];
-    let facts: String = facts.iter().map(|(k, v)| format!("<dt>{k}</dt><dd>{v}</dd>\n")).collect();
+    let facts = facts.iter().filter(|(_, v)| !v.is_empty());
+    let facts: String = facts.map(|(k, v)| format!("<dt>{k}</dt><dd>{v}</dd>\n")).collect();
     let links: String = sections.iter().map(|(id, t)| format!("<li><a href=\"#{id}\">{t}</a></li>")).collect();
     let remarks = match remarks {
         [] => String::new(),

@@ -18,6 +18,8 @@ pub struct PlanFacts {
     pub warmup: Option<u32>,
     /// First round of the attack, from 0.
     pub start_round: u32,
+    /// The attack on updates and what its attackers know, in an attacked run that has one.
+    pub attackers: Option<String>,
     /// Every key by its path with its value as text, without `seed`, `name`, `device` and the resolved values.
     pub keys: BTreeMap<String, String>,
     /// Values resolved by the run (program version, device), by path.
