@@ -7,6 +7,8 @@ pub struct Code {
     pub language: Option<String>,
     /// The other words after it, such as `no-run`.
     pub notes: Vec<String>,
+    /// Line of the first line of a block, from 1; 0 for inline code.
+    pub line: usize,
     /// The code; inline code is one line.
     pub text: String,
 }
@@ -24,18 +26,18 @@ pub struct Document {
 impl Document {
     pub fn parse(text: &str) -> Document {
         let (mut code, mut prose, mut anchors) = (Vec::new(), String::new(), Vec::new());
-        let mut lines = text.lines().peekable();
+        let mut lines = text.lines().zip(1..).peekable();
         let mut blank = true;
-        while let Some(line) = lines.next() {
+        while let Some((line, number)) = lines.next() {
             if let Some(info) = line.trim_start().strip_prefix("```") {
-                let block = lines.by_ref().take_while(|l| !l.trim_start().starts_with("```"));
-                code.push(block_of(info, block.collect()));
+                let block = lines.by_ref().map(|l| l.0).take_while(|l| !l.trim_start().starts_with("```"));
+                code.push(block_of(info, block.collect(), number + 1));
             } else if blank && line.starts_with("    ") {
                 let mut block = vec![line];
-                while let Some(line) = lines.next_if(|l| l.starts_with("    ")) {
+                while let Some((line, _)) = lines.next_if(|l| l.0.starts_with("    ")) {
                     block.push(line);
                 }
-                code.push(block_of("", block));
+                code.push(block_of("", block, number));
             } else {
                 if let Some(title) = line.starts_with('#').then(|| line.trim_start_matches('#')) {
                     anchors.push(anchor(title, &anchors));
@@ -63,11 +65,11 @@ impl Document {
     }
 }
 
-/// A block with the words `info` after its opening fence.
-fn block_of(info: &str, lines: Vec<&str>) -> Code {
+/// A block with the words `info` after its opening fence; `line` is its first line.
+fn block_of(info: &str, lines: Vec<&str>, line: usize) -> Code {
     let mut words = info.split_whitespace().map(String::from);
     let language = words.next().unwrap_or_default();
-    Code { language: Some(language), notes: words.collect(), text: lines.join("\n") }
+    Code { language: Some(language), notes: words.collect(), line, text: lines.join("\n") }
 }
 
 /// Moves inline code from `prose` to `code`; the rest of the prose is returned.
@@ -82,7 +84,7 @@ fn inline(prose: &str, code: &mut Vec<Code>) -> String {
                 continue;
             };
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            code.push(Code { language: None, notes: Vec::new(), text });
+            code.push(Code { language: None, notes: Vec::new(), line: 0, text });
             after = to;
         }
         rest.push_str(after);
@@ -115,6 +117,7 @@ fn code_links_and_anchors_are_found() {
     let block = "    fedgan keys\n    fedgan man";
     let expected = [(Some("toml"), "a = 1 # [no](link)"), (Some(""), block), (None, "b"), (None, "fedgan run")];
     assert_eq!(code, expected);
+    assert_eq!(document.code.iter().map(|c| c.line).collect::<Vec<_>>(), [7, 11, 0, 0]);
 }
 
 #[test]

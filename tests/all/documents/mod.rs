@@ -1,5 +1,8 @@
-//! The documents: links lead somewhere, and the files, commands, options and keys that they name exist.
+//! The documents: links lead somewhere, the files, commands, options and keys that they name exist, and their blocks of commands
+//! run as printed.
 
+#[cfg(unix)]
+mod blocks;
 mod commands;
 mod markdown;
 
