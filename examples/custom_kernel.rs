@@ -92,6 +92,8 @@ impl Kernel for Axpy {
 }
 
 fn main() -> fedgan::Result<()> {
+    // SAFETY: called first in the process, before any thread could read the environment.
+    unsafe { fedgan::gpu::quiet_drivers() };
     let device = std::env::args().nth(1).unwrap_or("gpu".into());
     let sources = BTreeMap::from([("custom/axpy.wgsl".to_string(), Source::new("axpy.wgsl", AXPY))]);
     let mut engine = GpuEngine::open(&device, GpuOptions { sources, timestamps: true, ..GpuOptions::default() })?;

@@ -35,6 +35,8 @@ impl Observer for Console {
 }
 
 fn main() -> fedgan::Result<()> {
+    // SAFETY: called first in the process, before any thread could read the environment.
+    unsafe { fedgan::gpu::quiet_drivers() };
     let directory = PathBuf::from(std::env::args().nth(1).unwrap_or("train-example".into()));
     // The built-in attacked experiment, small enough for a software adapter or the cpu engine.
     let set = ["rounds=4", "train.local_steps=4", "train.batch=8", "model.width=8", "evaluation.samples=64"];

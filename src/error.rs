@@ -116,6 +116,17 @@ pub fn sizes(a: u64, b: u64) -> [String; 2] {
     }
 }
 
+/// A number with its noun: `1 row`, `2 rows`, `3 launches`.
+pub fn count(n: impl std::fmt::Display, what: &str) -> String {
+    let n = n.to_string();
+    let end = match () {
+        () if n == "1" => "",
+        () if what.ends_with("ch") => "es",
+        () => "s",
+    };
+    format!("{n} {what}{end}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +148,11 @@ mod tests {
         assert_eq!(sizes(4096, 65536), ["4.0 KiB", "64.0 KiB"]);
         assert_eq!(sizes(128 << 20, 128 << 20), ["128 MiB", "128 MiB"]);
         assert_eq!(sizes((128 << 20) + 4, 128 << 20), ["134217732 bytes", "134217728 bytes"]);
+    }
+
+    #[test]
+    fn numbers_have_their_nouns() {
+        assert_eq!([0, 1, 2].map(|n| count(n, "row")), ["0 rows", "1 row", "2 rows"]);
+        assert_eq!([1u64, 21].map(|n| count(n, "launch")), ["1 launch", "21 launches"]);
     }
 }

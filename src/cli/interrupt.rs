@@ -23,13 +23,7 @@ static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 /// # Errors
 /// If the handlers cannot be installed.
 pub fn listen_for_batch_systems() -> Result<()> {
-    let asked = Arc::new(AtomicBool::new(false));
-    if ASKED.set(asked.clone()).is_err() {
-        return Ok(());
-    }
-    for signal in system::patient() {
-        flag::register(signal, asked.clone()).map_err(bad)?;
-    }
+    let Some(asked) = patient()? else { return Ok(()) };
     // A handler may not write to the console.
     let answer = move || {
         while !asked.load(Ordering::SeqCst) {
@@ -40,13 +34,38 @@ pub fn listen_for_batch_systems() -> Result<()> {
     std::thread::Builder::new().name("interrupts".into()).spawn(answer).map(|_| ()).map_err(bad)
 }
 
+/// Installs the handlers of hangups and batch systems; `None` if they are there.
+fn patient() -> Result<Option<Arc<AtomicBool>>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    if ASKED.set(asked.clone()).is_err() {
+        return Ok(None);
+    }
+    for signal in system::patient() {
+        flag::register(signal, asked.clone()).map_err(bad)?;
+    }
+    Ok(Some(asked))
+}
+
 /// Handles all requests from now on.
 ///
 /// # Errors
 /// If the handlers cannot be installed.
 pub fn listen() -> Result<()> {
-    static INSISTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     listen_for_batch_systems()?;
+    listen_to_the_user()
+}
+
+/// [`listen`] for a process that ends at once when it is asked to, and says nothing of a round.
+///
+/// # Errors
+/// If the handlers cannot be installed.
+pub fn listen_silently() -> Result<()> {
+    patient()?;
+    listen_to_the_user()
+}
+
+fn listen_to_the_user() -> Result<()> {
+    static INSISTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     let insisted = Arc::new(AtomicBool::new(false));
     let (Some(asked), Ok(())) = (ASKED.get(), INSISTED.set(insisted.clone())) else { return Ok(()) };
     for signal in [SIGINT, SIGTERM] {

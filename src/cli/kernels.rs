@@ -5,6 +5,7 @@ use crate::kernels::writers::Language;
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find, shader};
 use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub struct KernelsArgs {
     /// Write the catalogue as Markdown (the content of shaders/README.md) to FILE, or to standard output.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with = "show")]
     pub markdown: Option<PathBuf>,
+    /// Print the file of a shader as it was written, the text to edit for --shader: conv2d_direct, or its path in `shaders`.
+    #[arg(long, value_name = "SHADER", conflicts_with_all = ["show", "markdown"])]
+    pub source: Option<String>,
     /// Print the shader of this kernel, assembled and expanded as it runs.
     #[arg(long, value_name = "KERNEL")]
     pub show: Option<String>,
@@ -38,8 +42,11 @@ pub struct KernelsArgs {
 /// Prints the catalogue or the shader, according to `args`.
 ///
 /// # Errors
-/// An unknown kernel or build, SPIR-V to a terminal, a file that cannot be written.
+/// An unknown kernel, shader or build, SPIR-V to a terminal, a file that cannot be written.
 pub fn run(args: KernelsArgs) -> Result<()> {
+    if let Some(name) = &args.source {
+        return super::print(source(name)?);
+    }
     if let Some(path) = &args.markdown {
         return write_markdown(path);
     }
@@ -55,6 +62,25 @@ fn write_markdown(path: &Path) -> Result<()> {
     }
     outputs::check(&[output("--markdown", Some(path), OutputKind::Text(MARK))], &[])?;
     outputs::write(path, OutputKind::Text(MARK), markdown().as_bytes())
+}
+
+/// The text of a shader file: by its stem, by its path, or by the name of a kernel that has one file.
+fn source(name: &str) -> Result<&'static str> {
+    let stem = |file: &str| Path::new(file).file_stem().is_some_and(|stem| stem == name);
+    if let Some((_, text)) = shader::files().iter().find(|(file, _)| *file == name || stem(file)) {
+        return Ok(text);
+    }
+    let Some(kernel) = find(name) else {
+        let stems = shader::files().iter().filter_map(|(file, _)| Path::new(file).file_stem()?.to_str());
+        let nearest =
+            stems.max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b))).unwrap_or("-");
+        return Err(Error::input(format!("no shader `{name}`, the nearest is `{nearest}`; shaders/README.md has all")));
+    };
+    let files: BTreeSet<&str> = variants(kernel, &Class::ALL).iter().map(|variant| variant.file).collect();
+    match files.iter().collect::<Vec<_>>()[..] {
+        [file] => shader::source(file).ok_or_else(|| Error::internal(format!("{file} is not embedded"))),
+        _ => Err(Error::input(format!("`{name}` has several shaders: {}", Vec::from_iter(files).join(", ")))),
+    }
 }
 
 fn show(name: &str, args: &KernelsArgs) -> Result<()> {
@@ -115,7 +141,12 @@ fn table() -> String {
         }
         let _ = writeln!(out, "{}", row[4]);
     }
-    let _ = writeln!(out, "\n{} kernels; `fedgan kernels --show KERNEL` prints the shader that runs.", CATALOGUE.len());
+    let _ = writeln!(
+        out,
+        "\n{} kernels; `fedgan kernels --show KERNEL` prints the shader that runs, \
+         `--source SHADER` its file.",
+        CATALOGUE.len()
+    );
     out
 }
 
@@ -225,5 +256,22 @@ mod tests {
         }
         let error = unknown("fil");
         assert!(error.to_string().contains("nearest is `fill`") && error.exit_code() == 2);
+    }
+
+    #[test]
+    fn sources_are_found_by_file_and_by_kernel() {
+        let direct = source("conv_transpose2d_direct").unwrap();
+        assert!(direct.contains("//#unroll") && direct.contains("//#include lib/"), "the file as it was written");
+        assert_eq!(source("nn/conv_transpose2d_direct.wgsl").unwrap(), direct);
+        assert_eq!(source("lib/tile.wgsl").unwrap(), shader::source("lib/tile.wgsl").unwrap());
+        let error = source("conv_transpose2d").unwrap_err();
+        let several = "several shaders: nn/conv_transpose2d_direct.wgsl, nn/conv_transpose2d_tiled.wgsl";
+        assert!(error.exit_code() == 2 && error.to_string().contains(several), "{error}");
+        let error = source("conv2d_drect").unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("nearest is `conv2d_direct`"), "{error}");
+        for kernel in CATALOGUE {
+            let several = source(kernel.name()).is_err_and(|e| e.to_string().contains("several"));
+            assert!(several || source(kernel.name()).is_ok(), "{}", kernel.name());
+        }
     }
 }

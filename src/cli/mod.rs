@@ -112,7 +112,7 @@ fn answer(mut verb: Verb) -> Result<u8> {
         Verb::Demo(args) => demo::run(args),
         Verb::Sweep(args) => sweep::run(args),
         Verb::Eval(args) => eval::run(args).map(|()| 0),
-        Verb::Report(args) => report::run(args).map(|()| 0),
+        Verb::Report(args) => report::run(args),
         Verb::Devices(args) => devices::run(args.json).map(|()| 0),
         Verb::Sample(args) => sample::run(args).map(|()| 0),
         Verb::Keys(args) => keys::run(args).map(|()| 0),

@@ -4,6 +4,7 @@ use super::console::Console;
 use super::{environment, interrupt};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::{self, Overrides};
+use crate::error::count;
 use crate::fed::OnNonfinite;
 use crate::report::progress::duration;
 use crate::report::{ProgressMode, layout};
@@ -71,17 +72,18 @@ pub fn run(args: RunArgs) -> Result<u8> {
     match answer {
         Ok(Trained::Finished(finished)) => {
             if !args.quiet {
-                let (time, rounds) = (duration(finished.summary.timing.seconds), finished.summary.rounds);
+                let (time, rounds) =
+                    (duration(finished.summary.timing.seconds), count(finished.summary.rounds, "round"));
                 let picture = directory.join("samples.png");
                 let (outcome, picture) = (&finished.outcome, picture.display());
-                super::print(format!("{outcome}\ntime      {time} for {rounds} rounds\nlook at   {picture}\n"))?;
+                super::print(format!("{outcome}\ntime      {time} for {rounds}\nlook at   {picture}\n"))?;
             }
             Ok(0)
         }
         Ok(Trained::Interrupted { done }) => {
             super::tell(&format!(
-                "interrupted after {done} of {} rounds; to continue: {resume}",
-                session.plan().rounds
+                "interrupted after {done} of {}; to continue: {resume}",
+                count(session.plan().rounds, "round")
             ));
             Ok(interrupt::EXIT_CODE)
         }

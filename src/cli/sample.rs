@@ -1,5 +1,6 @@
 //! `fedgan sample`: images from an exported generator.
 
+use crate::error::count;
 use crate::exec::Purpose;
 use crate::gpu::GpuOptions;
 use crate::kernels::rng::Stream;
@@ -93,7 +94,8 @@ pub fn run(args: SampleArgs) -> Result<()> {
     let n = latents.len() / architecture.latent as usize;
     write(&args, architecture, n, &latents, &images)?;
     let shown = args.out.as_deref().or(args.images.as_deref()).unwrap_or(Path::new("-"));
-    super::print(format!("{}: {n} images of {size}x{size}x{channels} on {reason}\n", shown.display()))
+    let (shown, images) = (shown.display(), count(n, "image"));
+    super::print(format!("{shown}: {images} of {size}x{size}x{channels} on {reason}\n"))
 }
 
 /// Rejects a file name with an extension other than `.png`.

@@ -11,7 +11,7 @@ mod element;
 mod files;
 mod fit;
 mod folder;
-mod guard;
+pub(crate) mod guard;
 mod manifest;
 mod natural;
 mod nifti;

@@ -6,6 +6,10 @@ use crate::{Error, Result, input};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// The relative difference between two runs' ceilings beyond which their times are not comparable: on an idle machine the best
+/// samples differ by a few per cent.
+pub const DRIFT: f64 = 0.1;
+
 /// One measurement compared with the baseline's.
 #[derive(Clone, Debug, Serialize)]
 pub struct Change {
@@ -174,6 +178,22 @@ pub fn changes(old: &Document, new: &Document) -> Vec<Change> {
     new.measurements().into_iter().map(one).collect()
 }
 
+/// The rates of the device that differ between two runs by more than [`DRIFT`]: then the machine has changed, not the code.
+pub fn drift(old: &Document, new: &Document) -> Vec<String> {
+    let (Some(old), Some(new)) = (&old.ceilings, &new.ceilings) else { return Vec::new() };
+    let largest = new.copies.iter().rev().find_map(|now| {
+        let then = old.copies.iter().find(|then| then.bytes == now.bytes)?;
+        Some((format!("copies of {:.1} MB", now.bytes / 1e6), [then.rate(), now.rate()], "GB/s"))
+    });
+    let arithmetic = ("arithmetic".to_string(), [old.flops, new.flops], "GFLOP/s");
+    let differs = |[then, now]: [f64; 2]| !(f64::max(then / now, now / then) <= 1.0 + DRIFT);
+    let line = |(what, [then, now], unit): (String, [f64; 2], &str)| {
+        let percent = 100.0 * (now / then - 1.0);
+        format!("{what} {:.1} {unit} then, {:.1} now ({percent:+.0} %)", then / 1e9, now / 1e9)
+    };
+    [arithmetic].into_iter().chain(largest).filter(|(_, rates, _)| differs(*rates)).map(line).collect()
+}
+
 /// Changes with that verdict.
 pub fn count(changes: &[Change], verdict: SpeedChange) -> usize {
     changes.iter().filter(|c| c.comparison.is_some_and(|c| c.verdict == verdict)).count()
@@ -182,6 +202,7 @@ pub fn count(changes: &[Change], verdict: SpeedChange) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::perf::ceilings::tests::ceilings;
     use crate::perf::row::tests::{document, timed};
 
     #[test]
@@ -225,6 +246,27 @@ mod tests {
         assert_eq!(found[3].note, Some("not in the baseline"));
         assert_eq!((count(&found, SpeedChange::Slower), count(&found, SpeedChange::Faster)), (1, 0));
         assert_eq!(count(&changes(&new, &old), SpeedChange::Faster), 1);
+    }
+
+    #[test]
+    fn ceilings_that_differ_are_named() {
+        let mut old = document(Vec::new());
+        old.ceilings = Some(ceilings());
+        let mut new = old.clone();
+        let now = |new: &mut Document, flops: f64, copy: f64| {
+            let now = new.ceilings.as_mut().unwrap();
+            now.flops *= flops;
+            now.copies.iter_mut().for_each(|c| (c.copy, c.read) = (c.copy * copy, c.read.map(|r| r * copy)));
+        };
+        now(&mut new, 1.09, 1.0 / 1.09);
+        assert!(drift(&old, &new).is_empty(), "noise");
+        now(&mut new, 0.8, 0.5);
+        let found = drift(&old, &new);
+        assert!(found.len() == 2 && found[0].starts_with("arithmetic ") && found[0].ends_with("(-13 %)"), "{found:?}");
+        assert!(found[1].starts_with("copies of ") && found[1].ends_with("(-54 %)"), "{found:?}");
+        assert_eq!(drift(&new, &old).len(), 2, "a machine that was busy then");
+        new.ceilings = None;
+        assert!(drift(&old, &new).is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::measure::{Budget, measure};
 use super::problem::Bench;
 use super::stats::Summary;
 use super::stream::{BLOCK, StreamPeak, StreamPeakParams};
+use crate::error::count;
 use crate::exec::cpu::peak;
 use crate::exec::{Launch, Purpose, Recording};
 use crate::kernels::util::copy::CopyParams;
@@ -193,7 +194,7 @@ fn products(seconds: f64) -> (f64, String) {
         let (n, flops) = peak::products(8);
         (threads, best) = (n, f64::max(best, flops / take.elapsed().as_secs_f64()));
     }
-    (best, format!("256 x 256 matrix products in cache, {threads} threads"))
+    (best, format!("256 x 256 matrix products in cache, {}", count(threads, "thread")))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod csv;
 mod fma;
 pub mod measure;
 pub mod problem;
+pub mod proof;
 pub mod round;
 pub mod row;
 pub mod stats;

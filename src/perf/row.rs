@@ -232,11 +232,12 @@ pub struct ShaderRow {
 }
 
 impl Document {
-    /// Number of rows and shaders with wrong results.
+    /// Number of rows, shaders and launches of steps and rounds with wrong results.
     pub fn wrong(&self) -> usize {
         let shaders = self.shaders.iter().flat_map(|s| [&s.edited, &s.builtin]);
         let rows = self.rows.iter().chain(shaders).filter(|r| matches!(r.outcome, Outcome::Wrong { .. })).count();
-        rows + self.steps.iter().map(|s| s.wrong.len()).sum::<usize>()
+        let rounds = self.rounds.iter().map(|r| r.wrong.len()).sum::<usize>();
+        rows + self.steps.iter().map(|s| s.wrong.len()).sum::<usize>() + rounds
     }
 
     /// Everything that can be compared with a baseline: name, samples and their clock.

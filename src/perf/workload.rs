@@ -1,6 +1,7 @@
 //! Training problems and their launches.
 
 use super::tap::{Heard, Tap};
+use crate::error::count;
 use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::attack::{OnUpdate, Scale};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
@@ -60,7 +61,8 @@ impl std::fmt::Display for Workload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Workload { image_size: s, channels, width, latent, batch, clients, loss } = self;
         let loss = if *loss == Loss::Bce { "bce" } else { "wgan-gp" };
-        write!(f, "{s}x{s}x{channels}, width {width}, latent {latent}, batch {batch}, {clients} clients, {loss}")
+        let clients = count(clients, "client");
+        write!(f, "{s}x{s}x{channels}, width {width}, latent {latent}, batch {batch}, {clients}, {loss}")
     }
 }
 

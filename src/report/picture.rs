@@ -80,19 +80,49 @@ fn check(len: usize, n: usize, size: usize, channels: usize, columns: usize) -> 
 
 /// Paints the grid: `pixel(image, y, x)` is called once for every enlarged pixel.
 fn arrange(n: usize, size: usize, columns: usize, pixel: impl Fn(usize, usize, usize) -> [u8; 3]) -> RgbImage {
-    let factor = (TARGET_WIDTH.saturating_sub(GUTTER) / columns).saturating_sub(GUTTER).div_euclid(size).max(1);
-    let cell = size * factor;
+    let factor = enlargement(size, columns);
+    painted(n, size * factor, columns, |i, y, x| pixel(i, y / factor, x / factor))
+}
+
+/// The factor by which a grid's images are enlarged.
+fn enlargement(size: usize, columns: usize) -> usize {
+    (TARGET_WIDTH.saturating_sub(GUTTER) / columns).saturating_sub(GUTTER).div_euclid(size).max(1)
+}
+
+/// A grid of images of `cell` x `cell` pixels.
+fn painted(n: usize, cell: usize, columns: usize, pixel: impl Fn(usize, usize, usize) -> [u8; 3]) -> RgbImage {
     let extent = |count: usize| (GUTTER + count * (cell + GUTTER)) as u32;
     RgbImage::from_fn(extent(columns), extent(n.div_ceil(columns)), |x, y| {
         // Position relative to the first image's corner; within a cell's period the gutter comes last.
         let split = |v: u32| (v as usize).checked_sub(GUTTER).map(|v| (v / (cell + GUTTER), v % (cell + GUTTER)));
         match (split(x), split(y)) {
             (Some((column, x)), Some((row, y))) if x < cell && y < cell && row * columns + column < n => {
-                Rgb(pixel(row * columns + column, y / factor, x / factor))
+                Rgb(pixel(row * columns + column, y, x))
             }
             _ => BACKGROUND,
         }
     })
+}
+
+/// The first `keep` images of the first `keep` rows of a [`grid`] of images, not enlarged; `None` if `picture` is no such grid.
+pub fn corner(picture: &RgbImage, size: usize, columns: usize, keep: usize) -> Option<RgbImage> {
+    let (factor, [width, height]) =
+        (enlargement(size, columns), [picture.width(), picture.height()].map(|v| v as usize));
+    let period = size * factor + GUTTER;
+    let rows = height.checked_sub(GUTTER)? / period;
+    if width != GUTTER + columns * period || height != GUTTER + rows * period || rows == 0 || keep == 0 {
+        return None;
+    }
+    let (across, down) = (keep.min(columns), keep.min(rows));
+    Some(painted(across * down, size, across, |i, y, x| {
+        let at = |index: usize, within: usize| (GUTTER + index * period + within * factor) as u32;
+        picture.get_pixel(at(i % across, x), at(i / across, y)).0
+    }))
+}
+
+/// Width and height of a [`grid`] with `columns` rows.
+pub fn square(size: usize, columns: usize) -> u32 {
+    (GUTTER + columns * (size * enlargement(size, columns) + GUTTER)) as u32
 }
 
 /// Pictures side by side, each below a strip with its label ("samples", "real").
@@ -139,6 +169,26 @@ pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     image::codecs::png::PngEncoder::new(&mut bytes)
         .write_image(picture.as_raw(), picture.width(), picture.height(), image::ExtendedColorType::Rgb8)
+        .map_err(|e| Error::internal(format!("PNG encoder: {e}")))?;
+    Ok(bytes.into_inner())
+}
+
+/// [`encode_png`] in fewer bytes: one channel where the picture is grey, and the slowest compression.
+///
+/// # Errors
+/// As [`encode_png`].
+pub fn encode_small_png(picture: &RgbImage) -> Result<Vec<u8>> {
+    use image::ExtendedColorType::{L8, Rgb8};
+    use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+    // The frame is a bluish grey, and becomes grey with the images.
+    let grey = |p: &Rgb<u8>| *p == BACKGROUND || (p.0[0] == p.0[1] && p.0[1] == p.0[2]);
+    let (data, colour) = match picture.pixels().all(grey) {
+        true => (picture.pixels().map(|p| p.0[0]).collect(), L8),
+        false => (picture.as_raw().clone(), Rgb8),
+    };
+    let mut bytes = Cursor::new(Vec::new());
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
+        .write_image(&data, picture.width(), picture.height(), colour)
         .map_err(|e| Error::internal(format!("PNG encoder: {e}")))?;
     Ok(bytes.into_inner())
 }
@@ -209,6 +259,36 @@ mod tests {
             }
         }
         assert_eq!(counts, vec![cell * cell; n]);
+    }
+
+    #[test]
+    fn a_corner_has_the_first_images_as_they_were() {
+        let (size, columns) = (16, 8);
+        let images: Vec<u8> = (0..64 * size * size).map(|i| (i * 7 / 5) as u8).collect();
+        let whole = grid_u8(&images, 64, size, 1, columns).unwrap();
+        assert_eq!([whole.width(), whole.height()], [square(size, columns); 2]);
+        let small = corner(&whole, size, columns, 3).unwrap();
+        assert_eq!(small.width() as usize, GUTTER + 3 * (size + GUTTER));
+        let at = |image: usize, x: u32, y: u32| {
+            let of = |place: usize| (GUTTER + place * (size + GUTTER)) as u32;
+            small.get_pixel(of(image % 3) + x, of(image / 3) + y).0
+        };
+        for (shown, image) in [(0, 0), (2, 2), (3, 8), (8, 18)] {
+            for (x, y) in [(0, 0), (15, 0), (4, 9)] {
+                let byte = images[(image * size + y as usize) * size + x as usize];
+                assert_eq!(at(shown, x, y), [byte; 3], "image {image}");
+            }
+        }
+        // Fewer rows than columns, and pictures of other sizes.
+        let wide = grid_u8(&images[..16 * size * size], 16, size, 1, columns).unwrap();
+        assert_eq!(corner(&wide, size, columns, 8).unwrap().height() as usize, GUTTER + 2 * (size + GUTTER));
+        assert!(corner(&whole, 32, columns, 3).is_none() && corner(&RgbImage::new(1, 1), size, columns, 3).is_none());
+        let (plain, least) = (encode_png(&small).unwrap(), encode_small_png(&small).unwrap());
+        assert!(least.len() < plain.len(), "{} of {}", least.len(), plain.len());
+        let grey = image::load_from_memory(&least).unwrap();
+        assert!(grey.color() == image::ColorType::L8 && grey.to_rgb8().get_pixel(9, 9) == small.get_pixel(9, 9));
+        let red = RgbImage::from_pixel(4, 4, Rgb([200, 0, 0]));
+        assert_eq!(image::load_from_memory(&encode_small_png(&red).unwrap()).unwrap().to_rgb8(), red);
     }
 
     #[test]

@@ -69,13 +69,15 @@ impl Rates {
         let mut parts = vec![share("honest", self.false_flags), share("malicious", self.true_flags)];
         for (client, after) in &self.suppressed_after {
             parts.push(match after {
-                Some(rounds) => format!("client {client} suppressed after {rounds} rounds"),
+                Some(rounds) => format!("client {client} suppressed after {}", crate::error::count(rounds, "round")),
                 None => format!("client {client} not suppressed"),
             });
         }
         if self.suppressed_after.len() > 1 {
             parts.push(match self.suppression() {
-                Some(rounds) => format!("all malicious clients suppressed after {rounds} rounds"),
+                Some(rounds) => {
+                    format!("all malicious clients suppressed after {}", crate::error::count(rounds, "round"))
+                }
                 None => "not all malicious clients suppressed".into(),
             });
         }

@@ -4,6 +4,7 @@ use super::{Generator, Images, Observer, Round, Session, Start, Trained, resume}
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Plan, Sweep};
 use crate::exec::{CpuEngine, Purpose};
+use crate::fed::detector::IsolationForest;
 use crate::kernels::rng::Stream;
 use crate::report::html::demo::{BEGIN, Chapter, Story};
 use crate::report::outputs::{self, OutputKind, output};
@@ -41,9 +42,13 @@ impl Demo {
     /// # Errors
     /// Invalid keys; a directory with anything else in it.
     pub fn new(directory: &Path, set: &[String], device: Option<&str>) -> Result<Demo> {
-        let mut sweep = Sweep::read(Path::new(SWEEP))?;
-        sweep.override_with(set, device)?;
-        let demo = Demo { cells: first_seed(sweep.cells()?), directory: directory.to_path_buf(), tuned: true };
+        let mut sweep = Sweep::builtin(SWEEP).ok_or_else(|| Error::internal("no sweep of the demo"))??;
+        sweep.override_with(set, device).map_err(of_the_demo)?;
+        let demo = Demo {
+            cells: first_seed(sweep.cells().map_err(of_the_demo)?),
+            directory: directory.to_path_buf(),
+            tuned: true,
+        };
         demo.check()?;
         Ok(demo)
     }
@@ -183,6 +188,19 @@ impl Demo {
             samples,
         })
     }
+}
+
+/// An error in the words of a user who knows of no sweep, with what helps against too few rounds.
+fn of_the_demo(error: Error) -> Error {
+    let Error::Input(text) = error else { return error };
+    let text = text.replace(&format!("sweep `{SWEEP}`"), "the runs of the demo");
+    let text = text.replace("the axis `run` of the sweep sets this key", "the demo's runs differ in this key");
+    let rounds = IsolationForest::default().warmup + 2;
+    let hint = match text.contains("detection.warmup") {
+        true => format!("\na demo needs {rounds} rounds, so that its detector gives a verdict: --set rounds={rounds}"),
+        false => String::new(),
+    };
+    Error::Input(format!("{text}{hint}"))
 }
 
 /// The sweep has several seeds; the demo runs the first.

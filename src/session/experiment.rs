@@ -5,6 +5,7 @@ use super::observer::Round;
 use super::parts::Parts;
 use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
+use crate::error::count;
 use crate::exec::Purpose;
 use crate::fed::{Fault, Federation, OnNonfinite, RoundReport};
 use crate::metric::{Evaluator, ImageSet, Value};
@@ -120,13 +121,13 @@ impl Experiment {
         let bad: Vec<String> = bad.iter().map(|id| self.named(*id as usize)).collect();
         let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: [{}]", bad.join(", ")) };
         format!(
-            "training  {} clients ({who}), {} per launch; G {} and D {} parameters; {} rounds of up to {} steps, batch {}",
-            f.clients(),
+            "training  {} ({who}), {} per launch; G {} and D {} parameters; {} of up to {}, batch {}",
+            count(f.clients(), "client"),
             f.clients_per_launch(),
             gan.g.parameter_count(),
             gan.d.parameter_count(),
-            self.plan.rounds,
-            f.steps().iter().max().copied().unwrap_or(0),
+            count(self.plan.rounds, "round"),
+            count(f.steps().iter().max().copied().unwrap_or(0), "step"),
             self.plan.train.batch
         )
     }
@@ -402,7 +403,7 @@ impl Experiment {
         let images = self.sampler.seeded(self.federation.engine(), all, Purpose::Evaluation)?;
         let fake = picture::grid(&images, all, size, channels, columns)?;
         let real = picture::grid(&self.shown, shown, size, channels, columns)?;
-        let label = format!("generated after {} rounds", self.plan.rounds);
+        let label = format!("generated after {}", count(self.plan.rounds, "round"));
         let both = picture::side_by_side(&[(label.as_str(), &fake), ("real", &real)])?;
         self.output()?.dir.write_bytes("samples.png", &picture::encode_png(&both)?)?;
         Ok(())

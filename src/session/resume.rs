@@ -3,6 +3,7 @@
 use super::experiment::{Clock, Experiment, Output, grid_file};
 use super::{Observer, Silent};
 use crate::config::{Draft, Plan, Resolved};
+use crate::error::count;
 use crate::exec::Descriptor;
 use crate::report::checkpoint::{self, Checkpoint, RunState, Shape};
 use crate::report::layout;
@@ -44,7 +45,7 @@ pub(super) fn has_more(dir: &RunDir, plan: &Plan) -> Result<()> {
     };
     Err(Error::file(
         dir.path(),
-        format!("the run is finished after {done} rounds ({} is there); {what}", layout::SUMMARY),
+        format!("the run is finished after {} ({} is there); {what}", count(done, "round"), layout::SUMMARY),
     ))
 }
 
@@ -116,7 +117,10 @@ impl Experiment {
         self.records = metrics::read_jsonl_to(&log, logs.jsonl)?;
         self.records.extend(unevaluated.clone());
         if self.records.len() != round as usize {
-            return Err(Error::file(&log, format!("{} rounds, but the checkpoint has {round}", self.records.len())));
+            return Err(Error::file(
+                &log,
+                format!("{}, but the checkpoint has {round}", count(self.records.len(), "round")),
+            ));
         }
         // The last round's step is written again if its evaluation no longer counts.
         let from = if unevaluated.is_some() { round } else { round + 1 };

@@ -96,3 +96,20 @@ fn names_outside_utf8_are_accepted() {
     let (code, text) = told(command.arg(name).output().unwrap());
     assert!(code == Some(2) && text.contains("caf\u{fffd}.toml"), "{text}");
 }
+
+/// The default directory of a demo has the name of the sweep that it runs.
+#[test]
+fn folders_do_not_hide_what_is_built_in() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["demo", "attacked"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    let (code, text) = told(fedgan(dir.path(), &["sweep", "demo", "--dry-run", "--device", "cpu"]).output().unwrap());
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = told(fedgan(dir.path(), &["demo", "--device", "cpu", "--set", "rounds=3"]).output().unwrap());
+    assert!(code == Some(2) && text.starts_with("error: the runs of the demo: defended: detection.warmup"), "{text}");
+    // A file does.
+    std::fs::write(dir.path().join("ten-cells"), "name = 3").unwrap();
+    let (code, text) = told(fedgan(dir.path(), &["sweep", "ten-cells", "--dry-run"]).output().unwrap());
+    assert!(code == Some(2) && text.starts_with("error: ten-cells: "), "{text}");
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Kills of the test below.
 const KILLS: u32 = 50;
 
-fn fedgan(args: &[&str]) -> Command {
+pub(super) fn fedgan(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fedgan"));
     command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
     #[cfg(unix)]
@@ -184,7 +184,7 @@ pub(super) fn wait_for(dir: &Path, rounds: u32) {
 }
 
 #[cfg(unix)]
-fn signal(name: &str, child: &Child) {
+pub(super) fn signal(name: &str, child: &Child) {
     let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
 }

@@ -22,6 +22,8 @@ mod portable;
 mod random;
 mod reflection;
 mod regularised;
+#[cfg(unix)]
+mod report_watch;
 mod rng;
 mod robust;
 mod shared_sweep;

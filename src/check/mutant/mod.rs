@@ -12,7 +12,7 @@ mod equivalent;
 mod operator;
 mod syntax;
 
-pub use equivalent::{EQUIVALENT, Equivalent, Why};
+pub use equivalent::{EQUIVALENT, Equivalent, REASONS, Why};
 pub use operator::Operator;
 
 use super::{Checker, Failure, Options, PreparedCase, Repro, Verdict, suite};

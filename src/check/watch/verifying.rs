@@ -4,6 +4,7 @@ use super::differential::describe_launch;
 use super::{Compared, Elements, compare};
 use crate::check::fill::Random;
 use crate::check::run::Worst;
+use crate::error::count;
 use crate::exec::{Engine, Launch, Purpose, Recording, Tensor};
 use crate::kernels::util::copy::CopyParams;
 use crate::kernels::{Access, Params, find};
@@ -58,9 +59,9 @@ impl std::fmt::Display for Checked {
             0 => write!(f, "no launch was verified")?,
             n => write!(
                 f,
-                "{n} launch{} at random, {} elements against the reference; the worst uses {:.1} % of its bound ({})",
-                if n == 1 { "" } else { "es" },
-                self.elements,
+                "{} at random, {} against the reference; the worst uses {:.1} % of its bound ({})",
+                count(n, "launch"),
+                count(self.elements, "element"),
                 self.percent,
                 self.label
             )?,

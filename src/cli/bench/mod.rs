@@ -127,7 +127,7 @@ pub fn run(args: BenchArgs) -> Result<u8> {
     let problems = wanted.problems(&args, &subject)?;
     super::print(table::device(&subject, &document))?;
     let desk = Desk::new(&args);
-    if !subject.is_reference() && (!problems.is_empty() || wanted.step || args.roofline.is_some()) {
+    if !subject.is_reference() && (!problems.is_empty() || wanted.step || wanted.round || args.roofline.is_some()) {
         desk.say("measuring the ceilings");
         let mut bench = Bench::new(subject.engine()?);
         document.ceilings = Some(Ceilings::measure(&mut bench, args.seconds)?);
@@ -140,9 +140,10 @@ pub fn run(args: BenchArgs) -> Result<u8> {
     wholes(&desk, &args, &subject, &wanted, &mut document)?;
     desk.bar.finish_and_clear();
     let changes = files.baseline.as_ref().map(|old| baseline::changes(old, &document));
+    let drift = files.baseline.as_ref().map_or(Vec::new(), |old| baseline::drift(old, &document));
     files.write(&document, changes.as_deref())?;
     if let Some(changes) = &changes {
-        super::print(table::changes(changes))?;
+        super::print(table::changes(changes, &drift))?;
     }
     super::print(table::summary(&document))?;
     Ok(code(&document, changes.as_deref().unwrap_or_default()))
@@ -205,8 +206,10 @@ fn wholes(desk: &Desk, args: &BenchArgs, subject: &Subject, wanted: &Wanted, doc
         document.steps.push(step);
     }
     for (_, workload) in wanted.wholes.iter().filter(|_| wanted.round) {
-        desk.say("timing rounds");
-        let round = RoundReport::measure(*workload, subject.engine()?, args.steps, &desk.budget)?;
+        desk.say("verifying and timing rounds");
+        let (steps, ceilings) = (args.steps, ceilings.as_ref());
+        let mut engines = || subject.engine();
+        let round = RoundReport::measure(*workload, &mut engines, verify_sampled, steps, &desk.budget, ceilings)?;
         desk.print(table::round(&round))?;
         document.rounds.push(round);
     }

@@ -2,6 +2,7 @@
 
 use super::device::Subject;
 use crate::cli::units::time;
+use crate::error::count as counted;
 use crate::kernels::Class;
 use crate::perf::Problem;
 use crate::perf::baseline::{Change, count};
@@ -38,7 +39,7 @@ pub(super) fn device(subject: &Subject, document: &Document) -> String {
             }
         }
         None => {
-            let _ = writeln!(out, "  {} threads", document.threads.unwrap_or(1));
+            let _ = writeln!(out, "  {}", counted(document.threads.unwrap_or(1), "thread"));
         }
     }
     if cfg!(debug_assertions) {
@@ -218,10 +219,13 @@ pub(super) fn step(step: &StepReport) -> String {
 
 pub(super) fn round(round: &RoundReport) -> String {
     let mut out = format!("{}\n", round.name());
+    for wrong in &round.wrong {
+        let _ = writeln!(out, "  WRONG, not timed: {wrong}");
+    }
     if let Some(wall) = Summary::of(&round.wall) {
         let _ = writeln!(
             out,
-            "  {} per round ({} samples, spread {:.1}%), {:.1} images/s; first {}; {:.1}% of it outside training steps\n",
+            "  {} per round ({} samples, spread {:.1}%), {:.1} images/s; first {}; {:.1}% of it outside training steps",
             time(wall.median),
             wall.n,
             100.0 * wall.spread(),
@@ -229,14 +233,29 @@ pub(super) fn round(round: &RoundReport) -> String {
             time(round.first),
             100.0 * (1.0 - round.training / round.recordings)
         );
+        let _ = write!(out, "  {} verified", counted(round.verified, "distinct launch"));
+        if let Some(floor) = round.floor {
+            let (times, fault) = (wall.median / floor, if wall.median < floor { " !" } else { "" });
+            let _ = write!(out, "; the ceilings allow {}; measured is {times:.2} times that{fault}", time(floor));
+        }
+        out.push('\n');
     }
-    out
+    out + "\n"
 }
 
 /// Each measurement against the baseline.
-pub(super) fn changes(changes: &[Change]) -> String {
-    let mut out = format!(
-        "{:>7}  {:>16} verdict, against the baseline (ratio of times; above 1 is slower)\n",
+pub(super) fn changes(changes: &[Change], drift: &[String]) -> String {
+    let mut out = match drift {
+        [] => String::new(),
+        some => format!(
+            "warning: the device was not as fast as for the baseline: {}\n  other work ran during one of the two: do not trust the \
+             ratios below, and measure both again on an idle machine\n",
+            some.join("; ")
+        ),
+    };
+    let _ = writeln!(
+        out,
+        "{:>7}  {:>16} verdict, against the baseline (ratio of times; above 1 is slower)",
         "ratio", "95 % interval"
     );
     for change in changes {
@@ -261,34 +280,39 @@ pub(super) fn summary(document: &Document) -> String {
             Some(Clock::Device) => "timed by the device's clock, back to back",
             _ => "timed by the host's clock, back to back",
         };
-        let _ = writeln!(out, "{} rows, {} {clock}; {skipped} not run", rows.len(), timed().count());
+        let _ = writeln!(out, "{}, {} {clock}; {skipped} not run", counted(rows.len(), "row"), timed().count());
     }
     let faults = timed().filter(|t| t.roofline.is_some_and(|r| r.fault)).count();
     let below = document
         .steps
         .iter()
         .filter(|s| Summary::of(&s.wall).zip(s.floor()).is_some_and(|(wall, floor)| wall.median < floor));
+    let rounds =
+        document.rounds.iter().filter(|r| Summary::of(&r.wall).zip(r.floor).is_some_and(|(w, f)| w.median < f));
     let faults = faults
         + below.count()
+        + rounds.count()
         + document.steps.iter().flat_map(|s| s.parts()).filter(|p| p.floor > 1.005 * p.seconds).count();
     if faults > 0 {
         let _ = writeln!(
             out,
-            "! {faults} times are shorter than the ceilings allow: a fault of the cost model, the measured ceiling or the clock, not a real speed"
+            "! shorter than the ceilings allow: {}; a fault of the cost model, the measured ceiling or the clock, not a real speed",
+            counted(faults, "time")
         );
     }
     let noisy = timed().filter(|t| t.summary.spread() > NOISY).count();
     if noisy > 0 {
         let _ = writeln!(
             out,
-            "{noisy} rows have a spread of {:.0}% or more: other work ran on the machine, repeat them when it is idle",
-            100.0 * NOISY
+            "a spread of {:.0}% or more in {}: other work ran on the machine, repeat when it is idle",
+            100.0 * NOISY,
+            counted(noisy, "row")
         );
     }
     match document.wrong() {
         0 => {}
         n => {
-            let _ = writeln!(out, "{n} launches had WRONG results and were not timed");
+            let _ = writeln!(out, "WRONG results, not timed: {}", counted(n, "launch"));
         }
     }
     out

@@ -120,7 +120,7 @@ fn a_wrong_kernel_is_reported_and_not_timed() {
     let mut document = subject.document();
     document.rows.push(row);
     assert_eq!(code(&document, &[]), 1);
-    assert!(table::summary(&document).contains("1 launches had WRONG results"));
+    assert!(table::summary(&document).contains("WRONG results, not timed: 1 launch"));
     assert!(document.measurements().is_empty());
 }
 
@@ -140,6 +140,8 @@ fn steps_and_rounds_are_measured_on_every_engine() {
         assert!(step["classes"].as_array().unwrap().len() > 20 && step["wrong"].as_array().unwrap().is_empty());
         assert!(step["wall"].as_array().unwrap().len() >= 3 && round["wall"].as_array().unwrap().len() >= 3);
         assert_eq!((&step["workload"]["loss"], &round["steps"]), (&loss.into(), &2.into()));
+        assert!(round["verified"].as_u64().unwrap() > 50 && round["wrong"].as_array().unwrap().is_empty());
+        assert_eq!(round["floor"].is_null(), device == "reference");
     }
 }
 

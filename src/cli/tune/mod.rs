@@ -2,6 +2,7 @@
 
 use super::units::time;
 use crate::config::{self, Overrides, Plan};
+use crate::error::count;
 use crate::exec::TallyEngine;
 use crate::gpu::{Adapter, AdapterFacts, Choice, Device, DeviceTarget, GpuEngine, GpuOptions, Tuning, choose, tuning};
 use crate::kernels::Class;
@@ -83,8 +84,9 @@ pub fn run(args: TuneArgs) -> Result<u8> {
         false => "",
     };
     super::print(format!(
-        "{} launches measured, {wrong} variants wrong\nfile      {}{used}\n",
-        shapes.len(),
+        "{} measured, {} wrong\nfile      {}{used}\n",
+        count(shapes.len(), "launch"),
+        count(wrong, "variant"),
         file.display()
     ))?;
     Ok(u8::from(wrong > 0))

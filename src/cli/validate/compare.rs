@@ -1,5 +1,6 @@
 //! `fedgan validate --compare A.json B.json`: two reports side by side.
 
+use crate::error::count;
 use crate::{Error, Result, input};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -85,7 +86,7 @@ pub(super) fn compare(files: &[PathBuf]) -> Result<(String, bool)> {
     let missing = table(&mut out, a, b);
     let _ = match (a.passed && b.passed, missing) {
         (true, 0) => writeln!(out, "both passed"),
-        (true, n) => writeln!(out, "both passed, but {n} rows are in one report only"),
+        (true, n) => writeln!(out, "both passed, but {} in one report only", count(n, "row")),
         (false, _) => writeln!(out, "not both passed"),
     };
     Ok((out, a.passed && b.passed && missing == 0))

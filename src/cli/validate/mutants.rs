@@ -1,7 +1,8 @@
 //! `fedgan validate --mutants`: deliberately broken shaders, which the kernels' cases must detect.
 
 use super::{ValidateArgs, select};
-use crate::check::mutant::{self, Operator};
+use crate::check::mutant::{self, Operator, REASONS};
+use crate::error::count;
 use crate::gpu::{Choice, Device, DeviceTarget, choose};
 use crate::report::Steps;
 use crate::{Error, Result};
@@ -110,10 +111,29 @@ impl Mutants {
     pub(super) fn verdict(&self) -> String {
         let Mutants { run, killed, equivalent, survivors, .. } = self;
         format!(
-            "mutants: {killed} of {run} killed, {equivalent} survivors are equivalent (src/check/mutant/equivalent.rs says \
-             why), {} are not: {:.1} % killed",
+            "mutants: {killed} of {run} killed, {} listed as equivalent ({REASONS} says why), {} not: {:.1} % killed",
+            count(equivalent, "survivor"),
             survivors.len(),
             self.kill_rate()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_names_the_file_with_the_reasons() {
+        let found = Mutants { run: 3, killed: 2, equivalent: 1, ..Mutants::default() };
+        let said = found.verdict();
+        assert_eq!(
+            said,
+            format!(
+                "mutants: 2 of 3 killed, 1 survivor listed as equivalent ({REASONS} says why), 0 not: 100.0 % killed"
+            )
+        );
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(REASONS);
+        assert!(std::fs::read_to_string(source).unwrap().contains("pub static EQUIVALENT"));
     }
 }

@@ -5,6 +5,7 @@ use super::engines::Subject;
 use crate::check::random::{Limits, Shrunk, Tally, problem, shrink};
 use crate::check::suite::KernelSummary;
 use crate::check::{Checker, Repro, Verdict};
+use crate::error::count;
 use crate::{Error, Result};
 use std::fmt::Write as _;
 
@@ -81,13 +82,14 @@ impl RandomReport {
     pub(super) fn text(&self) -> String {
         let Tally { problems, refused, too_large } = self.tally;
         let mut out = format!(
-            "random: {problems} problems of seed {}; drawn again: {refused} refused by a shape rule, ",
+            "random: {} of seed {}; drawn again: {refused} refused by a shape rule, ",
+            count(problems, "problem"),
             self.seed
         );
         // `write!` to a `String` cannot fail.
         let _ = writeln!(out, "{too_large} too large");
         for Small { variant, problem: Shrunk { original, result, attempts } } in &self.shrunk {
-            let _ = writeln!(out, "\n{} ({variant}), shrunk in {attempts} attempts:", result.kernel);
+            let _ = writeln!(out, "\n{} ({variant}), shrunk in {}:", result.kernel, count(attempts, "attempt"));
             let _ = writeln!(out, "  drawn: {original}");
             if let Verdict::Fail(what) = &result.verdict {
                 let _ = writeln!(out, "  small: {what}");

@@ -4,6 +4,7 @@ use super::Golden;
 use crate::check::golden::Outcome;
 use crate::check::suite::KernelSummary;
 use crate::check::{CaseResult, Verdict};
+use crate::error::count;
 use std::fmt::Write as _;
 
 /// Failures printed per kernel; the JSON report contains all.
@@ -52,8 +53,9 @@ fn kernels(out: &mut String, rows: &[KernelSummary]) {
     let cases: usize = rows.iter().map(|r| r.cases).sum();
     let elements: usize = rows.iter().map(|r| r.elements).sum();
     let seconds: f64 = rows.iter().map(|r| r.seconds).sum();
-    let verdict = if failed == 0 { "all passed".into() } else { format!("{failed} of {} rows FAILED", rows.len()) };
-    let _ = writeln!(out, "\n{cases} cases, {elements} elements in {seconds:.1} s: {verdict}");
+    let verdict =
+        if failed == 0 { "all passed".into() } else { format!("{failed} of {} FAILED", count(rows.len(), "row")) };
+    let _ = writeln!(out, "\n{}, {} in {seconds:.1} s: {verdict}", count(cases, "case"), count(elements, "element"));
 }
 
 fn failure(out: &mut String, case: &CaseResult) {

@@ -4,6 +4,7 @@ use super::{Replacement, ValidateArgs};
 use crate::check::suite::KernelSummary;
 use crate::check::watch::{Differential, Log};
 use crate::config::{self, Overrides};
+use crate::error::count;
 use crate::exec::Descriptor;
 use crate::gpu::{GpuOptions, open};
 use crate::metric::Metric;
@@ -76,8 +77,9 @@ pub(super) fn run(args: &ValidateArgs, shader: Option<Replacement>) -> Result<(W
         let launches = log.lock().map_or(0, |log| log.launches);
         bar.suspend(|| {
             crate::cli::tell(&format!(
-                "round {round} of {}: {launches} launches passed, {}",
+                "round {round} of {}: {} passed, {}",
                 plan.rounds,
+                count(launches, "launch"),
                 duration(started.elapsed().as_secs_f64())
             ));
         });
@@ -121,10 +123,15 @@ impl std::fmt::Display for WholeRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let WholeRun { experiment, rounds, passed_rounds, launches, failure, .. } = self;
         match failure {
-            None => writeln!(f, "run `{experiment}`: {launches} launches of {rounds} rounds are within their bounds"),
+            None => {
+                let (launches, rounds) = (count(launches, "launch"), count(rounds, "round"));
+                writeln!(f, "run `{experiment}`: {launches} of {rounds} are within their bounds")
+            }
             Some(what) => writeln!(
                 f,
-                "run `{experiment}` FAILED after {launches} launches and {passed_rounds} whole rounds\n{what}"
+                "run `{experiment}` FAILED after {} and {}\n{what}",
+                count(launches, "launch"),
+                count(passed_rounds, "whole round")
             ),
         }
     }

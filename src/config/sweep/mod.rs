@@ -110,16 +110,20 @@ impl Sweep {
         match input::read_text(path, input::CONFIG) {
             Ok(text) => Sweep::parse(&path.display().to_string(), &text, path.parent()),
             Err(error) => {
-                let absent = error.kind() == std::io::ErrorKind::NotFound;
-                match SWEEPS.iter().find(|s| absent && path.to_str() == Some(s.0)) {
-                    Some((name, text)) => Sweep::parse(&format!("built-in sweep `{name}`"), text, None),
-                    None => {
-                        let (own, experiments) = (SWEEPS.map(|s| s.0), BUILTIN.map(|b| b.0));
-                        Err(super::no_such(path, &error, &own, ("run", &experiments)))
-                    }
-                }
+                // A folder may share its name with a built-in sweep, as that of `fedgan demo` does.
+                let absent = error.kind() == std::io::ErrorKind::NotFound || path.is_dir();
+                path.to_str().filter(|_| absent).and_then(Sweep::builtin).unwrap_or_else(|| {
+                    let (own, experiments) = (SWEEPS.map(|s| s.0), BUILTIN.map(|b| b.0));
+                    Err(super::no_such(path, &error, &own, ("run", &experiments)))
+                })
             }
         }
+    }
+
+    /// The built-in sweep of this name, if there is one, whatever files there are.
+    pub fn builtin(name: &str) -> Option<Result<Sweep>> {
+        let (name, text) = SWEEPS.iter().find(|s| s.0 == name)?;
+        Some(Sweep::parse(&format!("built-in sweep `{name}`"), text, None))
     }
 
     /// Parses a text; `origin` names it in messages, `folder` may contain its base as a file.

@@ -8,6 +8,7 @@ use super::files::{AXIS, Decoding, decode, line};
 use super::natural;
 use super::tally::listed;
 use super::walk::{ALL, Entry, FolderOptions, Walk};
+use crate::error::count;
 use crate::{Error, Result, input};
 use mistakes::Mistakes;
 use rayon::prelude::*;
@@ -43,7 +44,9 @@ pub(super) fn load(path: &Path, form: Decoding) -> Result<Loaded> {
     }
     let classes = if labelled || !by_client { loaded.dataset.describe_classes() } else { String::new() };
     let mut notes = vec![line(&[clients_note(&names, &counts, by_client), classes, passed])];
-    notes.extend((several > 0).then(|| format!("labels    {several} images have several; the first is the class")));
+    notes.extend(
+        (several > 0).then(|| format!("labels    several in {}; the first is the class", count(several, "image"))),
+    );
     loaded.notes.splice(0..0, notes);
     loaded.clients = by_client.then_some(Clients { names, of_image });
     loaded.labelled = labelled;

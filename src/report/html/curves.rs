@@ -6,6 +6,7 @@ use super::names::Name;
 use super::svg::{COLOURS, Chart, Level, Line, Style, join, plain_swatch, shown, swatch};
 use super::table::{columns, floor};
 use super::text::{count, escape};
+use super::thin::thin;
 use crate::report::rates::SUPPRESSED;
 use crate::report::{ClientRecord, RoundRecord};
 use std::collections::BTreeSet;
@@ -15,6 +16,11 @@ const FIRST: usize = 0;
 const SECOND: usize = 1;
 /// Bands of more cells than this in one chart hide each other.
 const MOST_BANDS: usize = 4;
+/// Points of a line: about one per pixel of a chart, fewer where a page has many charts.
+const MOST_POINTS: usize = 480;
+const LEAST_POINTS: usize = 60;
+/// Points of one line in each cell's chart, over all cells of a page.
+const POINTS: usize = 12_000;
 
 /// A chart with its caption.
 struct Figure {
@@ -201,6 +207,8 @@ pub fn section(cells: &[Cell]) -> String {
     share(&mut loss, &kinds, false);
     let mut weight: Vec<Figure> = cells.iter().map(weights).collect();
     share(&mut weight, &all, true);
+    let most = (POINTS / cells.len().max(1)).clamp(LEAST_POINTS, MOST_POINTS);
+    loss.iter_mut().chain(&mut weight).flat_map(|f| &mut f.chart.lines).for_each(|line| thin(line, most));
     let names = columns(cells.iter().flat_map(|c| c.runs.iter().copied()));
     let distances: Vec<Figure> = names.iter().map(|n| distance(cells, n)).collect();
     let label = |(i, c): (usize, &Cell)| {

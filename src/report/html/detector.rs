@@ -75,7 +75,7 @@ pub fn table(cells: &[Cell]) -> String {
          weight of every malicious client falls below {SUPPRESSED} / clients for good; rounds are counted from the first \
          verdict with the attack active. This table counts seeds suppressed within {WITHIN} rounds; the console and \
          results.csv give the number of rounds only.</p>\n{}",
-        scroll(&format!("<tr>{head}</tr>"), &rows)
+        scroll("Rates of the detector", &format!("<tr>{head}</tr>"), &rows)
     )
 }
 

@@ -2,6 +2,7 @@
 
 use super::order;
 use super::plan::PlanFacts;
+use super::text::count;
 use crate::report::RoundRecord;
 use crate::report::metrics::{TimingRecord, parse_line};
 use crate::{Error, Result, input};
@@ -82,6 +83,28 @@ pub struct Inputs {
 /// # Errors
 /// [`Error::Input`] naming the directory or file: neither a run nor a sweep, or an unreadable plan or metrics file.
 pub fn load(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
+    load_as(dirs, plan, Sight::Left)
+}
+
+/// [`load`] while the runs are under way: includes the unfinished runs of a sweep, which may have none yet, and runs before their
+/// first round. Which runs are unfinished is not remarked.
+///
+/// # Errors
+/// As [`load`]; also if a run of a sweep is renamed meanwhile, as sweeps do with finished runs.
+pub fn load_live(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
+    load_as(dirs, plan, Sight::Live)
+}
+
+/// How directories are seen.
+#[derive(Clone, Copy, PartialEq)]
+enum Sight {
+    /// As they were left.
+    Left,
+    /// While their runs are under way.
+    Live,
+}
+
+fn load_as(dirs: &[PathBuf], plan: ReadPlan, sight: Sight) -> Result<Inputs> {
     let mut inputs = Inputs::default();
     let mut seen = BTreeSet::new();
     for dir in dirs {
@@ -89,15 +112,18 @@ pub fn load(dirs: &[PathBuf], plan: ReadPlan) -> Result<Inputs> {
             let what = if dir.exists() { "not a directory" } else { "no such directory" };
             return Err(Error::file(dir, what));
         }
-        let found =
-            if dir.join("plan.toml").is_file() { vec![(dir.clone(), None)] } else { sweep(dir, &mut inputs.remarks)? };
+        let found = if dir.join("plan.toml").is_file() {
+            vec![(dir.clone(), None)]
+        } else {
+            sweep(dir, sight, &mut inputs.remarks)?
+        };
         for (path, cell) in found {
             // The same run given twice would count as two seeds.
             if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
                 inputs.remarks.push(format!("{}: given twice, counted once", path.display()));
                 continue;
             }
-            let run = read(&path, cell, plan, &mut inputs.remarks)?;
+            let run = read(&path, cell, plan, sight, &mut inputs.remarks)?;
             inputs.runs.push(run);
         }
     }
@@ -127,11 +153,14 @@ fn warnings(runs: &[Run]) -> Vec<String> {
     told.into_iter().map(line).collect()
 }
 
+/// End of the name of a sweep's run that is not finished.
+pub(super) const PART: &str = ".part";
+
 /// A run directory with its sweep and cell.
 type Found = (PathBuf, Option<(PathBuf, String)>);
 
 /// The run directories of a sweep, in the order of `results.csv` if it has them, otherwise by name.
-fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
+fn sweep(dir: &Path, sight: Sight, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
     let cells = dir.join("cells");
     if !cells.is_dir() {
         let what = "neither a run directory (it has no plan.toml) nor a sweep directory (it has no cells/)";
@@ -153,20 +182,27 @@ fn sweep(dir: &Path, remarks: &mut Vec<String>) -> Result<Vec<Found>> {
     remarks.extend(left_out.iter().map(|(run, why)| format!("{}: {run} was left out: {why}", dir.display())));
     let place = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        order.iter().position(|cell| cell == cell_name(&name)).unwrap_or(order.len())
+        let name = name.strip_suffix(PART).unwrap_or(&name);
+        order.iter().position(|cell| cell == cell_name(name)).unwrap_or(order.len())
     };
     // The sort is stable: seeds of a cell, and cells missing from the table, stay in name order.
     paths.sort_by_cached_key(place);
     let mut found = Vec::new();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".part") {
-            remarks.push(format!("{}: an unfinished run of the sweep, left out", path.display()));
-        } else {
-            found.push((path, Some((dir.to_path_buf(), cell_name(&name).to_string()))));
+        match name.strip_suffix(PART) {
+            Some(_) if sight == Sight::Left => {
+                remarks.push(format!("{}: an unfinished run of the sweep, left out", path.display()));
+            }
+            // Its process is still loading images, or has given up.
+            Some(run) if !path.join("plan.toml").is_file() || left_out.iter().any(|(other, _)| other == run) => {}
+            part => {
+                let cell = cell_name(part.unwrap_or(&name)).to_string();
+                found.push((path, Some((dir.to_path_buf(), cell))));
+            }
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && sight == Sight::Left {
         let why = left_out.first().map_or(String::new(), |(run, why)| format!("; {run} was left out: {why}"));
         return Err(Error::file(&cells, format!("no finished run in this sweep{why}")));
     }
@@ -181,17 +217,31 @@ fn cell_name(directory: &str) -> &str {
     }
 }
 
-fn read(dir: &Path, cell: Option<(PathBuf, String)>, plan: ReadPlan, remarks: &mut Vec<String>) -> Result<Run> {
+fn read(
+    dir: &Path,
+    cell: Option<(PathBuf, String)>,
+    plan: ReadPlan,
+    sight: Sight,
+    remarks: &mut Vec<String>,
+) -> Result<Run> {
     let facts = plan(&dir.join("plan.toml"))?;
-    let records = records(&dir.join("metrics.jsonl"), &facts, remarks)?;
+    let log = dir.join("metrics.jsonl");
+    let mut momentary = Vec::new();
+    // What is missing in a run under way is missing for now, and the page says how far the run is.
+    let under_way = sight == Sight::Live && !dir.join("summary.json").exists();
+    let remarks = if under_way { &mut momentary } else { remarks };
+    let begun = sight == Sight::Left || log.exists();
+    let records = if begun { records(&log, &facts, remarks)? } else { Vec::new() };
     let mut remark = |what: String| remarks.push(format!("{}: {what}", dir.display()));
     if records.len() < facts.rounds {
         let (done, rounds) = (records.len(), facts.rounds);
         remark(format!(
-            "unfinished, {done} of {rounds} rounds: shown in curves, pictures and values of runs, excluded from means"
+            "unfinished, {done} of {}: shown in curves, pictures and values of runs, excluded from means",
+            count(rounds, "round")
         ));
     }
-    let saved = ["summary.json", "generator.safetensors"].iter().any(|file| dir.join(file).is_file());
+    // A run writes its summary last.
+    let saved = !under_way && ["summary.json", "generator.safetensors"].iter().any(|file| dir.join(file).is_file());
     if records.len() >= facts.rounds && !saved {
         remark("unfinished, neither summary.json nor generator.safetensors was written: excluded from means".into());
     }
@@ -230,7 +280,11 @@ fn check(record: &RoundRecord, before: Option<&RoundRecord>, plan: &PlanFacts) -
     }
     let order = record.clients.iter().enumerate().all(|(i, c)| c.client == i);
     if record.clients.len() != plan.clients || !order {
-        return Err(format!("{} clients, expected {} in order (plan.toml)", record.clients.len(), plan.clients));
+        return Err(format!(
+            "{}, expected {} in order (plan.toml)",
+            count(record.clients.len(), "client"),
+            plan.clients
+        ));
     }
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! One self-contained HTML page from run and sweep directories: no script, nothing is fetched, and the same directories
 //! give the same bytes.
 //!
-//! `load` reads directories, `order` reads the order of a sweep's cells, `cells` groups runs that differ in their seed
-//! only, `table`, `detector`, `pictures` and `curves` make the sections, `page` assembles the page.
+//! `load` reads directories, `live` says what runs under way have done, `order` reads the order of a sweep's cells, `cells` groups
+//! runs that differ in their seed only, `table`, `detector`, `pictures` and `curves` make the sections, `page` assembles the page.
 
 pub mod bootstrap;
 pub mod cells;
 mod curves;
 pub mod demo;
 mod detector;
+pub mod live;
 pub mod load;
 mod matrix;
 pub mod names;
@@ -16,14 +17,17 @@ mod order;
 mod page;
 mod pictures;
 pub mod plan;
+mod shrink;
 pub mod svg;
 pub mod table;
 pub mod text;
+mod thin;
 
 #[cfg(test)]
 mod fixture;
 
-pub use load::{Inputs, load};
+pub use live::Live;
+pub use load::{Inputs, load, load_live};
 pub use plan::PlanFacts;
 
 use crate::{Error, Result};
@@ -48,6 +52,14 @@ pub struct Page {
 /// # Errors
 /// [`Error::Input`] if `reference` is not a cell (names the cells), or there is no run.
 pub fn render(inputs: &Inputs, reference: Option<&str>) -> Result<Page> {
+    render_live(inputs, reference, None)
+}
+
+/// [`render`] for runs under way: the page says what `live` says, and browsers load it again.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_live(inputs: &Inputs, reference: Option<&str>, live: Option<&Live>) -> Result<Page> {
     let mut remarks = inputs.remarks.clone();
     let cells = cells::group(inputs, &mut remarks);
     if cells.is_empty() {
@@ -60,7 +72,7 @@ pub fn render(inputs: &Inputs, reference: Option<&str>) -> Result<Page> {
             Error::input(format!("--reference {name:?}: no such cell; there are {}", labels.join("; ")))
         })?,
     };
-    Ok(Page { html: page::page(&cells, reference, &remarks), summary: table::counts(&cells), remarks })
+    Ok(Page { html: page::page(&cells, reference, &remarks, live), summary: table::counts(&cells), remarks })
 }
 
 #[cfg(test)]

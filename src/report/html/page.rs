@@ -5,12 +5,15 @@ use super::cells::{Cell, differing};
 use super::load::Run;
 use super::table::scroll;
 use super::text::{count, escape};
-use super::{BEGIN, curves, detector, matrix, pictures, table};
+use super::{BEGIN, Live, curves, detector, matrix, pictures, table};
 use std::collections::BTreeSet;
 
 const STYLE: &str = include_str!("page.css");
 /// The browser may fetch nothing.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+/// More cells than this are folded in the head of the page.
+const LISTED: usize = 20;
 
 /// Sections: anchor, title.
 const SECTIONS: [(&str, &str); 7] = [
@@ -23,8 +26,8 @@ const SECTIONS: [(&str, &str); 7] = [
     ("plans", "Plans"),
 ];
 
-/// The whole page; `reference` is the cell with which others are compared.
-pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
+/// The whole page; `reference` is the cell with which others are compared, `live` says what runs under way have done.
+pub fn page(cells: &[Cell], reference: usize, remarks: &[String], live: Option<&Live>) -> String {
     let bodies = [
         Some(results(cells)),
         matrix::section(cells),
@@ -41,19 +44,26 @@ pub fn page(cells: &[Cell], reference: usize, remarks: &[String]) -> String {
     let sections: Vec<(&str, &str, String)> =
         SECTIONS.iter().zip(bodies).filter_map(|((id, title), body)| Some((*id, *title, body?))).collect();
     let links: Vec<(&str, &str)> = sections.iter().map(|(id, title, _)| (*id, *title)).collect();
-    let mut out = format!("{}<main>\n", head(cells, remarks, &links));
+    let mut out = format!("{}<main>\n", head(cells, remarks, live, &links));
     for (id, title, body) in &sections {
         out += &format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{body}</section>\n");
     }
-    document(BEGIN, &title(cells), &(out + "</main>\n<footer>Not for clinical use.</footer>\n"))
+    document(
+        BEGIN,
+        &title(cells),
+        live.map(|live| live.every),
+        &(out + "</main>\n<footer>Not for clinical use.</footer>\n"),
+    )
 }
 
-/// A whole document with the style sheet; `begin` ends with the opening tag of `html`.
-pub fn document(begin: &str, title: &str, body: &str) -> String {
+/// A whole document with the style sheet; `begin` ends with the opening tag of `html`. Browsers load it again after `reload`
+/// seconds.
+pub fn document(begin: &str, title: &str, reload: Option<u32>, body: &str) -> String {
+    let reload = reload.map_or(String::new(), |s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">\n"));
     format!(
         "{begin}<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{reload}<title>{}</title>\n\
          <style>\n{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
         escape(title)
     )
@@ -70,17 +80,21 @@ fn runs<'a>(cells: &'a [Cell<'a>]) -> impl Iterator<Item = &'a Run> {
     cells.iter().flat_map(|c| c.runs.iter().copied())
 }
 
-fn head(cells: &[Cell], remarks: &[String], sections: &[(&str, &str)]) -> String {
+fn head(cells: &[Cell], remarks: &[String], live: Option<&Live>, sections: &[(&str, &str)]) -> String {
     let all = |of: &dyn Fn(&Run) -> String| runs(cells).map(of).collect::<BTreeSet<_>>();
     let list = |items: BTreeSet<String>| items.iter().map(|i| escape(i)).collect::<Vec<_>>().join("<br>");
     let labels: String = cells.iter().map(|c| format!("<li>{}</li>", escape(&c.label))).collect();
+    let labels = match cells.len() > LISTED {
+        true => format!("<details><summary>{}</summary><ul>{labels}</ul></details>", count(cells.len(), "cell")),
+        false => format!("<ul>{labels}</ul>"),
+    };
     let seeds: BTreeSet<u64> = runs(cells).map(|r| r.plan.seed).collect();
     let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let unfinished = runs(cells).filter(|r| !r.is_finished()).count();
     let unfinished = if unfinished > 0 { format!(", {unfinished} of them unfinished") } else { String::new() };
     let attackers: BTreeSet<String> = runs(cells).filter_map(|r| r.plan.attackers.clone()).collect();
     let facts = [
-        ("compared", format!("<ul>{labels}</ul>")),
+        ("compared", labels),
         ("runs", format!("{}{unfinished}", table::counts(cells))),
         ("seeds", seeds),
         ("rounds", list(all(&|r| r.plan.rounds.to_string()))),
@@ -100,8 +114,12 @@ fn head(cells: &[Cell], remarks: &[String], sections: &[(&str, &str)]) -> String
             format!("<aside class=\"remarks\"><h2>{}</h2><ul>{items}</ul></aside>\n", count(some.len(), "remark"))
         }
     };
+    let live = live.map_or(String::new(), |live| {
+        let every = if live.every == 1 { "second".into() } else { format!("{} seconds", live.every) };
+        format!("<p class=\"live\">Under way: {}. This page reloads every {every}.</p>\n", escape(&live.line))
+    });
     format!(
-        "<header>\n<h1>{}</h1>\n<dl class=\"facts\">\n{facts}</dl>\n{remarks}<nav aria-label=\"Sections\"><ul>{links}</ul></nav>\n</header>\n",
+        "<header>\n<h1>{}</h1>\n{live}<dl class=\"facts\">\n{facts}</dl>\n{remarks}<nav aria-label=\"Sections\"><ul>{links}</ul></nav>\n</header>\n",
         escape(&title(cells))
     )
 }
@@ -146,7 +164,10 @@ fn plans(cells: &[Cell]) -> String {
         };
         let rows: String = cells.iter().map(row).collect();
         let head = format!("<tr><th scope=\"col\">cell</th>{head}</tr>");
-        format!("<p>Keys in which the cells differ; \u{2013}: absent.</p>\n{}", scroll(&head, &rows))
+        format!(
+            "<p>Keys in which the cells differ; \u{2013}: absent.</p>\n{}",
+            scroll("Keys in which the cells differ", &head, &rows)
+        )
     };
     for cell in cells {
         let first = cell.first();

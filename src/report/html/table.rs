@@ -125,7 +125,7 @@ fn seeds(cell: &Cell) -> String {
     let faults = cell.finished().flat_map(|run| &run.records).flat_map(|r| &r.clients);
     match faults.filter(|c| c.nonfinite.is_some()).count() {
         0 => {}
-        n => text += &format!(" <span class=\"tag warn\">{n} client-rounds not finite</span>"),
+        n => text += &format!(" <span class=\"tag warn\">{} not finite</span>", count(n, "client-round")),
     }
     text
 }
@@ -184,7 +184,7 @@ pub fn main(cells: &[Cell]) -> String {
         rows += "</tr>\n";
     }
     let head = format!("<tr><th scope=\"col\">cell</th><th scope=\"col\">seeds</th>{}</tr>", heads(&names));
-    format!("{}{}", scroll(&head, &rows), legend(&names))
+    format!("{}{}", scroll("Results by cell", &head, &rows), legend(&names))
 }
 
 fn floor_line(floor: &Floor) -> String {
@@ -227,7 +227,7 @@ pub fn differences(cells: &[Cell], reference: usize) -> String {
         rows += "</tr>\n";
     }
     let head = format!("<tr><th scope=\"col\">cell</th><th scope=\"col\">common seeds</th>{}</tr>", heads(&names));
-    scroll(&head, &rows)
+    scroll("Differences from the reference", &head, &rows)
 }
 
 /// Every run with its last values, including unfinished runs.
@@ -249,7 +249,11 @@ pub fn runs(cells: &[Cell]) -> String {
     }
     let fixed =
         ["cell", "seed", "rounds", "training time", "evaluated after"].map(|h| format!("<th scope=\"col\">{h}</th>"));
-    scroll(&format!("<tr>{}{}<th scope=\"col\">directory</th></tr>", fixed.concat(), heads(&names)), &rows)
+    scroll(
+        "Values of each run",
+        &format!("<tr>{}{}<th scope=\"col\">directory</th></tr>", fixed.concat(), heads(&names)),
+        &rows,
+    )
 }
 
 fn rounds(run: &Run) -> String {
@@ -268,16 +272,16 @@ fn time(run: &Run) -> String {
     }
 }
 
-/// A table that scrolls horizontally on narrow pages.
-pub fn scroll(head: &str, rows: &str) -> String {
+/// A table that scrolls horizontally on narrow pages, also with the keyboard; screen readers announce its `label`.
+pub fn scroll(label: &str, head: &str, rows: &str) -> String {
     format!(
-        "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
     )
 }
 
 /// `3 runs in 2 cells`.
 pub fn counts(cells: &[Cell]) -> String {
-    let runs = cells.iter().map(|c| c.runs.len()).sum();
+    let runs: usize = cells.iter().map(|c| c.runs.len()).sum();
     format!("{} in {}", count(runs, "run"), count(cells.len(), "cell"))
 }
 

@@ -38,6 +38,28 @@ fn the_page_fetches_and_runs_nothing() {
 }
 
 #[test]
+fn pictures_and_tables_can_be_read_without_seeing_and_without_a_mouse() {
+    let f = Fixture::new();
+    let html = made(&four(&f), None).html;
+    let all = |open: &str, needed: &[&str]| {
+        let tags: Vec<&str> = html.split(open).skip(1).map(|rest| rest.split('>').next().unwrap()).collect();
+        assert!(!tags.is_empty(), "{open}");
+        for tag in tags {
+            let whole = needed.iter().all(|part| tag.contains(part)) && !tag.contains("=\"\"");
+            assert!(whole, "{open}{tag}: without {needed:?}, or empty");
+        }
+    };
+    all("<img ", &[" alt=\""]);
+    all("<svg class=\"chart\" ", &["role=\"img", "aria-label=\""]);
+    all("<div class=\"scroll\" ", &["tabindex=\"0", "role=\"region", "aria-label=\""]);
+    assert_eq!(
+        html.matches("<details>").count(),
+        html.matches("<details><summary>").count(),
+        "what the keyboard opens"
+    );
+}
+
+#[test]
 fn elements_are_closed() {
     let f = Fixture::new();
     let html = made(&four(&f), None).html;
@@ -157,6 +179,47 @@ fn text_of_files_stays_text() {
         assert!(!html.contains(raw), "{raw}");
     }
     assert!(html.contains("&lt;script&gt;alert(&#39;1&#39;)") && html.contains("&lt;img src=x onerror=y&gt;"));
+}
+
+/// Grids of 64 images of 32 pixels, as a run of the default experiment has them: noise, which compresses least.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut random = seed;
+    let mut byte = || {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (random >> 56) as u8
+    };
+    let images: Vec<u8> = (0..64 * 32 * 32).map(|_| byte()).collect();
+    let picture = crate::report::picture::grid_u8(&images, 64, 32, 1, 8).unwrap();
+    crate::report::picture::encode_png(&picture).unwrap()
+}
+
+#[test]
+fn a_page_of_a_hundred_runs_stays_below_ten_megabytes() {
+    let f = Fixture::new();
+    let grids: Vec<Vec<u8>> = (0..4).map(noise).collect();
+    let mut dirs = Vec::new();
+    for run in 0..100u64 {
+        let (name, cell, seed) = (format!("r{run}"), run / 2, run % 2);
+        let more = format!("[train]\nlr = {cell}\n[model]\nimage_size = 32\n[evaluation]\ngrid = 8\n");
+        f.run(&name, seed, &more, 250);
+        std::fs::write(f.path(&name).join("real.png"), &grids[0]).unwrap();
+        std::fs::write(f.path(&name).join("grids/round-0250.png"), &grids[run as usize % 4]).unwrap();
+        dirs.push(f.path(&name));
+    }
+    let page = |n: usize| made(&dirs[..n], None).html;
+    let few = page(4);
+    assert!(few.contains(&base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &grids[1])));
+    assert!(!few.contains("rows and columns"), "a few runs are shown as they are");
+    let many = page(100);
+    assert!(many.len() < 10_000_000, "{} bytes, {} per run", many.len(), many.len() / 100);
+    assert_eq!(many.matches("<img ").count(), 101);
+    assert!(
+        many.contains("<dt>compared</dt><dd><details><summary>50 cells</summary>")
+            && !few.contains("2 cells</summary>")
+    );
+    assert_eq!(many.matches(" of 8 rows and columns</span>").count(), 101, "every part of a grid says so");
+    let keep: Vec<&str> = many.split(" of 8 rows and columns</span>").map(|s| s.rsplit('>').next().unwrap()).collect();
+    assert!(keep[..101].iter().all(|k| k.parse::<usize>().unwrap() >= 5), "{keep:?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Formatting of text and numbers in the page.
 
+pub use crate::error::count;
+
 /// Text as HTML, in elements and in quoted attributes.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -44,11 +46,6 @@ pub fn numbers<const N: usize>(values: [f64; N]) -> [String; N] {
     values.map(|v| at(v, scale))
 }
 
-/// `1 seed`, `2 seeds`.
-pub fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +65,5 @@ mod tests {
         assert_eq!(number(3.21e-7), "3.21e\u{2212}7");
         assert_eq!(number(f64::NAN), "not finite");
         assert_eq!(numbers([0.01, 1.5, -0.00001]), ["0.010", "1.500", "0.000"]);
-        assert_eq!([count(1, "seed"), count(2, "seed")], ["1 seed", "2 seeds"]);
     }
 }

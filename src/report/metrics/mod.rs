@@ -5,6 +5,7 @@
 //! structs, numbers as the shortest decimal that reads back as the same f64, non-finite values as `null` (JSON) or as
 //! an empty cell (CSV). Equal results therefore give equal bytes.
 
+use crate::error::count;
 use crate::fed::NetworkDecision;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -195,8 +196,8 @@ pub fn parse_jsonl(path: &Path, text: &str) -> Result<Vec<RoundRecord>> {
         Some(r) => {
             let found = r.clients.len();
             let what = match clients {
-                0 => format!("round {}: {found} clients, expected none, as in the first round", r.round),
-                n => format!("round {}: {found} clients, expected 0 to {} in order", r.round, n - 1),
+                0 => format!("round {}: {}, expected none, as in the first round", r.round, count(found, "client")),
+                n => format!("round {}: {}, expected 0 to {} in order", r.round, count(found, "client"), n - 1),
             };
             Err(Error::file(path, what))
         }

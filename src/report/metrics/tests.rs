@@ -121,7 +121,7 @@ fn rounds_of_different_clients_are_refused() {
     let lines = [&records()[0], &fewer].map(|r| r.to_json().unwrap());
     std::fs::write(&path, lines.join("\n")).unwrap();
     let error = read_jsonl(&path).unwrap_err().to_string();
-    assert!(error.contains("round 2: 1 clients, expected 0 to 1"), "{error}");
+    assert!(error.contains("round 2: 1 client, expected 0 to 1"), "{error}");
 }
 
 #[test]

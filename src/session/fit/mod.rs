@@ -4,6 +4,7 @@ use super::Observer;
 use super::memory::{MemoryPlan, Setup};
 use super::parts::Parts;
 use crate::check::watch::{Checked, Verifying};
+use crate::error::count;
 use crate::exec::{Engine, TallyEngine};
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex};
@@ -41,7 +42,7 @@ pub(super) fn build(
             return Err(Error::OutOfMemory { what: format!("{what}; {memory}: {hint}"), held });
         }
         let half = memory.launch / 2;
-        observer.note(&format!("memory    {what}: trying again with {half} clients per launch"));
+        observer.note(&format!("memory    {what}: trying again with {} per launch", count(half, "client")));
         let why = format!("the device could not hold {}", memory.launch);
         memory = MemoryPlan { why: Some(why), ..setting.predict(&stand_in, Some(half))? };
         observer.note(&format!("memory    {memory}"));

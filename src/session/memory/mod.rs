@@ -4,6 +4,7 @@ use super::images::Images;
 use super::parts::{Parts, parts};
 use crate::check::watch::{SNAPSHOT, room_for};
 use crate::config::Plan;
+use crate::error::count;
 use crate::error::size;
 use crate::exec::{Allocation, Descriptor, Engine, TallyEngine, cpu};
 use crate::metric::host_bytes;
@@ -212,11 +213,11 @@ impl std::fmt::Display for MemoryPlan {
         let largest: Vec<String> = self.largest.iter().map(|a| format!("{} {}", a.label, size(a.bytes))).collect();
         write!(
             f,
-            "{} on the device: {} kept by each of {} clients, {} more by each of the {} in a launch, {} for verification, \
+            "{} on the device: {} kept by each of {}, {} more by each of the {} in a launch, {} for verification, \
              {} shared; most of it: {}",
             size(self.bytes),
             size(kept),
-            self.clients,
+            count(self.clients, "client"),
             size(in_launch),
             self.launch,
             size(snapshots),
@@ -224,7 +225,7 @@ impl std::fmt::Display for MemoryPlan {
             largest.join(", ")
         )?;
         match &self.why {
-            Some(why) => write!(f, "; {} clients per launch, as {why}", self.launch),
+            Some(why) => write!(f, "; {} per launch, as {why}", count(self.launch, "client")),
             None => Ok(()),
         }
     }

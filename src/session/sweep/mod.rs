@@ -13,6 +13,7 @@ use super::{Observer, Round, Start};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::Sweep;
 use crate::config::sweep::Cell;
+use crate::error::count;
 use crate::report::Summary;
 use crate::report::progress::duration;
 use crate::report::results::{CellRow, short};
@@ -126,8 +127,8 @@ impl Grid {
         let kept = selected.iter().filter(|&&i| matches!(self.states[i], CellState::Finished(_))).count();
         let (name, base, all) = (&self.sweep.name, &self.sweep.base, selected.len());
         let mut out = format!(
-            "sweep {name}, base {base}: {all} of {} runs selected, {kept} finished, {} to run; directory {}\n",
-            cells.len(),
+            "sweep {name}, base {base}: {all} of {} selected, {kept} finished, {} to run; directory {}\n",
+            count(cells.len(), "run"),
             all - kept,
             self.path.display()
         );
@@ -137,9 +138,9 @@ impl Grid {
             let what = match &self.states[i] {
                 CellState::Finished(_) => "kept".to_string(),
                 CellState::LeftOver => {
-                    format!("{rounds} rounds, an unfinished run continues from its latest checkpoint")
+                    format!("{}, an unfinished run continues from its latest checkpoint", count(rounds, "round"))
                 }
-                CellState::Missing => format!("{rounds} rounds"),
+                CellState::Missing => count(rounds, "round"),
             };
             out.push_str(&format!("{:width$}  {what}\n", cells[i].directory()));
         }
@@ -424,7 +425,7 @@ fn values(summary: &Summary) -> String {
     let mut text: String =
         summary.headline().iter().map(|(name, value)| format!("  {name} {}", short(*value))).collect();
     if summary.diverged > 0 {
-        text.push_str(&format!("  {} client-rounds diverged", summary.diverged));
+        text.push_str(&format!("  {} diverged", count(summary.diverged, "client-round")));
     }
     text
 }

@@ -91,6 +91,13 @@ fn a_directory_of_something_else_is_refused() {
     fs::write(temp.path().join("honest/plan.toml"), "rounds = 2\n").unwrap();
     assert!(refusal(demo(temp.path(), &[])).contains("other keys"));
     assert!(refusal(demo(&temp.path().join("new"), &["train.batch=0"])).contains("train.batch"));
+    // No sweep is named: the user has run none.
+    let few = refusal(demo(&temp.path().join("new"), &["rounds=3"]));
+    assert!(few.starts_with("the runs of the demo: defended: detection.warmup = 10: must be below"), "{few}");
+    assert!(few.ends_with("\na demo needs 12 rounds, so that its detector gives a verdict: --set rounds=12"), "{few}");
+    demo(&temp.path().join("new"), &["rounds=12"]).unwrap();
+    let own = refusal(demo(&temp.path().join("new"), &["attack.malicious=[1]"]));
+    assert_eq!(own, "--set attack.malicious=[1]: the demo's runs differ in this key");
 }
 
 #[test]

@@ -36,6 +36,9 @@ pub struct Equivalent {
     pub reason: &'static str,
 }
 
+/// The file with the reasons, in a checkout.
+pub const REASONS: &str = "src/check/mutant/equivalent/mod.rs";
+
 /// The entry for `mutant` in [`EQUIVALENT`].
 pub(super) fn find(file: &str, mutant: &Mutant) -> Option<&'static Equivalent> {
     let mut list = EQUIVALENT.iter();

@@ -4,7 +4,7 @@ use super::page::document;
 use super::pictures::figure;
 use super::svg::{Chart, Level, Line, Style, plain_swatch, swatch};
 use super::table::scroll;
-use super::text::{escape, number};
+use super::text::{count, escape, number};
 use crate::report::rates::SUPPRESSED;
 use crate::report::{RoundRecord, Summary};
 
@@ -53,15 +53,20 @@ impl Story {
             section("What to believe", BELIEVE.into()),
             section("Go on", self.onward()),
         ];
-        document(BEGIN, TITLE, &format!("<main>\n{}</main>\n<footer>Not for clinical use.</footer>\n", body.concat()))
+        document(
+            BEGIN,
+            TITLE,
+            None,
+            &format!("<main>\n{}</main>\n<footer>Not for clinical use.</footer>\n", body.concat()),
+        )
     }
 
     fn opening(&self) -> String {
         let [malicious, clients] = self.clients;
-        let rounds = self.chapters.first().map_or(0, |c| c.summary.rounds);
+        let rounds = count(self.chapters.first().map_or(0, |c| c.summary.rounds), "round");
         format!(
             "<header>\n<h1>{TITLE}</h1>\n<p>In a federation, {clients} hospitals train one image generator together. The images never leave a hospital: \
-             only the generators travel, and a server averages them. Below are images from three federations after {rounds} rounds. In the \
+             only the generators travel, and a server averages them. Below are images from three federations after {rounds}. In the \
              first, all hospitals are honest. In the second, {malicious} of {clients} pastes a small trigger on its images, and the \
              shared generator learns to draw it. In the third, the server detects the attacker and stops using its updates.</p>\n</header>\n\
              <section>\n<div class=\"pictures\">\n{}</div>\n<p>Generated images, from the same latents in all three; below each the framed \
@@ -96,7 +101,7 @@ impl Story {
         format!(
             "<p>An image counts as carrying the trigger if its corner has a correlation above 0.5 with the trigger. The distance compares the pixels of generated \
              and held-out real images; lower is better. It measures the images as a whole and may miss the trigger.</p>\n{}",
-            scroll(head, &rows)
+            scroll("Measured values of the three federations", head, &rows)
         )
     }
 
@@ -203,7 +208,7 @@ fn flags(chapter: &Chapter) -> String {
     let suppressed = match found.suppressed_after {
         Some(0) => "it was suppressed in the first round after the warm-up".into(),
         Some(1) => "it was suppressed one round after the warm-up".into(),
-        Some(rounds) => format!("it was suppressed {rounds} rounds after the warm-up"),
+        Some(rounds) => format!("it was suppressed {} after the warm-up", count(rounds, "round")),
         None => "it was not suppressed".into(),
     };
     format!(

@@ -1,12 +1,15 @@
 //! `fedgan report`: one page from run and sweep directories.
 
+mod watch;
+
 use crate::config::{AttackConfig, Draft, Malicious};
 use crate::fed::attack::OnUpdate;
-use crate::report::html::{self, BEGIN, PlanFacts};
+use crate::report::html::{self, BEGIN, Page, PlanFacts};
 use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result, input};
 use std::path::{Path, PathBuf};
 use toml::Table;
+use watch::Watch;
 
 /// Arguments of `fedgan report`.
 #[derive(Debug, clap::Args)]
@@ -23,23 +26,46 @@ pub struct ReportArgs {
     /// Replace any existing output file.
     #[arg(long)]
     pub force: bool,
+    /// Make the page again whenever the runs have gone on, until they are finished; Ctrl-C ends it before. Browsers reload the page
+    /// by themselves. Also shows the unfinished runs of a sweep.
+    #[arg(long)]
+    pub watch: bool,
+    /// Seconds between looks at the runs, for --watch.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = every, requires = "watch")]
+    pub every: f64,
 }
 
-/// Writes the page.
+/// An interval of 0.1 seconds to an hour.
+fn every(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(s) if (0.1..=3600.0).contains(&s) => Ok(s),
+        _ => Err(format!("`{text}`: a number of seconds from 0.1 to 3600")),
+    }
+}
+
+/// Writes the page, with --watch again and again; returns the exit code.
 ///
 /// # Errors
 /// A directory that contains neither a run nor a sweep, an unreadable plan or metrics file, an output file that is not a
 /// report, a failed write.
-pub fn run(args: ReportArgs) -> Result<()> {
+pub fn run(args: ReportArgs) -> Result<u8> {
     let kind = if args.force { OutputKind::Any } else { OutputKind::Text(BEGIN) };
     outputs::check(&[output("--out", Some(&args.out), kind)], &[])?;
     spared(&args)?;
+    if args.watch {
+        return Watch::new(&args, kind).run();
+    }
     let inputs = html::load(&args.dirs, &facts)?;
     let page = html::render(&inputs, args.reference.as_deref())?;
+    outputs::write(&args.out, kind, page.html.as_bytes())?;
+    finish(&args, &page).map(|()| 0)
+}
+
+/// Prints what was written last, and the page's remarks.
+fn finish(args: &ReportArgs, page: &Page) -> Result<()> {
     for remark in &page.remarks {
         super::tell(&format!("remark: {remark}"));
     }
-    outputs::write(&args.out, kind, page.html.as_bytes())?;
     let size = page.html.len() as f64 / 1e6;
     super::print(format!("report    {}, {size:.1} MB\nlook at   {}\n", page.summary, args.out.display()))
 }
@@ -98,79 +124,4 @@ fn attackers(attack: &AttackConfig) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Overrides, Resolved, load};
-    use crate::exec::Descriptor;
-    use std::fs;
-
-    /// A run directory as `fedgan run` leaves it when it is stopped before its first round.
-    fn begun(dir: &Path) {
-        let word = |w: &str| w.to_string();
-        let device = Descriptor {
-            engine: word("cpu"),
-            adapter: word("f32, 2 threads"),
-            address: String::new(),
-            backend: word("-"),
-            device_type: word("Cpu"),
-            driver: word("-"),
-            variant: word("-"),
-        };
-        let update = "attack.update={ kind = \"ipm\", knowledge = \"own\" }";
-        let set = ["attack.malicious=[1]", update, "detection.kind=isolation-forest"].map(String::from).to_vec();
-        let plan = load(None, &Overrides { set, seed: Some(9), ..Default::default() }).unwrap();
-        fs::create_dir(dir).unwrap();
-        fs::write(dir.join("plan.toml"), plan.to_toml(&Resolved::new(&device, "test")).unwrap()).unwrap();
-        fs::write(dir.join("metrics.jsonl"), "").unwrap();
-    }
-
-    fn args(dir: &Path, out: &Path, force: bool) -> ReportArgs {
-        ReportArgs { dirs: vec![dir.into()], out: out.into(), reference: None, force }
-    }
-
-    #[test]
-    fn plans_of_runs_are_read() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = temp.path().join("run");
-        begun(&dir);
-        let facts = facts(&dir.join("plan.toml")).unwrap();
-        assert_eq!((facts.seed, facts.rounds, facts.clients, facts.warmup), (9, 50, 4, Some(10)));
-        assert_eq!((facts.keys["attack.malicious"].as_str(), facts.engine().as_str()), ("[1]", "cpu: f32, 2 threads"));
-        assert!(facts.keys.keys().all(|k| !k.starts_with("resolved") && k != "seed"));
-        assert_eq!(facts.attackers.as_deref(), Some("ipm: the updates of all malicious clients"));
-        fs::write(dir.join("plan.toml"), "seed = 'x'").unwrap();
-        let out = temp.path().join("r.html");
-        let error = run(args(&dir, &out, false)).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains("plan.toml: not a plan"), "{error}");
-        assert!(!out.exists());
-    }
-
-    #[test]
-    fn only_reports_are_replaced() {
-        let temp = tempfile::tempdir().unwrap();
-        let (dir, out) = (temp.path().join("run"), temp.path().join("r.html"));
-        begun(&dir);
-        run(args(&dir, &out, false)).unwrap();
-        let first = fs::read(&out).unwrap();
-        run(args(&dir, &out, false)).unwrap();
-        assert_eq!(fs::read(&out).unwrap(), first, "a report is replaced by the same bytes");
-        fs::write(&out, "mine").unwrap();
-        let error = run(args(&dir, &out, false)).unwrap_err();
-        assert!(
-            error.exit_code() == 2 && error.to_string().contains("r.html: exists, and this option has not written it"),
-            "{error}"
-        );
-        assert_eq!(fs::read(&out).unwrap(), b"mine");
-        run(args(&dir, &out, true)).unwrap();
-        assert_eq!(fs::read(&out).unwrap(), first);
-        for own in
-            ["plan.toml", "metrics.jsonl"].map(|name| dir.join(name)).iter().filter(|p| p.metadata().unwrap().len() > 0)
-        {
-            let (before, error) = (fs::read(own).unwrap(), run(args(&dir, own, true)).unwrap_err());
-            assert!(error.exit_code() == 2 && error.to_string().contains("in this report"), "{error}");
-            assert_eq!(fs::read(own).unwrap(), before);
-        }
-        assert_eq!(run(args(&dir, temp.path(), true)).unwrap_err().exit_code(), 2);
-        assert_eq!(run(args(&dir, &temp.path().join("no/r.html"), true)).unwrap_err().exit_code(), 2);
-    }
-}
+mod tests;
