@@ -90,6 +90,8 @@ impl UpdateAttack for Alie {
     fn check(&self, clients: u32, malicious: &[u32]) -> Result<(), String> {
         self.knowledge.check(clients, malicious, 2, "the deviation")?;
         let (f, z) = (malicious.len() as u32, largest_z(clients, malicious.len() as u32));
+        // What rounds to 0 is 0, without a sign.
+        let z = if z.abs() < 5e-4 { 0.0 } else { z };
         match self.z {
             None if z <= 0.0 => Err(format!(
                 "the formula gives z = {z:.3} with n = {clients}, f = {f}, which is no attack; give attack.update.z, such as 1.0"
