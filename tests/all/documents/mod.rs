@@ -152,7 +152,15 @@ fn commands_and_options_exist() {
 
 #[test]
 fn keys_exist() {
-    let found = findings(|_, text| keys_of(text));
+    // Some golden operations have names like keys.
+    let operations = read("src/check/golden/spec.rs");
+    let is_operation = |finding: &String| {
+        finding.strip_prefix("no key ").is_some_and(|name| operations.contains(&format!("\"{name}\"")))
+    };
+    let found = findings(|page, text| {
+        let golden = page.ends_with("golden-format.md");
+        keys_of(text).into_iter().filter(|finding| !(golden && is_operation(finding))).collect()
+    });
     assert!(found.is_empty(), "{found}");
 }
 
