@@ -186,7 +186,10 @@ pub fn drift(old: &Document, new: &Document) -> Vec<String> {
         Some((format!("copies of {:.1} MB", now.bytes / 1e6), [then.rate(), now.rate()], "GB/s"))
     });
     let arithmetic = ("arithmetic".to_string(), [old.flops, new.flops], "GFLOP/s");
-    let differs = |[then, now]: [f64; 2]| !(f64::max(then / now, now / then) <= 1.0 + DRIFT);
+    let differs = |[then, now]: [f64; 2]| {
+        let ratio = f64::max(then / now, now / then);
+        ratio.is_nan() || ratio > 1.0 + DRIFT
+    };
     let line = |(what, [then, now], unit): (String, [f64; 2], &str)| {
         let percent = 100.0 * (now / then - 1.0);
         format!("{what} {:.1} {unit} then, {:.1} now ({percent:+.0} %)", then / 1e9, now / 1e9)
