@@ -21,7 +21,7 @@ pub struct NetworkDecision {
     /// The relative gap by which the choice was made, if there was one. Equal scores are decided by client and do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
-    /// Whether the margin is below [`CLOSE`]: another device may decide otherwise.
+    /// Whether the margin is below 1e-5: another device may decide otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub close: bool,
     /// A remark, such as that no client was trusted.

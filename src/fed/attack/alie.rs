@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alie {
-    /// Deviations from the mean; `None`: [`largest_z`].
+    /// Deviations from the mean; `None`: the largest of the formula.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub z: Option<f64>,
     /// What is subtracted from the number of updates in the divisor of their variance: 0 as in the authors' code, 1 as elsewhere.

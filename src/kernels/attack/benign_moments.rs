@@ -19,7 +19,7 @@ crate::params! {
     }
 }
 
-/// With u[c] = x[c, k] - base[k] of the `taken` clients, m of them: `mean[k] = sum_c u[c] / m` and
+/// With `u[c] = x[c, k] - base[k]` of the `taken` clients, m of them: `mean[k] = sum_c u[c] / m` and
 /// `deviation[k] = sqrt(sum_c (u[c] - mean[k])^2 / max(m - ddof, 1))`. A deviation above 1.8e19 is infinite, because squares are
 /// summed in f32. At least one client must be taken.
 pub struct BenignMoments;

@@ -21,7 +21,7 @@ crate::params! {
     }
 }
 
-/// With u[c] = x[c, k] - base[k] of the `taken` clients: `y[k] = base[k] + e - r[k] w` with the least of u, e, where
+/// With `u[c] = x[c, k] - base[k]` of the `taken` clients: `y[k] = base[k] + e - r[k] w` with the least of u, e, where
 /// `mean[k] >= 0`, and `y[k] = base[k] + e + r[k] w` with the largest elsewhere; w is `outward |e|` if the step leads away from 0,
 /// `inward |e|` if it leads towards 0 (Fang et al. 2020, against the median and the trimmed mean).
 pub struct BeyondExtreme;

@@ -15,7 +15,7 @@ crate::params! {
 }
 
 /// Keys order the elements of x by descending magnitude, equal ones by ascending index: eight digits of eight bits, 2^31 - 1 - the
-/// bits of |x[i]|, then i. `y[s, b]` is the number of elements of slice s whose key has the digits of `found[0]`, `found[1]` before
+/// bits of `|x[i]|`, then i. `y[s, b]` is the number of elements of slice s whose key has the digits of `found[0]`, `found[1]` before
 /// `digit` and b at it. With [`RankChoose`](super::rank_choose::RankChoose), eight such launches find the key of any rank.
 pub struct RankDigits;
 

@@ -15,7 +15,7 @@ crate::params! {
     }
 }
 
-/// `y[s, i, j] = sum_k u[i, k] u[j, k]` over the coordinates k of slice s, with u[c, k] = (x[c, k] - base[k]) power[c], for all pairs
+/// `y[s, i, j] = sum_k u[i, k] u[j, k]` over the coordinates k of slice s, with `u[c, k] = (x[c, k] - base[k]) power[c]`, for all pairs
 /// of clients and each client with itself, in a fixed order.
 pub struct PairDot;
 

@@ -23,7 +23,7 @@ crate::params! {
 /// vote, Bernstein et al. 2019).
 pub struct SignMajority;
 
-/// The sum of the signs of x[c, k] - base[k] over the clients that `slot` has, and whether all those numbers are numbers.
+/// The sum of the signs of `x[c, k] - base[k]` over the clients that `slot` has, and whether all those numbers are numbers.
 pub(super) fn votes(inputs: &Inputs, slots: [usize; 3], clients: u32, x_stride: u32, k: usize) -> (i64, bool) {
     let [x, taken, base] = slots;
     let from = inputs.f(base, k);

@@ -21,8 +21,8 @@ crate::params! {
     }
 }
 
-/// `y[s, 0, first + c] = power`, `y[s, 1, first + c] = sum_k (u[c, k] power)^2` over the coordinates k of slice s, with u[c, k] =
-/// x[c, k] - base[k] and the power of two that brings the slice's largest |u| into [1, 2), within 2^-126 to 2^100.
+/// `y[s, 0, first + c] = power`, `y[s, 1, first + c] = sum_k (u[c, k] power)^2` over the coordinates k of slice s, with `u[c, k]` =
+/// `x[c, k] - base[k]` and the power of two that brings the slice's largest |u| into [1, 2), within 2^-126 to 2^100.
 /// [`NormJoin`](super::norm_join::NormJoin) joins the slices. Updates of any size have a norm, as in LAPACK's `nrm2`.
 pub struct UpdateNorm;
 

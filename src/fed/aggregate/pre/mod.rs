@@ -55,7 +55,7 @@ pub struct Mixed {
     /// For each row its coefficients of the clients; the server's row has what is missing to 1. Empty for a row that does not exist,
     /// because clients were not present.
     pub rows: Vec<Vec<f64>>,
-    /// The margin of the decision, see [`NetworkDecision::margin`].
+    /// The margin of the decision, see [`NetworkDecision`].
     pub margin: f64,
 }
 
