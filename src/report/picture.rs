@@ -282,7 +282,7 @@ mod tests {
         // Fewer rows than columns, and pictures of other sizes.
         let wide = grid_u8(&images[..16 * size * size], 16, size, 1, columns).unwrap();
         assert_eq!(corner(&wide, size, columns, 8).unwrap().height() as usize, GUTTER + 2 * (size + GUTTER));
-        assert!(corner(&whole, 32, columns, 3).is_none() && corner(&RgbImage::new(1, 1), size, columns, 3).is_none());
+        assert!(corner(&whole, 48, columns, 3).is_none() && corner(&RgbImage::new(1, 1), size, columns, 3).is_none());
         let (plain, least) = (encode_png(&small).unwrap(), encode_small_png(&small).unwrap());
         assert!(least.len() < plain.len(), "{} of {}", least.len(), plain.len());
         let grey = image::load_from_memory(&least).unwrap();
