@@ -75,7 +75,7 @@ impl Kernel for BenignMoments {
         Some(Eval::within(value, shift + 1.001 * relative * (value + shift) + lost).over(m + 16))
     }
     fn cases(&self) -> Vec<BenignMomentsParams> {
-        [(1, 1, 64, 1), (2, 70, 128, 0), (5, 515, 576, 1), (8, 193, 256, 0), (20, 67, 128, 1)]
+        [(1, 1, 64, 1), (2, 70, 128, 1), (5, 515, 576, 1), (8, 193, 256, 0), (20, 67, 128, 1)]
             .map(|(clients, n, x_stride, ddof)| BenignMomentsParams { clients, n, x_stride, ddof })
             .to_vec()
     }
