@@ -5,8 +5,9 @@
 // `taken`, [clients]: a client of 0 is not read.
 
 const LANES: u32 = 64;
+const MOST: u32 = 1024; // most clients
 
-var<workgroup> sorted: array<f32, 1024>;
+var<workgroup> sorted: array<f32, MOST>;
 // Of the last lane that had a taken client: values of the coordinate, and the bits of the largest magnitude. All such lanes agree.
 var<workgroup> count: u32;
 var<workgroup> largest: u32;

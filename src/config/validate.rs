@@ -3,9 +3,7 @@
 use super::malicious::malicious;
 use super::{EvaluationConfig, LossKind, Notes, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
-use crate::fed::aggregate::RULE;
-use crate::fed::aggregate::pre::PRE;
-use crate::fed::attack::UPDATE;
+use crate::fed::aggregate::{RULE, suits};
 use crate::fed::detector::{Detector, MIN_CLIENTS};
 use crate::fed::{Partition, Patch, Pre, Weights};
 use crate::metric::BUILTIN;
@@ -49,29 +47,15 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
 fn aggregation(config: &RunConfig, problems: &mut Problems) {
     let federation = &config.federation;
     let (rule, pre) = (&federation.aggregation, &federation.pre_aggregation);
-    let sound = match pre.check(federation.clients) {
-        Ok(()) => true,
-        Err(sentence) => {
-            problems.push(format!("{PRE} = {:?}: {sentence}", pre.name()));
-            false
-        }
-    };
-    let clients = if sound { pre.outputs(federation.clients) } else { federation.clients };
-    if let Err(sentence) = rule.check(clients) {
-        let buckets = match clients < federation.clients {
-            true => format!(" (n counts the rows after {PRE} = {:?})", pre.name()),
-            false => String::new(),
-        };
-        problems.push(format!("{RULE} = {:?}: {sentence}{buckets}", rule.name()));
+    for problem in suits(pre, rule, federation.clients).err().unwrap_or_default() {
+        problems.push(problem);
     }
     let (images, batch) = (federation.server_images, config.train.batch);
     match rule.needs_server_data() {
         true if images < batch => {
-            problems.push(format!(
-            "{RULE} = {:?}: needs federation.server_images of at least train.batch ({batch}), found {images}: the server compares \
-             clients with its own training",
-            rule.name()
-        ));
+            let needs = format!("federation.server_images of at least train.batch ({batch}), found {images}");
+            let why = "the server compares clients with its own training";
+            problems.push(format!("{RULE} = {:?}: needs {needs}: {why}", rule.name()));
         }
         false if images > 0 => {
             let what = format!("0 with the rule {:?}, which does not use them", rule.name());
@@ -176,9 +160,9 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
     // Malicious clients that were refused have no number.
     if !problems.mention("attack.malicious")
         && !patch.malicious.is_empty()
-        && let Err(sentence) = patch.update.check(config.federation.clients, &patch.malicious)
+        && let Err(problem) = patch.update.suits(config.federation.clients, &patch.malicious)
     {
-        problems.push(format!("{UPDATE} = {:?}: {sentence}", patch.update.name()));
+        problems.push(problem);
     }
     if !patch.fits(size) {
         let found = format!("{} with attack.margin = {}", patch.side, patch.margin);

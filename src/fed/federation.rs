@@ -1,6 +1,6 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and their recordings.
 
-use super::aggregate::{Aggregation, Draws, Network as SharedNetwork, Shared, WeightedSum, pre};
+use super::aggregate::{Aggregation, Draws, Network as SharedNetwork, Shared, WeightedSum, pre, suits};
 use super::attack::Attack;
 use super::chunk::{Chunk, ChunkBuilder, chunk_size};
 use super::detector::Detection;
@@ -84,6 +84,7 @@ impl Federation {
             return Err(Error::input(format!("detection among {clients} clients: this rule needs at least {least}")));
         }
         every_client_has_a_batch(&data.holdings, settings.batch)?;
+        suits(&settings.pre, &settings.rule, clients).map_err(|all| Error::Input(all.join("; ")))?;
         let counts = data.holdings.iter().enumerate();
         let critic_steps = gan.training.critic_steps();
         let steps: Vec<u32> = counts

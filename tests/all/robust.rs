@@ -9,7 +9,7 @@ use fedgan::fed::aggregate::{
     MultiKrum, NormClip, RobustLr, SignMajority, Start, Trial, TrimmedMean,
 };
 use fedgan::fed::attack::{OnUpdate, Scale};
-use fedgan::fed::{OnNonfinite, Patch, Pre, Rule, Settings, Shared, Statistics};
+use fedgan::fed::{Given, OnNonfinite, Patch, Pre, Rule, Settings, Shared, Statistics};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
 use std::collections::BTreeSet;
@@ -103,11 +103,8 @@ fn chunks_do_not_change_a_bit_of_any_rule() {
                     let trial = Trial {
                         rule: &rule,
                         pre: &pre,
-                        updates: &updates,
-                        clients,
-                        chunk,
+                        given: Given { updates: &updates, clients, chunk, server: None },
                         weights: None,
-                        server: None,
                         root: Some(&root),
                         memory: None,
                         draws: Draws::Seeded(3),
@@ -218,11 +215,8 @@ fn norms_do_not_overflow() {
         let trial = Trial {
             rule: &rule,
             pre: &Pre::default(),
-            updates: &updates,
-            clients: 4,
-            chunk: 2,
+            given: Given { updates: &updates, clients: 4, chunk: 2, server: None },
             weights: Some(&[1.0, 0.0, 0.0, 0.0]),
-            server: None,
             root: None,
             memory: None,
             draws: Draws::Seeded(1),

@@ -4,6 +4,7 @@ use super::Case;
 use super::approx::Approx;
 use super::lab::{Computed, Lab, Rule as Compared};
 use crate::Result;
+use crate::fed::Given;
 use crate::fed::aggregate::pre::{Arc, Bucketing, Nnm, None as NoPre, Pre};
 use crate::fed::aggregate::{
     Bulyan, CentredClipping, Crfl, Dnc, Draws, FlTrust, Flame, FoolsGold, GeometricMedian, Krum, Mda, Meamed, Mean,
@@ -122,11 +123,8 @@ fn run(case: &Case, lab: &mut Lab, x: &Updates, rule: &Rule, pre: &Pre) -> Resul
     let trial = Trial {
         rule,
         pre,
-        updates: &values,
-        clients: x.clients,
-        chunk: x.clients,
+        given: Given { updates: &values, clients: x.clients, chunk: x.clients, server: server.as_deref() },
         weights: weights.map(|w| w.values.as_slice()),
-        server: server.as_deref(),
         root: root.as_deref(),
         memory: memory.as_deref(),
         draws,

@@ -3,6 +3,7 @@
 use super::Case;
 use super::lab::{Computed, Lab, Rule as Compared};
 use crate::Result;
+use crate::fed::Given;
 use crate::fed::aggregate::Draws;
 use crate::fed::attack::{
     Alie, Direction, FreeRider, Ipm, Mimic, MinMax, MinSum, Neurotoxin, OnUpdate, Reach, Scale, Sent, SignFlip,
@@ -36,11 +37,8 @@ pub fn attack(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let values = x.f32();
     let trial = Trial {
         update: &update,
-        updates: &values,
-        clients,
-        chunk: clients,
+        given: Given { updates: &values, clients, chunk: clients, server: None },
         malicious: &malicious,
-        server: None,
         last: last.as_deref(),
         draws,
     };

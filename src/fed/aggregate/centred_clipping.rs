@@ -44,6 +44,10 @@ impl AggregationRule for CentredClipping {
         Ok(())
     }
 
+    fn most_clients(&self) -> u32 {
+        u32::MAX
+    }
+
     fn build(&self, engine: &mut dyn Engine, networks: &[Network], _draws: &Draws) -> Result<Box<dyn Aggregation>> {
         Each::build(networks, |_, network| OnNetwork::new(engine, network, self.clone()))
     }

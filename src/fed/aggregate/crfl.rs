@@ -45,6 +45,10 @@ impl AggregationRule for Crfl {
         Ok(())
     }
 
+    fn most_clients(&self) -> u32 {
+        u32::MAX
+    }
+
     fn takes_weights(&self) -> bool {
         true
     }

@@ -144,11 +144,11 @@ impl NetworkRule for OnNetwork {
             let stays = &ranking(&scores, &present)[..stay];
             kept.retain(|client| stays.contains(client));
         }
+        let decision = NetworkDecision::equal(round.present.len(), &kept).margin(least);
         if kept.is_empty() {
-            return Err(too_few(round, "every client was dropped by some iteration"));
+            return Ok(decision.note("no client is kept: the server's networks do not change"));
         }
-        let decision = NetworkDecision::equal(round.present.len(), &kept);
         self.combine.run(engine, &decision.weights)?;
-        Ok(decision.margin(least))
+        Ok(decision)
     }
 }

@@ -4,6 +4,7 @@ use super::device::{Combine, Dots, Matrix, Network};
 use super::{Aggregation, AggregationRule, Candidates, Condition, Draws, Each, NetworkDecision, NetworkRule};
 use crate::exec::{Engine, Recording};
 use crate::fed::rows::{Piece, Rows};
+use crate::kernels::fed::pairs::MOST_CLIENTS;
 use crate::key::Key;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,11 @@ pub(super) const CONDITION: Condition = Condition::NONE;
 impl AggregationRule for FlTrust {
     fn check(&self, _clients: u32) -> Result<(), String> {
         Ok(())
+    }
+
+    fn most_clients(&self) -> u32 {
+        // The server's own row is one more.
+        MOST_CLIENTS - 1
     }
 
     fn needs_server_data(&self) -> bool {

@@ -19,6 +19,10 @@ impl AggregationRule for Mean {
         Ok(())
     }
 
+    fn most_clients(&self) -> u32 {
+        u32::MAX
+    }
+
     fn takes_weights(&self) -> bool {
         true
     }

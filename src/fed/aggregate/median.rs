@@ -1,9 +1,9 @@
 //! The coordinate-wise median (Yin et al. 2018).
 
-use super::device::{Coordinates, Kind, mask};
-use super::{Aggregation, AggregationRule, Candidates, Condition, Draws, Each, Network, NetworkDecision, NetworkRule};
+use super::coordinate::{self, Average};
+use super::{Aggregation, AggregationRule, Condition, Draws, Network};
 use crate::Result;
-use crate::exec::{Engine, Recording};
+use crate::exec::Engine;
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
 
@@ -21,21 +21,6 @@ impl AggregationRule for Median {
     }
 
     fn build(&self, engine: &mut dyn Engine, networks: &[Network], _draws: &Draws) -> Result<Box<dyn Aggregation>> {
-        Each::build(networks, |_, network| Ok(OnNetwork(Coordinates::new(engine, network, Kind::Trimmed)?)))
-    }
-}
-
-struct OnNetwork(Coordinates);
-
-impl NetworkRule for OnNetwork {
-    fn recordings(&self) -> Vec<&Recording> {
-        vec![self.0.recording()]
-    }
-
-    fn aggregate(&mut self, engine: &mut dyn Engine, round: &Candidates) -> Result<NetworkDecision> {
-        let present = round.clients();
-        let n = present.len();
-        self.0.run_places(engine, &mask(round.present), (n - 1) / 2, n / 2)?;
-        Ok(NetworkDecision::equal(round.present.len(), &present))
+        coordinate::build(engine, networks, Average::Middle)
     }
 }

@@ -5,6 +5,7 @@
 //! per client (with the functions in `select`). Formulas, conditions and ties: docs/robust.md.
 
 mod condition;
+mod coordinate;
 pub(super) mod device;
 mod draws;
 mod each;
@@ -25,8 +26,10 @@ pub use weights::Weights;
 use super::choice::choice;
 use crate::Result;
 use crate::exec::{Engine, Recording, Tensor};
+use crate::kernels::fed::pairs::MOST_CLIENTS;
 use crate::key::{DefaultValue, Key, U32, ValueKind};
 use each::{Each, NetworkRule};
+use pre::Pre;
 use serde::{Deserialize, Serialize};
 
 /// The networks that clients share: the server aggregates them and sends them back.
@@ -46,6 +49,11 @@ pub trait AggregationRule {
     /// # Errors
     /// The sentence.
     fn check(&self, clients: u32) -> Result<(), String>;
+
+    /// Most rows that it combines: by default as many as the kernels over pairs and sorted values take.
+    fn most_clients(&self) -> u32 {
+        MOST_CLIENTS
+    }
 
     /// Whether the rule uses the clients' weights (by data, by a detector). If not, both settings are rejected.
     fn takes_weights(&self) -> bool {
@@ -186,6 +194,36 @@ pub use geometric_median::Start;
 impl Default for Rule {
     fn default() -> Self {
         Rule::Mean(Mean {})
+    }
+}
+
+/// Whether the rule after the pre-aggregator suits the number of clients.
+///
+/// # Errors
+/// One sentence for each that does not, with its key.
+pub fn suits(pre: &Pre, rule: &Rule, clients: u32) -> Result<(), Vec<String>> {
+    let mut problems = Vec::new();
+    let before = pre.check(clients).and_then(|()| few_enough(clients, pre.most_clients()));
+    // A pre-aggregator that does not suit has no number of rows.
+    let rows = if before.is_ok() { pre.outputs(clients) } else { clients };
+    if let Err(sentence) = before {
+        problems.push(format!("{} = {:?}: {sentence}", pre::PRE, pre.name()));
+    }
+    if let Err(sentence) = rule.check(rows).and_then(|()| few_enough(rows, rule.most_clients())) {
+        let counted = match rows < clients {
+            true => format!(" (n counts the rows after {} = {:?})", pre::PRE, pre.name()),
+            false => String::new(),
+        };
+        problems.push(format!("{RULE} = {:?}: {sentence}{counted}", rule.name()));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Rejects more clients than kernels take.
+pub(super) fn few_enough(clients: u32, most: u32) -> Result<(), String> {
+    match clients <= most {
+        true => Ok(()),
+        false => Err(format!("takes at most {most} clients; n = {clients}")),
     }
 }
 

@@ -44,6 +44,10 @@ impl AggregationRule for NormClip {
         Ok(())
     }
 
+    fn most_clients(&self) -> u32 {
+        u32::MAX
+    }
+
     fn takes_weights(&self) -> bool {
         true
     }

@@ -33,6 +33,10 @@ impl AggregationRule for RobustLr {
         }
     }
 
+    fn most_clients(&self) -> u32 {
+        u32::MAX
+    }
+
     fn takes_weights(&self) -> bool {
         true
     }

@@ -29,6 +29,10 @@ impl AggregationRule for SignMajority {
         Ok(())
     }
 
+    fn most_clients(&self) -> u32 {
+        u32::MAX
+    }
+
     fn build(&self, engine: &mut dyn Engine, networks: &[Network], _draws: &Draws) -> Result<Box<dyn Aggregation>> {
         let kind = Kind::Majority(self.step as f32);
         Each::build(networks, |_, network| {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exec::{CpuEngine, Tensor, write_f32};
+use crate::fed::Given;
 use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{ClientData, Federation, Local, OnNonfinite, Patch, Settings};
 use crate::model::{Architecture, Gan};
@@ -97,11 +98,8 @@ fn trial<'a>(rule: &'a Rule, pre: &'a pre::Pre, updates: &'a [f32]) -> Trial<'a>
     Trial {
         rule,
         pre,
-        updates,
-        clients: 7,
-        chunk: 3,
+        given: Given { updates, clients: 7, chunk: 3, server: None },
         weights: None,
-        server: None,
         root: None,
         memory: None,
         draws: Draws::Seeded(1),
@@ -190,4 +188,39 @@ fn conditions_name_the_rules_that_would_do() {
     assert!(pre::Pre::Nnm(pre::Nnm { f: 4 }).check(8).unwrap_err().contains("n > 2f"));
     let buckets = pre::Pre::Bucketing(pre::Bucketing { s: 3 });
     assert_eq!((buckets.outputs(8), buckets.check(2).is_err()), (3, true));
+}
+
+#[test]
+fn more_clients_than_kernels_take_are_refused() {
+    let (none, median) = (pre::Pre::default(), Rule::Median(Median {}));
+    assert_eq!(suits(&none, &median, 1024), Ok(()));
+    let refusal = "federation.aggregation.rule = \"median\": takes at most 1024 clients; n = 1025";
+    assert_eq!(suits(&none, &median, 1025), Err(vec![refusal.to_string()]));
+    // The rule counts buckets.
+    let buckets = pre::Pre::Bucketing(pre::Bucketing { s: 2 });
+    assert_eq!(suits(&buckets, &median, 2048), Ok(()));
+    let error = suits(&buckets, &median, 2050).unwrap_err();
+    assert!(error[0].contains("takes at most 1024 clients; n = 1025 (n counts the rows after"), "{error:?}");
+    let nnm = pre::Pre::Nnm(pre::Nnm { f: 1 });
+    assert_eq!(suits(&nnm, &Rule::default(), 1025).unwrap_err().len(), 1);
+    let fltrust = Rule::FlTrust(FlTrust {});
+    assert!(suits(&none, &fltrust, 1023).is_ok() && suits(&none, &fltrust, 1024).is_err());
+    for rule in [Rule::default(), Rule::SignMajority(SignMajority {})] {
+        assert_eq!(suits(&none, &rule, 100_000), Ok(()), "{}", rule.name());
+    }
+}
+
+#[test]
+fn the_server_stays_if_dnc_keeps_nobody() {
+    // Every iteration keeps one client of seven, by one coordinate: different ones.
+    let rule = Rule::Dnc(Dnc { f: 3, c: 2.0, iterations: 20, sample: 1 });
+    let (none, words) = (pre::Pre::default(), 64);
+    let server: Vec<f32> = (0..words).map(|k| k as f32).collect();
+    let updates = drawn(words);
+    let mut trial = trial(&rule, &none, &updates);
+    trial.given.server = Some(&server);
+    let outcome = trial.run(&mut CpuEngine::new()).unwrap();
+    assert_eq!((outcome.decision.weights, outcome.server), (vec![0.0; 7], server));
+    let note = outcome.decision.networks[0].note.clone();
+    assert_eq!(note.as_deref(), Some("no client is kept: the server's networks do not change"));
 }

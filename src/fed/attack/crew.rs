@@ -1,12 +1,10 @@
 //! The attack of a run on the updates of its malicious clients: what they see of a round, and the rewriting of all networks.
 
-use super::{Attacker, OnUpdate, Sight, Target, UPDATE};
-use crate::exec::{Engine, Purpose, Recording, Tensor, align};
+use super::{Attacker, OnUpdate, Sight, Target};
+use crate::exec::{Engine, Recording};
 use crate::fed::aggregate::device::Network;
 use crate::fed::aggregate::{Draws, Memory};
-use crate::fed::rows::Rows;
-use crate::kernels::util::fill::{Fill, FillParams};
-use crate::kernels::util::first_nonfinite::{FirstNonfinite, FirstNonfiniteParams};
+use crate::fed::finite::Finite;
 use crate::{Error, Result};
 
 /// The attack of a run, built on a device.
@@ -36,8 +34,7 @@ impl Attack {
             return Ok(Attack { networks: built, malicious: Vec::new(), reads: None });
         }
         let clients = networks.first().map_or(0, Network::clients) as u32;
-        let refusal = |sentence| Error::Input(format!("{UPDATE} = {:?}: {sentence}", update.name()));
-        update.check(clients, malicious).map_err(refusal)?;
+        update.suits(clients, malicious).map_err(Error::Input)?;
         for (number, (network, values)) in (0..).zip(networks.iter().zip(values)) {
             let target = Target { network, number, values: *values, malicious, draws };
             built.push((network.name, update.build(engine, &target)?));
@@ -49,7 +46,7 @@ impl Attack {
 
     /// All recordings.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        let finite = self.reads.iter().map(|(_, finite)| &finite.recording);
+        let finite = self.reads.iter().map(|(_, finite)| finite.recording());
         self.networks.iter().flat_map(|(_, attacker)| attacker.recordings()).chain(finite)
     }
 
@@ -81,38 +78,5 @@ impl Attack {
             attacker.memory().into_iter().map(named).collect::<Vec<_>>()
         };
         self.networks.iter().flat_map(named).collect()
-    }
-}
-
-/// Finds the clients whose weights and running statistics are finite: the server screens the others out.
-struct Finite {
-    recording: Recording,
-    /// `[clients][64]`, element 0.
-    found: Tensor,
-    clients: usize,
-}
-
-impl Finite {
-    fn new(engine: &mut dyn Engine, networks: &[Network]) -> Result<Finite> {
-        let (stride, clients) = (align(1), networks.first().map_or(0, Network::clients));
-        let found = engine.alloc("non-finite rows", clients * stride)?;
-        let mut recording = Recording::new();
-        let n = found.words as u32;
-        recording.launch(&Fill, &FillParams { clients: 1, n, y_stride: n, value: 0.0 }, &[found], "non-finite rows")?;
-        let all: Vec<&Rows> = networks.iter().flat_map(Network::rows).collect();
-        for (rows, piece) in all.into_iter().flat_map(|rows| rows.pieces.iter().map(move |piece| (rows, piece))) {
-            let (n, y_stride) = (rows.words as u32, stride as u32);
-            let p = FirstNonfiniteParams { clients: piece.clients, n, x_stride: n, y_stride, y_at: 0 };
-            let to = found.slice(piece.first as usize * stride, piece.clients as usize * stride);
-            recording.launch(&FirstNonfinite, &p, &[piece.rows, to], format!("finite {} for the attack", rows.name))?;
-        }
-        Ok(Finite { recording, found, clients })
-    }
-
-    fn clients(&self, engine: &mut dyn Engine) -> Result<Vec<usize>> {
-        engine.run(&self.recording, 1)?;
-        let words = engine.read(self.found, Purpose::RoundScalars)?;
-        let stride = self.found.words / self.clients;
-        Ok((0..self.clients).filter(|client| words[client * stride] == 0).collect())
     }
 }

@@ -7,6 +7,7 @@ use crate::exec::{Engine, Recording};
 use crate::fed::aggregate::device::{Distances, Matrix, Norms, Square, row_like};
 use crate::fed::aggregate::select::{krum_scores, ranking};
 use crate::fed::rows::{Piece, Rows};
+use crate::kernels::fed::pairs::MOST_CLIENTS;
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,10 @@ impl UpdateAttack for FangKrum {
             true => Ok(()),
             false => Err(format!("Krum, which it simulates, needs n > 2f + 2; n = {clients}, f = {f}")),
         }
+    }
+
+    fn most_clients(&self) -> u32 {
+        MOST_CLIENTS
     }
 
     fn build(&self, engine: &mut dyn Engine, on: &Target) -> Result<Box<dyn Attacker>> {

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::exec::{Engine, Recording};
 use crate::fed::aggregate::device::{Dots, Matrix, Sum};
 use crate::fed::aggregate::select::{ranking, spread_scores};
+use crate::kernels::fed::pairs::MOST_CLIENTS;
 use crate::key::{DefaultValue, Key, U32, ValueKind};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,10 @@ impl UpdateAttack for Mimic {
             }
             _ => Ok(()),
         }
+    }
+
+    fn most_clients(&self) -> u32 {
+        if self.target.is_none() { MOST_CLIENTS } else { u32::MAX }
     }
 
     fn build(&self, engine: &mut dyn Engine, on: &Target) -> Result<Box<dyn Attacker>> {

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::exec::{Engine, Recording};
 use crate::fed::aggregate::device::{Distances, Matrix, Norms, Square, row_like};
 use crate::fed::rows::{Piece, Rows};
+use crate::kernels::fed::pairs::MOST_CLIENTS;
 use crate::key::{DefaultValue, Key, ValueKind};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,10 @@ impl UpdateAttack for MinMax {
 
     fn check(&self, clients: u32, malicious: &[u32]) -> Result<(), String> {
         self.knowledge.check(clients, malicious, 2, "the largest distance")
+    }
+
+    fn most_clients(&self) -> u32 {
+        MOST_CLIENTS
     }
 
     fn build(&self, engine: &mut dyn Engine, on: &Target) -> Result<Box<dyn Attacker>> {

@@ -5,6 +5,7 @@ use super::min_max::{Direction, Leaving, Limits, direction};
 use super::{Attacker, Knowledge, Reach, Target, UPDATE, UpdateAttack};
 use crate::Result;
 use crate::exec::Engine;
+use crate::kernels::fed::pairs::MOST_CLIENTS;
 use crate::key::{DefaultValue, Key, ValueKind};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,10 @@ impl UpdateAttack for MinSum {
 
     fn check(&self, clients: u32, malicious: &[u32]) -> Result<(), String> {
         self.knowledge.check(clients, malicious, 2, "the sum of distances")
+    }
+
+    fn most_clients(&self) -> u32 {
+        MOST_CLIENTS
     }
 
     fn build(&self, engine: &mut dyn Engine, on: &Target) -> Result<Box<dyn Attacker>> {

@@ -16,7 +16,7 @@ pub use patch::{Patch, Pattern, Place, Range, Trigger};
 pub use trial::{Forgery, Trial};
 
 use super::aggregate::device::Network;
-use super::aggregate::{Draws, Memory};
+use super::aggregate::{Draws, Memory, few_enough};
 use super::choice::choice;
 use crate::Result;
 use crate::exec::{Engine, Recording};
@@ -34,6 +34,11 @@ pub trait UpdateAttack {
     /// The sentence.
     fn check(&self, _clients: u32, _malicious: &[u32]) -> Result<(), String> {
         Ok(())
+    }
+
+    /// Most clients of a federation that it attacks.
+    fn most_clients(&self) -> u32 {
+        u32::MAX
     }
 
     /// The option by which an honest update grows, and its largest factor, 1 if it does not grow. Used to name the cause of
@@ -124,6 +129,17 @@ choice! {
     neurotoxin: Neurotoxin = "neurotoxin",
     fang_krum: FangKrum = "fang-krum",
     fang_median: FangMedian = "fang-median",
+}
+
+impl OnUpdate {
+    /// Whether the attack suits the numbers of clients.
+    ///
+    /// # Errors
+    /// A sentence with its key.
+    pub fn suits(&self, clients: u32, malicious: &[u32]) -> Result<(), String> {
+        let suits = self.check(clients, malicious).and_then(|()| few_enough(clients, self.most_clients()));
+        suits.map_err(|sentence| format!("{UPDATE} = {:?}: {sentence}", self.name()))
+    }
 }
 
 pub use free_rider::Sent;

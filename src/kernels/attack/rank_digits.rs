@@ -1,7 +1,7 @@
 //! How often each value of a digit occurs among a row's keys by magnitude.
 
 use super::magnitude::{BINS, DIGITS, agrees, digit_of, key};
-use crate::kernels::fed::pairs::{SLICE, slices};
+use crate::kernels::fed::pairs::{SLICE, sliced, slices};
 use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, MAX_GROUPS, strided};
 
 crate::params! {
@@ -42,7 +42,7 @@ impl Kernel for RankDigits {
         Ok([n, 3, (slices(p.n) * BINS) as usize])
     }
     fn build(&self, p: &RankDigitsParams, _class: Class) -> Build {
-        Build::plain("attack/rank_digits.wgsl", [slices(p.n), 1, 1])
+        sliced("attack/rank_digits.wgsl", [slices(p.n), 1, 1])
     }
     fn cost(&self, p: &RankDigitsParams) -> Cost {
         Cost { flops: f64::from(p.n), bytes: 4.0 * (f64::from(p.n) + f64::from(slices(p.n) * BINS)) }

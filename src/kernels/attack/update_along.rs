@@ -1,6 +1,6 @@
 //! Inner products of clients' updates with one direction, slice by slice.
 
-use crate::kernels::fed::pairs::{SLICE, slice_depth, slices};
+use crate::kernels::fed::pairs::{SLICE, slice_depth, sliced, slices};
 use crate::kernels::{
     Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, MAX_GROUPS, MOST_WORDS, flushed, gamma, strided,
 };
@@ -52,7 +52,7 @@ impl Kernel for UpdateAlong {
         Ok([x, p.n as usize, p.n as usize, words])
     }
     fn build(&self, p: &UpdateAlongParams, _class: Class) -> Build {
-        Build::plain("attack/update_along.wgsl", [slices(p.n), 1, p.clients])
+        sliced("attack/update_along.wgsl", [slices(p.n), 1, p.clients])
     }
     fn cost(&self, p: &UpdateAlongParams) -> Cost {
         let n = f64::from(p.clients) * f64::from(p.n);

@@ -1,7 +1,7 @@
 //! The mean of the values nearest to each coordinate's median.
 
-use super::ranks::{rank_build, rank_extents, sorted, taken, taken_contents, values};
-use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, flushed, gamma};
+use super::ranks::{SHAPES, mean, rank_build, rank_extents, sorted, taken, taken_contents, values};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel};
 
 crate::params! {
     /// Parameters of [`MeanAroundMedian`].
@@ -63,35 +63,10 @@ impl Kernel for MeanAroundMedian {
         let Some(values) = sorted(inputs, p.clients, p.x_stride, k) else { return Some(Eval::exact(f64::NAN)) };
         let keep = inputs.u(3, 0) as usize;
         let first = nearest(&values, keep);
-        if keep == 1 {
-            return Some(Eval::exact(values[first]));
-        }
-        let base = inputs.f(2, k);
-        let (mut sum, mut magnitude) = (0.0, 0.0);
-        for value in &values[first..first + keep] {
-            sum += value - base;
-            magnitude += (value - base).abs();
-        }
-        let (sum, magnitude, rate) = (sum / keep as f64, magnitude / keep as f64, 1.0 / keep as f64);
-        // As in the trimmed mean.
-        let bound = gamma(keep + 3) * magnitude + U * (base + sum).abs() + 3.0 * flushed(&[rate, 1.0]);
-        Some(Eval::within(base + sum, bound).over(keep + 3))
+        Some(mean(&values[first..first + keep], inputs.f(2, k)))
     }
     fn cases(&self) -> Vec<MeanAroundMedianParams> {
-        [
-            (1, 1, 64),
-            (2, 70, 128),
-            (4, 515, 576),
-            (7, 193, 256),
-            (11, 129, 192),
-            (20, 67, 128),
-            (33, 65, 128),
-            (64, 5, 64),
-        ]
-        .into_iter()
-        .chain([(71, 10, 64), (261, 3, 64)])
-        .map(|(clients, n, x_stride)| MeanAroundMedianParams { clients, n, x_stride })
-        .collect()
+        SHAPES.map(|[clients, n, x_stride]| MeanAroundMedianParams { clients, n, x_stride }).to_vec()
     }
     fn contents(&self, p: &MeanAroundMedianParams) -> [Contents; 5] {
         let taken = taken(p.clients);

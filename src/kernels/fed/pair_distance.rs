@@ -1,6 +1,6 @@
 //! Squared distances between clients.
 
-use super::pairs::{pair_extents, pair_grid, pair_of, slice_depth, slices};
+use super::pairs::{pair_extents, pair_grid, pair_of, slice_depth, sliced, slices};
 use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 crate::params! {
@@ -32,7 +32,7 @@ impl Kernel for PairDistance {
         pair_extents(p.clients, p.n, p.x_stride)
     }
     fn build(&self, p: &PairDistanceParams, _class: Class) -> Build {
-        Build::plain("fed/pair_distance.wgsl", pair_grid(p.clients, p.n))
+        sliced("fed/pair_distance.wgsl", pair_grid(p.clients, p.n))
     }
     fn cost(&self, p: &PairDistanceParams) -> Cost {
         let (clients, n) = (f64::from(p.clients), f64::from(p.n));

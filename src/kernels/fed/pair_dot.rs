@@ -1,6 +1,6 @@
 //! Inner products of clients' updates.
 
-use super::pairs::{pair_extents, pair_grid, pair_of, slice_depth, slices};
+use super::pairs::{pair_extents, pair_grid, pair_of, slice_depth, sliced, slices};
 use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma};
 
 crate::params! {
@@ -36,7 +36,7 @@ impl Kernel for PairDot {
         Ok([x, p.n as usize, p.clients as usize, y])
     }
     fn build(&self, p: &PairDotParams, _class: Class) -> Build {
-        Build::plain("fed/pair_dot.wgsl", pair_grid(p.clients, p.n))
+        sliced("fed/pair_dot.wgsl", pair_grid(p.clients, p.n))
     }
     fn cost(&self, p: &PairDotParams) -> Cost {
         let (clients, n) = (f64::from(p.clients), f64::from(p.n));

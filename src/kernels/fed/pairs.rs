@@ -1,6 +1,6 @@
 //! What the kernels over pairs of clients and over slices of coordinates share.
 
-use crate::kernels::{MAX_GROUPS, MOST_WORDS, strided};
+use crate::kernels::{Build, MAX_GROUPS, MOST_WORDS, strided};
 
 /// Coordinates of a slice.
 pub const SLICE: u32 = 4096;
@@ -16,6 +16,16 @@ pub const fn slices(n: u32) -> u32 {
 /// Additions that a term passes through in a sum over a slice by `lanes` lanes and a tree.
 pub(in crate::kernels) fn slice_depth(n: u32, lanes: u32) -> usize {
     (n.min(SLICE).div_ceil(lanes) + lanes.ilog2()) as usize
+}
+
+/// A build whose shader has the number of a slice's coordinates.
+pub(in crate::kernels) fn sliced(file: &'static str, grid: [u32; 3]) -> Build {
+    Build { file, consts: vec![("SLICE", SLICE)], grid }
+}
+
+/// The power of two that brings a number into [1, 2), within 2^-126 to 2^100; `magnitude` are its bits without the sign.
+pub(crate) fn power(magnitude: u32) -> f32 {
+    f32::from_bits((254 - (magnitude >> 23).clamp(27, 253)) << 23)
 }
 
 /// Extents of the rows and of the sums over pairs, `[slices][clients][clients]`.

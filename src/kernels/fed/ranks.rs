@@ -1,11 +1,10 @@
 //! What the rules over a coordinate's sorted values share.
 
-use crate::kernels::{Build, Contents, Inputs, linear_grid, strided};
+use super::pairs::MOST_CLIENTS;
+use crate::kernels::{Build, Contents, Eval, Inputs, MAX_GROUPS, U, flushed, gamma, linear_grid, strided};
 
 /// Largest number of clients whose values a sorting network holds in registers.
 const NETWORK: u32 = 64;
-/// Largest number of clients whose values a workgroup sorts.
-pub const MOST_CLIENTS: u32 = 1024;
 
 /// Extents of rows, of the clients taken, of the base and of the result; the window has `window` words.
 pub(super) fn rank_extents(clients: u32, n: u32, x_stride: u32, window: usize) -> Result<[usize; 5], String> {
@@ -19,7 +18,7 @@ pub(super) fn rank_extents(clients: u32, n: u32, x_stride: u32, window: usize) -
 /// The build for a number of clients: a network of the next power of two places, or the file for more.
 pub(super) fn rank_build(clients: u32, n: u32, network: &'static str, shared: &'static str) -> Build {
     if clients > NETWORK {
-        return Build::plain(shared, [n.clamp(1, 65535), 1, 1]);
+        return Build { file: shared, consts: vec![("MOST", MOST_CLIENTS)], grid: [n.clamp(1, MAX_GROUPS), 1, 1] };
     }
     let places = clients.next_power_of_two().max(2);
     let consts = vec![("N", places), ("LOG", places.ilog2()), ("HALF", places / 2)];
@@ -32,6 +31,36 @@ pub(super) fn sorted(inputs: &Inputs, clients: u32, x_stride: u32, k: usize) -> 
     let mut values: Vec<f64> = taken.map(|c| inputs.f(0, c * x_stride as usize + k)).collect();
     values.sort_by(f64::total_cmp);
     (!values.iter().any(|v| v.is_nan())).then_some(values)
+}
+
+/// Shapes of the cases: networks of 2 to 64 places, more clients than a network has, more coordinates than lanes; an odd number of
+/// coordinates stands for several values kept, an even one for one or two.
+pub(super) const SHAPES: [[u32; 3]; 10] = [
+    [1, 1, 64],
+    [2, 70, 128],
+    [4, 515, 576],
+    [7, 193, 256],
+    [11, 129, 192],
+    [20, 67, 128],
+    [33, 65, 128],
+    [64, 5, 64],
+    [71, 10, 64],
+    [261, 3, 64],
+];
+
+/// The mean of some values by their differences from `base`; a single value to the bit.
+pub(super) fn mean(values: &[f64], base: f64) -> Eval {
+    let [first, ..] = values else { return Eval::exact(f64::NAN) };
+    if values.len() == 1 {
+        return Eval::exact(*first);
+    }
+    let rate = 1.0 / values.len() as f64;
+    let sum: f64 = values.iter().map(|value| value - base).sum::<f64>() * rate;
+    let magnitude: f64 = values.iter().map(|value| (value - base).abs()).sum::<f64>() * rate;
+    // A difference, the sum, the rate's own rounding, its product; then the sum with the base.
+    let roundings = values.len() + 3;
+    let bound = gamma(roundings) * magnitude + U * (base + sum).abs() + 3.0 * flushed(&[rate, 1.0]);
+    Eval::within(base + sum, bound).over(roundings)
 }
 
 /// Whether a client of the cases is taken: one of five is not, unless there is only one; the first is not where a network sorts.

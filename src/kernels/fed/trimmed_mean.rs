@@ -1,7 +1,7 @@
 //! The mean of a range of each coordinate's sorted values: trimmed mean and median.
 
-use super::ranks::{rank_build, rank_extents, sorted, taken, taken_contents, values};
-use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, U, flushed, gamma};
+use super::ranks::{SHAPES, mean, rank_build, rank_extents, sorted, taken, taken_contents, values};
+use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel};
 
 crate::params! {
     /// Parameters of [`TrimmedMean`].
@@ -50,36 +50,10 @@ impl Kernel for TrimmedMean {
     fn at(&self, p: &TrimmedMeanParams, inputs: &Inputs, _slot: usize, k: usize) -> Option<Eval> {
         let Some(values) = sorted(inputs, p.clients, p.x_stride, k) else { return Some(Eval::exact(f64::NAN)) };
         let (first, last) = (inputs.u(3, 0) as usize, inputs.u(3, 1) as usize);
-        if first == last {
-            return Some(Eval::exact(values[first]));
-        }
-        let (base, count) = (inputs.f(2, k), last - first + 1);
-        let (mut sum, mut magnitude) = (0.0, 0.0);
-        for value in &values[first..=last] {
-            sum += value - base;
-            magnitude += (value - base).abs();
-        }
-        let (sum, magnitude, rate) = (sum / count as f64, magnitude / count as f64, 1.0 / count as f64);
-        // A difference, the sum, the rate's own rounding, its product; then the sum with the base.
-        let bound = gamma(count + 3) * magnitude + U * (base + sum).abs() + 3.0 * flushed(&[rate, 1.0]);
-        Some(Eval::within(base + sum, bound).over(count + 3))
+        Some(mean(&values[first..=last], inputs.f(2, k)))
     }
     fn cases(&self) -> Vec<TrimmedMeanParams> {
-        // Networks of 2 to 64 places; one and two places kept; more clients than a network has; more coordinates than groups.
-        [
-            (1, 1, 64),
-            (2, 70, 128),
-            (4, 515, 576),
-            (7, 193, 256),
-            (11, 129, 192),
-            (20, 67, 128),
-            (33, 65, 128),
-            (64, 5, 64),
-        ]
-        .into_iter()
-        .chain([(71, 10, 64), (261, 3, 64)])
-        .map(|(clients, n, x_stride)| TrimmedMeanParams { clients, n, x_stride })
-        .collect()
+        SHAPES.map(|[clients, n, x_stride]| TrimmedMeanParams { clients, n, x_stride }).to_vec()
     }
     fn contents(&self, p: &TrimmedMeanParams) -> [Contents; 5] {
         let most = taken(p.clients) - 1;

@@ -1,6 +1,6 @@
 //! Squared norms of clients' updates without overflow, slice by slice.
 
-use super::pairs::{SLICE, slice_depth, slices};
+use super::pairs::{SLICE, power, slice_depth, sliced, slices};
 use crate::kernels::{
     Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, MAX_GROUPS, MOST_WORDS, flushed, gamma, strided,
 };
@@ -25,11 +25,6 @@ crate::params! {
 /// `x[c, k] - base[k]` and the power of two that brings the slice's largest |u| into [1, 2), within 2^-126 to 2^100.
 /// [`NormJoin`](super::norm_join::NormJoin) joins the slices. Updates of any size have a norm, as in LAPACK's `nrm2`.
 pub struct UpdateNorm;
-
-/// The power of two for values with these bits of the largest magnitude.
-fn power(largest: u32) -> f64 {
-    f64::from(f32::from_bits((254 - (largest >> 23).clamp(27, 253)) << 23))
-}
 
 impl Kernel for UpdateNorm {
     type Params = UpdateNormParams;
@@ -61,7 +56,7 @@ impl Kernel for UpdateNorm {
         Ok([x, p.n as usize, words])
     }
     fn build(&self, p: &UpdateNormParams, _class: Class) -> Build {
-        Build::plain("fed/update_norm.wgsl", [slices(p.n), 1, p.clients])
+        sliced("fed/update_norm.wgsl", [slices(p.n), 1, p.clients])
     }
     fn cost(&self, p: &UpdateNormParams) -> Cost {
         let n = f64::from(p.clients) * f64::from(p.n);
@@ -77,7 +72,7 @@ impl Kernel for UpdateNorm {
         // A difference of two f32 in f64 is exact, so its rounding to f32 is the device's.
         let update = |k: usize| inputs.f(0, c * p.x_stride as usize + k) - inputs.f(1, k);
         let largest = columns.clone().map(|k| (update(k) as f32).to_bits() & 0x7fff_ffff).max()?;
-        let power = power(largest);
+        let power = f64::from(power(largest));
         if !second {
             return Some(Eval::exact(power));
         }

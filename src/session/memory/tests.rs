@@ -56,7 +56,7 @@ fn launches_are_as_large_as_memory_allows() {
         let memory = setting.within(&engine, available).unwrap();
         assert_eq!(memory.launch, launch);
         let text = memory.to_string();
-        let why = format!("; {launch} clients per launch, as 5 would take ");
+        let why = format!("; {launch} client{} per launch, as 5 would take ", if launch == 1 { "" } else { "s" });
         assert_eq!(text.contains(&why), launch < 5, "{text}");
         assert!(text.contains(" kept by each of 5 clients") && text.contains("for verification"), "{text}");
     }

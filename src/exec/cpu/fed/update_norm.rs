@@ -2,7 +2,7 @@
 
 use crate::exec::cpu::lib::lanes::lane_sum;
 use crate::exec::cpu::{Args, Twin};
-use crate::kernels::fed::pairs::{SLICE, slices};
+use crate::kernels::fed::pairs::{SLICE, power, slices};
 use crate::kernels::fed::update_norm::{UpdateNorm, UpdateNormParams};
 use rayon::prelude::*;
 
@@ -16,7 +16,7 @@ impl Twin for UpdateNorm {
                 let x = &x[c * p.x_stride as usize..][columns.clone()];
                 let magnitudes = x.iter().zip(base).map(|(x, base)| (x - base).to_bits() & 0x7fff_ffff);
                 let largest = magnitudes.max().unwrap_or(0);
-                let power = f32::from_bits((254 - (largest >> 23).clamp(27, 253)) << 23);
+                let power = power(largest);
                 let scaled = |k: usize| (x[k] - base[k]) * power;
                 let to = p.first as usize + c;
                 (y[to], y[all + to]) = (power, lane_sum(x.len(), |k| scaled(k) * scaled(k)));

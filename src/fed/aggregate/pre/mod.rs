@@ -19,6 +19,11 @@ pub trait PreAggregation {
     /// The sentence.
     fn check(&self, clients: u32) -> Result<(), String>;
 
+    /// Most clients whose rows it mixes.
+    fn most_clients(&self) -> u32 {
+        u32::MAX
+    }
+
     /// Number of rows that the rule gets from `clients` clients.
     fn outputs(&self, clients: u32) -> u32 {
         clients

@@ -7,6 +7,7 @@ use crate::fed::aggregate::device::{Distances, Matrix, Network};
 use crate::fed::aggregate::each::too_few;
 use crate::fed::aggregate::select::nearest;
 use crate::fed::aggregate::{Candidates, Condition, Draws};
+use crate::kernels::fed::pairs::MOST_CLIENTS;
 use crate::key::{DefaultValue, Key, U32, ValueKind};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,10 @@ pub(super) const OPTIONS: &[Key] = &[faulty(&["nnm"])];
 impl PreAggregation for Nnm {
     fn check(&self, clients: u32) -> Result<(), String> {
         Condition::MINORITY.check(clients, self.f)
+    }
+
+    fn most_clients(&self) -> u32 {
+        MOST_CLIENTS
     }
 
     fn build(
