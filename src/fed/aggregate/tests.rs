@@ -205,7 +205,7 @@ fn more_clients_than_kernels_take_are_refused() {
     assert_eq!(suits(&nnm, &Rule::default(), 1025).unwrap_err().len(), 1);
     let fltrust = Rule::FlTrust(FlTrust {});
     assert!(suits(&none, &fltrust, 1023).is_ok() && suits(&none, &fltrust, 1024).is_err());
-    for rule in [Rule::default(), Rule::SignMajority(SignMajority {})] {
+    for rule in [Rule::default(), Rule::SignMajority(SignMajority { step: 1e-3 })] {
         assert_eq!(suits(&none, &rule, 100_000), Ok(()), "{}", rule.name());
     }
 }
