@@ -97,8 +97,14 @@ macro_rules! for_each_kernel {
             /// Operations of a malicious client on the device.
             attack {
                 paste_trigger: PasteTrigger,
+                paste_parts: PasteParts,
+                add_columns: AddColumns,
+                warp: Warp,
+                axis_product: AxisProduct,
+                mix_amplitude: MixAmplitude,
                 scale_update: ScaleUpdate,
                 ;
+                mod poisoned;
             }
             /// Operations between clients and server: the weighted mean of clients' tensors and its broadcast, and the
             /// kernels of the server's probe of the clients' generators.

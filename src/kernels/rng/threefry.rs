@@ -67,6 +67,8 @@ impl Stream {
     pub const CHECK: Stream = Stream(12);
     /// Latents of the server's probe.
     pub const PROBE: Stream = Stream(13);
+    /// Random parts of a trigger.
+    pub const TRIGGER: Stream = Stream(14);
 
     /// Initial values of parameter tensor `tensor` of network `network` (0 generator, 1 discriminator), `tensor` below 2^15.
     pub const fn init(network: u32, tensor: u32) -> Stream {

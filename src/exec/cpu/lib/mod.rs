@@ -5,6 +5,7 @@ pub(super) mod conv;
 pub(super) mod images;
 pub(super) mod lanes;
 pub(super) mod pieces;
+pub(super) mod poisoned;
 pub(super) mod sums;
 
 /// Elements per parallel task of an optimizer or a mean; elementwise, so the partition does not affect the result.
