@@ -1,7 +1,7 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and their recordings.
 
 use super::aggregate::{Aggregation, Shared, WeightedSum};
-use super::chunk::{Chunk, ChunkBuilder, chunk_size};
+use super::chunk::{Chunk, ChunkBuilder, UploadedTrigger, chunk_size};
 use super::detector::Detection;
 use super::drop::Dropped;
 use super::local::{self, POISONED};
@@ -9,7 +9,7 @@ use super::probe::Probe;
 use super::rows::{Piece, Rows};
 use super::settings::Settings;
 use crate::error::sizes;
-use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
+use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, export, record_init};
 use crate::{Error, Result};
@@ -79,9 +79,7 @@ impl Federation {
         let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
         let a_step = settings.batch as usize * critic_steps as usize * gan.arch.image() as usize;
         let pixels = upload_pixels(e, data.pixels, a_step)?;
-        let trigger = settings.attack.pixels(gan.arch.channels)?;
-        let trigger_tensor = e.alloc("trigger", align(trigger.len()))?;
-        write_f32(e, trigger_tensor, &trigger)?;
+        let trigger = UploadedTrigger::new(e, &settings.attack, &gan)?;
         let server_g = NetworkBank::alloc(e, &gan.g, 1, false)?;
         let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
         let mean_weights = e.alloc("client weights", align(clients as usize))?;
@@ -96,7 +94,7 @@ impl Federation {
             clients,
             max_steps,
             pixels,
-            trigger: trigger_tensor,
+            trigger: trigger.as_ref(),
             server_g,
             server_d,
             mean_weights,

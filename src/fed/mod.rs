@@ -21,7 +21,7 @@ mod stages;
 pub mod state;
 
 pub use aggregate::{Rule, Shared, Weights};
-pub use attack::Patch;
+pub use attack::Attack;
 pub use detector::Detector;
 pub use federation::{ClientData, Federation, every_client_has_a_batch};
 pub use local::Local;

@@ -4,7 +4,7 @@ use super::tap::{Heard, Tap};
 use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::attack::{OnUpdate, Scale};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
-use crate::fed::{ClientData, Detector, Federation, Local, OnNonfinite, Patch, Rule, Settings, Shared, Weights};
+use crate::fed::{Attack, ClientData, Detector, Federation, Local, OnNonfinite, Rule, Settings, Shared, Weights};
 use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimizer, Training};
 use crate::{Error, Result};
@@ -205,7 +205,7 @@ impl Workload {
             rule: Rule::default(),
             weights: Weights::Equal,
             clients_per_launch: None,
-            attack: Patch::checker(Vec::new()),
+            attack: Attack::checker(Vec::new()),
             report: LossReport::True,
             detector: Detector::None {},
             nonfinite: OnNonfinite::Stop,
@@ -264,7 +264,7 @@ impl Workload {
         let mut settings = self.settings(PAPER_STEPS);
         if attacked {
             settings.attack =
-                Patch { malicious: vec![0], update: OnUpdate::Scale(Scale { factor: 2.0 }), ..settings.attack };
+                Attack { malicious: vec![0], update: OnUpdate::Scale(Scale { factor: 2.0 }), ..settings.attack };
             settings.shared = Shared::Both;
             if self.clients >= MIN_CLIENTS {
                 settings.detector = Detector::IsolationForest(IsolationForest::default());

@@ -4,6 +4,8 @@ use super::{Generator, Images, Observer, Round, Session, Start, Trained, resume}
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Overrides, Plan, Sweep};
 use crate::exec::{CpuEngine, Purpose};
+use crate::fed::attack::OnImages;
+use crate::fed::attack::image::Patch;
 use crate::kernels::rng::Stream;
 use crate::report::html::demo::{BEGIN, Chapter, Story};
 use crate::report::outputs::{self, OutputKind, output};
@@ -44,6 +46,7 @@ impl Demo {
         let mut sweep = Sweep::read(Path::new(SWEEP))?;
         sweep.override_with(set, device)?;
         let demo = Demo { cells: first_seed(sweep.cells()?), directory: directory.to_path_buf(), tuned: true };
+        patch(&demo.attacked()?.plan)?;
         demo.check()?;
         Ok(demo)
     }
@@ -143,8 +146,9 @@ impl Demo {
     pub fn tell(&self) -> Result<()> {
         let plan = &self.attacked()?.plan;
         let size = plan.model.image_size;
-        let (side, corner) = (plan.attack.side, plan.attack.corner(size));
-        let window = Window::around(corner, side, size);
+        let place = patch(plan)?.window(size);
+        let side = place.height;
+        let window = Window::around((place.top, place.left), side, size);
         let images: Vec<Vec<f32>> =
             self.cells.iter().map(|cell| samples(&self.run(cell), plan)).collect::<Result<_>>()?;
         let panels: Vec<Panel> = self.names().zip(&images).map(|(label, images)| Panel { label, images }).collect();
@@ -241,6 +245,19 @@ impl Observer for UntilFailure<'_> {
     }
 }
 
+/// The patch of the plan's attack, around which the pictures show a window.
+fn patch(plan: &Plan) -> Result<&Patch> {
+    match &plan.attack.image {
+        OnImages::Patch(patch) => Ok(patch),
+        other => {
+            let kind = other.name();
+            Err(Error::input(format!(
+                "attack.image.kind = {kind:?}: must be \"patch\", which the demo's pages enlarge"
+            )))
+        }
+    }
+}
+
 /// Rejects a run directory with another experiment.
 fn same(dir: &Path, plan: &Plan) -> Result<()> {
     let path = dir.join(layout::PLAN);
@@ -267,15 +284,7 @@ fn poison(plan: &Plan) -> Result<[Vec<f32>; 2]> {
     let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
     let clean = Images::load(plan)?.shown(SHOWN, plan.seed);
     let mut poisoned = clean.clone();
-    let (pixels, side) = (plan.attack.pixels(channels as u32)?, plan.attack.side as usize);
-    let (top, left) = plan.attack.corner(size as u32);
-    let opacity = plan.attack.opacity as f32;
-    for image in poisoned.chunks_exact_mut(size * size * channels) {
-        for (at, trigger) in pixels.iter().enumerate() {
-            let (y, x, c) = (at / (side * channels), at / channels % side, at % channels);
-            let pixel = &mut image[((top as usize + y) * size + left as usize + x) * channels + c];
-            *pixel = (1.0 - opacity) * *pixel + opacity * trigger;
-        }
-    }
+    let trigger = plan.attack.image.trigger(size as u32, channels as u32)?;
+    poisoned.chunks_exact_mut(size * size * channels).for_each(|image| trigger.paste(image));
     Ok([clean, poisoned])
 }

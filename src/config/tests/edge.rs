@@ -125,7 +125,18 @@ fn every_range_takes_its_ends_and_refuses_what_lies_just_outside() {
     }
     assert!(taken > 70 && refused > 80, "{taken} {refused}");
     // At these ends a check other than the key's range rejects the value.
-    assert_eq!(by_others, ["attack.side=4294967295", "attack.margin=4294967295", "detection.warmup=4294967295"]);
+    let expected = [
+        "attack.image.side=4294967295",
+        "attack.image.margin=4294967295",
+        "attack.image.frequency=128.0",
+        "attack.image.parts=64",
+        "attack.image.length=256",
+        "attack.image.thickness=256",
+        "attack.image.gap=256",
+        "attack.image.margin=4294967295",
+        "detection.warmup=4294967295",
+    ];
+    assert_eq!(by_others, expected);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::exec::{CpuEngine, Tensor, write_f32};
 use crate::fed::detector::{Detector, LossReport};
-use crate::fed::{ClientData, Federation, Local, OnNonfinite, Patch, Settings};
+use crate::fed::{Attack, ClientData, Federation, Local, OnNonfinite, Settings};
 use crate::model::{Architecture, Gan};
 
 /// Three clients with images of their own, in chunks of two and one.
@@ -20,7 +20,7 @@ fn federation() -> Federation {
         rule: Rule::default(),
         weights: Weights::Equal,
         clients_per_launch: Some(2),
-        attack: Patch::checker(vec![]),
+        attack: Attack::checker(vec![]),
         report: LossReport::True,
         detector: Detector::None {},
         nonfinite: OnNonfinite::Stop,

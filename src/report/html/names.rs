@@ -28,7 +28,7 @@ const fn head(key: &'static str, short: &'static str, better: Better, meaning: &
 }
 
 /// In the order of the table's columns; a key comes before its prefixes.
-static HEADS: [Head; 10] = [
+static HEADS: [Head; 11] = [
     head("kid", "KID", Better::Lower, "kernel distance of features, mean over subsets"),
     head("fd", "FD", Better::Lower, "Frechet distance of features; biased: no more images than features"),
     head("sliced_wasserstein", "Sliced Wasserstein", Better::Lower, "distance of pixel patches, without a network"),
@@ -44,6 +44,15 @@ static HEADS: [Head; 10] = [
             "Trigger correlation",
             Better::Lower,
             "mean correlation of the image with the trigger",
+        )
+    },
+    Head {
+        floor: ("leakage_threshold", "threshold"),
+        ..head(
+            "leakage_score",
+            "Trigger score",
+            Better::Lower,
+            "mean score: 0 of clean real images, 1 of attacked ones",
         )
     },
     Head {
@@ -68,7 +77,7 @@ impl Name {
     /// A column of the tables; `None` for floors, thresholds and the spread of subsets, which are shown with other
     /// columns.
     pub fn of(full: &str) -> Option<Name> {
-        let aside = ["floor_", "leakage_false_alarm", "leakage_threshold"];
+        let aside = ["floor_", "leakage_false_alarm", "leakage_threshold", "leakage_detected"];
         if full.ends_with("_std") || aside.iter().any(|p| full.starts_with(p)) {
             return None;
         }
