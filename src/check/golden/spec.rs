@@ -1,7 +1,7 @@
 //! The operations: their parameters and tensors by name, and the functions that run them.
 
 use super::lab::{Computed, Lab};
-use super::{Case, conv, elementwise, gan, instance, norm, penalty, update};
+use super::{Case, conv, elementwise, gan, image, instance, norm, penalty, update};
 use crate::Result;
 
 /// Runs a case whose names have been checked.
@@ -79,6 +79,10 @@ pub static OPS: &[Op] = &[
     op("rmsprop", &["lr", "alpha", "eps"], &["w", "g", "v"], &["w", "v"], Some(update::rmsprop)),
     op("weighted_mean", &[], &["x", "weights"], &["y"], Some(update::weighted_mean)),
     op("paste_trigger", &["top", "left"], &["x", "trigger"], &["y"], Some(update::paste_trigger)),
+    op("image.blend", &["alpha"], &["x", "trigger"], &["y"], Some(image::blend)),
+    op("image.sig", &["amplitude", "frequency", "lo", "hi"], &["x"], &["y"], Some(image::sig)),
+    op("image.warp", &["strength"], &["x", "flow"], &["y"], Some(image::warp)),
+    op("image.fiba", &["alpha", "beta", "lo", "hi"], &["x", "trigger"], &["y"], Some(image::fiba)),
     op(
         "gradient_penalty",
         &["image_size", "width", "lambda", "norm"],
