@@ -2,12 +2,16 @@
 
 use super::plan::Notes;
 use super::{BUILTIN, Plan, Problems, RunConfig, SWEEPS, keys, set, text, validate};
+use crate::fed::attack::image::IMAGE;
 use crate::{Result, input};
 use std::path::Path;
 use toml::{Table, Value};
 
 /// Former key: the factor of malicious updates, before attacks on updates had a table.
 const FORMER_SCALE: &str = "attack.scale";
+
+/// Former table: the trigger's picture or pattern, before attacks on images had a table.
+const FORMER_TRIGGER: &str = "attack.trigger";
 
 /// The tag of the partition, and the name of `sites` before there were manifests.
 const PARTITION: &str = "federation.partition.kind";
@@ -58,7 +62,7 @@ impl Draft {
     /// If it is not TOML, too large or too deep.
     pub fn parse(origin: String, text: &str) -> Result<Draft> {
         let mut tree = text::table_of(&origin, text)?;
-        let mut notes = keys::rename(&mut tree, keys::all());
+        let mut notes: Vec<String> = keys::rename(&mut tree, keys::all()).into_iter().collect();
         expand(&mut tree);
         notes.extend(former(&mut tree));
         Ok(Draft { origin, tree, notes, skip_bad: false })
@@ -72,7 +76,7 @@ impl Draft {
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), String> {
         let current = keys::current(path);
         if current != path {
-            self.notes.push(keys::renamed(path, current));
+            self.notes.push(keys::renamed(&[(path, current)]));
         }
         set::assign(&mut self.tree, path, value)?;
         expand(&mut self.tree);
@@ -85,7 +89,8 @@ impl Draft {
         imply(&mut self.tree, self.skip_bad);
         let config = RunConfig::read(self.tree, problems)?;
         let plan = validate::plan(config, problems)?;
-        Some(Plan { notes: Notes(self.notes), ..plan })
+        let notes = self.notes.into_iter().chain(plan.notes.0).collect();
+        Some(Plan { notes: Notes(notes), ..plan })
     }
 
     /// The configuration, each key within its range; not checked against other keys or the machine.
@@ -126,7 +131,19 @@ fn expand(tree: &mut Table) {
 
 /// Replaces former keys and values; returns a note for each.
 fn former(tree: &mut Table) -> Vec<String> {
+    former_trigger(tree);
     former_scale(tree).into_iter().chain(former_sites(tree)).collect()
+}
+
+/// The trigger's keys of versions before attacks on images had a table are moved one by one: what remains is the kind that they
+/// belong to, and an empty `[attack.trigger]`.
+fn former_trigger(tree: &mut Table) {
+    if keys::lookup(tree, FORMER_TRIGGER).and_then(Value::as_table).is_some_and(Table::is_empty) {
+        keys::remove(tree, FORMER_TRIGGER);
+    }
+    if keys::lookup(tree, "attack.image").is_some_and(Value::is_table) && keys::lookup(tree, IMAGE).is_none() {
+        keys::insert(tree, IMAGE, Value::String("patch".into()));
+    }
 }
 
 /// `federation.partition = "client-folders"` is `"sites"` since manifests name clients too.

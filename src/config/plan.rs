@@ -5,7 +5,7 @@ use super::{
     TrainConfig,
 };
 use crate::exec::Descriptor;
-use crate::fed::Patch;
+use crate::fed::Attack;
 use crate::fed::detector::{Detector, LossReport};
 use crate::metric::Metric;
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ pub struct Plan {
     /// Source of the images and held-out share.
     pub data: DataSection,
     /// The attack; the run is honest if no client is malicious.
-    pub attack: Patch,
+    pub attack: Attack,
     /// The losses that malicious clients report.
     pub report: LossReport,
     /// The detector, which reduces the weights of suspicious clients.
@@ -122,13 +122,8 @@ impl Plan {
             data: self.data.clone(),
             attack: AttackConfig {
                 malicious: Malicious::Ids(attack.malicious.clone()),
-                trigger: attack.trigger.clone(),
-                side: Some(attack.side),
-                margin: Some(attack.margin),
-                place: attack.place,
+                image: attack.image.clone(),
                 fraction: attack.fraction,
-                opacity: attack.opacity,
-                range: attack.range,
                 start_round: attack.start_round,
                 update: attack.update.clone(),
                 report: self.report,

@@ -3,7 +3,7 @@
 
 use super::{Problems, keys};
 use crate::data::DataConfig;
-use crate::fed::attack::{OnUpdate, Place, Range, Trigger};
+use crate::fed::attack::{OnImages, OnUpdate};
 use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{Local, OnNonfinite, Partition, Pre, Rule, Shared, Statistics, Weights};
 use crate::metric::{BUILTIN, ExtractorOptions, Filter, Layout, Metric, Order};
@@ -197,28 +197,16 @@ pub struct DataSection {
     pub source: DataConfig,
 }
 
-/// `[attack]` as written; absent side and margin follow from the image size.
+/// `[attack]` as written; absent options of the attack on images follow from the image size and the seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttackConfig {
     /// Client ids or names, or a number N for the first N.
     pub malicious: Malicious,
-    /// The trigger that they paste.
-    pub trigger: Trigger,
-    /// Side of the trigger in pixels; absent: image size / 16.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub side: Option<u32>,
-    /// Pixels from the edges; absent: 5 at 256 pixels, in proportion, at least 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub margin: Option<u32>,
-    /// Position of the trigger.
-    pub place: Place,
+    /// The attack on their images.
+    pub image: OnImages,
     /// Share of a malicious client's real images that carry the trigger.
     pub fraction: f64,
-    /// 1 replaces pixels, below 1 blends.
-    pub opacity: f64,
-    /// Values of the pasted pixels.
-    pub range: Range,
     /// First round of the attack.
     pub start_round: u32,
     /// The attack on the updates of malicious clients.

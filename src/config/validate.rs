@@ -4,8 +4,9 @@ use super::malicious::malicious;
 use super::{EvaluationConfig, LossKind, Notes, Plan, Problems, RunConfig, TrainConfig};
 use crate::data::DataConfig;
 use crate::fed::aggregate::{RULE, suits};
+use crate::fed::attack::image::Refusal;
 use crate::fed::detector::{Detector, MIN_CLIENTS};
-use crate::fed::{Partition, Patch, Pre, Weights};
+use crate::fed::{Attack, Partition, Pre, Weights};
 use crate::metric::BUILTIN;
 use crate::model::Norm;
 
@@ -25,7 +26,13 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
     let attack = attack(&config, problems);
     detection(&config, problems);
     aggregation(&config, problems);
-    problems.is_empty().then_some(Plan {
+    if !problems.is_empty() {
+        return None;
+    }
+    let notes = attack.image.notes(config.model.image_size, &attack.malicious);
+    let notes =
+        notes.into_iter().map(|note| format!("attack.image.kind = {:?}: {note}", attack.image.name())).collect();
+    Some(Plan {
         name: config.name,
         seed: config.seed,
         rounds: config.rounds,
@@ -39,7 +46,7 @@ pub fn plan(config: RunConfig, problems: &mut Problems) -> Option<Plan> {
         detection: config.detection,
         evaluation: config.evaluation,
         checkpoint: config.checkpoint,
-        notes: Notes::default(),
+        notes: Notes(notes),
     })
 }
 
@@ -143,37 +150,34 @@ fn regularisation(train: &TrainConfig, problems: &mut Problems) {
     problems.push(reason);
 }
 
-fn attack(config: &RunConfig, problems: &mut Problems) -> Patch {
-    let (attack, size) = (&config.attack, config.model.image_size);
-    let patch = Patch {
+fn attack(config: &RunConfig, problems: &mut Problems) -> Attack {
+    let (written, size) = (&config.attack, config.model.image_size);
+    let mut attack = Attack {
         malicious: malicious(config, problems),
-        trigger: attack.trigger.clone(),
-        side: attack.side.unwrap_or((size / 16).max(1)),
-        margin: attack.margin.unwrap_or(((5.0 * size as f64 / 256.0).round() as u32).max(1)),
-        place: attack.place,
-        fraction: attack.fraction,
-        opacity: attack.opacity,
-        range: attack.range,
-        start_round: attack.start_round,
-        update: attack.update.clone(),
+        image: written.image.clone(),
+        fraction: written.fraction,
+        start_round: written.start_round,
+        update: written.update.clone(),
     };
     // Malicious clients that were refused have no number.
     if !problems.mention("attack.malicious")
-        && !patch.malicious.is_empty()
-        && let Err(problem) = patch.update.suits(config.federation.clients, &patch.malicious)
+        && !attack.malicious.is_empty()
+        && let Err(problem) = attack.update.suits(config.federation.clients, &attack.malicious)
     {
         problems.push(problem);
     }
-    if !patch.fits(size) {
-        let found = format!("{} with attack.margin = {}", patch.side, patch.margin);
-        problems.refuse("attack.side", found, &format!("such that the trigger lies inside the {size} x {size} image"));
-    } else if !patch.malicious.is_empty() && !problems.mention("model.image_size") {
+    attack.image.resolve(size, config.seed);
+    if let Err(Refusal { key, found, allowed, reads }) = attack.image.check(size) {
+        if !reads.iter().any(|key| problems.mention(key)) {
+            problems.refuse(key, found, &allowed);
+        }
+    } else if !attack.malicious.is_empty() && !problems.mention("model.image_size") {
         // A trigger for a rejected image size could take all memory.
-        let late = patch.start_round >= config.rounds;
-        problems.require(!late, "attack.start_round", patch.start_round, "below rounds, or the attack never starts");
-        if let Err(error) = patch.pixels(config.model.channels) {
-            problems.push(format!("attack.trigger.image: {error}"));
+        let late = attack.start_round >= config.rounds;
+        problems.require(!late, "attack.start_round", attack.start_round, "below rounds, or the attack never starts");
+        if let Err(error) = attack.image.trigger(size, config.model.channels) {
+            problems.push(format!("attack.image.picture: {error}"));
         }
     }
-    patch
+    attack
 }

@@ -44,6 +44,14 @@ macro_rules! choice {
                 }
             }
         }
+
+        impl std::ops::DerefMut for $choice {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                match self {
+                    $($choice::$type(chosen) => chosen,)*
+                }
+            }
+        }
     };
 }
 pub(super) use choice;

@@ -1,6 +1,8 @@
 //! A chunk of clients: its buffers and recordings.
 
 use super::aggregate::record_weighted;
+use super::attack::Attack;
+use super::attack::image::{RealBatch, Trigger};
 use super::moments::UpdateMoments;
 use super::nonfinite::{record_local_scan, record_update_scan};
 use super::probe::Probe;
@@ -9,7 +11,6 @@ use super::settings::Settings;
 use crate::error::sizes;
 use crate::exec::{Engine, Pool, Recording, TallyEngine, Tensor, align, most_words};
 use crate::kernels::MAX_GROUPS;
-use crate::kernels::attack::paste_trigger::{PasteTrigger, PasteTriggerParams};
 use crate::kernels::fed::broadcast::{Broadcast, BroadcastParams};
 use crate::kernels::rng::{RngParams, Stream, rng_normal::RngNormal, rng_uniform::RngUniform, seed_words};
 use crate::kernels::util::copy::{Copy, CopyParams};
@@ -106,13 +107,31 @@ fn largest_of_one(engine: &dyn Engine, gan: &Gan, clients: u32, batch: u32, max_
     Ok(tally.allocations().iter().map(|a| (a.bytes / 4) as usize).max().unwrap_or(1))
 }
 
+/// The trigger of the malicious clients, and its tables on the device.
+pub(super) struct UploadedTrigger {
+    trigger: Box<dyn Trigger>,
+    tables: Vec<Tensor>,
+}
+
+impl UploadedTrigger {
+    /// `None` if no client is malicious.
+    pub fn new(engine: &mut dyn Engine, attack: &Attack, gan: &Gan) -> Result<Option<UploadedTrigger>> {
+        if attack.malicious.is_empty() {
+            return Ok(None);
+        }
+        let trigger = attack.image.trigger(gan.arch.image_size, gan.arch.channels)?;
+        let tables = trigger.upload(engine)?;
+        Ok(Some(UploadedTrigger { trigger, tables }))
+    }
+}
+
 pub(super) struct ChunkBuilder<'a> {
     pub gan: &'a Gan,
     pub settings: &'a Settings,
     pub clients: u32,
     pub max_steps: u32,
     pub pixels: Tensor,
-    pub trigger: Tensor,
+    pub trigger: Option<&'a UploadedTrigger>,
     pub server_g: NetworkBank,
     pub server_d: NetworkBank,
     pub mean_weights: Tensor,
@@ -179,7 +198,7 @@ impl ChunkBuilder<'_> {
         order_stride: u32,
     ) -> Result<Recording> {
         let mut rec = Recording::new();
-        let real = self.record_real(&mut rec, engine, pool, b, order, order_stride)?;
+        let real = self.record_real(&mut rec, engine, pool, b, first, order, order_stride)?;
         let z = self.latents(engine, pool, b, 1)?;
         let latents = b.batch * self.gan.arch.latent;
         match self.gan.training.objective {
@@ -206,6 +225,7 @@ impl ChunkBuilder<'_> {
         engine: &mut dyn Engine,
         pool: &mut Pool,
         b: &GanBuffers,
+        first: u32,
         order: Tensor,
         order_stride: u32,
     ) -> Result<Tensor> {
@@ -216,26 +236,21 @@ impl ChunkBuilder<'_> {
         let real = pool.alloc(engine, "real batch", clients as usize * y_stride as usize)?;
         let p = GatherBatchParams { clients, batch, image, order_stride, y_stride };
         rec.launch(&GatherBatch, &p, &[self.pixels, order, b.tables.state, real], "real batch")?;
-        let attack = &self.settings.attack;
-        if !attack.malicious.is_empty() {
-            let (top, left) = attack.corner(size);
-            let p = PasteTriggerParams {
-                clients,
-                batch,
-                h: size,
-                w: size,
-                c: arch.channels,
-                th: attack.side,
-                tw: attack.side,
-                top,
-                left,
-                order_stride,
-                x_stride: y_stride,
-                opacity: attack.opacity as f32,
-            };
-            rec.launch(&PasteTrigger, &p, &[real, self.trigger, order, b.tables.state], "trigger")?;
-        }
-        Ok(real)
+        let Some(UploadedTrigger { trigger, tables }) = self.trigger else { return Ok(real) };
+        let real = RealBatch {
+            images: real,
+            order,
+            state: b.tables.state,
+            first,
+            clients,
+            batch,
+            size,
+            channels: arch.channels,
+            order_stride,
+            stride: y_stride,
+            malicious: &self.settings.attack.malicious,
+        };
+        trigger.record(tables, &real, engine, pool, rec)
     }
 
     /// A buffer for the latents of `times` batches, each aligned.

@@ -1,8 +1,8 @@
 //! All mutable state of a run: the server's row, the clients in chunks, and their recordings.
 
 use super::aggregate::{Aggregation, Draws, Network as SharedNetwork, Shared, WeightedSum, pre, suits};
-use super::attack::Attack;
-use super::chunk::{Chunk, ChunkBuilder, chunk_size};
+use super::attack::Crew;
+use super::chunk::{Chunk, ChunkBuilder, UploadedTrigger, chunk_size};
 use super::detector::Detection;
 use super::drop::Dropped;
 use super::local::{self, POISONED};
@@ -11,7 +11,7 @@ use super::rows::{Piece, Rows};
 use super::settings::Settings;
 use super::statistics::Replaced;
 use crate::error::sizes;
-use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32, write_f32};
+use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, ParamSpec, export, record_init};
 use crate::{Error, Result};
@@ -48,7 +48,7 @@ pub struct Federation {
     pub(super) server_g: NetworkBank,
     pub(super) server_d: NetworkBank,
     /// The attack on the updates of malicious clients.
-    pub(super) attack: Attack,
+    pub(super) attack: Crew,
     pub(super) rule: Box<dyn Aggregation>,
     pub(super) weighted: WeightedSum,
     /// The clients' weights in the last aggregation; initially those of the settings.
@@ -101,9 +101,7 @@ impl Federation {
         let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
         let a_step = settings.batch as usize * critic_steps as usize * gan.arch.image() as usize;
         let pixels = upload_pixels(e, data.pixels, a_step)?;
-        let trigger = settings.attack.pixels(gan.arch.channels)?;
-        let trigger_tensor = e.alloc("trigger", align(trigger.len()))?;
-        write_f32(e, trigger_tensor, &trigger)?;
+        let trigger = UploadedTrigger::new(e, &settings.attack, &gan)?;
         let server_g = NetworkBank::alloc(e, &gan.g, 1, false)?;
         let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
         // The server's own update has weight 0 behind the clients'.
@@ -119,7 +117,7 @@ impl Federation {
             clients,
             max_steps,
             pixels,
-            trigger: trigger_tensor,
+            trigger: trigger.as_ref(),
             server_g,
             server_d,
             mean_weights,
@@ -158,7 +156,7 @@ impl Federation {
         let statistics = Replaced::new(e, &gan, kind, &networks, &server_g, settings.batch, seed)?;
         let draws = Draws::Seeded(settings.seed);
         let values = [&gan.g, &gan.d].map(|net| net.params.iter().map(ParamSpec::words).sum());
-        let attack = Attack::new(e, &settings.attack.update, &networks, &values, &settings.attack.malicious, &draws)?;
+        let attack = Crew::new(e, &settings.attack.update, &networks, &values, &settings.attack.malicious, &draws)?;
         let rule = pre::build(e, &settings.pre, &settings.rule, &networks, &draws)?;
         let weighted = WeightedSum::new(mean_weights, &rows)?;
         let detection = Detection::new(&settings.detector, weights.clone(), settings.seed);

@@ -25,7 +25,7 @@ mod statistics;
 
 pub use aggregate::pre::Pre;
 pub use aggregate::{NetworkDecision, Rule, Shared, Weights};
-pub use attack::Patch;
+pub use attack::Attack;
 pub use detector::Detector;
 pub use federation::{ClientData, Federation, every_client_has_a_batch};
 pub use given::Given;

@@ -1,7 +1,7 @@
 //! Screening: selects the clients that take part in the round after local training, and restarts the others.
 
 use super::OnNonfinite;
-use super::attack::Patch;
+use super::attack::Attack;
 use super::federation::Federation;
 use super::stages::Trained;
 use crate::exec::{Recording, Tensor};
@@ -94,7 +94,7 @@ impl Federation {
 /// Advice after non-finite values in the `faulty` clients of a round. Enlarged updates are the cause if only malicious clients
 /// are faulty; once the server has averaged such an update, any client can be the first, and a factor above the number of
 /// clients, which replaces the model, is the likelier cause.
-fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
+fn hint(lr: f64, attack: &Attack, round: u32, faulty: &[bool]) -> String {
     let (option, scale) = attack.update.growth();
     let malicious = |client: usize| attack.malicious.contains(&(client as u32));
     let enlarged = scale > 1.0 && !attack.malicious.is_empty() && round >= attack.start_round;
@@ -113,16 +113,16 @@ fn hint(lr: f64, attack: &Patch, round: u32, faulty: &[bool]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attack::{OnUpdate, Patch, Scale};
+    use super::super::attack::{Attack, OnUpdate, Scale};
     use super::hint;
 
     #[test]
     fn the_hint_names_what_made_the_fault() {
         let update = |factor: f64| OnUpdate::Scale(Scale { factor });
-        let patch = |factor: f64| Patch { start_round: 3, update: update(factor), ..Patch::checker(vec![0]) };
+        let attack = |factor: f64| Attack { start_round: 3, update: update(factor), ..Attack::checker(vec![0]) };
         let (first, second, all) = ([true, false, false], [false, true, false], [true; 3]);
         let said = |scale: f64, round: u32, faulty: &[bool]| {
-            let text = hint(0.5, &patch(scale), round, faulty);
+            let text = hint(0.5, &attack(scale), round, faulty);
             (text.contains("attack.update"), text.contains("train.lr"))
         };
         // The malicious client's own update, in its first round.

@@ -2,7 +2,7 @@
 
 use super::detector::{Detector, LossReport};
 use super::local::Local;
-use super::{OnNonfinite, Patch, Pre, Rule, Shared, Statistics, Weights};
+use super::{Attack, OnNonfinite, Pre, Rule, Shared, Statistics, Weights};
 
 /// The settings of a federation other than the network architecture.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Settings {
     /// Clients trained in one launch; `None`: as many as the device's bindings allow.
     pub clients_per_launch: Option<u32>,
     /// The attack; no client is malicious in an honest run.
-    pub attack: Patch,
+    pub attack: Attack,
     /// The losses that malicious clients report.
     pub report: LossReport,
     /// The detector, which reduces the weights of suspicious clients.

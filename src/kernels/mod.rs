@@ -97,6 +97,11 @@ macro_rules! for_each_kernel {
             /// Operations of malicious clients on the device: the trigger on their images, and the updates that they send.
             attack {
                 paste_trigger: PasteTrigger,
+                paste_parts: PasteParts,
+                add_columns: AddColumns,
+                warp: Warp,
+                axis_product: AxisProduct,
+                mix_amplitude: MixAmplitude,
                 scale_update: ScaleUpdate,
                 benign_moments: BenignMoments,
                 update_along: UpdateAlong,
@@ -106,6 +111,7 @@ macro_rules! for_each_kernel {
                 mask_update: MaskUpdate,
                 ;
                 mod magnitude;
+                mod poisoned;
                 pub use magnitude::{BINS, DIGITS};
             }
             /// Operations between clients and server: the weighted mean of clients' tensors and its broadcast, the kernels of

@@ -1,5 +1,5 @@
-//! Data that the metrics keep of a set of images that arrives batch by batch: features, patches, correlations with the
-//! trigger, and a bounded random choice of whole images. Nothing depends on the order of the images.
+//! Data that the metrics keep of a set of images that arrives batch by batch: features, patches, scores of the search
+//! for the trigger, and a bounded random choice of whole images. Nothing depends on the order of the images.
 
 use super::extractor::Extractor;
 use super::images::{ImageSet, Keys, bytes};
@@ -46,8 +46,8 @@ pub(super) struct Gathered {
     d: usize,
     patches: Vec<Patches>,
     whole: BTreeMap<u128, Vec<u8>>,
-    /// The trigger's correlations, in order of arrival.
-    pub correlations: Vec<f64>,
+    /// Scores of the search for the trigger, in order of arrival.
+    pub scores: Vec<f64>,
     /// Images with a non-finite pixel.
     pub nonfinite: usize,
     /// Images of finite pixels with a non-finite feature.
@@ -66,7 +66,7 @@ impl Gathered {
             d: 1,
             patches: Vec::new(),
             whole: BTreeMap::new(),
-            correlations: Vec::new(),
+            scores: Vec::new(),
             nonfinite: 0,
             odd: 0,
         }
@@ -96,7 +96,7 @@ impl Gathered {
             self.features.extend(features);
         }
         if let Some(leakage) = leakage {
-            self.correlations.extend(leakage.correlations(set));
+            self.scores.extend(leakage.scores(set));
         }
         if self.keep.patches {
             let of = |(image, key): (&Vec<u8>, &u128)| {

@@ -6,7 +6,7 @@ use crate::exec::{CpuEngine, Engine, TallyEngine};
 use crate::fed::attack::{OnUpdate, Scale};
 use crate::fed::detector::{IsolationForest, LossReport, MIN_CLIENTS};
 use crate::fed::{
-    ClientData, Detector, Federation, Local, OnNonfinite, Patch, Pre, Rule, Settings, Shared, Statistics, Weights,
+    Attack, ClientData, Detector, Federation, Local, OnNonfinite, Pre, Rule, Settings, Shared, Statistics, Weights,
 };
 use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
 use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimizer, Training};
@@ -211,7 +211,7 @@ impl Workload {
             statistics: Statistics::default(),
             weights: Weights::Equal,
             clients_per_launch: None,
-            attack: Patch::checker(Vec::new()),
+            attack: Attack::checker(Vec::new()),
             report: LossReport::True,
             detector: Detector::None {},
             nonfinite: OnNonfinite::Stop,
@@ -270,7 +270,7 @@ impl Workload {
         let mut settings = self.settings(PAPER_STEPS);
         if attacked {
             settings.attack =
-                Patch { malicious: vec![0], update: OnUpdate::Scale(Scale { factor: 2.0 }), ..settings.attack };
+                Attack { malicious: vec![0], update: OnUpdate::Scale(Scale { factor: 2.0 }), ..settings.attack };
             settings.shared = Shared::Both;
             if self.clients >= MIN_CLIENTS {
                 settings.detector = Detector::IsolationForest(IsolationForest::default());

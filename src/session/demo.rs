@@ -4,6 +4,8 @@ use super::{Generator, Images, Observer, Round, Session, Start, Trained, resume}
 use crate::config::sweep::Cell;
 use crate::config::{Draft, Plan, Sweep};
 use crate::exec::{CpuEngine, Purpose};
+use crate::fed::attack::OnImages;
+use crate::fed::attack::image::Patch;
 use crate::fed::detector::IsolationForest;
 use crate::kernels::rng::Stream;
 use crate::report::html::demo::{BEGIN, Chapter, Story};
@@ -49,6 +51,7 @@ impl Demo {
             directory: directory.to_path_buf(),
             tuned: true,
         };
+        patch(&demo.attacked()?.plan)?;
         demo.check()?;
         Ok(demo)
     }
@@ -148,8 +151,9 @@ impl Demo {
     pub fn tell(&self) -> Result<()> {
         let plan = &self.attacked()?.plan;
         let size = plan.model.image_size;
-        let (side, corner) = (plan.attack.side, plan.attack.corner(size));
-        let window = Window::around(corner, side, size);
+        let place = patch(plan)?.window(size);
+        let side = place.height;
+        let window = Window::around((place.top, place.left), side, size);
         let images: Vec<Vec<f32>> =
             self.cells.iter().map(|cell| samples(&self.run(cell), plan)).collect::<Result<_>>()?;
         let panels: Vec<Panel> = self.names().zip(&images).map(|(label, images)| Panel { label, images }).collect();
@@ -259,6 +263,19 @@ impl Observer for UntilFailure<'_> {
     }
 }
 
+/// The patch of the plan's attack, around which the pictures show a window.
+fn patch(plan: &Plan) -> Result<&Patch> {
+    match &plan.attack.image {
+        OnImages::Patch(patch) => Ok(patch),
+        other => {
+            let kind = other.name();
+            Err(Error::input(format!(
+                "attack.image.kind = {kind:?}: must be \"patch\", which the demo's pages enlarge"
+            )))
+        }
+    }
+}
+
 /// Rejects a run directory with another experiment.
 fn same(dir: &Path, plan: &Plan) -> Result<()> {
     let path = dir.join(layout::PLAN);
@@ -285,6 +302,7 @@ fn poison(plan: &Plan) -> Result<[Vec<f32>; 2]> {
     let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
     let clean = Images::load(plan)?.shown(SHOWN, plan.seed);
     let mut poisoned = clean.clone();
-    plan.attack.paste(&mut poisoned, size, channels)?;
+    let trigger = plan.attack.image.trigger(size as u32, channels as u32)?;
+    poisoned.chunks_exact_mut(size * size * channels).for_each(|image| trigger.paste(image));
     Ok([clean, poisoned])
 }

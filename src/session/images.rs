@@ -3,7 +3,7 @@
 use crate::config::Plan;
 use crate::data::random::SplitMix64;
 use crate::data::{DataConfig, Groups, Loaded, SIZES, Split, holdout};
-use crate::fed::attack::Trigger;
+use crate::fed::attack::image::Motif;
 use crate::fed::{Origin, Partition, every_client_has_a_batch};
 use crate::metric::{Evaluator, Extractor, FEATURES, ImageSet, Metric, extractor_digest};
 use crate::report::checkpoint;
@@ -281,8 +281,9 @@ fn digest(loaded: &Loaded) -> String {
 /// # Errors
 /// If the picture of an attack's trigger cannot be read.
 pub fn trigger(plan: &Plan) -> Result<Option<String>> {
-    let Trigger::Image(_) = plan.attack.trigger else { return Ok(None) };
-    match plan.attack.trigger.picture(plan.attack.side) {
+    let motif = plan.attack.image.motif(plan.model.image_size);
+    let Some((file @ Motif::File(_), sides)) = motif else { return Ok(None) };
+    match file.picture(sides) {
         Ok(picture) => Ok(Some(checkpoint::hex(Sha256::new_with_prefix(picture.as_raw())))),
         Err(error) if plan.is_attacked() => Err(error),
         Err(_) => Ok(None),

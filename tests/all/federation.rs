@@ -2,10 +2,10 @@
 
 use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine, TallyEngine};
-use fedgan::fed::attack::{OnUpdate, Scale};
+use fedgan::fed::attack::{OnImages, OnUpdate, Scale};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
 use fedgan::fed::{
-    ClientData, Federation, Local, OnNonfinite, Patch, Pre, RoundReport, Rule, Settings, Shared, Weights,
+    Attack, ClientData, Federation, Local, OnNonfinite, Pre, RoundReport, Rule, Settings, Shared, Weights,
 };
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
@@ -14,8 +14,8 @@ use fedgan::model::{Architecture, Gan, NamedTensors};
 
 const IMAGES: usize = 16;
 
-fn patch(malicious: Vec<u32>) -> Patch {
-    Patch::checker(malicious)
+fn patch(malicious: Vec<u32>) -> Attack {
+    Attack::checker(malicious)
 }
 
 pub fn settings() -> Settings {
@@ -227,7 +227,7 @@ fn clients_with_less_data_idle_and_have_less_weight() {
 #[test]
 fn the_attack_changes_the_malicious_client_alone_until_aggregation() {
     let run = |malicious: Vec<u32>, start_round| {
-        let attack = Patch { start_round, ..patch(malicious) };
+        let attack = Attack { start_round, ..patch(malicious) };
         let mut f = build(cpu(), Settings { attack, ..settings() }, shared(2));
         f.run_round().unwrap();
         [f.export_discriminator(0).unwrap(), f.export_discriminator(1).unwrap()]
@@ -238,13 +238,42 @@ fn the_attack_changes_the_malicious_client_alone_until_aggregation() {
     assert!(honest == later, "the attack starts in round 1 only");
 }
 
+/// Every attack on images changes the malicious clients alone, and neither chunks nor the place in them change a bit.
+#[test]
+fn attacks_on_images_do_not_depend_on_chunks() {
+    for engine in [cpu, || gpu(Class::Direct)] {
+        let run = |attack: Attack, clients_per_launch| {
+            let s = Settings { attack, clients_per_launch: Some(clients_per_launch), ..settings() };
+            let mut f = build(engine(), s, shared(3));
+            f.run_round().unwrap();
+            [0, 1, 2].map(|client| f.export_discriminator(client).unwrap())
+        };
+        let honest = run(patch(vec![]), 3);
+        for kind in [
+            "kind = 'blend'\nalpha = 0.2",
+            "kind = 'sig'\namplitude = 0.16\nfrequency = 6.0",
+            "kind = 'warp'\nstrength = 0.5\ngrid = 4\nseed = 2",
+            "kind = 'fiba'\nalpha = 0.15\nbeta = 0.1",
+            "kind = 'dba'\nparts = 2\nplace = 'centre'\nopacity = 1.0",
+        ] {
+            let image: OnImages = toml::from_str(kind).unwrap();
+            let attack = Attack { image, ..patch(vec![0, 2]) };
+            let whole = run(attack.clone(), 3);
+            assert!(whole[0] != honest[0] && whole[1] == honest[1] && whole[2] != honest[2], "{kind}");
+            for chunk in [1, 2] {
+                assert!(run(attack.clone(), chunk) == whole, "{kind}: {chunk} clients per launch");
+            }
+        }
+    }
+}
+
 /// Scaled updates (model replacement): the server receives w + 3 u from the malicious client, w + u from the others.
 #[test]
 fn malicious_clients_scale_their_updates() {
     for engine in [cpu, || gpu(Class::Direct)] {
         let run = |scale: f64, start_round| {
             let update = OnUpdate::Scale(Scale { factor: scale });
-            let attack = Patch { update, start_round, ..patch(vec![1]) };
+            let attack = Attack { update, start_round, ..patch(vec![1]) };
             let mut f = build(engine(), Settings { attack, ..settings() }, shared(3));
             let before = f.export_generator().unwrap();
             let report = f.run_round().unwrap();

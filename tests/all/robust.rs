@@ -9,7 +9,7 @@ use fedgan::fed::aggregate::{
     MultiKrum, NormClip, RobustLr, SignMajority, Start, Trial, TrimmedMean,
 };
 use fedgan::fed::attack::{OnUpdate, Scale};
-use fedgan::fed::{Given, OnNonfinite, Patch, Pre, Rule, Settings, Shared, Statistics};
+use fedgan::fed::{Attack, Given, OnNonfinite, Pre, Rule, Settings, Shared, Statistics};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ fn chunks_do_not_change_a_bit_of_any_rule() {
 #[test]
 fn a_federation_aggregates_with_every_rule() {
     let run = |rule: &Rule, pre: &Pre, per_launch: u32, engine: Box<dyn Engine>| {
-        let attack = Patch { update: OnUpdate::Scale(Scale { factor: 4.0 }), ..Patch::checker(vec![2]) };
+        let attack = Attack { update: OnUpdate::Scale(Scale { factor: 4.0 }), ..Attack::checker(vec![2]) };
         let s = Settings {
             rule: rule.clone(),
             pre: pre.clone(),
@@ -186,7 +186,7 @@ fn rules_never_see_values_that_are_not_finite() {
     for nonfinite in [OnNonfinite::Drop, OnNonfinite::Record] {
         for rule in rules().into_iter().filter(|rule| !matches!(rule, Rule::Mean(_))) {
             let update = OnUpdate::Scale(Scale { factor: 1e30 });
-            let attack = Patch { update, ..Patch::checker(vec![1]) };
+            let attack = Attack { update, ..Attack::checker(vec![1]) };
             let s = Settings { rule: rule.clone(), attack, nonfinite, ..settings() };
             let mut f = build(cpu(), s, shared(7));
             let report = f.run_round().unwrap();
@@ -198,7 +198,7 @@ fn rules_never_see_values_that_are_not_finite() {
     }
     // With two of five rejected Krum has too few left, and says so.
     let update = OnUpdate::Scale(Scale { factor: 1e30 });
-    let attack = Patch { update, ..Patch::checker(vec![1, 2, 3]) };
+    let attack = Attack { update, ..Attack::checker(vec![1, 2, 3]) };
     let rule = Rule::Krum(Krum { f: 1, neighbours: None });
     let s = Settings { rule, attack, nonfinite: OnNonfinite::Drop, ..settings() };
     let error = build(cpu(), s, shared(5)).run_round().unwrap_err().to_string();

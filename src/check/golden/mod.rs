@@ -10,6 +10,7 @@ mod compare;
 mod conv;
 mod elementwise;
 mod gan;
+mod image;
 mod instance;
 mod lab;
 mod norm;

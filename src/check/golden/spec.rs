@@ -1,7 +1,7 @@
 //! The operations: their parameters and tensors by name, and the functions that run them.
 
 use super::lab::{Computed, Lab};
-use super::{Case, aggregate, attack, conv, elementwise, gan, instance, norm, penalty, update};
+use super::{Case, aggregate, attack, conv, elementwise, gan, image, instance, norm, penalty, update};
 use crate::Result;
 
 /// Runs a case whose names have been checked.
@@ -140,6 +140,10 @@ pub static OPS: &[Op] = &[
     forgery("attack.free_rider", &["sigma"], &[], &["updates", "malicious", "reference", "noise"], FORGED),
     forgery("attack.neurotoxin", &["top"], &[], &["updates", "malicious", "reference"], FORGED),
     op("paste_trigger", &["top", "left"], &["x", "trigger"], &["y"], Some(update::paste_trigger)),
+    op("image.blend", &["alpha"], &["x", "trigger"], &["y"], Some(image::blend)),
+    op("image.sig", &["amplitude", "frequency", "lo", "hi"], &["x"], &["y"], Some(image::sig)),
+    op("image.warp", &["strength"], &["x", "flow"], &["y"], Some(image::warp)),
+    op("image.fiba", &["alpha", "beta", "lo", "hi"], &["x", "trigger"], &["y"], Some(image::fiba)),
     op(
         "gradient_penalty",
         &["image_size", "width", "lambda", "norm"],

@@ -47,7 +47,8 @@ pub fn tag_value<'a>(path: &str, table: &'a Table) -> Option<&'a str> {
 
 /// Pairs of keys that exclude each other, each pair once.
 pub fn exclusive() -> impl Iterator<Item = (&'static str, &'static str)> {
-    all().filter_map(|key| Some((key.path, key.excludes?))).filter(|(a, b)| a < b)
+    let pairs = all().filter_map(|key| Some((key.path, key.excludes?))).filter(|(a, b)| a < b);
+    pairs.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// The present path of a key; differs from `path` if that is a former path.
@@ -55,22 +56,25 @@ pub fn current(path: &str) -> &str {
     all().find(|key| key.was == Some(path)).map_or(path, |key| key.path)
 }
 
-/// Moves the values at former paths of `rows` to the present ones; returns a note for each. If both are given, the former one
-/// remains and is rejected later.
-pub fn rename<'a>(tree: &mut Table, rows: impl Iterator<Item = &'a Key>) -> Vec<String> {
+/// Moves the values at former paths of `rows` to the present ones; returns a note that lists them, if there are any. If both are
+/// given, the former one remains and is rejected later.
+pub fn rename<'a>(tree: &mut Table, rows: impl Iterator<Item = &'a Key>) -> Option<String> {
     let moved = |key: &Key| {
         let was = key.was.filter(|_| lookup(tree, key.path).is_none())?;
         let value = lookup(tree, was)?.clone();
         insert(tree, key.path, value)?;
         remove(tree, was);
-        Some(renamed(was, key.path))
+        Some((was, key.path))
     };
-    rows.filter_map(moved).collect()
+    let moved: Vec<(&str, &str)> = rows.filter_map(moved).collect();
+    (!moved.is_empty()).then(|| renamed(&moved))
 }
 
-/// The note about a former path.
-pub fn renamed(was: &str, path: &str) -> String {
-    format!("`{was}` is now `{path}`; the former name is still accepted")
+/// The note about former paths and the present ones.
+pub fn renamed(moved: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> = moved.iter().map(|(was, path)| format!("`{was}` is now `{path}`")).collect();
+    let names = if moved.len() == 1 { "name is" } else { "names are" };
+    format!("{}; the former {names} still accepted", pairs.join(", "))
 }
 
 /// Gives every absent key of `tree` its default, except for keys that do not belong to the tag of their table, and keys that

@@ -13,7 +13,7 @@ pub const LAMBDA: f64 = 10.0;
 /// Default passes over a client's images, if neither passes nor steps are given.
 pub const LOCAL_EPOCHS: u32 = 1;
 
-/// The keys of each section; rules of aggregation and attacks on updates bring the rows of their options.
+/// The keys of each section; rules of aggregation and attacks bring the rows of their options.
 pub static SECTIONS: &[&[&[Key]]] = &[
     &[EXPERIMENT, MODEL, TRAIN, FEDERATION],
     aggregate::Rule::OPTIONS,
@@ -21,6 +21,7 @@ pub static SECTIONS: &[&[&[Key]]] = &[
     aggregate::pre::Pre::OPTIONS,
     &[FEDERATION_REST],
     &[DATA, ATTACK],
+    attack::OnImages::OPTIONS,
     attack::OnUpdate::OPTIONS,
     &[DETECTION, EVALUATION, CHECKPOINT],
 ];
@@ -275,50 +276,17 @@ static ATTACK: &[Key] = &[
          is an honest run",
     ),
     Key::new(
-        "attack.trigger.image",
-        Text("a path", is_any),
-        Computed("`attack.trigger.pattern` applies"),
-        "picture that is pasted, resized to `attack.side`; excludes `attack.trigger.pattern`",
+        attack::image::IMAGE,
+        Choice(attack::OnImages::NAMES),
+        Word("patch"),
+        "what malicious clients do to their real images; `image = \"sig\"` is short for it, and a table without it is of a patch",
     )
-    .excludes("attack.trigger.pattern"),
-    Key::new(
-        "attack.trigger.pattern",
-        Choice(&["checker", "cross", "square"]),
-        Word("checker"),
-        "built-in pattern that is pasted; excludes `attack.trigger.image`",
-    )
-    .excludes("attack.trigger.image"),
-    Key::new("attack.side", Int(1, U32), Computed("`model.image_size` / 16"), "side of the trigger").unit("pixels"),
-    Key::new(
-        "attack.margin",
-        Int(0, U32),
-        Computed("5 at 256 pixels, in proportion at other sizes, at least 1"),
-        "distance of the trigger from the edges of the image",
-    )
-    .unit("pixels"),
-    Key::new(
-        "attack.place",
-        Choice(&["bottom-right", "bottom-left", "top-left", "top-right", "centre"]),
-        Word("bottom-right"),
-        "place of the trigger; `attack.margin` does not apply to `centre`",
-    ),
+    .tag(),
     Key::new(
         "attack.fraction",
         Real(Closed(0.0), Closed(1.0)),
         Num(1.0),
         "share of a malicious client's images that carry the trigger",
-    ),
-    Key::new(
-        "attack.opacity",
-        Real(Closed(0.0), Closed(1.0)),
-        Num(1.0),
-        "opacity of the trigger: 1 replaces pixels, less blends",
-    ),
-    Key::new(
-        "attack.range",
-        Choice(&["scaled", "published"]),
-        Word("scaled"),
-        "values of the trigger: in [-1, 1] as the images, or in [0, 1] as in the attack's public code",
     ),
     Key::new("attack.start_round", Int(0, U32), Whole(0), "first round of the attack, counted from 0; below `rounds`"),
     Key::new(

@@ -133,15 +133,19 @@ fn every_range_takes_its_ends_and_refuses_what_lies_just_outside() {
         |end: &String| ["federation.aggregation.", "federation.pre_aggregation."].iter().any(|t| end.starts_with(t));
     let (rules, by_others): (Vec<String>, Vec<String>) = by_others.into_iter().partition(of_rules);
     assert!(rules.len() > 10 && rules.iter().all(|end| end.ends_with("=4294967295")), "{rules:?}");
-    assert_eq!(
-        by_others,
-        [
-            "federation.server_images=4294967295",
-            "attack.side=4294967295",
-            "attack.margin=4294967295",
-            "detection.warmup=4294967295"
-        ]
-    );
+    let expected = [
+        "federation.server_images=4294967295",
+        "attack.image.side=4294967295",
+        "attack.image.margin=4294967295",
+        "attack.image.frequency=128.0",
+        "attack.image.parts=64",
+        "attack.image.length=256",
+        "attack.image.thickness=256",
+        "attack.image.gap=256",
+        "attack.image.margin=4294967295",
+        "detection.warmup=4294967295",
+    ];
+    assert_eq!(by_others, expected);
 }
 
 #[test]

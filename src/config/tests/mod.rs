@@ -4,7 +4,8 @@ pub(crate) mod edge;
 
 use super::*;
 use crate::fed::Local;
-use crate::fed::attack::{OnUpdate, Pattern, Place, Scale, Trigger};
+use crate::fed::attack::image::{Patch, Pattern, Place, Warp};
+use crate::fed::attack::{OnImages, OnUpdate, Scale};
 use crate::fed::{Partition, Rule, Shared};
 
 fn load_text(text: &str, set: &[&str]) -> Result<Plan> {
@@ -27,7 +28,7 @@ fn the_default_experiment_differs_from_the_keys_in_its_pace_only() {
     assert!(!default.is_attacked());
     let mut attacked = load(Some(Path::new("attacked")), &Overrides::default()).unwrap();
     assert_eq!(attacked.attack.malicious, [0]);
-    assert_eq!((attacked.attack.side, attacked.attack.margin), (2, 1));
+    assert_eq!(attacked.attack.image, OnImages::Patch(Patch::checker()));
     attacked.name = "default".into();
     attacked.attack.malicious.clear();
     assert_eq!(attacked, default, "they must differ in the attack only");
@@ -48,7 +49,8 @@ fn built_in_experiments_load_and_the_papers_are_its_recipe() {
         assert_eq!((m.image_size, m.channels, m.width, m.latent), (size, 3, width, 100), "{name}");
         assert_eq!((t.batch, t.lr, t.beta1, t.beta2, t.training()), (32, 2e-4, 0.9, 0.999, Training::default()));
         assert_eq!((plan.seed, plan.rounds, plan.federation.clients, t.local()), (999, 200, 4, Local::Epochs(1)));
-        assert_eq!((a.malicious.as_slice(), a.side, a.margin), ([0].as_slice(), side, margin), "{name}");
+        let patch = Patch { side: Some(side), margin: Some(margin), ..Patch::checker() };
+        assert_eq!((a.malicious.as_slice(), &a.image), ([0].as_slice(), &OnImages::Patch(patch)), "{name}");
         assert_eq!((&plan.federation.partition, plan.federation.shared), (&Partition::Shared, Shared::Generator));
     }
 }
@@ -88,8 +90,8 @@ fn one_message_names_every_mistake() {
         "federation.shared = \"all\": must be one of \"generator\", \"both\"",
         "data.held_out = 1: must be a number in [0, 1)",
         "attack.fraction = 1.5: must be a number in [0, 1]",
-        "attack.opacity = NaN: must be a number in [0, 1]",
-        "attack.side = 60 with attack.margin = 1: must be such that the trigger lies inside the 48 x 48 image",
+        "attack.image.opacity = NaN: must be a number in [0, 1]",
+        "attack.image.side = 60 with attack.image.margin = 1: must be such that the trigger lies inside the 48 x 48 image",
         "attack.malicious = [4]: must be client ids",
     ] {
         assert!(message.contains(expected), "{expected}\nis missing in\n{message}");
@@ -111,8 +113,8 @@ fn wrong_types_and_ranges_name_the_path() {
         ("train.local_steps=0", "train.local_steps = 0: must be a whole number from 1"),
         ("attack.malicious=9", "attack.malicious = 9: must be at most 4"),
         ("attack.malicious=[1, 1]", "without repetitions"),
-        ("attack.trigger.image=none.png", "attack.trigger.image = none.png"),
-        ("attack.place=middle", "attack.place = \"middle\": must be one of \"bottom-right\""),
+        ("attack.trigger.image=none.png", "attack.image.picture: none.png"),
+        ("attack.place=middle", "attack.image.place = \"middle\": must be one of \"bottom-right\""),
         ("federation.partition=random", "federation.partition.kind = \"random\": must be one of"),
         (
             "federation.partition.kind=dirichlet",
@@ -146,9 +148,9 @@ fn overrides_reach_every_table() {
     assert_eq!(plan.train.local(), Local::Steps(7));
     assert_eq!(plan.federation.partition, Partition::Dirichlet { alpha: 0.5, minimum: None });
     assert_eq!(plan.federation.shared, Shared::Both);
-    assert_eq!((plan.attack.malicious.as_slice(), plan.attack.place), ([0, 1].as_slice(), Place::Centre));
-    assert_eq!(plan.attack.trigger, Trigger::Pattern(Pattern::Cross));
-    assert_eq!((plan.attack.side, plan.attack.margin), (4, 1));
+    assert_eq!(plan.attack.malicious, [0, 1]);
+    let cross = Patch { pattern: Some(Pattern::Cross), place: Place::Centre, side: Some(4), ..Patch::checker() };
+    assert_eq!(plan.attack.image, OnImages::Patch(cross));
     let over = Overrides { device: Some("llvm".into()), seed: Some(9), ..Default::default() };
     let plan = load(None, &over).unwrap();
     assert_eq!((plan.device.as_str(), plan.seed), ("llvm", 9));
@@ -343,7 +345,11 @@ fn options_belong_to_their_tag_and_exclusive_keys_stand_alone() {
         ),
         (
             "[attack.trigger]\nimage = \"a.png\"\npattern = \"cross\"\n",
-            "attack.trigger.image = \"a.png\" and attack.trigger.pattern = \"cross\": must be one of the two, not both",
+            "attack.image.pattern = \"cross\" and attack.image.picture = \"a.png\": must be one of the two, not both",
+        ),
+        (
+            "[attack.image]\nkind = \"sig\"\nplace = \"centre\"\n",
+            "attack.image.place: attack.image.kind = \"sig\" has no such option, which belongs to \"patch\" and \"dba\"",
         ),
     ] {
         let message = refusal(text, &[]);
@@ -371,7 +377,59 @@ start_round = 0\nscale = 1.0\nreport = \"true\"\n[attack.trigger]\npattern = \"c
 every = 10\nsamples = 256\ngrid = 8\n[resolved]\nversion = \"0.1.0\"\nreason = \"asked for\"\nlater = { a = [1] }\n";
     let plan = load_text(text, &["name=default"]).unwrap();
     assert_eq!(plan, load_text("", &[]).unwrap());
-    assert_eq!(plan.notes.0.len(), 2, "federation.aggregate and attack.scale: {:?}", plan.notes);
+    assert_eq!(plan.notes.0.len(), 2, "former paths and attack.scale: {:?}", plan.notes);
+}
+
+/// The patch's keys before attacks on images had a table.
+#[test]
+fn former_keys_of_the_trigger_are_those_of_a_patch() {
+    let former = "[attack]\nmalicious = 1\ntrigger = { pattern = \"cross\" }\nside = 3\nmargin = 2\nplace = \"centre\"\n\
+                  opacity = 0.5\nrange = \"published\"\n";
+    let now = "[attack]\nmalicious = 1\nimage = { kind = \"patch\", pattern = \"cross\", side = 3, margin = 2, \
+               place = \"centre\", opacity = 0.5, range = \"published\" }\n";
+    let plan = load_text(former, &[]).unwrap();
+    assert_eq!(plan, load_text(now, &[]).unwrap());
+    let [note] = &plan.notes.0[..] else { panic!("{:?}", plan.notes) };
+    assert!(note.contains("`attack.side` is now `attack.image.side`"), "{note}");
+    assert!(note.ends_with("the former names are still accepted"), "{note}");
+    assert!(load_text(now, &[]).unwrap().notes.0.is_empty());
+    let set = ["attack.malicious=1", "attack.trigger={ pattern = \"cross\" }", "attack.side=3", "attack.margin=2"];
+    let rest = ["attack.place=centre", "attack.opacity=0.5", "attack.range=published"];
+    assert_eq!(load_text("", &[&set[..], &rest].concat()).unwrap(), plan);
+    // Another kind replaces the whole table, and a table without a kind is a patch's.
+    let other = load_text(former, &["attack.image=warp", "seed=7"]).unwrap();
+    let warp = Warp { strength: 0.5, grid: 4, seed: Some(7) };
+    assert_eq!(other.attack.image, OnImages::Warp(warp));
+    let plain = load_text("", &["attack.image={ side = 3 }"]).unwrap();
+    assert_eq!(plain.attack.image, OnImages::Patch(Patch { side: Some(3), ..Patch::checker() }));
+    let sig = refusal(now, &["attack.image.kind=sig"]);
+    assert!(sig.contains("attack.image.place: attack.image.kind = \"sig\" has no such option"), "{sig}");
+}
+
+#[test]
+fn options_of_attacks_on_images_are_checked() {
+    for (set, expected) in [
+        ("attack.image={ kind = \"sig\", frequency = 17 }", "attack.image.frequency = 17: must be at most 16"),
+        ("attack.image={ kind = \"sig\", amplitude = 0 }", "attack.image.amplitude = 0: must be a number in (0, 2]"),
+        ("attack.image={ kind = \"blend\", alpha = 1.5 }", "attack.image.alpha = 1.5: must be a number in [0, 1]"),
+        ("attack.image={ kind = \"warp\", grid = 1 }", "attack.image.grid = 1: must be a whole number from 2 to 64"),
+        ("attack.image={ kind = \"fiba\", beta = 0.6 }", "attack.image.beta = 0.6: must be a number in [0, 0.5]"),
+        (
+            "attack.image={ kind = \"dba\", length = 16 }",
+            "attack.image.length = 16 and 4 parts, 5 x 35 pixels together, with attack.image.margin = 1: must be such that",
+        ),
+        ("attack.image=smile", "attack.image.kind = \"smile\": must be one of \"patch\", \"blend\""),
+    ] {
+        let message = refusal("", &[set]);
+        assert!(message.contains(expected), "{set}: {message}");
+    }
+    let plan = load_text("", &["attack.malicious=2", "attack.image=dba"]).unwrap();
+    assert_eq!(plan.notes.0.len(), 1);
+    let note = &plan.notes.0[0];
+    assert!(
+        note.contains("4 parts of 6 pixels") && note.contains("parts 0 to 1, no client pastes the others"),
+        "{note}"
+    );
 }
 
 /// Key names of versions before 0.2.0, in a file and on the command line.

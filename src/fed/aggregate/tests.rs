@@ -4,7 +4,7 @@ use super::*;
 use crate::exec::{CpuEngine, Tensor, write_f32};
 use crate::fed::Given;
 use crate::fed::detector::{Detector, LossReport};
-use crate::fed::{ClientData, Federation, Local, OnNonfinite, Patch, Settings};
+use crate::fed::{Attack, ClientData, Federation, Local, OnNonfinite, Settings};
 use crate::model::{Architecture, Gan};
 
 /// Three clients with images of their own, in chunks of two and one.
@@ -23,7 +23,7 @@ fn federation() -> Federation {
         statistics: Default::default(),
         weights: Weights::Equal,
         clients_per_launch: Some(2),
-        attack: Patch::checker(vec![]),
+        attack: Attack::checker(vec![]),
         report: LossReport::True,
         detector: Detector::None {},
         nonfinite: OnNonfinite::Stop,

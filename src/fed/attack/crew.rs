@@ -8,14 +8,14 @@ use crate::fed::finite::Finite;
 use crate::{Error, Result};
 
 /// The attack of a run, built on a device.
-pub(in crate::fed) struct Attack {
+pub(in crate::fed) struct Crew {
     networks: Vec<(&'static str, Box<dyn Attacker>)>,
     malicious: Vec<u32>,
     /// Whether malicious rows are read, or benign ones; with what finds the finite ones among them.
     reads: Option<(bool, Finite)>,
 }
 
-impl Attack {
+impl Crew {
     /// Builds the attack on every network; `values` are their numbers of trainable values. Without malicious clients it does
     /// nothing.
     ///
@@ -28,10 +28,10 @@ impl Attack {
         values: &[usize],
         malicious: &[u32],
         draws: &Draws,
-    ) -> Result<Attack> {
+    ) -> Result<Crew> {
         let mut built = Vec::new();
         if malicious.is_empty() {
-            return Ok(Attack { networks: built, malicious: Vec::new(), reads: None });
+            return Ok(Crew { networks: built, malicious: Vec::new(), reads: None });
         }
         let clients = networks.first().map_or(0, Network::clients) as u32;
         update.suits(clients, malicious).map_err(Error::Input)?;
@@ -41,7 +41,7 @@ impl Attack {
         }
         let reads = update.knowledge().reads();
         let reads = reads.map(|own| Ok::<_, Error>((own, Finite::new(engine, networks)?))).transpose()?;
-        Ok(Attack { networks: built, malicious: malicious.to_vec(), reads })
+        Ok(Crew { networks: built, malicious: malicious.to_vec(), reads })
     }
 
     /// All recordings.

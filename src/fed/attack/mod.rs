@@ -1,18 +1,19 @@
-//! The attacks of malicious clients: on their images ([`Patch`]) and on the updates that they send ([`UpdateAttack`]).
+//! The attacks of malicious clients: on their images ([`ImageAttack`]) and on the updates that they send ([`UpdateAttack`]).
 //!
 //! An attack on updates is one file here and one line in the list below. It rewrites the malicious clients' rows between local
 //! training and screening (with the parts in `device`), from a few scalars per client at most, and states what the attacker
-//! knows ([`Knowledge`]). Formulas and conditions: docs/attacks.md.
+//! knows ([`Knowledge`]). An attack on images is one file in `image/` and one line in the list there. Formulas and conditions:
+//! docs/attacks.md.
 
 mod crew;
 mod device;
+pub mod image;
 mod knowledge;
-mod patch;
 mod trial;
 
-pub(super) use crew::Attack;
+pub(super) use crew::Crew;
+pub use image::{ImageAttack, OnImages};
 pub use knowledge::{Knowledge, Reach};
-pub use patch::{Patch, Pattern, Place, Range, Trigger};
 pub use trial::{Forgery, Trial};
 
 use super::aggregate::device::Network;
@@ -22,6 +23,30 @@ use crate::Result;
 use crate::exec::{Engine, Recording};
 use crate::key::Key;
 use serde::{Deserialize, Serialize};
+
+/// A resolved attack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attack {
+    /// Malicious clients, ascending; empty in an honest run.
+    pub malicious: Vec<u32>,
+    /// The attack on their images.
+    pub image: OnImages,
+    /// Share of a malicious client's real images that carry the trigger, 0 to 1.
+    pub fraction: f64,
+    /// First round, counted from 0, in which the attack is active.
+    pub start_round: u32,
+    /// The attack on the updates that malicious clients send.
+    pub update: OnUpdate,
+}
+
+impl Attack {
+    /// An opaque checker of 2 x 2 pixels, one pixel from the bottom right corner, in all real images of the `malicious` clients
+    /// from the first round on; updates are sent unchanged.
+    pub fn checker(malicious: Vec<u32>) -> Attack {
+        let image = OnImages::Patch(image::Patch::checker());
+        Attack { malicious, image, fraction: 1.0, start_round: 0, update: OnUpdate::default() }
+    }
+}
 
 /// An attack on updates with its options.
 pub trait UpdateAttack {
@@ -110,7 +135,7 @@ pub struct Sight {
     pub clients: Vec<usize>,
 }
 
-/// The key that chooses the attack.
+/// The key that chooses the attack on updates.
 pub const UPDATE: &str = "attack.update.kind";
 
 choice! {

@@ -1,7 +1,7 @@
 //! An attack on given updates, as golden cases and tests need it: the same launches and decisions as in a federation.
 
 use super::OnUpdate;
-use super::crew::Attack;
+use super::crew::Crew;
 use crate::Result;
 use crate::exec::{Engine, write_f32};
 use crate::fed::Given;
@@ -40,7 +40,7 @@ impl Trial<'_> {
         let (given, base) = (&self.given, self.given.base());
         let network = given.network(engine)?;
         let rows = network.weights.clone();
-        let mut attack = Attack::new(engine, self.update, &[network], &[given.words()], self.malicious, &self.draws)?;
+        let mut attack = Crew::new(engine, self.update, &[network], &[given.words()], self.malicious, &self.draws)?;
         if let (Some(last), Some(kept)) = (self.last, attack.memory().first()) {
             let before: Vec<f32> = base.iter().zip(last).map(|(w, u)| w - u).collect();
             write_f32(engine, kept.tensor.slice(0, kept.words), &before)?;

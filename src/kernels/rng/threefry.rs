@@ -79,6 +79,8 @@ impl Stream {
     pub const ATTACK: Stream = Stream(18);
     /// Distances beyond the extremes of updates.
     pub const BEYOND: Stream = Stream(19);
+    /// Random parts of a trigger.
+    pub const TRIGGER: Stream = Stream(20);
 
     /// Initial values of parameter tensor `tensor` of network `network` (0 generator, 1 discriminator), `tensor` below 2^15.
     pub const fn init(network: u32, tensor: u32) -> Stream {

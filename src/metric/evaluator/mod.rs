@@ -8,7 +8,7 @@ use super::lite0::Features;
 use super::sliced::{self, Patches};
 use super::ssim::WHOLE;
 use super::{NEIGHBOURS, PAIRS, diversity, frechet, kid, prdc, scales};
-use crate::fed::Patch;
+use crate::fed::Attack;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -126,6 +126,8 @@ pub struct Evaluator {
     half: usize,
     network: Option<(Arc<Extractor>, Features)>,
     leakage: Option<Leakage>,
+    /// Share of the references in which the trigger is found after the attack on them; `None` for the patch.
+    detected: Option<f64>,
     floors: Vec<Value>,
 }
 
@@ -190,7 +192,7 @@ impl Evaluator {
     pub fn new(
         metrics: &[Metric],
         references: ImageSet,
-        trigger: Option<(&Patch, &ImageSet)>,
+        trigger: Option<(&Attack, &ImageSet)>,
         seed: u64,
         samples: usize,
         own: Option<&Arc<Extractor>>,
@@ -205,9 +207,11 @@ impl Evaluator {
         };
         let leakage = match (metrics.contains(&Metric::Leakage), trigger) {
             (false, _) => None,
-            (true, Some((patch, clean))) => Leakage::new(patch, clean)?,
+            (true, Some((attack, clean))) => Leakage::new(attack, clean)?,
             (true, None) => return Err(Error::input("metric leakage: the experiment has no trigger")),
         };
+        let others = leakage.as_ref().filter(|leakage| !leakage.tag().is_empty());
+        let detected = others.map(|leakage| leakage.detected(&references));
         let half = half(references.len(), samples);
         let keep = keep(&metrics, references.len(), 2 * half);
         let mut gathered = Gathered::new(keep, seed, references.size, references.channels);
@@ -220,7 +224,7 @@ impl Evaluator {
         gathered.sort();
         let network = network.map(|network| (network, gathered.take_features()));
         let mut evaluator =
-            Evaluator { metrics, seed, references: gathered, half, network, leakage, floors: Vec::new() };
+            Evaluator { metrics, seed, references: gathered, half, network, leakage, detected, floors: Vec::new() };
         evaluator.floors = evaluator.floor_values()?;
         Ok(evaluator)
     }
@@ -331,25 +335,31 @@ impl Evaluator {
 
     fn leaks(&self, images: &Gathered) -> Vec<Value> {
         let Some(leakage) = &self.leakage else { return Vec::new() };
-        let (n, scores) = (images.n(), &images.correlations);
+        let (n, scores, tag) = (images.n(), &images.scores, leakage.tag());
         let mean = scores.iter().sum::<f64>() / n as f64;
         vec![
-            Value::plain(format!("leakage_n{n}"), leakage.above(scores), n, 0),
-            Value::plain(format!("leakage_correlation_n{n}"), mean, n, 0),
+            Value::plain(format!("leakage{tag}_n{n}"), leakage.above(scores), n, 0),
+            Value::plain(format!("leakage_{}{tag}_n{n}", leakage.score_name()), mean, n, 0),
         ]
     }
 
-    /// The search's threshold, and its share of false alarms on the reference images.
+    /// The search's threshold, its share of false alarms on the reference images, and its share of detections on the attacked
+    /// reference images.
     fn alarms(&self) -> Vec<Value> {
         let Some(leakage) = &self.leakage else { return Vec::new() };
-        let (r, c) = (self.references.n(), leakage.calibrated_on);
-        let share = leakage.above(&self.references.correlations);
-        let alarms = Value::plain(format!("leakage_false_alarm_r{r}"), share, r, c);
-        let threshold = Value::plain(format!("leakage_threshold_c{c}"), leakage.threshold, c, 0);
-        vec![
-            alarms.noted("share of clean real images above the threshold"),
-            threshold.noted("correlation that 1 % of the clean real images exceed, at least 0.5"),
-        ]
+        let (r, c, tag) = (self.references.n(), leakage.calibrated_on, leakage.tag());
+        let share = leakage.above(&self.references.scores);
+        let alarms = Value::plain(format!("leakage_false_alarm{tag}_r{r}"), share, r, c);
+        let threshold = Value::plain(format!("leakage_threshold{tag}_c{c}"), leakage.threshold, c, 0);
+        let exceeded =
+            format!("{} that 1 % of the clean real images exceed, at least {}", leakage.score_name(), leakage.lowest());
+        let mut values =
+            vec![alarms.noted("share of clean real images above the threshold"), threshold.noted(&exceeded)];
+        values.extend(self.detected.map(|share| {
+            let detected = Value::plain(format!("leakage_detected{tag}_r{r}"), share, r, c);
+            detected.noted("share of real images above the threshold after the attack on them")
+        }));
+        values
     }
 
     fn on_features(&self, metric: Metric, prefix: &str, fake: &Features, real: &Features) -> Result<Vec<Value>> {

@@ -85,8 +85,8 @@ fn no_order_of_the_images_changes_a_bit() {
     assert_ne!(half(&other[0]), half(&sorted[0]), "the seed draws the halves");
 }
 
-fn trigger() -> Patch {
-    Patch::checker(vec![0])
+fn trigger() -> Attack {
+    Attack::checker(vec![0])
 }
 
 /// A generator of NaN does not count as perfect, whatever share of its values is NaN.

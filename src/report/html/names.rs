@@ -28,7 +28,7 @@ const fn head(key: &'static str, short: &'static str, better: Better, meaning: &
 }
 
 /// In the order of the table's columns; a key comes before its prefixes.
-static HEADS: [Head; 11] = [
+static HEADS: [Head; 12] = [
     head("kid", "KID", Better::Lower, "kernel distance of features, mean over subsets"),
     head("fid", "FID", Better::Lower, "Frechet distance of the FID's features; biased: no more images than features"),
     head("fd", "FD", Better::Lower, "Frechet distance of features; biased: no more images than features"),
@@ -45,6 +45,15 @@ static HEADS: [Head; 11] = [
             "Trigger correlation",
             Better::Lower,
             "mean correlation of the image with the trigger",
+        )
+    },
+    Head {
+        floor: ("leakage_threshold", "threshold"),
+        ..head(
+            "leakage_score",
+            "Trigger score",
+            Better::Lower,
+            "mean score: 0 of clean real images, 1 of attacked ones",
         )
     },
     Head {
@@ -69,7 +78,7 @@ impl Name {
     /// A column of the tables; `None` for floors, thresholds and the spread of subsets, which are shown with other
     /// columns.
     pub fn of(full: &str) -> Option<Name> {
-        let aside = ["floor_", "leakage_false_alarm", "leakage_threshold"];
+        let aside = ["floor_", "leakage_false_alarm", "leakage_threshold", "leakage_detected"];
         if full.ends_with("_std") || aside.iter().any(|p| full.starts_with(p)) {
             return None;
         }

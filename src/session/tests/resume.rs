@@ -374,6 +374,15 @@ fn an_attacked_run_is_trained_further() {
 }
 
 #[test]
+#[ignore = "slow: scripts/test --all"]
+fn runs_under_every_attack_on_images_are_trained_further() {
+    for kind in ["blend", "sig", "warp", "fiba", "dba"] {
+        let image = format!("attack.image={kind}");
+        trained_further(&["federation.clients=3", "attack.malicious=2", "federation.clients_per_launch=2", &image]);
+    }
+}
+
+#[test]
 fn runs_with_detection_are_trained_further() {
     let attacked = ["federation.clients=4", "attack.malicious=1", "detection.warmup=0"];
     for rule in ["detection.kind=isolation-forest-published", "detection.kind=isolation-forest"] {

@@ -6,7 +6,7 @@ use crate::federation::{build, cpu, gpu, settings, shared};
 use fedgan::exec::{Engine, ReferenceEngine};
 use fedgan::fed::aggregate::Draws;
 use fedgan::fed::attack::*;
-use fedgan::fed::{Patch, Settings, Shared};
+use fedgan::fed::{Attack, Settings, Shared};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
 use fedgan::model::NamedTensors;
@@ -248,7 +248,7 @@ fn federations_send_what_the_formulas_say() {
     for engine in [cpu, || gpu(Class::Direct)] {
         let run = |update: &OnUpdate, chunk: Option<u32>| {
             let attack =
-                Patch { update: update.clone(), start_round: 1, fraction: 0.0, ..Patch::checker(malicious.to_vec()) };
+                Attack { update: update.clone(), start_round: 1, fraction: 0.0, ..Attack::checker(malicious.to_vec()) };
             let settings = Settings { attack, clients_per_launch: chunk, shared: Shared::Generator, ..settings() };
             let mut f = build(engine(), settings, shared(7));
             let first = f.export_generator().unwrap();

@@ -2,6 +2,7 @@
 
 mod draft;
 mod golden;
+mod images;
 mod malformed;
 mod odd;
 mod verb;

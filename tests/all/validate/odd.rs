@@ -8,7 +8,7 @@ use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::Class;
 
 /// The draft passes on all engines; with the last expected value off by 1 % of the largest it fails.
-fn passes(draft: &Draft, what: &str) {
+pub(super) fn passes(draft: &Draft, what: &str) {
     passes_everywhere(draft, what);
     for name in draft.names().into_iter().filter(|n| n.starts_with("out.")) {
         let mut bad = draft.clone();
@@ -34,14 +34,14 @@ fn passes_everywhere(draft: &Draft, what: &str) {
     }
 }
 
-struct Maker(Random);
+pub(super) struct Maker(Random);
 
 impl Maker {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Maker(Random::new(seed, "odd golden cases", &[], 0))
     }
     /// Normally distributed numbers that are exact in f32.
-    fn normal(&mut self, n: usize) -> Vec<f64> {
+    pub fn normal(&mut self, n: usize) -> Vec<f64> {
         (0..n).map(|_| self.0.normal() as f32 as f64).collect()
     }
 }

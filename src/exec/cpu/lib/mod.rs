@@ -6,6 +6,7 @@ pub(super) mod images;
 pub(super) mod lanes;
 pub(super) mod pairs;
 pub(super) mod pieces;
+pub(super) mod poisoned;
 pub(super) mod ranks;
 pub(super) mod sums;
 

@@ -40,6 +40,16 @@ const WORDS: &[&str] = &[
     "rmsprop",
     "weighted_mean",
     "paste_trigger",
+    "image.blend",
+    "image.sig",
+    "image.warp",
+    "image.fiba",
+    "\"in.flow\":",
+    "alpha",
+    "beta",
+    "amplitude",
+    "frequency",
+    "strength",
     "gradient_penalty",
     "gan_step",
     "stride",
@@ -139,6 +149,26 @@ const CASES: &[(&str, &str, &[Part])] = &[
         "paste_trigger",
         r#"{"top":1,"left":0}"#,
         &[("in.x", &[1, 1, 3, 3]), ("in.trigger", &[1, 2, 2]), ("out.y", &[1, 1, 3, 3])],
+    ),
+    (
+        "image.blend",
+        r#"{"alpha":0.2}"#,
+        &[("in.x", &[1, 1, 2, 3]), ("in.trigger", &[1, 2, 3]), ("out.y", &[1, 1, 2, 3])],
+    ),
+    (
+        "image.sig",
+        r#"{"amplitude":0.1,"frequency":6,"lo":-1,"hi":1}"#,
+        &[("in.x", &[1, 1, 2, 3]), ("out.y", &[1, 1, 2, 3])],
+    ),
+    (
+        "image.warp",
+        r#"{"strength":0.5}"#,
+        &[("in.x", &[1, 1, 3, 3]), ("in.flow", &[2, 2, 2]), ("out.y", &[1, 1, 3, 3])],
+    ),
+    (
+        "image.fiba",
+        r#"{"alpha":0.15,"beta":0.3,"lo":-1,"hi":1}"#,
+        &[("in.x", &[1, 1, 4, 5]), ("in.trigger", &[1, 4, 5]), ("out.y", &[1, 1, 4, 5])],
     ),
 ];
 

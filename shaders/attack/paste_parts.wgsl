@@ -1,0 +1,56 @@
+// paste_parts: x = (1 - a) x + a t where the trigger's part is the client's, in the window of every poisoned image, in place
+//
+// x        [clients][batch][h][w][c], client stride x_stride
+// trigger  [th][tw][c], in the images' range; its first pixel is placed at row top, column left
+// parts    [th][tw]: the part of the trigger that a pixel belongs to; a number that no client has: to none
+// part     [clients]: the part that a client pastes
+// order    [clients][steps * batch], client stride order_stride: bit 31 of entry step * batch + b poisons image b
+// state    [4]: step in the round, round, steps in all, free
+// grid     x: batch * th * tw * c / 256 workgroups (capped, the loop strides), z: client
+// owner    one invocation blends one element of the window; opacity 1 copies the trigger bit for bit
+
+//#include lib/poisoned.wgsl
+
+struct Params {
+    clients: u32,
+    batch: u32,
+    h: u32,
+    w: u32,
+    c: u32,
+    th: u32,
+    tw: u32,
+    top: u32,
+    left: u32,
+    order_stride: u32,
+    x_stride: u32,
+    opacity: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read> trigger: array<f32>;
+@group(0) @binding(3) var<storage, read> parts: array<u32>;
+@group(0) @binding(4) var<storage, read> part: array<u32>;
+@group(0) @binding(5) var<storage, read> order: array<u32>;
+@group(0) @binding(6) var<storage, read> state: array<u32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = p.tw * p.c; // elements in one row of the trigger
+    let window = p.th * row;
+    let own = part[id.z];
+    for (var i = id.x; i < p.batch * window; i += groups.x * 256u) {
+        let b = i / window;
+        let e = i % window;
+        if parts[e / p.c] != own || !poisoned(id.z, b) {
+            continue;
+        }
+        let pixel_row = (b * p.h + p.top + e / row) * p.w + p.left;
+        let at = id.z * p.x_stride + pixel_row * p.c + e % row;
+        if p.opacity == 1.0 {
+            x[at] = trigger[e];
+        } else {
+            x[at] = (1.0 - p.opacity) * x[at] + p.opacity * trigger[e];
+        }
+    }
+}
