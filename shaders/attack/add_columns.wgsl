@@ -39,6 +39,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
         let at = id.z * p.x_stride + i;
         let v = x[at] + signal[i / p.c % p.w];
-        x[at] = kept(v, min(max(v, p.low), p.high));
+        x[at] = kept(v, min(max(v, E(p.low)), E(p.high)));
     }
 }

@@ -46,18 +46,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         }
         let row = i / p.inner % p.m;
         let first = id.z * p.x_stride + i / (p.m * p.inner) * p.n * p.inner + i % p.inner;
-        var base = 0.0;
+        var base = E();
         if row >= p.plain {
             base = x[first];
         }
-        var sum = 0.0;
+        var sum = E();
         for (var k = 0u; k < p.n; k += 1u) {
             sum += table[row * p.n + k] * (x[first + k * p.inner] - base);
         }
         let at = id.z * p.y_stride + i;
         if p.add == 1u {
             let v = y[at] + sum;
-            sum = kept(v, min(max(v, p.low), p.high));
+            sum = kept(v, min(max(v, E(p.low)), E(p.high)));
         }
         y[at] = sum;
     }

@@ -116,7 +116,7 @@ const SMALL: f64 = 1.0 / (1u64 << 60) as f64;
 /// added from.
 fn change(v: [f64; 2], terms: [f64; 4], goal: f64, factor: f64) -> ([f64; 2], [f64; 2]) {
     let size = (v[0] * v[0] + v[1] * v[1]).sqrt();
-    let direction = if size == 0.0 { [1.0, 0.0] } else { v.map(|part| part / size) };
+    let grown = if size == 0.0 { [goal, 0.0] } else { v.map(|part| (goal - size) * (part / size)) };
     // A part of v: one rounding, and terms that a device flushes.
     let lost = 2.0 * terms.len() as f64 * flushed(&[1.0]);
     let part = U * size + lost;
@@ -128,5 +128,5 @@ fn change(v: [f64; 2], terms: [f64; 4], goal: f64, factor: f64) -> ([f64; 2], [f
     // The difference, the quotient, two products.
     let error = reach * (turned + 12.0 * U) + factor * (length + U * goal) * (1.0 + turned);
     let error = error + flushed(&[factor, goal, 1.0]) + flushed(&[factor, size, 1.0]);
-    (direction.map(|part| factor * (goal - size) * part), [error; 2])
+    (grown.map(|part| factor * part), [error; 2])
 }

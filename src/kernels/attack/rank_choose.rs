@@ -65,11 +65,11 @@ impl Kernel for RankChoose {
             .to_vec()
     }
     fn contents(&self, p: &RankChooseParams) -> [Contents; 2] {
-        // Ranks in the first value, in the last, at the end of one, at the start of the next, and beyond all.
+        // Ranks in the first value that changes `found`, in the last, at the end of one, at the start of the next, and beyond all.
         let counts: Vec<u32> = (0..p.slices * BINS).map(|i| i * 7 % 11).collect();
         let bin = |bin: u32| -> u32 { (0..p.slices).map(|s| counts[(s * BINS + bin) as usize]).sum() };
         let up_to = |last: u32| -> u32 { (0..=last).map(bin).sum() };
-        let rank = [1, up_to(255), up_to(100), up_to(17) + 1, up_to(255) + 3][p.digit as usize % 5];
+        let rank = [up_to(0) + 1, up_to(255), up_to(100), up_to(17) + 1, up_to(255) + 3][p.digit as usize % 5];
         let (word, shift) = place(p.digit);
         let mut found = [0x1122_3344, 0x5566_7788, rank];
         found[word] = if shift == 24 { 0 } else { found[word] & (0xffff_ff00 << shift) };

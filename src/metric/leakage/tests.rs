@@ -51,8 +51,8 @@ fn finds_every_kind_of_attack() {
         "kind = 'dba'\npattern = 'square'\nparts = 4\nplace = 'bottom-right'\nopacity = 1.0",
     ] {
         let attack = on(toml::from_str(text).unwrap());
-        let leakage = Leakage::new(&attack, &images(400, 1, 0, None)).unwrap().unwrap();
-        let others = images(300, 1, 1, None);
+        let leakage = Leakage::new(&attack, &images(1600, 1, 0, None)).unwrap().unwrap();
+        let others = images(1200, 1, 1, None);
         let (clean, detected) = (leakage.share(&others), leakage.detected(&others));
         let found = leakage.share(&images(300, 1, 2, Some(&attack)));
         assert!(clean <= 0.04, "{text}: false alarms {clean}, threshold {}", leakage.threshold);

@@ -84,6 +84,13 @@ pub(super) const ENTRIES: &[Equivalent] = &[
         reason: "the powers of clients beyond the last scale sums that are not stored",
     },
     Equivalent {
+        files: &["fed/pair_distance.wgsl", "fed/pair_dot.wgsl"],
+        operator: Operator::Border,
+        change: "if lane < 16u && i <= j && j < p.clients { => if lane <= 16u && i <= j && j < p.clients {",
+        why: Why::GroupRace,
+        reason: "lane 16 writes a pair of another tile, which writes it too",
+    },
+    Equivalent {
         files: &["fed/update_norm.wgsl", "fed/norm_join.wgsl"],
         operator: Operator::Border,
         change: "if lane < width { => if lane <= width { #2",
