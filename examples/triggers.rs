@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     for kind in OnImages::NAMES {
         let attack = plan(kind)?.attack;
         let mut image = clean.to_vec();
-        attack.image.trigger(side, 1)?.paste(&mut image);
+        attack.trigger(side, 1)?.paste(&mut image);
         columns.push(image);
         if let Some(leakage) = Leakage::new(&attack, &training)? {
             let (alarms, detected) = (leakage.share(&held_out), leakage.detected(&held_out));

@@ -62,9 +62,11 @@ impl Draft {
     /// If it is not TOML, too large or too deep.
     pub fn parse(origin: String, text: &str) -> Result<Draft> {
         let mut tree = text::table_of(&origin, text)?;
+        // Tables in short form first: former keys are moved into them.
+        expand(&mut tree);
         let mut notes: Vec<String> = keys::rename(&mut tree, keys::all()).into_iter().collect();
         expand(&mut tree);
-        notes.extend(former(&mut tree));
+        notes.extend(former(&mut tree, false));
         Ok(Draft { origin, tree, notes, skip_bad: false })
     }
 
@@ -80,7 +82,7 @@ impl Draft {
         }
         set::assign(&mut self.tree, path, value)?;
         expand(&mut self.tree);
-        self.notes.extend(former(&mut self.tree));
+        self.notes.extend(former(&mut self.tree, path == FORMER_SCALE));
         Ok(())
     }
 
@@ -129,10 +131,10 @@ fn expand(tree: &mut Table) {
     }
 }
 
-/// Replaces former keys and values; returns a note for each.
-fn former(tree: &mut Table) -> Vec<String> {
+/// Replaces former keys and values; returns a note for each. `replaces`: a former key overrides the present one, as `--set` does.
+fn former(tree: &mut Table, replaces: bool) -> Vec<String> {
     former_trigger(tree);
-    former_scale(tree).into_iter().chain(former_sites(tree)).collect()
+    former_scale(tree, replaces).into_iter().chain(former_sites(tree)).collect()
 }
 
 /// The trigger's keys of versions before attacks on images had a table are moved one by one: what remains is the kind that they
@@ -155,8 +157,12 @@ fn former_sites(tree: &mut Table) -> Option<String> {
 
 /// `attack.scale = 2` of versions before 0.2.0 is `attack.update = { kind = "scale", factor = 2 }`, and 1 means no attack on
 /// updates. A value that is not a number remains, and is rejected later.
-fn former_scale(tree: &mut Table) -> Option<String> {
+fn former_scale(tree: &mut Table, replaces: bool) -> Option<String> {
     let factor = keys::lookup(tree, FORMER_SCALE).and_then(crate::key::number)?;
+    // Given together, neither is chosen: the former key remains, and is rejected as unknown.
+    if !replaces && keys::lookup(tree, "attack.update").is_some() {
+        return None;
+    }
     let value = keys::remove(tree, FORMER_SCALE)?;
     let update = match factor == 1.0 {
         true => Table::from_iter([("kind".to_string(), Value::String("none".into()))]),

@@ -166,18 +166,18 @@ fn attack(config: &RunConfig, problems: &mut Problems) -> Attack {
     {
         problems.push(problem);
     }
-    attack.image.resolve(size, config.seed);
-    if let Err(Refusal { key, found, allowed, reads }) = attack.image.check(size) {
-        if !reads.iter().any(|key| problems.mention(key)) {
-            problems.refuse(key, found, &allowed);
-        }
-    } else if !attack.malicious.is_empty() && !problems.mention("model.image_size") {
-        // A trigger for a rejected image size could take all memory.
-        let late = attack.start_round >= config.rounds;
-        problems.require(!late, "attack.start_round", attack.start_round, "below rounds, or the attack never starts");
-        if let Err(error) = attack.image.trigger(size, config.model.channels) {
-            problems.push(format!("attack.image.picture: {error}"));
-        }
+    let attacked = !attack.malicious.is_empty();
+    let late = attacked && attack.start_round >= config.rounds;
+    problems.require(!late, "attack.start_round", attack.start_round, "below rounds, or the attack never starts");
+    // Tables of a trigger with rejected options, or for rejected images, could take all memory.
+    if ["attack.image", "model.image_size", "model.channels"].iter().any(|key| problems.mention(key)) {
+        return attack;
+    }
+    attack.image.resolve(size);
+    if let Err(Refusal { key, found, allowed }) = attack.image.check(size) {
+        problems.refuse(key, found, &allowed);
+    } else if attacked && let Err(error) = attack.trigger(size, config.model.channels) {
+        problems.push(format!("attack.image.picture: {error}"));
     }
     attack
 }

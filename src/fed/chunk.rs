@@ -119,7 +119,7 @@ impl UploadedTrigger {
         if attack.malicious.is_empty() {
             return Ok(None);
         }
-        let trigger = attack.image.trigger(gan.arch.image_size, gan.arch.channels)?;
+        let trigger = attack.trigger(gan.arch.image_size, gan.arch.channels)?;
         let tables = trigger.upload(engine)?;
         Ok(Some(UploadedTrigger { trigger, tables }))
     }

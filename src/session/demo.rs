@@ -302,7 +302,7 @@ fn poison(plan: &Plan) -> Result<[Vec<f32>; 2]> {
     let (size, channels) = (plan.model.image_size as usize, plan.model.channels as usize);
     let clean = Images::load(plan)?.shown(SHOWN, plan.seed);
     let mut poisoned = clean.clone();
-    let trigger = plan.attack.image.trigger(size as u32, channels as u32)?;
+    let trigger = plan.attack.trigger(size as u32, channels as u32)?;
     poisoned.chunks_exact_mut(size * size * channels).for_each(|image| trigger.paste(image));
     Ok([clean, poisoned])
 }

@@ -111,7 +111,7 @@ pub fn facts_of(path: &Path, text: String) -> Result<PlanFacts> {
     })
 }
 
-/// The attack on updates and the knowledge that it assumes; none in an honest run and without such an attack.
+/// The attacks on images and updates, and the knowledge that each assumes; none in an honest run.
 fn attackers(attack: &AttackConfig) -> Option<String> {
     let honest = match &attack.malicious {
         Malicious::Count(count) => *count == 0,
@@ -119,8 +119,12 @@ fn attackers(attack: &AttackConfig) -> Option<String> {
         Malicious::Mixed(clients) => clients.is_empty(),
         Malicious::Name(_) => false,
     };
-    let (update, none) = (&attack.update, OnUpdate::default());
-    (!honest && *update != none).then(|| format!("{}: {}", update.name(), update.knowledge().text()))
+    let (image, update) = (&attack.image, &attack.update);
+    let on_images = (attack.fraction > 0.0).then(|| format!("{}: {}", image.name(), image.knowledge()));
+    let on_updates =
+        (*update != OnUpdate::default()).then(|| format!("{}: {}", update.name(), update.knowledge().text()));
+    let both: Vec<String> = on_images.into_iter().chain(on_updates).collect();
+    (!honest && !both.is_empty()).then(|| both.join("; "))
 }
 
 #[cfg(test)]

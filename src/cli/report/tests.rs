@@ -35,7 +35,7 @@ fn plans_of_runs_are_read() {
     let facts = facts(&dir.join("plan.toml")).unwrap();
     assert_eq!((facts.seed, facts.rounds, facts.clients, facts.warmup), (9, 50, 4, Some(10)));
     assert_eq!((facts.keys["attack.malicious"].as_str(), facts.engine().as_str()), ("[1]", "cpu: f32, 2 threads"));
-    assert_eq!(facts.attackers.as_deref(), Some("ipm: the updates of all malicious clients"));
+    assert_eq!(facts.attackers.as_deref(), Some("patch: its own images; ipm: the updates of all malicious clients"));
     assert!(facts.keys.keys().all(|k| !k.starts_with("resolved") && k != "seed"));
     fs::write(dir.join("plan.toml"), "seed = 'x'").unwrap();
     let out = temp.path().join("r.html");

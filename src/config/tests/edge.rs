@@ -137,7 +137,7 @@ fn every_range_takes_its_ends_and_refuses_what_lies_just_outside() {
         "federation.server_images=4294967295",
         "attack.image.side=4294967295",
         "attack.image.margin=4294967295",
-        "attack.image.frequency=128.0",
+        "attack.image.frequency=127.99999237060547",
         "attack.image.parts=64",
         "attack.image.length=256",
         "attack.image.thickness=256",

@@ -40,6 +40,14 @@ pub struct Attack {
 }
 
 impl Attack {
+    /// The trigger in images of `size` x `size` x `channels`, with the parts that a malicious client pastes.
+    ///
+    /// # Errors
+    /// If the trigger's picture cannot be read.
+    pub fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn image::Trigger>> {
+        self.image.trigger(size, channels, self.malicious.len())
+    }
+
     /// An opaque checker of 2 x 2 pixels, one pixel from the bottom right corner, in all real images of the `malicious` clients
     /// from the first round on; updates are sent unchanged.
     pub fn checker(malicious: Vec<u32>) -> Attack {

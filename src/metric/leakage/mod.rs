@@ -35,7 +35,7 @@ pub struct Leakage {
     /// Score above which an image counts as carrying the trigger: exceeded by 1 % of the clean images, at least 0.5, or 0.1
     /// for a trigger on the whole image.
     pub threshold: f64,
-    /// Number of clean images used for calibration.
+    /// Number of clean images that set the threshold: all, or half of them where the other half determines the direction.
     pub calibrated_on: usize,
 }
 
@@ -71,7 +71,7 @@ impl Leakage {
         if let Err(Refusal { key, found, allowed, .. }) = attack.image.check(size) {
             return Err(Error::input(format!("trigger leakage: {key} = {found}: must be {allowed}")));
         }
-        let trigger = attack.image.trigger(size, channels)?;
+        let trigger = attack.trigger(size, channels)?;
         let method = match trigger.search() {
             Search::Pattern(window, change) => Pattern::new(window, change, clean).map(Method::Pattern),
             Search::Paired(describe) => {
@@ -85,6 +85,7 @@ impl Leakage {
             Method::Paired(_) => leakage.scores(&clean.pick(&part(n, 1))),
         };
         scores.sort_unstable_by(f64::total_cmp);
+        leakage.calibrated_on = scores.len();
         let allowed = (FALSE_ALARM * scores.len() as f64) as usize;
         leakage.threshold = scores[scores.len() - 1 - allowed].max(leakage.lowest());
         Ok(Some(leakage))

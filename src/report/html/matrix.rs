@@ -4,11 +4,13 @@ use super::cells::{Cell, differing, of_keys};
 use super::names::{Better, Name};
 use super::table::{columns, floor, mean};
 use super::text::{escape, number};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const RULE: &str = "federation.aggregation.";
 const PRE: &str = "federation.pre_aggregation.";
 const ATTACK: &str = "attack.";
+const IMAGES: &str = "attack.image.";
+const IMAGE: &str = "attack.image.kind";
 /// Shades of the tables, from the best value of a table to its worst.
 const SHADES: f64 = 6.0;
 
@@ -17,6 +19,8 @@ pub fn section(cells: &[Cell]) -> Option<String> {
     let plans: Vec<_> = cells.iter().map(|cell| &cell.first().plan.keys).collect();
     let other = |key: &String| ![RULE, PRE, ATTACK].iter().any(|table| key.starts_with(table));
     let others: Vec<String> = differing(&plans).into_iter().filter(other).collect();
+    let shown = image_options(&plans);
+    let attack = |keys: &BTreeMap<String, String>| attack(keys, &shown);
     let mut out = String::new();
     let rest = |cell: &Cell| if others.is_empty() { String::new() } else { of_keys(&others, &cell.first().plan.keys) };
     for (title, members) in grouped(cells, rest) {
@@ -31,7 +35,7 @@ pub fn section(cells: &[Cell]) -> Option<String> {
         }
         for name in columns(members.iter().flat_map(|cell| cell.runs.iter().copied())) {
             if name.better() != Better::Neither {
-                out += &table(&name, &rules, &attacks);
+                out += &table(&name, &rules, &attacks, &attack);
             }
         }
     }
@@ -51,6 +55,13 @@ fn grouped<'a>(cells: &[Cell<'a>], text: impl Fn(&Cell) -> String) -> Vec<(Strin
         }
     }
     groups
+}
+
+/// Options of attacks on images that differ between attacks of one kind.
+fn image_options(plans: &[&BTreeMap<String, String>]) -> BTreeSet<String> {
+    let kinds: BTreeSet<Option<&String>> = plans.iter().map(|keys| keys.get(IMAGE)).collect();
+    let of = |kind: Option<&String>| -> Vec<_> { plans.iter().copied().filter(|k| k.get(IMAGE) == kind).collect() };
+    kinds.into_iter().flat_map(|kind| differing(&of(kind))).filter(|key| key.starts_with(IMAGES)).collect()
 }
 
 /// A table's choice with its options: `krum f=2`.
@@ -76,12 +87,15 @@ fn rule(keys: &BTreeMap<String, String>) -> String {
 
 const NO_ATTACK: &str = "no attack";
 
-/// The attack of a plan: on images, on updates, or both.
-fn attack(keys: &BTreeMap<String, String>) -> String {
+/// The attack of a plan: on images with the options that are `shown`, on updates, or both.
+fn attack(keys: &BTreeMap<String, String>, shown: &BTreeSet<String>) -> String {
     if keys.get("attack.malicious").is_none_or(|list| list == "[]") {
         return NO_ATTACK.into();
     }
-    let images = choice(keys, "attack.image.", "kind").unwrap_or_else(|| "patch".into());
+    let mut images = keys.get(IMAGE).map_or("patch", String::as_str).to_string();
+    for (key, value) in shown.iter().filter_map(|key| Some((key, keys.get(key)?))) {
+        images += &format!(" {}={value}", &key[IMAGES.len()..]);
+    }
     let poisons = keys.get("attack.fraction").and_then(|share| share.parse::<f64>().ok()) != Some(0.0);
     let updates = choice(keys, "attack.update.", "kind").filter(|kind| kind != "none");
     match (poisons, updates) {
@@ -92,7 +106,12 @@ fn attack(keys: &BTreeMap<String, String>) -> String {
     }
 }
 
-fn table(name: &Name, rules: &[(String, Vec<Cell>)], attacks: &[String]) -> String {
+fn table(
+    name: &Name,
+    rules: &[(String, Vec<Cell>)],
+    attacks: &[String],
+    attack: &dyn Fn(&BTreeMap<String, String>) -> String,
+) -> String {
     let lower = name.better() == Better::Lower;
     let value = |members: &[Cell], column: &str| -> Option<f64> {
         let cell = members.iter().find(|cell| attack(&cell.first().plan.keys) == column)?;
@@ -143,6 +162,7 @@ mod tests {
 
     #[test]
     fn rules_and_attacks_are_named_with_their_options() {
+        let none = BTreeSet::new();
         let krum = keys(&[("federation.aggregation.rule", "krum"), ("federation.aggregation.f", "2")]);
         assert_eq!(rule(&krum), "krum f=2");
         let mixed = keys(&[
@@ -152,11 +172,20 @@ mod tests {
         ]);
         assert_eq!(rule(&mixed), "median after nnm f=1");
         assert_eq!(rule(&keys(&[])), "mean");
-        assert_eq!(attack(&keys(&[("attack.malicious", "[]"), ("attack.fraction", "1.0")])), "no attack");
+        assert_eq!(attack(&keys(&[("attack.malicious", "[]"), ("attack.fraction", "1.0")]), &none), "no attack");
         let scaled = [("attack.malicious", "[0]"), ("attack.update.kind", "scale"), ("attack.update.factor", "4.0")];
-        assert_eq!(attack(&keys(&scaled)), "patch + scale factor=4.0");
+        assert_eq!(attack(&keys(&scaled), &none), "patch + scale factor=4.0");
         let alone = [&scaled[..], &[("attack.fraction", "0.0")]].concat();
-        assert_eq!(attack(&keys(&alone)), "scale factor=4.0");
-        assert_eq!(attack(&keys(&[("attack.malicious", "[1]"), ("attack.update.kind", "none")])), "patch");
+        assert_eq!(attack(&keys(&alone), &none), "scale factor=4.0");
+        assert_eq!(attack(&keys(&[("attack.malicious", "[1]"), ("attack.update.kind", "none")]), &none), "patch");
+        let patch = |side| {
+            let place = ("attack.image.place", "centre");
+            keys(&[("attack.malicious", "[1]"), ("attack.image.kind", "patch"), ("attack.image.side", side), place])
+        };
+        let sig = keys(&[("attack.malicious", "[1]"), ("attack.image.kind", "sig"), ("attack.image.frequency", "6.0")]);
+        let (small, large) = (patch("2"), patch("4"));
+        let shown = image_options(&[&small, &large, &sig]);
+        let names = [&small, &large, &sig].map(|keys| attack(keys, &shown));
+        assert_eq!(names, ["patch side=2", "patch side=4", "sig"]);
     }
 }

@@ -123,6 +123,11 @@ impl Name {
         let head = self.head()?;
         let (key, word) = head.floor;
         let detail = if key.is_empty() { after(other.strip_prefix("floor_")?, head.key)? } else { after(other, key)? };
+        // Leakages of different attacks have thresholds of their own: `_sig_c400` is none of `_n256`.
+        let kind = |detail: &str| detail.rsplit_once('_').map_or(String::new(), |(kind, _)| kind.to_string());
+        if !key.is_empty() && kind(detail) != kind(&self.detail) {
+            return None;
+        }
         let note = if key.is_empty() && detail != self.detail { counts(detail) } else { String::new() };
         Some((word, note))
     }
@@ -174,6 +179,16 @@ mod tests {
             (other.short().as_str(), other.better(), other.floor("floor_something_new")),
             ("something_new", Better::Neither, None)
         );
+    }
+
+    #[test]
+    fn leakages_have_the_floors_of_their_attack() {
+        let patch = Name::of("leakage_n256").unwrap();
+        let sig = Name::of("leakage_correlation_sig_n256").unwrap();
+        assert!(
+            patch.floor("leakage_false_alarm_r90").is_some() && patch.floor("leakage_false_alarm_sig_r90").is_none()
+        );
+        assert!(sig.floor("leakage_threshold_sig_c400").is_some() && sig.floor("leakage_threshold_c400").is_none());
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct PlanFacts {
     pub warmup: Option<u32>,
     /// First round of the attack, from 0.
     pub start_round: u32,
-    /// The attack on updates and what its attackers know, in an attacked run that has one.
+    /// The attacks and what their attackers know, in an attacked run.
     pub attackers: Option<String>,
     /// Every key by its path with its value as text, without `seed`, `name`, `device` and the resolved values.
     pub keys: BTreeMap<String, String>,

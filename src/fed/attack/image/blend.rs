@@ -39,7 +39,7 @@ impl ImageAttack for Blend {
         Some((Motif::of(&self.picture, self.pattern), [size, size]))
     }
 
-    fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn Trigger>> {
+    fn trigger(&self, size: u32, channels: u32, _malicious: usize) -> Result<Box<dyn Trigger>> {
         let motif = Motif::of(&self.picture, self.pattern);
         let pixels = motif.pixels([size, size], channels, Range::Scaled)?;
         Ok(Box::new(Pasted { pixels, window: Window::whole(size), opacity: self.alpha, size, channels }))

@@ -44,8 +44,6 @@ pub struct Dba {
 
 const KIND: &[&str] = &["dba"];
 /// The keys that decide whether the trigger fits.
-const GEOMETRY: &[&str] =
-    &["attack.image.length", "attack.image.thickness", "attack.image.gap", "attack.image.parts", "attack.image.margin"];
 /// Bars side by side.
 const ACROSS: u32 = 2;
 /// The part of pixels between the bars.
@@ -97,6 +95,11 @@ impl Dba {
         Window::placed(self.place, self.margin.unwrap_or(place::margin(size)), size, self.sides(size))
     }
 
+    /// Parts that one of the malicious clients pastes: the first ones.
+    fn pasted(&self, malicious: usize) -> u32 {
+        self.parts.min(malicious as u32)
+    }
+
     /// `[height][width]`: the part of each pixel of the trigger.
     fn mask(&self, size: u32) -> Vec<u32> {
         let ([length, thickness, gap], [height, width]) = (self.bars(size), self.sides(size));
@@ -111,7 +114,7 @@ impl Dba {
 }
 
 impl ImageAttack for Dba {
-    fn resolve(&mut self, size: u32, _seed: u64) {
+    fn resolve(&mut self, size: u32) {
         let [length, thickness, gap] = self.bars(size);
         (self.length, self.thickness, self.gap) = (Some(length), Some(thickness), Some(gap));
         self.margin.get_or_insert(place::margin(size));
@@ -123,8 +126,8 @@ impl ImageAttack for Dba {
             true => Ok(()),
             false => {
                 let ([length, ..], [height, width]) = (self.bars(size), self.sides(size));
-                let found = format!("{length} and {} parts, {height} x {width} pixels together,", self.parts);
-                Err(place::outside(GEOMETRY, &found, margin, size))
+                let found = format!("{length} with {} parts, {height} x {width} pixels together,", self.parts);
+                Err(place::outside("attack.image.length", &found, self.place, margin, size))
             }
         }
     }
@@ -134,26 +137,34 @@ impl ImageAttack for Dba {
     }
 
     fn notes(&self, size: u32, malicious: &[u32]) -> Vec<String> {
+        if malicious.is_empty() {
+            return Vec::new();
+        }
         let ([length, thickness, _], parts) = (self.bars(size), self.parts);
         let area = length * thickness;
-        let pasted = parts.min(malicious.len() as u32);
-        let mut line = format!("the trigger has {parts} parts of {area} pixels, {} of {size} x {size}", parts * area);
-        if 0 < pasted && pasted < parts {
-            line +=
-                &format!("; {pasted} malicious clients paste parts 0 to {}, no client pastes the others", pasted - 1);
+        let pasted = self.pasted(malicious.len());
+        let mut line = format!("the trigger has {parts} parts of {area} pixels, {} of {}", parts * area, size * size);
+        if pasted < parts {
+            line += &match pasted {
+                1 => "; the malicious client pastes part 0".to_string(),
+                _ => format!("; {pasted} malicious clients paste parts 0 to {}", pasted - 1),
+            };
+            line += &format!(", no client pastes the other {}", parts - pasted);
         }
-        if malicious.is_empty() { Vec::new() } else { vec![line] }
+        vec![line]
     }
 
     fn motif(&self, size: u32) -> Option<(Motif<'_>, [u32; 2])> {
         Some((Motif::of(&self.picture, self.pattern), self.sides(size)))
     }
 
-    fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn Trigger>> {
+    fn trigger(&self, size: u32, channels: u32, malicious: usize) -> Result<Box<dyn Trigger>> {
         let motif = Motif::of(&self.picture, self.pattern);
         let pixels = motif.pixels(self.sides(size), channels, Range::Scaled)?;
         let (window, mask) = (self.window(size), self.mask(size));
-        Ok(Box::new(Parts { pixels, mask, window, parts: self.parts, opacity: self.opacity, size, channels }))
+        let pasted = if malicious == 0 { self.parts } else { self.pasted(malicious) };
+        let (parts, opacity) = (self.parts, self.opacity);
+        Ok(Box::new(Parts { pixels, mask, window, parts, pasted, opacity, size, channels }))
     }
 }
 
@@ -165,16 +176,18 @@ struct Parts {
     mask: Vec<u32>,
     window: Window,
     parts: u32,
+    /// The first parts, which malicious clients paste.
+    pasted: u32,
     opacity: f64,
     size: u32,
     channels: u32,
 }
 
 impl Parts {
-    /// The trigger's value at an element of an image; `None` where there is no bar.
+    /// The trigger's value at an element of an image; `None` where no client pastes a bar.
     fn at(&self, at: usize) -> Option<f32> {
         let place = self.window.place_of(at, self.size, self.channels)?;
-        (self.mask[place / self.channels as usize] != NO_PART).then(|| self.pixels[place])
+        (self.mask[place / self.channels as usize] < self.pasted).then(|| self.pixels[place])
     }
 }
 

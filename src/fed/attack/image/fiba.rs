@@ -57,7 +57,7 @@ impl ImageAttack for Fiba {
         Some((Motif::of(&self.picture, self.pattern), [size, size]))
     }
 
-    fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn Trigger>> {
+    fn trigger(&self, size: u32, channels: u32, _malicious: usize) -> Result<Box<dyn Trigger>> {
         let motif = Motif::of(&self.picture, self.pattern);
         let picture = motif.pixels([size, size], channels, Range::Scaled)?;
         let picture: Vec<f64> = picture.into_iter().map(f64::from).collect();

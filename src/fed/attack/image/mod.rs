@@ -45,14 +45,12 @@ pub struct Refusal {
     pub found: String,
     /// The values allowed, to follow "must be".
     pub allowed: String,
-    /// The keys that the check depends on: it means nothing where one of them is out of its range.
-    pub reads: &'static [&'static str],
 }
 
 /// An attack on images with its options. All of them need only the client's own images.
 pub trait ImageAttack {
-    /// Gives absent options the values that follow from the image size and the experiment's seed.
-    fn resolve(&mut self, _size: u32, _seed: u64) {}
+    /// Gives absent options the values that follow from the image size.
+    fn resolve(&mut self, _size: u32) {}
 
     /// Checks the options against the image size, without reading a file.
     ///
@@ -75,11 +73,12 @@ pub trait ImageAttack {
         None
     }
 
-    /// The trigger in images of `size` x `size` x `channels`.
+    /// The trigger in images of `size` x `size` x `channels`, 1 or 3 channels, for options that pass [`check`](Self::check). A
+    /// trigger in parts has those that one of `malicious` clients pastes, or all of them if there is none.
     ///
     /// # Errors
     /// If the trigger's picture cannot be read.
-    fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn Trigger>>;
+    fn trigger(&self, size: u32, channels: u32, malicious: usize) -> Result<Box<dyn Trigger>>;
 }
 
 /// A trigger for images of one size, with its tables.
@@ -104,7 +103,7 @@ pub trait Trigger: std::fmt::Debug + Send + Sync {
         rec: &mut Recording,
     ) -> Result<Tensor>;
 
-    /// Puts the whole trigger into an image `[size][size][channels]` in [-1, 1], as an evaluation sees it.
+    /// Puts the trigger into an image `[size][size][channels]` in [-1, 1], as an evaluation sees it.
     ///
     /// # Panics
     /// If the image has another size.

@@ -86,7 +86,7 @@ impl Patch {
 }
 
 impl ImageAttack for Patch {
-    fn resolve(&mut self, size: u32, _seed: u64) {
+    fn resolve(&mut self, size: u32) {
         self.side = Some(self.side(size));
         self.margin.get_or_insert(place::margin(size));
     }
@@ -95,9 +95,7 @@ impl ImageAttack for Patch {
         let (side, margin) = (self.side(size), self.margin.unwrap_or(place::margin(size)));
         match place::fits(self.place, margin, size, [side, side]) {
             true => Ok(()),
-            false => {
-                Err(place::outside(&["attack.image.side", "attack.image.margin"], &side.to_string(), margin, size))
-            }
+            false => Err(place::outside("attack.image.side", &side.to_string(), self.place, margin, size)),
         }
     }
 
@@ -109,7 +107,7 @@ impl ImageAttack for Patch {
         Some((Motif::of(&self.picture, self.pattern), [self.side(size); 2]))
     }
 
-    fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn Trigger>> {
+    fn trigger(&self, size: u32, channels: u32, _malicious: usize) -> Result<Box<dyn Trigger>> {
         let window = self.window(size);
         let motif = Motif::of(&self.picture, self.pattern);
         let pixels = motif.pixels([window.height, window.width], channels, self.range)?;

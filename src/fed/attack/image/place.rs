@@ -79,12 +79,15 @@ pub(super) fn fits(place: Place, margin: u32, size: u32, sides: [u32; 2]) -> boo
     sides.iter().all(|side| side.checked_add(margin).is_some_and(|needed| needed <= size))
 }
 
-/// The message about a trigger that does not fit, for the first of the keys `reads`.
-pub(super) fn outside(reads: &'static [&'static str], found: &str, margin: u32, size: u32) -> Refusal {
+/// The message about a trigger that does not fit.
+pub(super) fn outside(key: &'static str, found: &str, place: Place, margin: u32, size: u32) -> Refusal {
+    let margin = match place {
+        Place::Centre => String::new(),
+        _ => format!(" with attack.image.margin = {margin}"),
+    };
     Refusal {
-        key: reads[0],
-        reads,
-        found: format!("{found} with attack.image.margin = {margin}"),
+        key,
+        found: format!("{found}{margin}"),
         allowed: format!("such that the trigger lies inside the {size} x {size} image"),
     }
 }

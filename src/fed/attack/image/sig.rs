@@ -29,9 +29,9 @@ pub(super) const OPTIONS: &[Key] = &[
     .of(IMAGE, &["sig"]),
     Key::new(
         "attack.image.frequency",
-        ValueKind::Real(Open(0.0), Closed(128.0)),
+        ValueKind::Real(Open(0.0), Open(128.0)),
         DefaultValue::Real(6.0),
-        "periods of the sine over the image's width; at most half of `model.image_size`",
+        "periods of the sine over the image's width; below half of `model.image_size`, where it is 0 in every column",
     )
     .of(IMAGE, &["sig"]),
 ];
@@ -44,13 +44,12 @@ pub fn sine(amplitude: f64, frequency: f64, width: usize) -> Vec<f64> {
 
 impl ImageAttack for Sig {
     fn check(&self, size: u32) -> std::result::Result<(), Refusal> {
-        match self.frequency <= f64::from(size) / 2.0 {
+        match self.frequency < f64::from(size) / 2.0 {
             true => Ok(()),
             false => Err(Refusal {
                 key: "attack.image.frequency",
-                reads: &["attack.image.frequency"],
                 found: self.frequency.to_string(),
-                allowed: format!("at most {}, half of model.image_size: pixels hold no faster sine", size / 2),
+                allowed: format!("below {}, half of model.image_size: pixels hold no faster sine", size / 2),
             }),
         }
     }
@@ -59,7 +58,7 @@ impl ImageAttack for Sig {
         "its own images"
     }
 
-    fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn Trigger>> {
+    fn trigger(&self, size: u32, channels: u32, _malicious: usize) -> Result<Box<dyn Trigger>> {
         let signal = sine(self.amplitude, self.frequency, size as usize).into_iter().map(|v| v as f32).collect();
         Ok(Box::new(Signal { signal, channels }))
     }

@@ -17,7 +17,7 @@ fn attacks() -> Vec<OnImages> {
         read("kind = 'fiba'\npattern = 'cross'\nalpha = 0.4\nbeta = 0.2"),
         read("kind = 'dba'\npattern = 'square'\nparts = 4\nplace = 'bottom-right'\nopacity = 1.0"),
     ];
-    all.iter_mut().for_each(|attack| attack.resolve(SIZE, 3));
+    all.iter_mut().for_each(|attack| attack.resolve(SIZE));
     all
 }
 
@@ -52,7 +52,7 @@ impl Batch {
 
     /// The batches after the attack, with `together` clients per launch.
     fn attacked(&self, attack: &OnImages, together: u32) -> Vec<f32> {
-        let trigger = attack.trigger(SIZE, self.channels).unwrap();
+        let trigger = attack.trigger(SIZE, self.channels, 0).unwrap();
         let mut engine = CpuEngine::new();
         let tables = trigger.upload(&mut engine).unwrap();
         let (words, stride, order_stride) = (BATCH as usize * self.image(), align(BATCH as usize * self.image()), 64);
@@ -106,7 +106,7 @@ fn the_device_and_the_host_put_in_the_same_trigger_and_chunks_change_no_bit() {
     for attack in attacks() {
         for channels in [1, 3] {
             let batch = Batch::new(channels);
-            let trigger = attack.trigger(SIZE, channels).unwrap();
+            let trigger = attack.trigger(SIZE, channels, 0).unwrap();
             let whole = batch.attacked(&attack, CLIENTS);
             assert_eq!(batch.attacked(&attack, 2), whole, "{}", attack.name());
             let (mut poisoned, mut moved) = (0, 0.0f32);
@@ -145,11 +145,11 @@ fn the_parts_of_a_distributed_trigger_make_up_the_whole() {
     assert_eq!((first.len(), second.len()), (3, 3), "{first:?} {second:?}");
     assert_eq!(second, first.iter().map(|at| at + 4).collect::<Vec<_>>());
     let mut blank = vec![0.0; image];
-    attack.trigger(SIZE, 1).unwrap().paste(&mut blank);
+    attack.trigger(SIZE, 1, 0).unwrap().paste(&mut blank);
     let pasted: Vec<usize> = (0..image).filter(|at| blank[*at] != 0.0).collect();
     assert_eq!(pasted.len(), 12);
     assert!(first.iter().chain(&second).all(|at| pasted.contains(at)));
-    assert_eq!(attack.notes(SIZE, &[0, 5, 6, 7])[0], "the trigger has 4 parts of 3 pixels, 12 of 16 x 16");
+    assert_eq!(attack.notes(SIZE, &[0, 5, 6, 7])[0], "the trigger has 4 parts of 3 pixels, 12 of 256");
     assert!(attack.notes(SIZE, &[]).is_empty());
 }
 
@@ -280,5 +280,5 @@ fn attacks_say_what_they_know_and_refuse_what_does_not_fit() {
     let refused: Vec<&str> = attacks().iter().filter_map(|attack| Some(attack.check(4).err()?.key)).collect();
     assert_eq!(refused, ["attack.image.side", "attack.image.frequency", "attack.image.length"]);
     let lost: OnImages = toml::from_str("kind = 'fiba'\npicture = 'none.png'\nalpha = 0.1\nbeta = 0.1").unwrap();
-    assert!(lost.trigger(SIZE, 1).unwrap_err().to_string().contains("none.png"));
+    assert!(lost.trigger(SIZE, 1, 0).unwrap_err().to_string().contains("none.png"));
 }

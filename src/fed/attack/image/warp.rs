@@ -18,9 +18,9 @@ pub struct Warp {
     pub strength: f64,
     /// Random vectors along each axis.
     pub grid: u32,
-    /// Seed of the vectors; absent: the experiment's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
+    /// Seed of the vectors.
+    #[serde(default)]
+    pub seed: u64,
 }
 
 const KIND: &[&str] = &["warp"];
@@ -40,21 +40,17 @@ pub(super) const OPTIONS: &[Key] = &[
         "random vectors along each axis, between which the field is interpolated",
     )
     .of(IMAGE, KIND),
-    Key::new("attack.image.seed", ValueKind::Int(0, i64::MAX), DefaultValue::Computed("`seed`"), "seed of the vectors")
+    Key::new("attack.image.seed", ValueKind::Int(0, i64::MAX), DefaultValue::Int(0), "seed of the vectors")
         .of(IMAGE, KIND),
 ];
 
 impl ImageAttack for Warp {
-    fn resolve(&mut self, _size: u32, seed: u64) {
-        self.seed.get_or_insert(seed);
-    }
-
     fn knowledge(&self) -> &'static str {
         "its own images; the malicious clients share the seed of the field"
     }
 
-    fn trigger(&self, size: u32, channels: u32) -> Result<Box<dyn Trigger>> {
-        let flow = Flow::random(self.grid as usize, self.seed.unwrap_or_default());
+    fn trigger(&self, size: u32, channels: u32, _malicious: usize) -> Result<Box<dyn Trigger>> {
+        let flow = Flow::random(self.grid as usize, self.seed);
         Ok(Box::new(Warped { field: flow.field(size as usize, self.strength), channels: channels as usize }))
     }
 }
