@@ -81,13 +81,13 @@ fn faint_noise_is_no_trigger_and_no_contrast_is_no_search() {
 /// A single client pastes the first bar only, which is what is searched and what counts as detected.
 #[test]
 fn a_part_that_one_client_pastes_is_found_alone() {
-    let text = "kind = 'dba'\npattern = 'square'\nparts = 4\nplace = 'bottom-right'\nopacity = 1.0";
+    let text = "kind = 'dba'\npattern = 'square'\nparts = 4\nplace = 'bottom-right'\nthickness = 2\nopacity = 1.0";
     let attack = on(toml::from_str(text).unwrap());
     let leakage = Leakage::new(&attack, &images(1600, 1, 0, None)).unwrap().unwrap();
     let (others, found) = (images(300, 1, 1, None), leakage.share(&images(300, 1, 2, Some(&attack))));
     let (clean, detected) = (leakage.share(&others), leakage.detected(&others));
-    assert!(clean <= 0.04 && detected >= 0.9, "{clean} {detected}");
-    assert!((found - 1.0 / 3.0).abs() <= 0.06, "found {found}");
+    assert!(clean <= 0.04 && detected >= 0.8, "{clean} {detected}");
+    assert!((found - detected / 3.0).abs() <= 0.06, "found {found}");
     // All bars are another image.
     let all = Attack { malicious: vec![0, 1, 2, 3], ..attack.clone() };
     assert_ne!(images(1, 1, 2, Some(&attack)).pixels, images(1, 1, 2, Some(&all)).pixels);
