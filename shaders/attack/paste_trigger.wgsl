@@ -7,22 +7,8 @@
 // grid     x: batch * th * tw * c / 256 workgroups (capped, the loop strides), z: client
 // owner    one invocation blends one element of the window; opacity 1 copies the trigger bit for bit
 
-//#include lib/state.wgsl
-
-struct Params {
-    clients: u32,
-    batch: u32,
-    h: u32,
-    w: u32,
-    c: u32,
-    th: u32,
-    tw: u32,
-    top: u32,
-    left: u32,
-    order_stride: u32,
-    x_stride: u32,
-    opacity: f32,
-}
+//#include lib/poisoned.wgsl
+//#include lib/pasted.wgsl
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
@@ -32,21 +18,11 @@ struct Params {
 
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let row = p.tw * p.c; // elements in one row of the trigger
-    let window = p.th * row;
-    let entries = id.z * p.order_stride + state[STEP] * p.batch;
+    let window = p.th * p.tw * p.c;
     for (var i = id.x; i < p.batch * window; i += groups.x * 256u) {
         let b = i / window;
-        if (order[entries + b] & 0x80000000u) == 0u {
-            continue;
-        }
-        let e = i % window;
-        let pixel_row = (b * p.h + p.top + e / row) * p.w + p.left;
-        let at = id.z * p.x_stride + pixel_row * p.c + e % row;
-        if p.opacity == 1.0 {
-            x[at] = trigger[e];
-        } else {
-            x[at] = (1.0 - p.opacity) * x[at] + p.opacity * trigger[e];
+        if poisoned(id.z, b) {
+            paste(id.z, b, i % window);
         }
     }
 }

@@ -197,7 +197,7 @@ pub struct DataSection {
     pub source: DataConfig,
 }
 
-/// `[attack]` as written; absent options of the attack on images follow from the image size and the seed.
+/// `[attack]` as written; absent options of the attack on images follow from the image size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttackConfig {

@@ -112,6 +112,7 @@ macro_rules! for_each_kernel {
                 ;
                 mod magnitude;
                 mod poisoned;
+                mod window;
                 pub use magnitude::{BINS, DIGITS};
             }
             /// Operations between clients and server: the weighted mean of clients' tensors and its broadcast, the kernels of

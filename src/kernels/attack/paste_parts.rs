@@ -1,9 +1,9 @@
 //! Pasting the clients' parts of a distributed trigger.
 
 use super::poisoned::{Marks, ORDER, STATE, marks};
+use super::window::{pasted, window};
 use crate::kernels::{
-    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, linear_grid, product, split,
-    strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, linear_grid, product, split, strided,
 };
 
 crate::params! {
@@ -54,16 +54,7 @@ impl Kernel for PasteParts {
         STATE,
     ];
     fn extents(&self, p: &PastePartsParams) -> Result<[usize; 6], String> {
-        let inside = |at: u32, side: u32, of: u32| side > 0 && at as u64 + side as u64 <= of as u64;
-        if !inside(p.top, p.th, p.h) || !inside(p.left, p.tw, p.w) {
-            return Err(format!(
-                "trigger of {}x{} at row {}, column {}: must be inside the image of {}x{}",
-                p.th, p.tw, p.top, p.left, p.h, p.w
-            ));
-        }
-        if !(0.0..=1.0).contains(&p.opacity) {
-            return Err(format!("opacity {}: must be within 0..=1", p.opacity));
-        }
+        window!(p).check(p.opacity)?;
         let batch = product("batch", &[p.batch, p.h, p.w, p.c])?;
         Ok([
             strided(p.clients, p.x_stride, batch)?,
@@ -84,27 +75,13 @@ impl Kernel for PasteParts {
     }
     fn at(&self, p: &PastePartsParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = split(index, p.clients, p.x_stride);
-        let (channel, pixel) = (i % p.c as usize, i / p.c as usize);
-        let (column, row) = (pixel % p.w as usize, pixel / p.w as usize % p.h as usize);
-        let image = pixel / p.w as usize / p.h as usize;
-        let (top, left) = (p.top as usize, p.left as usize);
-        let in_window = (top..top + p.th as usize).contains(&row) && (left..left + p.tw as usize).contains(&column);
+        let (image, place) = window!(p).find(i)?;
         let marks = Marks { slot: 4, stride: p.order_stride, batch: p.batch };
-        if !in_window || !marks.poisoned(inputs, client, image) {
+        if !marks.poisoned(inputs, client, image) || inputs.u(2, place) != inputs.u(3, client) {
             return None;
         }
-        let place = (row - top) * p.tw as usize + column - left;
-        if inputs.u(2, place) != inputs.u(3, client) {
-            return None;
-        }
-        let (x, t, a) = (inputs.f(0, index), inputs.f(1, place * p.c as usize + channel), p.opacity as f64);
-        if a == 1.0 {
-            return Some(Eval::exact(t));
-        }
-        // 1 - a, a product and the sum are rounded.
-        let (kept, pasted) = ((1.0 - a) * x, a * t);
-        let bound = gamma(3) * (kept.abs() + pasted.abs()) + flushed(&[a, t]) + flushed(&[1.0 - a, x]);
-        Some(Eval::within(kept + pasted, bound))
+        let t = inputs.f(1, place * p.c as usize + i % p.c as usize);
+        Some(pasted(inputs.f(0, index), t, p.opacity))
     }
     fn cases(&self) -> Vec<PastePartsParams> {
         let p = PastePartsParams {

@@ -1,8 +1,9 @@
 //! Pasting the backdoor trigger.
 
+use super::poisoned::{Marks, ORDER, STATE, marks};
+use super::window::{pasted, window};
 use crate::kernels::{
-    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, flushed, gamma, linear_grid, product, split,
-    strided,
+    Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, linear_grid, product, split, strided,
 };
 
 crate::params! {
@@ -47,23 +48,11 @@ impl Kernel for PasteTrigger {
     const BINDINGS: &'static [Binding; 4] = &[
         Binding::write("x", "[clients][batch][h][w][c], client stride x_stride: images"),
         Binding::read("trigger", "[th][tw][c], in the images' range"),
-        Binding::read_u32(
-            "order",
-            "[clients][steps * batch], client stride order_stride: bit 31 marks poisoned images",
-        ),
-        Binding::read_u32("state", "[4]: step in the round, round, total steps, unused"),
+        ORDER,
+        STATE,
     ];
     fn extents(&self, p: &PasteTriggerParams) -> Result<[usize; 4], String> {
-        let inside = |at: u32, side: u32, of: u32| side > 0 && at as u64 + side as u64 <= of as u64;
-        if !inside(p.top, p.th, p.h) || !inside(p.left, p.tw, p.w) {
-            return Err(format!(
-                "trigger of {}x{} at row {}, column {}: must be inside the image of {}x{}",
-                p.th, p.tw, p.top, p.left, p.h, p.w
-            ));
-        }
-        if !(0.0..=1.0).contains(&p.opacity) {
-            return Err(format!("opacity {}: must be within 0..=1", p.opacity));
-        }
+        window!(p).check(p.opacity)?;
         let batch = product("batch", &[p.batch, p.h, p.w, p.c])?;
         Ok([
             strided(p.clients, p.x_stride, batch)?,
@@ -82,25 +71,10 @@ impl Kernel for PasteTrigger {
     }
     fn at(&self, p: &PasteTriggerParams, inputs: &Inputs, _slot: usize, index: usize) -> Option<Eval> {
         let (client, i) = split(index, p.clients, p.x_stride);
-        let (channel, pixel) = (i % p.c as usize, i / p.c as usize);
-        let (column, row) = (pixel % p.w as usize, pixel / p.w as usize % p.h as usize);
-        let image = pixel / p.w as usize / p.h as usize;
-        let entry = client * p.order_stride as usize + inputs.u(3, 0) as usize * p.batch as usize + image;
-        let (top, left) = (p.top as usize, p.left as usize);
-        let in_window = (top..top + p.th as usize).contains(&row) && (left..left + p.tw as usize).contains(&column);
-        if image >= p.batch as usize || !in_window || inputs.u(2, entry) >> 31 == 0 {
-            return None;
-        }
-        let t = inputs.f(1, ((row - top) * p.tw as usize + column - left) * p.c as usize + channel);
-        let a = p.opacity as f64;
-        let (kept, pasted) = ((1.0 - a) * inputs.f(0, index), a * t);
-        // 1 - a, a product and the sum are rounded.
-        let bound = if a == 1.0 {
-            0.0
-        } else {
-            gamma(3) * (kept.abs() + pasted.abs()) + flushed(&[a, t]) + flushed(&[1.0 - a, inputs.f(0, index)])
-        };
-        Some(Eval::within(if a == 1.0 { t } else { kept + pasted }, bound))
+        let (image, place) = window!(p).find(i)?;
+        let marks = Marks { slot: 2, stride: p.order_stride, batch: p.batch };
+        let t = || inputs.f(1, place * p.c as usize + i % p.c as usize);
+        marks.poisoned(inputs, client, image).then(|| pasted(inputs.f(0, index), t(), p.opacity))
     }
     fn cases(&self) -> Vec<PasteTriggerParams> {
         let p = PasteTriggerParams {
@@ -124,12 +98,7 @@ impl Kernel for PasteTrigger {
         ]
     }
     fn contents(&self, _: &PasteTriggerParams) -> [Contents; 4] {
-        [
-            Contents::NORMAL,
-            Contents::NORMAL,
-            // Seven entries, so that clients and steps see different marks.
-            Contents::Words([1, 0, 1, 1, 0, 1, 0].map(|bit: u32| bit << 31 | 5).to_vec()),
-            Contents::Words(vec![2, 0, 9, 0]),
-        ]
+        let [order, state] = marks();
+        [Contents::NORMAL, Contents::NORMAL, order, state]
     }
 }

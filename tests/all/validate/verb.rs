@@ -208,7 +208,7 @@ fn whole_runs() {
 
     let wrong = dir.path().join("paste_trigger.wgsl");
     let text = shader::source("attack/paste_trigger.wgsl").unwrap();
-    let edited = text.replace("p.opacity", "0.99 * p.opacity");
+    let edited = text.replace("if poisoned(", "if !poisoned(");
     assert_ne!(text, edited);
     std::fs::write(&wrong, edited).unwrap();
     let (code, out, err) = run(&["--device", "gpu", "--shader", wrong.to_str().unwrap()]);

@@ -1,6 +1,6 @@
 //! x = (1 - a) x + a t in the client's part of the window of poisoned images.
 
-use crate::exec::cpu::lib::poisoned::Marks;
+use crate::exec::cpu::lib::poisoned::{Marks, paste};
 use crate::exec::cpu::{Args, Twin};
 use crate::kernels::attack::paste_parts::{PasteParts, PastePartsParams};
 
@@ -16,12 +16,7 @@ impl Twin for PasteParts {
             for (i, pixel) in trigger.chunks_exact(c).enumerate().filter(|(i, _)| parts[*i] == part[client]) {
                 let (row, column) = (p.top as usize + i / p.tw as usize, p.left as usize + i % p.tw as usize);
                 let at = (row * p.w as usize + column) * c;
-                if p.opacity == 1.0 {
-                    x[at..at + c].copy_from_slice(pixel);
-                } else {
-                    let blend = |(x, t): (&mut f32, &f32)| *x = (1.0 - p.opacity) * *x + p.opacity * t;
-                    x[at..at + c].iter_mut().zip(pixel).for_each(blend);
-                }
+                paste(&mut x[at..at + c], pixel, p.opacity);
             }
         });
     }

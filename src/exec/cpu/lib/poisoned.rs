@@ -29,3 +29,12 @@ impl<'a> Marks<'a> {
         });
     }
 }
+
+/// x = (1 - a) x + a t; the trigger bit for bit for a = 1.
+pub(in crate::exec::cpu) fn paste(x: &mut [f32], t: &[f32], opacity: f32) {
+    if opacity == 1.0 {
+        x.copy_from_slice(t);
+    } else {
+        x.iter_mut().zip(t).for_each(|(x, t)| *x = (1.0 - opacity) * *x + opacity * t);
+    }
+}

@@ -92,7 +92,7 @@ impl Dba {
 
     /// The trigger's place in an image of `size` x `size`.
     pub fn window(&self, size: u32) -> Window {
-        Window::placed(self.place, self.margin.unwrap_or(place::margin(size)), size, self.sides(size))
+        Window::placed(self.place, place::margin(self.margin, size), size, self.sides(size))
     }
 
     /// Parts that one of the malicious clients pastes: the first ones.
@@ -117,11 +117,11 @@ impl ImageAttack for Dba {
     fn resolve(&mut self, size: u32) {
         let [length, thickness, gap] = self.bars(size);
         (self.length, self.thickness, self.gap) = (Some(length), Some(thickness), Some(gap));
-        self.margin.get_or_insert(place::margin(size));
+        self.margin = Some(place::margin(self.margin, size));
     }
 
     fn check(&self, size: u32) -> std::result::Result<(), Refusal> {
-        let margin = self.margin.unwrap_or(place::margin(size));
+        let margin = place::margin(self.margin, size);
         match place::fits(self.place, margin, size, self.sides(size)) {
             true => Ok(()),
             false => {

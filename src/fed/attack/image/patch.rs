@@ -77,7 +77,7 @@ impl Patch {
     /// The trigger's place in an image of `size` x `size`.
     pub fn window(&self, size: u32) -> Window {
         let side = self.side(size);
-        Window::placed(self.place, self.margin.unwrap_or(place::margin(size)), size, [side, side])
+        Window::placed(self.place, place::margin(self.margin, size), size, [side, side])
     }
 
     fn side(&self, size: u32) -> u32 {
@@ -88,11 +88,11 @@ impl Patch {
 impl ImageAttack for Patch {
     fn resolve(&mut self, size: u32) {
         self.side = Some(self.side(size));
-        self.margin.get_or_insert(place::margin(size));
+        self.margin = Some(place::margin(self.margin, size));
     }
 
     fn check(&self, size: u32) -> std::result::Result<(), Refusal> {
-        let (side, margin) = (self.side(size), self.margin.unwrap_or(place::margin(size)));
+        let (side, margin) = (self.side(size), place::margin(self.margin, size));
         match place::fits(self.place, margin, size, [side, side]) {
             true => Ok(()),
             false => Err(place::outside("attack.image.side", &side.to_string(), self.place, margin, size)),

@@ -68,9 +68,9 @@ impl Window {
     }
 }
 
-/// Default margin: 5 pixels at 256, in proportion at other sizes, at least 1.
-pub(super) fn margin(size: u32) -> u32 {
-    ((5.0 * size as f64 / 256.0).round() as u32).max(1)
+/// The margin; by default 5 pixels at 256, in proportion at other sizes, at least 1.
+pub(super) fn margin(given: Option<u32>, size: u32) -> u32 {
+    given.unwrap_or(((5.0 * size as f64 / 256.0).round() as u32).max(1))
 }
 
 /// Whether a trigger of `height` x `width` fits inside an image of `size` x `size`.
