@@ -1,7 +1,6 @@
 //! A chunk of clients: its buffers and recordings.
 
 use super::aggregate::record_weighted;
-use super::attack::Attack;
 use super::attack::image::{RealBatch, Trigger};
 use super::moments::UpdateMoments;
 use super::nonfinite::{record_local_scan, record_update_scan};
@@ -56,7 +55,8 @@ impl Chunk {
 /// their grid.
 const MOST_CLIENTS: u32 = MAX_GROUPS / 4;
 
-/// Clients per chunk: the requested number, or as many as the largest per-client tensor and the grids allow in one launch.
+/// Clients per chunk: the requested number, or as many as the largest per-client tensor, those of `trigger` included, and the grids
+/// allow in one launch.
 ///
 /// # Errors
 /// If the tensors of a single client are too large, naming the cause.
@@ -64,6 +64,7 @@ pub(super) fn chunk_size(
     engine: &dyn Engine,
     gan: &Gan,
     settings: &Settings,
+    trigger: Option<&dyn Trigger>,
     clients: u32,
     max_steps: u32,
 ) -> Result<u32> {
@@ -86,7 +87,7 @@ pub(super) fn chunk_size(
     let planned = sides.chain(of_batches).chain([gan.g.stride, gan.d.stride]).max().unwrap_or(1);
     // The allocations of training for one client, including the parts of split weight gradients and the critic's tables.
     let largest = match planned <= most {
-        true => largest_of_one(engine, gan, clients, settings.batch, max_steps)?.max(planned).max(round[0].1),
+        true => largest_of_one(engine, gan, trigger, clients, settings.batch, max_steps)?.max(planned).max(round[0].1),
         false => planned,
     };
     let fit = (most / largest).min(MOST_CLIENTS as usize) as u32;
@@ -101,10 +102,45 @@ pub(super) fn chunk_size(
 }
 
 /// Words of the largest training buffer of one of `clients` clients.
-fn largest_of_one(engine: &dyn Engine, gan: &Gan, clients: u32, batch: u32, max_steps: u32) -> Result<usize> {
+fn largest_of_one(
+    engine: &dyn Engine,
+    gan: &Gan,
+    trigger: Option<&dyn Trigger>,
+    clients: u32,
+    batch: u32,
+    max_steps: u32,
+) -> Result<usize> {
     let (mut stand_in, tally) = TallyEngine::of(engine);
-    gan.alloc(&mut stand_in, &mut Pool::default(), 1, clients, batch, max_steps)?;
-    Ok(tally.allocations().iter().map(|a| (a.bytes / 4) as usize).max().unwrap_or(1))
+    let mut pool = Pool::default();
+    let b = gan.alloc(&mut stand_in, &mut pool, 1, clients, batch, max_steps)?;
+    let training = tally.allocations().len();
+    let mut tables = 0;
+    if let Some(trigger) = trigger {
+        let uploaded = trigger.upload(&mut stand_in)?;
+        tables = uploaded.len();
+        let (size, channels, batch) = (gan.arch.image_size, gan.arch.channels, batch * gan.training.critic_steps());
+        let stride = Activations::stride([size, size, channels], batch);
+        let order = stand_in.alloc("batch order", align((max_steps * batch) as usize))?;
+        let real = RealBatch {
+            images: stand_in.alloc("real batch", stride as usize)?,
+            order,
+            state: b.tables.state,
+            first: 0,
+            clients: 1,
+            batch,
+            size,
+            channels,
+            order_stride: order.words as u32,
+            stride,
+            malicious: &[],
+        };
+        trigger.record(&uploaded, &real, &mut stand_in, &mut pool, &mut Recording::new())?;
+    }
+    // All chunks share the trigger's tables.
+    let of_client = |at: &usize| !(training..training + tables).contains(at);
+    let all = tally.allocations();
+    let words = all.iter().enumerate().filter(|(at, _)| of_client(at)).map(|(_, a)| (a.bytes / 4) as usize);
+    Ok(words.max().unwrap_or(1))
 }
 
 /// The trigger of the malicious clients, and its tables on the device.
@@ -114,14 +150,10 @@ pub(super) struct UploadedTrigger {
 }
 
 impl UploadedTrigger {
-    /// `None` if no client is malicious.
-    pub fn new(engine: &mut dyn Engine, attack: &Attack, gan: &Gan) -> Result<Option<UploadedTrigger>> {
-        if attack.malicious.is_empty() {
-            return Ok(None);
-        }
-        let trigger = attack.trigger(gan.arch.image_size, gan.arch.channels)?;
+    /// Uploads the tables of `trigger`.
+    pub fn new(engine: &mut dyn Engine, trigger: Box<dyn Trigger>) -> Result<UploadedTrigger> {
         let tables = trigger.upload(engine)?;
-        Ok(Some(UploadedTrigger { trigger, tables }))
+        Ok(UploadedTrigger { trigger, tables })
     }
 }
 

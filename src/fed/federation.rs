@@ -98,10 +98,15 @@ impl Federation {
         let max_steps = steps.iter().copied().max().unwrap_or(1).max(own_steps).max(1);
         let e = engine.as_mut();
         // Rejects batches too large for a binding: in f32 they take four times the bytes requested below.
-        let chunk_size = chunk_size(e, &gan, &settings, clients, max_steps)?;
+        let attack = &settings.attack;
+        let trigger = match attack.malicious.is_empty() {
+            true => None,
+            false => Some(attack.trigger(gan.arch.image_size, gan.arch.channels)?),
+        };
+        let chunk_size = chunk_size(e, &gan, &settings, trigger.as_deref(), clients, max_steps)?;
         let a_step = settings.batch as usize * critic_steps as usize * gan.arch.image() as usize;
         let pixels = upload_pixels(e, data.pixels, a_step)?;
-        let trigger = UploadedTrigger::new(e, &settings.attack, &gan)?;
+        let trigger = trigger.map(|trigger| UploadedTrigger::new(e, trigger)).transpose()?;
         let server_g = NetworkBank::alloc(e, &gan.g, 1, false)?;
         let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
         // The server's own update has weight 0 behind the clients'.

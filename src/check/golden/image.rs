@@ -6,7 +6,7 @@ use super::lab::{Computed, Lab, channels_last, channels_second, permute};
 use super::{Case, GoldenTensor};
 use crate::Result;
 use crate::exec::Tensor;
-use crate::fed::attack::image::{Flow, Spectrum, sine, turned};
+use crate::fed::attack::image::{Flow, Spectrum, sine};
 
 /// Allowed error of a pixel of the amplitude attack, as a share of the range: its phases have no useful bound where a coefficient is
 /// far smaller than the sum that it results from. f32 in NumPy comes to 1.3e-7.
@@ -187,9 +187,8 @@ pub fn fiba(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let picture = permute(&trigger.values, [1, c, h, w], [0, 2, 3, 1]);
     let goal = spectrum.amplitudes(&spectrum.products(&picture, c), c);
     let mut put = |values: &[f64]| lab.put(&values.iter().map(|v| *v as f32).collect::<Vec<f32>>());
-    let (column_table, row_table) = (spectrum.column_table(), spectrum.row_table());
-    let forward = [put(&column_table)?, put(&row_table)?];
-    let back = [put(&turned(&row_table, h))?, put(&turned(&column_table, w))?];
+    let forward = [put(spectrum.column_table())?, put(spectrum.row_table())?];
+    let back = [put(spectrum.row_table_back())?, put(spectrum.column_table_back())?];
     let (goals, factors) = (put(&goal)?, put(&spectrum.factors(alpha))?);
     let (along, window) = (lab.room(n * h * line)?, lab.room(n * 2 * rows * line)?);
     let range = [low, high];

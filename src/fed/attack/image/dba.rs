@@ -43,7 +43,6 @@ pub struct Dba {
 }
 
 const KIND: &[&str] = &["dba"];
-/// The keys that decide whether the trigger fits.
 /// Bars side by side.
 const ACROSS: u32 = 2;
 /// The part of pixels between the bars.

@@ -2,7 +2,7 @@
 //! image analysis").
 
 use super::motif::{Motif, Pattern, Range};
-use super::spectrum::{Spectrum, turned};
+use super::spectrum::Spectrum;
 use super::{Describe, IMAGE, ImageAttack, RealBatch, Search, Trigger, options};
 use crate::Result;
 use crate::exec::{Engine, Pool, Recording, Tensor, align, write_f32};
@@ -87,12 +87,12 @@ const COLUMNS_BACK: usize = 5;
 impl Trigger for Mixed {
     fn upload(&self, engine: &mut dyn Engine) -> Result<Vec<Tensor>> {
         let s = &self.spectrum;
-        let (columns, rows) = (s.column_table(), s.row_table());
-        let (rows_back, columns_back) = (turned(&rows, s.height), turned(&columns, s.width));
-        let tables = [columns, rows, self.goal.clone(), s.factors(self.alpha), rows_back, columns_back];
-        let mut put = |values: Vec<f64>| {
+        let factors = s.factors(self.alpha);
+        let tables: [&[f64]; 6] =
+            [s.column_table(), s.row_table(), &self.goal, &factors, s.row_table_back(), s.column_table_back()];
+        let mut put = |values: &[f64]| {
             let tensor = engine.alloc("trigger's spectrum", align(values.len()))?;
-            let values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
+            let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
             write_f32(engine, tensor, &values)?;
             Ok(tensor)
         };
@@ -170,6 +170,7 @@ impl Trigger for Mixed {
             let amplitudes = self.spectrum.amplitudes(&self.spectrum.products(&image, self.channels), self.channels);
             let pixels = (self.spectrum.height * self.spectrum.width) as f64;
             let mean = |of: &[f64]| of.iter().sum::<f64>() / (of.len() as f64 * pixels);
+            // Where (k, l) and (-k, l) are conjugates both are given: they count twice in the discriminant, whose ridge was chosen so.
             amplitudes.chunks_exact(self.channels).map(|of| (mean(of) + 1e-4).ln()).collect()
         });
         Search::Paired(describe)

@@ -14,7 +14,7 @@ pub use flow::{Field, Flow};
 pub use motif::{Motif, Pattern, Range};
 pub use place::{Place, Window};
 pub use sig::sine;
-pub use spectrum::{Spectrum, turned};
+pub use spectrum::Spectrum;
 
 use crate::Result;
 use crate::exec::{Engine, Pool, Recording, Tensor};

@@ -15,24 +15,48 @@ pub struct Spectrum {
     pub rows: usize,
     /// Frequencies l >= 0 along the columns.
     pub columns: usize,
+    tables: Tables,
+}
+
+/// The tables of both axes, and the same transposed, for the way back.
+#[derive(Clone, Debug, PartialEq)]
+struct Tables {
+    rows: Vec<f64>,
+    columns: Vec<f64>,
+    rows_back: Vec<f64>,
+    columns_back: Vec<f64>,
 }
 
 impl Spectrum {
-    /// `beta` is at most 0.5: beyond, frequencies would repeat.
+    /// The window for images of `height` x `width` pixels. `beta` is a share of the shorter side, 0 to 0.5: beyond, frequencies
+    /// would repeat. 0 leaves the mean alone (k = l = 0).
     pub fn new(height: usize, width: usize, beta: f64) -> Spectrum {
         let b = (beta * height.min(width) as f64).floor() as usize;
         let count = |side: usize| b.min(side / 2) + 1;
-        Spectrum { height, width, rows: count(height), columns: count(width) }
+        let (rows, columns) = (table(height, count(height)), table(width, count(width)));
+        let (rows_back, columns_back) = (transposed(&rows, height), transposed(&columns, width));
+        let tables = Tables { rows, columns, rows_back, columns_back };
+        Spectrum { height, width, rows: count(height), columns: count(width), tables }
     }
 
     /// `[2 rows][height]`: cos and sin of each frequency k, in turn.
-    pub fn row_table(&self) -> Vec<f64> {
-        table(self.height, self.rows)
+    pub fn row_table(&self) -> &[f64] {
+        &self.tables.rows
     }
 
     /// `[2 columns][width]`: cos and sin of each frequency l, in turn.
-    pub fn column_table(&self) -> Vec<f64> {
-        table(self.width, self.columns)
+    pub fn column_table(&self) -> &[f64] {
+        &self.tables.columns
+    }
+
+    /// `[height][2 rows]`: [`row_table`](Self::row_table) transposed.
+    pub fn row_table_back(&self) -> &[f64] {
+        &self.tables.rows_back
+    }
+
+    /// `[width][2 columns]`: [`column_table`](Self::column_table) transposed.
+    pub fn column_table_back(&self) -> &[f64] {
+        &self.tables.columns_back
     }
 
     /// `[rows][columns]`: alpha times the weight of (k, l) and (-k, l) in the inverse transform. They stand for four frequencies,
@@ -46,11 +70,11 @@ impl Spectrum {
 
     /// `[2 rows][2 columns][channels]`: the products of an image `[height][width][channels]`.
     pub fn products(&self, image: &[f64], channels: usize) -> Vec<f64> {
-        let along = product(image, &self.column_table(), [self.height, self.width, channels]);
-        product(&along, &self.row_table(), [1, self.height, 2 * self.columns * channels])
+        let along = product(image, self.column_table(), [self.height, self.width, channels]);
+        product(&along, self.row_table(), [1, self.height, 2 * self.columns * channels])
     }
 
-    /// `[rows][columns][2][channels]`: the amplitudes at (k, l) and (-k, l).
+    /// `[rows][columns][2][channels]`: the amplitudes at (k, l) and (-k, l), from `products`, `[2 rows][2 columns][channels]`.
     pub fn amplitudes(&self, products: &[f64], channels: usize) -> Vec<f64> {
         let mut out = Vec::with_capacity(products.len() / 2);
         for (k, l) in (0..self.rows).flat_map(|k| (0..self.columns).map(move |l| (k, l))) {
@@ -64,7 +88,8 @@ impl Spectrum {
         out
     }
 
-    /// The image with amplitudes (1 - alpha) A + alpha `goal` and its own phases, the phase of 0 being 0.
+    /// The image, `[height][width][channels]`, with amplitudes (1 - alpha) A + alpha `goal` and its own phases, the phase of 0 being
+    /// 0. `goal` is laid out as [`amplitudes`](Self::amplitudes), for pixels in the units of `image`. Nothing is clipped.
     pub fn mix(&self, image: &[f64], goal: &[f64], alpha: f64, channels: usize) -> Vec<f64> {
         let mut products = self.products(image, channels);
         let (own, factors) = (self.amplitudes(&products, channels), self.factors(alpha));
@@ -84,13 +109,8 @@ impl Spectrum {
                 places.iter().zip(changed).for_each(|(at, v)| products[*at] = v);
             }
         }
-        let down = product(
-            &products,
-            &turned(&self.row_table(), self.height),
-            [1, 2 * self.rows, 2 * self.columns * channels],
-        );
-        let change =
-            product(&down, &turned(&self.column_table(), self.width), [self.height, 2 * self.columns, channels]);
+        let down = product(&products, self.row_table_back(), [1, 2 * self.rows, 2 * self.columns * channels]);
+        let change = product(&down, self.column_table_back(), [self.height, 2 * self.columns, channels]);
         image.iter().zip(change).map(|(x, by)| x + by).collect()
     }
 
@@ -111,7 +131,7 @@ fn table(n: usize, count: usize) -> Vec<f64> {
 }
 
 /// The transposed table: `[n][m]` of `[m][n]`.
-pub fn turned(table: &[f64], n: usize) -> Vec<f64> {
+fn transposed(table: &[f64], n: usize) -> Vec<f64> {
     (0..n).flat_map(|i| table.iter().skip(i).step_by(n)).copied().collect()
 }
 
