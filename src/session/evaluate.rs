@@ -102,6 +102,9 @@ fn chosen(asked: &[Metric], trigger: bool, references: usize, images: usize) -> 
 /// # Errors
 /// A run directory without plan or generator, images other than the run's, too few images for a metric.
 pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Result<Evaluation> {
+    if !dir.join(layout::PLAN).is_file() {
+        return Err(Error::file(dir, format!("not a run directory: it has no {}", layout::PLAN)));
+    }
     let overrides = Overrides { set: allowed(&options.set, &["data", EXTRACTOR])?, ..Default::default() };
     let plan = config::load(Some(&dir.join(layout::PLAN)), &overrides)?;
     plan.notes.lines().for_each(|line| observer.note(&line));
@@ -113,6 +116,7 @@ pub fn run(dir: &Path, options: &RunOptions, observer: &mut dyn Observer) -> Res
     let n = options.samples.unwrap_or(plan.evaluation.samples) as usize;
     let (metrics, left_out) = chosen(&options.metrics, true, images.references(), n);
     let evaluator = images.evaluator(&plan, &metrics, n)?;
+    evaluator.warnings().iter().for_each(|warning| observer.warning(warning));
     let generator = Generator::load(&dir.join("generator.safetensors"))?;
     generator.expect((plan.model.image_size as usize, plan.model.channels as usize), layout::PLAN)?;
     let (size, channels) = generator.shape();

@@ -110,6 +110,11 @@ impl Experiment {
         })
     }
 
+    /// What the user should know before training.
+    pub fn warnings(&self) -> Vec<String> {
+        self.evaluator.warnings()
+    }
+
     pub fn plan(&self) -> &Plan {
         &self.plan
     }

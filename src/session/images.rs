@@ -115,6 +115,12 @@ impl Images {
         self.reference.len() / (size * size * channels)
     }
 
+    /// Number of training images.
+    pub(super) fn trained(&self) -> usize {
+        let (size, channels) = self.shape;
+        self.train.len() / (size * size * channels)
+    }
+
     /// The `metrics` of `samples` generated images against the reference images. The training images, which carry no trigger
     /// here, calibrate the search for the trigger.
     pub fn evaluator(&self, plan: &Plan, metrics: &[Metric], samples: usize) -> Result<Evaluator> {

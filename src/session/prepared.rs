@@ -101,7 +101,10 @@ impl Prepared {
         observer.note(&format!("memory    {memory}"));
         let again = || Ok(wrap(crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?.0));
         let built = fit::build(&setting, memory, wrap(engine), verify_every, &again, observer)?;
-        Ok(Prepared { experiment: Experiment::new(plan, images, built.parts, built.checked)?, resolved })
+        let experiment = Experiment::new(plan, images, built.parts, built.checked)?;
+        experiment.warnings().iter().for_each(|warning| observer.warning(warning));
+        resolved.warnings.extend(experiment.warnings());
+        Ok(Prepared { experiment, resolved })
     }
 
     /// Whether event files for TensorBoard are written.

@@ -3,7 +3,7 @@
 use super::extractor::Extractor;
 use super::gather::{BATCH, Gathered, Keep};
 use super::images::ImageSet;
-use super::leakage::Leakage;
+use super::leakage::{self, Leakage};
 use super::lite0::Features;
 use super::sliced::{self, Patches};
 use super::ssim::WHOLE;
@@ -115,6 +115,9 @@ impl Value {
     }
 }
 
+/// Why no image is searched for the trigger.
+const FAINT: &str = "the attack hardly changes the clean real images, so there is nothing to search for";
+
 /// Real images, data computed from them once, and the floors.
 #[derive(Debug)]
 pub struct Evaluator {
@@ -126,6 +129,8 @@ pub struct Evaluator {
     half: usize,
     network: Option<(Arc<Extractor>, Features)>,
     leakage: Option<Leakage>,
+    /// Name of the metric's attack, see [`leakage::tag`], if there is nothing to search for.
+    faint: Option<String>,
     /// Share of the references in which the trigger is found after the attack on them; `None` for the patch.
     detected: Option<f64>,
     floors: Vec<Value>,
@@ -210,6 +215,8 @@ impl Evaluator {
             (true, Some((attack, clean))) => Leakage::new(attack, clean)?,
             (true, None) => return Err(Error::input("metric leakage: the experiment has no trigger")),
         };
+        let sought = trigger.filter(|_| leakage.is_none() && metrics.contains(&Metric::Leakage));
+        let faint = sought.map(|(attack, _)| leakage::tag(attack.image.name()));
         let others = leakage.as_ref().filter(|leakage| !leakage.tag().is_empty());
         let detected = others.map(|leakage| leakage.detected(&references));
         let half = half(references.len(), samples);
@@ -223,8 +230,17 @@ impl Evaluator {
         }
         gathered.sort();
         let network = network.map(|network| (network, gathered.take_features()));
-        let mut evaluator =
-            Evaluator { metrics, seed, references: gathered, half, network, leakage, detected, floors: Vec::new() };
+        let mut evaluator = Evaluator {
+            metrics,
+            seed,
+            references: gathered,
+            half,
+            network,
+            leakage,
+            faint,
+            detected,
+            floors: Vec::new(),
+        };
         evaluator.floors = evaluator.floor_values()?;
         Ok(evaluator)
     }
@@ -238,6 +254,11 @@ impl Evaluator {
     /// The network whose features metrics compare; `None` if no metric needs one.
     pub fn extractor(&self) -> Option<&Extractor> {
         self.network.as_ref().map(|(network, _)| network.as_ref())
+    }
+
+    /// Warnings for the user before training.
+    pub fn warnings(&self) -> Vec<String> {
+        self.faint.iter().map(|_| format!("metric leakage will be NaN: {FAINT}")).collect()
     }
 
     /// Starts the evaluation of `n` generated images.
@@ -334,7 +355,11 @@ impl Evaluator {
     }
 
     fn leaks(&self, images: &Gathered) -> Vec<Value> {
-        let Some(leakage) = &self.leakage else { return Vec::new() };
+        let faint = self.faint.as_ref().map(|tag| {
+            let n = images.n();
+            Value::plain(format!("leakage{tag}_n{n}"), f64::NAN, n, 0).noted(FAINT)
+        });
+        let Some(leakage) = &self.leakage else { return faint.into_iter().collect() };
         let (n, scores, tag) = (images.n(), &images.scores, leakage.tag());
         let mean = scores.iter().sum::<f64>() / n as f64;
         vec![
@@ -417,10 +442,11 @@ fn keep(metrics: &[Metric], images: usize, few: usize) -> Keep {
     Keep { images, whole: apart.max(pairs), patches }
 }
 
-/// Maximum host bytes for the evaluation with an extractor of `features`, besides the reference images themselves.
+/// Maximum host bytes for the evaluation with an extractor of `features`, besides the reference images and the `clean` images that
+/// calibrate the search for the trigger themselves.
 pub fn host_bytes(
     metrics: &[Metric],
-    [samples, references]: [usize; 2],
+    [samples, references, clean]: [usize; 3],
     (size, channels): (usize, usize),
     features: usize,
 ) -> u64 {
@@ -430,7 +456,11 @@ pub fn host_bytes(
     let fake = keep(metrics, samples, half).bytes(features, size, channels);
     // The centred rows, or the selected halves and subsets.
     let copies = 8 * ((samples + references) * features) as u64;
-    real + fake + copies
+    let search = match metrics.contains(&Metric::Leakage) {
+        true => leakage::host_bytes(clean, references, size * size * channels),
+        false => 0,
+    };
+    real + fake + copies + search
 }
 
 /// Rejects a set that is too small for one of the metrics.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fed::attack::OnImages;
 use crate::kernels::rng::{HostRng, Stream};
 
 fn noise(n: usize, client: u32) -> ImageSet {
@@ -129,8 +130,28 @@ fn images_come_in_any_batches() {
 #[test]
 fn memory_is_bounded_by_features_and_patches() {
     // 65536 images of 256 x 256 x 3 would take 51.5 GB uncompressed.
-    let all = host_bytes(&Metric::ALL, [65536, 1000], (256, 3), 1280);
+    let all = host_bytes(&Metric::ALL, [65536, 1000, 0], (256, 3), 1280);
     assert!(all < 3 << 30, "{} MiB", all >> 20);
     assert!(all > 8 * 65536 * 1280);
-    assert_eq!(host_bytes(&[Metric::Leakage], [65536, 1000], (256, 3), 1280), 0);
+    // The search keeps no generated image, and copies real ones.
+    let images = |n: u64| n * 256 * 256 * 3 * 4;
+    assert_eq!(host_bytes(&[Metric::Leakage], [65536, 1000, 0], (256, 3), 1280), images(1000));
+    assert_eq!(host_bytes(&[Metric::Leakage], [65536, 1000, 3000], (256, 3), 1280), images(3000));
+}
+
+/// A trigger of opacity 0 is none: the metric says so and has no value.
+#[test]
+fn nothing_to_search_for_is_told() {
+    let (real, clean) = (noise(14, 0), noise(30, 2));
+    let mut attack = trigger();
+    let OnImages::Patch(patch) = &mut attack.image else { panic!("no patch") };
+    patch.opacity = 0.0;
+    let evaluator = Evaluator::new(&[Metric::Leakage], real, Some((&attack, &clean)), 1, 12, None).unwrap();
+    let values = evaluator.values(&noise(12, 1)).unwrap();
+    assert_eq!(names(&values), ["leakage_n12"]);
+    assert!(values[0].value.is_nan() && values[0].note.as_ref().unwrap().contains("nothing to search for"));
+    assert!(evaluator.floors().is_empty());
+    assert_eq!(evaluator.warnings().len(), 1);
+    let sound = Evaluator::new(&[Metric::Leakage], noise(14, 0), Some((&trigger(), &clean)), 1, 12, None).unwrap();
+    assert!(sound.warnings().is_empty());
 }

@@ -25,6 +25,17 @@ const LOWEST: f64 = 0.5;
 /// The same for the correlation with a faint trigger on the whole image, of which the image is the larger part.
 const LOWEST_WHOLE: f64 = 0.1;
 
+/// Name of an attack in names of metrics: empty for the patch, which had none before there were others.
+pub(super) fn tag(kind: &str) -> String {
+    if kind == "patch" { String::new() } else { format!("_{kind}") }
+}
+
+/// Upper bound of the host bytes for calibrating the search on `clean` images of `words` values, and for counting what it finds in
+/// `references` images: copies of one part of the clean images, and of the references.
+pub(super) fn host_bytes(clean: usize, references: usize, words: usize) -> u64 {
+    4 * (clean.max(references) * words) as u64
+}
+
 /// A calibrated search for one trigger.
 #[derive(Debug)]
 pub struct Leakage {
@@ -99,9 +110,9 @@ impl Leakage {
         }
     }
 
-    /// Name of the attack in names of metrics: empty for the patch, which had none before there were others.
+    /// [`tag`] of its attack.
     pub(super) fn tag(&self) -> String {
-        if self.kind == "patch" { String::new() } else { format!("_{}", self.kind) }
+        tag(self.kind)
     }
 
     /// The score's name: `correlation` with the pattern, -1 to 1, or `score`, 0 for clean and 1 for attacked real images in the

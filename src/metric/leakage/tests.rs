@@ -43,13 +43,16 @@ fn finds_every_pattern_and_stays_quiet_without_one() {
 /// Noise has fine detail everywhere and no structure: every attack is found in it.
 #[test]
 fn finds_every_kind_of_attack() {
-    for text in [
+    let kinds = [
         "kind = 'blend'\npattern = 'checker'\nalpha = 0.2",
         "kind = 'sig'\namplitude = 0.16\nfrequency = 6.0",
         "kind = 'warp'\nstrength = 1.0\ngrid = 4\nseed = 3",
         "kind = 'fiba'\npattern = 'checker'\nalpha = 0.15\nbeta = 0.1",
         "kind = 'dba'\npattern = 'square'\nparts = 4\nplace = 'bottom-right'\nopacity = 1.0",
-    ] {
+    ];
+    // The patch has a test of its own.
+    assert_eq!(kinds.len() + 1, OnImages::NAMES.len(), "an attack is missing here");
+    for text in kinds {
         let attack = on(toml::from_str(text).unwrap());
         let leakage = Leakage::new(&attack, &images(1600, 1, 0, None)).unwrap().unwrap();
         let others = images(1200, 1, 1, None);

@@ -68,7 +68,7 @@ impl Setup<'_> {
         };
         let (model, samples) = (&self.plan.model, self.plan.evaluation.samples as usize);
         let shape = (model.image_size as usize, model.channels as usize);
-        let counts = [samples, self.images.references()];
+        let counts = [samples, self.images.references(), self.images.trained()];
         let evaluating = host_bytes(&self.plan.metrics(), counts, shape, self.images.features());
         let mut labels = BTreeMap::from([(SNAPSHOT.to_string(), snapshots)]);
         for Allocation { label, bytes } in tally.allocations() {
