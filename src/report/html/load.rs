@@ -1,5 +1,6 @@
 //! Reads run directories and sweep directories.
 
+use super::names::without_attack;
 use super::order;
 use super::plan::PlanFacts;
 use super::text::count;
@@ -231,7 +232,11 @@ fn read(
     let under_way = sight == Sight::Live && !dir.join("summary.json").exists();
     let remarks = if under_way { &mut momentary } else { remarks };
     let begun = sight == Sight::Left || log.exists();
-    let records = if begun { records(&log, &facts, remarks)? } else { Vec::new() };
+    let mut records = if begun { records(&log, &facts, remarks)? } else { Vec::new() };
+    for record in &mut records {
+        let values = std::mem::take(&mut record.extra);
+        record.extra = values.into_iter().map(|(name, value)| (without_attack(&name), value)).collect();
+    }
     let mut remark = |what: String| remarks.push(format!("{}: {what}", dir.display()));
     if records.len() < facts.rounds {
         let (done, rounds) = (records.len(), facts.rounds);

@@ -2,8 +2,8 @@
 
 use super::cells::{Cell, differing, of_keys};
 use super::names::{Better, Name};
-use super::table::{columns, floor, mean};
-use super::text::{escape, number};
+use super::table::{Floor, OfCell, columns, floors, of_cell};
+use super::text::{count, escape, number};
 use std::collections::{BTreeMap, BTreeSet};
 
 const RULE: &str = "federation.aggregation.";
@@ -12,7 +12,7 @@ const ATTACK: &str = "attack.";
 const IMAGES: &str = "attack.image.";
 const IMAGE: &str = "attack.image.kind";
 /// Shades of the tables, from the best value of a table to its worst.
-const SHADES: f64 = 6.0;
+const SHADES: u32 = 6;
 
 /// The tables, or nothing if the cells do not combine several rules with several attacks.
 pub fn section(cells: &[Cell]) -> Option<String> {
@@ -40,7 +40,7 @@ pub fn section(cells: &[Cell]) -> Option<String> {
         }
     }
     let intro = "<p>Rows are aggregation rules, columns attacks; the mean over the seeds of finished runs. \u{201c}Worst\u{201d} is the worst \
-                 value over the attacks, without the runs that have none. The darker a cell, the worse its value within the table.</p>\n";
+                 value over the attacks, without the runs that have none; a non-finite value is the worst. The darker a cell, the worse its value within the table.</p>\n";
     (!out.is_empty()).then(|| format!("{intro}{out}"))
 }
 
@@ -113,43 +113,92 @@ fn table(
     attack: &dyn Fn(&BTreeMap<String, String>) -> String,
 ) -> String {
     let lower = name.better() == Better::Lower;
-    let value = |members: &[Cell], column: &str| -> Option<f64> {
+    let value = |members: &[Cell], column: &str| -> Option<OfCell> {
         let cell = members.iter().find(|cell| attack(&cell.first().plan.keys) == column)?;
-        mean(cell, &name.full)
+        of_cell(cell, &name.full)
     };
-    let worst = |members: &[Cell]| {
-        let attacked = attacks.iter().filter(|a| *a != NO_ATTACK).filter_map(|a| value(members, a));
-        attacked.reduce(|a, b| if (a > b) == lower { a } else { b })
-    };
-    let all: Vec<f64> = rules.iter().flat_map(|(_, m)| attacks.iter().filter_map(|a| value(m, a))).collect();
+    let all: Vec<f64> = rules.iter().flat_map(|(_, m)| attacks.iter().filter_map(|a| value(m, a)?.mean)).collect();
     let least = all.iter().copied().fold(f64::INFINITY, f64::min);
     let most = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let shade = |v: f64| {
         let from_best = if lower { v - least } else { most - v };
         let span = most - least;
-        if span > 0.0 { (SHADES * from_best / span).round() as u32 } else { 0 }
+        if span > 0.0 { (f64::from(SHADES) * from_best / span).round() as u32 } else { 0 }
     };
-    let cell = |v: Option<f64>| match v {
-        Some(v) => format!("<td class=\"h{}\">{}</td>", shade(v), number(v)),
+    let is_worse = |a: f64, b: f64| (a > b) == lower;
+    // Runs that an attack destroyed have no finite value: nothing is worse. Attacks without a run may be worse.
+    let worst = |members: &[Cell]| {
+        let attacked: Vec<Option<OfCell>> =
+            attacks.iter().filter(|a| *a != NO_ATTACK).map(|a| value(members, a)).collect();
+        if let Some(destroyed) = attacked.iter().flatten().find(|v| v.nonfinite[0] > 0) {
+            return format!("<td class=\"h{SHADES}\">{}</td>", not_finite(destroyed.nonfinite));
+        }
+        let known = attacked.iter().flatten().filter_map(|v| v.mean);
+        let missing = match attacked.iter().filter(|v| v.is_none()).count() {
+            0 => String::new(),
+            n => format!("<span class=\"note\">without {n} of {}</span>", count(attacked.len(), "attack")),
+        };
+        match known.reduce(|a, b| if is_worse(a, b) { a } else { b }) {
+            Some(v) => format!("<td class=\"h{}\">{}{missing}</td>", shade(v), number(v)),
+            None => "<td>\u{2013}</td>".into(),
+        }
+    };
+    let cell = |v: Option<OfCell>| match v {
+        Some(OfCell { mean: Some(v), nonfinite: [0, _] }) => {
+            format!("<td class=\"h{}\">{}</td>", shade(v), number(v))
+        }
+        Some(OfCell { mean, nonfinite }) => {
+            let mean = mean.map_or(String::new(), number);
+            format!("<td class=\"h{SHADES}\">{mean}{}</td>", not_finite(nonfinite))
+        }
         None => "<td>\u{2013}</td>".into(),
     };
     let heads: String = attacks.iter().map(|a| format!("<th scope=\"col\">{}</th>", escape(a))).collect();
     let mut rows = String::new();
     for (rule, members) in rules {
         let values: String = attacks.iter().map(|a| cell(value(members, a))).collect();
-        rows += &format!("<tr><th scope=\"row\">{}</th>{}{values}</tr>\n", escape(rule), cell(worst(members)));
+        rows += &format!("<tr><th scope=\"row\">{}</th>{}{values}</tr>\n", escape(rule), worst(members));
     }
-    let floor = rules.iter().flat_map(|(_, members)| members).find_map(|cell| floor(cell, name));
-    let floor = floor.map_or(String::new(), |f| {
-        let note = if f.note.is_empty() { String::new() } else { format!(" ({})", escape(&f.note)) };
-        format!("; {}{note}: {}", f.word, number(f.value))
-    });
+    rows += &floor_rows(name, rules, attacks, attack);
     let better = if lower { "lower is better" } else { "higher is better" };
-    let caption = format!("{} {}, {better}{floor}", escape(&name.short()), escape(&name.detail()));
+    let caption = format!("{} {}, {better}", escape(&name.short()), escape(&name.detail()));
     format!(
-        "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix\"><caption>{caption}</caption>\n<thead><tr><th scope=\"col\">rule</th>\
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table class=\"matrix\"><caption>{caption}</caption>\n<thead><tr><th scope=\"col\">rule</th>\
          <th scope=\"col\">worst</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
     )
+}
+
+fn not_finite([runs, of]: [usize; 2]) -> String {
+    format!("<span class=\"note\">not finite in {runs} of {of}</span>")
+}
+
+/// A row for each value to compare the metric with, such as the floor: the mean over the rules, for each attack.
+fn floor_rows(
+    name: &Name,
+    rules: &[(String, Vec<Cell>)],
+    attacks: &[String],
+    attack: &dyn Fn(&BTreeMap<String, String>) -> String,
+) -> String {
+    let of_attack = |word: &str, column: &str| {
+        let cells = rules.iter().flat_map(|(_, members)| members);
+        let cells = cells.filter(|cell| attack(&cell.first().plan.keys) == column);
+        let found: Vec<Floor> = cells.flat_map(|cell| floors(cell, name)).filter(|floor| floor.word == word).collect();
+        let note = found.first()?.note.clone();
+        let same: Vec<f64> = found.iter().filter(|f| f.note == note && f.value.is_finite()).map(|f| f.value).collect();
+        (!same.is_empty()).then(|| (same.iter().sum::<f64>() / same.len() as f64, note))
+    };
+    let row = |word: &str| {
+        let all: Vec<_> = attacks.iter().map(|column| of_attack(word, column)).collect();
+        let note = all.iter().flatten().next()?.1.clone();
+        let note = if note.is_empty() { String::new() } else { format!(" at {}", escape(&note)) };
+        let cells =
+            all.into_iter().map(|v| v.map_or("<td>\u{2013}</td>".into(), |(v, _)| format!("<td>{}</td>", number(v))));
+        Some(format!(
+            "<tr class=\"beside\"><th scope=\"row\">{word}{note}</th><td></td>{}</tr>\n",
+            cells.collect::<String>()
+        ))
+    };
+    name.floors().into_iter().filter_map(row).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The meaning of a metric's name: the quantity, the numbers of images, and the matching floor.
 
+use crate::fed::attack::image::OnImages;
 use std::cmp::Ordering;
 
 /// Which values are better.
@@ -18,13 +19,13 @@ struct Head {
     key: &'static str,
     short: &'static str,
     better: Better,
-    /// Key and label of the floor.
-    floor: (&'static str, &'static str),
+    /// Keys and labels of the values to compare it with; none for those whose floor has the quantity's own name.
+    beside: &'static [(&'static str, &'static str)],
     meaning: &'static str,
 }
 
 const fn head(key: &'static str, short: &'static str, better: Better, meaning: &'static str) -> Head {
-    Head { key, short, better, floor: ("", "floor"), meaning }
+    Head { key, short, better, beside: &[], meaning }
 }
 
 /// In the order of the table's columns; a key comes before its prefixes.
@@ -39,7 +40,7 @@ static HEADS: [Head; 12] = [
     head("coverage", "Coverage", Better::Higher, "share of real images with a generated neighbour"),
     head("ms_ssim", "MS-SSIM", Better::Neither, "similarity of generated images: above the floor means less diverse"),
     Head {
-        floor: ("leakage_threshold", "threshold"),
+        beside: &[("leakage_threshold", "threshold")],
         ..head(
             "leakage_correlation",
             "Trigger correlation",
@@ -48,7 +49,7 @@ static HEADS: [Head; 12] = [
         )
     },
     Head {
-        floor: ("leakage_threshold", "threshold"),
+        beside: &[("leakage_threshold", "threshold")],
         ..head(
             "leakage_score",
             "Trigger score",
@@ -57,7 +58,7 @@ static HEADS: [Head; 12] = [
         )
     },
     Head {
-        floor: ("leakage_false_alarm", "real images"),
+        beside: &[("leakage_false_alarm", "real images"), ("leakage_detected", "attacked real images")],
         ..head("leakage", "Trigger leakage", Better::Lower, "share of generated images in which the trigger is found")
     },
 ];
@@ -117,19 +118,25 @@ impl Name {
         self.head().map_or(Better::Neither, |h| h.better)
     }
 
-    /// Whether `other` is the floor (or threshold) of this metric: its label, and a note if it was measured with other
+    /// The labels of the values to compare this metric with.
+    pub fn floors(&self) -> Vec<&'static str> {
+        match self.head().map(|head| head.beside) {
+            Some([]) => vec![FLOOR],
+            Some(beside) => beside.iter().map(|(_, word)| *word).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether `other` is a floor (or threshold) of this metric: its label, and a note if it was measured with other
     /// numbers of images.
     pub fn floor(&self, other: &str) -> Option<(&'static str, String)> {
         let head = self.head()?;
-        let (key, word) = head.floor;
-        let detail = if key.is_empty() { after(other.strip_prefix("floor_")?, head.key)? } else { after(other, key)? };
-        // Leakages of different attacks have thresholds of their own: `_sig_c400` is none of `_n256`.
-        let kind = |detail: &str| detail.rsplit_once('_').map_or(String::new(), |(kind, _)| kind.to_string());
-        if !key.is_empty() && kind(detail) != kind(&self.detail) {
-            return None;
+        if !head.beside.is_empty() {
+            let (_, word) = head.beside.iter().find(|(key, _)| after(other, key).is_some())?;
+            return Some((word, String::new()));
         }
-        let note = if key.is_empty() && detail != self.detail { counts(detail) } else { String::new() };
-        Some((word, note))
+        let detail = after(other.strip_prefix("floor_")?, head.key)?;
+        Some((FLOOR, if detail == self.detail { String::new() } else { counts(detail) }))
     }
 }
 
@@ -144,6 +151,17 @@ impl PartialOrd for Name {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// The label of a distance's floor.
+const FLOOR: &str = "floor";
+
+/// The name without the attack whose trigger was searched for, so that runs with different attacks share a column: each run has one
+/// attack, which its plan names.
+pub fn without_attack(name: &str) -> String {
+    let kinds = OnImages::NAMES.iter().map(|kind| format!("_{kind}_"));
+    let found = kinds.filter(|_| name.starts_with("leakage")).find_map(|kind| name.split_once(&kind));
+    found.map_or_else(|| name.to_string(), |(head, tail)| format!("{head}_{tail}"))
 }
 
 /// The part after `key` and an underscore.
@@ -182,13 +200,21 @@ mod tests {
     }
 
     #[test]
-    fn leakages_have_the_floors_of_their_attack() {
-        let patch = Name::of("leakage_n256").unwrap();
-        let sig = Name::of("leakage_correlation_sig_n256").unwrap();
-        assert!(
-            patch.floor("leakage_false_alarm_r90").is_some() && patch.floor("leakage_false_alarm_sig_r90").is_none()
-        );
-        assert!(sig.floor("leakage_threshold_sig_c400").is_some() && sig.floor("leakage_threshold_c400").is_none());
+    fn leakages_of_all_attacks_have_one_name() {
+        for (full, short) in [
+            ("leakage_sig_n256", "leakage_n256"),
+            ("leakage_score_fiba_n256", "leakage_score_n256"),
+            ("leakage_false_alarm_warp_r90", "leakage_false_alarm_r90"),
+            ("leakage_n256", "leakage_n256"),
+            ("half_sig_n2", "half_sig_n2"),
+        ] {
+            assert_eq!(without_attack(full), short);
+        }
+        let leakage = Name::of("leakage_n256").unwrap();
+        assert_eq!(leakage.floors(), ["real images", "attacked real images"]);
+        assert_eq!(leakage.floor("leakage_detected_r90"), Some(("attacked real images", String::new())));
+        assert_eq!(Name::of("kid_x").unwrap().floors(), ["floor"]);
+        assert!(Name::of("something_new").unwrap().floors().is_empty());
     }
 
     #[test]

@@ -67,16 +67,29 @@ impl Values {
     }
 }
 
-/// The mean of a metric over the finished runs of a cell; `None` without a finite value.
-pub fn mean(cell: &Cell, name: &str) -> Option<f64> {
-    Values::of_cell(cell, name).estimate.map(|e| e.mean)
+/// A metric of the finished runs of a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OfCell {
+    /// The mean over the finite values; `None` without one.
+    pub mean: Option<f64>,
+    /// Number of runs with a non-finite value, and of runs.
+    pub nonfinite: [usize; 2],
 }
 
-/// Real images against real ones: mean over the cell's seeds, with label and note.
+/// A metric of the finished runs of a cell; `None` if no run has it.
+pub fn of_cell(cell: &Cell, name: &str) -> Option<OfCell> {
+    let values = Values::of_cell(cell, name);
+    let finite = values.estimate.map_or(0, |e| e.n);
+    let nonfinite = values.seeds - values.absent - finite;
+    (!values.is_absent())
+        .then(|| OfCell { mean: values.estimate.map(|e| e.mean), nonfinite: [nonfinite, values.seeds] })
+}
+
+/// A value to compare a metric with, such as real images against real ones: mean over the cell's seeds, with label and note.
 pub struct Floor {
     /// Mean over seeds (each has its own split of the real images); NaN if none is finite.
     pub value: f64,
-    /// `floor`, `threshold` or `real images`.
+    /// `floor`, `threshold`, `real images` or `attacked real images`.
     pub word: &'static str,
     /// Numbers of images, if they differ from the metric's.
     pub note: String,
@@ -84,17 +97,29 @@ pub struct Floor {
     left_out: String,
 }
 
-/// The floor of a metric, if the runs have one; from the finished runs, as for the metric's mean, unless there are
-/// none.
+/// The first floor of a metric, if the runs have one.
 pub fn floor(cell: &Cell, name: &Name) -> Option<Floor> {
+    floors(cell, name).into_iter().next()
+}
+
+/// The floors of a metric; from the finished runs, as for the metric's mean, unless there are none. Seeds may hold out other numbers of
+/// images: a distance is compared at the numbers of the first seed that has it, a share at each seed's own.
+pub fn floors(cell: &Cell, name: &Name) -> Vec<Floor> {
     let finished: Vec<&Run> = cell.finished().collect();
     let runs = if finished.is_empty() { &cell.runs } else { &finished };
-    let (full, word, note) = runs.iter().filter_map(|r| r.last_evaluation()).find_map(|(_, values)| {
-        values.keys().find_map(|key| name.floor(key).map(|(word, note)| (key.clone(), word, note)))
-    })?;
-    let values = Values::of(&runs.iter().map(|r| value(r, &full)).collect::<Vec<_>>());
-    let left_out = values.left_out();
-    Some(Floor { value: values.estimate.map_or(f64::NAN, |e| e.mean), word, note, left_out })
+    let found = |word: &str, run: &Run| {
+        let (_, values) = run.last_evaluation()?;
+        values.iter().find_map(|(key, value)| Some((name.floor(key).filter(|f| f.0 == word)?.1, *value)))
+    };
+    let of_word = |word: &'static str| {
+        let own: Vec<Option<(String, f64)>> = runs.iter().map(|run| found(word, run)).collect();
+        let (note, _) = own.iter().flatten().next()?.clone();
+        let same = own.iter().map(|own| own.as_ref().filter(|(other, _)| *other == note).map(|own| own.1));
+        let values = Values::of(&same.collect::<Vec<_>>());
+        let left_out = values.left_out();
+        Some(Floor { value: values.estimate.map_or(f64::NAN, |e| e.mean), word, note, left_out })
+    };
+    name.floors().into_iter().filter_map(of_word).collect()
 }
 
 fn heads(names: &[Name]) -> String {
@@ -177,8 +202,8 @@ pub fn main(cells: &[Cell]) -> String {
         for (column, name) in names.iter().enumerate() {
             let class = if bests[column] == Some(i) { " class=\"best\"" } else { "" };
             let values = &all[column][i];
-            let floor = floor(cell, name).filter(|_| !values.is_absent());
-            let inside = values.html(false) + &floor.map_or(String::new(), |f| floor_line(&f));
+            let floors = if values.is_absent() { Vec::new() } else { floors(cell, name) };
+            let inside = values.html(false) + &floors.iter().map(floor_line).collect::<String>();
             rows += &format!("<td{class} title=\"{}\">{inside}</td>", escape(&name.full));
         }
         rows += "</tr>\n";

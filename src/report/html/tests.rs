@@ -229,3 +229,44 @@ fn an_unknown_reference_names_the_cells() {
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("\"attack.malicious=[]\"; \"attack.malicious=[0]\""), "{error}");
 }
+
+/// Runs with different attacks share a table; seeds hold out different numbers of images.
+#[test]
+fn leakages_of_all_attacks_are_one_table_with_the_shares_of_real_images() {
+    let f = Fixture::new();
+    let mut dirs = Vec::new();
+    let cells = [("mean", "patch"), ("mean", "sig"), ("krum", "patch"), ("krum", "sig")];
+    for (rule, attack, seed) in cells.into_iter().flat_map(|(rule, attack)| [1, 2].map(|seed| (rule, attack, seed))) {
+        let name = format!("{rule}-{attack}-{seed}");
+        let more = format!(
+            "[attack]\nmalicious = [0]\nimage = {{ kind = \"{attack}\" }}\n[federation]\naggregation = {{ rule = \"{rule}\" }}\n"
+        );
+        f.run(&name, seed, &more, 3);
+        let tag = if attack == "patch" { String::new() } else { format!("_{attack}") };
+        let metrics = f.path(&name).join("metrics.jsonl");
+        let text = std::fs::read_to_string(&metrics).unwrap();
+        let text = text.replace("kid_lite0_x_n8_r6_std", &format!("leakage_false_alarm{tag}_r{}", 10 + seed));
+        let text = text.replace("floor_kid_lite0_x_n3_r3", &format!("leakage_detected{tag}_r{}", 10 + seed));
+        std::fs::write(&metrics, text.replace("kid_lite0_x_n8_r6", &format!("leakage{tag}_n8"))).unwrap();
+        dirs.push(f.path(&name));
+    }
+    let html = made(&dirs, None).html;
+    assert_eq!(html.matches("<caption>Trigger leakage n8, lower is better</caption>").count(), 1);
+    for (word, value) in [("real images", "0.5000"), ("attacked real images", "0.06250")] {
+        let row =
+            format!("<tr class=\"beside\"><th scope=\"row\">{word}</th><td></td><td>{value}</td><td>{value}</td></tr>");
+        assert!(html.contains(&row), "{row}");
+        assert!(html.contains(&format!("<span class=\"floor\">{word} {value}</span>")), "{word}");
+    }
+    assert!(!html.contains("absent in") && !html.contains("not finite in"));
+    // A destroyed run is the rule's worst, not none.
+    let metrics = f.path("mean-sig-2").join("metrics.jsonl");
+    let text = std::fs::read_to_string(&metrics).unwrap();
+    let destroyed = text.replace("\"leakage_sig_n8\":0.75", "\"leakage_sig_n8\":null");
+    assert_ne!(text, destroyed);
+    std::fs::write(&metrics, destroyed).unwrap();
+    let html = made(&dirs, None).html;
+    let note = "<span class=\"note\">not finite in 1 of 2</span>";
+    assert!(html.contains(&format!("<th scope=\"row\">mean</th><td class=\"h6\">{note}</td>")), "worst");
+    assert!(html.contains(&format!("<td class=\"h6\">0.6250{note}</td>")), "the cell");
+}
