@@ -142,8 +142,9 @@ impl Federation {
             left_out(dropped).into_iter().try_for_each(|client| probe.leave_out(self.engine.as_mut(), client))?;
         }
         self.engine.run(&self.deviate, 1)?;
-        let weights = without(&self.weights, &self.base_weights(), dropped);
-        if dropped.contains(&true) {
+        let last = without(&self.weights, &self.base_weights(), dropped);
+        let weights = of_sum_1(&last);
+        if dropped.contains(&true) || weights != last {
             self.weighted.send(self.engine.as_mut(), &weights)?;
         }
         // The mean needs every chunk before the first inner product with it.
@@ -217,6 +218,14 @@ impl Federation {
         left_out(dropped).into_iter().try_for_each(|client| self.restart(client))?;
         Ok((weighted, networks))
     }
+}
+
+/// Weights for a mean. Those of a rule that clips do not sum to 1: the rest is the server's own part, which would enter the mean as its
+/// direction.
+fn of_sum_1(weights: &[f64]) -> Vec<f64> {
+    let sum: f64 = weights.iter().sum();
+    // Sums of rounded weights are 1 but for their last bits, and stay as they are.
+    if sum <= 0.0 || (sum - 1.0).abs() < 1e-9 { weights.to_vec() } else { weights.iter().map(|w| w / sum).collect() }
 }
 
 /// A client of a chunk in a round.

@@ -2,6 +2,7 @@
 
 use fedgan::Result;
 use fedgan::exec::{CpuEngine, Engine, Purpose, ReferenceEngine, TallyEngine};
+use fedgan::fed::aggregate::NormClip;
 use fedgan::fed::attack::{OnImages, OnUpdate, Scale};
 use fedgan::fed::detector::{Detector, IsolationForest, LossReport};
 use fedgan::fed::{
@@ -389,4 +390,55 @@ fn many_clients_are_split_into_launches() {
     let s = Settings { attack: patch(vec![]), batch: 2, ..settings() };
     let f = build(Box::new(engine), s, vec![vec![0, 1]; 17_000]);
     assert_eq!(f.clients_per_launch(), 65535 / 4);
+}
+
+/// An engine that only counts, with narrow bindings.
+struct Narrow {
+    inner: TallyEngine,
+    words: usize,
+}
+
+impl Engine for Narrow {
+    fedgan::forward_engine!(descriptor, alloc, write, read, run, finish, traffic, forget);
+
+    fn max_binding_words(&self) -> usize {
+        self.words
+    }
+}
+
+/// The frequencies of a client's batch take more words than its images, which otherwise are its largest buffer.
+#[test]
+fn clients_per_launch_follow_from_the_buffers_of_the_attack() {
+    let image: OnImages = toml::from_str("kind = 'fiba'\nalpha = 0.15\nbeta = 0.5").unwrap();
+    for (malicious, launch) in [(vec![], 3), (vec![0], 2)] {
+        let (inner, tally) = TallyEngine::of(&CpuEngine::new());
+        let attack = Attack { image: image.clone(), ..patch(malicious) };
+        let f =
+            build(Box::new(Narrow { inner, words: 37_000 }), Settings { attack, batch: 16, ..settings() }, shared(5));
+        assert_eq!(f.clients_per_launch(), launch);
+        let of_batch = tally.allocations();
+        let of_batch = of_batch.iter().filter(|a| a.label == "real batch" || a.label.starts_with("frequencies"));
+        assert!(of_batch.map(|a| a.bytes / 4).max().unwrap() <= 37_000);
+    }
+}
+
+/// The weights of a rule that clips sum to less than 1. The updates' directions are compared with those of the others all the same: the
+/// server's part of the sum, thousands of times longer than an update, is no direction.
+#[test]
+fn directions_do_not_depend_on_how_far_a_rule_clips() {
+    let cosines = |c: f64| {
+        let rule = Rule::NormClip(NormClip { c: Some(c), sigma: 0.0 });
+        let mut f = build(cpu(), Settings { rule, attack: patch(vec![]), ..settings() }, shared(4));
+        (0..2).for_each(|_| drop(f.run_round().unwrap()));
+        let report = f.run_round().unwrap();
+        report.clients.iter().map(|c| c.measured.update_cosine).collect::<Vec<_>>()
+    };
+    let norms = {
+        let mut f = build(cpu(), Settings { attack: patch(vec![]), ..settings() }, shared(4));
+        f.run_round().unwrap().clients.iter().map(|c| c.measured.update_norm).fold(0.0, f64::max)
+    };
+    let (free, clipped) = (cosines(1e3 * norms), cosines(0.5 * norms));
+    for (free, clipped) in free.iter().zip(&clipped) {
+        assert!((free - clipped).abs() < 0.3, "{free} {clipped}");
+    }
 }

@@ -63,9 +63,8 @@ pub fn attack(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
             let last = last.as_ref().map_or(0.0, |last| f64::from(last[at % words]));
             gamma(3) * (last.abs() + (rider.sigma * noise.get(at).map_or(0.0, |z| f64::from(*z))).abs())
         }),
-        OnUpdate::Mimic(_) => Compared::Equal,
-        // A value left out is 0, of either sign.
-        OnUpdate::Neurotoxin(_) => each(&|_| 0.0),
+        // Copied values, or values left out: equal, but a 0 may have either sign.
+        OnUpdate::Mimic(_) | OnUpdate::Neurotoxin(_) => each(&|_| 0.0),
         OnUpdate::MinMax(_) | OnUpdate::MinSum(_) => Compared::RelativeL2(OF_DISTANCES),
         _ => Compared::RelativeL2(OF_DEVIATIONS),
     };

@@ -32,9 +32,13 @@ impl Condition {
 
 /// The rules that would do with these numbers.
 fn others(n: u64, f: u64) -> String {
-    // Without assumed faults every rule resists, and with half of the clients faulty none does: the mean is no help.
-    let names: Vec<&str> =
-        CONDITIONS.iter().filter(|(name, c)| *name != "mean" && (c.holds)(n, f)).map(|(name, _)| *name).collect();
+    // The mean resists nothing, and no rule resists half of the clients, also those without a condition of their own.
+    let resists = |(name, c): &&(&'static str, Condition)| *name != "mean" && n > 2 * f && (c.holds)(n, f);
+    let named = |(name, _): &(&'static str, Condition)| match *name {
+        "fltrust" => "fltrust (with federation.server_images)",
+        name => name,
+    };
+    let names: Vec<&str> = CONDITIONS.iter().filter(resists).map(named).collect();
     match names.as_slice() {
         [] => format!("No rule resists {f} of {n} clients"),
         _ => format!("With {n} clients and f = {f}: {}", names.join(", ")),

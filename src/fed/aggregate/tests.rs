@@ -167,9 +167,11 @@ fn conditions_name_the_rules_that_would_do() {
     assert_eq!(
         krum.check(4).unwrap_err(),
         "needs n > 2f + 2; n = 4, f = 1. With 4 clients and f = 1: median, trimmed-mean, meamed, geometric-median, \
-         centred-clipping, norm-clip, crfl, mda, dnc, foolsgold, flame, sign-majority, robust-lr, fltrust"
+         centred-clipping, norm-clip, crfl, mda, dnc, foolsgold, flame, sign-majority, robust-lr, fltrust (with federation.server_images)"
     );
     assert!(krum.check(5).is_ok());
+    let half = Rule::TrimmedMean(TrimmedMean { f: 2 });
+    assert_eq!(half.check(4).unwrap_err(), "needs n > 2f; n = 4, f = 2. No rule resists 2 of 4 clients");
     let bulyan = Rule::Bulyan(Bulyan { f: 2 });
     assert!(bulyan.check(10).unwrap_err().contains("n >= 4f + 3; n = 10, f = 2") && bulyan.check(11).is_ok());
     let mda = Rule::Mda(Mda { f: 12 });
