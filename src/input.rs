@@ -47,6 +47,7 @@ const PIPE: u64 = 64 << 20;
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let (size, most) = match file.metadata()? {
+        found if found.is_dir() => return Err(Error::new(ErrorKind::IsADirectory, "a folder, expected a file")),
         found if found.is_file() => (found.len(), most),
         // Pipes and devices have no size: they are read up to one byte beyond the limit, which must not exhaust memory
         // either.

@@ -15,7 +15,7 @@ pub struct DemoArgs {
     /// Directory of the page and the three runs: a new or empty one, or that of a demo to continue.
     #[arg(long, value_name = "DIR", default_value = "demo")]
     pub out: PathBuf,
-    /// Sets a key in all three runs, such as rounds=60 or data.path=FOLDER; may be repeated.
+    /// Sets a key in all three runs, such as rounds=60 or data={ kind = "folder", path = "FOLDER" }; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// auto, gpu, gpu:N (a number of `fedgan devices`), cpu, reference, or part of an adapter's name [default: FEDGAN_DEVICE, or

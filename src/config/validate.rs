@@ -87,6 +87,13 @@ fn aggregation(config: &RunConfig, problems: &mut Problems) {
 /// An ONNX file needs its range; the built-in extractor takes no options.
 fn extractor(config: &EvaluationConfig, problems: &mut Problems) {
     if config.extractor != BUILTIN {
+        if !config.extractor.to_lowercase().ends_with(".onnx") {
+            problems.push(format!(
+                "evaluation.extractor = {:?}: must be {BUILTIN:?} or the path of an ONNX file (*.onnx)",
+                config.extractor
+            ));
+            return;
+        }
         if config.extractor_range.is_none() && !problems.mention("evaluation.extractor_range") {
             let examples = "such as [0, 1], [-1, 1] or [0, 255]";
             problems.push(format!(

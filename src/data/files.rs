@@ -9,6 +9,7 @@ use super::scan::{Frame, Scan};
 use super::tally::Tally;
 use super::walk::{Entry, FolderOptions, name};
 use super::window::{self, Span, Window, Word};
+use crate::error::count;
 use crate::{Error, Result};
 use image::DynamicImage;
 use rayon::prelude::*;
@@ -120,13 +121,14 @@ fn collected(
     });
     let patients = patients::numbered(keys);
     let (mut notes, mut warnings) = (tally.notes(channels, form.window, window), tally.warnings(form.window));
-    let count = patients.as_ref().and_then(|of| of.iter().max()).map(|last| last + 1);
+    let patients_found = patients.as_ref().and_then(|of| of.iter().max()).map(|last| last + 1);
     notes.extend(
-        count.map(|n| format!("patients  {n}; all images of one are held out, or dealt to one client, together")),
+        patients_found
+            .map(|n| format!("patients  {n}; all images of one are held out, or dealt to one client, together")),
     );
-    warnings.extend((count == Some(1)).then(|| {
-        "all images are of one patient, so none can be held out: if the files' patient IDs are wrong, a manifest with the \
-         column `patient` replaces them"
+    warnings.extend((patients_found == Some(1)).then(|| {
+        "all images are of one patient, so none can be held out: if that is wrong, name the patients in the \
+         column `patient` of a manifest"
             .into()
     }));
     (Loaded { notes, warnings, patients, ..Loaded::of(dataset) }, clients)
@@ -231,7 +233,9 @@ fn is_float(image: &DynamicImage) -> bool {
 fn bad_images(root: &Path, bad: &[(String, &String)], total: usize) -> Error {
     let named: Vec<String> = bad.iter().take(NAMED).map(|(file, why)| format!("{file} ({why})")).collect();
     let more = if bad.len() > NAMED { format!(", and {} more", bad.len() - NAMED) } else { String::new() };
-    let verb = if bad.len() == 1 { "image cannot" } else { "images cannot" };
     let advice = if bad.len() < total { "; skip_bad = true (--skip-bad) leaves them out" } else { "" };
-    Error::file(root, format!("{} of {total} {verb} be read: {}{more}{advice}", bad.len(), named.join(", ")))
+    Error::file(
+        root,
+        format!("{} of {} cannot be read: {}{more}{advice}", bad.len(), count(total, "file"), named.join(", ")),
+    )
 }

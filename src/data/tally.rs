@@ -52,31 +52,31 @@ impl Tally {
 
     /// Lines for the console: conversion of colours, alpha channels and values beyond 8 bits.
     pub fn notes(&self, channels: usize, asked: Option<Window>, window: Option<[f64; 2]>) -> Vec<String> {
-        let of = |n: usize| if n == self.images { format!("all {n}") } else { format!("{n} of {}", self.images) };
+        let of = |n: usize| match (n == self.images, n) {
+            (true, 1) => "the only image has".to_string(),
+            (true, _) => format!("all {n} images have"),
+            (false, 1) => format!("1 of {} images has", self.images),
+            (false, _) => format!("{n} of {} images have", self.images),
+        };
         let mut notes = Vec::new();
         let grey = self.images - self.coloured;
         if channels == 1 && self.coloured > 0 {
             let images = of(self.coloured);
-            notes.push(format!("colours   {images} images are in colour and become grey, for model.channels = 1"));
+            notes.push(format!("colours   {images} colours, made grey for model.channels = 1"));
         }
         if channels == 3 && grey > 0 {
-            notes.push(format!("colours   {} images are grey and become R = G = B, for model.channels = 3", of(grey)));
+            notes.push(format!("colours   {} grey values only, made R = G = B for model.channels = 3", of(grey)));
         }
         if self.translucent > 0 {
-            notes.push(format!(
-                "alpha     {} images have transparent pixels, which are composited on black",
-                of(self.translucent)
-            ));
+            notes.push(format!("alpha     {} transparent pixels, which are composited on black", of(self.translucent)));
         }
         if let Some([low, high]) = window.filter(|_| self.deep > 0) {
             let auto = if asked == Some(Window::Word(Word::Auto)) { " (auto)" } else { "" };
             let images = of(self.deep);
-            notes.push(format!(
-                "window    {low} to {high}{auto} becomes black to white in {images} images of more than 8 bits"
-            ));
+            notes.push(format!("window    {low} to {high}{auto} becomes black to white: {images} more than 8 bits"));
         }
         if self.own > 0 {
-            notes.push(format!("window    {} images have the window that their file gives", of(self.own)));
+            notes.push(format!("window    {} a window in the file, which is used", of(self.own)));
         }
         notes
     }
@@ -198,11 +198,11 @@ mod tests {
     fn colours_alpha_and_windows_are_reported() {
         let tally = Tally { images: 5, coloured: 5, translucent: 1, deep: 0, ..Tally::default() };
         let notes = tally.notes(1, None, None);
-        assert!(notes[0].contains("all 5 images are in colour and become grey"), "{notes:?}");
-        assert!(notes[1].contains("1 of 5 images have transparent pixels"), "{notes:?}");
+        assert!(notes[0].contains("all 5 images have colours, made grey"), "{notes:?}");
+        assert!(notes[1].contains("1 of 5 images has transparent pixels"), "{notes:?}");
         assert_eq!(tally.notes(3, None, None).len(), 1);
         let grey = Tally { images: 5, coloured: 2, ..Tally::default() };
-        assert!(grey.notes(3, None, None)[0].contains("3 of 5 images are grey"));
+        assert!(grey.notes(3, None, None)[0].contains("3 of 5 images have grey values only"));
         let auto = Some(Window::Word(Word::Auto));
         assert_eq!(grey.warnings(auto).len(), 1, "no values to stretch");
         let deep = Tally { deep: 2, words: Span { low: 0.0, high: 4095.0, nonfinite: false }, ..grey };

@@ -37,7 +37,7 @@ pub(super) fn has_more(dir: &RunDir, plan: &Plan) -> Result<()> {
     }
     let done = Summary::read(dir.path())?.rounds;
     let what = match plan.rounds > done {
-        false => format!("to train it further: --set rounds=N with N above {done}, here {}", plan.rounds),
+        false => format!("to train it further, ask for more than {done}: --set rounds=N (now {})", plan.rounds),
         true if checkpoint::list(dir)?.is_empty() => {
             "it cannot be trained further, as it kept no state (checkpoint.last = false, a sweep's cell, or an earlier version)".into()
         }

@@ -96,7 +96,7 @@ fn adapter(request: &str) -> Result<Adapter> {
     match choose(request)? {
         Choice { target: DeviceTarget::Gpu(adapter), .. } => Ok(*adapter),
         Choice { reason, .. } => Err(Error::input(format!(
-            "tune needs a GPU adapter, and --device {request} is {reason}; `fedgan devices` lists adapters"
+            "tune needs a GPU adapter; --device {request} gives {reason} (`fedgan devices` lists adapters)"
         ))),
     }
 }

@@ -55,7 +55,7 @@ impl Mutants {
             Choice { target: DeviceTarget::Gpu(adapter), .. } => adapter,
             Choice { reason, .. } => {
                 return Err(Error::input(format!(
-                    "--mutants breaks GPU shaders, and --device {request} is {reason}; `fedgan devices` lists adapters"
+                    "--mutants needs a GPU adapter; --device {request} gives {reason} (`fedgan devices` lists adapters)"
                 )));
             }
         };

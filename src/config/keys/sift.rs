@@ -95,13 +95,21 @@ fn missing(key: Option<&Key>, problems: &mut Problems) {
 
 /// The message about a key that does not belong to a tag's value `chosen`.
 fn foreign(key: &Key, tag: &'static str, chosen: &str) -> String {
-    let names: Vec<&str> =
-        all().filter(|k| k.path == key.path).filter_map(|k| k.of).flat_map(|of| of.names).copied().collect();
+    let names: Vec<String> = all()
+        .filter(|k| k.path == key.path)
+        .filter_map(|k| k.of)
+        .flat_map(|of| of.names)
+        .map(|name| format!("{name:?}"))
+        .collect();
     let (table, name) = (parent(tag), crate::key::last(tag));
+    let listed = match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::new(),
+    };
     format!(
-        "{}: {tag} = \"{chosen}\" has no such option, which belongs to \"{}\"; to drop the options of another {name}, give the \
+        "{}: {tag} = \"{chosen}\" has no such option, which belongs to {}; to drop the options of another {name}, give the \
          whole table: {table} = {{ {name} = \"{chosen}\" }}",
-        key.path,
-        names.join("\" and \"")
+        key.path, listed
     )
 }

@@ -10,6 +10,7 @@ mod syntax;
 
 use super::picture::{MOST_DECODED, MOST_RATIO, MOST_SIDE, SMALL};
 use super::scan::{Frame, Grey, MOST_FRAMES};
+use crate::error::count;
 use element::{Coding, Walker};
 use flate2::read::DeflateDecoder;
 use header::{Header, Scale};
@@ -367,11 +368,17 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, String> {
 fn native(bytes: &[u8], each: u64, frames: usize, swapped: bool) -> Result<Vec<u8>, String> {
     let (found, needed) = (bytes.len() as u64, each.saturating_mul(frames as u64));
     if found < needed {
-        return Err(format!("truncated: {found} bytes of pixels, and {frames} frames of {each} bytes need {needed}"));
+        return Err(format!(
+            "truncated: {found} bytes of pixels, and {} of {each} bytes: {needed} are needed",
+            count(frames, "frame")
+        ));
     }
     // A byte of padding is usual, and some devices add more; a whole frame means that the attributes are wrong.
     if found - needed > 1 && found - needed >= each {
-        return Err(format!("{found} bytes of pixels for {frames} frames of {each} bytes: must be {needed}"));
+        return Err(format!(
+            "{found} bytes of pixels for {} of {each} bytes: must be {needed}",
+            count(frames, "frame")
+        ));
     }
     let mut bytes = bytes[..(needed + needed % 2).min(found) as usize].to_vec();
     if swapped {

@@ -74,7 +74,7 @@ fn bad_images_are_all_named_or_skipped() {
 
     let names = ["cut.jpg", "cut.png", "cut_end.png", "flipped.png", "nothing.png", "text.jpg"];
     let text = message(folder(root.path(), 16, 3, STOP));
-    assert!(text.contains("6 of 10 images") && text.contains("skip_bad"), "{text}");
+    assert!(text.contains("6 of 10 files") && text.contains("skip_bad"), "{text}");
     assert!(names.iter().all(|n| text.contains(n)), "{text}");
     assert!(!text.contains("good"), "{text}");
 
@@ -337,13 +337,9 @@ fn splits_and_colours_are_reported() {
     let form = Decoding { size: 16, channels: 1, options: STOP, window: None, axis: AXIS };
     let loaded = classes(root.path(), form).unwrap();
     assert!(loaded.warnings[0].contains("the folders test, train, val look like"), "{:?}", loaded.warnings);
-    assert!(
-        loaded.notes.iter().any(|n| n.contains("1 of 4 images are in colour and become grey")),
-        "{:?}",
-        loaded.notes
-    );
+    assert!(loaded.notes.iter().any(|n| n.contains("1 of 4 images has colours, made grey")), "{:?}", loaded.notes);
     let colour = classes(root.path(), Decoding { channels: 3, ..form }).unwrap();
-    assert!(colour.notes.iter().any(|n| n.contains("3 of 4 images are grey")), "{:?}", colour.notes);
+    assert!(colour.notes.iter().any(|n| n.contains("3 of 4 images have grey values only")), "{:?}", colour.notes);
     assert_eq!(clients(root.path(), form).unwrap().warnings.len(), 1);
 }
 
@@ -411,9 +407,5 @@ fn volumes_are_cut_into_slices_of_one_patient() {
     assert!(auto.notes.iter().any(|n| n.contains("-1000 to 1300 (auto)")), "{:?}", auto.notes);
     fs::write(root.path().join("c.nii"), words.single(124, 300.0).single(128, 0.0).file()).unwrap();
     let own = classes(root.path(), form).unwrap();
-    assert!(
-        own.notes.iter().any(|n| n.contains("4 of 9 images have the window that their file gives")),
-        "{:?}",
-        own.notes
-    );
+    assert!(own.notes.iter().any(|n| n.contains("4 of 9 images have a window in the file")), "{:?}", own.notes);
 }

@@ -143,7 +143,7 @@ fn missing_files_are_mistakes_or_skipped() {
     assert!(message(manifest(&list, 16, 1, SKIP)).contains("client \"h2\" has no readable image"));
     assert!(message(manifest(&root.path().join("absent.csv"), 16, 1, STOP)).contains("absent.csv: "));
     fs::write(root.path().join("b.png"), "no picture").unwrap();
-    assert!(message(manifest(&list, 16, 1, STOP)).contains("1 of 2 image cannot be read: b.png (none of PNG"));
+    assert!(message(manifest(&list, 16, 1, STOP)).contains("1 of 2 files cannot be read: b.png (none of PNG"));
 }
 
 #[cfg(unix)]

@@ -50,6 +50,9 @@ pub fn npz(path: &Path, size: usize, channels: usize) -> Result<Dataset> {
 
 /// [`npz`] with options, notes and warnings.
 pub(super) fn load(path: &Path, size: usize, channels: usize, options: NpzOptions) -> Result<Loaded> {
+    if path.is_dir() {
+        return Err(Error::file(path, "a folder, expected an .npz file"));
+    }
     let file = File::open(path).map_err(|e| Error::file(path, format!("cannot be read as .npz: {e}")))?;
     decode(BufReader::new(file), path, size, channels, options)
 }

@@ -178,7 +178,7 @@ fn channels_first_and_last_are_the_same_colours() {
         let (_root, path) = Writer::new().array("train_images", shape, data).path();
         assert_eq!(npz(&path, 16, 3).unwrap().pixels, last, "{shape:?}");
         let said = load(&path, 16, 1, NpzOptions::default()).unwrap().notes;
-        assert!(said.iter().any(|n| n.contains("all 2 images are in colour and become grey")), "{said:?}");
+        assert!(said.iter().any(|n| n.contains("all 2 images have colours, made grey")), "{said:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::data::patients::Units;
 use crate::data::random::SplitMix64;
+use crate::error::count;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -99,7 +100,9 @@ impl Partition {
         }
         if !matches!(self, Partition::Shared) && n < clients {
             return Err(Error::input(format!(
-                "{n} images for {clients} clients: expected at least one image per client"
+                "{} for {}: expected at least one image per client",
+                count(n, "image"),
+                count(clients, "client")
             )));
         }
         match self {
@@ -132,7 +135,8 @@ fn iid(n: usize, clients: usize, seed: u64) -> Vec<Vec<u32>> {
 fn by_patient(units: &Units, clients: usize, seed: u64) -> Result<Vec<Vec<u32>>> {
     if units.len() < clients {
         let n = units.len();
-        return Err(Error::input(format!("{n} patients for {clients} clients: expected at least one per client")));
+        let [patients, clients] = [count(n, "patient"), count(clients, "client")];
+        return Err(Error::input(format!("{patients} for {clients}: expected at least one per client")));
     }
     let mut order: Vec<usize> = (0..units.len()).collect();
     SplitMix64::new(seed, IID, 0).shuffle(&mut order);
@@ -278,7 +282,8 @@ fn by_site(n: usize, clients: usize, client_of: Option<&[u32]>) -> Result<Vec<Ve
     let found = client_of.iter().max().map_or(0, |&m| m as usize + 1);
     if found != clients {
         return Err(Error::input(format!(
-            "partition sites: the data name {found} clients, {clients} are requested (federation.clients)"
+            "partition sites: the data name {}, federation.clients = {clients}",
+            count(found, "client")
         )));
     }
     let mut shares = vec![Vec::new(); clients];

@@ -192,7 +192,7 @@ fn sites_follow_the_data() {
     let assign =
         |clients, of| Partition::Sites.assign(&[0, 0, 1, 1], clients, 1, Origin { clients: of, patients: None }, 1);
     assert_eq!(assign(2, Some(&[1, 0, 0, 1][..])).unwrap(), [vec![1, 2], vec![0, 3]]);
-    assert!(assign(3, Some(&[1, 0, 0, 1])).unwrap_err().to_string().contains("name 2 clients, 3 are"));
+    assert!(assign(3, Some(&[1, 0, 0, 1])).unwrap_err().to_string().contains("name 2 clients, federation.clients = 3"));
     assert!(assign(2, None).unwrap_err().to_string().contains("client_folders = true"));
     assert!(assign(3, Some(&[0, 2, 0, 2])).unwrap_err().to_string().contains("client 1"));
 }

@@ -11,6 +11,7 @@ use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
 use fedgan::model::NamedTensors;
 use formulas::{Given, dot, mean};
+use std::collections::BTreeSet;
 
 /// All attacks, each in every setting that changes its formula.
 fn attacks() -> Vec<OnUpdate> {
@@ -18,7 +19,7 @@ fn attacks() -> Vec<OnUpdate> {
     let alie = |ddof, knowledge| OnUpdate::Alie(Alie { z: Some(1.25), ddof, knowledge });
     let max = |direction, knowledge| OnUpdate::MinMax(MinMax { direction, knowledge });
     let sum = |direction, bound, knowledge| OnUpdate::MinSum(MinSum { direction, bound, knowledge });
-    vec![
+    let attacks = vec![
         OnUpdate::Scale(Scale { factor: 3.0 }),
         OnUpdate::SignFlip(SignFlip { factor: 1.5 }),
         OnUpdate::Gaussian(Gaussian { sigma: 2e-3, around: Around::Zero }),
@@ -44,7 +45,11 @@ fn attacks() -> Vec<OnUpdate> {
         OnUpdate::Neurotoxin(Neurotoxin { top: 0.1, norm: Some(0.01) }),
         OnUpdate::FangKrum(FangKrum {}),
         OnUpdate::FangMedian(FangMedian { spread: 2.0 }),
-    ]
+    ];
+    let with: BTreeSet<&str> = attacks.iter().map(OnUpdate::name).collect();
+    let all: BTreeSet<&str> = OnUpdate::NAMES.iter().copied().filter(|name| *name != "none").collect();
+    assert_eq!(with, all, "an attack is missing here");
+    attacks
 }
 
 const CLIENTS: usize = 8;

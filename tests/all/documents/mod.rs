@@ -7,6 +7,8 @@ mod commands;
 mod markdown;
 
 use commands::{Program, keys_of, mistakes};
+use fedgan::fed::attack::{OnImages, OnUpdate};
+use fedgan::fed::{Pre, Rule};
 use fedgan::kernels;
 use markdown::Document;
 use std::path::{Component, Path, PathBuf};
@@ -233,6 +235,21 @@ fn every_verb_is_documented() {
 }
 
 /// A copy of a document in which `from` is replaced.
+/// Rules and attacks that a page does not name in code type.
+fn unnamed(text: &str, names: &[&'static str]) -> Vec<&'static str> {
+    names.iter().copied().filter(|name| !text.contains(&format!("`{name}`"))).collect()
+}
+
+#[test]
+fn every_rule_and_attack_is_documented() {
+    let (robust, attacks) = (read(root().join("docs/robust.md")), read(root().join("docs/attacks.md")));
+    assert_eq!(unnamed(&robust, Rule::NAMES), Vec::<&str>::new());
+    assert_eq!(unnamed(&robust, Pre::NAMES), ["none"]);
+    assert_eq!(unnamed(&attacks, OnUpdate::NAMES), ["none"]);
+    assert_eq!(unnamed(&attacks, OnImages::NAMES), Vec::<&str>::new());
+    assert_eq!(unnamed(&attacks.replace("`mimic`", ""), &["mimic"]), ["mimic"]);
+}
+
 fn broken(path: &str, from: &str, to: &str) -> String {
     let text = read(path);
     assert!(text.contains(from), "{path} has no {from}");

@@ -18,6 +18,7 @@ fn attacks() -> Vec<OnImages> {
         read("kind = 'dba'\npattern = 'square'\nparts = 4\nplace = 'bottom-right'\nopacity = 1.0"),
     ];
     all.iter_mut().for_each(|attack| attack.resolve(SIZE));
+    assert_eq!(all.iter().map(OnImages::name).collect::<Vec<_>>(), OnImages::NAMES, "an attack is missing here");
     all
 }
 

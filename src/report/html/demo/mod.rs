@@ -67,8 +67,9 @@ impl Story {
         format!(
             "<header>\n<h1>{TITLE}</h1>\n<p>In a federation, {clients} hospitals train one image generator together. The images never leave a hospital: \
              only the generators travel, and a server averages them. Below are images from three federations after {rounds}. In the \
-             first, all hospitals are honest. In the second, {malicious} of {clients} pastes a small trigger on its images, and the \
-             shared generator learns to draw it. In the third, the server detects the attacker and stops using its updates.</p>\n</header>\n\
+             first, all hospitals are honest. In the second, {malicious} of {clients} pastes a small trigger on its images, so that the \
+             shared generator learns to draw it. In the third, the server tries to detect the attacker and to ignore its updates. How far \
+             each of them got is written below.</p>\n</header>\n\
              <section>\n<div class=\"pictures\">\n{}</div>\n<p>Generated images, from the same latents in all three; below each the framed \
              corner, enlarged.</p>\n</section>\n",
             self.chapters.iter().map(samples).collect::<String>()
@@ -127,7 +128,7 @@ impl Story {
         };
         let colour = |colour, dashed| swatch(Style { colour, mark: None, dashed });
         format!(
-            "<p>In every round the server compares a few numbers of each hospital: the norm and direction of its update, and how far its \
+            "<p>In every round the server compares a few numbers of each hospital: the direction of its update, and how far its \
              images of fixed latents deviate from those of the others. An isolation forest turns them into a score. After a warm-up, a hospital \
              with a high score in several rounds loses its weight in the average. {}</p>\n\
              <div class=\"charts\"><figure><figcaption>Weights of the hospitals by round, defended federation</figcaption>\n{}</figure></div>\n\
