@@ -44,4 +44,20 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn options_of_fixed_words_complete_them() {
+        let text = String::from_utf8(script(Shell::Bash)).unwrap();
+        for (option, words, times) in [
+            ("--as", "wgsl spirv msl hlsl glsl", 1),
+            ("--variant", "tiled direct", 3),
+            ("--workload", "w1 w2 w3", 1),
+            ("--loss", "bce wgan-gp", 1),
+            ("--checks", "on off", 1),
+        ] {
+            let offers =
+                format!("{option})\n                    COMPREPLY=($(compgen -W \"{words}\" -- \"${{cur}}\"))");
+            assert_eq!(text.matches(&offers).count(), times, "{option}");
+        }
+    }
 }

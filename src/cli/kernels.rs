@@ -1,5 +1,6 @@
 //! `fedgan kernels`: the catalogue as a table or as `shaders/README.md`, or the assembled text of one shader.
 
+use super::parse::{CLASSES, word};
 use crate::kernels::reflect::{Shader, Variant, variants};
 use crate::kernels::writers::Language;
 use crate::kernels::{Access, AnyKernel, CATALOGUE, Class, Elem, find, shader};
@@ -13,6 +14,15 @@ use std::path::{Path, PathBuf};
 /// The first line of the catalogue.
 const MARK: &str = "<!-- written by fedgan kernels --markdown, which replaces this file -->\n";
 
+/// Languages by the words of `--as`.
+const LANGUAGES: &[(&str, Language)] = &[
+    ("wgsl", Language::Wgsl),
+    ("spirv", Language::Spirv),
+    ("msl", Language::Msl),
+    ("hlsl", Language::Hlsl),
+    ("glsl", Language::Glsl),
+];
+
 /// Arguments of `fedgan kernels`.
 #[derive(Debug, clap::Args)]
 pub struct KernelsArgs {
@@ -25,11 +35,11 @@ pub struct KernelsArgs {
     /// Print the shader of this kernel, assembled and expanded as it runs.
     #[arg(long, value_name = "KERNEL")]
     pub show: Option<String>,
-    /// Output language: wgsl, spirv (binary), msl, hlsl or glsl.
-    #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "show")]
+    /// Output language; spirv is binary.
+    #[arg(long = "as", value_name = "LANGUAGE", default_value = "wgsl", requires = "show", value_parser = word(LANGUAGES))]
     pub language: Language,
-    /// Shader variant: tiled (hardware GPUs) or direct (software adapters).
-    #[arg(long, value_name = "VARIANT", default_value = "tiled", requires = "show", value_parser = super::parse::class)]
+    /// Shader variant: tiled for hardware GPUs, direct for software adapters.
+    #[arg(long, value_name = "VARIANT", default_value = "tiled", requires = "show", value_parser = word(CLASSES))]
     pub variant: Class,
     /// Number of the build, from 1, if the kernel's cases need several.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "show")]

@@ -1,10 +1,17 @@
 //! Parsers of argument values that several verbs share.
 
 use crate::kernels::Class;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-pub fn class(name: &str) -> std::result::Result<Class, String> {
-    Class::ALL.into_iter().find(|c| c.name() == name).ok_or_else(|| "allowed: tiled, direct".into())
+/// One of a few words, which the help lists and shells complete.
+pub fn word<T: Copy + Send + Sync>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).try_map(|given| {
+        words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value).ok_or("an unknown word")
+    })
 }
+
+/// Variants of shaders by name.
+pub const CLASSES: &[(&str, Class)] = &[(Class::Tiled.name(), Class::Tiled), (Class::Direct.name(), Class::Direct)];
 
 /// A duration in seconds, at most an hour.
 pub fn seconds(text: &str) -> std::result::Result<f64, String> {

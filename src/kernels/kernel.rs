@@ -66,7 +66,7 @@ impl Class {
     pub const ALL: [Class; 2] = [Class::Tiled, Class::Direct];
 
     /// The name printed in plans and reports.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Class::Tiled => "tiled",
             Class::Direct => "direct",

@@ -32,21 +32,6 @@ impl Language {
     }
 }
 
-impl std::str::FromStr for Language {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "wgsl" => Ok(Language::Wgsl),
-            "spirv" => Ok(Language::Spirv),
-            "msl" => Ok(Language::Msl),
-            "hlsl" => Ok(Language::Hlsl),
-            "glsl" => Ok(Language::Glsl),
-            _ => Err("allowed: wgsl, spirv, msl, hlsl, glsl".into()),
-        }
-    }
-}
-
 impl Shader {
     /// The module in another language, without the run-time checks that only software adapters keep ([`WriterConfig::shown`]);
     /// text as UTF-8, SPIR-V as little-endian words. `wgsl` is the text that the module was parsed from, returned for

@@ -7,12 +7,15 @@ mod shader;
 mod table;
 mod targets;
 
+use super::parse::{CLASSES, word};
 use crate::perf::baseline::{self, Change};
 use crate::perf::round::RoundReport;
 use crate::perf::row::LaunchRow;
 use crate::perf::step::StepReport;
+use crate::perf::workload::NAMED;
 use crate::perf::{Bench, Budget, Ceilings, Document, Loss, Problem, SpeedChange, verify_sampled};
 use crate::{Error, Result};
+use clap::builder::PossibleValuesParser;
 use device::Subject;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
@@ -30,7 +33,7 @@ pub struct BenchArgs {
     pub shape: Vec<String>,
     /// Training workload whose launches are timed: w1 (32 px RGB, width 32, latent 64), w2 (64 px, 64, 100) or w3 (256 px, 64,
     /// 100), batch 32; may be repeated [default: w1; for kernels on a hardware GPU all three].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(NAMED.map(|(name, _)| name)))]
     pub workload: Vec<String>,
     /// Clients trained in the same launches [default: 1].
     #[arg(long, value_name = "N")]
@@ -50,8 +53,8 @@ pub struct BenchArgs {
     /// Overrides the workload's batch.
     #[arg(long, value_name = "B")]
     pub batch: Option<u32>,
-    /// Loss for `step` and `round`: bce or wgan-gp.
-    #[arg(long, value_name = "LOSS", value_parser = loss)]
+    /// Loss for `step` and `round`.
+    #[arg(long, value_name = "LOSS", value_parser = word(&[("bce", Loss::Bce), ("wgan-gp", Loss::WganGp)]))]
     pub loss: Option<Loss>,
     /// Training steps per round, for `round`.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -59,11 +62,11 @@ pub struct BenchArgs {
     /// WGSL file to time against the built-in shader of the same name, with alternating launches; needs a GPU device.
     #[arg(long, value_name = "FILE.wgsl")]
     pub shader: Option<PathBuf>,
-    /// Shader variants, `tiled` or `direct` [default: the device's].
-    #[arg(long, value_name = "VARIANT", value_parser = super::parse::class)]
+    /// Shader variants [default: the device's].
+    #[arg(long, value_name = "VARIANT", value_parser = word(CLASSES))]
     pub variant: Option<crate::kernels::Class>,
     /// Run-time checks that naga inserts [default: on for software adapters, off for hardware].
-    #[arg(long, value_name = "on|off", value_parser = on_off)]
+    #[arg(long, value_name = "CHECKS", value_parser = word(&[("on", true), ("off", false)]))]
     pub checks: Option<bool>,
     /// Seconds of sampling per row; below 0.01 the run is only a smoke test, with ceilings measured in the caches.
     #[arg(long, value_name = "S", default_value_t = 0.3, value_parser = super::parse::seconds)]
@@ -90,22 +93,6 @@ pub struct BenchArgs {
     /// Folder of baselines [default: fedgan/baselines in the user's data folder].
     #[arg(long, value_name = "DIR")]
     pub baseline_dir: Option<PathBuf>,
-}
-
-fn loss(text: &str) -> std::result::Result<Loss, String> {
-    match text {
-        "bce" => Ok(Loss::Bce),
-        "wgan-gp" => Ok(Loss::WganGp),
-        _ => Err(format!("`{text}`: bce or wgan-gp")),
-    }
-}
-
-fn on_off(text: &str) -> std::result::Result<bool, String> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(format!("`{text}`: on or off")),
-    }
 }
 
 /// Runs the verb; the exit code is 1 if results were wrong or something is slower than in the baseline, else 0.

@@ -107,17 +107,27 @@ fn figures(row: &LaunchRow, timed: &Timed) -> String {
     let share = timed.roofline.map_or("-".into(), |r| {
         let bound = if r.bound == Bound::Compute { "flop" } else { "byte" };
         let fault = if r.fault { "!" } else { "" };
-        format!("{:.0}%{fault} {bound}", 100.0 * r.share)
+        format!("{}{fault} {bound}", percent(r.share, 0))
     });
     format!(
         "{:>8} {:>6} {:>7} {:>7} {share:>10} {:>8} {:>8.1}%",
         time(s.median),
-        format!("{:.1}%", 100.0 * s.spread()),
+        percent(s.spread(), 1),
         rate(row.flops / s.median),
         rate(row.bytes / s.median),
         time(timed.first),
         timed.verified.percent
     )
+}
+
+/// A share in a column of a table, with `decimals` below ten times the whole: a launch that was interrupted may have a
+/// spread of ten thousand percent, and no column is that wide.
+fn percent(share: f64, decimals: usize) -> String {
+    match share {
+        s if s.is_nan() => "-".into(),
+        s if s >= 9.995 => ">999%".into(),
+        s => format!("{:.decimals$}%", 100.0 * s),
+    }
 }
 
 /// The heading of a comparison of shaders.
@@ -199,9 +209,9 @@ pub(super) fn step(step: &StepReport) -> String {
     let _ = writeln!(out, "  {a:31} {b:>8} {c:>9} {d:>6} {e:>8} {f:>8} {g:>7}");
     let all = step.parts();
     let mut line = |name: &str, launches: usize, s: f64, flops: f64, bytes: f64, floor: f64| {
-        let (share, ceiling) = (100.0 * s / parts, 100.0 * floor / s);
-        let fault = if ceiling < 100.5 { "" } else { "!" };
-        let ceiling = if step.overhead.is_some() { format!("{ceiling:.0}%{fault}") } else { "-".into() };
+        let share = 100.0 * s / parts;
+        let fault = if floor < 1.005 * s { "" } else { "!" };
+        let ceiling = if step.overhead.is_some() { format!("{}{fault}", percent(floor / s, 0)) } else { "-".into() };
         let (gf, gb) = (rate(flops / s), rate(bytes / s));
         let _ = writeln!(out, "  {name:31} {launches:>8} {:>9} {share:>5.1}% {gf:>8} {gb:>8} {ceiling:>7}", time(s));
     };

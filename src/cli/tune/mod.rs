@@ -1,5 +1,6 @@
 //! `fedgan tune`: measures the fastest variants of the convolutions on a GPU and saves them in a file for later runs on it.
 
+use super::parse::{CLASSES, word};
 use super::units::time;
 use crate::config::{self, Overrides, Plan};
 use crate::error::count;
@@ -34,8 +35,8 @@ pub struct TuneArgs {
     /// Write to this file instead of the adapter's tuning file in the user's cache folder; runs do not read it.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Shader variants, `tiled` or `direct`; only `tiled` has variants to choose from [default: the device's].
-    #[arg(long, value_name = "VARIANT", value_parser = super::parse::class)]
+    /// Shader variants; only `tiled` has variants to choose from [default: the device's].
+    #[arg(long, value_name = "VARIANT", value_parser = word(CLASSES))]
     pub variant: Option<Class>,
     /// Seconds of sampling per variant.
     #[arg(long, value_name = "S", default_value_t = 0.1, value_parser = super::parse::seconds)]
