@@ -2,10 +2,11 @@
 
 use super::dataset::{Dataset, Loaded, Room};
 use super::fit::{fit, is_coloured, is_translucent};
+use super::frame::Frame;
 use super::natural;
 use super::patients;
 use super::picture;
-use super::scan::{Frame, Scan};
+use super::scan::{KINDS, Scan};
 use super::tally::Tally;
 use super::walk::{Entry, FolderOptions, name};
 use super::window::{self, Span, Window, Word};
@@ -69,19 +70,19 @@ pub(super) fn side(path: &Path) -> Result<u32, String> {
 }
 
 /// Decodes every file in parallel and collects the good ones in order: the set with notes and warnings, and the client
-/// of each image.
-pub(super) fn decode(root: &Path, entries: Vec<Entry>, form: Decoding) -> Result<(Loaded, Vec<u32>)> {
+/// of each image. Files are named as from `root`; errors name `source`, the folder or the list.
+pub(super) fn decode(root: &Path, source: &Path, entries: Vec<Entry>, form: Decoding) -> Result<(Loaded, Vec<u32>)> {
     let room = Room::new(form.size, form.channels);
-    room.take(entries.len()).map_err(|what| Error::file(root, what))?;
+    room.take(entries.len()).map_err(|what| Error::file(source, what))?;
     let window = chosen(&entries, form);
     let files: Vec<Result<File, String>> =
         entries.par_iter().map(|entry| file(&entry.path, form, window, &room)).collect();
-    room.check().map_err(|what| Error::file(root, what))?;
+    room.check().map_err(|what| Error::file(source, what))?;
     let bad: Vec<(String, &String)> = (entries.iter().zip(&files))
         .filter_map(|(entry, file)| file.as_ref().err().map(|why| (name(root, &entry.path), why)))
         .collect();
     if bad.len() == entries.len() || !(bad.is_empty() || form.options.skip_bad) {
-        return Err(bad_images(root, &bad, entries.len()));
+        return Err(bad_images(source, &bad, entries.len()));
     }
     let skipped = bad.into_iter().map(|(file, why)| format!("{file} ({why})")).collect();
     let (loaded, clients) = collected(root, &entries, files, form, window);
@@ -127,8 +128,8 @@ fn collected(
             .map(|n| format!("patients  {n}; all images of one are held out, or dealt to one client, together")),
     );
     warnings.extend((patients_found == Some(1)).then(|| {
-        "all images are of one patient, so none can be held out: if that is wrong, name the patients in the \
-         column `patient` of a manifest"
+        "all images are of one patient, whose images stay together: none can be held out or go to a second client; if that \
+         is wrong, name the patients in the column `patient` of a manifest"
             .into()
     }));
     (Loaded { notes, warnings, patients, ..Loaded::of(dataset) }, clients)
@@ -160,7 +161,9 @@ fn span(path: &Path, axis: u32) -> Result<Span, String> {
 /// One file as it enters the set, and its original properties.
 fn file(path: &Path, form: Decoding, window: Option<[f64; 2]>, room: &Room) -> Result<File, String> {
     let Some(scan) = Scan::open(path, form.axis)? else {
-        let (image, tally) = picture(path, form, window)?;
+        // A picture's reader does not know scans.
+        let told = |why| if why == picture::UNKNOWN { format!("none of {KINDS}") } else { why };
+        let (image, tally) = picture(path, form, window).map_err(told)?;
         return Ok(File { images: vec![image], part: None, patient: None, tally });
     };
     scan.check(window)?;
@@ -230,12 +233,12 @@ fn is_float(image: &DynamicImage) -> bool {
 }
 
 /// One error for all bad images: how many, which (the first few), why, and the remedy.
-fn bad_images(root: &Path, bad: &[(String, &String)], total: usize) -> Error {
+fn bad_images(source: &Path, bad: &[(String, &String)], total: usize) -> Error {
     let named: Vec<String> = bad.iter().take(NAMED).map(|(file, why)| format!("{file} ({why})")).collect();
     let more = if bad.len() > NAMED { format!(", and {} more", bad.len() - NAMED) } else { String::new() };
     let advice = if bad.len() < total { "; skip_bad = true (--skip-bad) leaves them out" } else { "" };
     Error::file(
-        root,
+        source,
         format!("{} of {} cannot be read: {}{more}{advice}", bad.len(), count(total, "file"), named.join(", ")),
     )
 }

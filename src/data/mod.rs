@@ -11,6 +11,7 @@ mod element;
 mod files;
 mod fit;
 mod folder;
+mod frame;
 pub(crate) mod guard;
 mod manifest;
 mod natural;

@@ -143,6 +143,22 @@ fn former_paths_load_with_a_note() {
 }
 
 #[test]
+fn each_choice_is_described_on_its_page() {
+    for (path, page, passed) in [
+        ("data.kind", "images", &[][..]),
+        ("detection.kind", "detection", &["none"]),
+        ("evaluation.metrics", "metrics", &[]),
+    ] {
+        let key = all().find(|key| key.path == path).unwrap();
+        let (ValueKind::Choice(names) | ValueKind::Choices(names)) = key.kind else { panic!("{path}") };
+        let text = std::fs::read_to_string(format!("{}/docs/{page}.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for name in names.iter().filter(|name| !passed.contains(name)) {
+            assert!(text.contains(&format!("`{name}`")), "docs/{page}.md says nothing of {path} = {name:?}");
+        }
+    }
+}
+
+#[test]
 fn suggests_near_keys() {
     for (wrong, right) in [
         ("train.learning_rate", "train.lr"),

@@ -2,6 +2,8 @@
 //!
 //! Nothing is allocated by stated lengths: a value is a part of the file's bytes.
 
+use super::tags::{PER_FRAME, PIXELS, SHARED, VALUES, WINDOWS};
+
 /// Deepest nesting of sequences; functional groups have three.
 const MOST_DEPTH: usize = 16;
 
@@ -9,8 +11,6 @@ const ITEM: u32 = 0xFFFE_E000;
 const ITEM_END: u32 = 0xFFFE_E00D;
 const SEQUENCE_END: u32 = 0xFFFE_E0DD;
 const UNDEFINED: u32 = u32::MAX;
-/// Stored in fragments if compressed.
-pub(super) const PIXEL_DATA: u32 = 0x7FE0_0010;
 
 /// How numbers and headers of elements are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl<'a, F: FnMut(&Place, u32, Value<'a>) -> Step> Walker<'a, F> {
             }
             let length = self.length(coding, if coding.explicit && !long { 2 } else { 4 })?;
             let go_on = match (tag, length) {
-                (PIXEL_DATA, UNDEFINED) => self.fragments(coding, kind, start)?,
+                (PIXELS, UNDEFINED) => self.fragments(coding, kind, start)?,
                 // Elements of unknown type are stored without types.
                 (_, UNDEFINED) if &kind == b"UN" => self.sequence(Coding::IMPLICIT, tag, length)?,
                 (_, UNDEFINED) => self.sequence(coding, tag, length)?,
@@ -147,12 +147,10 @@ impl<'a, F: FnMut(&Place, u32, Value<'a>) -> Step> Walker<'a, F> {
             match tag {
                 SEQUENCE_END => {
                     let value = Value { bytes: &self.bytes[first..at], coding, kind, fragments: true, end: self.at };
-                    return (self.visit)(&self.place, PIXEL_DATA, value);
+                    return (self.visit)(&self.place, PIXELS, value);
                 }
                 ITEM => {
-                    _ = self
-                        .take(length as usize)
-                        .map_err(|_| beyond(PIXEL_DATA, length, self.bytes.len() - self.at))?
+                    _ = self.take(length as usize).map_err(|_| beyond(PIXELS, length, self.bytes.len() - self.at))?
                 }
                 _ => return Err(format!("{} among the fragments of byte {start}: a damaged file", name(tag))),
             }
@@ -199,7 +197,6 @@ impl<'a, F: FnMut(&Place, u32, Value<'a>) -> Step> Walker<'a, F> {
 
 /// Sequences that are read, for files whose elements state no types.
 fn is_sequence(tag: u32) -> bool {
-    use super::header::tags::{PER_FRAME, SHARED, VALUES, WINDOWS};
     [PER_FRAME, SHARED, VALUES, WINDOWS].contains(&tag)
 }
 

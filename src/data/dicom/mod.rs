@@ -7,9 +7,10 @@ mod element;
 mod header;
 mod packed;
 mod syntax;
+mod tags;
 
+use super::frame::{Frame, Grey, MOST_FRAMES};
 use super::picture::{MOST_DECODED, MOST_RATIO, MOST_SIDE, SMALL};
-use super::scan::{Frame, Grey, MOST_FRAMES};
 use crate::error::count;
 use element::{Coding, Walker};
 use flate2::read::DeflateDecoder;
@@ -226,7 +227,7 @@ impl Form {
         let allocated = need(header.allocated, "bits allocated (0028,0100)")?;
         if !matches!(allocated, 8 | 16) || packing == Packing::Jpeg && allocated != 8 {
             let allowed = if packing == Packing::Jpeg { "8 in JPEG" } else { "8 or 16" };
-            return Err(format!("{allocated} bits allocated: must be {allowed}"));
+            return Err(format!("bits allocated (0028,0100): {allocated}, must be {allowed}"));
         }
         let bits = header.stored.unwrap_or(allocated);
         let high = header.high_bit.unwrap_or(bits.saturating_sub(1));

@@ -351,7 +351,10 @@ fn jpeg_frames() {
         (draft.clone().packed(JPEG, &[], &[&frame[..frame.len() / 2]]), "truncated"),
         (draft.clone().packed(JPEG, &[], &[&colour]), "with 3 samples, in a file of 2 x 2 with 1"),
         (draft.with(0x0028_0011, b"US", &[3, 0]).packed(JPEG, &[], &[&frame]), "a JPEG of 2 x 2 pixels"),
-        (Draft::grey(2, 12, false, &[]).packed(JPEG, &[], &[&frame]), "16 bits allocated: must be 8 in JPEG"),
+        (
+            Draft::grey(2, 12, false, &[]).packed(JPEG, &[], &[&frame]),
+            "bits allocated (0028,0100): 16, must be 8 in JPEG",
+        ),
     ] {
         assert!(refusal(&file).contains(needle), "{needle}: {}", refusal(&file));
     }
@@ -372,8 +375,8 @@ fn what_is_not_read_is_named() {
         (of(0x0028_0004, b"CS", b"HSV"), "photometric interpretation HSV"),
         (of(0x0028_0002, b"US", &[3, 0]), "3 samples per pixel with MONOCHROME2: must be 1"),
         (of(0x0028_0002, b"US", &[3, 0, 0, 0]), "has 4 bytes: must be a number of 2 bytes"),
-        (of(0x0028_0100, b"US", &[32, 0]), "32 bits allocated: must be 8 or 16"),
-        (of(0x0028_0100, b"US", &[1, 0]), "1 bits allocated"),
+        (of(0x0028_0100, b"US", &[32, 0]), "bits allocated (0028,0100): 32, must be 8 or 16"),
+        (of(0x0028_0100, b"US", &[1, 0]), "bits allocated (0028,0100): 1, must be 8 or 16"),
         (of(0x0028_0101, b"US", &[17, 0]), "17 bits up to bit 15"),
         (of(0x0028_0101, b"US", &[0, 0]), "0 bits"),
         (of(0x0028_0102, b"US", &[16, 0]), "up to bit 16"),

@@ -31,7 +31,7 @@ pub(super) fn classes(path: &Path, form: Decoding) -> Result<Loaded> {
     if entries.is_empty() {
         return Err(Error::file(path, nothing("in this folder", &walk)));
     }
-    let (mut loaded, _) = decode(path, entries, form)?;
+    let (mut loaded, _) = decode(path, path, entries, form)?;
     loaded.notes.insert(0, line(&[loaded.dataset.describe_classes(), walk.passed.describe()]));
     loaded.warnings.extend(splits(&loaded.dataset.classes, path));
     Ok(loaded)
@@ -106,7 +106,7 @@ pub(super) fn clients(path: &Path, form: Decoding) -> Result<Loaded> {
         }
     };
     every_client_in(&entries.iter().map(|e| e.client).collect::<Vec<_>>(), &nothing("", &walk))?;
-    let (mut loaded, of_image) = decode(path, entries, form)?;
+    let (mut loaded, of_image) = decode(path, path, entries, form)?;
     every_client_in(&of_image, "no readable image")?;
     let mut counts = vec![0; names.len()];
     of_image.iter().for_each(|c| counts[*c as usize] += 1);

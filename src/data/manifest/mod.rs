@@ -36,7 +36,7 @@ pub(super) fn load(path: &Path, form: Decoding) -> Result<Loaded> {
     let (names, several, passed) = (clients_of(&table), table.several, passed(&table.passed));
     let (labelled, by_client) = (table.labels, table.clients);
     let entries = table.rows.into_iter().map(|row| entry(row, &root, &names)).collect();
-    let (mut loaded, of_image) = decode(&root, entries, form)?;
+    let (mut loaded, of_image) = decode(&root, path, entries, form)?;
     let mut counts = vec![0; names.len()];
     of_image.iter().for_each(|c| counts[*c as usize] += 1);
     if let Some(empty) = counts.iter().position(|n| *n == 0) {

@@ -96,6 +96,11 @@ impl Table {
             }
         }
         [_, self.labels, self.clients, _] = columns.map(|column| column.is_some());
+        if columns[0].is_none() && header.iter().any(|field| field.contains(&0) || std::str::from_utf8(field).is_err())
+        {
+            mistakes.push(1, format!("not text in UTF-8, must be a CSV file with the columns {}", allowed()));
+            return None;
+        }
         if columns[0].is_none() {
             let found = shorten(&String::from_utf8_lossy(&header.iter().collect::<Vec<_>>().join(&b", "[..])), FOUND);
             let hint = if header.len() == 1 && found.contains([';', '\t']) { "; commas separate columns" } else { "" };

@@ -118,6 +118,10 @@ fn headers_are_checked() {
         assert!(refused(text).contains(needle), "{text:?}: {}", refused(text));
     }
     assert!(refused(b"file\n\xff\xfe\n").contains("text in UTF-8"));
+    // A picture, and a spreadsheet's text in UTF-16.
+    for text in [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], b"f\0i\0l\0e\0,\0a\0\n\0b\0,\0c\0\n\0"] {
+        assert!(refused(text).contains("line 1: not text in UTF-8, must be a CSV file with the columns `file` and"));
+    }
     assert!(refused(format!("file\n\"{}", "x\n".repeat(5000))).contains("is a quote not closed?"));
     assert!(refused(format!("file,label\na,{}\n", "x;".repeat(1100) + "x")).contains("at most 1024 labels"));
     assert!(refused(format!("file,label\na,{}\n", "x".repeat(300))).contains("at most 256 bytes each"));
@@ -143,7 +147,9 @@ fn missing_files_are_mistakes_or_skipped() {
     assert!(message(manifest(&list, 16, 1, SKIP)).contains("client \"h2\" has no readable image"));
     assert!(message(manifest(&root.path().join("absent.csv"), 16, 1, STOP)).contains("absent.csv: "));
     fs::write(root.path().join("b.png"), "no picture").unwrap();
-    assert!(message(manifest(&list, 16, 1, STOP)).contains("1 of 2 files cannot be read: b.png (none of PNG"));
+    assert!(message(manifest(&list, 16, 1, STOP)).contains(
+        "list.csv: 1 of 2 files cannot be read: b.png (none of PNG, JPEG, TIFF, BMP, WebP, DICOM and NIfTI)"
+    ));
 }
 
 #[cfg(unix)]

@@ -2,8 +2,8 @@
 
 mod header;
 
+use super::frame::{Grey, MOST_FRAMES};
 use super::picture::{MOST_DECODED, MOST_RATIO, MOST_SIDE, SMALL};
-use super::scan::{Grey, MOST_FRAMES};
 use flate2::read::MultiGzDecoder;
 use header::Header;
 use std::borrow::Cow;
