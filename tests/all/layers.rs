@@ -1,5 +1,6 @@
 //! The layers of the crate: a module imports only modules of lower layers, and wgpu is named in one module.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Modules by layer; modules of one layer do not import each other. `error`, `input` and `key` are free.
@@ -62,32 +63,120 @@ fn only_test_items_are_excluded() {
 
 /// The first path segments after `crate::`, including grouped imports.
 fn imports(code: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    for part in code.split("crate::").skip(1) {
-        let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-        match part.strip_prefix('{') {
-            // For a group, the heads at depth one.
-            Some(group) => {
-                let mut depth = 0;
-                let mut head = true;
-                for (i, c) in group.char_indices() {
-                    match c {
-                        '{' => depth += 1,
-                        '}' if depth == 0 => break,
-                        '}' => depth -= 1,
-                        ',' if depth == 0 => head = true,
-                        c if head && c.is_alphabetic() => {
-                            out.push(word(&group[i..]));
-                            head = false;
-                        }
-                        _ => {}
-                    }
-                }
+    code.split("crate::").skip(1).flat_map(heads).collect()
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// The first segment of the path that `text` starts with; of a group `{a::b, c}` the heads at depth one.
+fn heads(text: &str) -> Vec<String> {
+    let Some(group) = text.strip_prefix('{') else { return vec![word(text)] };
+    let (mut out, mut depth, mut head) = (Vec::new(), 0, true);
+    for (i, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => head = true,
+            c if head && c.is_alphabetic() => {
+                out.push(word(&group[i..]));
+                head = false;
             }
-            None => out.push(word(part)),
+            _ => {}
         }
     }
     out
+}
+
+/// Modules of the same crate that a file names by `super::` or `crate::`, as files. Names that a `mod.rs` hands on are
+/// not followed.
+fn named_modules(root: &Path, file: &Path, code: &str) -> Vec<PathBuf> {
+    let at = |folder: &Path, name: &str| {
+        [folder.join(name).with_extension("rs"), folder.join(name).join("mod.rs")].into_iter().find(|p| p.is_file())
+    };
+    let mut out = Vec::new();
+    for (i, _) in code.match_indices("super::").filter(|(i, _)| !code[..*i].ends_with("super::")) {
+        let rest = code[i..].trim_start_matches("super::");
+        let mut folder = file.parent().expect("below src/");
+        let up = (code[i..].len() - rest.len()) / "super::".len() - usize::from(!file.ends_with("mod.rs"));
+        for _ in 0..up {
+            folder = folder.parent().unwrap_or(folder);
+        }
+        out.extend(heads(rest).iter().filter_map(|name| at(folder, name)));
+    }
+    for part in code.split("crate::").skip(1) {
+        let (mut folder, mut found, mut rest) = (root.to_path_buf(), None, part);
+        loop {
+            let name = word(rest);
+            let Some(path) = at(&folder, &name).filter(|_| !name.is_empty()) else { break };
+            (found, folder) = (Some(path), folder.join(&name));
+            let Some(next) = rest[name.len()..].strip_prefix("::") else { break };
+            rest = next;
+        }
+        // `crate::a::b::{c, d}` may name modules in its group.
+        let group: Vec<PathBuf> = heads(rest).iter().filter_map(|name| at(&folder, name)).collect();
+        out.extend(if group.is_empty() { found.into_iter().collect() } else { group });
+    }
+    out
+}
+
+/// A circle of files, from a file through its imports back to it.
+fn circle(edges: &BTreeMap<PathBuf, Vec<PathBuf>>) -> Option<Vec<PathBuf>> {
+    let mut done = BTreeSet::new();
+    fn walk(
+        at: &PathBuf,
+        edges: &BTreeMap<PathBuf, Vec<PathBuf>>,
+        path: &mut Vec<PathBuf>,
+        done: &mut BTreeSet<PathBuf>,
+    ) -> bool {
+        if let Some(start) = path.iter().position(|p| p == at) {
+            path.drain(..start);
+            return true;
+        }
+        if !done.insert(at.clone()) {
+            return false;
+        }
+        path.push(at.clone());
+        if edges.get(at).into_iter().flatten().any(|next| walk(next, edges, path, done)) {
+            return true;
+        }
+        path.pop();
+        false
+    }
+    edges.keys().find_map(|start| {
+        let mut path = Vec::new();
+        walk(start, edges, &mut path, &mut done).then_some(path)
+    })
+}
+
+#[test]
+fn no_files_import_each_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let is_test = |p: &Path| p.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
+    let mut edges = BTreeMap::new();
+    for file in files.into_iter().filter(|p| !is_test(p)) {
+        let text = code(&std::fs::read_to_string(&file).expect("readable source"));
+        // A folder's `mod.rs` is its face: the files below take names from it, and it hands theirs on.
+        let named: Vec<PathBuf> = named_modules(&root, &file, &text)
+            .into_iter()
+            .filter(|other| *other != file && !(other.ends_with("mod.rs") && file.starts_with(other.parent().unwrap())))
+            .collect();
+        edges.insert(file, named);
+    }
+    let total: usize = edges.values().map(Vec::len).sum();
+    assert!(total > 500, "only {total} imports found");
+    assert_eq!(circle(&edges), None);
+
+    // The circle of two files that was once there.
+    let (a, b) = (root.join("fed/aggregate/krum.rs"), root.join("fed/aggregate/multi_krum.rs"));
+    assert!(edges[&b].contains(&a), "{:?}", edges[&b]);
+    edges.get_mut(&a).expect("a rule").push(b.clone());
+    let found = circle(&edges).expect("a circle");
+    assert!(found.len() == 2 && found.contains(&a) && found.contains(&b), "{found:?}");
 }
 
 #[test]

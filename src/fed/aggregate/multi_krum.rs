@@ -1,15 +1,9 @@
 //! Multi-Krum (Blanchard et al. 2017).
 
-use super::device::{Combine, Distances, Matrix};
-use super::each::too_few;
-use super::krum::{self, check_neighbours};
-use super::select::{krum_scores, margin, ranking};
-use super::{
-    Aggregation, AggregationRule, Candidates, Condition, Draws, Each, Network, NetworkDecision, NetworkRule, RULE,
-    faulty,
-};
+use super::krum::{self, Ranked, check_neighbours};
+use super::{Aggregation, AggregationRule, Condition, Draws, Each, Network, RULE, faulty};
 use crate::Result;
-use crate::exec::{Engine, Recording};
+use crate::exec::Engine;
 use crate::key::{DefaultValue, Key, U32, ValueKind};
 use serde::{Deserialize, Serialize};
 
@@ -55,51 +49,5 @@ impl AggregationRule for MultiKrum {
     fn build(&self, engine: &mut dyn Engine, networks: &[Network], _draws: &Draws) -> Result<Box<dyn Aggregation>> {
         let (f, neighbours, m) = (self.f, self.neighbours, self.m);
         Each::build(networks, |_, network| Ranked::new(engine, network, f, neighbours, m))
-    }
-}
-
-/// The mean of the clients of least score on a network.
-pub(super) struct Ranked {
-    f: u32,
-    neighbours: Option<u32>,
-    /// Clients averaged; `None`: n - f - 2.
-    m: Option<u32>,
-    distances: Distances,
-    combine: Combine,
-}
-
-impl Ranked {
-    pub fn new(
-        engine: &mut dyn Engine,
-        network: &Network,
-        f: u32,
-        neighbours: Option<u32>,
-        m: Option<u32>,
-    ) -> Result<Ranked> {
-        let matrix = Matrix::new(engine, &network.weights)?;
-        let (distances, combine) = (Distances::new(engine, &matrix)?, Combine::new(engine, network)?);
-        Ok(Ranked { f, neighbours, m, distances, combine })
-    }
-}
-
-impl NetworkRule for Ranked {
-    fn recordings(&self) -> Vec<&Recording> {
-        std::iter::once(self.distances.recording()).chain(self.combine.recordings()).collect()
-    }
-
-    fn aggregate(&mut self, engine: &mut dyn Engine, round: &Candidates) -> Result<NetworkDecision> {
-        let (present, f) = (round.clients(), round.faults(self.f));
-        let usual = present.len().checked_sub(f + 2).filter(|usual| *usual > 0);
-        let Some(usual) = usual else { return Err(too_few(round, "Krum needs n > 2f + 2")) };
-        let m = self.m.map_or(usual, |m| m as usize);
-        if m > present.len() - f {
-            return Err(too_few(round, &format!("m = {m} exceeds n - f")));
-        }
-        let neighbours = self.neighbours.map_or(usual, |k| k as usize);
-        let scores = krum_scores(&self.distances.read(engine)?, &present, neighbours);
-        let chosen = &ranking(&scores, &present)[..m];
-        let decision = NetworkDecision::equal(round.present.len(), chosen);
-        self.combine.run(engine, &decision.weights)?;
-        Ok(decision.margin(margin(scores.iter().copied(), m)).scores(&present, &scores))
     }
 }
