@@ -179,6 +179,8 @@ pub struct FederationConfig {
     pub server_images: u32,
     /// Where the running statistics of the aggregated networks come from.
     pub statistics: Statistics,
+    /// Decay of the momentum of their updates that clients send; 0: they send the updates.
+    pub client_momentum: f64,
     /// The clients' weights in the mean.
     pub weights: Weights,
     /// Clients trained in one launch; absent: as many as memory allows.

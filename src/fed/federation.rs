@@ -6,6 +6,7 @@ use super::chunk::{Chunk, ChunkBuilder, UploadedTrigger, chunk_size};
 use super::detector::Detection;
 use super::drop::Dropped;
 use super::local::{self, POISONED};
+use super::momentum::Momentum;
 use super::probe::Probe;
 use super::rows::{Piece, Rows};
 use super::settings::Settings;
@@ -47,6 +48,8 @@ pub struct Federation {
     pub(super) steps: Vec<u32>,
     pub(super) server_g: NetworkBank,
     pub(super) server_d: NetworkBank,
+    /// The momentum that clients send.
+    pub(super) momentum: Momentum,
     /// The attack on the updates of malicious clients.
     pub(super) attack: Crew,
     pub(super) rule: Box<dyn Aggregation>,
@@ -161,6 +164,7 @@ impl Federation {
         let statistics = Replaced::new(e, &gan, kind, &networks, &server_g, settings.batch, seed)?;
         let draws = Draws::Seeded(settings.seed);
         let values = [&gan.g, &gan.d].map(|net| net.params.iter().map(ParamSpec::words).sum());
+        let momentum = Momentum::new(e, &networks, settings.client_momentum)?;
         let attack = Crew::new(e, &settings.attack.update, &networks, &values, &settings.attack.malicious, &draws)?;
         let rule = pre::build(e, &settings.pre, &settings.rule, &networks, &draws)?;
         let weighted = WeightedSum::new(mean_weights, &rows)?;
@@ -176,6 +180,7 @@ impl Federation {
             steps,
             server_g,
             server_d,
+            momentum,
             attack,
             rule,
             weighted,
@@ -255,7 +260,7 @@ impl Federation {
         let of_chunks = self.chunks.iter().chain(own).flat_map(Chunk::recordings);
         let of_rule = self.rule.recordings().into_iter().chain(self.weighted.recordings());
         let rest = [&self.deviate].into_iter().chain(of_rule).chain(self.statistics.recordings());
-        of_chunks.chain(self.attack.recordings()).chain(rest)
+        of_chunks.chain(self.momentum.recordings()).chain(self.attack.recordings()).chain(rest)
     }
 
     /// Largest number of clients trained in one launch.

@@ -12,6 +12,7 @@ mod finite;
 mod given;
 mod local;
 mod moments;
+mod momentum;
 mod nonfinite;
 pub mod partition;
 mod probe;

@@ -8,16 +8,16 @@ use super::moments::UpdateMoments;
 use super::nonfinite::fault;
 use super::stages::{Measured, RoundReport, Trained, Weighted};
 use super::{Pre, Rule};
-use crate::Result;
 use crate::exec::{Engine, Purpose, write_f32};
 use crate::kernels::optim::adam::adam_table;
 use crate::model::RoundStats;
+use crate::{Error, Result};
 
 impl Federation {
     /// Runs one round.
     ///
     /// # Errors
-    /// If the device fails; [`Error::NotFinite`](crate::Error::NotFinite) according to [`super::OnNonfinite`], before anything
+    /// If the device fails; [`Error::NotFinite`] according to [`super::OnNonfinite`], before anything
     /// is averaged.
     pub fn run_round(&mut self) -> Result<RoundReport> {
         self.broadcast()?;
@@ -98,7 +98,7 @@ impl Federation {
         self.steps.iter().copied().chain(own).max().unwrap_or(0)
     }
 
-    /// Local training, then the attack on the updates. Each chunk is scanned for non-finite values before the next one trains,
+    /// Local training, the momentum of the updates, then the attack on what clients send. Each chunk is scanned for non-finite values before the next one trains,
     /// because chunks may share memory; the tensors that clients send are scanned after the attack.
     fn train_locally(&mut self) -> Result<()> {
         let steps = self.round_steps();
@@ -108,15 +108,33 @@ impl Federation {
         }
         if let Some(trainer) = &self.trainer {
             self.engine.run(&trainer.chunk.step, steps)?;
+            self.engine.run(&trainer.chunk.local_scan, 1)?;
+            self.engine.run(&trainer.chunk.update_scan, 1)?;
         }
+        self.momentum.run(self.engine.as_mut())?;
         let active = self.round >= self.settings.attack.start_round;
         self.attack.run(self.engine.as_mut(), self.round, active)?;
         self.chunks.iter().try_for_each(|chunk| self.engine.run(&chunk.update_scan, 1))
     }
 
     /// The first of the round's two reads: loss statistics, including the outcomes of the scans.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if the server's own training diverged: no rule can do without it.
     fn collect(&mut self) -> Result<Vec<Trained>> {
         let (mut clients, last) = (Vec::new(), self.round_steps());
+        if let Some(trainer) = &self.trainer {
+            let stats = self.engine.read(trainer.chunk.buffers.stats, Purpose::RoundScalars)?;
+            let row = RoundStats::rows(&stats).first();
+            let found = row.and_then(|s| fault(&self.gan, &trainer.chunk.buffers, s, trainer.steps < last));
+            if let Some(fault) = found {
+                let (round, lr) = (self.round + 1, self.settings.lr);
+                return Err(Error::NotFinite(format!(
+                    "round {round}: in the server's own training (federation.server_images) {fault} is not finite, and the rule needs \
+                     it; a smaller train.lr (now {lr:?}) helps most often"
+                )));
+            }
+        }
         for chunk in &self.chunks {
             let stats = self.engine.read(chunk.buffers.stats, Purpose::RoundScalars)?;
             for s in RoundStats::rows(&stats) {
@@ -216,6 +234,9 @@ impl Federation {
             self.weighted.send(self.engine.as_mut(), &self.weights)?;
         }
         left_out(dropped).into_iter().try_for_each(|client| self.restart(client))?;
+        for (client, _) in trained.iter().enumerate().filter(|(_, trained)| trained.nonfinite.is_some()) {
+            self.momentum.forget(self.engine.as_mut(), client)?;
+        }
         Ok((weighted, networks))
     }
 }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub pre: Pre,
     /// Where the running statistics of the aggregated networks come from.
     pub statistics: Statistics,
+    /// Decay of the momentum of their updates that clients send; 0: they send the updates.
+    pub client_momentum: f64,
     /// The clients' weights, unless a detector changes them.
     pub weights: Weights,
     /// Clients trained in one launch; `None`: as many as the device's bindings allow.

@@ -32,7 +32,7 @@ pub struct SavedState {
 /// A tensor on the device, `[rows][words]`, of the server (one row) or of all clients in their order, whatever their chunks.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The name, such as `clients.D.first moments`.
+    /// The name, such as `clients.generator.first moments`.
     pub name: String,
     /// Number of rows: clients, or one.
     pub rows: usize,
@@ -106,7 +106,8 @@ impl Federation {
             let words = deviations.words / rows;
             parts.push(Part { name: "probe deviations".into(), rows, words, pieces: vec![deviations] });
         }
-        for memory in self.rule.memory().into_iter().chain(self.attack.memory()) {
+        let kept = self.rule.memory().into_iter().chain(self.attack.memory()).chain(self.momentum.memory());
+        for memory in kept {
             let Memory { name, rows, words, tensor } = memory;
             parts.push(Part { name, rows, words, pieces: vec![tensor] });
         }

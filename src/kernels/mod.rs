@@ -92,7 +92,7 @@ macro_rules! for_each_kernel {
                 adam: Adam,
                 rmsprop: Rmsprop,
                 ;
-                mod decay;
+                pub(crate) mod decay;
             }
             /// Operations of malicious clients on the device: the trigger on their images, and the updates that they send.
             attack {
@@ -133,6 +133,7 @@ macro_rules! for_each_kernel {
                 robust_rate: RobustRate,
                 gather_update: GatherUpdate,
                 add_update: AddUpdate,
+                client_momentum: ClientMomentum,
                 pooled_variance: PooledVariance,
                 ;
                 pub mod pairs;

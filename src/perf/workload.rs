@@ -209,6 +209,7 @@ impl Workload {
             rule: Rule::default(),
             pre: Pre::default(),
             statistics: Statistics::default(),
+            client_momentum: 0.0,
             weights: Weights::Equal,
             clients_per_launch: None,
             attack: Attack::checker(Vec::new()),

@@ -43,6 +43,7 @@ pub fn parts(plan: &Plan, images: &Images, engine: Box<dyn Engine>) -> Result<Pa
         rule: plan.federation.aggregation.clone(),
         pre: plan.federation.pre_aggregation.clone(),
         statistics: plan.federation.statistics,
+        client_momentum: plan.federation.client_momentum,
         weights: plan.federation.weights,
         clients_per_launch: plan.federation.clients_per_launch,
         attack: plan.attack.clone(),

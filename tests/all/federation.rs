@@ -29,6 +29,7 @@ pub fn settings() -> Settings {
         rule: Rule::default(),
         pre: Pre::default(),
         statistics: Default::default(),
+        client_momentum: 0.0,
         weights: Weights::Equal,
         clients_per_launch: None,
         attack: patch(vec![0]),

@@ -9,10 +9,12 @@ use fedgan::fed::aggregate::{
     MultiKrum, NormClip, RobustLr, SignMajority, Start, Trial, TrimmedMean,
 };
 use fedgan::fed::attack::{OnUpdate, Scale};
-use fedgan::fed::{Attack, Given, OnNonfinite, Pre, Rule, Settings, Shared, Statistics};
+use fedgan::fed::state::Part;
+use fedgan::fed::{Attack, Federation, Given, OnNonfinite, Pre, Rule, Settings, Shared, Statistics};
 use fedgan::kernels::Class;
 use fedgan::kernels::rng::{HostRng, Stream};
-use std::collections::BTreeSet;
+use fedgan::model::NamedTensors;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Every rule, for seven clients or more of which one is faulty.
@@ -203,6 +205,90 @@ fn rules_never_see_values_that_are_not_finite() {
     let s = Settings { rule, attack, nonfinite: OnNonfinite::Drop, ..settings() };
     let error = build(cpu(), s, shared(5)).run_round().unwrap_err().to_string();
     assert!(error.contains("2 of 5 clients are left") && error.contains("n > 2f + 2"), "{error}");
+}
+
+/// What a client sent: its generator's weights minus the server's before the round.
+fn sent(f: &mut Federation, server: &NamedTensors, client: u32) -> Vec<f32> {
+    let own = f.export_client_generator(client).unwrap();
+    let weights = own.iter().filter(|(name, _)| !name.contains("running"));
+    weights.flat_map(|(name, (_, own))| own.iter().zip(&server[name].1).map(|(a, b)| a - b)).collect()
+}
+
+/// m = b m + (1 - b) update, sent in place of the update, and set to 0 after non-finite values.
+#[test]
+fn clients_send_the_momentum_of_their_updates() {
+    let b = 0.75f32;
+    for (engine, per_launch) in [(cpu as fn() -> Box<dyn Engine>, 3), (cpu, 2), (|| gpu(Class::Direct), 3)] {
+        let s = |client_momentum| Settings {
+            client_momentum,
+            attack: Attack::checker(Vec::new()),
+            clients_per_launch: Some(per_launch),
+            ..settings()
+        };
+        let (mut plain, mut f) = (build(engine(), s(0.0), shared(3)), build(engine(), s(f64::from(b)), shared(3)));
+        let mut kept: Vec<Vec<f32>> = Vec::new();
+        for round in 0..3 {
+            // The plain federation repeats the round from the same state, so that its clients send this round's updates.
+            let parts = plain.parts();
+            let from: BTreeMap<String, Part> = f.parts().into_iter().map(|part| (part.name.clone(), part)).collect();
+            for part in parts {
+                for row in 0..part.rows {
+                    let words = f.read_row(&from[&part.name], row).unwrap();
+                    plain.write_row(&part, row, &words).unwrap();
+                }
+            }
+            let server = f.export_generator().unwrap();
+            f.run_round().unwrap();
+            plain.run_round().unwrap();
+            for client in 0..3 {
+                let update = sent(&mut plain, &server, client as u32);
+                let expected: Vec<f32> = match round {
+                    0 => update.iter().map(|u| (1.0 - b) * u).collect(),
+                    _ => kept[client].iter().zip(&update).map(|(m, u)| b * m + (1.0 - b) * u).collect(),
+                };
+                let found = sent(&mut f, &server, client as u32);
+                assert!(relative_l2(&found, &expected) < 1e-4, "round {round}, client {client}");
+                if round == 0 { kept.push(expected) } else { kept[client] = expected }
+            }
+        }
+    }
+}
+
+#[test]
+fn non_finite_momentum_ends_with_the_round() {
+    for nonfinite in [OnNonfinite::Drop, OnNonfinite::Record] {
+        let (rule, attack) = (Rule::Median(Median {}), Attack::checker(Vec::new()));
+        let mut f = build(cpu(), Settings { client_momentum: 0.9, rule, attack, nonfinite, ..settings() }, shared(4));
+        let part = |f: &Federation, name: &str| f.parts().into_iter().find(|p| p.name == name).unwrap();
+        let discriminators = part(&f, "clients.discriminator.weights");
+        f.write_row(&discriminators, 1, &vec![f32::NAN.to_bits(); discriminators.words]).unwrap();
+        let report = f.run_round().unwrap();
+        assert!(report.clients[1].trained.nonfinite.is_some());
+        let momentum = part(&f, "clients.generator.momentum of updates");
+        for client in 0..4 {
+            let row = f.read_row(&momentum, client).unwrap();
+            assert_eq!(row.iter().all(|w| *w == 0), client == 1, "{nonfinite:?}: client {client}");
+        }
+        let server = f.export_generator().unwrap();
+        assert!(server.values().all(|(_, v)| v.iter().all(|v| v.is_finite())), "{nonfinite:?}");
+    }
+}
+
+/// Without its own update the server has no measure of the clients.
+#[test]
+fn the_servers_own_fault_ends_the_run() {
+    for nonfinite in [OnNonfinite::Stop, OnNonfinite::Drop, OnNonfinite::Record] {
+        let s =
+            Settings { rule: Rule::FlTrust(FlTrust {}), attack: Attack::checker(Vec::new()), nonfinite, ..settings() };
+        let mut f = build(cpu(), s, shared(3));
+        f.run_round().unwrap();
+        let part = f.parts().into_iter().find(|p| p.name == "server's training.discriminator.weights").unwrap();
+        f.write_row(&part, 0, &vec![f32::NAN.to_bits(); part.words]).unwrap();
+        let server = f.export_generator().unwrap();
+        let error = f.run_round().unwrap_err().to_string();
+        assert!(error.contains("round 2: in the server's own training") && error.contains("is not finite"), "{error}");
+        assert_eq!(f.export_generator().unwrap(), server);
+    }
 }
 
 /// A huge update is clipped to the norm asked for, not to 0: its squares exceed f32.

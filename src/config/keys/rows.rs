@@ -189,6 +189,13 @@ static FEDERATION_REST: &[Key] = &[
          or those of the generator measured by the server",
     ),
     Key::new(
+        "federation.client_momentum",
+        Real(Closed(0.0), Open(1.0)),
+        Num(0.0),
+        "decay b of the momentum m = b m + (1 - b) update that clients send in place of their updates, as `centred-clipping` assumes; 0: \
+         they send the updates",
+    ),
+    Key::new(
         "federation.server_images",
         Int(0, U32),
         Whole(0),

@@ -21,6 +21,7 @@ fn federation() -> Federation {
         rule: Rule::default(),
         pre: pre::Pre::default(),
         statistics: Default::default(),
+        client_momentum: 0.0,
         weights: Weights::Equal,
         clients_per_launch: Some(2),
         attack: Attack::checker(vec![]),

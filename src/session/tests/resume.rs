@@ -152,6 +152,7 @@ fn runs_with_rules_that_remember_go_on() {
     ] {
         a_round_a_process(&[&four[..], &[rule]].concat());
     }
+    a_round_a_process(&[&four[..], &["federation.client_momentum=0.9", "federation.shared=both"]].concat());
     a_round_a_process(&[
         "federation.clients=4",
         "federation.shared=both",
