@@ -6,8 +6,8 @@ use fedgan::check::{Checker, Options, Repro, Style, Verdict};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::shader::Source;
 use fedgan::kernels::{
-    AnyKernel, Arity, Binding, Build, Class, Cost, Eval, Contents, Inputs, Kernel, Params, flushed, gamma, linear_grid, split,
-    strided,
+    AnyKernel, Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, Params, flushed, gamma, linear_grid,
+    split, strided,
 };
 use fedgan::perf::{Bench, Budget, measure};
 use std::collections::BTreeMap;

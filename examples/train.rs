@@ -26,7 +26,10 @@ impl Observer for Console {
 
     fn round(&mut self, round: &Round) {
         self.done = round.done;
-        println!("round {}: G {:.3}, D {:.3}, {:.0} images/s", round.done, round.loss_g, round.loss_d, round.images_per_second);
+        println!(
+            "round {}: G {:.3}, D {:.3}, {:.0} images/s",
+            round.done, round.loss_g, round.loss_d, round.images_per_second
+        );
     }
 
     fn stop(&mut self) -> bool {
@@ -55,7 +58,11 @@ fn main() -> fedgan::Result<()> {
     println!("{}", run.outcome);
 
     // The same metrics again, from the files of the run alone.
-    let measured = evaluate::run(&run.directory, &RunOptions { metrics: vec![Metric::SlicedWasserstein], ..RunOptions::default() }, &mut Silent)?;
+    let measured = evaluate::run(
+        &run.directory,
+        &RunOptions { metrics: vec![Metric::SlicedWasserstein], ..RunOptions::default() },
+        &mut Silent,
+    )?;
     for value in &measured.values {
         let written = run.summary.metrics.get(&value.name).copied();
         println!("{} {:.6}, {:?} in summary.json", value.name, value.value, written);

@@ -43,7 +43,12 @@ fn main() -> Result<()> {
         if let Some(leakage) = Leakage::new(&attack, &training)? {
             let (alarms, detected) = (leakage.share(&held_out), leakage.detected(&held_out));
             let knowledge = attack.image.knowledge();
-            println!("{kind:<6} {:>9.3} {:>10.1} % {:>7.1} %  {knowledge}", leakage.threshold, 100.0 * alarms, 100.0 * detected);
+            println!(
+                "{kind:<6} {:>9.3} {:>10.1} % {:>7.1} %  {knowledge}",
+                leakage.threshold,
+                100.0 * alarms,
+                100.0 * detected
+            );
         }
     }
     let cell = side * SCALE;

@@ -380,6 +380,7 @@ fn is_empty(path: &Path) -> Result<bool> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
 
     /// While the holder of a cell renames its directory, others see the cell unfinished or missing, never foreign.
     #[test]
@@ -405,17 +406,22 @@ mod tests {
                     }
                 }
             });
-            let states: Vec<_> = (0..5_000).map(|_| store.state(cell)).collect();
-            over.store(true, Ordering::Relaxed);
-            let mut seen = [0; 2];
-            for state in states {
-                match state.unwrap().unwrap() {
-                    CellState::LeftOver => seen[0] += 1,
-                    CellState::Missing => seen[1] += 1,
-                    CellState::Finished(_) => panic!("finished"),
+            // On a busy machine the other thread may run late.
+            let (mut seen, mut found, started) = ([0; 2], Ok(()), Instant::now());
+            while found.is_ok()
+                && (seen.iter().sum::<u32>() < 5_000
+                    || seen.contains(&0) && started.elapsed() < Duration::from_secs(60))
+            {
+                match store.state(cell) {
+                    Ok(Ok(CellState::LeftOver)) => seen[0] += 1,
+                    Ok(Ok(CellState::Missing)) => seen[1] += 1,
+                    Ok(Ok(CellState::Finished(_))) => found = Err("finished".to_string()),
+                    Ok(Err(why)) => found = Err(why),
+                    Err(why) => found = Err(why.to_string()),
                 }
             }
-            assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
+            over.store(true, Ordering::Relaxed);
+            assert!(found.is_ok() && !seen.contains(&0), "{found:?}, {seen:?}");
         });
         fs::create_dir(&part).unwrap();
         fs::write(part.join("mine"), "").unwrap();

@@ -234,7 +234,6 @@ fn every_verb_is_documented() {
     }
 }
 
-/// A copy of a document in which `from` is replaced.
 /// Rules and attacks that a page does not name in code type.
 fn unnamed(text: &str, names: &[&'static str]) -> Vec<&'static str> {
     names.iter().copied().filter(|name| !text.contains(&format!("`{name}`"))).collect()
@@ -250,6 +249,7 @@ fn every_rule_and_attack_is_documented() {
     assert_eq!(unnamed(&attacks.replace("`mimic`", ""), &["mimic"]), ["mimic"]);
 }
 
+/// A copy of a document in which `from` is replaced.
 fn broken(path: &str, from: &str, to: &str) -> String {
     let text = read(path);
     assert!(text.contains(from), "{path} has no {from}");
