@@ -162,7 +162,7 @@ fn span(path: &Path, axis: u32) -> Result<Span, String> {
 fn file(path: &Path, form: Decoding, window: Option<[f64; 2]>, room: &Room) -> Result<File, String> {
     let Some(scan) = Scan::open(path, form.axis)? else {
         // A picture's reader does not know scans.
-        let told = |why| if why == picture::UNKNOWN { format!("none of {KINDS}") } else { why };
+        let told = |why| if why == picture::unknown() { format!("none of {KINDS}") } else { why };
         let (image, tally) = picture(path, form, window).map_err(told)?;
         return Ok(File { images: vec![image], part: None, patient: None, tally });
     };

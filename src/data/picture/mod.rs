@@ -27,8 +27,6 @@ const READ: [ImageFormat; 5] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::Bmp, ImageFormat::WebP];
 /// Formats that are read, in words.
 pub const KINDS: &str = "PNG, JPEG, TIFF, BMP and WebP";
-/// The reason for a file of an unknown format.
-pub const UNKNOWN: &str = "none of PNG, JPEG, TIFF, BMP and WebP";
 /// Endings of their files, in lower case.
 pub const ENDINGS: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff", "bmp", "dib", "webp"];
 
@@ -102,6 +100,11 @@ pub(super) fn is_file(path: &Path) -> Result<(), String> {
     }
 }
 
+/// The reason for a file of an unknown format.
+pub fn unknown() -> String {
+    format!("none of {KINDS}")
+}
+
 /// The format of a picture by its content.
 fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
     let big_tiff = bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+");
@@ -111,7 +114,7 @@ fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
         _ if bytes.is_empty() => Err("empty file".into()),
         _ if bytes.get(128..132) == Some(b"DICM") => Err(format!("a DICOM file; {KINDS} are read")),
         Ok(other) => Err(format!("a file of the kind {other:?}; {KINDS} are read")),
-        Err(_) => Err(UNKNOWN.into()),
+        Err(_) => Err(unknown()),
     }
 }
 
