@@ -7,7 +7,7 @@ use crate::fed::attack::{OnImages, OnUpdate};
 use crate::fed::detector::{Detector, LossReport};
 use crate::fed::{Local, OnNonfinite, Partition, Pre, Rule, Shared, Statistics, Weights};
 use crate::metric::{BUILTIN, ExtractorOptions, Filter, Layout, Metric, Order};
-use crate::model::{Interpolation, Norm, Objective, Optimizer, Training};
+use crate::model::{Convolution, Interpolation, Norm, Objective, Optimizer, Training};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A whole experiment.
@@ -87,6 +87,8 @@ pub struct TrainConfig {
     pub alpha: f64,
     /// The optimizer's epsilon.
     pub eps: f64,
+    /// The form of the convolutions.
+    pub convolution: Convolution,
     /// Passes over a client's images per round; excludes `local_steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_epochs: Option<u32>,
@@ -135,7 +137,7 @@ impl RunConfig {
 }
 
 impl TrainConfig {
-    /// Norm, objective and optimizer; absent keys take their defaults.
+    /// Norm, objective, optimizer and form of the convolutions; absent keys take their defaults.
     pub fn training(&self) -> Training {
         let (norm, objective) = match self.loss {
             LossKind::Bce => (Norm::Batch, Objective::Bce),
@@ -152,7 +154,7 @@ impl TrainConfig {
             OptimizerKind::Adam => Optimizer::Adam,
             OptimizerKind::Rmsprop => Optimizer::RmsProp { lr: self.lr, alpha: self.alpha },
         };
-        Training { norm: self.norm.unwrap_or(norm), objective, optimizer }
+        Training { norm: self.norm.unwrap_or(norm), objective, optimizer, convolution: self.convolution }
     }
 
     /// Steps if `local_steps` is given, otherwise epochs (1 by default).

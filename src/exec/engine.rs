@@ -120,6 +120,12 @@ pub trait Engine {
     /// The largest tensor that a launch may bind, in words.
     fn max_binding_words(&self) -> usize;
 
+    /// Whether Winograd's form of a convolution ([`crate::kernels::nn::winograd`]) is faster on this engine than the direct
+    /// one, as measured.
+    fn winograd(&self) -> bool {
+        false
+    }
+
     /// Bytes that [`Engine::alloc`] has taken so far, on the device or, for engines without one, in host memory; 0
     /// where they are not counted.
     fn allocated_bytes(&self) -> u64 {

@@ -10,6 +10,10 @@ macro_rules! forward_engine {
         fn descriptor(&self) -> &$crate::exec::Descriptor {
             self.inner.descriptor()
         }
+        // What is recorded depends on it, as on the identity.
+        fn winograd(&self) -> bool {
+            self.inner.winograd()
+        }
     };
     (@ alloc) => {
         fn alloc(&mut self, label: &str, words: usize) -> $crate::Result<$crate::exec::Tensor> {

@@ -38,6 +38,7 @@ impl Tally {
 pub struct TallyEngine {
     descriptor: Descriptor,
     max_binding_words: usize,
+    winograd: bool,
     tally: Tally,
     traffic: Traffic,
     buffers: u32,
@@ -50,6 +51,7 @@ impl TallyEngine {
         let stand_in = TallyEngine {
             descriptor: engine.descriptor().clone(),
             max_binding_words: engine.max_binding_words(),
+            winograd: engine.winograd(),
             tally: tally.clone(),
             traffic: Traffic::default(),
             buffers: 0,
@@ -92,6 +94,10 @@ impl Engine for TallyEngine {
 
     fn max_binding_words(&self) -> usize {
         self.max_binding_words
+    }
+
+    fn winograd(&self) -> bool {
+        self.winograd
     }
 
     fn allocated_bytes(&self) -> u64 {

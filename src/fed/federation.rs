@@ -263,6 +263,12 @@ impl Federation {
         of_chunks.chain(self.momentum.recordings()).chain(self.attack.recordings()).chain(rest)
     }
 
+    /// Layers of both networks that train in Winograd's form.
+    pub fn winograd_layers(&self) -> usize {
+        let buffers = &self.chunks[0].buffers;
+        buffers.g_transformed.count() + buffers.d_transformed.count()
+    }
+
     /// Largest number of clients trained in one launch.
     pub fn clients_per_launch(&self) -> u32 {
         self.chunks[0].buffers.clients

@@ -105,7 +105,7 @@ impl Probe {
         let n = batch * arch.latent;
         let stride = align(n as usize);
         let z = pool.alloc(engine, "probe latents of every client", clients as usize * stride)?;
-        let pass = Pass { net: &gan.g, bank: &b.g, acts: &b.g_acts, label: "G(probe)" };
+        let pass = Pass { net: &gan.g, bank: &b.g, acts: &b.g_acts, transformed: None, label: "G(probe)" };
         for k in 0..self.passes {
             let from = self.latents.slice(k as usize * stride, stride);
             let p = BroadcastParams { clients, n, y_stride: stride as u32 };

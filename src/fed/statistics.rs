@@ -150,7 +150,7 @@ fn record_measured(
         rec.launch(&RngNormal, &p, &[z.slice(0, n as usize), state], "latents of statistics")?;
         // 1, 1/2, 1/3, ...: the running values are the averages so far, whatever they were.
         let momentum = 1.0 / (pass + 1) as f32;
-        let pass = Pass { net, bank: server_g, acts: &acts, label: "G(statistics)" };
+        let pass = Pass { net, bank: server_g, acts: &acts, transformed: None, label: "G(statistics)" };
         pass.forward(&mut rec, z, Mode::Train { state, client_steps, momentum })?;
     }
     Ok(rec)

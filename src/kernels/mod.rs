@@ -37,11 +37,17 @@ macro_rules! for_each_kernel {
             /// `[N][OH][OW][Co]`: `conv2d` maps large to small (and is the data gradient of a transposed convolution),
             /// `conv_transpose2d` maps small to large (and is the data gradient of a convolution), `conv2d_weight_grad`
             /// contracts both (the weight gradient of either). A transposed convolution's PyTorch weight
-            /// `[in][out][kh][kw]` is the convolution weight `[Co][Ci][kh][kw]` with Co = in.
+            /// `[in][out][kh][kw]` is the convolution weight `[Co][Ci][kh][kw]` with Co = in. Three more compute the same
+            /// in fewer multiplications for the layers between the ends ([`winograd`](nn::winograd)), from weights that
+            /// `winograd_weights` has transformed.
             nn {
                 conv2d: Conv2d,
                 conv_transpose2d: ConvTranspose2d,
                 conv2d_weight_grad: Conv2dWeightGrad,
+                winograd_weights: WinogradWeights,
+                winograd_conv2d: WinogradConv2d,
+                winograd_conv_transpose2d: WinogradConvTranspose2d,
+                winograd_weight_grad: WinogradWeightGrad,
                 split_sum: SplitSum,
                 batch_norm_stats: BatchNormStats,
                 batch_norm_running: BatchNormRunning,
@@ -71,6 +77,7 @@ macro_rules! for_each_kernel {
                 pub mod instance;
                 mod rows;
                 pub mod tile;
+                pub mod winograd;
             }
             /// Counter-based random numbers. Element i of client c is a function of (seed, stream, client, step, round,
             /// i) alone, so launch order, device and client chunks do not matter: key = (seed_lo, seed_hi, stream,

@@ -3,7 +3,8 @@
 
 use super::arch::BN_MOMENTUM;
 use super::{
-    Activations, Architecture, Backward, Loss, Mode, Network, NetworkBank, Norm, Pass, RoundStats, Scratch, WganBuffers,
+    Activations, Architecture, Backward, Convolution, Loss, Mode, Network, NetworkBank, Norm, Pass, RoundStats,
+    Scratch, TransformedWeights, WganBuffers,
 };
 use crate::exec::{Engine, Pool, Recording, Tensor, align};
 use crate::kernels::nn::bce_with_logits::{BceParams, BceWithLogits};
@@ -56,7 +57,7 @@ pub enum Optimizer {
     },
 }
 
-/// Regularisation of local training: norm of the discriminator, objective, optimizer.
+/// Local training: norm of the discriminator, objective, optimizer, form of the convolutions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Training {
     /// Norm of the discriminator; the generator always has batch norm.
@@ -65,6 +66,8 @@ pub struct Training {
     pub objective: Objective,
     /// Optimizer.
     pub optimizer: Optimizer,
+    /// Form of the convolutions.
+    pub convolution: Convolution,
 }
 
 impl Training {
@@ -113,7 +116,7 @@ pub struct Gan {
     pub beta2: f64,
     /// The optimizer's epsilon.
     pub eps: f64,
-    /// Norm, objective, optimizer.
+    /// Norm, objective, optimizer, form of the convolutions.
     pub training: Training,
 }
 
@@ -157,6 +160,10 @@ pub struct GanBuffers {
     pub g_acts: Activations,
     /// Discriminator activations.
     pub d_acts: Activations,
+    /// Generators' weights in Winograd's form, within a step.
+    pub g_transformed: TransformedWeights,
+    /// Discriminators' weights in Winograd's form, within a step.
+    pub d_transformed: TransformedWeights,
     /// Backward scratch.
     pub scratch: Scratch,
     /// Delta of the logits, `[clients][batch]`.
@@ -204,7 +211,7 @@ impl Gan {
         batch: u32,
         max_steps: u32,
     ) -> Result<GanBuffers> {
-        let rows = clients as usize;
+        let (rows, convolution) = (clients as usize, self.training.convolution);
         let adam_stride = align(2 * max_steps as usize) as u32;
         let wgan = match self.training.objective {
             Objective::Bce => None,
@@ -222,6 +229,8 @@ impl Gan {
             d: NetworkBank::alloc(engine, &self.d, clients, true)?,
             g_acts: Activations::alloc(engine, pool, &self.g, clients, total_clients, batch)?,
             d_acts: Activations::alloc(engine, pool, &self.d, clients, total_clients, batch)?,
+            g_transformed: TransformedWeights::alloc(engine, pool, &self.g, convolution, clients, batch)?,
+            d_transformed: TransformedWeights::alloc(engine, pool, &self.d, convolution, clients, batch)?,
             scratch: Scratch::alloc(engine, pool, &[&self.g, &self.d], clients, total_clients, batch)?,
             dlogits: pool.alloc(engine, "logit deltas", rows * align(batch as usize))?,
             losses: pool.alloc(engine, "losses", rows * align(1))?,
@@ -235,6 +244,18 @@ impl Gan {
             },
             wgan,
         })
+    }
+
+    /// A pass of the generators in training.
+    pub(super) fn g_pass<'b>(&'b self, b: &'b GanBuffers, label: &'b str) -> Pass<'b> {
+        let transformed = Some(&b.g_transformed);
+        Pass { net: &self.g, bank: &b.g, acts: &b.g_acts, transformed, label }
+    }
+
+    /// A pass of the discriminators in training.
+    pub(super) fn d_pass<'b>(&'b self, b: &'b GanBuffers, label: &'b str) -> Pass<'b> {
+        let transformed = Some(&b.d_transformed);
+        Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, transformed, label }
     }
 
     /// Records one training step of the BCE objective on batches `real` `[clients][batch][S][S][C]` and latents `z_d`,
@@ -251,8 +272,10 @@ impl Gan {
         z_g: Tensor,
     ) -> Result<()> {
         let mode = Mode::Train { state: b.tables.state, client_steps: b.tables.client_steps, momentum: BN_MOMENTUM };
-        let d = |label| Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label };
-        let g = |label| Pass { net: &self.g, bank: &b.g, acts: &b.g_acts, label };
+        let d = |label| self.d_pass(b, label);
+        let g = |label| self.g_pass(b, label);
+        b.d_transformed.record(rec, &self.d, &b.d)?;
+        b.g_transformed.record(rec, &self.g, &b.g)?;
 
         let pass = d("D(real)");
         let logits = pass.forward(rec, real, mode)?;
@@ -265,6 +288,7 @@ impl Gan {
         self.loss(rec, b, logits, Loss::DFake, 0.0)?;
         pass.backward(rec, fake, b.dlogits, &b.scratch, Backward::Accumulate)?;
         self.update(rec, &self.d, &b.d, b, b.tables.adam, "D")?;
+        b.d_transformed.record(rec, &self.d, &b.d)?;
 
         let pass = g("G(z_g)");
         let fake = pass.forward(rec, z_g, mode)?;

@@ -11,6 +11,7 @@ mod pass;
 mod penalty;
 mod sampler;
 mod stats;
+mod transformed;
 mod wgan;
 
 pub use arch::{Architecture, Layer, LayerKind, Network, Norm, ParamSpec, RunningSpec};
@@ -22,4 +23,5 @@ pub use pass::{Backward, Mode, Pass};
 pub use penalty::{Penalty, PenaltyBuffers};
 pub use sampler::Sampler;
 pub use stats::{Loss, RoundStats, SCANS};
+pub use transformed::{Convolution, TransformedWeights};
 pub use wgan::{CriticBatch, WganBuffers};

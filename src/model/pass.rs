@@ -1,7 +1,7 @@
 //! A pass of one network: forward launches and the corresponding backward launches of each layer.
 
 use super::arch::BN_EPS;
-use super::{Activations, Layer, LayerKind, Network, NetworkBank, Scratch};
+use super::{Activations, Layer, LayerKind, Network, NetworkBank, Scratch, TransformedWeights};
 use crate::Result;
 use crate::exec::{Recording, Tensor, align};
 use crate::kernels::nn::{
@@ -17,6 +17,10 @@ use crate::kernels::nn::{
     conv2d::Conv2d,
     conv2d_weight_grad::Conv2dWeightGrad,
     split_sum::{SplitSum, SplitSumParams},
+    winograd::WinogradParams,
+    winograd_conv_transpose2d::WinogradConvTranspose2d,
+    winograd_conv2d::WinogradConv2d,
+    winograd_weight_grad::WinogradWeightGrad,
 };
 
 /// Mode of batch norm.
@@ -55,6 +59,8 @@ pub struct Pass<'a> {
     pub bank: &'a NetworkBank,
     /// Layer outputs.
     pub acts: &'a Activations,
+    /// The bank's weights in Winograd's form, for the layers in that form; `None`: all layers are in the direct form.
+    pub transformed: Option<&'a TransformedWeights>,
     /// Prefix of launch labels, e.g. `D(real)`.
     pub label: &'a str,
 }
@@ -128,13 +134,51 @@ impl Pass<'_> {
     }
 
     pub(super) fn conv_forward(&self, rec: &mut Recording, layer: &Layer, x: Tensor, y: Tensor) -> Result<()> {
-        let p = self.conv(layer);
-        let weights = self.bank.param(self.bank.weights, self.net, layer.params[0]);
         let label = self.name(layer, "forward");
         match layer.kind {
-            LayerKind::Conv { .. } => rec.launch(&Conv2d, &p, &[x, weights, y], label),
-            _ => rec.launch(&ConvTranspose2d, &p, &[x, weights, y], label),
+            LayerKind::Conv { .. } => self.convolution(rec, layer, x, y, label),
+            _ => self.transposed_convolution(rec, layer, x, y, label),
         }
+    }
+
+    /// A layer's convolution.
+    fn convolution(
+        &self,
+        rec: &mut Recording,
+        layer: &Layer,
+        large: Tensor,
+        small: Tensor,
+        label: String,
+    ) -> Result<()> {
+        let p = self.conv(layer);
+        if let Some((p, [v, _])) = self.winograd(layer, &p) {
+            return rec.launch(&WinogradConv2d, &p, &[large, v, small], label);
+        }
+        let weights = self.bank.param(self.bank.weights, self.net, layer.params[0]);
+        rec.launch(&Conv2d, &p, &[large, weights, small], label)
+    }
+
+    /// A layer's transposed convolution.
+    fn transposed_convolution(
+        &self,
+        rec: &mut Recording,
+        layer: &Layer,
+        small: Tensor,
+        large: Tensor,
+        label: String,
+    ) -> Result<()> {
+        let p = self.conv(layer);
+        if let Some((p, [_, v])) = self.winograd(layer, &p) {
+            return rec.launch(&WinogradConvTranspose2d, &p, &[small, v, large], label);
+        }
+        let weights = self.bank.param(self.bank.weights, self.net, layer.params[0]);
+        rec.launch(&ConvTranspose2d, &p, &[small, weights, large], label)
+    }
+
+    /// The geometry and the transformed weights of a layer in Winograd's form.
+    fn winograd(&self, layer: &Layer, p: &ConvParams) -> Option<(WinogradParams, [Tensor; 2])> {
+        let transformed = self.transformed?.layer(layer)?;
+        Some((WinogradParams::of(p).expect("a layer of this form"), transformed))
     }
 
     pub(super) fn conv(&self, layer: &Layer) -> ConvParams {
@@ -258,12 +302,10 @@ impl Pass<'_> {
     }
 
     pub(super) fn data_gradient(&self, rec: &mut Recording, layer: &Layer, dy: Tensor, dx: Tensor) -> Result<()> {
-        let p = self.conv(layer);
-        let weights = self.bank.param(self.bank.weights, self.net, layer.params[0]);
         let label = self.name(layer, "data gradient");
         match layer.kind {
-            LayerKind::Conv { .. } => rec.launch(&ConvTranspose2d, &p, &[dy, weights, dx], label),
-            _ => rec.launch(&Conv2d, &p, &[dy, weights, dx], label),
+            LayerKind::Conv { .. } => self.transposed_convolution(rec, layer, dy, dx, label),
+            _ => self.convolution(rec, layer, dy, dx, label),
         }
     }
 
@@ -281,6 +323,10 @@ impl Pass<'_> {
         let (large, small) = if matches!(layer.kind, LayerKind::Conv { .. }) { (x, dy) } else { (dy, x) };
         let label = self.name(layer, "weight gradient");
         let accumulate = u32::from(accumulate);
+        if let Some((winograd, _)) = self.winograd(layer, &p) {
+            let p = WinogradParams { weight_stride: p.weight_stride, accumulate, ..winograd };
+            return rec.launch(&WinogradWeightGrad, &p, &[large, small, dw], label);
+        }
         p.splits = Conv2dWeightGrad::splits(&p, self.acts.total_clients);
         if p.splits == 1 {
             p.accumulate = accumulate;

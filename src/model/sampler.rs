@@ -56,7 +56,7 @@ impl Sampler {
         draw.launch(&RngNormal, &p, &[z, state], "sample latents")?;
         let one = NetworkBank { clients: 1, ..*bank };
         let mut generate = Recording::new();
-        let pass = Pass { net, bank: &one, acts: &acts, label: "G(sample)" };
+        let pass = Pass { net, bank: &one, acts: &acts, transformed: None, label: "G(sample)" };
         let output = pass.forward(&mut generate, input, Mode::Eval)?;
         let image = net.layers.last().map_or(0, |l| l.output.iter().product::<u32>()) as usize;
         Ok(Sampler { latent, image, launch: launch as usize, z, input, state, output, draw, generate })

@@ -2,7 +2,7 @@
 
 use super::arch::BN_MOMENTUM;
 use super::stats::Loss;
-use super::{Activations, Backward, Gan, GanBuffers, Mode, Objective, Pass, Penalty, PenaltyBuffers};
+use super::{Activations, Backward, Gan, GanBuffers, Mode, Objective, Penalty, PenaltyBuffers};
 use crate::exec::{Engine, Pool, Recording, Tensor, align};
 use crate::kernels::nn::interpolate::{Interpolate, InterpolateParams};
 use crate::kernels::nn::wasserstein_loss::{WassersteinLoss, WassersteinLossParams};
@@ -60,13 +60,18 @@ impl Gan {
     /// If the GAN has another objective, or a layout does not fit its buffers (bugs).
     pub fn record_critic_step(&self, rec: &mut Recording, b: &GanBuffers, k: u32, batch: CriticBatch) -> Result<()> {
         let (wgan, lambda) = self.wgan(b)?;
-        let d = |label| Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label };
+        let d = |label| self.d_pass(b, label);
+        b.d_transformed.record(rec, &self.d, &b.d)?;
+        if k == 0 {
+            // Critic steps do not change G.
+            b.g_transformed.record(rec, &self.g, &b.g)?;
+        }
         let pass = d("D(real)");
         let logits = pass.forward(rec, batch.real, Self::mode(b))?;
         self.wasserstein(rec, b, logits, Loss::DReal, -1.0)?;
         pass.backward(rec, batch.real, b.dlogits, &b.scratch, Backward::Fresh)?;
 
-        let g = Pass { net: &self.g, bank: &b.g, acts: &b.g_acts, label: "G(z_d)" };
+        let g = self.g_pass(b, "G(z_d)");
         let fake = g.forward(rec, batch.z, Self::mode(b))?;
         let pass = d("D(fake)");
         let logits = pass.forward(rec, fake, Self::mode(b))?;
@@ -95,9 +100,10 @@ impl Gan {
     /// # Errors
     /// If a layout does not fit its buffers (a bug).
     pub fn record_generator_step(&self, rec: &mut Recording, b: &GanBuffers, z: Tensor) -> Result<()> {
-        let pass = Pass { net: &self.g, bank: &b.g, acts: &b.g_acts, label: "G(z_g)" };
+        b.d_transformed.record(rec, &self.d, &b.d)?;
+        let pass = self.g_pass(b, "G(z_g)");
         let fake = pass.forward(rec, z, Self::mode(b))?;
-        let critic = Pass { net: &self.d, bank: &b.d, acts: &b.d_acts, label: "D(G step)" };
+        let critic = self.d_pass(b, "D(G step)");
         let logits = critic.forward(rec, fake, Self::mode(b))?;
         self.wasserstein(rec, b, logits, Loss::G, -1.0)?;
         let delta = critic.backward(rec, fake, b.dlogits, &b.scratch, Backward::InputOnly)?;

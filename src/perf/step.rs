@@ -309,12 +309,21 @@ fn reset(engine: &mut dyn Engine, states: &[Tensor]) -> Result<()> {
 pub(super) mod tests {
     use super::*;
     use crate::exec::CpuEngine;
+    use crate::model::Convolution;
     use crate::perf::ceilings::tests::ceilings;
     use crate::perf::measure::Verification;
     use crate::perf::workload::Loss;
 
-    pub(in crate::perf) const SMALL: Workload =
-        Workload { image_size: 16, channels: 1, width: 2, latent: 3, batch: 2, clients: 2, loss: Loss::Bce };
+    pub(in crate::perf) const SMALL: Workload = Workload {
+        image_size: 16,
+        channels: 1,
+        width: 2,
+        latent: 3,
+        batch: 2,
+        clients: 2,
+        loss: Loss::Bce,
+        convolution: Convolution::Auto,
+    };
     pub(in crate::perf) const BUDGET: Budget =
         Budget { seconds: 0.0, warm_up: 0.0, batch: 0.0, min: 3, max: 5, most: 1 };
 

@@ -9,7 +9,7 @@ use crate::fed::{
     Attack, ClientData, Detector, Federation, Local, OnNonfinite, Pre, Rule, Settings, Shared, Statistics, Weights,
 };
 use crate::kernels::{AnyKernel, CATALOGUE, Cost, Field, Scalar};
-use crate::model::{Architecture, Gan, Interpolation, Norm, Objective, Optimizer, Training};
+use crate::model::{Architecture, Convolution, Gan, Interpolation, Norm, Objective, Optimizer, Training};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,9 @@ pub struct Workload {
     pub clients: u32,
     /// Training.
     pub loss: Loss,
+    /// Form of the convolutions.
+    #[serde(default)]
+    pub convolution: Convolution,
 }
 
 /// The named problems, with one client.
@@ -54,15 +57,25 @@ pub const NAMED: [(&str, Workload); 3] = [
 ];
 
 const fn rgb(image_size: u32, width: u32, latent: u32) -> Workload {
-    Workload { image_size, channels: 3, width, latent, batch: 32, clients: 1, loss: Loss::Bce }
+    Workload {
+        image_size,
+        channels: 3,
+        width,
+        latent,
+        batch: 32,
+        clients: 1,
+        loss: Loss::Bce,
+        convolution: Convolution::Auto,
+    }
 }
 
 impl std::fmt::Display for Workload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Workload { image_size: s, channels, width, latent, batch, clients, loss } = self;
+        let Workload { image_size: s, channels, width, latent, batch, clients, loss, convolution } = self;
         let loss = if *loss == Loss::Bce { "bce" } else { "wgan-gp" };
         let clients = count(clients, "client");
-        write!(f, "{s}x{s}x{channels}, width {width}, latent {latent}, batch {batch}, {clients}, {loss}")
+        write!(f, "{s}x{s}x{channels}, width {width}, latent {latent}, batch {batch}, {clients}, {loss}")?;
+        if *convolution == Convolution::Direct { write!(f, ", direct convolutions") } else { Ok(()) }
     }
 }
 
@@ -180,11 +193,12 @@ impl Workload {
     fn gan(&self) -> Result<Gan> {
         let Workload { image_size, channels, width, latent, .. } = *self;
         let training = match self.loss {
-            Loss::Bce => Training::default(),
+            Loss::Bce => Training { convolution: self.convolution, ..Training::default() },
             Loss::WganGp => Training {
                 norm: Norm::Instance,
                 objective: Objective::WganGp { lambda: 10.0, n_critic: 1, interpolation: Interpolation::Uniform },
                 optimizer: Optimizer::Adam,
+                convolution: self.convolution,
             },
         };
         Gan::with(Architecture { image_size, channels, width, latent }, 0.5, 0.999, 1e-8, training)
@@ -229,8 +243,8 @@ impl Workload {
     }
 
     /// The distinct launches (ignoring floats and unused strides) of a training step and of the rest of a round: for
-    /// this problem, for the same with an attack, a detector and both networks averaged, and for WGAN-GP with RMSprop.
-    /// Heaviest first; a shape is listed with the first of them that has it.
+    /// this problem, for the same with an attack, a detector and both networks averaged, for WGAN-GP with RMSprop, and in
+    /// the direct form of the convolutions. Heaviest first; a shape is listed with the first of them that has it.
     ///
     /// # Errors
     /// When a size is rejected.
@@ -239,7 +253,8 @@ impl Workload {
         let own = self.gan()?;
         let mut wgan = Workload { loss: Loss::WganGp, ..*self }.gan()?;
         wgan.training.optimizer = Optimizer::RmsProp { lr: 5e-5, alpha: 0.99 };
-        for (gan, attacked) in [(own.clone(), false), (own, true), (wgan, false)] {
+        let direct = Workload { convolution: Convolution::Direct, ..*self }.gan()?;
+        for (gan, attacked) in [(own.clone(), false), (own, true), (wgan, false), (direct, false)] {
             let mut seen: Vec<Shape> = Vec::new();
             for launch in self.on_paper(gan, attacked)?.into_iter().flat_map(|h| h.launches) {
                 let same = |s: &&mut Shape| {

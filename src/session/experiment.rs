@@ -124,9 +124,13 @@ impl Experiment {
         let (gan, f) = (self.federation.gan(), &self.federation);
         let bad = &self.plan.attack.malicious;
         let bad: Vec<String> = bad.iter().map(|id| self.named(*id as usize)).collect();
+        let form = match f.winograd_layers() {
+            0 => String::new(),
+            layers => format!(", {} in Winograd's form", count(layers as u32, "layer")),
+        };
         let who = if bad.is_empty() { "all honest".into() } else { format!("malicious: [{}]", bad.join(", ")) };
         format!(
-            "training  {} ({who}), {} per launch; G {} and D {} parameters; {} of up to {}, batch {}",
+            "training  {} ({who}), {} per launch; G {} and D {} parameters{form}; {} of up to {}, batch {}",
             count(f.clients(), "client"),
             f.clients_per_launch(),
             gan.g.parameter_count(),

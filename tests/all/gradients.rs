@@ -22,6 +22,8 @@ use fedgan::kernels::nn::{
     instance::{InstanceParams, place},
     split_sum::SplitSumParams,
     wasserstein_loss::WassersteinLossParams,
+    winograd::{WinogradParams, transformed},
+    winograd_weights::WinogradWeightsParams,
 };
 use fedgan::kernels::{AnyKernel, CATALOGUE, Elem, Inputs, Params, find};
 use std::cell::RefCell;
@@ -41,6 +43,11 @@ const PAIRS: &[Pair] = &[
         check: convolution,
     },
     Pair { forward: &["conv_transpose2d"], backward: &["conv2d", "conv2d_weight_grad"], check: transposed },
+    Pair {
+        forward: &["winograd_weights", "winograd_conv2d"],
+        backward: &["winograd_conv_transpose2d", "winograd_weight_grad"],
+        check: winograd,
+    },
     Pair { forward: &["activation"], backward: &["activation_backward"], check: activation },
     Pair { forward: &["bce_with_logits"], backward: &["bce_with_logits"], check: bce },
     Pair { forward: &["wasserstein_loss"], backward: &["wasserstein_loss"], check: wasserstein },
@@ -70,7 +77,7 @@ thread_local! {
 
 /// A row is a gradient if its name or an output says so.
 fn is_gradient(kernel: &dyn AnyKernel) -> bool {
-    let name = ["backward", "grad", "second"].iter().any(|part| kernel.name().contains(part));
+    let name = ["backward", "grad", "second"].iter().any(|part| kernel.name().replace("winograd", "").contains(part));
     let written = kernel.bindings().iter().filter(|b| b.access == fedgan::kernels::Access::ReadWrite);
     let outputs = ["dx", "dy", "dw", "dz", "db", "dgamma", "dbeta"];
     name || written.map(|b| b.name).any(|b| outputs.contains(&b))
@@ -198,6 +205,35 @@ fn transposed(random: &mut Random) {
     close("dz", &run("conv2d", &p, &[&g, &w, &zeros(p.small())])[2], &differences(&z, |z| loss(z, &w)));
     let dw = run("conv2d_weight_grad", &p, &[&g, &z, &zeros(p.weights())]).remove(2);
     close("dw", &dw, &differences(&w, |w| loss(&z, w)));
+}
+
+/// The convolution of transformed weights, differentiated at the plain weights. It is linear in either operand, so a sample of
+/// the differences is enough: each is compared with the whole gradient's element.
+fn winograd(random: &mut Random) {
+    let [h, w] = [4 * (1 + random.below(2)), 4 * (1 + random.below(2))];
+    let [ci, co] = [16 * (1 + random.below(2)), 16];
+    let p = WinogradParams { clients: 1, n: 1 + random.below(2), h, w, ci, co, ..Default::default() };
+    let (large, small, plain, words) = (p.large(), p.small(), 16 * ci * co, transformed(ci, co));
+    let (x, weights, g) = (values(random, large), values(random, plain), values(random, small));
+    let transform = |weights: &[f64], transposed| {
+        let p = WinogradWeightsParams { clients: 1, ci, co, transposed, ..Default::default() };
+        run("winograd_weights", &p, &[weights, &zeros(words)]).remove(1)
+    };
+    let loss = |x: &[f64], v: &[f64]| dot(&run("winograd_conv2d", &p, &[x, v, &zeros(small)])[2], &g);
+    let dx = run("winograd_conv_transpose2d", &p, &[&g, &transform(&weights, 1), &zeros(large)]).remove(2);
+    let dw = run("winograd_weight_grad", &p, &[&x, &g, &zeros(plain)]).remove(2);
+    let v = transform(&weights, 0);
+    for _ in 0..12 {
+        let [i, j] = [random.below(large) as usize, random.below(plain) as usize];
+        let at = |values: &[f64], i: usize, value: f64| {
+            let mut moved = values.to_vec();
+            moved[i] = value;
+            moved
+        };
+        close("dx", &dx[i..=i], &differences(&x[i..=i], |moved| loss(&at(&x, i, moved[0]), &v)));
+        let by_weight = |moved: &[f64]| loss(&x, &transform(&at(&weights, j, moved[0]), 0));
+        close("dw", &dw[j..=j], &differences(&weights[j..=j], by_weight));
+    }
 }
 
 fn activation(random: &mut Random) {

@@ -32,3 +32,4 @@ mod step_gradients;
 mod tiles;
 mod validate;
 mod watch;
+mod winograd;

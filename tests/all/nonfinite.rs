@@ -86,7 +86,7 @@ fn with(nonfinite: OnNonfinite, chunk: Option<u32>) -> Settings {
 
 fn wgan(engine: Box<dyn Engine>, settings: Settings, clients: usize) -> Federation {
     let objective = Objective::WganGp { lambda: 10.0, n_critic: 2, interpolation: Interpolation::Uniform };
-    let training = Training { norm: Norm::Instance, objective, optimizer: Optimizer::Adam };
+    let training = Training { norm: Norm::Instance, objective, optimizer: Optimizer::Adam, ..Default::default() };
     let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };
     build_gan(engine, Gan::with(arch, 0.5, 0.9, 1e-8, training).unwrap(), settings, shared(clients))
 }

@@ -117,7 +117,7 @@ fn recorded(engine: &mut dyn Engine, net: &Network, weights: &[f32], images: &[f
     let losses = engine.alloc("losses", align(1)).unwrap();
     write_f32(engine, bank.weights, weights).unwrap();
     write_f32(engine, x_hat, images).unwrap();
-    let pass = Pass { net, bank: &bank, acts: &acts, label: "penalty" };
+    let pass = Pass { net, bank: &bank, acts: &acts, transformed: None, label: "penalty" };
     let penalty = Penalty { pass, buffers: &buffers, scratch: &scratch, lambda: LAMBDA as f32 };
     let mut rec = Recording::new();
     penalty.record(&mut rec, x_hat, losses, 0).unwrap();
@@ -202,7 +202,7 @@ fn a_critic_with_batch_norm_is_refused() {
     let scratch = Scratch::alloc(engine, pool, &[&net], 1, 1, 2).unwrap();
     let buffers = PenaltyBuffers::alloc(engine, pool, &net, 1, 2).unwrap();
     let x = engine.alloc("x", 512).unwrap();
-    let pass = Pass { net: &net, bank: &bank, acts: &acts, label: "penalty" };
+    let pass = Pass { net: &net, bank: &bank, acts: &acts, transformed: None, label: "penalty" };
     let penalty = Penalty { pass, buffers: &buffers, scratch: &scratch, lambda: 10.0 };
     let error = penalty.record(&mut Recording::new(), x, x, 0).unwrap_err();
     assert!(error.to_string().contains("batch norm"), "{error}");

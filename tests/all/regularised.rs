@@ -11,7 +11,12 @@ const RMSPROP: Optimizer = Optimizer::RmsProp { lr: 2e-4, alpha: 0.99 };
 
 fn training(norm: Norm, n_critic: u32, optimizer: Optimizer) -> Training {
     let interpolation = if norm == Norm::None { Interpolation::Normal } else { Interpolation::Uniform };
-    Training { norm, objective: Objective::WganGp { lambda: 10.0, n_critic, interpolation }, optimizer }
+    Training {
+        norm,
+        objective: Objective::WganGp { lambda: 10.0, n_critic, interpolation },
+        optimizer,
+        ..Default::default()
+    }
 }
 
 fn build(engine: Box<dyn Engine>, settings: Settings, training: Training, clients: usize) -> Federation {
@@ -108,7 +113,7 @@ fn critic_steps_may_take_more_images_than_there_are() {
 fn interpolations_differ() {
     let run = |interpolation| {
         let objective = Objective::WganGp { lambda: 10.0, n_critic: 1, interpolation };
-        let t = Training { norm: Norm::Instance, objective, optimizer: RMSPROP };
+        let t = Training { norm: Norm::Instance, objective, optimizer: RMSPROP, ..Default::default() };
         outcome(build(cpu(), settings(), t, 1), 1).1
     };
     assert!(run(Interpolation::Uniform) == run(Interpolation::Uniform));
@@ -122,5 +127,8 @@ fn meaningless_trainings_are_refused() {
     assert!(refused(training(Norm::Batch, 1, RMSPROP)).contains("batch norm"));
     assert!(refused(training(Norm::None, 0, RMSPROP)).contains("n_critic 0"));
     let objective = Objective::WganGp { lambda: -1.0, n_critic: 1, interpolation: Interpolation::Uniform };
-    assert!(refused(Training { norm: Norm::None, objective, optimizer: RMSPROP }).contains("lambda -1"));
+    assert!(
+        refused(Training { norm: Norm::None, objective, optimizer: RMSPROP, ..Default::default() })
+            .contains("lambda -1")
+    );
 }

@@ -218,7 +218,8 @@ fn of_wgan_with_gradient_penalty() {
         for (name, mut engine) in engines() {
             let (lambda, interpolation) = (penalty::LAMBDA, Interpolation::Uniform);
             let objective = Objective::WganGp { lambda, n_critic: 1, interpolation };
-            let step = step(engine.as_mut(), Training { norm, objective, optimizer: Optimizer::Adam });
+            let step =
+                step(engine.as_mut(), Training { norm, objective, optimizer: Optimizer::Adam, ..Default::default() });
             let d_loss = |s: &Step, d: &[f64], fake: &[f64]| {
                 let each = s.real.len() / BATCH;
                 let x_hat: Vec<f64> = (0..s.real.len())

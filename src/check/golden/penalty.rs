@@ -28,7 +28,7 @@ pub fn gradient_penalty(case: &Case, lab: &mut Lab) -> Result<Vec<Computed>> {
     let x_hat = lab.engine.alloc("golden x_hat", align(x.values.len()))?;
     write_f32(lab.engine, x_hat, &channels_last(&x.f32(), shape))?;
     let losses = lab.room(align(1))?;
-    let pass = Pass { net: &net, bank: &bank, acts: &acts, label: "penalty" };
+    let pass = Pass { net: &net, bank: &bank, acts: &acts, transformed: None, label: "penalty" };
     let penalty = Penalty { pass, buffers: &buffers, scratch: &scratch, lambda: lambda as f32 };
     let mut recording = Recording::new();
     penalty.record(&mut recording, x_hat, losses, 0)?;

@@ -8,6 +8,7 @@ mod table;
 mod targets;
 
 use super::parse::{CLASSES, word};
+use crate::model::Convolution;
 use crate::perf::baseline::{self, Change};
 use crate::perf::round::RoundReport;
 use crate::perf::row::LaunchRow;
@@ -56,6 +57,13 @@ pub struct BenchArgs {
     /// Loss for `step` and `round`.
     #[arg(long, value_name = "LOSS", value_parser = word(&[("bce", Loss::Bce), ("wgan-gp", Loss::WganGp)]))]
     pub loss: Option<Loss>,
+    /// Form of the convolutions for `step` and `round`, as `train.convolution`.
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_parser = word(&[("auto", Convolution::Auto), ("direct", Convolution::Direct)])
+    )]
+    pub convolution: Option<Convolution>,
     /// Training steps per round, for `round`.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub steps: u32,

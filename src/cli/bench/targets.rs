@@ -45,10 +45,11 @@ impl Wanted {
             }
         }
         wanted.shapes(args)?;
-        if wanted.loss_is_lost(args) {
-            return Err(Error::input(
-                "--loss applies to `step` and `round` only; kernels are timed with the launches of every kind of training",
-            ));
+        let of_wholes = [("--loss", args.loss.is_some()), ("--convolution", args.convolution.is_some())];
+        if let Some((option, _)) = of_wholes.iter().find(|(_, given)| *given && !wanted.step && !wanted.round) {
+            return Err(Error::input(format!(
+                "{option} applies to `step` and `round` only; kernels are timed with the launches of every kind of training"
+            )));
         }
         let of_training = !wanted.workloads.is_empty() || args.clients.is_some();
         if of_training && !wanted.given.is_empty() && wanted.kernels.is_empty() && !wanted.step && !wanted.round {
@@ -64,10 +65,6 @@ impl Wanted {
             false => wanted.workloads.clone(),
         };
         Ok(wanted)
-    }
-
-    fn loss_is_lost(&self, args: &BenchArgs) -> bool {
-        args.loss.is_some() && !self.step && !self.round
     }
 
     /// `--shape`: equivalent to a shape after the kernel's name.
@@ -190,6 +187,7 @@ fn sized(args: &BenchArgs, name: &str) -> Result<Workload> {
         batch: args.batch.unwrap_or(named.batch),
         clients: args.clients.unwrap_or(named.clients),
         loss: args.loss.unwrap_or(named.loss),
+        convolution: args.convolution.unwrap_or(named.convolution),
     };
     sized.check()?;
     Ok(sized)

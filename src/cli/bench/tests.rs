@@ -153,6 +153,7 @@ fn bad_input_says_what_is_allowed() {
         (&["fill", "--shape", "clients=2,n=5,y_stride=63,value=1"], "multiple of 64"),
         (&["fill", "copy", "--shape", "n=1"], "needs exactly one kernel, and 2 are named"),
         (&["fill", "--loss", "bce"], "--loss applies to `step` and `round` only"),
+        (&["conv2d", "--convolution", "direct"], "--convolution applies to `step` and `round` only"),
         (&["step", "--image-size", "33"], "33"),
         (&["step", "--clients", "0"], "--clients 0"),
         (&["step", "--device", "reference"], "the reference engine takes at most"),

@@ -104,6 +104,12 @@ static TRAIN: &[Key] = &[
     Key::new("train.alpha", Real(Closed(0.0), Open(1.0)), Num(0.99), "RMSprop: decay of the mean square"),
     Key::new("train.eps", Real(Open(0.0), Free), Num(1e-8), "epsilon of the optimizer"),
     Key::new(
+        "train.convolution",
+        Choice(&["auto", "direct"]),
+        Word("auto"),
+        "form of the convolutions: Winograd's where the engine is faster with it, or the direct one everywhere",
+    ),
+    Key::new(
         "train.local_epochs",
         Int(1, U32),
         Whole(LOCAL_EPOCHS as i64),

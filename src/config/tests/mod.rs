@@ -313,7 +313,7 @@ fn regularisation_is_resolved_or_refused_with_the_reason() {
     let plan = load_text(text, &[]).unwrap();
     let objective = Objective::WganGp { lambda: 10.0, n_critic: 5, interpolation: Interpolation::Normal };
     let optimizer = Optimizer::RmsProp { lr: 2e-4, alpha: 0.99 };
-    assert_eq!(plan.train.training(), Training { norm: Norm::Instance, objective, optimizer });
+    assert_eq!(plan.train.training(), Training { norm: Norm::Instance, objective, optimizer, ..Default::default() });
     assert_eq!((plan.train.norm, plan.train.lambda), (Some(Norm::Instance), Some(10.0)));
     assert!(load_text(text, &["train.norm=none", "train.lambda=0"]).is_ok());
     for (set, expected) in [

@@ -96,7 +96,7 @@ pub(super) struct Line([f32; 16]);
 type Store = Cell<Vec<Line>>;
 
 thread_local! {
-    /// The patches that a task gathers before it multiplies: at most about 1 MiB.
+    /// What a task gathers or transforms before it multiplies: about 1 MiB, in Winograd's form 4 MiB.
     static PATCHES: Store = const { Cell::new(Vec::new()) };
 }
 

@@ -58,7 +58,7 @@ fn twin(kernel: &dyn AnyKernel) -> Result<&'static Entry> {
     found.ok_or_else(|| Error::internal(format!("the cpu engine has no `{}`", kernel.name())))
 }
 
-/// Bytes of scratch shared by the launches of a recording, in addition to about 1 MiB per thread.
+/// Bytes of scratch shared by the launches of a recording, in addition to about 4 MiB per thread.
 pub fn scratch_bytes(recording: &Recording) -> u64 {
     let words = recording.launches().iter().filter_map(|l| twin(l.kernel).ok().map(|t| (t.scratch_words)(&l.params)));
     4 * words.max().unwrap_or(0) as u64
@@ -142,6 +142,10 @@ impl Engine for CpuEngine {
 
     fn max_binding_words(&self) -> usize {
         usize::MAX
+    }
+
+    fn winograd(&self) -> bool {
+        true
     }
 
     fn allocated_bytes(&self) -> u64 {

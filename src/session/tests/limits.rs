@@ -92,7 +92,8 @@ fn clients_beyond_one_launch_are_cut_on_every_engine() {
         let engines: [&dyn Engine; 3] = [&cpu, &reference, gpu.as_ref()];
         let [on_cpu, on_reference, on_gpu] = engines.map(|engine| planned(&plan, &images, engine));
         let launch = on_cpu.unwrap_or_else(|error| panic!("{set:?}: {error}"));
-        assert_eq!(on_reference.unwrap(), launch, "{set:?}");
+        // The transformed weights of Winograd's form may be the largest tensor.
+        assert!(on_reference.unwrap() >= launch, "{set:?}");
         assert!(launch < plan.federation.clients || set == paper, "{set:?}: {launch}");
         match on_gpu {
             Ok(on_gpu) => assert!(on_gpu <= launch, "{set:?}: {on_gpu}"),

@@ -11,7 +11,7 @@ use crate::kernels::{AnyKernel, Binding, Params, gamma};
 const UNTOUCHED: u32 = 0x7fc0_dead;
 
 /// Runs the kernel's twin with read operands `inputs` and write operand `out`; returns the contents of `out`.
-fn launch(kernel: &dyn AnyKernel, words: &[u32], inputs: &[&[f32]], out: Vec<f32>) -> Vec<f32> {
+pub(super) fn launch(kernel: &dyn AnyKernel, words: &[u32], inputs: &[&[f32]], out: Vec<f32>) -> Vec<f32> {
     let mut buffers: Vec<Vec<u32>> = inputs.iter().map(|i| bytemuck::cast_slice(i).to_vec()).collect();
     buffers.push(bytemuck::cast_vec(out));
     let mut bindings = vec![Binding::read("in", ""); inputs.len()];

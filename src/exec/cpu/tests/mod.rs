@@ -3,3 +3,4 @@
 mod case;
 mod conv;
 mod norm;
+mod winograd;
