@@ -43,7 +43,18 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     let n = f32(p.rows);
 
     var sum = E(0.0);
-    for (var row = lane / LX; row < end; row += LR) {
+    var row = lane / LX;
+    for (; row + 3u * LR < end; row += 4u * LR) { // four loads at a time, added in the same order
+        let x0 = x[base + row * vectors];
+        let x1 = x[base + (row + LR) * vectors];
+        let x2 = x[base + (row + 2u * LR) * vectors];
+        let x3 = x[base + (row + 3u * LR) * vectors];
+        sum += x0;
+        sum += x1;
+        sum += x2;
+        sum += x3;
+    }
+    for (; row < end; row += LR) {
         sum += x[base + row * vectors];
     }
     add_lanes(lane, sum, E(0.0));
@@ -52,7 +63,22 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
 
     var sum_d = E(0.0);
     var sum_d2 = E(0.0);
-    for (var row = lane / LX; row < end; row += LR) {
+    row = lane / LX;
+    for (; row + 3u * LR < end; row += 4u * LR) {
+        let d0 = x[base + row * vectors] - first;
+        let d1 = x[base + (row + LR) * vectors] - first;
+        let d2 = x[base + (row + 2u * LR) * vectors] - first;
+        let d3 = x[base + (row + 3u * LR) * vectors] - first;
+        sum_d += d0;
+        sum_d2 += d0 * d0;
+        sum_d += d1;
+        sum_d2 += d1 * d1;
+        sum_d += d2;
+        sum_d2 += d2 * d2;
+        sum_d += d3;
+        sum_d2 += d3 * d3;
+    }
+    for (; row < end; row += LR) {
         let d = x[base + row * vectors] - first;
         sum_d += d;
         sum_d2 += d * d;

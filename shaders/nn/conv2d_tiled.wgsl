@@ -16,99 +16,42 @@
 const A_ALONG_K: bool = true;
 const B_ALONG_K: bool = true;
 
-struct Walk { k: u32, c: u32, kx: u32, ky: u32 }
+// The large side.
+fn met(i: u32) -> E { return large[i]; }
 
-// Weight rows from m, and the top left corners of the windows of four pixels.
-struct Place { client: u32, m: u32, top: vec4<u32>, left: vec4<u32>, row: vec4<u32> }
+//#include lib/tap_walk.wgsl
 
 fn depth(group: vec3<u32>) -> u32 {
     return p.k * p.k * p.ci;
 }
 
-fn start(group: vec3<u32>, k: u32) -> Walk {
-    return advance(Walk(), k);
-}
-
-fn advance(walk: Walk, by: u32) -> Walk {
-    var at = walk;
-    at.k += by;
-    at.c += by;
-    for (; at.c >= p.ci; at.c -= p.ci) {
-        at.kx += 1u;
-        if at.kx == p.k { at.kx = 0u; at.ky += 1u; }
-    }
-    return at;
-}
-
 fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
-    let q = vec4(group.x * SIDE + row) + vec4(0u, 1u, 2u, 3u);
-    // Pixels past the end get a window that no tap reaches; u32 wraps below zero, so one comparison tests both borders.
-    let top = select(vec4(0x40000000u), q / p.ow % p.oh * p.stride - p.pad, q < vec4(p.n * p.oh * p.ow));
-    let left = q % p.ow * p.stride - p.pad;
-    return Place(group.z, group.y * SIDE + row, top, left, q / (p.ow * p.oh) * p.h);
-}
-
-fn weight(at: Place, m: u32, k: u32) -> E {
     let end = p.k * p.k * p.ci;
-    let known = m < p.co && k < end;
-    return select(E(), weights[(at.client * p.weight_stride + select(0u, m * end + k, known)) / V], known);
-}
-
-fn window(at: Place, r: u32, k: Walk) -> E {
-    let y = at.top[r] + k.ky;
-    let x = at.left[r] + k.kx;
-    let inside = k.ky < p.k && y < p.h && x < p.w;
-    let first = select(0u, ((at.row[r] + y) * p.w + x) * p.ci + k.c, inside);
-    return select(E(), large[(at.client * p.large_stride + first) / V], inside);
-}
-
-//#if V == 4
-fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
-    var rows: mat4x4<f32>;
+    let lanes = vec4(0u, 1u, 2u, 3u);
+    if t < SIDE {
+        let m = group.y * SIDE + row;
+        let first = (group.z * p.weight_stride + (vec4(m) + lanes) * end) / V;
+        var ys = 0u;
+        //#unroll
+        for (var r = 0u; r < 4u; r++) { ys |= select(0u, taps_between(0u, p.k), m + r < p.co) << (8u * r); }
+        return Place(first, 0x7f7f7f7fu, ys, 4u / V, 0u, 0u, p.k, p.ci);
+    }
+    // Top left corners of the windows of four pixels; u32 wraps below zero.
+    let q = vec4(group.x * SIDE + row) + lanes;
+    let top = q / p.ow % p.oh * p.stride - p.pad;
+    let left = q % p.ow * p.stride - p.pad;
+    let large_row = q / (p.ow * p.oh) * p.h + top;
+    let first = (large_row * p.w + left) * (p.ci / V) + group.z * p.large_stride / V;
+    var xs = 0u;
+    var ys = 0u;
     //#unroll
-    for (var r = 0u; r < 4u; r++) { rows[r] = weight(at, at.m + r, k.k); }
-    return transpose(rows);
+    for (var r = 0u; r < 4u; r++) {
+        let inside = q[r] < p.n * p.oh * p.ow;
+        ys |= select(0u, taps_between(select(0u, 0u - top[r], top[r] >= 0x80000000u), min(p.k, p.h - top[r])), inside) << (8u * r);
+        xs |= taps_between(select(0u, 0u - left[r], left[r] >= 0x80000000u), min(p.k, p.w - left[r])) << (8u * r);
+    }
+    return Place(first, xs, ys, 4u / V, 0u, (p.w - p.k) * (p.ci / V), p.k, p.ci);
 }
-
-fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
-    var rows: mat4x4<f32>;
-    //#unroll
-    for (var r = 0u; r < 4u; r++) { rows[r] = window(at, r, k); }
-    return transpose(rows);
-}
-//#else
-//# fn next(walk: Walk) -> Walk {
-//#     var at = walk;
-//#     at.c += 1u;
-//#     if at.c == p.ci {
-//#         at.c = 0u;
-//#         at.kx += 1u;
-//#         if at.kx == p.k { at.kx = 0u; at.ky += 1u; }
-//#     }
-//#     return at;
-//# }
-//#
-//# fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
-//#     var block: mat4x4<f32>;
-//#     //#unroll
-//#     for (var i = 0u; i < 4u; i++) {
-//#         let e = k.k + i;
-//#         block[i] = vec4(weight(at, at.m, e), weight(at, at.m + 1u, e), weight(at, at.m + 2u, e), weight(at, at.m + 3u, e));
-//#     }
-//#     return block;
-//# }
-//#
-//# fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
-//#     var block: mat4x4<f32>;
-//#     var e = k;
-//#     //#unroll
-//#     for (var i = 0u; i < 4u; i++) {
-//#         block[i] = vec4(window(at, 0u, e), window(at, 1u, e), window(at, 2u, e), window(at, 3u, e));
-//#         e = next(e);
-//#     }
-//#     return block;
-//# }
-//#endif
 
 fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
     if n >= p.n * p.oh * p.ow { return; }

@@ -17,11 +17,12 @@
 const A_ALONG_K: bool = false;
 const B_ALONG_K: bool = false;
 
-// Pixel q, if before end.
-struct Walk { q: u32, end: u32, ox: u32, oy: u32, image: u32 }
+// Offset of a load, pixel q of those before end, and where its window starts.
+struct Walk { off: u32, q: u32, x: u32, y: u32 }
 
-// Channels from n on the small side; taps and channels of four columns, the taps less the padding.
-struct Place { client: u32, n: u32, ky: vec4<u32>, kx: vec4<u32>, c: vec4<u32> }
+// Loads start at first. The offset grows by pixel with each, by row and image besides where those of the small side end.
+// A load is known where (x, y) added to the window's start lie below w and h.
+struct Place { first: vec4<u32>, x: vec4<u32>, y: vec4<u32>, w: u32, h: u32, pixel: u32, row: u32, image: u32, end: u32 }
 
 // Pixels per part.
 fn length() -> u32 {
@@ -33,84 +34,96 @@ fn depth(group: vec3<u32>) -> u32 {
     return length();
 }
 
-fn start(group: vec3<u32>, k: u32) -> Walk {
-    let begin = group.z % p.splits * length();
-    let q = begin + k;
-    let end = min(begin + length(), p.n * p.oh * p.ow);
-    return Walk(q, end, q % p.ow, q / p.ow % p.oh, q / (p.ow * p.oh));
+fn start(group: vec3<u32>, at: Place, quad: u32) -> Walk {
+    let q = group.z % p.splits * length() + quad * 4u;
+    let oy = q / p.ow % p.oh;
+    return Walk(q * at.pixel + q / p.ow * at.row + q / (p.ow * p.oh) * at.image, q, q % p.ow * p.stride, oy * p.stride);
 }
 
-fn advance(walk: Walk, by: u32) -> Walk {
-    var at = walk;
-    at.q += by;
-    at.ox += by;
-    for (; at.ox >= p.ow; at.ox -= p.ow) {
-        at.oy += 1u;
-        if at.oy == p.oh { at.oy = 0u; at.image += 1u; }
+fn advance(at: Place, walk: Walk, quads: u32) -> Walk {
+    var k = walk;
+    k.off += 4u * quads * at.pixel;
+    k.q += 4u * quads;
+    k.x += 4u * quads * p.stride;
+    let width = p.ow * p.stride;
+    for (; k.x >= width; k.x -= width) {
+        k.off += at.row;
+        k.y += p.stride;
+        if k.y == p.oh * p.stride { k.y = 0u; k.off += at.image; }
     }
-    return at;
+    return k;
 }
 
-fn next(walk: Walk) -> Walk {
-    var at = walk;
-    at.q += 1u;
-    at.ox += 1u;
-    if at.ox == p.ow {
-        at.ox = 0u;
-        at.oy += 1u;
-        if at.oy == p.oh { at.oy = 0u; at.image += 1u; }
+fn next(at: Place, walk: Walk) -> Walk {
+    var k = walk;
+    k.off += at.pixel;
+    k.q += 1u;
+    k.x += p.stride;
+    if k.x == p.ow * p.stride {
+        k.x = 0u;
+        k.off += at.row;
+        k.y += p.stride;
+        if k.y == p.oh * p.stride { k.y = 0u; k.off += at.image; }
     }
-    return at;
+    return k;
 }
 
 fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
-    let column = vec4(group.y * SIDE + row) + vec4(0u, 1u, 2u, 3u);
-    // Columns past the end get a tap that reaches no pixel; u32 wraps below zero, so one comparison tests both borders.
-    let ky = select(vec4(0x40000000u), column / p.ci / p.k - p.pad, column < vec4(p.k * p.k * p.ci));
-    return Place(group.z / p.splits, group.x * SIDE + row, ky, column / p.ci % p.k - p.pad, column % p.ci);
-}
-
-// Columns r .. r + V - 1 of a place.
-fn window(at: Place, r: u32, k: Walk) -> E {
-    let y = k.oy * p.stride + at.ky[r];
-    let x = k.ox * p.stride + at.kx[r];
-    let inside = k.q < k.end && y < p.h && x < p.w;
-    let first = select(0u, ((k.image * p.h + y) * p.w + x) * p.ci + at.c[r], inside);
-    return select(E(), large[(at.client * p.large_stride + first) / V], inside);
-}
-
-// Channels n .. n + V - 1 of pixel q.
-fn channels(at: Place, n: u32, k: Walk) -> E {
-    let known = k.q < k.end && n < p.co;
-    return select(E(), small[(at.client * p.small_stride + select(0u, k.q * p.co + n, known)) / V], known);
-}
-
-fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
-    var block: mat4x4<f32>;
-    var e = k;
-    //#unroll
-    for (var i = 0u; i < 4u; i++) {
-        //#if V == 4
-        block[i] = window(at, 0u, e);
-        //#else
-        //# block[i] = vec4(window(at, 0u, e), window(at, 1u, e), window(at, 2u, e), window(at, 3u, e));
-        //#endif
-        e = next(e);
+    let lanes = vec4(0u, 1u, 2u, 3u);
+    let begin = group.z % p.splits * length();
+    let end = min(begin + length(), p.n * p.oh * p.ow);
+    let client = group.z / p.splits;
+    if t < SIDE {
+        let column = vec4(group.y * SIDE + row) + lanes;
+        // Columns past the end get a tap that meets no pixel; u32 wraps below zero, so one comparison tests both borders.
+        let tap_y = column / p.ci / p.k - p.pad;
+        let y = select(vec4(0x40000000u), tap_y, column < vec4(p.k * p.k * p.ci));
+        let x = column / p.ci % p.k - p.pad;
+        let ci = p.ci / V;
+        let first = client * p.large_stride / V + (tap_y * p.w + x) * ci + column % p.ci / V;
+        let line = p.stride * p.w * ci;
+        return Place(first, x, y, p.w, p.h, p.stride * ci, line - p.ow * p.stride * ci, p.h * p.w * ci - p.oh * line, end);
     }
-    return block;
+    let n = vec4(group.x * SIDE + row) + lanes;
+    let co = p.co / V;
+    let first = client * p.small_stride / V + n / V;
+    return Place(first, select(vec4(0x40000000u), vec4(0u), n < vec4(p.co)), vec4(0u), 0x40000000u, 0x40000000u, co, 0u, 0u, end);
 }
 
-fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
-    var block: mat4x4<f32>;
+fn fetch(t: u32, at: Place, k: Walk) -> Block {
+    var block: Block;
+    var src: array<vec4<u32>, 4>;
     var e = k;
     //#unroll
     for (var i = 0u; i < 4u; i++) {
         //#if V == 4
-        block[i] = channels(at, at.n, e);
+        let known = e.q < at.end && e.y + at.y.x < at.h && e.x + at.x.x < at.w;
+        block.known[i] = vec4(known);
+        src[i].x = select(0u, at.first.x + e.off, known);
         //#else
-        //# block[i] = vec4(channels(at, at.n, e), channels(at, at.n + 1u, e), channels(at, at.n + 2u, e), channels(at, at.n + 3u, e));
+        //# block.known[i] = vec4(e.q < at.end) & (e.y + at.y < vec4(at.h)) & (e.x + at.x < vec4(at.w));
+        //# src[i] = select(vec4(0u), at.first + e.off, block.known[i]);
         //#endif
-        e.q += 1u;
+        e = next(at, e);
+    }
+    if t < SIDE {
+        //#unroll
+        for (var i = 0u; i < 4u; i++) {
+            //#if V == 4
+            block.loads[i] = large[src[i].x];
+            //#else
+            //# block.loads[i] = vec4(large[src[i].x], large[src[i].y], large[src[i].z], large[src[i].w]);
+            //#endif
+        }
+    } else {
+        //#unroll
+        for (var i = 0u; i < 4u; i++) {
+            //#if V == 4
+            block.loads[i] = small[src[i].x];
+            //#else
+            //# block.loads[i] = vec4(small[src[i].x], small[src[i].y], small[src[i].z], small[src[i].w]);
+            //#endif
+        }
     }
     return block;
 }

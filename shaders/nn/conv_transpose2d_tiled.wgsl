@@ -21,12 +21,6 @@ const B_ALONG_K: bool = true;
 
 struct Phase { client: u32, y: u32, x: u32, ky0: u32, kx0: u32, rows: u32, cols: u32 }
 
-// Tap (ty, tx) of the phase's (taps_y, taps_x), channel c.
-struct Walk { c: u32, tx: u32, ty: u32, taps_x: u32, taps_y: u32 }
-
-// Weights from channel m; for four pixels the (oy, ox) that the first tap reads; later taps read earlier ones.
-struct Place { phase: Phase, m: u32, oy: vec4<u32>, ox: vec4<u32>, row: vec4<u32> }
-
 fn phase(group: vec3<u32>) -> Phase {
     let s = p.stride;
     let y = group.z % (s * s) / s;
@@ -34,7 +28,7 @@ fn phase(group: vec3<u32>) -> Phase {
     return Phase(group.z / (s * s), y, x, (y + p.pad) % s, (x + p.pad) % s, (p.h + s - 1u) / s, (p.w + s - 1u) / s);
 }
 
-// Taps of a phase in one direction: ceil((k - k0) / s), none if k0 is not below k.
+// Taps of a phase in one direction: ceil((k - k0) / s), none when k0 is not below k.
 fn taps(k0: u32) -> u32 {
     return (max(p.k, k0) - k0 + p.stride - 1u) / p.stride;
 }
@@ -44,101 +38,47 @@ fn depth(group: vec3<u32>) -> u32 {
     return taps(here.ky0) * taps(here.kx0) * p.co;
 }
 
-fn start(group: vec3<u32>, k: u32) -> Walk {
-    let here = phase(group);
-    return advance(Walk(0u, 0u, 0u, taps(here.kx0), taps(here.ky0)), k);
-}
+// The small side.
+fn met(i: u32) -> E { return small[i]; }
 
-fn advance(walk: Walk, by: u32) -> Walk {
-    var at = walk;
-    at.c += by;
-    for (; at.c >= p.co; at.c -= p.co) {
-        at.tx += 1u;
-        if at.tx >= at.taps_x { at.tx = 0u; at.ty += 1u; }
-    }
-    return at;
-}
+//#include lib/tap_walk.wgsl
 
 fn place(group: vec3<u32>, t: u32, row: u32) -> Place {
     let here = phase(group);
-    let q = vec4(group.x * SIDE + row) + vec4(0u, 1u, 2u, 3u);
-    // Pixels past the end get a row that no tap reaches; u32 wraps below zero, so one comparison tests both borders.
-    let known = q < vec4(p.n * here.rows * here.cols);
-    let oy = select(vec4(0x40000000u), q / here.cols % here.rows + (here.y + p.pad - here.ky0) / p.stride, known);
-    let ox = q % here.cols + (here.x + p.pad - here.kx0) / p.stride;
-    return Place(here, group.y * SIDE + row, oy, ox, q / (here.cols * here.rows) * p.oh);
-}
-
-// Weights of channels m .. m + V - 1.
-fn weight(at: Place, m: u32, k: Walk) -> E {
-    let known = m < p.ci && k.tx < k.taps_x && k.ty < k.taps_y;
-    let ky = at.phase.ky0 + k.ty * p.stride;
-    let kx = at.phase.kx0 + k.tx * p.stride;
-    let first = select(0u, ((k.c * p.k + ky) * p.k + kx) * p.ci + m, known);
-    return select(E(), weights[(at.phase.client * p.weight_stride + first) / V], known);
-}
-
-// Channels c .. c + V - 1 of the small pixel that the tap reads for pixel r.
-fn met(at: Place, r: u32, k: Walk) -> E {
-    let oy = at.oy[r] - k.ty;
-    let ox = at.ox[r] - k.tx;
-    let inside = k.tx < k.taps_x && k.ty < k.taps_y && oy < p.oh && ox < p.ow;
-    let first = select(0u, ((at.row[r] + oy) * p.ow + ox) * p.co + k.c, inside);
-    return select(E(), small[(at.phase.client * p.small_stride + first) / V], inside);
-}
-
-//#if V == 4
-fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
-    var block: mat4x4<f32>;
-    var e = k;
-    //#unroll
-    for (var i = 0u; i < 4u; i++) {
-        block[i] = weight(at, at.m, e);
-        e.c += 1u;
+    let taps_x = taps(here.kx0);
+    let taps_y = taps(here.ky0);
+    let lanes = vec4(0u, 1u, 2u, 3u);
+    if t < SIDE {
+        let m = group.y * SIDE + row;
+        let ci = p.ci / V;
+        let kk = p.k * p.k * ci;
+        var first = vec4(here.client * p.weight_stride / V + (here.ky0 * p.k + here.kx0) * ci + m / V);
+        var ys = select(0u, taps_between(0u, taps_y), m < p.ci) * 0x1010101u;
+        //#if V == 4
+        first += lanes * kk;
+        //#else
+        //# first += lanes;
+        //# //#unroll
+        //# for (var r = 0u; r < 4u; r++) { if m + r >= p.ci { ys &= ~(0xffu << (8u * r)); } }
+        //#endif
+        let x = p.stride * ci;
+        return Place(first, taps_between(0u, taps_x) * 0x1010101u, ys, 4u * kk, x - p.co * kk, p.stride * p.k * ci - taps_x * x, taps_x, p.co);
     }
-    return block;
-}
-
-fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
-    var rows: mat4x4<f32>;
+    let q = vec4(group.x * SIDE + row) + lanes;
+    let oy = q / here.cols % here.rows + (here.y + p.pad - here.ky0) / p.stride;
+    let ox = q % here.cols + (here.x + p.pad - here.kx0) / p.stride;
+    let co = p.co / V;
+    let first = here.client * p.small_stride / V + ((q / (here.cols * here.rows) * p.oh + oy) * p.ow + ox) * co;
+    var xs = 0u;
+    var ys = 0u;
     //#unroll
-    for (var r = 0u; r < 4u; r++) { rows[r] = met(at, r, k); }
-    return transpose(rows);
+    for (var r = 0u; r < 4u; r++) {
+        let inside = q[r] < p.n * here.rows * here.cols;
+        ys |= select(0u, taps_between(max(oy[r] + 1u, p.oh) - p.oh, min(oy[r] + 1u, taps_y)), inside) << (8u * r);
+        xs |= taps_between(max(ox[r] + 1u, p.ow) - p.ow, min(ox[r] + 1u, taps_x)) << (8u * r);
+    }
+    return Place(first, xs, ys, 4u / V, 0u - 2u * co, (taps_x - p.ow) * co, taps_x, p.co);
 }
-//#else
-//# fn next(walk: Walk) -> Walk {
-//#     var at = walk;
-//#     at.c += 1u;
-//#     if at.c == p.co {
-//#         at.c = 0u;
-//#         at.tx += 1u;
-//#         if at.tx >= at.taps_x { at.tx = 0u; at.ty += 1u; }
-//#     }
-//#     return at;
-//# }
-//#
-//# fn fetch_a(at: Place, k: Walk) -> mat4x4<f32> {
-//#     var block: mat4x4<f32>;
-//#     var e = k;
-//#     //#unroll
-//#     for (var i = 0u; i < 4u; i++) {
-//#         block[i] = vec4(weight(at, at.m, e), weight(at, at.m + 1u, e), weight(at, at.m + 2u, e), weight(at, at.m + 3u, e));
-//#         e = next(e);
-//#     }
-//#     return block;
-//# }
-//#
-//# fn fetch_b(at: Place, k: Walk) -> mat4x4<f32> {
-//#     var block: mat4x4<f32>;
-//#     var e = k;
-//#     //#unroll
-//#     for (var i = 0u; i < 4u; i++) {
-//#         block[i] = vec4(met(at, 0u, e), met(at, 1u, e), met(at, 2u, e), met(at, 3u, e));
-//#         e = next(e);
-//#     }
-//#     return block;
-//# }
-//#endif
 
 fn put(group: vec3<u32>, m: u32, n: u32, value: vec4<f32>) {
     let here = phase(group);

@@ -19,8 +19,8 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let x = vec4<f32>(p.scale);
-    let b = vec4<f32>(p.shift);
+    let x = vec4<f32>(select(p.scale, p.shift, id.x > 0x7fffffffu));
+    let b = vec4<f32>(select(p.shift, p.scale, id.x > 0x7fffffffu));
     var a0 = vec4<f32>(f32(id.x & 63u));
     var a1 = a0 + 1.0;
     var a2 = a0 + 2.0;

@@ -79,6 +79,7 @@ const TREES: &[&str] = sums_and!(
     "fed/pair_distance.wgsl",
     "fed/pair_dot.wgsl"
 );
+const FIRST_MEAN: &str = "the first mean is only a shift, which the second pass corrects";
 /// Reductions by channel.
 const REDUCES: &[&str] = &[
     "nn/batch_norm_backward_reduce.wgsl",
@@ -178,6 +179,20 @@ const COMMON: &[Equivalent] = &[
         change: "let end = select(0u, p.rows, channel < vectors); // lanes beyond the last channel sum nothing => let end = select((0u + 1u), p.rows, channel < vectors); // lanes beyond the last channel sum nothing",
         why: Why::Same,
         reason: BEYOND,
+    },
+    Equivalent {
+        files: &["nn/batch_norm_stats.wgsl"],
+        operator: Operator::LoopShort,
+        change: "for (; row < end; row += LR) { => for (; row + 1u < end; row += LR) {",
+        why: Why::Same,
+        reason: FIRST_MEAN,
+    },
+    Equivalent {
+        files: &["nn/batch_norm_stats.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (; row + 3u * LR < end; row += 4u * LR) { // four loads at a time, added in the same order => for (; row + 3u * LR <= end; row += 4u * LR) { // four loads at a time, added in the same order",
+        why: Why::Same,
+        reason: FIRST_MEAN,
     },
     Equivalent {
         files: &["nn/instance_norm_stats.wgsl"],
