@@ -107,6 +107,7 @@ impl AdapterFacts {
         let driver =
             [info.driver, info.driver_info].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
         AdapterFacts {
+            unusable: unusable(&info.name, compute, &limits),
             name: info.name,
             kind,
             backend,
@@ -116,7 +117,6 @@ impl AdapterFacts {
             device: info.device,
             subgroup: [info.subgroup_min_size, info.subgroup_max_size],
             features: FEATURES.iter().map(|(name, bit)| (*name, adapter.features().contains(*bit))).collect(),
-            unusable: unusable(compute, &limits),
             limits: listed(&limits),
             variant: default_class(kind).name(),
             duplicate: false,
@@ -192,8 +192,11 @@ fn stem(name: &str) -> String {
 /// Tensors start at multiples of this many bytes, the largest alignment that WebGPU allows.
 const MOST_ALIGNMENT: u32 = 256;
 
+/// How Mesa names a device without hardware, which compiles shaders for a GPU that is not there and executes nothing.
+const NULL_DEVICE: &str = "Null hardware";
+
 /// The portable contract of the kernels (shaders/README.md): the minimum that every adapter must provide.
-fn unusable(compute: bool, limits: &wgpu::Limits) -> Option<String> {
+fn unusable(name: &str, compute: bool, limits: &wgpu::Limits) -> Option<String> {
     let needs = [
         ("storage buffers per stage", limits.max_storage_buffers_per_shader_stage, 7),
         ("threads per workgroup", limits.max_compute_invocations_per_workgroup, 256),
@@ -201,6 +204,9 @@ fn unusable(compute: bool, limits: &wgpu::Limits) -> Option<String> {
         ("bytes of workgroup memory", limits.max_compute_workgroup_storage_size, 16384),
         ("workgroups per dimension", limits.max_compute_workgroups_per_dimension, 65535),
     ];
+    if name.starts_with(NULL_DEVICE) {
+        return Some("a null device, which compiles and executes nothing (RADV_FORCE_FAMILY is set)".into());
+    }
     if !compute {
         return Some("no compute shaders".into());
     }
@@ -417,6 +423,15 @@ pub(super) mod tests {
             facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Gl, ""),
         ];
         assert_eq!(duplicates(list), [true, true, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_null_device_is_unusable() {
+        let limits = wgpu::Limits::default();
+        for name in ["Null hardware (RADV NAVI21)", "Null hardware (RADV VEGA10)"] {
+            assert!(unusable(name, true, &limits).is_some_and(|why| why.contains("executes nothing")), "{name}");
+        }
+        assert_eq!(unusable("AMD Radeon RX 6800 (RADV NAVI21)", true, &limits), None);
     }
 
     #[test]

@@ -265,6 +265,26 @@ mod tests {
         assert!(pick("gpu", &all[..1]).unwrap_err().to_string().contains("128 threads"));
     }
 
+    /// RADV_FORCE_FAMILY replaces the card by a discrete GPU that executes nothing, listed before all others.
+    #[test]
+    fn a_null_device_is_never_chosen() {
+        let mut null = facts("Null hardware (RADV NAVI21)", AdapterKind::DiscreteGpu, Backend::Vulkan, "");
+        null.unusable = Some("a null device".into());
+        let all = numbered(vec![
+            null,
+            facts("Intel(R) UHD Graphics 620", AdapterKind::IntegratedGpu, Backend::Vulkan, "0000:00:02.0"),
+            facts("llvmpipe", AdapterKind::Cpu, Backend::Vulkan, ""),
+        ]);
+        for word in ["auto", "gpu", "gpu:0"] {
+            assert_eq!(picked(word, &all), Pick::Adapter(1), "{word}");
+        }
+        assert_eq!(picked("auto", &all[..1]), Pick::Cpu);
+        for word in ["navi21", "null hardware"] {
+            let error = pick(word, &all).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains("a null device"), "{error}");
+        }
+    }
+
     #[test]
     fn auto_without_hardware_is_the_cpu_engine_and_says_why() {
         let (pick_software, why) = pick("auto", &machine()[..2]).unwrap();
