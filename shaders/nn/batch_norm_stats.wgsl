@@ -42,20 +42,25 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     let end = select(0u, p.rows, channel < vectors); // lanes beyond the last channel sum nothing
     let n = f32(p.rows);
 
+    let step = LR * vectors;
+
     var sum = E(0.0);
     var row = lane / LX;
-    for (; row + 3u * LR < end; row += 4u * LR) { // four loads at a time, added in the same order
-        let x0 = x[base + row * vectors];
-        let x1 = x[base + (row + LR) * vectors];
-        let x2 = x[base + (row + 2u * LR) * vectors];
-        let x3 = x[base + (row + 3u * LR) * vectors];
+    var at = base + row * vectors;
+    for (; row + 3u * LR < end; row += 4u * LR) { // four loads in flight, added in the order of the rows
+        let x0 = x[at];
+        let x1 = x[at + step];
+        let x2 = x[at + 2u * step];
+        let x3 = x[at + 3u * step];
         sum += x0;
         sum += x1;
         sum += x2;
         sum += x3;
+        at += 4u * step;
     }
     for (; row < end; row += LR) {
-        sum += x[base + row * vectors];
+        sum += x[at];
+        at += step;
     }
     add_lanes(lane, sum, E(0.0));
     let first = part0[lane % LX] / n;
@@ -64,11 +69,12 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
     var sum_d = E(0.0);
     var sum_d2 = E(0.0);
     row = lane / LX;
+    at = base + row * vectors;
     for (; row + 3u * LR < end; row += 4u * LR) {
-        let d0 = x[base + row * vectors] - first;
-        let d1 = x[base + (row + LR) * vectors] - first;
-        let d2 = x[base + (row + 2u * LR) * vectors] - first;
-        let d3 = x[base + (row + 3u * LR) * vectors] - first;
+        let d0 = x[at] - first;
+        let d1 = x[at + step] - first;
+        let d2 = x[at + 2u * step] - first;
+        let d3 = x[at + 3u * step] - first;
         sum_d += d0;
         sum_d2 += d0 * d0;
         sum_d += d1;
@@ -77,11 +83,13 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         sum_d2 += d2 * d2;
         sum_d += d3;
         sum_d2 += d3 * d3;
+        at += 4u * step;
     }
     for (; row < end; row += LR) {
-        let d = x[base + row * vectors] - first;
+        let d = x[at] - first;
         sum_d += d;
         sum_d2 += d * d;
+        at += step;
     }
     add_lanes(lane, sum_d, sum_d2);
 
@@ -90,9 +98,9 @@ fn main(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index)
         let m = first + shift;
         let raw = part1[lane] / n - shift * shift;
         let v = kept(raw, max(raw, E(0.0)));
-        let at = tile.z * p.stat_stride / V + channel;
-        mean[at] = m;
-        invstd[at] = inverseSqrt(v + p.eps);
+        let place = tile.z * p.stat_stride / V + channel;
+        mean[place] = m;
+        invstd[place] = inverseSqrt(v + p.eps);
         if p.update == 1u && trains(tile.z) {
             let to = tile.z * p.running_stride / V + channel;
             let keep = 1.0 - p.momentum;

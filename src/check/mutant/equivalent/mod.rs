@@ -190,7 +190,7 @@ const COMMON: &[Equivalent] = &[
     Equivalent {
         files: &["nn/batch_norm_stats.wgsl"],
         operator: Operator::LoopLong,
-        change: "for (; row + 3u * LR < end; row += 4u * LR) { // four loads at a time, added in the same order => for (; row + 3u * LR <= end; row += 4u * LR) { // four loads at a time, added in the same order",
+        change: "for (; row + 3u * LR < end; row += 4u * LR) { // four loads in flight, added in the order of the rows => for (; row + 3u * LR <= end; row += 4u * LR) { // four loads in flight, added in the order of the rows",
         why: Why::Same,
         reason: FIRST_MEAN,
     },
