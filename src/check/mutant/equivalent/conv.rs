@@ -110,18 +110,18 @@ pub(super) const ENTRIES: &[Equivalent] = &[
         reason: "the step too many adds zeros",
     },
     Equivalent {
-        files: TILED,
+        files: &["nn/conv2d_tiled.wgsl", "nn/conv2d_weight_grad_tiled.wgsl"],
         operator: Operator::GuardNegated,
         change: "let along_k = select(B_ALONG_K, A_ALONG_K, t < SIDE); => let along_k = select(B_ALONG_K, A_ALONG_K, !(t < SIDE));",
         why: Why::Same,
-        reason: OTHER_LANE,
+        reason: "both operands are contiguous along the same axis",
     },
     Equivalent {
-        files: TILED,
+        files: &["nn/conv2d_tiled.wgsl", "nn/conv2d_weight_grad_tiled.wgsl"],
         operator: Operator::Border,
         change: "let along_k = select(B_ALONG_K, A_ALONG_K, t < SIDE); => let along_k = select(B_ALONG_K, A_ALONG_K, t <= SIDE);",
         why: Why::Same,
-        reason: OTHER_LANE,
+        reason: "both operands are contiguous along the same axis",
     },
     Equivalent {
         files: &["nn/conv_transpose2d_tiled.wgsl"],
