@@ -3,7 +3,10 @@
 // large  [clients][n][h][w][ci]     v [clients][9][co/16][4][ci][16]     small [clients][n][h/2][w/2][co]
 // Phase (p, q) of the large side has the pixels (2 j + p - 1, 2 k + q - 1); a tile meets 3 x 3 of each phase.
 // owner  one invocation: four neighbouring channels co of one tile
-// grid   x: tiles / 32, y: co / 4, z: client
+// grid   x: tiles / GROUP, y: co / 4, z: client
+
+// Tiles of a workgroup.
+const GROUP: u32 = 32;
 
 //#include lib/winograd.wgsl
 
@@ -12,7 +15,7 @@
 @group(0) @binding(2) var<storage, read> v: array<V>;
 @group(0) @binding(3) var<storage, read_write> small: array<V>;
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let across = p.w / 4u;
     let down = p.h / 4u;

@@ -5,7 +5,10 @@
 // Phase (p, q) of the large side has the pixels (2 j + p - 1, 2 k + q - 1). A tile's 2 x 2 of them, from (4 ty + 1 - p, 4 tx + 1 - q)
 // on, meet 3 x 3 pixels of the small side, from (2 ty - p, 2 tx - q) on.
 // owner  one invocation: four neighbouring channels ci of one phase of one tile
-// grid   x: tiles / 32, y: ci / 4, z: client * 4 + phase
+// grid   x: tiles / GROUP, y: ci / 4, z: client * 4 + phase
+
+// Tiles of a workgroup.
+const GROUP: u32 = 32;
 
 //#include lib/winograd.wgsl
 
@@ -14,7 +17,7 @@
 @group(0) @binding(2) var<storage, read> v: array<V>;
 @group(0) @binding(3) var<storage, read_write> large: array<V>;
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let across = p.w / 4u;
     let down = p.h / 4u;

@@ -17,13 +17,13 @@ pub enum Convolution {
     Direct,
 }
 
-/// Tiles of a layer's batch below which the direct form is chosen: transforming the weights then takes longer than the
-/// products save.
+/// Tiles of a layer's batch from which on Winograd's form is chosen: with 32 a step was faster, fewer were not measured. The
+/// fewer, the more the transform of the weights counts.
 const LEAST_TILES: u32 = 32;
 
 /// The transformed weights of a network's layers, for a chunk of clients. They are those of the bank at the time of the last
 /// [`TransformedWeights::record`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct TransformedWeights {
     /// For each layer in Winograd's form: for the convolution, for the transposed convolution.
     layers: Vec<Option<[Tensor; 2]>>,
@@ -45,7 +45,7 @@ impl TransformedWeights {
         let wanted = convolution == Convolution::Auto && engine.winograd();
         let mut layers = Vec::new();
         for layer in &net.layers {
-            layers.push(match params(layer, clients, batch).filter(|_| wanted) {
+            layers.push(match params(layer, batch).filter(|_| wanted) {
                 Some(p) => {
                     let words = clients as usize * p.weight_stride as usize;
                     let label = format!("{} main.{} transformed weights", net.name, layer.index);
@@ -96,7 +96,7 @@ fn sides(layer: &Layer) -> Option<[u32; 2]> {
 }
 
 /// The geometry of a layer that trains in Winograd's form if the engine is fast at it. Depends on one client's shape only.
-fn params(layer: &Layer, clients: u32, batch: u32) -> Option<WinogradParams> {
-    let p = super::pass::conv_params(layer, clients, batch, 0)?;
+fn params(layer: &Layer, batch: u32) -> Option<WinogradParams> {
+    let p = super::pass::conv_params(layer, 1, batch, 0)?;
     WinogradParams::of(&p).filter(|p| p.tiles() >= LEAST_TILES)
 }

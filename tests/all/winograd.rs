@@ -1,7 +1,7 @@
 //! Rounds whose convolutions are in Winograd's form: against the reference in the direct form, chunks, threads, and the choice of
 //! the form.
 
-use super::federation::{build_gan, cpu, gpu, outcome, relative_l2, settings, shared};
+use super::federation::{build_gan, cpu, gpu, gradients_agree, outcome, relative_l2, settings, shared};
 use fedgan::check::fill::Random;
 use fedgan::exec::{Engine, ReferenceEngine};
 use fedgan::fed::detector::{Detector, IsolationForest};
@@ -54,16 +54,7 @@ fn a_round_agrees_with_the_reference_in_the_direct_form() {
         }
         truth.run_round().unwrap();
         tried.run_round().unwrap();
-        for client in 0..2 {
-            let (want, got) = (truth.export_gradients(client).unwrap(), tried.export_gradients(client).unwrap());
-            for (want, got) in want.iter().zip(&got) {
-                assert!(!want.is_empty());
-                for (tensor, (_, values)) in want {
-                    let error = relative_l2(&got[tensor].1, values);
-                    assert!(error <= 2e-5, "{training:?}: client {client}, gradient of {tensor}: {error:.2e}");
-                }
-            }
-        }
+        (0..2).for_each(|client| gradients_agree(&mut truth, &mut tried, client, &format!("{training:?}")));
     }
 }
 

@@ -25,6 +25,8 @@ pub const COMPONENTS: u32 = 9;
 /// Phases of the large side: parity of row and column.
 pub const PHASES: u32 = 4;
 
+/// Tiles of a workgroup of the convolutions, set in their shaders.
+pub(super) const GROUP: u32 = 32;
 /// Tiles of a client at most, for the same reason as [`MOST_CHANNELS`].
 const MOST_TILES: u32 = MAX_GROUPS / 2 + 1;
 /// Channels of a side at most: an invocation loops over them, and llvmpipe ends loops after 65535 iterations.
@@ -58,8 +60,8 @@ crate::params! {
 }
 
 impl WinogradParams {
-    /// The geometry of a convolution if it has this form. Client strides are those of `p`, except that of transformed
-    /// weights.
+    /// The geometry of a convolution if one client's shape has this form, however many clients there are. Client strides
+    /// are those of `p`, except that of transformed weights.
     pub fn of(p: &ConvParams) -> Option<Self> {
         let form = (p.k, p.stride, p.pad, p.splits) == (4, 2, 1, 1);
         let sides = [p.h, p.w].iter().all(|s| s.is_multiple_of(4)) && (p.oh, p.ow) == (p.h / 2, p.w / 2);
@@ -76,7 +78,7 @@ impl WinogradParams {
             small_stride: p.small_stride,
             accumulate: p.accumulate,
         };
-        (form && sides && channels).then(of).filter(|p| p.check(transformed).is_ok())
+        (form && sides && channels).then(of).filter(|p| WinogradParams { clients: 1, ..*p }.check(transformed).is_ok())
     }
 
     /// Height of the small side.

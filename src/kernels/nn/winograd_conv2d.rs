@@ -1,6 +1,6 @@
 //! Convolution in Winograd's form, large side to small side; also the data gradient of a transposed convolution.
 
-use super::winograd::{self, PHASES, Sum, Transformed, WinogradParams, forward_at, parts, transformed, window};
+use super::winograd::{self, GROUP, PHASES, Sum, Transformed, WinogradParams, forward_at, parts, transformed, window};
 use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, ceil_div, grid_fits, split};
 
 /// A tile's output is `y[a, b] = m[a, b] + m[a, b + 1] + m[a + 1, b] + m[a + 1, b + 1]` with
@@ -24,7 +24,8 @@ impl Kernel for WinogradConv2d {
         Ok(extents)
     }
     fn build(&self, p: &WinogradParams, _class: Class) -> Build {
-        Build::plain("nn/winograd_conv2d.wgsl", [ceil_div(p.tiles(), 32), p.co / 4, p.clients])
+        let grid = [ceil_div(p.tiles(), GROUP), p.co / 4, p.clients];
+        Build { file: "nn/winograd_conv2d.wgsl", consts: vec![("GROUP", GROUP)], grid }
     }
     fn cost(&self, p: &WinogradParams) -> Cost {
         p.cost(transformed(p.ci, p.co))

@@ -1,6 +1,8 @@
 //! Transposed convolution in Winograd's form, small side to large side; also the data gradient of a convolution.
 
-use super::winograd::{self, PHASES, Sum, Transformed, WinogradParams, parts, transformed, transposed_at, window};
+use super::winograd::{
+    self, GROUP, PHASES, Sum, Transformed, WinogradParams, parts, transformed, transposed_at, window,
+};
 use crate::kernels::{Arity, Binding, Build, Class, Contents, Cost, Eval, Inputs, Kernel, ceil_div, grid_fits, split};
 
 /// Each phase (p, q) of the large side is a correlation of the small side with two taps along each axis, in reverse
@@ -25,8 +27,8 @@ impl Kernel for WinogradConvTranspose2d {
         Ok([small, weights, large])
     }
     fn build(&self, p: &WinogradParams, _class: Class) -> Build {
-        let grid = [ceil_div(p.tiles(), 32), p.ci / 4, p.clients * PHASES];
-        Build::plain("nn/winograd_conv_transpose2d.wgsl", grid)
+        let grid = [ceil_div(p.tiles(), GROUP), p.ci / 4, p.clients * PHASES];
+        Build { file: "nn/winograd_conv_transpose2d.wgsl", consts: vec![("GROUP", GROUP)], grid }
     }
     fn cost(&self, p: &WinogradParams) -> Cost {
         p.cost(transformed(p.ci, p.co))

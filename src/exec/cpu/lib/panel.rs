@@ -3,10 +3,11 @@
 
 #![expect(clippy::needless_range_loop, reason = "closures are compiled without their caller's vector instructions")]
 
+use crate::kernels::nn::winograd::PANEL;
 use pulp::{Simd, WithSimd};
 
 /// Columns of a panel.
-pub(in crate::exec::cpu) const WIDTH: usize = 16;
+pub(in crate::exec::cpu) const WIDTH: usize = PANEL as usize;
 /// Terms between two additions to the result: with these a panel's rows stay in the first-level cache.
 const DEPTH: usize = 256;
 

@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 
 const NINE: usize = COMPONENTS as usize;
 const FOUR: usize = PHASES as usize;
-/// Tiles of a task: a multiple of every height of a group of rows; transformed, they stay in a core's second-level cache.
+/// Tiles of a task: a multiple of the heights 6 and 12 of full groups of rows.
 const TASK_TILES: usize = 48;
 /// Scratch words of a task at most, if one row of tiles does not need more.
 const TASK_WORDS: usize = 1024 * 1024;
