@@ -15,6 +15,7 @@
 //! - [`report`]: run directories, logs, checkpoints, pictures and the report page.
 //! - [`perf`]: timing, ceilings and baselines, shared by `fedgan bench` and `benches/`.
 //! - [`config`]: experiment and sweep files, checked into plans.
+//! - [`foreign`]: kernels that the catalogue does not have, by a shader and a kernel file.
 //! - [`cli`]: the command line, one file per verb.
 
 pub mod check;
@@ -24,6 +25,7 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod fed;
+pub mod foreign;
 pub mod gpu;
 pub mod input;
 pub mod kernels;

@@ -1,5 +1,8 @@
 //! The shaders to compile: builds of the catalogue, the probes of a device's ceilings, files of the user's own.
 
+use fedgan::foreign::Manifest;
+use fedgan::foreign::case::{Loaded, Problem};
+use fedgan::foreign::expr::Names;
 use fedgan::kernels::reflect::{Shader, variants};
 use fedgan::kernels::shader::{self, Source};
 use fedgan::kernels::writers::{Checks, Language, WriterConfig};
@@ -104,8 +107,8 @@ pub fn for_hardware() -> Result<Vec<BuiltShader>> {
     Ok(all()?.into_iter().filter(|build| build.hardware).collect())
 }
 
-/// The builds that `names` select, those of GPUs if there is none: kernels, shaders by stem or path, files on disk, which are assembled with
-/// `consts`.
+/// The builds that `names` select, those of GPUs if there is none: kernels, shaders by stem or path, kernel files, WGSL files on disk, which are
+/// assembled with `consts`.
 ///
 /// # Errors
 /// A name that selects nothing, with the nearest name; a file that cannot be read or translated.
@@ -119,6 +122,10 @@ pub fn selected(names: &[String], consts: &[(String, u32)]) -> Result<Vec<BuiltS
             let text = std::fs::read_to_string(name).map_err(|e| Error::file(Path::new(name), e))?;
             let consts: Vec<(&str, u32)> = consts.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             found.push(built(name, &text, &consts).map_err(Error::input)?);
+            continue;
+        }
+        if fedgan::foreign::is_kernel_file(name) {
+            found.extend(of_kernel_file(Path::new(name))?);
             continue;
         }
         let all = match &mut catalogue {
@@ -135,6 +142,27 @@ pub fn selected(names: &[String], consts: &[(String, u32)]) -> Result<Vec<BuiltS
         }
         found.extend(chosen);
     }
+    found.dedup();
+    Ok(found)
+}
+
+/// The kernel of a kernel file and its candidates, with the constants of every case.
+fn of_kernel_file(path: &Path) -> Result<Vec<BuiltShader>> {
+    let manifest = Manifest::read(path)?;
+    let mut found: Vec<BuiltShader> = Vec::new();
+    for build in &manifest.builds {
+        let loaded = Loaded::read(&manifest, build)?;
+        for case in &manifest.cases {
+            let problem = Problem::new(&manifest, &loaded, case, &Names::new())?;
+            let constants =
+                problem.constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+            let resolved = loaded.shader.resolved(&loaded.entry, &problem.constants);
+            let spirv = resolved.and_then(|shader| shader.renumbered().write(SPIRV)).map_err(Error::input)?;
+            let shader = build.name.clone();
+            found.push(BuiltShader { shader, constants, hardware: true, kernels: Vec::new(), spirv });
+        }
+    }
+    found.sort_by(|a, b| (&a.shader, &a.constants).cmp(&(&b.shader, &b.constants)));
     found.dedup();
     Ok(found)
 }
@@ -186,6 +214,10 @@ mod tests {
         let path = file.path().display().to_string();
         let own = selected(std::slice::from_ref(&path), &[("N".into(), 3)]).unwrap();
         assert_eq!((own.len(), own[0].constants.as_str()), (1, "N=3"));
+        let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kernels/matmul.kernel.toml");
+        let own = of(&kernel.display().to_string()).unwrap();
+        let names: Vec<String> = own.iter().map(BuiltShader::to_string).collect();
+        assert_eq!(names, ["matmul_tiled", "matmul_tiled [TILE=16]", "register"]);
         std::fs::write(file.path(), "fn main( {").unwrap();
         let error = selected(&[path], &[]).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains(":1:"), "{error}");

@@ -31,7 +31,7 @@ const CHECKED: [&str; 2] = ["vega10", "navi21"];
 /// multiply-adds between a load from a buffer and the wait for it; share: multiply-adds over issue slots of the vector unit.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Kernels, shaders (conv2d_tiled, nn/conv2d_tiled) or WGSL files; all builds that GPUs run if there is none.
+    /// Kernels, shaders (conv2d_tiled, nn/conv2d_tiled), WGSL files or kernel files (NAME.kernel.toml); all builds that GPUs run if there is none.
     #[arg(value_name = "SHADER")]
     shaders: Vec<String>,
     /// Families by RADV's names, separated by commas.

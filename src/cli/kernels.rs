@@ -32,6 +32,10 @@ pub struct KernelsArgs {
     /// Print the file of a shader as it was written, the text to edit for --shader: conv2d_direct, or its path in `shaders`.
     #[arg(long, value_name = "SHADER", conflicts_with_all = ["show", "markdown"])]
     pub source: Option<String>,
+    /// Write KERNEL.wgsl and KERNEL.kernel.toml to the current folder: a kernel file for `validate` and `bench`, as a start for one
+    /// of your own.
+    #[arg(long, value_name = "KERNEL", conflicts_with_all = ["show", "markdown", "source"])]
+    pub manifest: Option<String>,
     /// Print the shader of this kernel, assembled and expanded as it runs.
     #[arg(long, value_name = "KERNEL")]
     pub show: Option<String>,
@@ -60,6 +64,9 @@ pub fn run(args: KernelsArgs) -> Result<()> {
     if let Some(path) = &args.markdown {
         return write_markdown(path);
     }
+    if let Some(name) = &args.manifest {
+        return manifest(name);
+    }
     match &args.show {
         Some(name) => show(name, &args),
         None => super::print(table()),
@@ -72,6 +79,22 @@ fn write_markdown(path: &Path) -> Result<()> {
     }
     outputs::check(&[output("--markdown", Some(path), OutputKind::Text(MARK))], &[])?;
     outputs::write(path, OutputKind::Text(MARK), markdown().as_bytes())
+}
+
+/// Writes a kernel's shader and kernel file; files that exist stay.
+fn manifest(name: &str) -> Result<()> {
+    let kernel = find(name).ok_or_else(|| unknown(name))?;
+    let exported = crate::foreign::export::export(kernel).map_err(Error::internal)?;
+    let files = [(format!("{name}.wgsl"), exported.wgsl), (format!("{name}.kernel.toml"), exported.manifest)];
+    for (file, _) in &files {
+        if Path::new(file).symlink_metadata().is_ok() {
+            return Err(Error::input(format!("{file}: exists already")));
+        }
+    }
+    for (file, text) in &files {
+        std::fs::write(file, text).map_err(|e| Error::output(Path::new(file), e))?;
+    }
+    super::print(format!("wrote {0}.wgsl and {0}.kernel.toml; try: fedgan validate {0}.kernel.toml\n", name))
 }
 
 /// The text of a shader file: by its stem, by its path, or by the name of a kernel that has one file.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
     /// Sweep file (TOML), or a built-in one: `demo`, `ten-cells`, `ten-cells-small`, `strong-attack`, `detection`,
-    /// `robust-matrix`, `robust-matrix-20`.
+    /// `robust-matrix`, `robust-matrix-20`, `robust-matrix-images`.
     pub sweep: PathBuf,
     /// Sweep directory; finished cells in it are not repeated, and several processes may share it [default: sweeps/NAME].
     #[arg(long, value_name = "DIR")]

@@ -35,7 +35,7 @@ pub static BUILTIN: [(&str, &str); 5] = [
 ];
 
 /// The sweeps that the binary carries, by name.
-pub static SWEEPS: [(&str, &str); 7] = [
+pub static SWEEPS: [(&str, &str); 8] = [
     ("demo", include_str!("../../assets/experiments/demo.toml")),
     ("ten-cells", include_str!("../../assets/experiments/ten-cells.toml")),
     ("ten-cells-small", include_str!("../../assets/experiments/ten-cells-small.toml")),
@@ -43,6 +43,7 @@ pub static SWEEPS: [(&str, &str); 7] = [
     ("strong-attack", include_str!("../../assets/experiments/strong-attack.toml")),
     ("robust-matrix", include_str!("../../assets/experiments/robust-matrix.toml")),
     ("robust-matrix-20", include_str!("../../assets/experiments/robust-matrix-20.toml")),
+    ("robust-matrix-images", include_str!("../../assets/experiments/robust-matrix-images.toml")),
 ];
 
 /// The command line's overrides of the file.

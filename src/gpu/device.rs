@@ -24,7 +24,7 @@ pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     default_limits: bool,
-    timestamps: bool,
+    optional: wgpu::Features,
     health: Arc<Mutex<Health>>,
 }
 
@@ -36,7 +36,7 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] with the driver's reason.
     pub fn open(adapter: &Adapter, default_limits: bool) -> Result<Arc<Device>> {
-        Device::shared(adapter, default_limits, false)
+        Device::shared(adapter, default_limits, wgpu::Features::empty())
     }
 
     /// [`Device::open`] according to `options`: with timestamps if requested and available.
@@ -44,33 +44,49 @@ impl Device {
     /// # Errors
     /// As [`Device::open`].
     pub fn open_for(adapter: &Adapter, options: &super::GpuOptions) -> Result<Arc<Device>> {
-        let has = adapter.handle.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        Device::shared(adapter, options.default_limits, options.timestamps && !options.default_limits && has)
+        let wanted = if options.timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        Device::shared(adapter, options.default_limits, wanted)
     }
 
-    fn shared(adapter: &Adapter, default_limits: bool, timestamps: bool) -> Result<Arc<Device>> {
+    /// Opens `adapter` for a foreign shader: with timestamps if available, and with 16-bit floats if `half`.
+    ///
+    /// # Errors
+    /// As [`Device::open`]; an adapter without 16-bit floats if the shader needs them.
+    pub fn open_foreign(adapter: &Adapter, default_limits: bool, half: bool) -> Result<Arc<Device>> {
+        let needs = if half { wgpu::Features::SHADER_F16 } else { wgpu::Features::empty() };
+        if !adapter.handle.features().contains(needs) {
+            return Err(Error::input(format!("{} has no 16-bit floats (shader-f16)", adapter.facts.title())));
+        }
+        // Without default limits, whatever is optional is requested as well.
+        Device::shared(adapter, default_limits, needs | wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// A device with those of the features `wanted` that the adapter has, and with default limits only 16-bit floats.
+    fn shared(adapter: &Adapter, default_limits: bool, wanted: wgpu::Features) -> Result<Arc<Device>> {
         static OPEN: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
+        let allowed = if default_limits { wgpu::Features::SHADER_F16 } else { wgpu::Features::all() };
+        let optional = wanted & allowed & adapter.handle.features();
         let mut open = lock(&OPEN);
         open.retain(|device| device.strong_count() > 0);
         let shared = open
             .iter()
             .filter_map(Weak::upgrade)
-            .filter(|d| d.default_limits == default_limits && d.timestamps == timestamps)
+            .filter(|d| d.default_limits == default_limits && d.optional == optional)
             .find(|d| d.facts == adapter.facts && lock(&d.health).lost.is_none());
         if let Some(device) = shared {
             return Ok(device);
         }
-        let device = Arc::new(Device::request(adapter, default_limits, timestamps)?);
+        let device = Arc::new(Device::request(adapter, default_limits, optional)?);
         open.push(Arc::downgrade(&device));
         Ok(device)
     }
 
-    pub(super) fn request(adapter: &Adapter, default_limits: bool, timestamps: bool) -> Result<Device> {
+    pub(super) fn request(adapter: &Adapter, default_limits: bool, optional: wgpu::Features) -> Result<Device> {
         let limits = if default_limits { wgpu::Limits::default() } else { adapter.handle.limits() };
         let request = adapter.handle.request_device(&wgpu::DeviceDescriptor {
             label: Some("fedgan"),
             required_limits: limits.clone(),
-            required_features: if timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() },
+            required_features: optional,
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)
@@ -84,7 +100,7 @@ impl Device {
         device.set_device_lost_callback(move |reason, message| {
             lock(&seen).lost.get_or_insert_with(|| format!("{reason:?} {message}").trim().to_string());
         });
-        Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, timestamps, health })
+        Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, optional, health })
     }
 
     /// The properties of the adapter.
@@ -92,9 +108,14 @@ impl Device {
         &self.facts
     }
 
+    /// Most workgroups of a dispatch along each axis.
+    pub fn max_workgroups(&self) -> u32 {
+        self.limits.max_compute_workgroups_per_dimension
+    }
+
     /// True when the device's clock can time passes.
     pub(super) fn has_timestamps(&self) -> bool {
-        self.timestamps
+        self.optional.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// The largest range that a shader may bind, in bytes (a multiple of 16).
@@ -144,6 +165,19 @@ impl Device {
         let memory = pollster::block_on(memory.pop());
         let internal = pollster::block_on(internal.pop());
         (done, memory.or(internal).or(validation))
+    }
+
+    /// Waits at most `limit` for a submission; `false` if it is not done by then.
+    pub(super) fn wait_for(&self, submission: wgpu::SubmissionIndex, limit: std::time::Duration) -> Result<bool> {
+        let poll = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(limit) };
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
+        self.check()?;
+        match polled {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(wgpu::PollError::Timeout)) => Ok(false),
+            Ok(Err(error)) => Err(Error::device(format!("{}: waiting failed: {error}", self.facts.title()))),
+            Err(_) => Err(Error::device(format!("{} failed while work was in progress", self.facts.title()))),
+        }
     }
 
     /// Waits for a submission (`None`: for all submissions so far).

@@ -1,7 +1,7 @@
 //! The wgpu engine: the only module that names wgpu.
 //!
 //! [`select`] lists adapters and resolves `--device`, `device` holds the logical device and turns its failures into
-//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings, [`tuning`] holds measured choices of
+//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings, [`program`] any other shader, [`tuning`] holds measured choices of
 //! variants.
 
 mod adapter;
@@ -10,6 +10,7 @@ mod engine;
 mod launch;
 mod noop;
 mod pipelines;
+pub mod program;
 pub mod select;
 mod timing;
 pub mod tuning;

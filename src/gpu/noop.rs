@@ -18,6 +18,6 @@ impl Device {
         let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::NOOP));
         let handle = adapters.into_iter().next().ok_or_else(|| Error::device("wgpu offers no noop adapter"))?;
         let adapter = Adapter { facts: AdapterFacts::new(&handle, true), handle };
-        Device::request(&adapter, true, false).map(Arc::new)
+        Device::request(&adapter, true, wgpu::Features::empty()).map(Arc::new)
     }
 }

@@ -19,12 +19,7 @@ pub(super) fn parse(error: &ParseError, shader: &Assembled) -> String {
 
 /// An error of naga's validator, with its causes.
 pub(super) fn validation(error: &WithSpan<ValidationError>, shader: &Assembled) -> String {
-    let mut what = error.as_inner().to_string();
-    let mut next = error.as_inner().source();
-    while let Some(cause) = next {
-        what.push_str(&format!(": {cause}"));
-        next = cause.source();
-    }
+    let what = chain(error.as_inner());
     let labels = error.spans().filter_map(|(span, label)| {
         // Labels that name naga's own types do not help a shader's author.
         let label = if label.starts_with("naga") { "" } else { label };
@@ -34,6 +29,17 @@ pub(super) fn validation(error: &WithSpan<ValidationError>, shader: &Assembled) 
     // The statement or expression before the function around it.
     labels.sort_by_key(|(range, _)| range.len());
     message(&what, labels, shader)
+}
+
+/// An error with its causes, outermost first.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut what = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        what.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    what
 }
 
 fn message(what: &str, labels: Vec<(Range<usize>, String)>, shader: &Assembled) -> String {

@@ -25,12 +25,67 @@ impl Shader {
     /// # Errors
     /// naga's message, with the file and line as they were written and the source line.
     pub fn parse(wgsl: &Assembled) -> Result<Self, String> {
-        let module = naga::front::wgsl::parse_str(wgsl.text()).map_err(|e| diagnostic::parse(&e, wgsl))?;
+        Shader::parse_with(wgsl, naga::valid::Capabilities::empty())
+    }
+
+    /// [`Shader::parse`] that also accepts 16-bit floats (`enable f16;`).
+    ///
+    /// # Errors
+    /// As [`Shader::parse`].
+    pub fn parse_half(wgsl: &Assembled) -> Result<Self, String> {
+        Shader::parse_with(wgsl, naga::valid::Capabilities::SHADER_FLOAT16)
+    }
+
+    fn parse_with(wgsl: &Assembled, capabilities: naga::valid::Capabilities) -> Result<Self, String> {
+        let mut options = naga::front::wgsl::Options::new();
+        options.capabilities = capabilities;
+        let module = naga::front::wgsl::Frontend::new_with_options(options)
+            .parse(wgsl.text())
+            .map_err(|e| diagnostic::parse(&e, wgsl))?;
         let flags = naga::valid::ValidationFlags::all();
-        let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty())
+        let info = naga::valid::Validator::new(flags, capabilities)
             .validate(&module)
             .map_err(|e| diagnostic::validation(&e, wgsl))?;
         Ok(Shader { module, info })
+    }
+
+    /// naga's module.
+    pub fn module(&self) -> &naga::Module {
+        &self.module
+    }
+
+    /// What naga's validator found out about the module.
+    pub fn info(&self) -> &naga::valid::ModuleInfo {
+        &self.info
+    }
+
+    /// The module with compute entry point `entry` alone and its `override` constants replaced by values: `constants`, or their
+    /// defaults.
+    ///
+    /// # Errors
+    /// A constant without a value, of the wrong type, or with a value that the module does not allow.
+    pub fn resolved(&self, entry: &str, constants: &[(String, f64)]) -> Result<Shader, String> {
+        let values = constants.iter().cloned().collect();
+        let stage = Some((ShaderStage::Compute, entry));
+        naga::back::pipeline_constants::process_overrides(&self.module, &self.info, stage, &values)
+            .map(|(module, info)| Shader { module: module.into_owned(), info: info.into_owned() })
+            .map_err(|e| diagnostic::chain(&e))
+    }
+
+    /// The module as the writers expect it ([`Shader::write`]): the one entry point is called `main`, and its variables are
+    /// numbered in group 0 in the order of their bindings.
+    pub fn renumbered(&self) -> Shader {
+        let mut module = self.module.clone();
+        module.entry_points.iter_mut().for_each(|entry| entry.name = "main".into());
+        let mut places: Vec<_> = module.global_variables.iter().filter_map(|(_, g)| g.binding).collect();
+        places.sort();
+        for (_, global) in module.global_variables.iter_mut() {
+            if let Some(place) = &mut global.binding {
+                let number = places.iter().position(|p| p == place).unwrap_or_default() as u32;
+                *place = naga::ResourceBinding { group: 0, binding: number };
+            }
+        }
+        Shader { module, info: self.info.clone() }
     }
 
     /// Threads of a workgroup of `main`, x * y * z; 0 without such an entry point.

@@ -2,7 +2,7 @@
 //! allows.
 
 use super::stats::Summary;
-use crate::exec::{Engine, Launch, Purpose, Recording};
+use crate::exec::{Engine, Launch, Purpose, Recording, Timed};
 use crate::kernels::Access;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,14 @@ pub fn measure(
         before(engine)?;
         engine.timed(recording, times)
     };
+    sampled(&mut sample, budget)
+}
+
+/// [`measure`] of anything that runs as many times as it is told to.
+///
+/// # Errors
+/// When the device fails.
+pub fn sampled(sample: &mut dyn FnMut(u32) -> Result<Timed>, budget: &Budget) -> Result<Timing> {
     let start = Instant::now();
     let mut once = sample(1)?.wall;
     while start.elapsed().as_secs_f64() < budget.warm_up {
@@ -112,56 +120,39 @@ pub fn measure(
     Ok(Timing { batch, wall, device })
 }
 
-/// Times two recordings on two engines alternately, A B B A A B ...: drift during the run affects both equally.
-///
-/// # Errors
-/// When a device fails.
-pub fn in_turn(engines: [&mut dyn Engine; 2], recordings: [&Recording; 2], budget: &Budget) -> Result<[Timing; 2]> {
-    let [a, b] = engines;
-    let brief = Budget { seconds: 0.0, min: 1, max: 1, ..*budget };
-    let batch = measure(a, recordings[0], &brief, &mut |_| Ok(()))?.batch;
-    measure(b, recordings[1], &Budget { most: 1, ..brief }, &mut |_| Ok(()))?;
-    let mut timings = [(); 2].map(|()| Timing { batch, wall: Vec::new(), device: Vec::new() });
-    let start = Instant::now();
-    while timings[0].wall.len() < budget.max {
-        let (spent, n) = (start.elapsed().as_secs_f64(), timings[0].wall.len());
-        if spent >= 2.0 * budget.seconds && n >= budget.min || spent >= 40.0 * budget.seconds && n >= 3 {
-            break;
-        }
-        for at in if n.is_multiple_of(2) { [0, 1] } else { [1, 0] } {
-            let engine: &mut dyn Engine = if at == 0 { a } else { b };
-            let timed = engine.timed(recordings[at], batch)?;
-            timings[at].wall.push(timed.wall / f64::from(batch));
-            timings[at].device.extend(timed.device.map(|t| t / f64::from(batch)));
-        }
-    }
-    if timings.iter().any(|t| t.device.len() != t.wall.len()) {
-        timings.iter_mut().for_each(|t| t.device.clear());
-    }
-    Ok(timings)
-}
-
 /// Times recordings on one engine in rotation, A B C B C A C A B ...: drift during the run affects all equally. The
 /// budget's seconds are per recording.
 ///
 /// # Errors
 /// When the device fails.
 pub fn in_rotation(engine: &mut dyn Engine, recordings: &[&Recording], budget: &Budget) -> Result<Vec<Timing>> {
+    rotated(recordings.len(), &mut |at, times| engine.timed(recordings[at], times), budget)
+}
+
+/// [`in_rotation`] of `count` things that `timed` runs, each as many times as it is told to.
+///
+/// # Errors
+/// When the device fails.
+pub fn rotated(
+    count: usize,
+    timed: &mut dyn FnMut(usize, u32) -> Result<Timed>,
+    budget: &Budget,
+) -> Result<Vec<Timing>> {
     let brief = Budget { seconds: 0.0, min: 1, max: 1, ..*budget };
-    let mut timings = Vec::with_capacity(recordings.len());
-    for recording in recordings {
-        let batch = measure(engine, recording, &brief, &mut |_| Ok(()))?.batch;
+    let mut timings = Vec::with_capacity(count);
+    for at in 0..count {
+        let batch = sampled(&mut |times| timed(at, times), &brief)?.batch;
         timings.push(Timing { batch, wall: Vec::new(), device: Vec::new() });
     }
-    let (start, seconds) = (Instant::now(), budget.seconds * recordings.len() as f64);
+    let (start, seconds) = (Instant::now(), budget.seconds * count as f64);
     for n in 0..budget.max {
         let spent = start.elapsed().as_secs_f64();
         if spent >= seconds && n >= budget.min || spent >= 20.0 * seconds && n >= 3 {
             break;
         }
-        for at in (0..recordings.len()).map(|i| (i + n) % recordings.len()) {
+        for at in (0..count).map(|i| (i + n) % count) {
             let Timing { batch, wall, device } = &mut timings[at];
-            let timed = engine.timed(recordings[at], *batch)?;
+            let timed = timed(at, *batch)?;
             wall.push(timed.wall / f64::from(*batch));
             device.extend(timed.device.map(|t| t / f64::from(*batch)));
         }
@@ -230,7 +221,7 @@ pub fn verify(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::{CpuEngine, Timed};
+    use crate::exec::CpuEngine;
     use crate::perf::Bench;
 
     /// Takes 1 ms per execution and 2 ms per submission, by a simulated clock.
@@ -283,11 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn two_recordings_in_turn_have_as_many_samples() {
+    fn clocks_are_not_mixed() {
         let ((mut a, first), (mut b, second)) = (clockwork(true), clockwork(false));
-        let timings = in_turn([a.engine.as_mut(), b.engine.as_mut()], [&first, &second], &BUDGET).unwrap();
-        assert!(timings.iter().all(|t| t.wall.len() == 3 && t.batch == 7));
-        assert!(timings.iter().all(|t| t.device.is_empty()), "clocks are not mixed");
+        let mut timed = |at: usize, times: u32| match at {
+            0 => a.engine.timed(&first, times),
+            _ => b.engine.timed(&second, times),
+        };
+        let timings = rotated(2, &mut timed, &BUDGET).unwrap();
+        assert!(timings.iter().all(|t| t.wall.len() == 3 && t.batch == 7 && t.device.is_empty()), "{timings:?}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct TensorData {
     pub shape: Vec<usize>,
     /// Values in row-major order.
     pub values: Vec<f64>,
-    /// The type in the file: "F32", "F64" or "I64" (PyTorch's counters).
+    /// The type in the file: "F16", "F32", "F64", "I32", "I64" (PyTorch's counters) or "U32".
     pub dtype: String,
 }
 
@@ -79,7 +79,7 @@ pub(super) fn header<'a>(
     Ok(bytes)
 }
 
-/// Reads a safetensors file whose tensors are F32, F64 or I64.
+/// Reads a safetensors file whose tensors are F16, F32, F64, I32, I64 or U32.
 ///
 /// # Errors
 /// [`Error::Input`] naming the file (and the tensor): missing, truncated, not a safetensors file, wrong type, or larger
@@ -104,9 +104,12 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<TensorFile> {
         let (values, dtype): (Vec<f64>, _) = match view.dtype() {
             Dtype::F32 => (words(view.data()).map(|w| f64::from(f32::from_le_bytes(w))).collect(), "F32"),
             Dtype::F64 => (words(view.data()).map(f64::from_le_bytes).collect(), "F64"),
+            Dtype::F16 => (words(view.data()).map(|w| half::f16::from_le_bytes(w).to_f64()).collect(), "F16"),
             Dtype::I64 => (words(view.data()).map(|w| i64::from_le_bytes(w) as f64).collect(), "I64"),
+            Dtype::I32 => (words(view.data()).map(|w| f64::from(i32::from_le_bytes(w))).collect(), "I32"),
+            Dtype::U32 => (words(view.data()).map(|w| f64::from(u32::from_le_bytes(w))).collect(), "U32"),
             other => {
-                let what = format!("tensor '{name}' has type {other:?}; allowed are F32, F64 and I64");
+                let what = format!("tensor '{name}' has type {other:?}; allowed are F16, F32, F64, I32, I64 and U32");
                 return Err(Error::file(path, what));
             }
         };
@@ -300,8 +303,8 @@ mod tests {
 
     #[test]
     fn other_types_are_refused_by_name() {
-        let text = refusal(&foreign(Dtype::F16, vec![2], &[0; 4]));
-        assert!(text.contains("'t'") && text.contains("F16") && text.contains("F32"), "{text}");
+        let text = refusal(&foreign(Dtype::BF16, vec![2], &[0; 4]));
+        assert!(text.contains("'t'") && text.contains("BF16") && text.contains("F32"), "{text}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["report"],
     &["perf"],
     &["config"],
-    &["session"],
+    &["session", "foreign"],
     &["cli"],
 ];
 

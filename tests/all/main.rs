@@ -8,6 +8,7 @@ mod documents;
 mod drivers;
 mod environment;
 mod federation;
+mod foreign;
 mod gradients;
 mod hostile;
 mod interrupted;

@@ -69,12 +69,39 @@ pub fn files(kernel: &dyn AnyKernel) -> Vec<&'static str> {
 
 /// All mutants of a text, by operator, each operator's in an order that spreads over the text.
 fn derive(text: &str, kernel: &dyn AnyKernel) -> Vec<Mutant> {
+    derive_for(text, &operator::Subject::of(kernel))
+}
+
+/// All mutants of the text of a foreign shader that writes results to variables `outputs`, in the order of [`Operator::ALL`].
+pub fn derive_foreign(text: &str, outputs: &[&str]) -> Vec<Mutant> {
+    let outputs = outputs.iter().map(|name| name.to_string()).collect();
+    derive_for(text, &operator::Subject { outputs, ..Default::default() })
+}
+
+/// `text` with a limit of `most` iterations for all loops of an invocation together: a mutant may loop for ever, which hangs a device.
+pub fn with_bounded_loops(text: &str, most: u32) -> String {
+    let syntax = syntax::Syntax::new(text);
+    let mut out = text.to_string();
+    for at in (0..syntax.len()).rev() {
+        if !matches!(syntax.word(at), "for" | "while" | "loop") || syntax.place(at) == syntax::Place::Outside {
+            continue;
+        }
+        // The brackets of a `for` hold no brace.
+        if let Some(open) = (at + 1..syntax.len()).find(|i| syntax.word(*i) == "{") {
+            let step = format!(" fedgan_steps += 1u; if (fedgan_steps > {most}u) {{ break; }}");
+            out.insert_str(syntax.span(open, open).1, &step);
+        }
+    }
+    out + "\nvar<private> fedgan_steps: u32;\n"
+}
+
+fn derive_for(text: &str, subject: &operator::Subject) -> Vec<Mutant> {
     let syntax = syntax::Syntax::new(text);
     let mut mutants = Vec::new();
     for operator in Operator::ALL {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         let mut list = Vec::new();
-        for edit in operator::sites(operator, &syntax, kernel) {
+        for edit in operator::sites(operator, &syntax, subject) {
             let mutated = format!("{}{}{}", &text[..edit.span.0], edit.with, &text[edit.span.1..]);
             if mutated == text {
                 continue;

@@ -3,6 +3,30 @@
 use super::syntax::{Place, Syntax, TokenKind};
 use crate::kernels::{Access, AnyKernel, Scalar};
 
+/// What the operators need to know about a shader's variables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subject {
+    /// The variables that hold results.
+    pub(super) outputs: Vec<String>,
+    /// A `u32` that is not a constant, because a constant NaN is refused: a field of the parameter block.
+    pub(super) number: Option<String>,
+    /// The strides among the fields of the parameter block.
+    pub(super) strides: Vec<String>,
+}
+
+impl Subject {
+    /// The variables of a catalogue row.
+    pub(super) fn of(kernel: &dyn AnyKernel) -> Subject {
+        let written = kernel.bindings().iter().filter(|b| b.access == Access::ReadWrite);
+        let fields = kernel.fields();
+        Subject {
+            outputs: written.map(|b| b.name.to_string()).collect(),
+            number: fields.iter().find(|f| f.ty == Scalar::u32).map(|f| format!("p.{}", f.name)),
+            strides: fields.iter().map(|f| f.name.to_string()).filter(|n| n.ends_with("_stride")).collect(),
+        }
+    }
+}
+
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -88,13 +112,13 @@ pub(super) struct Edit {
     pub(super) with: String,
 }
 
-/// The sites of `operator` in a shader of `kernel`, in the order of the text.
-pub(super) fn sites(operator: Operator, syntax: &Syntax, kernel: &dyn AnyKernel) -> Vec<Edit> {
+/// The sites of `operator` in a shader with the variables `subject`, in the order of the text.
+pub(super) fn sites(operator: Operator, syntax: &Syntax, subject: &Subject) -> Vec<Edit> {
     (0..syntax.len())
         .filter(|at| syntax.place(*at) != Place::Outside)
         .filter_map(|at| match syntax.place(at) {
             Place::Header(part) => header(operator, syntax, at, part),
-            _ => body(operator, syntax, at, kernel),
+            _ => body(operator, syntax, at, subject),
         })
         .collect()
 }
@@ -113,7 +137,7 @@ fn header(operator: Operator, syntax: &Syntax, at: usize, part: usize) -> Option
     }
 }
 
-fn body(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) -> Option<Edit> {
+fn body(operator: Operator, syntax: &Syntax, at: usize, subject: &Subject) -> Option<Edit> {
     let word = syntax.word(at);
     let replace = |with: String| Some(Edit { span: syntax.span(at, at), with });
     match operator {
@@ -155,11 +179,11 @@ fn body(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) 
         Operator::NoBarrier if word == "workgroupBarrier" => {
             Some(Edit { span: syntax.span(at, syntax.partner(at + 1)?), with: String::new() })
         }
-        Operator::StaleOutput | Operator::Nan | Operator::Scale => stored(operator, syntax, at, kernel),
+        Operator::StaleOutput | Operator::Nan | Operator::Scale => stored(operator, syntax, at, subject),
         Operator::WrongClient if word == "z" && syntax.word(at.wrapping_sub(1)) == "." => {
             Some(Edit { span: syntax.span(at.checked_sub(2)?, at), with: "0u".into() })
         }
-        Operator::WrongStride => other_stride(syntax, at, kernel).and_then(replace),
+        Operator::WrongStride => other_stride(syntax, at, subject).and_then(replace),
         Operator::MinMax if syntax.word(at + 1) == "(" => match word {
             "min" => replace("max".into()),
             "max" => replace("min".into()),
@@ -216,8 +240,8 @@ fn last_comma(syntax: &Syntax, open: usize, close: usize) -> Option<usize> {
 }
 
 /// Operators on `output[...] = value;` and `output[...] += value;`.
-fn stored(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) -> Option<Edit> {
-    let output = kernel.bindings().iter().any(|b| b.access == Access::ReadWrite && b.name == syntax.word(at));
+fn stored(operator: Operator, syntax: &Syntax, at: usize, subject: &Subject) -> Option<Edit> {
+    let output = subject.outputs.iter().any(|name| name == syntax.word(at));
     if !output || syntax.word(at + 1) != "[" || !syntax.begins(at) {
         return None;
     }
@@ -229,26 +253,23 @@ fn stored(operator: Operator, syntax: &Syntax, at: usize, kernel: &dyn AnyKernel
     if operator == Operator::StaleOutput {
         return Some(Edit { span: syntax.span(at, end), with: String::new() });
     }
-    let factor = match operator {
-        // Of a parameter, because a constant NaN is refused.
-        Operator::Nan => {
-            let field = kernel.fields().iter().find(|f| f.ty == Scalar::u32)?;
-            format!("bitcast<f32>(p.{} | 0x7fc00000u)", field.name)
-        }
+    let value = syntax.text(assign + 1, end);
+    let factor = match (operator, &subject.number) {
+        (Operator::Nan, Some(number)) => format!("bitcast<f32>({number} | 0x7fc00000u)"),
+        (Operator::Nan, None) => format!("bitcast<f32>(bitcast<u32>({value}) | 0x7fc00000u)"),
         _ => "1.01".to_string(),
     };
-    let value = syntax.text(assign + 1, end);
     Some(Edit { span: syntax.span(assign + 1, end), with: format!("({value}) * {factor}") })
 }
 
 /// `p.x_stride` becomes the next stride of the parameter block.
-fn other_stride(syntax: &Syntax, at: usize, kernel: &dyn AnyKernel) -> Option<String> {
+fn other_stride(syntax: &Syntax, at: usize, subject: &Subject) -> Option<String> {
     if syntax.word(at.wrapping_sub(1)) != "." || syntax.word(at.wrapping_sub(2)) != "p" {
         return None;
     }
-    let strides: Vec<&str> = kernel.fields().iter().map(|f| f.name).filter(|n| n.ends_with("_stride")).collect();
+    let strides = &subject.strides;
     let own = strides.iter().position(|s| *s == syntax.word(at))?;
-    (strides.len() > 1).then(|| strides[(own + 1) % strides.len()].to_string())
+    (strides.len() > 1).then(|| strides[(own + 1) % strides.len()].clone())
 }
 
 fn literal(word: &str) -> String {

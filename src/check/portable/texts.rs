@@ -22,8 +22,8 @@ pub struct Text {
     pub wgsl: Assembled,
     /// False for rolled loops.
     expanded: bool,
-    /// The row that it must match.
-    kernel: &'static dyn AnyKernel,
+    /// The row that it must match; `None` for a foreign shader.
+    kernel: Option<&'static dyn AnyKernel>,
     /// The module parsed by naga, or naga's error.
     shader: std::result::Result<Shader, String>,
 }
@@ -31,7 +31,12 @@ pub struct Text {
 impl Text {
     /// Parses `wgsl`, a shader of `kernel` with its marked loops unrolled or not.
     pub fn new(name: impl Into<String>, kernel: &'static dyn AnyKernel, wgsl: Assembled, expanded: bool) -> Self {
-        Text { name: name.into(), expanded, kernel, shader: Shader::parse(&wgsl), wgsl }
+        Text { name: name.into(), expanded, kernel: Some(kernel), shader: Shader::parse(&wgsl), wgsl }
+    }
+
+    /// A shader that no row declares, as the writers expect it ([`Shader::renumbered`]).
+    pub fn foreign(name: impl Into<String>, wgsl: Assembled, shader: &Shader) -> Self {
+        Text { name: name.into(), expanded: false, kernel: None, shader: Ok(shader.renumbered()), wgsl }
     }
 
     fn write(&self, form: WriterConfig) -> std::result::Result<Vec<u8>, String> {
@@ -80,7 +85,7 @@ pub fn declarations(texts: &[Text]) -> VariantSummary {
 }
 
 fn against(text: &Text, shader: &Shader) -> Vec<String> {
-    let mut found = shader.disagreements(text.kernel);
+    let mut found = text.kernel.map_or_else(Vec::new, |kernel| shader.disagreements(kernel));
     if text.expanded {
         let registers = shader.indexed_registers();
         found.extend(registers.iter().map(|name| format!("`{name}` is written at an index known at run time only")));

@@ -25,14 +25,14 @@ pub(super) struct Subject {
 impl Subject {
     /// Resolves `--device` and opens it once, so that a device that fails to open is reported before anything is measured.
     pub(super) fn open(args: &BenchArgs) -> Result<Subject> {
-        let request = args.device.clone().unwrap_or(if args.shader.is_some() { "gpu" } else { "auto" }.to_string());
+        let request = args.device.clone().unwrap_or(if args.shader.is_empty() { "auto" } else { "gpu" }.to_string());
         let options =
             GpuOptions { class: args.variant, checked: args.checks, timestamps: true, ..GpuOptions::default() };
         let facts = match choose(&request)? {
             Choice { target: DeviceTarget::Gpu(adapter), .. } => Some(adapter.facts),
             Choice { reason, .. } => {
                 let needs = [
-                    ("--shader", args.shader.is_some()),
+                    ("--shader", !args.shader.is_empty()),
                     ("--variant", args.variant.is_some()),
                     ("--checks", args.checks.is_some()),
                 ];

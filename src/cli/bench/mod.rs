@@ -3,6 +3,7 @@
 
 mod device;
 mod files;
+mod foreign;
 mod shader;
 mod table;
 mod targets;
@@ -23,11 +24,11 @@ use std::path::PathBuf;
 use targets::Wanted;
 
 /// Arguments of `fedgan bench`.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct BenchArgs {
-    /// Kernels (`conv2d`), single problems (`conv2d:clients=1,n=32,...`, in the notation of `validate`), `step` or `round`
-    /// [default: every kernel, with its heaviest launch in each workload].
-    #[arg(value_name = "KERNEL|PROBLEM|step|round")]
+    /// Kernels (`conv2d`), single problems (`conv2d:clients=1,n=32,...`, in the notation of `validate`), `step`, `round`, or kernel
+    /// files of your own (NAME.kernel.toml, see docs/own-kernels.md) [default: every kernel, with its heaviest launch in each workload].
+    #[arg(value_name = "KERNEL|PROBLEM|step|round|FILE.kernel.toml")]
     pub targets: Vec<String>,
     /// Parameters of the one kernel given, as NAME=VALUE,...; equivalent to KERNEL:NAME=VALUE,...; may be repeated.
     #[arg(long, value_name = "NAME=VALUE,...")]
@@ -67,9 +68,20 @@ pub struct BenchArgs {
     /// Training steps per round, for `round`.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub steps: u32,
-    /// WGSL file to time against the built-in shader of the same name, with alternating launches; needs a GPU device.
-    #[arg(long, value_name = "FILE.wgsl")]
-    pub shader: Option<PathBuf>,
+    /// WGSL file to time against the built-in shader of the same name, or of NAME (adam=mine.wgsl), with alternating launches; may be
+    /// repeated; needs a GPU device.
+    #[arg(long, value_name = "[NAME=]FILE.wgsl")]
+    pub shader: Vec<String>,
+    /// Case of a kernel file; may be repeated [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub case: Vec<String>,
+    /// Watch a kernel file and its shaders: at every save the kernel is validated and timed against its last good version; =N ends
+    /// after N versions. Versions are kept in NAME.kernel.history.jsonl beside the kernel file.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", conflicts_with = "json")]
+    pub watch: Option<u32>,
+    /// Print the versions that --watch has kept of a kernel file.
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    pub history: bool,
     /// Shader variants [default: the device's].
     #[arg(long, value_name = "VARIANT", value_parser = word(CLASSES))]
     pub variant: Option<crate::kernels::Class>,
@@ -109,6 +121,13 @@ pub struct BenchArgs {
 /// Unknown kernels, parameters, workloads, devices or baselines; a baseline from another device; an output file that cannot be
 /// written.
 pub fn run(args: BenchArgs) -> Result<u8> {
+    if args.targets.iter().any(|target| crate::foreign::is_kernel_file(target)) {
+        return foreign::run(&args);
+    }
+    let given = [("--case", !args.case.is_empty()), ("--watch", args.watch.is_some()), ("--history", args.history)];
+    if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(Error::input(format!("{name} needs a kernel file (NAME.kernel.toml)")));
+    }
     let wanted = Wanted::new(&args)?;
     let files = files::Files::new(&args)?;
     let subject = Subject::open(&args)?;
@@ -128,9 +147,9 @@ pub fn run(args: BenchArgs) -> Result<u8> {
         document.ceilings = Some(Ceilings::measure(&mut bench, args.seconds)?);
     }
     desk.print(table::ceilings(document.ceilings.as_ref(), subject.is_reference()))?;
-    match wanted.replacement() {
-        Some(replacement) => document.shaders = shader::run(&desk, &subject, replacement, &problems, &document)?,
-        None => document.rows = rows(&desk, &subject, &problems, document.ceilings.as_ref())?,
+    match wanted.replacements() {
+        [] => document.rows = rows(&desk, &subject, &problems, document.ceilings.as_ref())?,
+        replacements => document.shaders = shader::run(&desk, &subject, replacements, &problems, &document)?,
     }
     wholes(&desk, &args, &subject, &wanted, &mut document)?;
     desk.bar.finish_and_clear();

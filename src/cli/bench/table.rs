@@ -131,9 +131,10 @@ fn percent(share: f64, decimals: usize) -> String {
 }
 
 /// The heading of a comparison of shaders.
-pub(super) fn shader_header(file: &str, class: Class) -> String {
+pub(super) fn shader_header(file: &str, edited: &[&str], class: Class) -> String {
     format!(
-        "{file} edited against built-in ({}), alternating launches, both with run-time checks\n{:ORIGIN$} {:>9} {:>9} {:>7}  {:>16} verdict\n",
+        "{} against the built-in {file} ({}), launches in turn, all with run-time checks\n{:ORIGIN$} {:>9} {:>9} {:>7}  {:>16} verdict\n",
+        edited.join(", "),
         class.name(),
         "problem",
         "built-in",
@@ -143,19 +144,21 @@ pub(super) fn shader_header(file: &str, class: Class) -> String {
     )
 }
 
-pub(super) fn shader(row: &ShaderRow) -> String {
+/// A row; `several`: with the name of the edited shader.
+pub(super) fn shader(row: &ShaderRow, several: bool) -> String {
+    let end = if several { format!("  {}", row.edited.shader) } else { String::new() };
     let head = format!("{:ORIGIN$}", cut(&row.edited.origin, ORIGIN));
     let sides = [(&row.builtin, "built-in"), (&row.edited, "edited")];
     for (side, name) in sides {
         if let Outcome::Wrong { why } = &side.outcome {
-            return format!("{head} {name} WRONG, not timed: {why}\n  problem: {}\n", side.shape);
+            return format!("{head} {name} WRONG, not timed: {why}{end}\n  problem: {}\n", side.shape);
         }
     }
     if let Outcome::Skipped { why } = &row.edited.outcome {
         return format!("{head} not run: {why}\n");
     }
     let median = |row: &LaunchRow| row.timed().map_or("-".into(), |t| time(t.summary.median));
-    format!("{head} {:>9} {:>9} {}\n", median(&row.builtin), median(&row.edited), comparison(row.comparison))
+    format!("{head} {:>9} {:>9} {}{end}\n", median(&row.builtin), median(&row.edited), comparison(row.comparison))
 }
 
 fn comparison(comparison: Option<Comparison>) -> String {

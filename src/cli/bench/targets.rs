@@ -24,7 +24,7 @@ pub(super) struct Wanted {
     pub wholes: Vec<(String, Workload)>,
     pub step: bool,
     pub round: bool,
-    replacement: Option<Replacement>,
+    replacements: Vec<Replacement>,
 }
 
 impl Wanted {
@@ -36,7 +36,7 @@ impl Wanted {
             wholes: Vec::new(),
             step: args.targets.iter().any(|t| t == "step"),
             round: args.targets.iter().any(|t| t == "round"),
-            replacement: args.shader.as_deref().map(read_shader).transpose()?,
+            replacements: args.shader.iter().map(|file| read_shader(file)).collect::<Result<_>>()?,
         };
         for target in args.targets.iter().filter(|t| *t != "step" && *t != "round") {
             match target.contains(':') {
@@ -57,7 +57,7 @@ impl Wanted {
                 "--workload, --clients and sizes apply to training only; the given problems have their own",
             ));
         }
-        if wanted.replacement.is_some() && (wanted.step || wanted.round) {
+        if !wanted.replacements.is_empty() && (wanted.step || wanted.round) {
             return Err(Error::input("--shader times kernels; `step` and `round` run the built-in shaders"));
         }
         wanted.wholes = match wanted.workloads.is_empty() {
@@ -85,9 +85,9 @@ impl Wanted {
         Ok(())
     }
 
-    /// The edited shader.
-    pub(super) fn replacement(&self) -> Option<&Replacement> {
-        self.replacement.as_ref()
+    /// The edited shaders.
+    pub(super) fn replacements(&self) -> &[Replacement] {
+        &self.replacements
     }
 
     /// The launches to time on `subject`.
@@ -104,8 +104,13 @@ impl Wanted {
         }
         let mut problems: Vec<Problem> = self.given.clone();
         let whole = self.step || self.round;
-        if let Some((file, _)) = &self.replacement {
-            let uses = |kernel: &dyn AnyKernel, p: &[u32]| Class::ALL.iter().any(|c| kernel.build(p, *c).file == *file);
+        if !self.replacements.is_empty() {
+            let mut files: Vec<&str> = self.replacements.iter().map(|(file, _)| *file).collect();
+            files.dedup();
+            let file = files.join(" or ");
+            let uses = |kernel: &dyn AnyKernel, p: &[u32]| {
+                Class::ALL.iter().any(|c| files.contains(&kernel.build(p, *c).file))
+            };
             if let Some(other) = problems.iter().find(|p| !uses(p.kernel, &p.params)) {
                 return Err(Error::input(format!("{} is not built from {file}", shape(other))));
             }

@@ -1,5 +1,7 @@
 //! `fedgan tune`: measures the fastest variants of the convolutions on a GPU and saves them in a file for later runs on it.
 
+mod foreign;
+
 use super::parse::{CLASSES, word};
 use super::units::time;
 use crate::config::{self, Overrides, Plan};
@@ -23,7 +25,8 @@ const LABEL: usize = 34;
 /// Arguments of `fedgan tune`.
 #[derive(Debug, Default, clap::Args)]
 pub struct TuneArgs {
-    /// Experiment file (TOML), or a built-in one, whose launches are measured; its images must exist [default: `default`].
+    /// Experiment file (TOML), or a built-in one, whose launches are measured; its images must exist; or a kernel file of your own
+    /// (NAME.kernel.toml) with `[tune]` [default: `default`].
     pub config: Option<PathBuf>,
     /// Overrides a key of the experiment, such as model.width=64; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -49,6 +52,9 @@ pub struct TuneArgs {
 /// A bad plan, an engine without an adapter, an existing `--out` file that is not a tuning file of this adapter, a device that
 /// fails.
 pub fn run(args: TuneArgs) -> Result<u8> {
+    if let Some(path) = args.config.as_deref().filter(|path| path.to_string_lossy().ends_with(".kernel.toml")) {
+        return foreign::run(&args, path);
+    }
     outputs::check(&[output("--out", args.out.as_deref(), FILE)], &[])?;
     let overrides = Overrides { set: args.set, device: args.device, ..Overrides::default() };
     let plan = config::load(args.config.as_deref(), &overrides)?;

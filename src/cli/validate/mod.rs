@@ -3,6 +3,7 @@
 
 mod compare;
 mod engines;
+mod foreign;
 mod mutants;
 mod portable;
 mod random;
@@ -11,13 +12,13 @@ mod table;
 mod whole_run;
 
 use super::shader_file::{Replacement, read_shader};
-use crate::Result;
 use crate::check::Repro;
 use crate::check::golden::{self, CaseReport};
 use crate::check::suite::{self, KernelSummary};
 use crate::gpu::{Choice, DeviceTarget, choose};
 use crate::kernels::{CATALOGUE, Class};
 use crate::report::outputs::{self, output};
+use crate::{Error, Result};
 use engines::{check_golden, check_kernels, subjects};
 use mutants::Mutants;
 use report::ValidateReport;
@@ -27,9 +28,9 @@ use std::time::Instant;
 /// Arguments of `fedgan validate`.
 #[derive(Debug, Default, clap::Args)]
 pub struct ValidateArgs {
-    /// Kernels (`conv2d`) or single problems (`conv2d:clients=2,n=3,...`, as printed for a failure) [default: every kernel,
-    /// unless another check is requested].
-    #[arg(value_name = "KERNEL|REPRO")]
+    /// Kernels (`conv2d`), single problems (`conv2d:clients=2,n=3,...`, as printed for a failure), or kernel files of your own
+    /// (NAME.kernel.toml, see docs/own-kernels.md) [default: every kernel, unless another check is requested].
+    #[arg(value_name = "KERNEL|REPRO|FILE.kernel.toml")]
     pub targets: Vec<String>,
     /// Every check except golden cases: all kernels, 3 random problems each, portability variants, mutants, and two short
     /// rounds of an attacked and defended run.
@@ -38,22 +39,32 @@ pub struct ValidateArgs {
     /// Golden case (*.safetensors) or folder of golden cases: results from another framework, see docs/golden-format.md.
     #[arg(long, value_name = "PATH")]
     pub golden: Option<PathBuf>,
-    /// WGSL file to check in place of the built-in shader of the same name, e.g. my/conv2d_direct.wgsl; needs a GPU device.
-    #[arg(long, value_name = "FILE.wgsl")]
-    pub shader: Option<PathBuf>,
+    /// WGSL file to check in place of the built-in shader of the same name, e.g. my/conv2d_direct.wgsl, or of NAME, e.g.
+    /// adam=mine.wgsl; needs a GPU device.
+    #[arg(long, value_name = "[NAME=]FILE.wgsl")]
+    pub shader: Option<String>,
     /// Check N random problems per kernel instead of the catalogue's cases; failing problems are shrunk.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub random: Option<u32>,
-    /// Seed of the random problems: the same seed gives the same problems.
-    #[arg(long, value_name = "SEED", default_value_t = random::SEED, requires = "random")]
+    /// Seed of the random problems, or of a kernel file's random contents: the same seed gives the same numbers.
+    #[arg(long, value_name = "SEED", default_value_t = random::SEED)]
     pub seed: u64,
+    /// Case of a kernel file; may be repeated [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub case: Vec<String>,
+    /// Longest time of a launch of a kernel file, in seconds: an endless loop cannot be stopped otherwise.
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = super::parse::seconds)]
+    pub timeout: f64,
+    /// Run a kernel file that passes without naga's run-time checks as well: an index outside workgroup memory may then crash.
+    #[arg(long)]
+    pub unclamped: bool,
     /// Check portability. Every shader passes through the writers for Vulkan, Metal, DX12 and OpenGL and through wgpu's
     /// validation without a driver; every case runs with WebGPU's default limits, with and without run-time checks, and with
     /// rolled loops, and the results must be bit-equal.
     #[arg(long, conflicts_with_all = ["golden", "shader"])]
     pub portable: bool,
     /// Break every shader deliberately, up to N times per kind of fault [default: 2], and require that the kernel's cases
-    /// detect it.
+    /// detect it; also for kernel files.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = mutants::SAMPLE,
           conflicts_with_all = ["golden", "shader"], value_parser = clap::value_parser!(u32).range(1..))]
     pub mutants: Option<u32>,
@@ -123,6 +134,17 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
         super::print(text)?;
         return Ok(u8::from(!same));
     }
+    if args.targets.iter().any(|target| crate::foreign::is_kernel_file(target)) {
+        return foreign::run(&args);
+    }
+    for (name, given) in [("--case", !args.case.is_empty()), ("--unclamped", args.unclamped)] {
+        if given {
+            return Err(Error::input(format!("{name} needs a kernel file (NAME.kernel.toml)")));
+        }
+    }
+    if args.seed != random::SEED && args.random.is_none() {
+        return Err(Error::input("--seed needs --random or a kernel file (NAME.kernel.toml)"));
+    }
     let files = [
         output("--json", args.json.as_deref(), report::JSON),
         output("--markdown", args.markdown.as_deref(), report::MARKDOWN),
@@ -137,7 +159,8 @@ pub fn run(args: ValidateArgs) -> Result<u8> {
         Err(why) if args.portable && args.device.is_none() => (None, why.to_string()),
         Err(why) => return Err(why),
     };
-    let mut report = ValidateReport { adapter, ..ValidateReport::new(reason.clone(), args.shader.clone()) };
+    let mut report =
+        ValidateReport { adapter, ..ValidateReport::new(reason.clone(), args.shader.clone().map(PathBuf::from)) };
     super::print(format!("device: {reason}\n"))?;
     let mut code = 0;
     // A failed check (1) takes precedence over one that could not be run (2).

@@ -231,7 +231,7 @@ fn a_grid_beyond_the_limit_names_launch_and_kernel() {
 fn a_lost_device_is_an_error_at_every_call() {
     let adapter = super::super::enumerate().into_iter().find(|a| a.facts.eligible()).expect("an adapter");
     // A separate device for this test: the shared one must not be lost.
-    let device = Arc::new(Device::request(&adapter, false, false).unwrap());
+    let device = Arc::new(Device::request(&adapter, false, wgpu::Features::empty()).unwrap());
     let mut engine = GpuEngine::new(device.clone(), GpuOptions::default()).unwrap();
     let y = engine.alloc("y", 64).unwrap();
     let recording = filling(y, FillParams { clients: 1, n: 64, y_stride: 64, value: 1.0 });

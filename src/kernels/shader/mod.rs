@@ -107,6 +107,19 @@ pub fn assemble(source: &Source, consts: &[(&str, u32)], unroll: bool) -> Result
     Ok(Assembled { mapped, files })
 }
 
+/// `sources` one behind another, with the files pasted in that their `//#include` lines name; other directives are comments.
+///
+/// # Errors
+/// The line whose file cannot be included.
+pub fn join(sources: &[Source]) -> Result<Assembled, String> {
+    let (mut mapped, mut files) = (Mapped::default(), Files::default());
+    for source in sources {
+        let part = directives::include(source, &mut files)?;
+        mapped.copy(&part, 0..part.text.len());
+    }
+    Ok(Assembled { mapped, files })
+}
+
 /// [`assemble`] of an embedded file, by its path under `shaders/`.
 ///
 /// # Errors

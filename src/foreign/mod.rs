@@ -1,0 +1,28 @@
+//! Kernels that the catalogue does not have: a WGSL file and a kernel file (`NAME.kernel.toml`) that says what it is launched with
+//! and what is right.
+//!
+//! [`manifest`] reads the kernel file, [`interface`] what naga says about the shader, [`case`](mod@case) brings both together for one case,
+//! [`check`] runs it and compares it with its truth.
+
+pub mod bench;
+pub mod case;
+pub mod check;
+pub mod compare;
+mod document;
+pub mod export;
+pub mod expr;
+pub mod history;
+pub mod interface;
+pub mod manifest;
+pub mod mutants;
+pub mod poison;
+mod truth;
+pub mod tune;
+
+pub use check::{CaseReport, Checks, Workbench};
+pub use manifest::{Manifest, Only};
+
+/// Whether an argument of a verb names a kernel file.
+pub fn is_kernel_file(target: &str) -> bool {
+    std::path::Path::new(target).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+}
