@@ -1,6 +1,8 @@
 //! A logical device whose failures are errors: every call has error scopes, and nothing panics.
 
+use super::adapter::LANES;
 use super::{Adapter, AdapterFacts};
+use crate::kernels::Class;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -25,13 +27,14 @@ pub struct Device {
     pub(super) queue: wgpu::Queue,
     default_limits: bool,
     timestamps: bool,
+    lanes: bool,
     health: Arc<Mutex<Health>>,
 }
 
 impl Device {
     /// Opens `adapter`, or returns the device that another engine of this process opened on it with the same limits.
-    /// `default_limits` requests WebGPU's default limits instead of the adapter's. No optional feature is requested in
-    /// either case.
+    /// `default_limits` requests WebGPU's default limits and no optional feature, instead of the adapter's limits and, where the
+    /// adapter runs [`Class::Lanes`], the features that it needs.
     ///
     /// # Errors
     /// [`Error::Device`] with the driver's reason.
@@ -60,17 +63,20 @@ impl Device {
         if let Some(device) = shared {
             return Ok(device);
         }
-        let device = Arc::new(Device::request(adapter, default_limits, timestamps)?);
+        let lanes = !default_limits && adapter.facts.runs(Class::Lanes);
+        let device = Arc::new(Device::request(adapter, default_limits, timestamps, lanes)?);
         open.push(Arc::downgrade(&device));
         Ok(device)
     }
 
-    pub(super) fn request(adapter: &Adapter, default_limits: bool, timestamps: bool) -> Result<Device> {
+    /// A new device; `lanes`: with the features of [`Class::Lanes`].
+    pub(super) fn request(adapter: &Adapter, default_limits: bool, timestamps: bool, lanes: bool) -> Result<Device> {
+        let wanted = |wanted: bool, features| if wanted { features } else { wgpu::Features::empty() };
         let limits = if default_limits { wgpu::Limits::default() } else { adapter.handle.limits() };
         let request = adapter.handle.request_device(&wgpu::DeviceDescriptor {
             label: Some("fedgan"),
             required_limits: limits.clone(),
-            required_features: if timestamps { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() },
+            required_features: wanted(timestamps, wgpu::Features::TIMESTAMP_QUERY) | wanted(lanes, LANES),
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)
@@ -84,12 +90,25 @@ impl Device {
         device.set_device_lost_callback(move |reason, message| {
             lock(&seen).lost.get_or_insert_with(|| format!("{reason:?} {message}").trim().to_string());
         });
-        Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, timestamps, health })
+        Ok(Device { facts: adapter.facts.clone(), limits, device, queue, default_limits, timestamps, lanes, health })
     }
 
     /// The properties of the adapter.
     pub fn facts(&self) -> &AdapterFacts {
         &self.facts
+    }
+
+    /// True if the device was opened with what the shaders of `class` need.
+    pub fn runs(&self, class: Class) -> bool {
+        class != Class::Lanes || self.lanes
+    }
+
+    /// The default shader variants on this device.
+    pub(super) fn class(&self) -> Class {
+        match self.facts.class() {
+            Class::Lanes if !self.lanes => Class::Direct,
+            class => class,
+        }
     }
 
     /// True when the device's clock can time passes.

@@ -51,7 +51,7 @@ fn fill_equals_the_reference_and_keeps_gaps_in_every_variant() {
     assert_eq!(expected.iter().filter(|w| **w == GUARD).count(), expected.len() - 3 * 257);
     for checked in [true, false] {
         for default_limits in [false, true] {
-            for class in Class::ALL {
+            for class in Class::PORTABLE {
                 let options =
                     GpuOptions { class: Some(class), default_limits, checked: Some(checked), ..Default::default() };
                 let mut engine = engine(options);
@@ -60,6 +60,15 @@ fn fill_equals_the_reference_and_keeps_gaps_in_every_variant() {
             }
         }
     }
+}
+
+/// Without optional features the adapter's own class falls back to one that needs none; asked for by name it is refused.
+#[test]
+fn lanes_need_a_device_with_the_features() {
+    let limited = |class| GpuOptions { class, default_limits: true, ..Default::default() };
+    assert_ne!(engine(limited(None)).class(), Class::Lanes);
+    let refused = GpuEngine::open("gpu", limited(Some(Class::Lanes))).unwrap_err();
+    assert!(matches!(&refused, crate::Error::Input(why) if why.contains("`lanes`")), "{refused}");
 }
 
 #[test]
@@ -231,7 +240,7 @@ fn a_grid_beyond_the_limit_names_launch_and_kernel() {
 fn a_lost_device_is_an_error_at_every_call() {
     let adapter = super::super::enumerate().into_iter().find(|a| a.facts.eligible()).expect("an adapter");
     // A separate device for this test: the shared one must not be lost.
-    let device = Arc::new(Device::request(&adapter, false, false).unwrap());
+    let device = Arc::new(Device::request(&adapter, false, false, false).unwrap());
     let mut engine = GpuEngine::new(device.clone(), GpuOptions::default()).unwrap();
     let y = engine.alloc("y", 64).unwrap();
     let recording = filling(y, FillParams { clients: 1, n: 64, y_stride: 64, value: 1.0 });
