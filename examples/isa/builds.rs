@@ -79,7 +79,7 @@ fn embedded(file: &str, consts: &[(&str, u32)]) -> Result<BuiltShader> {
 pub fn all() -> Result<Vec<BuiltShader>> {
     let mut found: Vec<BuiltShader> = Vec::new();
     for kernel in CATALOGUE {
-        for variant in variants(*kernel, &Class::ALL) {
+        for variant in variants(*kernel, &Class::PORTABLE) {
             let constants = joined(&variant.consts);
             let hardware = variant.classes.contains(&Class::Tiled);
             let same = |b: &&mut BuiltShader| b.shader == stem(variant.file) && b.constants == constants;

@@ -100,12 +100,10 @@ pub fn by_kernel(repros: Vec<Repro>) -> Vec<Vec<Repro>> {
     groups
 }
 
-/// The repros whose shader or grid depends on the class: all of them for [`Class::Tiled`], and for [`Class::Direct`]
-/// those with another build.
+/// The repros that `class` builds as no class before it in [`Class::ALL`] does: all of them for [`Class::Tiled`].
 pub fn differing(repros: &[Repro], class: Class) -> Vec<Repro> {
-    let differs = |r: &&Repro| r.kernel.build(&r.params, Class::Tiled) != r.kernel.build(&r.params, class);
-    match class {
-        Class::Tiled => repros.to_vec(),
-        Class::Direct => repros.iter().filter(differs).cloned().collect(),
-    }
+    let before = || Class::ALL.into_iter().take_while(|other| *other != class);
+    let differs =
+        |r: &&Repro| before().all(|other| r.kernel.build(&r.params, other) != r.kernel.build(&r.params, class));
+    repros.iter().filter(differs).cloned().collect()
 }

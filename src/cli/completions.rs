@@ -50,7 +50,7 @@ mod tests {
         let text = String::from_utf8(script(Shell::Bash)).unwrap();
         for (option, words, times) in [
             ("--as", "wgsl spirv msl hlsl glsl", 1),
-            ("--variant", "tiled direct", 3),
+            ("--variant", "tiled direct lanes", 3),
             ("--workload", "w1 w2 w3", 1),
             ("--loss", "bce wgan-gp", 1),
             ("--checks", "on off", 1),

@@ -133,6 +133,7 @@ fn describe(out: &mut String, facts: &AdapterFacts) {
 
 fn variants(class: &str) -> &'static str {
     match class {
+        "lanes" => "lanes: loads shared within a subgroup by broadcasts, for software adapters with subgroups of 8",
         "direct" => "direct: register tiles loaded directly from storage, for software adapters",
         _ => "tiled: convolutions through workgroup memory, for hardware GPUs",
     }

@@ -259,7 +259,8 @@ fn files(kernel: &dyn AnyKernel) -> Vec<String> {
         .into_iter()
         .map(|(file, classes)| {
             let all = Class::ALL.iter().all(|c| classes.contains(c));
-            let note = if all { String::new() } else { format!(" ({})", classes[0].name()) };
+            let names: Vec<&str> = Class::ALL.iter().filter(|c| classes.contains(c)).map(|c| c.name()).collect();
+            let note = if all { String::new() } else { format!(" ({})", names.join(", ")) };
             format!("[`{file}`]({file}){note}")
         })
         .collect()
@@ -298,8 +299,9 @@ mod tests {
         assert_eq!(source("nn/conv_transpose2d_direct.wgsl").unwrap(), direct);
         assert_eq!(source("lib/tile.wgsl").unwrap(), shader::source("lib/tile.wgsl").unwrap());
         let error = source("conv_transpose2d").unwrap_err();
-        let several = "several shaders: nn/conv_transpose2d_direct.wgsl, nn/conv_transpose2d_tiled.wgsl";
-        assert!(error.exit_code() == 2 && error.to_string().contains(several), "{error}");
+        let files = ["direct", "lanes", "tiled"].map(|variant| format!("nn/conv_transpose2d_{variant}.wgsl"));
+        let several = format!("several shaders: {}", files.join(", "));
+        assert!(error.exit_code() == 2 && error.to_string().contains(&several), "{error}");
         let error = source("conv2d_drect").unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains("nearest is `conv2d_direct`"), "{error}");
         for kernel in CATALOGUE {

@@ -11,7 +11,8 @@ pub fn word<T: Copy + Send + Sync>(words: &'static [(&'static str, T)]) -> impl 
 }
 
 /// Variants of shaders by name.
-pub const CLASSES: &[(&str, Class)] = &[(Class::Tiled.name(), Class::Tiled), (Class::Direct.name(), Class::Direct)];
+pub const CLASSES: &[(&str, Class)] =
+    &[(Class::Tiled.name(), Class::Tiled), (Class::Direct.name(), Class::Direct), (Class::Lanes.name(), Class::Lanes)];
 
 /// A duration in seconds, at most an hour.
 pub fn seconds(text: &str) -> std::result::Result<f64, String> {

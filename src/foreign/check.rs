@@ -278,7 +278,12 @@ impl Workbench {
     /// Refuses bindings of the file that the kernel does not have, and outputs without a tolerance.
     fn declared(&self, problem: &Problem) -> Result<()> {
         let manifest = &self.manifest;
-        let truth_names = |name: &String| self.truth.as_ref().is_some_and(|t| t.wgsl.text().contains(name.as_str()));
+        let truth_names = |name: &String| {
+            let own = |loaded: &Loaded| {
+                loaded.shader.module().global_variables.iter().any(|(_, g)| g.name.as_ref() == Some(name))
+            };
+            self.loaded.iter().chain(&self.truth).any(own)
+        };
         for name in manifest.bindings.keys() {
             if problem.find(name).is_none() && !truth_names(name) {
                 let known: Vec<&str> = problem.interface.variables.iter().map(|v| v.name.as_str()).collect();
@@ -418,10 +423,11 @@ impl Workbench {
                 Err(why) => report.notes.push(format!("needs more than WebGPU's default limits: {why}")),
             },
         }
-        if checks.unclamped && report.failures.is_empty() {
-            if let Some(what) = differs(&run(&self.device, &loaded.wgsl, false)?) {
-                report.failures.push(format!("without run-time checks {what}: an index outside its array"));
-            }
+        if checks.unclamped
+            && report.failures.is_empty()
+            && let Some(what) = differs(&run(&self.device, &loaded.wgsl, false)?)
+        {
+            report.failures.push(format!("without run-time checks {what}: an index outside its array"));
         }
         Ok(())
     }

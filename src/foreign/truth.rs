@@ -31,10 +31,10 @@ impl Workbench {
             }
         }
         let values = match self.manifest.truth.clone() {
-            Truth::File(path) => self.from_file(problem, case, &path)?,
-            Truth::Shader(_) => self.from_shader(problem, case, seed, draw)?,
+            Truth::File(path) => self.of_file(problem, case, &path)?,
+            Truth::Shader(_) => self.of_shader(problem, case, seed, draw)?,
             Truth::Kernel { name, params, bindings } => {
-                self.from_kernel(problem, case, seed, &name, &params, &bindings)?
+                self.of_kernel(problem, case, seed, &name, &params, &bindings)?
             }
         };
         self.known.insert(key, values.clone());
@@ -68,7 +68,7 @@ impl Workbench {
         })
     }
 
-    fn from_file(&mut self, problem: &Problem, case: &Case, path: &str) -> Result<BTreeMap<String, Expected>> {
+    fn of_file(&mut self, problem: &Problem, case: &Case, path: &str) -> Result<BTreeMap<String, Expected>> {
         let path = self.manifest.file(path, &case.name);
         let mut out = BTreeMap::new();
         for at in self.outputs(problem) {
@@ -87,7 +87,7 @@ impl Workbench {
         Ok(out)
     }
 
-    fn from_shader(
+    fn of_shader(
         &mut self,
         problem: &Problem,
         case: &Case,
@@ -140,7 +140,7 @@ impl Workbench {
         Ok(out)
     }
 
-    fn from_kernel(
+    fn of_kernel(
         &mut self,
         problem: &Problem,
         case: &Case,

@@ -34,6 +34,9 @@ pub struct Choice {
     pub ratio: f64,
 }
 
+/// The fastest constants, and their time over that of the constants in the kernel file.
+pub type Best = (Names, f64);
+
 /// What writes the file.
 pub const MARK: &str = "fedgan tune";
 
@@ -66,7 +69,7 @@ impl TunedFile {
     }
 
     /// Replaces the choice for a case on an adapter and driver.
-    pub fn set(&mut self, facts: &AdapterFacts, case: &str, best: Option<(Names, f64)>) {
+    pub fn set(&mut self, facts: &AdapterFacts, case: &str, best: Option<Best>) {
         let (adapter, driver) = (facts.name.clone(), facts.driver.clone());
         self.choices.retain(|c| !(c.adapter == adapter && c.driver == driver && c.case == case));
         self.choices.extend(best.map(|(constants, ratio)| Choice {
@@ -115,7 +118,7 @@ impl Workbench {
     ///
     /// # Errors
     /// As [`Workbench::bench`].
-    pub fn tune(&mut self, case: &Case, seed: u64, budget: &Budget) -> Result<(Vec<ForeignRow>, Option<(Names, f64)>)> {
+    pub fn tune(&mut self, case: &Case, seed: u64, budget: &Budget) -> Result<(Vec<ForeignRow>, Option<Best>)> {
         let all = self.combinations()?;
         let checks = super::check::Checks { seed, unclamped: false, brief: true };
         let cases: Vec<Case> = self.manifest.select(Only::Validate, &[])?.into_iter().cloned().collect();

@@ -36,11 +36,16 @@ pub enum Backend {
     Other,
 }
 
-/// The features listed by `fedgan devices`. No kernel needs any of them; timing uses timestamps where available.
-const FEATURES: [(&str, wgpu::Features); 8] = [
+/// What the shaders of [`Class::Lanes`] need.
+pub(super) const LANES: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
+
+/// The features listed by `fedgan devices`. Only [`Class::Lanes`] needs some of them ([`LANES`]); timing uses timestamps where
+/// available.
+const FEATURES: [(&str, wgpu::Features); 9] = [
     ("timestamp_query", wgpu::Features::TIMESTAMP_QUERY),
     ("timestamp_query_inside_passes", wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
     ("subgroup", wgpu::Features::SUBGROUP),
+    ("shader_int64", wgpu::Features::SHADER_INT64),
     ("shader_f16", wgpu::Features::SHADER_F16),
     ("shader_float32_atomic", wgpu::Features::SHADER_FLOAT32_ATOMIC),
     ("immediates", wgpu::Features::IMMEDIATES),
@@ -71,7 +76,7 @@ pub struct AdapterFacts {
     pub features: BTreeMap<&'static str, bool>,
     /// Limits of interest, by their WebGPU names; sizes in bytes.
     pub limits: BTreeMap<&'static str, u64>,
-    /// The default shader variants on this adapter: `tiled` or `direct`.
+    /// The default shader variants on this adapter: `tiled`, `direct` or `lanes`.
     pub variant: &'static str,
     /// Why the kernels cannot run on it, or `None`.
     pub unusable: Option<String>,
@@ -118,16 +123,34 @@ impl AdapterFacts {
             subgroup: [info.subgroup_min_size, info.subgroup_max_size],
             features: FEATURES.iter().map(|(name, bit)| (*name, adapter.features().contains(*bit))).collect(),
             limits: listed(&limits),
-            variant: default_class(kind).name(),
+            variant: "",
             duplicate: false,
             conformant,
             number: None,
         }
+        .with_variant()
+    }
+
+    fn with_variant(mut self) -> Self {
+        self.variant = self.class().name();
+        self
     }
 
     /// The default shader variants on this adapter.
     pub fn class(&self) -> Class {
-        default_class(self.kind)
+        match self.kind {
+            AdapterKind::Cpu if self.runs(Class::Lanes) => Class::Lanes,
+            AdapterKind::Cpu => Class::Direct,
+            _ => Class::Tiled,
+        }
+    }
+
+    /// True if the adapter can run the shaders of `class`. Those of [`Class::Lanes`] are written for subgroups of exactly 8
+    /// invocations, the vector register of lavapipe's processor, and are not used on hardware.
+    pub fn runs(&self, class: Class) -> bool {
+        let has = |feature| self.features.get(feature).copied().unwrap_or(false);
+        let lanes = self.kind == AdapterKind::Cpu && self.backend == Backend::Vulkan && self.subgroup == [8, 8];
+        class != Class::Lanes || lanes && has("subgroup") && has("shader_int64")
     }
 
     /// True when shaders keep naga's run-time checks by default: on software adapters, where an index out of bounds
@@ -177,10 +200,6 @@ impl AdapterFacts {
         let (a, b) = (stem(&self.name), stem(&other.name));
         !a.is_empty() && !b.is_empty() && (a.contains(&b) || b.contains(&a))
     }
-}
-
-fn default_class(kind: AdapterKind) -> Class {
-    if kind == AdapterKind::Cpu { Class::Direct } else { Class::Tiled }
 }
 
 /// A name without the driver's suffix: "AMD Radeon RX 6700 XT (RADV NAVI22)" and "... (radeonsi, ...)" are the same
@@ -364,12 +383,13 @@ pub(super) mod tests {
             subgroup: [32, 32],
             features: BTreeMap::new(),
             limits: BTreeMap::new(),
-            variant: default_class(kind).name(),
+            variant: "",
             unusable: None,
             duplicate: false,
             conformant: true,
             number: None,
         }
+        .with_variant()
     }
 
     fn duplicates(mut list: Vec<AdapterFacts>) -> Vec<bool> {
@@ -423,6 +443,26 @@ pub(super) mod tests {
             facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Gl, ""),
         ];
         assert_eq!(duplicates(list), [true, true, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn lanes_need_a_software_adapter_with_subgroups_of_8_and_both_features() {
+        let mut cpu = facts("llvmpipe (LLVM 15)", AdapterKind::Cpu, Backend::Vulkan, "");
+        cpu.subgroup = [8, 8];
+        cpu.features = BTreeMap::from([("subgroup", true), ("shader_int64", true)]);
+        assert_eq!(cpu.class(), Class::Lanes);
+        let without = |change: fn(&mut AdapterFacts)| {
+            let mut other = cpu.clone();
+            change(&mut other);
+            assert!(!other.runs(Class::Lanes) && Class::PORTABLE.iter().all(|class| other.runs(*class)));
+            other.class()
+        };
+        assert_eq!(without(|f| f.subgroup = [4, 4]), Class::Direct);
+        assert_eq!(without(|f| f.subgroup = [4, 8]), Class::Direct);
+        assert_eq!(without(|f| f.backend = Backend::Gl), Class::Direct);
+        assert_eq!(without(|f| f.features = BTreeMap::from([("subgroup", true)])), Class::Direct);
+        assert_eq!(without(|f| f.features = BTreeMap::from([("shader_int64", true)])), Class::Direct);
+        assert_eq!(without(|f| f.kind = AdapterKind::IntegratedGpu), Class::Tiled);
     }
 
     #[test]

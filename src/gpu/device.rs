@@ -1,6 +1,8 @@
 //! A logical device whose failures are errors: every call has error scopes, and nothing panics.
 
+use super::adapter::LANES;
 use super::{Adapter, AdapterFacts};
+use crate::kernels::Class;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -30,8 +32,8 @@ pub struct Device {
 
 impl Device {
     /// Opens `adapter`, or returns the device that another engine of this process opened on it with the same limits.
-    /// `default_limits` requests WebGPU's default limits instead of the adapter's. No optional feature is requested in
-    /// either case.
+    /// `default_limits` requests WebGPU's default limits and no optional feature, instead of the adapter's limits and, where the
+    /// adapter runs [`Class::Lanes`], the features that it needs.
     ///
     /// # Errors
     /// [`Error::Device`] with the driver's reason.
@@ -65,7 +67,9 @@ impl Device {
     fn shared(adapter: &Adapter, default_limits: bool, wanted: wgpu::Features) -> Result<Arc<Device>> {
         static OPEN: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
         let allowed = if default_limits { wgpu::Features::SHADER_F16 } else { wgpu::Features::all() };
-        let optional = wanted & allowed & adapter.handle.features();
+        let lanes = !default_limits && adapter.facts.runs(Class::Lanes);
+        let lanes = if lanes { LANES } else { wgpu::Features::empty() };
+        let optional = wanted & allowed & adapter.handle.features() | lanes;
         let mut open = lock(&OPEN);
         open.retain(|device| device.strong_count() > 0);
         let shared = open
@@ -81,6 +85,7 @@ impl Device {
         Ok(device)
     }
 
+    /// A new device with these optional features, which the adapter must have.
     pub(super) fn request(adapter: &Adapter, default_limits: bool, optional: wgpu::Features) -> Result<Device> {
         let limits = if default_limits { wgpu::Limits::default() } else { adapter.handle.limits() };
         let request = adapter.handle.request_device(&wgpu::DeviceDescriptor {
@@ -111,6 +116,19 @@ impl Device {
     /// Most workgroups of a dispatch along each axis.
     pub fn max_workgroups(&self) -> u32 {
         self.limits.max_compute_workgroups_per_dimension
+    }
+
+    /// True if the device was opened with what the shaders of `class` need.
+    pub fn runs(&self, class: Class) -> bool {
+        class != Class::Lanes || self.optional.contains(LANES)
+    }
+
+    /// The default shader variants on this device.
+    pub(super) fn class(&self) -> Class {
+        match self.facts.class() {
+            Class::Lanes if !self.runs(Class::Lanes) => Class::Direct,
+            class => class,
+        }
     }
 
     /// True when the device's clock can time passes.

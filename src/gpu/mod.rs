@@ -30,7 +30,8 @@ use std::sync::Arc;
 /// Options of a GPU engine; the default suits training.
 #[derive(Clone, Debug)]
 pub struct GpuOptions {
-    /// Shader variants; `None`: [`Class::Direct`] on software adapters, [`Class::Tiled`] elsewhere.
+    /// Shader variants; `None`: [`Class::Tiled`] on hardware, [`Class::Lanes`] on software adapters that can run them,
+    /// [`Class::Direct`] on the others.
     pub class: Option<Class>,
     /// Request WebGPU's default limits and no optional feature, even if the adapter offers more.
     pub default_limits: bool,

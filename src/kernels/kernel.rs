@@ -59,17 +59,23 @@ pub enum Class {
     Tiled,
     /// Software adapters (lavapipe, WARP, SwiftShader): register tiles straight from storage, no workgroup memory.
     Direct,
+    /// Software adapters with subgroups of 8 invocations and 64-bit integers (lavapipe): as [`Class::Direct`], but the
+    /// convolutions share loads by broadcasts within a subgroup (`shaders/lib/lanes.wgsl`). Needs optional features.
+    Lanes,
 }
 
 impl Class {
-    /// Both classes, in the order of `validate`.
-    pub const ALL: [Class; 2] = [Class::Tiled, Class::Direct];
+    /// All classes, in the order of `validate`.
+    pub const ALL: [Class; 3] = [Class::Tiled, Class::Direct, Class::Lanes];
+    /// The classes that run on every device.
+    pub const PORTABLE: [Class; 2] = [Class::Tiled, Class::Direct];
 
     /// The name printed in plans and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Class::Tiled => "tiled",
             Class::Direct => "direct",
+            Class::Lanes => "lanes",
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::shader::{self, Assembled};
 use super::{Access, AnyKernel, Class, Elem, Scalar, diagnostic};
+use naga::valid::Capabilities;
 use naga::{AddressSpace, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 
 /// Most invocations of a workgroup that every WebGPU device offers.
@@ -17,15 +18,21 @@ pub const MAX_STORAGE_BUFFERS: usize = 8;
 pub struct Shader {
     pub(super) module: naga::Module,
     pub(super) info: naga::valid::ModuleInfo,
+    /// It uses the optional features of [`Class::Lanes`].
+    pub(super) lanes: bool,
 }
 
+/// What only [`Class::Lanes`] needs of a device.
+const LANES: Capabilities = Capabilities::SUBGROUP.union(Capabilities::SHADER_INT64);
+
 impl Shader {
-    /// Parses and validates WGSL without optional capabilities.
+    /// Parses and validates WGSL: without optional capabilities, except a text that broadcasts within subgroups. It gets
+    /// those of [`Class::Lanes`], and no other language than newer SPIR-V.
     ///
     /// # Errors
     /// naga's message, with the file and line as they were written and the source line.
     pub fn parse(wgsl: &Assembled) -> Result<Self, String> {
-        Shader::parse_with(wgsl, naga::valid::Capabilities::empty())
+        Shader::parse_with(wgsl, Capabilities::empty())
     }
 
     /// [`Shader::parse`] that also accepts 16-bit floats (`enable f16;`).
@@ -33,10 +40,12 @@ impl Shader {
     /// # Errors
     /// As [`Shader::parse`].
     pub fn parse_half(wgsl: &Assembled) -> Result<Self, String> {
-        Shader::parse_with(wgsl, naga::valid::Capabilities::SHADER_FLOAT16)
+        Shader::parse_with(wgsl, Capabilities::SHADER_FLOAT16)
     }
 
-    fn parse_with(wgsl: &Assembled, capabilities: naga::valid::Capabilities) -> Result<Self, String> {
+    fn parse_with(wgsl: &Assembled, capabilities: Capabilities) -> Result<Self, String> {
+        let lanes = wgsl.text().contains("subgroupBroadcast");
+        let capabilities = if lanes { LANES | capabilities } else { capabilities };
         let mut options = naga::front::wgsl::Options::new();
         options.capabilities = capabilities;
         let module = naga::front::wgsl::Frontend::new_with_options(options)
@@ -46,7 +55,12 @@ impl Shader {
         let info = naga::valid::Validator::new(flags, capabilities)
             .validate(&module)
             .map_err(|e| diagnostic::validation(&e, wgsl))?;
-        Ok(Shader { module, info })
+        Ok(Shader { module, info, lanes })
+    }
+
+    /// True if it uses the optional features of [`Class::Lanes`].
+    pub fn needs_lanes(&self) -> bool {
+        self.lanes
     }
 
     /// naga's module.
@@ -68,7 +82,7 @@ impl Shader {
         let values = constants.iter().cloned().collect();
         let stage = Some((ShaderStage::Compute, entry));
         naga::back::pipeline_constants::process_overrides(&self.module, &self.info, stage, &values)
-            .map(|(module, info)| Shader { module: module.into_owned(), info: info.into_owned() })
+            .map(|(module, info)| Shader { module: module.into_owned(), info: info.into_owned(), lanes: self.lanes })
             .map_err(|e| diagnostic::chain(&e))
     }
 
@@ -85,7 +99,7 @@ impl Shader {
                 *place = naga::ResourceBinding { group: 0, binding: number };
             }
         }
-        Shader { module, info: self.info.clone() }
+        Shader { module, info: self.info.clone(), lanes: self.lanes }
     }
 
     /// Threads of a workgroup of `main`, x * y * z; 0 without such an entry point.
@@ -202,7 +216,7 @@ impl Shader {
                     global.space, binding.access
                 ));
             }
-            if self.element(global.ty) != Some(binding.elem) {
+            if !self.holds(global.ty, binding.elem) {
                 found.push(format!("binding {slot} `{name}`: not an array of {:?} words", binding.elem));
             }
         }
@@ -213,18 +227,16 @@ impl Shader {
         self.module.global_variables.iter().map(|(_, g)| g).find(|g| g.binding == Some(wanted))
     }
 
-    /// The word type at the bottom of an array, vector or atomic.
-    fn element(&self, ty: naga::Handle<naga::Type>) -> Option<Elem> {
+    /// True if the words at the bottom of an array, vector or atomic are `elem`s, or integers that hold two words of any type.
+    fn holds(&self, ty: naga::Handle<naga::Type>, elem: Elem) -> bool {
         match self.module.types[ty].inner {
-            TypeInner::Array { base, .. } => self.element(base),
-            TypeInner::Scalar(s) | TypeInner::Vector { scalar: s, .. } | TypeInner::Atomic(s) if s.width == 4 => {
-                match s.kind {
-                    ScalarKind::Float => Some(Elem::F32),
-                    ScalarKind::Uint => Some(Elem::U32),
-                    _ => None,
-                }
-            }
-            _ => None,
+            TypeInner::Array { base, .. } => self.holds(base, elem),
+            TypeInner::Scalar(s) | TypeInner::Vector { scalar: s, .. } | TypeInner::Atomic(s) => match s.kind {
+                ScalarKind::Float => s.width == 4 && elem == Elem::F32,
+                ScalarKind::Uint => s.width == 8 || s.width == 4 && elem == Elem::U32,
+                _ => false,
+            },
+            _ => false,
         }
     }
 }

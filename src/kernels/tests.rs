@@ -16,7 +16,7 @@ fn every_shader_parses_validates_and_matches_its_row() {
                     let name = format!("{} {:?} unroll {unroll}", build.file, build.consts);
                     if seen.insert(name.clone()) {
                         let text = shader::assemble_file(build.file, &build.consts, unroll).unwrap();
-                        check(*kernel, &name, text.text());
+                        check(*kernel, &name, text.text(), class);
                     }
                 }
             }
@@ -25,9 +25,15 @@ fn every_shader_parses_validates_and_matches_its_row() {
     assert!(seen.len() >= 2 * CATALOGUE.len());
 }
 
-fn check(kernel: &dyn super::AnyKernel, name: &str, text: &str) {
+fn check(kernel: &dyn super::AnyKernel, name: &str, text: &str, class: Class) {
     let module = naga::front::wgsl::parse_str(text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let mut validator = Validator::new(
+        ValidationFlags::all(),
+        match class {
+            Class::Tiled | Class::Direct => Capabilities::empty(),
+            Class::Lanes => Capabilities::SUBGROUP | Capabilities::SHADER_INT64,
+        },
+    );
     validator.validate(&module).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(text)));
     assert!(module.entry_points[0].workgroup_size.iter().product::<u32>() <= 256, "{name}");
     let bound = |index: u32| {

@@ -140,8 +140,23 @@ impl std::fmt::Display for WriterConfig {
 }
 
 impl Shader {
+    /// True if a device that takes `form` may have what the shader needs: subgroups came with SPIR-V 1.3, and adapters of
+    /// [`super::Class::Lanes`] read no other language.
+    pub fn suits(&self, form: WriterConfig) -> bool {
+        !self.lanes || form.language == Language::Spirv && form.version >= (1, 3)
+    }
+
+    /// The capabilities that its SPIR-V may declare.
+    fn capabilities(&self) -> &'static [naga::back::spv::Capability] {
+        use naga::back::spv::Capability::{self, Int64, Matrix, Shader};
+        // naga declares the second for every broadcast.
+        use naga::back::spv::Capability::{GroupNonUniformBallot, GroupNonUniformShuffle};
+        const LANES: &[Capability] = &[Shader, Matrix, Int64, GroupNonUniformBallot, GroupNonUniformShuffle];
+        if self.lanes { LANES } else { &[Shader, Matrix] }
+    }
+
     /// The shader in `form`; empty for WGSL. Bindings outside the engine's layouts (groups other than 0) are rejected,
-    /// as is SPIR-V that needs an optional capability.
+    /// as is SPIR-V that needs an optional capability which [`super::Class::Lanes`] does not have.
     ///
     /// # Errors
     /// The error of naga's writer.
@@ -181,7 +196,7 @@ impl Shader {
             flags: spv::WriterFlags::DEBUG,
             fake_missing_bindings: false,
             binding_map: self.layout().iter().map(|(b, ..)| target(*b)).collect(),
-            capabilities: Some([spv::Capability::Shader, spv::Capability::Matrix].into_iter().collect()),
+            capabilities: Some(self.capabilities().iter().copied().collect()),
             bounds_check_policies: form.policies(),
             zero_initialize_workgroup_memory: zero,
             force_loop_bounding: form.checked(),

@@ -2,12 +2,13 @@
 //! numbers. Tested on every engine, within the sum of the rows' bounds: the exact products are equal, so |<y, g> - <x,
 //! dx>| <= sum bound(y) |g| + sum bound(dx) |x|.
 
+use super::federation::classes;
 use fedgan::check::fill::Random;
 use fedgan::check::random::{Limits, Tally, problem};
 use fedgan::exec::{CpuEngine, Engine, Purpose, Recording, ReferenceEngine, align, read_f32};
 use fedgan::gpu::{GpuEngine, GpuOptions};
 use fedgan::kernels::nn::conv::ConvParams;
-use fedgan::kernels::{Class, Inputs, Params, find};
+use fedgan::kernels::{Inputs, Params, find};
 
 /// A tensor with client strides, and its bounds.
 struct Output {
@@ -90,12 +91,9 @@ fn convolutions_and_their_gradients_are_adjoint_on_every_engine() {
         engine
             .unwrap_or_else(|e| panic!("this test needs a GPU adapter (Debian: apt install mesa-vulkan-drivers): {e}"))
     };
-    let mut engines: Vec<(&str, Box<dyn Engine>)> = vec![
-        ("reference", Box::new(ReferenceEngine::new())),
-        ("cpu", Box::new(CpuEngine::new())),
-        ("tiled", Box::new(gpu(Class::Tiled))),
-        ("direct", Box::new(gpu(Class::Direct))),
-    ];
+    let mut engines: Vec<(&str, Box<dyn Engine>)> =
+        vec![("reference", Box::new(ReferenceEngine::new())), ("cpu", Box::new(CpuEngine::new()))];
+    engines.extend(classes().into_iter().map(|class| (class.name(), Box::new(gpu(class)) as Box<dyn Engine>)));
     let mut tally = Tally::default();
     let limits = Limits { flops: 2e5, words: 1 << 15 };
     for index in 0..12 {

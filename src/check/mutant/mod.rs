@@ -193,7 +193,8 @@ impl MutantSource {
     /// # Errors
     /// When the engine cannot be made.
     pub fn run(&self, device: &Arc<Device>, mutant: &str) -> Result<Outcome> {
-        for (class, cases) in self.cases.iter().filter(|(_, cases)| !cases.is_empty()) {
+        let runs = |class: &Class| device.runs(*class);
+        for (class, cases) in self.cases.iter().filter(|(class, cases)| !cases.is_empty() && runs(class)) {
             let sources = BTreeMap::from([(self.file.to_string(), Source::new(self.file, mutant))]);
             let options = GpuOptions { class: Some(*class), sources, unroll: false, ..GpuOptions::default() };
             let mut engine = GpuEngine::new(device.clone(), options)?;
@@ -238,7 +239,7 @@ pub struct MutantSummary {
     pub stale: Vec<Mutant>,
 }
 
-/// Runs up to `sample` mutants an operator for one shader file of `kernel`.
+/// Runs up to `sample` mutants an operator for one shader file of `kernel`; none if the device cannot run the shader.
 ///
 /// # Errors
 /// When the unchanged shader fails its own cases, or the device cannot be used.
@@ -249,6 +250,11 @@ pub fn run(
     sample: usize,
 ) -> Result<MutantSummary> {
     let target = MutantSource::new(kernel, file)?;
+    let mut row =
+        MutantSummary { file, counts: BTreeMap::new(), listed: Vec::new(), survivors: Vec::new(), stale: Vec::new() };
+    if !target.cases.iter().any(|(class, cases)| !cases.is_empty() && device.runs(*class)) {
+        return Ok(row);
+    }
     match target.unchanged(device)? {
         Outcome::Survived => {}
         Outcome::Refused => return Err(Error::device(format!("{file}: the device refuses the unchanged shader"))),
@@ -258,8 +264,6 @@ pub fn run(
     }
     let in_order = device.facts().kind == AdapterKind::Cpu;
     let must_survive = |why| why == Why::Same || why == Why::LaneRace && in_order;
-    let mut row =
-        MutantSummary { file, counts: BTreeMap::new(), listed: Vec::new(), survivors: Vec::new(), stale: Vec::new() };
     for mutant in target.mutants(sample) {
         let outcome = target.run(device, &mutant.text)?;
         if outcome == Outcome::Refused {

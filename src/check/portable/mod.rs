@@ -75,25 +75,26 @@ fn others(adapter: &Adapter) -> [(&'static str, GpuOptions); 3] {
     ]
 }
 
-/// Every case in every portability variant on `adapter`, for both classes of shader variants; cases with the same build
-/// in both classes run once. `tick` is called with the variant's name after each case.
+/// Every case in every portability variant on `adapter`, for the classes of shader variants that it can run; cases with the
+/// same build in several classes run once. `tick` is called with the variant's name after each case.
 ///
 /// # Errors
 /// If parameters are rejected. A failure of the device is a failed row.
 pub fn on_adapter(adapter: &Adapter, repros: &[Repro], mut tick: impl FnMut(&str)) -> Result<Vec<VariantSummary>> {
     let mut rows = Vec::new();
-    for class in Class::ALL {
+    for class in Class::ALL.into_iter().filter(|class| adapter.facts.runs(*class)) {
         let cases = super::suite::differing(repros, class);
         if cases.is_empty() {
             continue;
         }
+        let portable = Class::PORTABLE.contains(&class);
         let open = |options: GpuOptions| -> Result<Box<dyn Engine>> {
             let device = Device::open(adapter, options.default_limits)?;
             Ok(Box::new(GpuEngine::new(device, GpuOptions { class: Some(class), ..options })?))
         };
         let mut normal = open(GpuOptions::default())?;
         let mut forms: Vec<VariantEngine> = Vec::new();
-        for (what, options) in others(adapter) {
+        for (what, options) in others(adapter).into_iter().filter(|(_, options)| portable || !options.default_limits) {
             let what = format!("{what} ({})", class.name());
             match open(options) {
                 Ok(engine) => forms.push((what, engine)),
@@ -171,7 +172,7 @@ fn difference(repro: &Repro, got: &[Vec<u32>], expected: &[Vec<u32>]) -> Option<
     None
 }
 
-/// Every case in both classes through wgpu's own validation on its noop backend, with WebGPU's default limits: shader
+/// Every case in every class through wgpu's own validation on its noop backend, with WebGPU's default limits: shader
 /// module, layouts, pipeline, bind group and dispatch. No driver is needed, and no result is computed.
 ///
 /// # Errors

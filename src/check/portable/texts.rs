@@ -22,6 +22,8 @@ pub struct Text {
     pub wgsl: Assembled,
     /// False for rolled loops.
     expanded: bool,
+    /// Some class that runs on every device builds it.
+    portable: bool,
     /// The row that it must match; `None` for a foreign shader.
     kernel: Option<&'static dyn AnyKernel>,
     /// The module parsed by naga, or naga's error.
@@ -31,12 +33,18 @@ pub struct Text {
 impl Text {
     /// Parses `wgsl`, a shader of `kernel` with its marked loops unrolled or not.
     pub fn new(name: impl Into<String>, kernel: &'static dyn AnyKernel, wgsl: Assembled, expanded: bool) -> Self {
-        Text { name: name.into(), expanded, kernel: Some(kernel), shader: Shader::parse(&wgsl), wgsl }
+        Text { name: name.into(), expanded, portable: true, kernel: Some(kernel), shader: Shader::parse(&wgsl), wgsl }
     }
 
     /// A shader that no row declares, as the writers expect it ([`Shader::renumbered`]).
     pub fn foreign(name: impl Into<String>, wgsl: Assembled, shader: &Shader) -> Self {
-        Text { name: name.into(), expanded: false, kernel: None, shader: Ok(shader.renumbered()), wgsl }
+        let shader = Ok(shader.renumbered());
+        Text { name: name.into(), expanded: false, portable: false, kernel: None, shader, wgsl }
+    }
+
+    /// False for a form that no device takes which can run the shader.
+    fn suits(&self, form: WriterConfig) -> bool {
+        self.shader.as_ref().map_or(true, |shader| shader.suits(form))
     }
 
     fn write(&self, form: WriterConfig) -> std::result::Result<Vec<u8>, String> {
@@ -49,7 +57,7 @@ impl Text {
     }
 }
 
-/// Every distinct text that `repros` run, in both classes, unrolled and rolled.
+/// Every distinct text that `repros` run, in every class, unrolled and rolled.
 ///
 /// # Errors
 /// A shader that cannot be assembled (a bug).
@@ -62,12 +70,17 @@ pub fn of(repros: &[Repro]) -> Result<Vec<Text>> {
             for (form, unroll) in [("expanded", true), ("loops", false)] {
                 let wgsl = shader::assemble_file(build.file, &build.consts, unroll).map_err(Error::internal)?;
                 if seen.insert((build.file, wgsl.text().to_string())) {
-                    texts.push((format!("{} {:?} ({form})", build.file, build.consts), repro.kernel, wgsl, unroll));
+                    let name = format!("{} {:?} ({form})", build.file, build.consts);
+                    texts.push((name, repro.kernel, wgsl, unroll, Class::PORTABLE.contains(&class)));
                 }
             }
         }
     }
-    Ok(texts.into_par_iter().map(|(name, kernel, wgsl, unroll)| Text::new(name, kernel, wgsl, unroll)).collect())
+    let parse = |(name, kernel, wgsl, unroll, portable): (String, _, _, _, _)| Text {
+        portable,
+        ..Text::new(name, kernel, wgsl, unroll)
+    };
+    Ok(texts.into_par_iter().map(parse).collect())
 }
 
 /// Checks every text against its row's declaration and WebGPU's minimum limits: bindings, parameters, threads, and
@@ -86,6 +99,9 @@ pub fn declarations(texts: &[Text]) -> VariantSummary {
 
 fn against(text: &Text, shader: &Shader) -> Vec<String> {
     let mut found = text.kernel.map_or_else(Vec::new, |kernel| shader.disagreements(kernel));
+    if text.portable && shader.needs_lanes() {
+        found.push("it needs subgroups, which not every device has".to_string());
+    }
     if text.expanded {
         let registers = shader.indexed_registers();
         found.extend(registers.iter().map(|name| format!("`{name}` is written at an index known at run time only")));
@@ -99,6 +115,7 @@ pub fn writers(texts: &[Text]) -> Vec<VariantSummary> {
         let mut row = VariantSummary::new(format!("naga writes {form}"), "texts");
         let failures: Vec<Option<String>> = texts
             .par_iter()
+            .filter(|text| text.suits(form))
             .map(|text| match text.write(form) {
                 Ok(bytes) if bytes.is_empty() => Some(text.failure("the output is empty")),
                 Ok(_) => None,
@@ -136,7 +153,8 @@ fn spirv_val_by(program: &str, texts: &[Text]) -> VariantSummary {
     let jobs: Vec<(&Text, WriterConfig)> = texts
         .iter()
         .flat_map(|text| {
-            WriterConfig::ALL.into_iter().filter(|f| f.language == Language::Spirv).map(move |f| (text, f))
+            let forms = WriterConfig::ALL.into_iter().filter(|f| f.language == Language::Spirv && text.suits(*f));
+            forms.map(move |f| (text, f))
         })
         .collect();
     let failures: Vec<Option<String>> = jobs
@@ -173,7 +191,8 @@ fn validate(program: &str, module: &[u8], environment: &str) -> std::result::Res
     }
 }
 
-/// Google's `tint` (the WGSL reader of Chromium) on every text.
+/// Google's `tint` (the WGSL reader of Chromium) on every text that is portable: it demands a directive for subgroups that
+/// naga 30 does not know.
 ///
 /// # Errors
 /// If no temporary folder can be created.
@@ -192,6 +211,7 @@ fn tint_by(program: &str, texts: &[Text]) -> Result<VariantSummary> {
     let failures: Vec<Option<String>> = texts
         .par_iter()
         .enumerate()
+        .filter(|(_, text)| !text.shader.as_ref().is_ok_and(Shader::needs_lanes))
         .map(|(i, text)| {
             let path = folder.path().join(format!("{i}.wgsl"));
             let found =

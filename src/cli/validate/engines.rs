@@ -24,11 +24,11 @@ impl Subject {
     }
 }
 
-/// Opens the engines: both classes of variants on a GPU, or with a replaced shader those that use it.
+/// Opens the engines: every class of variants that the GPU runs, or with a replaced shader those that use it.
 pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) -> Result<(Vec<Subject>, String)> {
     let request = args.request();
     let choice = choose(request)?;
-    if !matches!(choice.target, DeviceTarget::Gpu(_)) {
+    let DeviceTarget::Gpu(adapter) = &choice.target else {
         if replacement.is_some() {
             return Err(Error::input(format!(
                 "--shader needs a GPU device, and --device {request} is {}; `fedgan devices` lists adapters",
@@ -37,13 +37,13 @@ pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) ->
         }
         let (engine, reason) = open(request, GpuOptions::default())?;
         return Ok((vec![Subject { engine, class: None }], reason));
-    }
+    };
     let uses = |class: Class| match &replacement {
         None => true,
         Some((file, _)) => CATALOGUE.iter().any(|k| k.cases().iter().any(|words| k.build(words, class).file == *file)),
     };
     let mut list = Vec::new();
-    for class in Class::ALL.into_iter().filter(|class| uses(*class)) {
+    for class in Class::ALL.into_iter().filter(|class| uses(*class) && adapter.facts.runs(*class)) {
         let sources = replacement.iter().map(|(file, source)| (file.to_string(), source.clone())).collect();
         let options = GpuOptions { class: Some(class), sources, ..GpuOptions::default() };
         let (engine, _) = open(request, options)?;
@@ -55,12 +55,12 @@ pub(super) fn subjects(args: &ValidateArgs, replacement: Option<Replacement>) ->
         }
     }
     if list.is_empty() {
-        return Err(Error::internal("no kernel is built from that shader"));
+        return Err(Error::input(format!("{} cannot run that shader", adapter.facts.title())));
     }
     Ok((list, choice.reason))
 }
 
-/// Runs every group on every subject; cases that both classes build identically run once.
+/// Runs every group on every subject; cases that several classes build identically run once.
 pub(super) fn check_kernels(subjects: &mut [Subject], groups: &[Vec<Repro>]) -> Result<Vec<KernelSummary>> {
     let total: usize = groups.iter().map(Vec::len).sum::<usize>() * subjects.len();
     let bar = Steps::new(total as u64);

@@ -32,8 +32,10 @@ fn adapter(args: &ValidateArgs) -> Result<(Option<Adapter>, String)> {
 }
 
 fn rows(repros: &[Repro], adapter: Option<&Adapter>, reason: &str) -> Result<Vec<VariantSummary>> {
-    let each = Class::ALL.map(|class| suite::differing(repros, class).len()).iter().sum::<usize>() as u64;
-    let bar = Steps::new(if adapter.is_some() { 2 * each } else { each });
+    let cases = |runs: &dyn Fn(&Class) -> bool| -> u64 {
+        Class::ALL.into_iter().filter(runs).map(|class| suite::differing(repros, class).len() as u64).sum()
+    };
+    let bar = Steps::new(cases(&|_| true) + adapter.map_or(0, |adapter| cases(&|class| adapter.facts.runs(*class))));
     let texts = texts::of(repros)?;
     bar.set_message("shader writers".into());
     let mut rows = vec![texts::declarations(&texts)];

@@ -57,11 +57,18 @@ impl GpuEngine {
     /// An engine without buffers on `device`.
     ///
     /// # Errors
-    /// [`Error::Input`] when `options` replace a shader file that does not exist.
+    /// [`Error::Input`] when `options` replace a shader file that does not exist, or ask for variants that the device cannot run.
     pub fn new(device: Arc<Device>, options: GpuOptions) -> Result<Self> {
         options.check()?;
         let facts = device.facts();
-        let class = options.class.unwrap_or(facts.class());
+        let class = options.class.unwrap_or(device.class());
+        if !device.runs(class) {
+            return Err(Error::input(format!(
+                "{} cannot run the variants `{}`: they need a software adapter with subgroups of 8 invocations and 64-bit integers",
+                facts.title(),
+                class.name()
+            )));
+        }
         let checked = options.checked.unwrap_or(facts.checked());
         let options = GpuOptions { unroll: options.unroll && facts.expands(), ..options };
         let descriptor = Descriptor {
@@ -107,8 +114,8 @@ impl GpuEngine {
         self.class
     }
 
-    /// Uses these choices (`None`: the rows' own) for every recording that has not run yet. [`Class::Direct`] has no
-    /// choices.
+    /// Uses these choices (`None`: the rows' own) for every recording that has not run yet. The other
+    /// classes have no choices.
     pub fn retune(&mut self, tuning: Option<Arc<Tuning>>) {
         self.tuning = tuning;
     }

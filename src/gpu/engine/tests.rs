@@ -51,7 +51,7 @@ fn fill_equals_the_reference_and_keeps_gaps_in_every_variant() {
     assert_eq!(expected.iter().filter(|w| **w == GUARD).count(), expected.len() - 3 * 257);
     for checked in [true, false] {
         for default_limits in [false, true] {
-            for class in Class::ALL {
+            for class in Class::PORTABLE {
                 let options =
                     GpuOptions { class: Some(class), default_limits, checked: Some(checked), ..Default::default() };
                 let mut engine = engine(options);
@@ -60,6 +60,15 @@ fn fill_equals_the_reference_and_keeps_gaps_in_every_variant() {
             }
         }
     }
+}
+
+/// Without optional features the adapter's own class falls back to one that needs none; asked for by name it is refused.
+#[test]
+fn lanes_need_a_device_with_the_features() {
+    let limited = |class| GpuOptions { class, default_limits: true, ..Default::default() };
+    assert_ne!(engine(limited(None)).class(), Class::Lanes);
+    let refused = GpuEngine::open("gpu", limited(Some(Class::Lanes))).unwrap_err();
+    assert!(matches!(&refused, crate::Error::Input(why) if why.contains("`lanes`")), "{refused}");
 }
 
 #[test]

@@ -198,6 +198,12 @@ impl ConvParams {
     }
 }
 
+/// Pixels of a lane in the shaders for subgroups of 8 lanes: four, or fewer on small maps, so that there are enough workgroups
+/// for two cores. `groups`: the workgroups of one client with that many pixels each.
+pub(super) fn enough(groups: impl Fn(u32) -> u32) -> u32 {
+    [4, 2].into_iter().find(|tn| groups(*tn) >= 8).unwrap_or(1)
+}
+
 /// Sum of products in index order with its magnitude: value, sum of |terms|, number of terms.
 #[derive(Default)]
 pub(super) struct Sum {

@@ -9,6 +9,23 @@ use crate::kernels::{
 /// `y[n, oy, ox, co] = sum over ky, kx, ci of x[n, oy s + ky - pad, ox s + kx - pad, ci] w[co, ky, kx, ci]`.
 pub struct Conv2d;
 
+impl Conv2d {
+    /// The shader for subgroups of 8 lanes, for at least 8 channels: fewer would leave most of a load unused.
+    fn lanes(p: &ConvParams) -> Build {
+        let weights = ceil_div(p.co, 8).min(4);
+        let groups = |tn: u32| ceil_div(p.pixels(), 8 * tn) * ceil_div(p.co, 8 * weights);
+        let tn = conv::enough(groups);
+        let v = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+        let s = if p.co.is_multiple_of(4) { 4 } else { 1 };
+        let tm = 8 * weights;
+        Build {
+            file: "nn/conv2d_lanes.wgsl",
+            consts: vec![("TM", tm), ("TW", weights), ("TN", tn), ("V", v), ("S", s), ("TS", tm / s)],
+            grid: [ceil_div(p.pixels(), 8 * tn), ceil_div(p.co, tm), p.clients],
+        }
+    }
+}
+
 impl Tiled for Conv2d {
     fn gemm(&self, p: &ConvParams) -> Gemm {
         // Few channels: a workgroup per pixel shares a sum if it is long enough.
@@ -54,7 +71,8 @@ impl Kernel for Conv2d {
     fn build(&self, p: &ConvParams, class: Class) -> Build {
         match class {
             Class::Tiled => self.tiled(p, self.gemm(p).tile()),
-            Class::Direct => {
+            Class::Lanes if p.co >= 8 => Self::lanes(p),
+            Class::Direct | Class::Lanes => {
                 let tm = [16, 8, 4, 2].into_iter().find(|t| *t <= p.co).unwrap_or(1);
                 // Small maps: fewer pixels per invocation, so that there are enough invocations for two cores.
                 let tn = if ceil_div(p.pixels(), 16) * ceil_div(p.co, tm) < 64 { 4 } else { 16 };

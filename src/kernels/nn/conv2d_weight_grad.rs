@@ -30,6 +30,28 @@ impl Conv2dWeightGrad {
 }
 
 impl Conv2dWeightGrad {
+    /// The shader for subgroups of 8 lanes, for at least 8 channels co: fewer would leave most of a load unused.
+    fn lanes(p: &ConvParams) -> Build {
+        let ln = if p.ci.is_multiple_of(4) { 4 } else { 1 };
+        let tm = (p.co / 4).min(8);
+        let groups = p.taps() * p.ci / ln;
+        // Single columns: as few as possible beyond the last one.
+        let tn = if ln == 4 {
+            2
+        } else if ceil_div(groups, 24) * 24 < ceil_div(groups, 32) * 32 {
+            3
+        } else {
+            4
+        };
+        Build {
+            file: "nn/conv2d_weight_grad_lanes.wgsl",
+            consts: vec![("TM", tm), ("TN", tn), ("LN", ln)],
+            grid: [ceil_div(groups, 8 * tn), ceil_div(p.co, 4 * tm), p.clients * p.splits],
+        }
+    }
+}
+
+impl Conv2dWeightGrad {
     /// The number of parts of the pixel sum: enough workgroups of the tiled variant to fill a large GPU, with at least
     /// 64 pixels each and at most half of the limit of one loop. Depends on the per-client shape and the plan's total
     /// clients, never on the chunk, so that chunked runs are bit-equal.
@@ -95,7 +117,8 @@ impl Kernel for Conv2dWeightGrad {
     fn build(&self, p: &ConvParams, class: Class) -> Build {
         match class {
             Class::Tiled => self.tiled(p, self.gemm(p).tile()),
-            Class::Direct => Self::direct(p, 8, if p.ci.is_multiple_of(4) { 4 } else { 8 }),
+            Class::Lanes if p.co.is_multiple_of(4) && p.co >= 8 => Self::lanes(p),
+            Class::Direct | Class::Lanes => Self::direct(p, 8, if p.ci.is_multiple_of(4) { 4 } else { 8 }),
         }
     }
     fn variants(&self, p: &ConvParams) -> Vec<(&'static str, Build)> {

@@ -42,6 +42,20 @@ impl ConvTranspose2d {
     }
 }
 
+impl ConvTranspose2d {
+    /// The shader for subgroups of 8 lanes, for at least 8 channels ci: fewer would leave most of a load unused.
+    fn lanes(p: &ConvParams) -> Build {
+        let tm = (p.ci / 4).min(8);
+        let groups = |tn: u32| ceil_div(Self::pixels(p), 8 * tn) * ceil_div(p.ci, 4 * tm) * Self::phases(p);
+        let tn = conv::enough(groups);
+        Build {
+            file: "nn/conv_transpose2d_lanes.wgsl",
+            consts: vec![("TM", tm), ("TN", tn)],
+            grid: [ceil_div(Self::pixels(p), 8 * tn), ceil_div(p.ci, 4 * tm), p.clients * Self::phases(p)],
+        }
+    }
+}
+
 impl Tiled for ConvTranspose2d {
     fn gemm(&self, p: &ConvParams) -> Gemm {
         // Few channels: an invocation computes all channels of its pixels.
@@ -87,7 +101,8 @@ impl Kernel for ConvTranspose2d {
     fn build(&self, p: &ConvParams, class: Class) -> Build {
         match class {
             Class::Tiled => self.tiled(p, self.gemm(p).tile()),
-            Class::Direct => {
+            Class::Lanes if p.lanes() == 4 && p.ci >= 8 => Self::lanes(p),
+            Class::Direct | Class::Lanes => {
                 let [lm, tm] = Self::channels(p);
                 let groups = ceil_div(Self::pixels(p), 16) * ceil_div(p.ci, tm * lm) * Self::phases(p);
                 // Small maps: fewer pixels per invocation, so that there are enough invocations for two cores.

@@ -4,10 +4,13 @@ use super::{CHECKS, examples, failures, open};
 use fedgan::foreign::Manifest;
 use fedgan::kernels::shader::Source;
 
+/// The kind of a fault, and the text that it replaces by another.
+type Fault = (&'static str, &'static str, &'static str);
+
 /// One fault of each kind in each example, by an edit of its shader, or of its kernel file where the text begins with `@`.
 #[test]
 fn planted_faults_are_caught() {
-    let faults: [(&str, &[(&str, &str, &str)]); 5] = [
+    let faults: [(&str, &[Fault]); 5] = [
         (
             "matmul",
             &[

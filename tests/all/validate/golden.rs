@@ -28,7 +28,7 @@ fn on_the_cpu_engine() {
     run_all(&mut CpuEngine::new());
 }
 
-/// Both classes of variants, if there is an adapter.
+/// Every class of variants that the adapter runs, if there is one.
 #[test]
 fn on_an_adapter() {
     for class in Class::ALL {

@@ -47,7 +47,7 @@ pub(super) const ENTRIES: &[Equivalent] = &[
         reason: DROPPED,
     },
     Equivalent {
-        files: &["nn/conv_transpose2d_direct.wgsl"],
+        files: &["nn/conv_transpose2d_direct.wgsl", "nn/conv_transpose2d_lanes.wgsl"],
         operator: Operator::LoopLong,
         change: "for (var j = 0u; j < TN; j++) { => for (var j = 0u; j <= TN; j++) { #2",
         why: Why::Same,
