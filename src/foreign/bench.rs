@@ -1,7 +1,7 @@
 //! Times of a foreign kernel and its candidates, launched in turn.
 
 use super::check::{Checks, Workbench};
-use super::expr::Names;
+use super::expr::{Expr, Names};
 use super::manifest::{Case, Only};
 use crate::Result;
 use crate::perf::ceilings::Bound;
@@ -131,6 +131,21 @@ impl Workbench {
             }
         }
         Ok(rows)
+    }
+
+    /// Floating-point operations (if the file says so) and bytes of a launch of build `at`.
+    ///
+    /// # Errors
+    /// An expression without a value.
+    pub fn cost(&self, at: usize, case: &Case, constants: &Names) -> Result<(Option<f64>, f64)> {
+        let problem = self.problem(at, case, constants)?;
+        let value = |key: &str, expr: &Expr| {
+            expr.value(&problem.names).map_err(|what| self.manifest.fail(&["cost", key], what))
+        };
+        let flops = self.manifest.cost.flops.as_ref().map(|e| value("flops", e)).transpose()?;
+        let all = || (0..problem.elements.len()).map(|at| problem.bytes(at) as f64).sum();
+        let bytes = self.manifest.cost.bytes.as_ref().map_or_else(|| Ok(all()), |e| value("bytes", e))?;
+        Ok((flops, bytes))
     }
 
     /// The kernel and its candidates, with the constants of the file.

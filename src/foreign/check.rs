@@ -157,14 +157,6 @@ impl Workbench {
         Err(self.manifest.fail_in(&loaded.build, &[key], what).and(&format!("in case `{}`", case.name)))
     }
 
-    /// Whether there is a truth for `case`: a case that is only timed may have none in a file.
-    pub fn has_truth(&self, case: &Case) -> bool {
-        match &self.manifest.truth {
-            Truth::File(path) => self.manifest.file(path, &case.name).exists(),
-            _ => true,
-        }
-    }
-
     /// The outputs of a problem: written variables that are compared.
     pub(super) fn outputs(&self, problem: &Problem) -> Vec<usize> {
         let compared = |at: &usize| {
@@ -210,7 +202,7 @@ impl Workbench {
         prepared.read()
     }
 
-    /// [`Workbench::prepare`] of build `at` for timing, on the contents that `seed` gives.
+    /// Compiles build `at` for timing, with the contents that `seed` gives on the device.
     ///
     /// # Errors
     /// As [`Problem::new`], [`Program::new`] and [`Memory::new`].
@@ -227,21 +219,6 @@ impl Workbench {
             problem.contents(&self.manifest, &self.loaded[at].build, case, (seed, Draw::AsWritten), &mut self.files)?;
         let loaded = &self.loaded[at];
         self.prepare(&self.device, (&loaded.wgsl, &loaded.entry), &problem, &contents, checked)
-    }
-
-    /// Floating-point operations (if the file says so) and bytes of a launch of build `at`.
-    ///
-    /// # Errors
-    /// An expression without a value.
-    pub fn cost(&self, at: usize, case: &Case, constants: &Names) -> Result<(Option<f64>, f64)> {
-        let problem = self.problem(at, case, constants)?;
-        let value = |key: &str, expr: &super::expr::Expr| {
-            expr.value(&problem.names).map_err(|what| self.manifest.fail(&["cost", key], what))
-        };
-        let flops = self.manifest.cost.flops.as_ref().map(|e| value("flops", e)).transpose()?;
-        let all = || (0..problem.elements.len()).map(|at| problem.bytes(at) as f64).sum();
-        let bytes = self.manifest.cost.bytes.as_ref().map_or_else(|| Ok(all()), |e| value("bytes", e))?;
-        Ok((flops, bytes))
     }
 
     /// Checks build `at` on `case`. What is wrong with the kernel is in the report.

@@ -131,6 +131,13 @@ pub fn overrides(shader: &Shader) -> BTreeMap<String, Option<f64>> {
     module.overrides.iter().filter_map(|(_, o)| Some((o.name.clone()?, default(o)))).collect()
 }
 
+/// The kind of an `override` constant.
+fn override_kind(shader: &Shader, name: &str) -> Option<ScalarKind> {
+    let module = shader.module();
+    let (_, found) = module.overrides.iter().find(|(_, o)| o.name.as_deref() == Some(name))?;
+    module.types[found.ty].inner.scalar_kind()
+}
+
 fn number(literal: &naga::Literal) -> Option<f64> {
     Some(match literal {
         naga::Literal::F64(v) | naga::Literal::AbstractFloat(v) => *v,
@@ -179,10 +186,16 @@ impl Interface {
         constants: &[(String, f64)],
     ) -> Result<Interface, String> {
         let overrides: Vec<String> = overrides(shader).into_keys().collect();
-        for (name, _) in constants {
+        for (name, value) in constants {
             if !overrides.contains(name) {
                 let known = if overrides.is_empty() { "none".into() } else { overrides.join(", ") };
                 return Err(format!("{}: no `override {name}`; there are: {known}", wgsl.name()));
+            }
+            // naga would cut the fraction off.
+            let (kind, value) = (override_kind(shader, name), *value);
+            let whole = matches!(kind, Some(ScalarKind::Uint | ScalarKind::Sint));
+            if whole && value.fract() != 0.0 || kind == Some(ScalarKind::Uint) && value < 0.0 {
+                return Err(format!("{}: `override {name}` is {value}, expected a whole number", wgsl.name()));
             }
         }
         let resolved =

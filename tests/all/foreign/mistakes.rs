@@ -181,7 +181,7 @@ fn mistakes_name_file_line_and_key() {
     // Mistakes in the shader name its file and line.
     for (from, to, needle) in [
         ("y[id.x] =", "z[id.x] =", "k.wgsl:7:23: no definition in scope for identifier: `z`"),
-        ("@compute", "", "no entry point"),
+        ("@compute", "", "k.wgsl:6:"),
         ("array<f32>;\n@compute", "array<bool>;\n@compute", "k.wgsl:5:"),
         ("@workgroup_size(8)", "@workgroup_size(2000)", "k.wgsl"),
     ] {
