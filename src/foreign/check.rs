@@ -144,6 +144,20 @@ impl Workbench {
 
     pub(super) fn fitting(&self, loaded: &Loaded, case: &Case, constants: &Names) -> Result<Problem> {
         let problem = Problem::new(&self.manifest, loaded, case, constants)?;
+        let ([x, y, z], most, bytes) = self.device.workgroup_limits();
+        let threads = problem.interface.workgroup;
+        let fits = threads.iter().zip([x, y, z]).all(|(have, most)| *have <= most);
+        if !fits || threads.iter().map(|t| u64::from(*t)).product::<u64>() > u64::from(most) {
+            let [a, b, c] = threads;
+            let what =
+                format!("a workgroup of {a} x {b} x {c} threads; this device allows {x} x {y} x {z}, {most} in all");
+            return Err(Error::input(format!("{}: {what}\nin case `{}`", loaded.wgsl.name(), case.name)));
+        }
+        let own = problem.interface.workgroup_bytes;
+        if own > bytes {
+            let what = format!("{own} bytes of workgroup memory; this device allows {bytes}");
+            return Err(Error::input(format!("{}: {what}\nin case `{}`", loaded.wgsl.name(), case.name)));
+        }
         let limit = self.device.max_workgroups();
         if problem.grid.iter().all(|groups| *groups <= limit) {
             return Ok(problem);

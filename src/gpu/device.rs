@@ -113,6 +113,14 @@ impl Device {
         &self.facts
     }
 
+    /// Most threads of a workgroup along each axis, most in all, and most bytes of its memory.
+    pub fn workgroup_limits(&self) -> ([u32; 3], u32, u32) {
+        let wgpu::Limits { max_compute_workgroup_size_x: x, max_compute_workgroup_size_y: y, .. } = self.limits;
+        let axes = [x, y, self.limits.max_compute_workgroup_size_z];
+        let limits = &self.limits;
+        (axes, limits.max_compute_invocations_per_workgroup, limits.max_compute_workgroup_storage_size)
+    }
+
     /// Most workgroups of a dispatch along each axis.
     pub fn max_workgroups(&self) -> u32 {
         self.limits.max_compute_workgroups_per_dimension

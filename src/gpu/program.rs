@@ -187,7 +187,7 @@ impl Program {
             (pipeline, layouts)
         });
         match error {
-            Some(error) => Err(Error::input(format!("{name}: {}", describe(&error)))),
+            Some(error) => Err(Error::input(format!("{name}: {}", plain(&describe(&error))))),
             None => device.check().map(|()| Program {
                 device: device.clone(),
                 name,
@@ -231,9 +231,17 @@ impl Program {
             (0..self.layouts.len()).map(group).collect()
         });
         match error {
-            Some(error) => Err(Error::input(format!("{}: {}", self.name, describe(&error)))),
+            Some(error) => Err(Error::input(format!("{}: {}", self.name, plain(&describe(&error))))),
             None => Ok(Dispatch { program: self, groups, grid }),
         }
+    }
+}
+
+/// What a device says about a shader, without the name of the call that said it.
+fn plain(what: &str) -> &str {
+    match what.split_once(": ") {
+        Some((call, rest)) if call.starts_with("In Device::") => rest,
+        _ => what,
     }
 }
 

@@ -182,8 +182,12 @@ fn mistakes_name_file_line_and_key() {
     for (from, to, needle) in [
         ("y[id.x] =", "z[id.x] =", "k.wgsl:7:23: no definition in scope for identifier: `z`"),
         ("@compute", "", "k.wgsl:6:"),
-        ("array<f32>;\n@compute", "array<bool>;\n@compute", "k.wgsl:5:"),
-        ("@workgroup_size(8)", "@workgroup_size(2000)", "k.wgsl"),
+        ("array<f32>;\n@compute", "array<bool>;\n@compute", "k.wgsl:7:23"),
+        (
+            "@workgroup_size(8)",
+            "@workgroup_size(2000)",
+            "k.wgsl: a workgroup of 2000 x 1 x 1 threads; this device allows",
+        ),
     ] {
         let error = outcome(&WGSL.replacen(from, to, 1), TOML).unwrap_err();
         assert!(error.to_string().contains(needle) && error.exit_code() == 2, "{to}: {error}");
