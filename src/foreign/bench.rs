@@ -60,23 +60,37 @@ pub struct ForeignTimed {
 }
 
 impl Workbench {
-    /// What is wrong with a build in `case`, if anything: the case itself, or, where the truth is a file that this case has not, all cases
-    /// of `validate`.
+    /// What is wrong with a build, if anything: in all cases of `validate`, with every check, once, and in `case` itself, unless its truth is a
+    /// file that does not exist.
     ///
     /// # Errors
     /// As [`Workbench::check`].
     pub fn verdict(&mut self, at: usize, case: &Case, constants: &Names, seed: u64) -> Result<Option<String>> {
-        let checks = Checks { seed, unclamped: false, brief: true };
-        let cases: Vec<Case> = match self.has_truth(case) {
-            true => vec![case.clone()],
-            false => self.manifest.select(Only::Validate, &[])?.into_iter().cloned().collect(),
-        };
-        for case in cases {
-            if let Some(what) = self.check(at, &case, constants, checks)?.failures.first() {
-                return Ok(Some(format!("{}: {what}", case.name)));
+        let key = (at, format!("{constants:?} {seed}"));
+        if !self.verdicts.contains_key(&key) {
+            let checks = Checks { seed, unclamped: false, brief: false };
+            let cases: Vec<Case> = self.manifest.select(Only::Validate, &[])?.into_iter().cloned().collect();
+            let mut found = None;
+            for case in &cases {
+                found = self
+                    .check(at, case, constants, checks)?
+                    .failures
+                    .first()
+                    .map(|what| format!("{}: {what}", case.name));
+                if found.is_some() {
+                    break;
+                }
             }
+            self.verdicts.insert(key.clone(), found);
         }
-        Ok(None)
+        if let Some(Some(what)) = self.verdicts.get(&key) {
+            return Ok(Some(what.clone()));
+        }
+        if !self.has_truth(case) {
+            return Ok(None);
+        }
+        let checks = Checks { seed, unclamped: false, brief: true };
+        Ok(self.check(at, case, constants, checks)?.failures.first().map(|what| format!("{}: {what}", case.name)))
     }
 
     /// Verifies and times `contenders` in `case`, in turn; the first is what the others are compared with.
@@ -141,6 +155,10 @@ impl Workbench {
         let problem = self.problem(at, case, constants)?;
         let value = |key: &str, expr: &Expr| {
             expr.value(&problem.names).map_err(|what| self.manifest.fail(&["cost", key], what))
+        };
+        let value = |key: &str, expr: &Expr| match value(key, expr)? {
+            number if number >= 0.0 => Ok(number),
+            number => Err(self.manifest.fail(&["cost", key], format!("`{expr}` is {number}, expected at least 0"))),
         };
         let flops = self.manifest.cost.flops.as_ref().map(|e| value("flops", e)).transpose()?;
         let all = || (0..problem.elements.len()).map(|at| problem.bytes(at) as f64).sum();

@@ -39,6 +39,8 @@ pub struct Problem {
     pub names: Names,
     /// The constants that the shader declares, with their values.
     pub constants: Vec<(String, f64)>,
+    /// The same by the names that a pipeline knows them by: the number of a constant with `@id`.
+    pub keys: Vec<(String, f64)>,
     /// The shader's interface.
     pub interface: Interface,
     /// Workgroups.
@@ -131,7 +133,8 @@ impl Problem {
         for variable in &interface.variables {
             elements.push(length(manifest, variable, build, &names).map_err(within)?);
         }
-        Ok(Problem { names, constants: given, interface, grid, elements })
+        let keys = loaded.shader.keys(&given);
+        Ok(Problem { names, constants: given, keys, interface, grid, elements })
     }
 
     /// Bytes of variable `at` without its guard, a multiple of 4.
@@ -473,12 +476,14 @@ fn get(bytes: &[u8], at: usize, scalar: Scalar) -> f64 {
     }
 }
 
-/// Clears the signs of all floats of variable `at`.
+/// Clears the signs of all numbers of variable `at`.
 pub fn magnitudes(problem: &Problem, at: usize, bytes: &mut [u8]) {
     for (offset, scalar) in problem.leaves(at) {
         let top = offset + scalar.bytes() - 1;
         if scalar.is_float() {
             bytes[top] &= 0x7f;
+        } else if scalar == Scalar::I32 {
+            let _ = put(bytes, offset, scalar, get(bytes, offset, scalar).abs());
         }
     }
 }

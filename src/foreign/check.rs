@@ -3,7 +3,7 @@
 use super::case::{Draw, Files, Loaded, Problem};
 use super::compare::{Expected, OutputReport, compare};
 use super::expr::Names;
-use super::interface::{Access, Scalar};
+use super::interface::Access;
 use super::manifest::{Case, Grid, Manifest, Tolerance, Truth};
 use super::poison;
 use crate::gpu::program::{Memory, Program, ProgramText, Slot, Use};
@@ -15,9 +15,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Products of integers from -3 to 3 whose sum is exact in 32 bits.
-const MOST_EXACT: u64 = (1 << 24) / 9;
 
 /// A kernel file with its shaders, on a device.
 pub struct Workbench {
@@ -31,6 +28,8 @@ pub struct Workbench {
     timeout: Duration,
     pub(super) files: Files,
     /// Truths that were computed, by case, seed, draw and output.
+    /// What is wrong with a build with some constants, once it was checked.
+    pub(super) verdicts: BTreeMap<(usize, String), Option<String>>,
     pub(super) known: BTreeMap<(String, u64, bool), BTreeMap<String, Expected>>,
 }
 
@@ -126,6 +125,7 @@ impl Workbench {
             timeout,
             files: Files::new(),
             known: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
         })
     }
 
@@ -152,6 +152,12 @@ impl Workbench {
             let what =
                 format!("a workgroup of {a} x {b} x {c} threads; this device allows {x} x {y} x {z}, {most} in all");
             return Err(Error::input(format!("{}: {what}\nin case `{}`", loaded.wgsl.name(), case.name)));
+        }
+        let groups = self.device.max_groups();
+        if let Some(variable) = problem.interface.variables.iter().find(|v| v.group >= groups) {
+            let (name, group) = (&variable.name, variable.group);
+            let what = format!("`{name}` is in bind group {group}; this device has groups 0 to {}", groups - 1);
+            return Err(Error::input(format!("{}: {what}", loaded.wgsl.name())));
         }
         let own = problem.interface.workgroup_bytes;
         if own > bytes {
@@ -194,7 +200,7 @@ impl Workbench {
         checked: bool,
     ) -> Result<Prepared> {
         let slots: Vec<Slot> = problem.interface.variables.iter().map(slot).collect();
-        let text = ProgramText { wgsl, entry, constants: &problem.constants, checked };
+        let text = ProgramText { wgsl, entry, constants: &problem.keys, checked };
         let program = Program::new(device, text, &slots)?;
         let names = problem.interface.variables.iter().map(|v| v.name.as_str());
         let memories =
@@ -252,7 +258,7 @@ impl Workbench {
             seconds: 0.0,
         };
         self.declared(&problem)?;
-        let draws: &[Draw] = match self.exact_on_integers(&problem)? && !checks.brief {
+        let draws: &[Draw] = match !checks.brief && self.exact_on_integers(at, case, &problem)? {
             true => &[Draw::Integers, Draw::AsWritten],
             false => &[Draw::AsWritten],
         };
@@ -289,8 +295,7 @@ impl Workbench {
         for at in outputs {
             let name = problem.interface.variables[at].name.as_str();
             let float = problem.leaves(at).first().is_some_and(|(_, scalar)| scalar.is_float());
-            let given = manifest.bindings.get(name).and_then(|b| b.tolerance.as_ref());
-            if given.is_none() && float && !matches!(manifest.truth, Truth::Kernel { .. }) {
+            if self.given(problem, at).is_none() && float && !matches!(manifest.truth, Truth::Kernel { .. }) {
                 let what = "no tolerance for an output of floats: expected \"exact\", { abs = A, rel = R }, { ulp = N } or \
                             { sum = K } here or for the whole file";
                 return Err(manifest.fail(&["bindings", name, "tolerance"], what));
@@ -299,29 +304,15 @@ impl Workbench {
         Ok(())
     }
 
-    /// Whether all outputs are sums of products that integers make exact, and the truth can be computed for other contents.
-    fn exact_on_integers(&self, problem: &Problem) -> Result<bool> {
-        if self.truth.is_none() {
-            return Ok(false);
-        }
-        for at in self.outputs(problem) {
-            match self.tolerance(problem, at)? {
-                Tolerance::Sum(terms) => {
-                    let half = problem.leaves(at).first().is_some_and(|(_, s)| *s == Scalar::F16);
-                    if half || self.terms(problem, at, &terms)? > MOST_EXACT {
-                        return Ok(false);
-                    }
-                }
-                Tolerance::Exact => {}
-                Tolerance::Near { .. } => return Ok(false),
-            }
-        }
-        Ok(true)
+    /// The tolerance that the file gives for output `at`: its binding's, or for floats that of the file.
+    pub(super) fn given(&self, problem: &Problem, at: usize) -> Option<Tolerance> {
+        let own = self.manifest.bindings.get(&problem.interface.variables[at].name).and_then(|b| b.tolerance.clone());
+        let float = problem.leaves(at).iter().any(|(_, scalar)| scalar.is_float());
+        own.or_else(|| self.manifest.tolerance.clone().filter(|_| float))
     }
 
     pub(super) fn tolerance(&self, problem: &Problem, at: usize) -> Result<Tolerance> {
-        let name = &problem.interface.variables[at].name;
-        Ok(self.manifest.bindings.get(name).and_then(|b| b.tolerance.clone()).unwrap_or(Tolerance::Exact))
+        Ok(self.given(problem, at).unwrap_or(Tolerance::Exact))
     }
 
     pub(super) fn terms(&self, problem: &Problem, at: usize, terms: &super::expr::Expr) -> Result<u64> {
@@ -348,6 +339,9 @@ impl Workbench {
         let after = run(&self.device, &loaded.wgsl, true)?;
         let kind = if draw == Draw::Integers { " (whole numbers as inputs)" } else { "" };
         let mut fail = |what: String| report.failures.push(format!("{what}{kind}"));
+        for name in self.missing(problem, case)? {
+            fail(format!("does not write `{name}`"));
+        }
         for (at, bytes) in after.iter().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
             if let Some(byte) = problem.guard_damage(at, bytes) {
                 let name = &problem.interface.variables[at].name;
@@ -358,7 +352,12 @@ impl Workbench {
         let mut compared = Vec::new();
         for at in &outputs {
             let name = &problem.interface.variables[*at].name;
-            let truth = expected.get(name).ok_or_else(|| Error::internal("an output without a truth"))?;
+            let truth = expected.get(name).ok_or_else(|| {
+                let what = format!(
+                    "the truth does not give `{name}`, which the kernel writes: `scratch = true` leaves it out"
+                );
+                self.manifest.fail(&["bindings", name], what)
+            })?;
             let found = problem.values(*at, &after[*at]);
             let output = compare(name, &found, truth, |i| problem.element(&self.manifest, *at, i));
             let unwritten = self.unwritten(problem, case, *at, (&contents[*at], &after[*at]));
@@ -416,7 +415,7 @@ impl Workbench {
         }
         if checks.unclamped
             && report.failures.is_empty()
-            && let Some(what) = differs(&run(&self.device, &loaded.wgsl, false)?)
+            && let Some(what) = self.unclamped(problem, &run(&self.device, &loaded.wgsl, false)?, &differs)
         {
             report.failures.push(format!("without run-time checks {what}: an index outside its array"));
         }
@@ -476,6 +475,7 @@ impl Workbench {
     pub fn replace(&mut self, at: usize, sources: &[crate::kernels::shader::Source]) -> Result<()> {
         let build = self.loaded[at].build.clone();
         self.loaded[at] = Loaded::of(&self.manifest, &build, sources)?;
+        self.verdicts.clear();
         Ok(())
     }
 

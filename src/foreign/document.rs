@@ -31,7 +31,7 @@ impl Document {
     }
 
     pub(super) fn parse(path: &Path, text: String) -> Result<Document> {
-        let table: Table = text::table(&text).map_err(|what| Error::file(path, what))?;
+        let table: Table = text::table(&text).map_err(|what| syntax(path, &text, &what))?;
         Ok(Document { path: path.to_path_buf(), text, root: Value::Table(table) })
     }
 
@@ -71,6 +71,18 @@ impl Document {
         }
         line
     }
+}
+
+/// A text that is not TOML: `FILE:LINE:COLUMN: WHAT`. `what` says it if it is something else, such as too deep a nesting.
+fn syntax(path: &Path, text: &str, what: &str) -> Error {
+    let error = if what.starts_with("TOML parse error") { DeTable::parse(text).err() } else { None };
+    let Some((error, span)) = error.and_then(|e| e.span().map(|span| (e, span))) else {
+        return Error::file(path, what);
+    };
+    let before = text.get(..span.start).unwrap_or(text);
+    let (line, start) = (1 + before.matches('\n').count(), before.rfind('\n').map_or(0, |i| i + 1));
+    let column = 1 + before[start..].chars().count();
+    Error::input(format!("{}:{line}:{column}: not TOML: {}", path.display(), error.message()))
 }
 
 /// A value's type for messages.
@@ -217,6 +229,6 @@ mod tests {
         assert_eq!(what, "k.toml:2: `b`: no such key (there are: a, bb, e)");
         assert_eq!(e[0].get("f").unwrap().expr().unwrap(), Expr::number(2.0));
         let syntax = Document::parse(Path::new("k.toml"), "a = \n".into()).unwrap_err().to_string();
-        assert!(syntax.starts_with("k.toml: TOML parse error at line 1"), "{syntax}");
+        assert!(syntax.starts_with("k.toml:1:5: not TOML: "), "{syntax}");
     }
 }

@@ -16,6 +16,7 @@ pub mod interface;
 pub mod manifest;
 pub mod mutants;
 pub mod poison;
+mod scope;
 mod truth;
 pub mod tune;
 

@@ -44,13 +44,19 @@ impl MutantReport {
 }
 
 impl Workbench {
-    /// Breaks the kernel in up to `sample` ways for each kind of fault and runs its cases; `tick` is called after each mutant with their
+    /// Breaks the kernel in up to `sample` ways for each kind of fault and runs `cases`, or all; `tick` is called after each mutant with their
     /// number.
     ///
     /// # Errors
     /// If the unchanged kernel fails, or the device does.
-    pub fn mutants(&mut self, sample: usize, seed: u64, mut tick: impl FnMut(usize, usize)) -> Result<MutantReport> {
-        let names: Vec<String> = self.manifest.select(Only::Validate, &[])?.iter().map(|c| c.name.clone()).collect();
+    pub fn mutants(
+        &mut self,
+        sample: usize,
+        seed: u64,
+        cases: &[String],
+        mut tick: impl FnMut(usize, usize),
+    ) -> Result<MutantReport> {
+        let names: Vec<String> = self.manifest.select(Only::Validate, cases)?.iter().map(|c| c.name.clone()).collect();
         let text = self.loaded[0].wgsl.text().to_string();
         let name = self.loaded[0].wgsl.name().to_string();
         let original = Source::new(name.clone(), text.clone());

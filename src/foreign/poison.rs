@@ -38,8 +38,8 @@ pub fn fill_workgroup(
         None => ("fedgan_lane".to_string(), "@builtin(local_invocation_index) fedgan_lane: u32, ".to_string()),
     };
     let out = format!(
-        "{}{parameter}{}\n    {NAME}({lane});\n    workgroupBarrier();{}\n\nfn {NAME}(lane: u32) {{\n    if (lane != 0u) {{ return; }}\n    \
-         let bits = 0x7fc00000u | lane;\n{body}}}\n",
+        "{}{parameter}{}\n    {NAME}({lane});\n    workgroupBarrier();{}\n\nfn {NAME}(fedgan_lane: u32) {{\n    if (fedgan_lane != 0u) {{ return; }}\n    \
+         let fedgan_bits = 0x7fc00000u | fedgan_lane;\n{body}}}\n",
         &text[..open],
         &text[open..brace],
         &text[brace..]
@@ -127,10 +127,10 @@ fn lane(module: &naga::Module, function: &naga::Function) -> Option<String> {
 fn stores(module: &naga::Module, ty: Handle<Type>, path: &str, depth: usize, out: &mut String) -> Result<(), String> {
     let pad = "    ".repeat(depth + 1);
     let value = |scalar: &naga::Scalar| match (scalar.kind, scalar.width) {
-        (ScalarKind::Float, 4) => Ok("bitcast<f32>(bits)"),
-        (ScalarKind::Float, 2) => Ok("f16(bitcast<f32>(bits))"),
-        (ScalarKind::Uint, 4) => Ok("bits"),
-        (ScalarKind::Sint, 4) => Ok("bitcast<i32>(bits)"),
+        (ScalarKind::Float, 4) => Ok("bitcast<f32>(fedgan_bits)"),
+        (ScalarKind::Float, 2) => Ok("f16(bitcast<f32>(fedgan_bits))"),
+        (ScalarKind::Uint, 4) => Ok("fedgan_bits"),
+        (ScalarKind::Sint, 4) => Ok("bitcast<i32>(fedgan_bits)"),
         (ScalarKind::Bool, _) => Ok("true"),
         (kind, width) => Err(format!("a {kind:?} of {width} bytes")),
     };
@@ -158,8 +158,8 @@ fn stores(module: &naga::Module, ty: Handle<Type>, path: &str, depth: usize, out
                 Ok(IndexableLength::Known(n)) => n,
                 _ => return Err("an array without a length".into()),
             };
-            let _ = writeln!(out, "{pad}for (var i{depth} = 0u; i{depth} < {n}u; i{depth}++) {{");
-            stores(module, *base, &format!("{path}[i{depth}]"), depth + 1, out)?;
+            let _ = writeln!(out, "{pad}for (var fedgan_i{depth} = 0u; fedgan_i{depth} < {n}u; fedgan_i{depth}++) {{");
+            stores(module, *base, &format!("{path}[fedgan_i{depth}]"), depth + 1, out)?;
             let _ = writeln!(out, "{pad}}}");
         }
         TypeInner::Struct { members, .. } => {
@@ -207,14 +207,14 @@ mod tests {
         let out = filled(text, &[("TILE".into(), 6.0)]).unwrap();
         for part in [
             "fn main(@builtin(local_invocation_index) fedgan_lane: u32, @builtin(local_invocation_id) id: vec3<u32>) {\n    fedgan_fill_workgroup(fedgan_lane);",
-            "for (var i0 = 0u; i0 < 6u; i0++) {",
-            "for (var i0 = 0u; i0 < 36u; i0++) {\n        square[i0] = bitcast<f32>(bits);",
-            "tile[i0][i1] = bitcast<f32>(bits);",
-            "atomicStore(&pair.b, bits);",
-            "pair.a[2] = bitcast<f32>(bits);",
-            "pair.c[i0] = bitcast<i32>(bits);",
+            "for (var fedgan_i0 = 0u; fedgan_i0 < 6u; fedgan_i0++) {",
+            "for (var fedgan_i0 = 0u; fedgan_i0 < 36u; fedgan_i0++) {\n        square[fedgan_i0] = bitcast<f32>(fedgan_bits);",
+            "tile[fedgan_i0][fedgan_i1] = bitcast<f32>(fedgan_bits);",
+            "atomicStore(&pair.b, fedgan_bits);",
+            "pair.a[2] = bitcast<f32>(fedgan_bits);",
+            "pair.c[fedgan_i0] = bitcast<i32>(fedgan_bits);",
             "flag = true;",
-            "turn[1][2] = bitcast<f32>(bits);",
+            "turn[1][2] = bitcast<f32>(fedgan_bits);",
         ] {
             assert!(out.contains(part), "{part}\n{out}");
         }

@@ -4,10 +4,10 @@ use super::case::{Draw, Problem, magnitudes, tensor_values};
 use super::check::Workbench;
 use super::compare::{Expected, sum_bound, ulp};
 use super::expr::{Expr, Names};
-use super::interface::Access;
+use super::interface::{Access, Scalar};
 use super::manifest::{Case, Tolerance, Truth};
 use crate::check::params_by_name;
-use crate::kernels::{Inputs, find};
+use crate::kernels::{Elem, Inputs, find};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -70,8 +70,19 @@ impl Workbench {
             }
             Tolerance::Sum(terms) => {
                 let terms = self.terms(problem, at, &terms)?;
-                let (magnitude, sides) = magnitude.ok_or_else(|| Error::internal("a sum without magnitudes"))?;
-                magnitude.iter().enumerate().map(|(i, m)| sum_bound(scalar(i), terms, *m, sides)).collect()
+                let name = problem.interface.variables[at].name.as_str();
+                let (magnitude, sides) = magnitude.ok_or_else(|| {
+                    let what = "a kernel of the catalogue has bounds of its own: leave it out, or give abs, rel or ulp";
+                    self.manifest.fail(&["bindings", name, "tolerance"], what)
+                })?;
+                // Sums of products of inputs grow when the inputs lose their signs.
+                let shrinks = |(m, v): (&f64, &f64)| m.abs() < v.abs() * 0.999;
+                if magnitude.iter().zip(values).any(shrinks) {
+                    let what = "`sum` needs a truth that only adds products of inputs; this one subtracts, or uses other functions: \
+                                expected abs, rel or ulp";
+                    return Err(self.manifest.fail(&["bindings", name, "tolerance"], what));
+                }
+                magnitude.iter().enumerate().map(|(i, m)| sum_bound(scalar(i), terms, m.abs(), sides)).collect()
             }
         })
     }
@@ -183,6 +194,12 @@ impl Workbench {
                 );
                 self.manifest.fail(&["truth", "bindings", binding.name], what)
             })?;
+            let wanted = if binding.elem == Elem::F32 { Scalar::F32 } else { Scalar::U32 };
+            if let Some((_, other)) = problem.leaves(at).iter().find(|(_, scalar)| *scalar != wanted) {
+                let (has, is) = (wanted.name(), other.name());
+                let what = format!("`{name}` has numbers of type {has} in `{}`, `{variable}` has {is}", binding.name);
+                return Err(self.manifest.fail(&["truth", "bindings", binding.name], what));
+            }
             let length = problem.bytes(at) / 4;
             if length != *extent {
                 let what = format!("`{name}` has {extent} numbers in `{}`, `{variable}` has {length}", binding.name);
@@ -203,7 +220,7 @@ impl Workbench {
             let values: Vec<f64> =
                 whole.iter().zip(&old).map(|(e, old)| e.as_ref().map_or(*old, |e| e.value)).collect();
             let variable = problem.interface.variables[*at].name.clone();
-            let given = self.manifest.bindings.get(&variable).is_some_and(|b| b.tolerance.is_some());
+            let given = self.given(problem, *at).is_some();
             let bounds = match given {
                 true => self.bounds(problem, *at, &values, None)?,
                 false => whole.iter().map(|e| e.as_ref().map_or(0.0, |e| e.bound)).collect(),

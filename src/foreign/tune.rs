@@ -120,7 +120,7 @@ impl Workbench {
     /// As [`Workbench::bench`].
     pub fn tune(&mut self, case: &Case, seed: u64, budget: &Budget) -> Result<(Vec<ForeignRow>, Option<Best>)> {
         let all = self.combinations()?;
-        let checks = super::check::Checks { seed, unclamped: false, brief: true };
+        let checks = super::check::Checks { seed, unclamped: false, brief: false };
         let cases: Vec<Case> = self.manifest.select(Only::Validate, &[])?.into_iter().cloned().collect();
         let mut wrong = Vec::new();
         for contender in &all {

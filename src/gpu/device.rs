@@ -121,6 +121,11 @@ impl Device {
         (axes, limits.max_compute_invocations_per_workgroup, limits.max_compute_workgroup_storage_size)
     }
 
+    /// Number of bind groups.
+    pub fn max_groups(&self) -> u32 {
+        self.limits.max_bind_groups
+    }
+
     /// Most workgroups of a dispatch along each axis.
     pub fn max_workgroups(&self) -> u32 {
         self.limits.max_compute_workgroups_per_dimension

@@ -79,11 +79,20 @@ impl Shader {
     /// # Errors
     /// A constant without a value, of the wrong type, or with a value that the module does not allow.
     pub fn resolved(&self, entry: &str, constants: &[(String, f64)]) -> Result<Shader, String> {
-        let values = constants.iter().cloned().collect();
+        let values = self.keys(constants).into_iter().collect();
         let stage = Some((ShaderStage::Compute, entry));
         naga::back::pipeline_constants::process_overrides(&self.module, &self.info, stage, &values)
             .map(|(module, info)| Shader { module: module.into_owned(), info: info.into_owned(), lanes: self.lanes })
             .map_err(|e| diagnostic::chain(&e))
+    }
+
+    /// `override` constants by the names that a pipeline knows them by: the number of a constant with `@id`.
+    pub fn keys(&self, constants: &[(String, f64)]) -> Vec<(String, f64)> {
+        let id = |name: &String| {
+            let found = self.module.overrides.iter().find(|(_, o)| o.name.as_ref() == Some(name));
+            found.and_then(|(_, o)| o.id).map_or_else(|| name.clone(), |id| id.to_string())
+        };
+        constants.iter().map(|(name, value)| (id(name), *value)).collect()
     }
 
     /// The module as the writers expect it ([`Shader::write`]): the one entry point is called `main`, and its variables are

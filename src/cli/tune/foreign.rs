@@ -36,9 +36,15 @@ pub(super) fn run(args: &TuneArgs, path: &Path) -> Result<u8> {
     let some: Vec<Case> = timed(true).collect();
     let cases: Vec<Case> = if some.is_empty() { timed(false).collect() } else { some };
     crate::cli::print(format!("device    {}\n", adapter.facts.title()))?;
+    let mut wrong = false;
     for case in &cases {
         let (rows, best) = bench.tune(case, SEED, &Budget::of(args.seconds))?;
         crate::cli::print(text(case, &rows))?;
+        if rows.iter().any(|row| row.kernel == "as written" && row.wrong.is_some()) {
+            crate::cli::print("not tuned: the kernel is wrong with the constants of its file\n")?;
+            wrong = true;
+            continue;
+        }
         let verdict = match &best {
             Some((constants, ratio)) => {
                 let constants: Vec<String> =
@@ -56,7 +62,7 @@ pub(super) fn run(args: &TuneArgs, path: &Path) -> Result<u8> {
         "{combinations} builds measured\nfile      {}; `fedgan bench` shows its choices for this adapter and driver\n",
         file.display()
     ))?;
-    Ok(0)
+    Ok(u8::from(wrong))
 }
 
 fn text(case: &Case, rows: &[ForeignRow]) -> String {

@@ -140,8 +140,9 @@ fn one(args: &ValidateArgs, bench: &mut Workbench) -> Result<ForeignReport> {
     if let Some(sample) = args.mutants {
         if report.cases.iter().all(CaseReport::passed) {
             let bar = Steps::new(0);
-            let mutants = bench
-                .mutants(sample as usize, args.seed, |at, total| bar.set_message(format!("mutant {at} of {total}")))?;
+            let mutants = bench.mutants(sample as usize, args.seed, &args.case, |at, total| {
+                bar.set_message(format!("mutant {at} of {total}"))
+            })?;
             bar.finish_and_clear();
             crate::cli::print(mutants_text(&mutants))?;
             report.mutants = Some(mutants);

@@ -18,6 +18,8 @@ pub struct Manifest {
     pub builds: Vec<Build>,
     /// Storage variables by name.
     pub bindings: BTreeMap<String, Binding>,
+    /// How far outputs of floats may be from the truth, unless a binding says otherwise.
+    pub tolerance: Option<Tolerance>,
     /// What the outputs are compared with.
     pub truth: Truth,
     /// Operations and bytes of a launch.

@@ -42,7 +42,7 @@ pub(super) fn manifest(document: Document) -> Result<Manifest> {
     let tolerance = root.get("tolerance").map(|node| tolerance(&node)).transpose()?;
     let mut bindings = BTreeMap::new();
     for node in root.get("bindings").map(|n| n.entries()).transpose()?.unwrap_or_default() {
-        let binding = binding(&node, tolerance.as_ref())?;
+        let binding = binding(&node)?;
         if main.values.contains_key(node.key()) {
             return Err(node.fail("also in `values`: a variable has either"));
         }
@@ -89,7 +89,7 @@ pub(super) fn manifest(document: Document) -> Result<Manifest> {
     let strings = |n: Node| n.list()?.iter().map(|n| n.text().map(String::from)).collect::<Result<Vec<_>>>();
     let equivalent = root.get("equivalent").map(strings).transpose()?.unwrap_or_default();
     let repeatable = root.get("repeatable").map(|n| n.flag()).transpose()?.unwrap_or(true);
-    Ok(Manifest { sizes, builds, bindings, truth, cost, cases, tune, equivalent, repeatable, document })
+    Ok(Manifest { sizes, builds, bindings, tolerance, truth, cost, cases, tune, equivalent, repeatable, document })
 }
 
 const BUILD_KEYS: [&str; 6] = ["shader", "entry", "constants", "values", "workgroups", "threads"];
@@ -178,18 +178,17 @@ fn values(node: &Node) -> Result<Values> {
     })
 }
 
-fn binding(node: &Node, default: Option<&Tolerance>) -> Result<Binding> {
+fn binding(node: &Node) -> Result<Binding> {
     node.only(&["shape", "fill", "tolerance", "scratch"])?;
     let shape = match node.get("shape") {
         Some(shape) if shape.value.is_array() => shape.list()?.iter().map(Node::expr).collect::<Result<_>>()?,
         Some(shape) => vec![shape.expr()?],
         None => Vec::new(),
     };
-    let own = node.get("tolerance").map(|n| tolerance(&n)).transpose()?;
     Ok(Binding {
         shape,
         fill: node.get("fill").map(|n| fill(&n)).transpose()?,
-        tolerance: own.or_else(|| default.cloned()),
+        tolerance: node.get("tolerance").map(|n| tolerance(&n)).transpose()?,
         scratch: node.get("scratch").map(|n| n.flag()).transpose()?.unwrap_or(false),
     })
 }

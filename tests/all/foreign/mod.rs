@@ -3,6 +3,7 @@
 mod faults;
 mod mistakes;
 mod verbs;
+mod verdicts;
 
 use fedgan::foreign::expr::Names;
 use fedgan::foreign::manifest::{Case, Manifest, Only};
@@ -73,7 +74,7 @@ fn the_examples_pass_every_check() {
 #[test]
 fn the_cases_of_the_matrix_product_notice_its_mutants() {
     let mut bench = open(Manifest::read(&examples().join("matmul.kernel.toml")).unwrap()).unwrap();
-    let report = bench.mutants(2, 1, |_, _| {}).unwrap();
+    let report = bench.mutants(2, 1, &[], |_, _| {}).unwrap();
     assert!(report.noticed > 15 && report.listed > 0, "{report:?}");
     assert!(report.passed(), "{:?} {:?}", report.survivors, report.stale);
     // Without the odd shapes nobody sees what lies behind an edge.
@@ -82,7 +83,7 @@ fn the_cases_of_the_matrix_product_notice_its_mutants() {
     let end = text.find("[[cases]]\nname = \"bench\"").unwrap();
     let fewer = format!("{}{}", &text[..at], &text[end..]);
     let mut bench = open(Manifest::parse(&examples().join("matmul.kernel.toml"), &fewer).unwrap()).unwrap();
-    assert!(bench.mutants(2, 1, |_, _| {}).unwrap().survivors.len() > report.survivors.len() + 2);
+    assert!(bench.mutants(2, 1, &[], |_, _| {}).unwrap().survivors.len() > report.survivors.len() + 2);
 }
 
 /// Types, layouts and truths that the examples do not have.

@@ -30,6 +30,9 @@ pub(super) fn run(args: &BenchArgs, desk: &Desk, subject: &Subject, adapter: &Ad
         return Err(Error::input(format!("--watch takes one kernel file, {} are given", args.targets.len())));
     };
     let path = Path::new(path);
+    if history::file(path).exists() {
+        history::load(path)?;
+    }
     let mut watcher =
         Watcher { path: path.to_path_buf(), adapter, good: None, kept: None, desk, case: args.case.clone() };
     let mut files = vec![path.to_path_buf()];
@@ -76,7 +79,9 @@ impl Watcher<'_> {
             Err(error) => return Err(error),
         };
         let adapter = self.adapter.facts.name.clone();
-        let text = bench.as_ref().map_or(String::new(), |b| b.loaded[0].wgsl.text().to_string());
+        // A version that cannot be parsed is kept as well: what its files contain.
+        let raw = || contents(files).into_iter().flatten().collect::<String>();
+        let text = bench.as_ref().map_or_else(raw, |b| b.loaded[0].wgsl.text().to_string());
         let mut version = Version { failure, case: None, seconds: None, ratio: None, adapter, text };
         match &version.failure {
             Some(what) => self.desk.print(format!("FAIL in {took:.0} ms: {what}\n"))?,
@@ -92,14 +97,14 @@ impl Watcher<'_> {
         Ok(failed)
     }
 
-    /// Reads everything anew and runs the cases of `validate`, briefly.
+    /// Reads everything anew and runs the cases of `validate`.
     fn validated(&self, files: &mut Vec<PathBuf>) -> Result<(Workbench, Option<String>)> {
         let manifest = Manifest::read(&self.path)?;
         *files = manifest.shader_files();
         files.push(self.path.clone());
         let mut bench = Workbench::open(manifest, self.adapter, Duration::from_secs(10))?;
         let cases: Vec<_> = bench.manifest.select(Only::Validate, &[])?.into_iter().cloned().collect();
-        let checks = Checks { seed: SEED, unclamped: false, brief: true };
+        let checks = Checks { seed: SEED, unclamped: false, brief: false };
         for case in cases {
             let report = bench.check(0, &case, &Names::new(), checks)?;
             if let Some(what) = report.failures.first() {
