@@ -1,5 +1,6 @@
 //! What a compute shader says about itself: entry point, workgroup, constants, and the layout of every variable it binds.
 
+use crate::gpu::program::{Slot, Use};
 use crate::kernels::reflect::Shader;
 use crate::kernels::shader::Assembled;
 use naga::{AddressSpace, ArraySize, Handle, ScalarKind, StorageAccess, Type, TypeInner};
@@ -100,6 +101,18 @@ pub struct Variable {
     pub access: Access,
     /// Its memory.
     pub layout: Layout,
+}
+
+impl Variable {
+    /// Where it is bound, and what for.
+    pub fn slot(&self) -> Slot {
+        let access = match self.access {
+            Access::Uniform => Use::Uniform,
+            Access::Read => Use::Read,
+            Access::ReadWrite => Use::ReadWrite,
+        };
+        Slot { group: self.group, binding: self.binding, access }
+    }
 }
 
 /// A shader's interface for given values of its constants.

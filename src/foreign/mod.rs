@@ -23,7 +23,12 @@ pub mod tune;
 pub use check::{CaseReport, Checks, Workbench};
 pub use manifest::{Manifest, Only};
 
+/// Seed of random contents where none is given.
+pub const SEED: u64 = 1;
+/// The longest time of a launch where none is given.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Whether an argument of a verb names a kernel file.
 pub fn is_kernel_file(target: &str) -> bool {
-    std::path::Path::new(target).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+    target.ends_with(".kernel.toml")
 }

@@ -12,15 +12,13 @@ use std::collections::BTreeMap;
 /// Iterations of all loops of an invocation: more than small cases need, few enough to end soon.
 const MOST_STEPS: u32 = 1 << 20;
 
-/// One broken kernel.
+/// A broken kernel that no case noticed.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct ForeignMutant {
     /// The kind of fault.
     pub operator: Operator,
     /// The changed line before and after.
     pub change: String,
-    /// The case that noticed, and what it saw; `None`: none did.
-    pub noticed: Option<String>,
 }
 
 /// What became of the mutants.
@@ -103,7 +101,7 @@ impl Workbench {
                 (Some(_), _) => report.noticed += 1,
                 (None, true) => report.listed += 1,
                 (None, false) => {
-                    report.survivors.push(ForeignMutant { operator: mutant.operator, change: mutant.change, noticed });
+                    report.survivors.push(ForeignMutant { operator: mutant.operator, change: mutant.change });
                 }
             }
         }

@@ -73,7 +73,7 @@ fn signature(text: &str, entry: &str) -> Option<(usize, usize)> {
 }
 
 /// The text with every byte of a comment, but no line break, replaced by a blank.
-pub(super) fn without_comments(text: &str) -> String {
+fn without_comments(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
     let mut at = 0;

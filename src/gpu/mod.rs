@@ -1,8 +1,8 @@
 //! The wgpu engine: the only module that names wgpu.
 //!
 //! [`select`] lists adapters and resolves `--device`, `device` holds the logical device and turns its failures into
-//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings, [`program`] any other shader, [`tuning`] holds measured choices of
-//! variants.
+//! errors, `pipelines` assembles and compiles shaders, `engine` runs recordings, [`program`] any
+//! other shader, [`tuning`] holds measured choices of variants.
 
 mod adapter;
 mod device;

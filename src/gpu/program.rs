@@ -140,6 +140,7 @@ pub struct Program {
     pipeline: wgpu::ComputePipeline,
     layouts: Vec<wgpu::BindGroupLayout>,
     slots: Vec<Slot>,
+    clock: Option<Clock>,
 }
 
 impl Program {
@@ -164,7 +165,8 @@ impl Program {
                     device.device.create_shader_module_trusted(descriptor, checks)
                 }
             };
-            let groups = slots.iter().map(|s| s.group + 1).max().unwrap_or(0);
+            // The caller has checked the groups against the device's limit.
+            let groups = slots.iter().map(|s| s.group.saturating_add(1)).max().unwrap_or(0);
             let layouts: Vec<_> = (0..groups).map(|group| layout(&device.device, &name, slots, group)).collect();
             let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                 label: Some(&name),
@@ -186,23 +188,19 @@ impl Program {
             });
             (pipeline, layouts)
         });
-        match error {
-            Some(error) => Err(Error::input(format!("{name}: {}", plain(&describe(&error))))),
-            None => device.check().map(|()| Program {
-                device: device.clone(),
-                name,
-                pipeline,
-                layouts,
-                slots: slots.to_vec(),
-            }),
+        if let Some(error) = error {
+            return Err(Error::input(format!("{name}: {}", plain(&describe(&error)))));
         }
+        device.check()?;
+        let clock = if device.has_timestamps() { Clock::new(device, 1)? } else { None };
+        Ok(Program { device: device.clone(), name, pipeline, layouts, slots: slots.to_vec(), clock })
     }
 
     /// Binds `buffers`, in the order of the slots, each with the number of bytes that the shader may see of it.
     ///
     /// # Errors
     /// [`Error::Input`] when the shader does not accept them, [`Error::Device`] when the grid is too large.
-    pub fn bind(&self, buffers: &[(&Memory, u64)], grid: [u32; 3]) -> Result<Dispatch<'_>> {
+    pub fn bind(&self, buffers: &[(&Memory, u64)], grid: [u32; 3]) -> Result<Bound> {
         let limit = self.device.limits.max_compute_workgroups_per_dimension;
         if !grid.iter().all(|g| (1..=limit).contains(g)) {
             let [x, y, z] = grid;
@@ -232,9 +230,59 @@ impl Program {
         });
         match error {
             Some(error) => Err(Error::input(format!("{}: {}", self.name, plain(&describe(&error))))),
-            None => Ok(Dispatch { program: self, groups, grid }),
+            None => Ok(Bound { groups, grid }),
         }
     }
+
+    /// Runs a launch `times` times in one pass and waits. The device's time is that of the pass, if the device was opened with
+    /// timestamps.
+    ///
+    /// # Errors
+    /// When the device fails; [`Error::Verdict`] when it is not done after `limit`: the work cannot be stopped, and the process
+    /// should end.
+    pub fn run(&self, bound: &Bound, times: u32, limit: Duration) -> Result<Timed> {
+        let device = &self.device;
+        let start = Instant::now();
+        let submission = device.guarded(
+            || self.name.clone(),
+            || {
+                let mut encoder = device.device.create_command_encoder(&Default::default());
+                {
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                        label: None,
+                        timestamp_writes: self.clock.as_ref().map(|clock| clock.writes(0)),
+                    });
+                    pass.set_pipeline(&self.pipeline);
+                    for (at, group) in (0u32..).zip(&bound.groups) {
+                        pass.set_bind_group(at, group, &[]);
+                    }
+                    for _ in 0..times {
+                        pass.dispatch_workgroups(bound.grid[0], bound.grid[1], bound.grid[2]);
+                    }
+                }
+                device.queue.submit(Some(encoder.finish()))
+            },
+        )?;
+        if !device.wait_for(submission, limit)? {
+            // Dropping the device would wait for the work.
+            std::mem::forget(device.clone());
+            let seconds = limit.as_secs_f64();
+            return Err(Error::Verdict(format!(
+                "{}: not done after {seconds} s: an endless loop, or too much work for --timeout",
+                self.name
+            )));
+        }
+        let wall = start.elapsed().as_secs_f64();
+        let device_time = self.clock.as_ref().map(|clock| clock.read(device, 1)).transpose()?.flatten();
+        Ok(Timed { wall, device: device_time.filter(|t| *t <= wall) })
+    }
+}
+
+/// The buffers of a launch and its grid.
+#[derive(Debug)]
+pub struct Bound {
+    groups: Vec<wgpu::BindGroup>,
+    grid: [u32; 3],
 }
 
 /// What a device says about a shader, without the name of the call that said it.
@@ -261,58 +309,4 @@ fn layout(device: &wgpu::Device, name: &str, slots: &[Slot], group: u32) -> wgpu
     };
     let entries: Vec<_> = slots.iter().filter(|s| s.group == group).map(entry).collect();
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries })
-}
-
-/// A program with its buffers and its grid.
-#[derive(Debug)]
-pub struct Dispatch<'a> {
-    program: &'a Program,
-    groups: Vec<wgpu::BindGroup>,
-    grid: [u32; 3],
-}
-
-impl Dispatch<'_> {
-    /// Runs it `times` times in one pass and waits. The device's time is that of the pass, if the device was opened with
-    /// timestamps.
-    ///
-    /// # Errors
-    /// When the device fails; [`Error::Verdict`] when it is not done after `limit`: the work cannot be stopped, and the process
-    /// should end.
-    pub fn run(&self, times: u32, limit: Duration) -> Result<Timed> {
-        let device = &self.program.device;
-        let clock = if device.has_timestamps() { Clock::new(device, 1)? } else { None };
-        let start = Instant::now();
-        let submission = device.guarded(
-            || self.program.name.clone(),
-            || {
-                let mut encoder = device.device.create_command_encoder(&Default::default());
-                {
-                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                        label: None,
-                        timestamp_writes: clock.as_ref().map(|clock| clock.writes(0)),
-                    });
-                    pass.set_pipeline(&self.program.pipeline);
-                    for (at, group) in (0u32..).zip(&self.groups) {
-                        pass.set_bind_group(at, group, &[]);
-                    }
-                    for _ in 0..times {
-                        pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
-                    }
-                }
-                device.queue.submit(Some(encoder.finish()))
-            },
-        )?;
-        if !device.wait_for(submission, limit)? {
-            // Dropping the device would wait for the work.
-            std::mem::forget(device.clone());
-            let seconds = limit.as_secs_f64();
-            return Err(Error::Verdict(format!(
-                "{}: not done after {seconds} s: an endless loop, or too much work for --timeout",
-                self.program.name
-            )));
-        }
-        let wall = start.elapsed().as_secs_f64();
-        let device_time = clock.map(|clock| clock.read(device, 1)).transpose()?.flatten();
-        Ok(Timed { wall, device: device_time.filter(|t| *t <= wall) })
-    }
 }

@@ -5,16 +5,14 @@ use crate::cli::units::time;
 use crate::foreign::bench::ForeignRow;
 use crate::foreign::manifest::Case;
 use crate::foreign::tune::{self, MARK, TunedFile};
-use crate::foreign::{Manifest, Only, Workbench};
+use crate::foreign::{Manifest, PATIENCE, SEED, Workbench};
 use crate::perf::Budget;
 use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 const FILE: OutputKind = OutputKind::Json(MARK);
-const SEED: u64 = 1;
 
 /// Times every combination of `[tune]` in every case that is timed, and keeps the best beside the kernel file.
 pub(super) fn run(args: &TuneArgs, path: &Path) -> Result<u8> {
@@ -28,13 +26,10 @@ pub(super) fn run(args: &TuneArgs, path: &Path) -> Result<u8> {
     let file = tune::file(path);
     outputs::check(&[output("the choices", Some(&file), FILE)], &[])?;
     let adapter = super::adapter(args.device.as_deref().unwrap_or("gpu"))?;
-    let mut bench = Workbench::open(Manifest::read(path)?, &adapter, Duration::from_secs(10))?;
+    let mut bench = Workbench::open(Manifest::read(path)?, &adapter, PATIENCE)?;
     let combinations = bench.combinations()?.len();
     let mut kept = TunedFile::load(path)?;
-    let cases = bench.manifest.select(Only::Bench, &[])?;
-    let timed = |only: bool| cases.iter().filter(move |c| !only || c.only == Some(Only::Bench)).map(|c| (*c).clone());
-    let some: Vec<Case> = timed(true).collect();
-    let cases: Vec<Case> = if some.is_empty() { timed(false).collect() } else { some };
+    let cases = bench.manifest.timed(&[])?;
     crate::cli::print(format!("device    {}\n", adapter.facts.title()))?;
     let mut wrong = false;
     for case in &cases {

@@ -52,7 +52,7 @@ pub struct TuneArgs {
 /// A bad plan, an engine without an adapter, an existing `--out` file that is not a tuning file of this adapter, a device that
 /// fails.
 pub fn run(args: TuneArgs) -> Result<u8> {
-    if let Some(path) = args.config.as_deref().filter(|path| path.to_string_lossy().ends_with(".kernel.toml")) {
+    if let Some(path) = args.config.as_deref().filter(|path| crate::foreign::is_kernel_file(&path.to_string_lossy())) {
         return foreign::run(&args, path);
     }
     outputs::check(&[output("--out", args.out.as_deref(), FILE)], &[])?;

@@ -260,6 +260,16 @@ impl Manifest {
         self.fail(&keys, what)
     }
 
+    /// The cases to time: those that are named, else those that are there to be timed, else all.
+    ///
+    /// # Errors
+    /// As [`Manifest::select`].
+    pub fn timed(&self, named: &[String]) -> Result<Vec<Case>> {
+        let all = self.select(Only::Bench, named)?;
+        let meant = named.is_empty() && all.iter().any(|case| case.only == Some(Only::Bench));
+        Ok(all.into_iter().filter(|case| !meant || case.only == Some(Only::Bench)).cloned().collect())
+    }
+
     /// The cases of a verb, or those that `wanted` names.
     ///
     /// # Errors

@@ -65,8 +65,9 @@ fn whole_numbers_replace_only_what_they_can() {
     );
     let more = "bindings.y = { shape = 16, fill = 0 }\ncases = [{ fills = { x = \"uniform\" } }]";
     assert_eq!(verdict(&count, &count, more, CHECKS).unwrap(), [""; 0]);
-    // A factor that is not whole.
+    // Factors that are not whole, in the shader and in a fill.
     let (early, late) = (body("y[id.x] = 0.3 * x[id.x] + 0.3 * x[0];"), body("y[id.x] = 0.3 * (x[id.x] + x[0]);"));
+    assert_eq!(verdict(&early, &late, SUM, CHECKS).unwrap(), [""; 0]);
     let more = format!("{SUM}\ncases = [{{ fills = {{ x = [0.1, 0.7, 0.3] }} }}]");
     assert_eq!(verdict(&early, &late, &more, CHECKS).unwrap(), [""; 0]);
 }

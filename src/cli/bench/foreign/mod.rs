@@ -9,14 +9,13 @@ use crate::error::count;
 use crate::foreign::bench::{Contender, ForeignRow};
 use crate::foreign::history;
 use crate::foreign::tune::TunedFile;
-use crate::foreign::{Manifest, Workbench, is_kernel_file};
+use crate::foreign::{Manifest, PATIENCE, SEED, Workbench, is_kernel_file};
 use crate::gpu::{Choice, DeviceTarget, choose};
 use crate::perf::{Bench, Ceilings};
 use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result};
-use rows::{SEED, rows_text, timed_cases};
+use rows::rows_text;
 use std::path::Path;
-use std::time::Duration;
 
 const JSON: OutputKind = OutputKind::Json("fedgan bench --json");
 
@@ -69,8 +68,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<u8> {
     desk.print(table::ceilings(document.ceilings.as_ref(), false))?;
     let mut reports = Vec::new();
     for manifest in manifests {
-        let mut bench = Workbench::open(manifest, &adapter, Duration::from_secs(10))?;
-        let cases = timed_cases(&bench, &args.case)?;
+        let mut bench = Workbench::open(manifest, &adapter, PATIENCE)?;
+        let cases = bench.manifest.timed(&args.case)?;
         let tuned = TunedFile::load(bench.path())?;
         let mut report = ForeignReport { file: bench.path().display().to_string(), rows: Vec::new() };
         desk.print(format!("{}\n", report.file))?;

@@ -1,22 +1,8 @@
-//! Which cases are timed, and their rows as text.
+//! The rows of a case as text.
 
-use crate::Result;
 use crate::cli::units::time;
 use crate::foreign::bench::ForeignRow;
-use crate::foreign::manifest::Case;
-use crate::foreign::{Only, Workbench};
 use std::fmt::Write as _;
-
-/// Seed of the random contents.
-pub(super) const SEED: u64 = 1;
-
-/// The cases to time: those that are named, else those that are there to be timed, else all.
-pub(super) fn timed_cases(bench: &Workbench, named: &[String]) -> Result<Vec<Case>> {
-    let all = bench.manifest.select(Only::Bench, named)?;
-    let meant = |case: &&&Case| case.only == Some(Only::Bench);
-    let some: Vec<Case> = all.iter().filter(meant).map(|case| (*case).clone()).collect();
-    Ok(if some.is_empty() || !named.is_empty() { all.into_iter().cloned().collect() } else { some })
-}
 
 /// The rows of one case.
 pub(super) fn rows_text(rows: &[ForeignRow]) -> String {

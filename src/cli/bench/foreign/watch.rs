@@ -1,13 +1,13 @@
 //! `fedgan bench NAME.kernel.toml --watch`: at every save of a file the kernel is validated, then timed against its last good version.
 
-use super::rows::{SEED, rows_text, timed_cases};
+use super::rows::rows_text;
 use crate::cli::bench::device::Subject;
 use crate::cli::bench::{BenchArgs, Desk};
 use crate::foreign::bench::Contender;
 use crate::foreign::case::Loaded;
 use crate::foreign::expr::Names;
 use crate::foreign::history::{self, Version};
-use crate::foreign::{Checks, Manifest, Only, Workbench};
+use crate::foreign::{Checks, Manifest, Only, PATIENCE, SEED, Workbench};
 use crate::gpu::Adapter;
 use crate::kernels::shader::Source;
 use crate::{Error, Result, input};
@@ -35,7 +35,9 @@ pub(super) fn run(args: &BenchArgs, desk: &Desk, subject: &Subject, adapter: &Ad
     }
     let mut watcher =
         Watcher { path: path.to_path_buf(), adapter, good: None, kept: None, desk, case: args.case.clone() };
-    let mut files = vec![path.to_path_buf()];
+    // The files of the first version are known before it runs: none may be saved unseen.
+    let mut files = Manifest::read(path).map(|manifest| manifest.shader_files()).unwrap_or_default();
+    files.push(path.to_path_buf());
     let mut versions = 0;
     loop {
         let before = contents(&files);
@@ -102,7 +104,7 @@ impl Watcher<'_> {
         let manifest = Manifest::read(&self.path)?;
         *files = manifest.shader_files();
         files.push(self.path.clone());
-        let mut bench = Workbench::open(manifest, self.adapter, Duration::from_secs(10))?;
+        let mut bench = Workbench::open(manifest, self.adapter, PATIENCE)?;
         let cases: Vec<_> = bench.manifest.select(Only::Validate, &[])?.into_iter().cloned().collect();
         let checks = Checks { seed: SEED, unclamped: false, brief: false };
         for case in cases {
@@ -128,7 +130,7 @@ impl Watcher<'_> {
                 contenders.insert(0, before);
             }
         }
-        let cases: Vec<_> = timed_cases(bench, &self.case)?;
+        let cases = bench.manifest.timed(&self.case)?;
         for case in &cases {
             let rows = bench.bench(case, &contenders, (SEED, true), &self.desk.budget, None)?;
             self.desk.print(rows_text(&rows))?;
