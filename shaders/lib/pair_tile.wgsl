@@ -9,22 +9,12 @@ const THREADS: u32 = 64;
 const LX: u32 = 1;
 // Coordinates of a slice.
 const SLICE: u32 = 4096;
+// Clients of a tile's side.
+const SIDE: u32 = 4;
 alias T = mat4x4<f32>;
 
 //#include lib/tree.wgsl
-
-// First clients of the two sides of tile `index`; tiles on and above the diagonal count row by row.
-fn sides(index: u32) -> vec2<u32> {
-    var length = (p.clients + 3u) / 4u;
-    var row = 0u;
-    var rest = index;
-    while rest >= length {
-        rest -= length;
-        length--;
-        row++;
-    }
-    return 4u * vec2<u32>(row, row + rest);
-}
+//#include lib/pair_sides.wgsl
 
 // Offsets in x of the four clients from `first`; beyond the last client that one is read again, and nothing is written.
 fn offsets(first: u32) -> vec4<u32> {

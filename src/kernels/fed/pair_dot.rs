@@ -36,7 +36,7 @@ impl Kernel for PairDot {
         Ok([x, p.n as usize, p.clients as usize, y])
     }
     fn build(&self, p: &PairDotParams, _class: Class) -> Build {
-        sliced("fed/pair_dot.wgsl", pair_grid(p.clients, p.n))
+        sliced("fed/pair_dot.wgsl", pair_grid(p.clients, p.n, 4))
     }
     fn cost(&self, p: &PairDotParams) -> Cost {
         let (clients, n) = (f64::from(p.clients), f64::from(p.n));

@@ -44,9 +44,9 @@ pub(super) fn pair_extents(clients: u32, n: u32, x_stride: u32) -> Result<[usize
     Ok([x, words])
 }
 
-/// Workgroups: slices, and tiles of 4 x 4 pairs on and above the diagonal.
-pub(super) fn pair_grid(clients: u32, n: u32) -> [u32; 3] {
-    let tiles = clients.div_ceil(4);
+/// Workgroups: slices, and tiles of `side` x `side` pairs on and above the diagonal.
+pub(super) fn pair_grid(clients: u32, n: u32, side: u32) -> [u32; 3] {
+    let tiles = clients.div_ceil(side);
     [slices(n), tiles * (tiles + 1) / 2, 1]
 }
 

@@ -84,6 +84,20 @@ pub(super) const ENTRIES: &[Equivalent] = &[
         reason: "the powers of clients beyond the last scale sums that are not stored",
     },
     Equivalent {
+        files: &["fed/pair_distance_lanes.wgsl"],
+        operator: Operator::SwapOperands,
+        change: "other[g] = min(side.y + g * 8u + lane, p.clients - 1u) * (p.x_stride / 4u); => other[g] = min(side.y + g * 8u + lane, ((1u) - (p.clients))) * (p.x_stride / 4u);",
+        why: Why::Outside,
+        reason: "the rows of clients beyond the last enter sums that are not stored",
+    },
+    Equivalent {
+        files: &["fed/pair_distance_lanes.wgsl"],
+        operator: Operator::LoopLong,
+        change: "for (var j = 0u; j < GROUPS; j++) { b[j] = select(vec4<f32>(), quad(x[other[j] + k / 4u]), inside); } => for (var j = 0u; j <= GROUPS; j++) { b[j] = select(vec4<f32>(), quad(x[other[j] + k / 4u]), inside); }",
+        why: Why::Outside,
+        reason: "both arrays of a lane end at GROUPS",
+    },
+    Equivalent {
         files: &["fed/pair_distance.wgsl", "fed/pair_dot.wgsl"],
         operator: Operator::Border,
         change: "if lane < 16u && i <= j && j < p.clients { => if lane <= 16u && i <= j && j < p.clients {",
