@@ -5,6 +5,7 @@
 //! - [`error`]: the error type with its exit codes, free to all modules.
 //! - [`input`]: size limits of foreign files, free to all modules.
 //! - [`kernels`]: the catalogue, one row per WGSL kernel: shader, parameters, bindings, shape rule, reference, error bound.
+//! - [`isa`]: what a compiler for real GPUs makes of a shader.
 //! - [`exec`]: launches recorded as plain data, and the engines that execute them.
 //! - [`gpu`]: the wgpu engine.
 //! - [`model`]: generator, discriminator and the GAN step.
@@ -28,6 +29,7 @@ pub mod fed;
 pub mod foreign;
 pub mod gpu;
 pub mod input;
+pub mod isa;
 pub mod kernels;
 pub mod key;
 pub mod metric;

@@ -3,54 +3,12 @@
 use fedgan::foreign::Manifest;
 use fedgan::foreign::case::{Loaded, Problem};
 use fedgan::foreign::expr::Names;
-use fedgan::kernels::reflect::{Shader, variants};
-use fedgan::kernels::shader::{self, Source};
-use fedgan::kernels::writers::{Checks, Language, WriterConfig};
+use fedgan::isa::{BuiltShader, joined, stem};
+use fedgan::kernels::reflect::variants;
+use fedgan::kernels::shader;
 use fedgan::kernels::{CATALOGUE, Class};
 use fedgan::{Error, Result};
 use std::path::Path;
-
-/// SPIR-V as wgpu writes it for hardware of Vulkan 1.3.
-pub const SPIRV: WriterConfig = WriterConfig { language: Language::Spirv, version: (1, 6), checks: Checks::None };
-
-/// One shader text: a file with constants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuiltShader {
-    /// The path under `shaders/` without its ending, or the path of the user's file.
-    pub shader: String,
-    /// `NAME=VALUE`, separated by blanks.
-    pub constants: String,
-    /// False for builds that only software adapters run: their register tiles are too large for a GPU.
-    pub hardware: bool,
-    /// Kernels that use it.
-    pub kernels: Vec<&'static str>,
-    /// The module.
-    pub spirv: Vec<u8>,
-}
-
-impl std::fmt::Display for BuiltShader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&label(&self.shader, &self.constants))
-    }
-}
-
-/// A shader with its constants, for messages.
-pub fn label(shader: &str, constants: &str) -> String {
-    if constants.is_empty() { shader.to_string() } else { format!("{shader} [{constants}]") }
-}
-
-/// The words of a module.
-pub fn words(bytes: &[u8]) -> Vec<u32> {
-    bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-}
-
-fn joined(consts: &[(&str, u32)]) -> String {
-    consts.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
-}
-
-fn stem(file: &str) -> &str {
-    file.strip_suffix(".wgsl").unwrap_or(file)
-}
 
 /// True for shaders whose work is multiply-adds: products of matrices, and the probe of their rate. Their loops are held to the
 /// number of multiply-adds and to what these overlap.
@@ -61,15 +19,9 @@ pub fn is_product(file: &str) -> bool {
         || name.starts_with("fma_peak")
 }
 
-fn built(file: &str, text: &str, consts: &[(&str, u32)]) -> Result<BuiltShader, String> {
-    let wgsl = shader::assemble(&Source::new(file, text), consts, true)?;
-    let spirv = Shader::parse(&wgsl)?.write(SPIRV)?;
-    Ok(BuiltShader { shader: stem(file).into(), constants: joined(consts), hardware: true, kernels: Vec::new(), spirv })
-}
-
 fn embedded(file: &str, consts: &[(&str, u32)]) -> Result<BuiltShader> {
     let text = shader::source(file).ok_or_else(|| Error::internal(format!("{file} is not embedded")))?;
-    built(file, text, consts).map_err(Error::internal)
+    BuiltShader::assembled(file, text, consts).map_err(Error::internal)
 }
 
 /// Every distinct build of the catalogue's cases, for GPUs and software adapters, and the probes.
@@ -121,7 +73,7 @@ pub fn selected(names: &[String], consts: &[(String, u32)]) -> Result<Vec<BuiltS
         if name.ends_with(".wgsl") && Path::new(name).is_file() {
             let text = std::fs::read_to_string(name).map_err(|e| Error::file(Path::new(name), e))?;
             let consts: Vec<(&str, u32)> = consts.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            found.push(built(name, &text, &consts).map_err(Error::input)?);
+            found.push(BuiltShader::assembled(name, &text, &consts).map_err(Error::input)?);
             continue;
         }
         if fedgan::foreign::is_kernel_file(name) {
@@ -154,12 +106,7 @@ fn of_kernel_file(path: &Path) -> Result<Vec<BuiltShader>> {
         let loaded = Loaded::read(&manifest, build)?;
         for case in &manifest.cases {
             let problem = Problem::new(&manifest, &loaded, case, &Names::new())?;
-            let constants =
-                problem.constants.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
-            let resolved = loaded.shader.resolved(&loaded.entry, &problem.constants);
-            let spirv = resolved.and_then(|shader| shader.renumbered().write(SPIRV)).map_err(Error::input)?;
-            let shader = build.name.clone();
-            found.push(BuiltShader { shader, constants, hardware: true, kernels: Vec::new(), spirv });
+            found.push(problem.module(&loaded, &build.name)?);
         }
     }
     found.sort_by(|a, b| (&a.shader, &a.constants).cmp(&(&b.shader, &b.constants)));

@@ -5,21 +5,15 @@
 //! `cargo run --release --example isa -- conv2d_tiled --family navi21`
 //! `cargo run --example isa -- --check`
 
-mod assembly;
 mod builds;
-mod driver;
-mod measured;
 mod ratchet;
-mod worker;
 
-use builds::BuiltShader;
 use clap::Parser;
+use fedgan::isa::{self, BuiltShader, Measurements, Unavailable};
 use fedgan::{Error, Result};
-use measured::Measured;
 use ratchet::Ratchet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use worker::{Unavailable, Worker};
 
 /// Families of the check: GCN, whose instructions read one scalar, and RDNA 2.
 const CHECKED: [&str; 2] = ["vega10", "navi21"];
@@ -68,7 +62,7 @@ fn constant(text: &str) -> std::result::Result<(String, u32), String> {
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.worker {
-        worker::serve();
+        isa::serve();
     }
     let result = if args.check || args.write_ratchet { hold(&args) } else { show(&args) };
     match result {
@@ -78,12 +72,6 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-/// Measurements of all builds, and the version of the driver.
-struct Measurements {
-    driver: String,
-    rows: Vec<Measured>,
 }
 
 fn show(args: &Args) -> Result<()> {
@@ -97,7 +85,7 @@ fn show(args: &Args) -> Result<()> {
         let json = serde_json::to_string_pretty(&found.rows).map_err(|e| Error::internal(e.to_string()))?;
         println!("{json}");
     } else {
-        print!("{}", measured::table(&found.rows));
+        print!("{}", isa::table(&found.rows));
         println!("\n{}, {} builds; --help explains the columns", found.driver, builds.len());
     }
     Ok(())
@@ -144,81 +132,12 @@ fn hold(args: &Args) -> Result<()> {
 
 /// Compiles every build for every family, the families at the same time.
 fn measure(args: &Args, families: &[&str], builds: &[BuiltShader]) -> Result<Measurements, Unavailable> {
-    let broken = |what: String| Unavailable::Broken(Error::device(what));
     let manifest = match &args.icd {
         Some(path) if !path.is_file() => {
             return Err(Unavailable::Broken(Error::file(path, "--icd: no such file")));
         }
         Some(path) => path.clone(),
-        None => worker::manifest().map_err(Unavailable::Missing)?,
+        None => isa::manifest().map_err(Unavailable::Missing)?,
     };
-    let folder = tempfile::tempdir().map_err(|e| broken(format!("no temporary folder: {e}")))?;
-    let mut modules = Vec::new();
-    for (i, build) in builds.iter().enumerate() {
-        let path = folder.path().join(format!("{i}.spv"));
-        std::fs::write(&path, &build.spirv).map_err(|e| Unavailable::Broken(Error::output(&path, e)))?;
-        modules.push((build, path));
-    }
-    let dump = args.dump.as_deref();
-    let results: Vec<Result<Measurements, Unavailable>> = std::thread::scope(|scope| {
-        let (manifest, modules) = (&manifest, &modules);
-        let start = |family: &&str| {
-            let family = family.to_string();
-            scope.spawn(move || of_family(manifest, &family, modules, dump))
-        };
-        let threads: Vec<_> = families.iter().map(start).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        threads.into_iter().map(join).collect()
-    });
-    let mut all = Measurements { driver: String::new(), rows: Vec::new() };
-    for result in results {
-        let one = result?;
-        all.driver = one.driver;
-        all.rows.extend(one.rows);
-    }
-    Ok(all)
-}
-
-fn of_family(
-    manifest: &Path,
-    family: &str,
-    modules: &[(&BuiltShader, PathBuf)],
-    dump: Option<&Path>,
-) -> Result<Measurements, Unavailable> {
-    let mut worker = Worker::start(manifest, family)?;
-    let (driver, mut rows, mut faults) = (worker.driver.clone(), Vec::new(), Vec::new());
-    for (build, path) in modules {
-        let compiled = match worker.compile(path) {
-            Ok(compiled) => compiled,
-            Err(fault) => {
-                faults.push(format!("{family} {build}: {}", fault.as_ref().unwrap_or_else(|why| why)));
-                // The other builds are still compiled, by a new process if this one ended.
-                if fault.is_err() {
-                    worker = Worker::start(manifest, family)?;
-                }
-                continue;
-            }
-        };
-        if let Some(folder) = dump {
-            write_assembly(&folder.join(family), build, &compiled.assembly).map_err(Unavailable::Broken)?;
-        }
-        match Measured::new(family, build, &compiled) {
-            Ok(row) => rows.push(row),
-            Err(why) => faults.push(format!("{family} {build}: {why}")),
-        }
-    }
-    match faults.is_empty() {
-        true => Ok(Measurements { driver, rows }),
-        false => Err(Unavailable::Broken(Error::Verdict(faults.join("\n")))),
-    }
-}
-
-fn write_assembly(folder: &Path, build: &BuiltShader, text: &str) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::output(folder, e))?;
-    let parts = [build.shader.as_str(), build.constants.as_str()].join(" ");
-    let name = parts.trim().trim_start_matches(['.', '/']).replace(['/', ' '], ".");
-    let path = folder.join(format!("{name}.s"));
-    std::fs::write(&path, text).map_err(|e| Error::output(&path, e))
+    isa::measure("--worker", &manifest, families, builds, args.dump.as_deref())
 }

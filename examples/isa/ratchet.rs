@@ -1,7 +1,7 @@
 //! The ratchet: what every build needed when the file was written, on one version of the driver. A build may need less, not more.
 
-use super::builds::{is_product, label};
-use super::measured::Measured;
+use super::builds::is_product;
+use fedgan::isa::{Measured, label};
 use fedgan::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -239,7 +239,7 @@ fn differences(old: &Limits, new: &Limits) -> Differences {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assembly::Body;
+    use fedgan::isa::assembly::Body;
 
     fn row(shader: &str) -> Measured {
         let body = Body { looped: true, instructions: 300, fma: 256, overlap: Some(64), slow: 2, ..Body::default() };

@@ -74,6 +74,10 @@ pub fn command() -> clap::Command {
 
 /// Parses the command line, runs the verb and turns its result into an exit code: 0 done, 1 failed, 2 bad input.
 pub fn main() -> ExitCode {
+    // A child of this program that compiles for `--isa`: not a verb, because nobody else calls it.
+    if std::env::args_os().nth(1).is_some_and(|first| first == crate::isa::WORKER) {
+        crate::isa::serve();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -21,3 +21,11 @@ pub fn seconds(text: &str) -> std::result::Result<f64, String> {
         _ => Err(format!("`{text}`: a number of seconds from 0 to 3600")),
     }
 }
+
+/// A time limit in seconds, above 0 and at most an hour.
+pub fn time_limit(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(s) if s > 0.0 && s <= 3600.0 => Ok(s),
+        _ => Err(format!("`{text}`: a number of seconds above 0 and at most 3600")),
+    }
+}

@@ -4,6 +4,7 @@ use super::check::{Checks, Workbench};
 use super::expr::{Expr, Names};
 use super::manifest::{Case, Only};
 use crate::Result;
+use crate::isa::Measured;
 use crate::perf::ceilings::Bound;
 use crate::perf::measure::{Clock, rotated};
 use crate::perf::stats::{Comparison, Summary, compare_pairs};
@@ -38,6 +39,9 @@ pub struct ForeignRow {
     pub timed: Option<ForeignTimed>,
     /// Against the first build.
     pub comparison: Option<Comparison>,
+    /// What compilers for real GPUs make of it, without running it, if that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compiled: Vec<Measured>,
 }
 
 /// The times of a build.
@@ -117,7 +121,8 @@ impl Workbench {
                 right.push(i);
             }
             let (kernel, case) = (name.clone(), case.name.clone());
-            rows.push(ForeignRow { kernel, case, grid, wrong, timed: None, comparison: None });
+            let compiled = Vec::new();
+            rows.push(ForeignRow { kernel, case, grid, wrong, timed: None, comparison: None, compiled });
         }
         let timeout = self.timeout();
         let timings = rotated(prepared.len(), &mut |at, times| prepared[at].run(times, timeout * times), budget)?;

@@ -1,9 +1,10 @@
 //! A build and a case of a kernel file, resolved: constants, interface, grid and the bytes of every variable.
 
 use super::expr::{Expr, Names};
+use super::fill::{Draw, draw_values, places};
 use super::interface::{self, Access, Interface, Layout, Leaf, Scalar, Variable};
 use super::manifest::{Build, Case, Fill, Grid, Manifest, Values};
-use crate::check::fill::{Random, nan_word};
+use crate::check::fill::nan_word;
 use crate::kernels::reflect::Shader;
 use crate::kernels::shader::{self, Assembled, Source};
 use crate::report::safetensors::{self, TensorFile};
@@ -47,15 +48,6 @@ pub struct Problem {
     pub grid: [u32; 3],
     /// Elements of each variable's array, in the order of the interface; 0 without one.
     pub elements: Vec<usize>,
-}
-
-/// The kind of numbers that random fills draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Draw {
-    /// As the file says.
-    AsWritten,
-    /// Whole numbers from -3 to 3 instead of reals: sums of products are exact.
-    Integers,
 }
 
 impl Loaded {
@@ -178,15 +170,18 @@ impl Problem {
             } else if let Some(fill) = fill_of(manifest, case, variable) {
                 let fail = |what: String| manifest.fail(&["bindings", name, "fill"], what);
                 let leaves = self.leaves(at);
-                let scalars: Vec<Scalar> = leaves.iter().map(|(_, scalar)| *scalar).collect();
                 let values = match fill {
                     Fill::File { path, tensor } => {
                         let path = manifest.file(&path, &case.name);
                         let tensor = tensor.as_deref().unwrap_or(name);
                         let shape = self.shape(manifest, name)?;
-                        tensor_values(files, &path, tensor, scalars.len(), &shape)?
+                        tensor_values(files, &path, tensor, leaves.len(), &shape)?
                     }
-                    fill => draw_values(&fill, &scalars, draw, &mut Random::new(seed, name, &[], 0)).map_err(fail)?,
+                    fill => {
+                        let element = variable.layout.array.as_ref().map(|a| a.leaves.as_slice());
+                        let places = places(&variable.layout.head, element, self.elements[at]);
+                        draw_values(&fill, &places, draw, (seed, name)).map_err(fail)?
+                    }
                 };
                 for ((offset, scalar), value) in leaves.iter().zip(&values) {
                     put(&mut bytes, *offset, *scalar, *value).map_err(fail)?;
@@ -408,24 +403,6 @@ fn flatten<'a>(values: &'a Values, out: &mut Vec<&'a Expr>) -> Result<(), String
         Values::Fields(_) => return Err("a table inside a list: give structs by their fields".into()),
     }
     Ok(())
-}
-
-fn draw_values(fill: &Fill, scalars: &[Scalar], draw: Draw, random: &mut Random) -> Result<Vec<f64>, String> {
-    let reals = matches!(fill, Fill::Normal { .. } | Fill::Uniform { .. });
-    if let (true, Some(scalar)) = (reals, scalars.iter().find(|s| !s.is_float())) {
-        return Err(format!("random reals for {}: expected integers, index or a number", scalar.name()));
-    }
-    Ok((0..scalars.len())
-        .map(|i| match fill {
-            Fill::Normal { .. } | Fill::Uniform { .. } if draw == Draw::Integers => f64::from(random.below(7)) - 3.0,
-            Fill::Normal { mean, std } => mean + std * random.normal(),
-            Fill::Uniform { from, to } => from + (to - from) * random.unit(),
-            Fill::Integers { from, to } => *from as f64 + (random.unit() * (to - from + 1) as f64).floor(),
-            Fill::Range { start, step } => start + i as f64 * step,
-            Fill::List(list) => list[i % list.len()],
-            Fill::File { .. } => 0.0,
-        })
-        .collect())
 }
 
 /// The `count` values of tensor `name`; its shape must be `shape` if it has as many sides, or hold as many values.

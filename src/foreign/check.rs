@@ -1,8 +1,9 @@
 //! Checks of a foreign kernel on a device: results against the truth, guards, repeatability, workgroup memory, limits.
 
-use super::case::{Draw, Files, Loaded, Problem};
+use super::case::{Files, Loaded, Problem};
 use super::compare::{Expected, OutputReport, compare};
 use super::expr::Names;
+use super::fill::Draw;
 use super::interface::{Access, Variable};
 use super::manifest::{Case, Grid, Manifest, Tolerance, Truth};
 use super::poison;
@@ -272,38 +273,6 @@ impl Workbench {
         }
         report.seconds = start.elapsed().as_secs_f64();
         Ok(report)
-    }
-
-    /// Refuses bindings of the file that the kernel does not have, and outputs without a tolerance.
-    fn declared(&self, problem: &Problem) -> Result<()> {
-        let manifest = &self.manifest;
-        let truth_names = |name: &String| {
-            let own = |loaded: &Loaded| {
-                loaded.shader.module().global_variables.iter().any(|(_, g)| g.name.as_ref() == Some(name))
-            };
-            self.loaded.iter().chain(&self.truth).any(own)
-        };
-        for name in manifest.bindings.keys() {
-            if problem.find(name).is_none() && !truth_names(name) {
-                let known: Vec<&str> = problem.interface.variables.iter().map(|v| v.name.as_str()).collect();
-                let what = format!("the entry point uses no variable `{name}`; there are: {}", known.join(", "));
-                return Err(manifest.fail(&["bindings", name], what));
-            }
-        }
-        let outputs = self.outputs(problem);
-        if outputs.is_empty() {
-            return Err(Error::file(manifest.path(), "the kernel writes no variable that could be compared"));
-        }
-        for at in outputs {
-            let name = problem.interface.variables[at].name.as_str();
-            let float = problem.leaves(at).first().is_some_and(|(_, scalar)| scalar.is_float());
-            if self.given(problem, at).is_none() && float && !matches!(manifest.truth, Truth::Kernel { .. }) {
-                let what = "no tolerance for an output of floats: expected \"exact\", { abs = A, rel = R }, { ulp = N } or \
-                            { sum = K } here or for the whole file";
-                return Err(manifest.fail(&["bindings", name, "tolerance"], what));
-            }
-        }
-        Ok(())
     }
 
     /// The tolerance that the file gives for output `at`: its binding's, or for floats that of the file.

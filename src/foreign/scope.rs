@@ -1,11 +1,12 @@
-//! What a kernel must write, and when whole numbers make its results exact.
+//! Which variables a kernel file must name, what a kernel must write, and when whole numbers make its results exact.
 
-use super::case::{Draw, Problem};
+use super::case::{Loaded, Problem};
 use super::check::Workbench;
 use super::expr::Names;
+use super::fill::Draw;
 use super::interface::{Access, Scalar};
 use super::manifest::{Case, Fill, Tolerance, Truth};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Products of integers from -3 to 3 whose sum is exact in 32 bits.
 const MOST_EXACT: u64 = (1 << 24) / 9;
@@ -67,7 +68,7 @@ impl Workbench {
             let name = &variable.name;
             let fill = case.fills.get(name).or(self.manifest.bindings.get(name).and_then(|b| b.fill.as_ref()));
             // The range of a uniform fill may be what the kernel relies on.
-            let ranged = matches!(fill, Some(Fill::Uniform { .. }));
+            let ranged = fill.is_some_and(Fill::is_ranged);
             let empty = variable.access == Access::ReadWrite && fill.is_none();
             let whole = || problem.values(at, &contents[at]).iter().all(|v| v.fract() == 0.0);
             if ranged || !empty && !whole() {
@@ -75,6 +76,48 @@ impl Workbench {
             }
         }
         Ok(sums)
+    }
+
+    /// Refuses variables of the file that no shader has, and outputs without a tolerance.
+    pub(super) fn declared(&self, problem: &Problem) -> Result<()> {
+        let manifest = &self.manifest;
+        let truth_names = |name: &String| {
+            let own = |loaded: &Loaded| {
+                loaded.shader.module().global_variables.iter().any(|(_, g)| g.name.as_ref() == Some(name))
+            };
+            self.loaded.iter().chain(&self.truth).any(own)
+        };
+        let unknown = |name: &String| {
+            let known: Vec<&str> = problem.interface.variables.iter().map(|v| v.name.as_str()).collect();
+            let what = || format!("the entry point uses no variable `{name}`; there are: {}", known.join(", "));
+            (problem.find(name).is_none() && !truth_names(name)).then(what)
+        };
+        for name in manifest.bindings.keys() {
+            if let Some(what) = unknown(name) {
+                return Err(manifest.fail(&["bindings", name], what));
+            }
+        }
+        for loaded in self.loaded.iter().chain(&self.truth) {
+            for name in loaded.build.values.keys() {
+                if let Some(what) = unknown(name) {
+                    return Err(manifest.fail_in(&loaded.build, &["values", name], what));
+                }
+            }
+        }
+        let outputs = self.outputs(problem);
+        if outputs.is_empty() {
+            return Err(Error::file(manifest.path(), "the kernel writes no variable that could be compared"));
+        }
+        for at in outputs {
+            let name = problem.interface.variables[at].name.as_str();
+            let float = problem.leaves(at).first().is_some_and(|(_, scalar)| scalar.is_float());
+            if self.given(problem, at).is_none() && float && !matches!(manifest.truth, Truth::Kernel { .. }) {
+                let what = "no tolerance for an output of floats: expected \"exact\", { abs = A, rel = R }, { ulp = N } or \
+                            { sum = K } here or for the whole file";
+                return Err(manifest.fail(&["bindings", name, "tolerance"], what));
+            }
+        }
+        Ok(())
     }
 
     /// What a run without run-time checks did wrong, if anything.

@@ -1,9 +1,10 @@
 //! The truth of a kernel's outputs: tensors of a file, another shader, or a kernel of the catalogue.
 
-use super::case::{Draw, Problem, magnitudes, tensor_values};
+use super::case::{Problem, magnitudes, tensor_values};
 use super::check::Workbench;
 use super::compare::{Expected, sum_bound, ulp};
 use super::expr::{Expr, Names};
+use super::fill::Draw;
 use super::interface::{Access, Scalar};
 use super::manifest::{Case, Tolerance, Truth};
 use crate::check::params_by_name;
@@ -171,6 +172,11 @@ impl Workbench {
         let kernel = find(name).ok_or_else(|| {
             self.manifest.fail(&["truth", "kernel"], format!("no kernel `{name}`; `fedgan kernels` lists them"))
         })?;
+        if let Some(other) = bindings.keys().find(|key| kernel.bindings().iter().all(|b| b.name != key.as_str())) {
+            let known: Vec<&str> = kernel.bindings().iter().map(|b| b.name).collect();
+            let what = format!("`{name}` has no binding `{other}`; there are: {}", known.join(", "));
+            return Err(self.manifest.fail(&["truth", "bindings", other], what));
+        }
         let mut pairs = Vec::new();
         for (param, expr) in params {
             let value = expr.value(&problem.names);

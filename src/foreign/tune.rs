@@ -152,7 +152,8 @@ impl Workbench {
         for (contender, what) in all.iter().zip(wrong) {
             if let Some(what) = what {
                 let (kernel, case) = (contender.name.clone(), case.name.clone());
-                rows.push(ForeignRow { kernel, case, grid: [0; 3], wrong: Some(what), timed: None, comparison: None });
+                let (grid, wrong, compiled) = ([0; 3], Some(what), Vec::new());
+                rows.push(ForeignRow { kernel, case, grid, wrong, timed: None, comparison: None, compiled });
             }
         }
         Ok((rows, best))

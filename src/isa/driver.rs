@@ -9,29 +9,29 @@ use std::ffi::CStr;
 
 /// What the driver reports of one shader.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Compiled {
+pub(super) struct Compiled {
     /// Numbers by the driver's names, such as `VGPRs`.
-    pub statistics: BTreeMap<String, u64>,
+    pub(super) statistics: BTreeMap<String, u64>,
     /// The machine code as text.
-    pub assembly: String,
+    pub(super) assembly: String,
 }
 
 /// An open null device. It lives as long as the process: RADV's null device is not made to be torn down, and a few hundred
 /// pipelines are small.
-pub struct Driver {
+pub(super) struct Driver {
     device: ash::Device,
     executables: executables::Device,
     /// Its name, such as `Null hardware (RADV NAVI21)`.
-    pub name: String,
+    pub(super) name: String,
     /// Driver and version, such as `Mesa 22.3.6`.
-    pub version: String,
+    pub(super) version: String,
     // Holds the loader's library.
     _entry: ash::Entry,
 }
 
 /// How an attempt to open the device failed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// The Vulkan loader is not installed.
     NoLoader(String),
     /// Anything else.
@@ -47,7 +47,7 @@ impl Driver {
     ///
     /// # Errors
     /// Without a loader, or without a null device.
-    pub fn open() -> Result<Driver, Refusal> {
+    pub(super) fn open() -> Result<Driver, Refusal> {
         // SAFETY: loads the system's Vulkan loader, whose initialisers are sound to run.
         let entry = unsafe { ash::Entry::load() }.map_err(|e| Refusal::NoLoader(e.to_string()))?;
         Driver::with(entry).map_err(Refusal::Failed)
@@ -79,7 +79,7 @@ impl Driver {
     ///
     /// # Errors
     /// What the driver refuses, and a driver that reports no assembly.
-    pub fn compile(&self, words: &[u32]) -> Result<Compiled, String> {
+    pub(super) fn compile(&self, words: &[u32]) -> Result<Compiled, String> {
         let pipeline = self.pipeline(words)?;
         let info = vk::PipelineInfoKHR::default().pipeline(pipeline);
         // SAFETY: the pipeline is of this device, and was made to be examined.
@@ -239,11 +239,10 @@ mod tests {
         );
         assert_eq!(bindings(&words[..6]), []);
         // SPIR-V of naga: parameters are uniform, tensors are not.
-        let wgsl = fedgan::kernels::shader::assemble_file("util/fill.wgsl", &[], true).unwrap();
-        let bytes = fedgan::kernels::reflect::Shader::parse(&wgsl)
-            .and_then(|shader| shader.write(crate::builds::SPIRV))
-            .unwrap();
-        let found = bindings(&crate::builds::words(&bytes));
+        let wgsl = crate::kernels::shader::assemble_file("util/fill.wgsl", &[], true).unwrap();
+        let bytes =
+            crate::kernels::reflect::Shader::parse(&wgsl).and_then(|shader| shader.write(crate::isa::SPIRV)).unwrap();
+        let found = bindings(&crate::isa::words(&bytes));
         assert_eq!(found, [(0, vk::DescriptorType::UNIFORM_BUFFER), (1, vk::DescriptorType::STORAGE_BUFFER)]);
     }
 }

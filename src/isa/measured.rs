@@ -1,7 +1,7 @@
 //! One build on one family: the driver's statistics and the counts of its loop.
 
 use super::assembly::{self, Body};
-use super::builds::{BuiltShader, label};
+use super::build::{BuiltShader, label};
 use super::driver::Compiled;
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ pub struct Measured {
 impl Measured {
     /// # Errors
     /// When the driver does not report a number.
-    pub fn new(family: &str, build: &BuiltShader, compiled: &Compiled) -> Result<Measured, String> {
+    pub(super) fn new(family: &str, build: &BuiltShader, compiled: &Compiled) -> Result<Measured, String> {
         let get = |name: &str| {
             let all = || compiled.statistics.keys().cloned().collect::<Vec<_>>().join(", ");
             compiled.statistics.get(name).copied().ok_or_else(|| format!("no `{name}` among the statistics {}", all()))

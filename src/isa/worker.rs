@@ -2,7 +2,7 @@
 //! before the loader is loaded, and a driver that crashes must only end its own process.
 
 use super::driver::{Compiled, Driver, Refusal};
-use fedgan::{Error, Result};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
@@ -39,6 +39,7 @@ enum Message {
 }
 
 /// Why a family cannot be compiled for.
+#[derive(Debug)]
 pub enum Unavailable {
     /// The driver or the loader is not installed: a sentence for the user.
     Missing(String),
@@ -67,28 +68,28 @@ fn manifest_in(folders: &[&str]) -> Result<PathBuf, String> {
 }
 
 /// A child process with an open device.
-pub struct Worker {
+pub(super) struct Worker {
     child: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
     /// What the driver prints: read only if the process ends.
     complaints: File,
     /// Driver and version.
-    pub driver: String,
+    pub(super) driver: String,
 }
 
 impl Worker {
-    /// Starts this program again as the worker of `family`.
+    /// Starts this program again, with the argument `argument`, as the worker of `family`.
     ///
     /// # Errors
     /// Without loader, or if the driver does not know the family.
-    pub fn start(manifest: &Path, family: &str) -> Result<Worker, Unavailable> {
+    pub(super) fn start(argument: &str, manifest: &Path, family: &str) -> Result<Worker, Unavailable> {
         let broken = |what: String| Unavailable::Broken(Error::device(format!("{family}: {what}")));
         let program = std::env::current_exe().map_err(|e| broken(e.to_string()))?;
         let complaints = tempfile::tempfile().map_err(|e| broken(e.to_string()))?;
         let stderr = complaints.try_clone().map_err(|e| broken(e.to_string()))?;
         let mut command = Command::new(program);
-        command.arg("--worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
+        command.arg(argument).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         // Old and new names of the same variables.
         command.env("VK_ICD_FILENAMES", manifest).env("VK_DRIVER_FILES", manifest);
         command.env("RADV_FORCE_FAMILY", family).env("AMD_FORCE_FAMILY", family);
@@ -119,7 +120,7 @@ impl Worker {
     ///
     /// # Errors
     /// `Err(Ok(why))` if the driver refuses it, `Err(Err(why))` if the process ended, after which a new one must be started.
-    pub fn compile(&mut self, spirv: &Path) -> Result<Compiled, Result<String, String>> {
+    pub(super) fn compile(&mut self, spirv: &Path) -> Result<Compiled, Result<String, String>> {
         // A process that ended is noticed when its answer is missing.
         let _ = writeln!(self.requests, "{}", spirv.display()).and_then(|()| self.requests.flush());
         match self.answer().map_err(Err)? {
@@ -176,7 +177,7 @@ pub fn serve() -> ! {
     say(&Message::Open { device: driver.name.clone(), driver: driver.version.clone() });
     for path in std::io::stdin().lines().map_while(std::io::Result::ok) {
         let compiled = std::fs::read(&path).map_err(|e| format!("{path}: {e}"));
-        say(&match compiled.and_then(|bytes| driver.compile(&super::builds::words(&bytes))) {
+        say(&match compiled.and_then(|bytes| driver.compile(&super::build::words(&bytes))) {
             Ok(compiled) => Message::Compiled(compiled),
             Err(why) => Message::NotCompiled(why),
         });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer; modules of one layer do not import each other. `error`, `input` and `key` are free.
 const LAYERS: &[&[&str]] = &[
     &["kernels"],
-    &["exec"],
+    &["exec", "isa"],
     &["gpu"],
     &["model", "data"],
     &["fed"],

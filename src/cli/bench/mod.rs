@@ -82,6 +82,10 @@ pub struct BenchArgs {
     /// Print the versions that --watch has kept of a kernel file.
     #[arg(long, conflicts_with_all = ["watch", "json"])]
     pub history: bool,
+    /// Also compile the kernels of a kernel file for AMD GPUs of these families (navi21,vega10) with Mesa's RADV, without running them:
+    /// registers, waves, spills, workgroup memory and the share of multiply-adds beside the times.
+    #[arg(long, value_name = "FAMILY,...", value_delimiter = ',')]
+    pub isa: Vec<String>,
     /// Shader variants [default: the device's].
     #[arg(long, value_name = "VARIANT", value_parser = word(CLASSES))]
     pub variant: Option<crate::kernels::Class>,
@@ -124,7 +128,12 @@ pub fn run(args: BenchArgs) -> Result<u8> {
     if args.targets.iter().any(|target| crate::foreign::is_kernel_file(target)) {
         return foreign::run(&args);
     }
-    let given = [("--case", !args.case.is_empty()), ("--watch", args.watch.is_some()), ("--history", args.history)];
+    let given = [
+        ("--case", !args.case.is_empty()),
+        ("--watch", args.watch.is_some()),
+        ("--history", args.history),
+        ("--isa", !args.isa.is_empty()),
+    ];
     if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
         return Err(Error::input(format!("{name} needs a kernel file (NAME.kernel.toml)")));
     }

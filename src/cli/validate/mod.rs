@@ -53,7 +53,7 @@ pub struct ValidateArgs {
     #[arg(long, value_name = "NAME")]
     pub case: Vec<String>,
     /// Longest time of a launch of a kernel file, in seconds: an endless loop cannot be stopped otherwise.
-    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = super::parse::seconds)]
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = super::parse::time_limit)]
     pub timeout: f64,
     /// Run a kernel file that passes without naga's run-time checks as well: an index outside workgroup memory may then crash.
     #[arg(long)]

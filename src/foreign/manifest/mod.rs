@@ -128,6 +128,8 @@ pub enum Fill {
         /// The tensor's name; the variable's if absent.
         tensor: Option<String>,
     },
+    /// Each field of a struct, by name.
+    Fields(Vec<(String, Fill)>),
 }
 
 /// How far an output may be from the truth.

@@ -194,8 +194,8 @@ fn binding(node: &Node) -> Result<Binding> {
 }
 
 fn fill(node: &Node) -> Result<Fill> {
-    const NAMES: &str = "normal, uniform, integers, index, zeros, ones, a number, a list of numbers, or a table such as { kind = \"normal\", std = 2 } or \
-                         { file = \"x.safetensors\" }";
+    const NAMES: &str = "normal, uniform, integers, index, zeros, ones, a number, a list of numbers, or a table such as { kind = \"normal\", std = 2 }, \
+                         { file = \"x.safetensors\" } or { fields = { position = \"normal\", id = \"index\" } }";
     let constant = |value| Fill::Range { start: value, step: 0.0 };
     match node.value {
         Value::String(name) => Ok(match name.as_str() {
@@ -218,8 +218,17 @@ fn fill(node: &Node) -> Result<Fill> {
                 let tensor = node.get("tensor").map(|n| n.text().map(String::from)).transpose()?;
                 return Ok(Fill::File { path: file.text()?.to_string(), tensor });
             }
-            let kind =
-                node.get("kind").ok_or_else(|| node.fail(format!("neither `kind` nor `file`; expected {NAMES}")))?;
+            if let Some(fields) = node.get("fields") {
+                node.only(&["fields"])?;
+                let field = |n: &Node| match fill(n)? {
+                    Fill::File { .. } => Err(n.fail("a tensor fills a whole variable, not a field")),
+                    fill => Ok((n.key().to_string(), fill)),
+                };
+                return Ok(Fill::Fields(fields.entries()?.iter().map(field).collect::<Result<_>>()?));
+            }
+            let kind = node
+                .get("kind")
+                .ok_or_else(|| node.fail(format!("neither `kind`, `file` nor `fields`; expected {NAMES}")))?;
             let number = |key: &str, default: f64| node.get(key).map_or(Ok(default), |n| n.number());
             let whole =
                 |key: &str, default: i64| node.get(key).map_or(Ok(default), |n| n.whole(-(1 << 31), (1 << 32) - 1));

@@ -127,11 +127,40 @@ fn mistakes_name_file_line_and_key() {
             "x = { shape = \"n\", fill = { kind = \"uniform\", from = 2, to = 1 } }",
             &["expected `from` below `to`"],
         ),
-        ("x = { shape = \"n\" }", "x = { shape = \"n\", fill = { std = 1 } }", &["neither `kind` nor `file`"]),
+        (
+            "x = { shape = \"n\" }",
+            "x = { shape = \"n\", fill = { std = 1 } }",
+            &["neither `kind`, `file` nor `fields`"],
+        ),
         (
             "x = { shape = \"n\" }",
             "x = { shape = \"n\", fill = { file = \"x.safetensors\" } }",
             &["x.safetensors: cannot read"],
+        ),
+        (
+            "x = { shape = \"n\" }",
+            "x = { shape = \"n\", fill = { fields = { a = 1 } } }",
+            &["`bindings.x.fill`: its numbers have no fields"],
+        ),
+        (
+            "x = { shape = \"n\" }",
+            "x = { shape = \"n\", fill = { fields = { a = { file = \"x.safetensors\" } } } }",
+            &["`bindings.x.fill.fields.a`: a tensor fills a whole variable"],
+        ),
+        (
+            "[values.p]",
+            "[values]\nr = 3\n[values.p]",
+            &[":6: `values.r`: the entry point uses no variable `r`; there are: p, x, y"],
+        ),
+        (
+            "truth = { shader = \"k.wgsl\" }",
+            "truth = { shader = \"k.wgsl\", values = { r = 3 } }",
+            &[":4: `truth.values.r`: the entry point uses no variable `r`"],
+        ),
+        (
+            "truth = { shader = \"k.wgsl\" }",
+            "truth = { kernel = \"fill\", bindings = { yy = \"y\" } }",
+            &[":4: `truth.bindings.yy`: `fill` has no binding `yy`; there are: y"],
         ),
         (
             "x = { shape = \"n\" }",

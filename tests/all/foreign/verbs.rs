@@ -49,6 +49,37 @@ fn the_verbs_check_time_tune_and_watch() {
         0,
         &["register", "x 0.", "2 rows: all correct"],
     );
+    // What AMD's compiler makes of it; its driver comes with lavapipe's.
+    let compiled = ["bench", small, "--seconds", "0.01", "--isa", "navi21,vega10", "--json", "isa.json"];
+    match fedgan::isa::manifest() {
+        Ok(_) => {
+            run(
+                &compiled,
+                0,
+                &["compiled by RADV (Mesa", "matmul_tiled  navi21", "register      vega10", "all correct"],
+            );
+            let json = std::fs::read_to_string(dir.path().join("isa.json")).unwrap();
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            let rows = &json["kernels"][0]["rows"];
+            for (row, name) in [(0, "matmul_tiled"), (1, "register")] {
+                let compiled = rows[row]["compiled"].as_array().unwrap();
+                let families: Vec<&str> = compiled.iter().map(|c| c["family"].as_str().unwrap()).collect();
+                assert_eq!((rows[row]["kernel"].as_str(), &families[..]), (Some(name), &["navi21", "vega10"][..]));
+                assert!(compiled.iter().all(|c| c["shader"] == name && c["vgprs"].as_u64() > Some(0)), "{compiled:?}");
+            }
+            // Workgroup memory and multiply-adds are those of the kernel.
+            assert_eq!((&rows[0]["compiled"][0]["lds"], &rows[1]["compiled"][0]["lds"]), (&512.into(), &0.into()));
+            run(
+                &["bench", small, "--seconds", "0.01", "--isa", "voodoo2"],
+                2,
+                &["--isa: family `voodoo2`: ", "knows tonga"],
+            );
+        }
+        Err(_) => {
+            run(&compiled, 2, &["--isa: no manifest radeon_icd*.json of RADV", "apt install mesa-vulkan-drivers"]);
+        }
+    }
+    run(&["bench", "adam", "--isa", "navi21"], 2, &["--isa needs a kernel file"]);
     run(&["bench", small, "--workload", "w1"], 2, &["--workload does not apply"]);
     run(&["tune", small, "--seconds", "0.01"], 0, &["TILE=16", "4 builds measured", "matmul.kernel.tuned.json"]);
     run(&["tune", small, "--seconds", "0.01"], 0, &["4 builds measured"]);

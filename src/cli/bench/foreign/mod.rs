@@ -1,5 +1,6 @@
 //! `fedgan bench NAME.kernel.toml`: a kernel that the catalogue does not have, and its candidates, in turn.
 
+mod compiler;
 mod rows;
 mod watch;
 
@@ -14,6 +15,7 @@ use crate::gpu::{Choice, DeviceTarget, choose};
 use crate::perf::{Bench, Ceilings};
 use crate::report::outputs::{self, OutputKind, output};
 use crate::{Error, Result};
+use compiler::Compiler;
 use rows::rows_text;
 use std::path::Path;
 
@@ -55,13 +57,14 @@ pub(super) fn run(args: &BenchArgs) -> Result<u8> {
         }
         return Ok(0);
     }
+    let compiler = Compiler::of(&args.isa)?;
     let manifests = args.targets.iter().map(|path| Manifest::read(Path::new(path))).collect::<Result<Vec<_>>>()?;
     let mut document = subject.document();
     document.checked = Some(args.checks.unwrap_or(true));
     crate::cli::print(table::device(&subject, &document))?;
     let desk = Desk::new(args);
     if args.watch.is_some() {
-        return watch::run(args, &desk, &subject, &adapter);
+        return watch::run(args, &desk, &subject, &adapter, compiler.as_ref());
     }
     desk.say("measuring the ceilings");
     document.ceilings = Some(Ceilings::measure(&mut Bench::new(subject.engine()?), args.seconds)?);
@@ -81,8 +84,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<u8> {
                 contenders.push(Contender { name: "tuned".into(), build: 0, constants });
             }
             let checked = args.checks.unwrap_or(true);
-            let rows = bench.bench(case, &contenders, (SEED, checked), &desk.budget, document.ceilings.as_ref())?;
+            let mut rows = bench.bench(case, &contenders, (SEED, checked), &desk.budget, document.ceilings.as_ref())?;
             desk.print(rows_text(&rows))?;
+            if let Some(compiler) = &compiler {
+                desk.print(compiler.compile(&bench, case, &contenders, &mut rows)?)?;
+            }
             report.rows.extend(rows);
         }
         reports.push(report);

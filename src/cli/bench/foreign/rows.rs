@@ -2,6 +2,7 @@
 
 use crate::cli::units::time;
 use crate::foreign::bench::ForeignRow;
+use crate::isa::Measured;
 use std::fmt::Write as _;
 
 /// The rows of one case.
@@ -42,6 +43,40 @@ pub(super) fn rows_text(rows: &[ForeignRow]) -> String {
             100.0 * timed.summary.spread(),
             timed.bytes / 1e9,
             if row.comparison.is_none() { "-" } else { against.as_str() }
+        );
+    }
+    out
+}
+
+/// What `driver` made of the rows of one case.
+pub(super) fn compiled_text(driver: &str, rows: &[ForeignRow]) -> String {
+    let all = || rows.iter().flat_map(|row| row.compiled.iter().map(move |c| (row.kernel.as_str(), c)));
+    if all().next().is_none() {
+        return String::new();
+    }
+    let wide = |of: &dyn Fn((&str, &Measured)) -> usize| all().map(of).max().unwrap_or(0).max(6);
+    let (name, family) = (wide(&|(kernel, _)| kernel.chars().count()), wide(&|(_, c)| c.family.chars().count()));
+    let mut out = format!("compiled by RADV ({driver}), not run; counts are of the loop with the most multiply-adds\n");
+    let (a, b) = ("kernel", "family");
+    let _ = writeln!(
+        out,
+        "{a:name$}  {b:family$}  {:>5}  {:>5}  {:>5}  {:>6}  {:>6}  {:>7}  {:>5}  {:>7}  {:>6}",
+        "VGPR", "SGPR", "waves", "LDS", "spills", "scratch", "FMA", "overlap", "share"
+    );
+    for (kernel, c) in all() {
+        let _ = writeln!(
+            out,
+            "{kernel:name$}  {:family$}  {:>5}  {:>5}  {:>5}  {:>6}  {:>6}  {:>7}  {:>5}  {:>7}  {:>4.0} %",
+            c.family,
+            c.vgprs,
+            c.sgprs,
+            c.waves,
+            c.lds,
+            c.spills,
+            c.scratch,
+            c.body.fma,
+            c.body.overlap.map_or("-".into(), |n| n.to_string()),
+            100.0 * c.body.share
         );
     }
     out

@@ -1,5 +1,6 @@
 //! `fedgan bench NAME.kernel.toml --watch`: at every save of a file the kernel is validated, then timed against its last good version.
 
+use super::compiler::Compiler;
 use super::rows::rows_text;
 use crate::cli::bench::device::Subject;
 use crate::cli::bench::{BenchArgs, Desk};
@@ -25,7 +26,13 @@ fn contents(files: &[PathBuf]) -> Contents {
 }
 
 /// Watches until `--watch=N` versions were seen, or for ever; the exit code is 1 if the last version is wrong.
-pub(super) fn run(args: &BenchArgs, desk: &Desk, subject: &Subject, adapter: &Adapter) -> Result<u8> {
+pub(super) fn run(
+    args: &BenchArgs,
+    desk: &Desk,
+    subject: &Subject,
+    adapter: &Adapter,
+    compiler: Option<&Compiler>,
+) -> Result<u8> {
     let [path] = &args.targets[..] else {
         return Err(Error::input(format!("--watch takes one kernel file, {} are given", args.targets.len())));
     };
@@ -33,11 +40,11 @@ pub(super) fn run(args: &BenchArgs, desk: &Desk, subject: &Subject, adapter: &Ad
     if history::file(path).exists() {
         history::load(path)?;
     }
-    let mut watcher =
-        Watcher { path: path.to_path_buf(), adapter, good: None, kept: None, desk, case: args.case.clone() };
+    let (path, case) = (path.to_path_buf(), args.case.clone());
+    let mut watcher = Watcher { path: path.clone(), adapter, good: None, kept: None, desk, case, compiler };
     // The files of the first version are known before it runs: none may be saved unseen.
-    let mut files = Manifest::read(path).map(|manifest| manifest.shader_files()).unwrap_or_default();
-    files.push(path.to_path_buf());
+    let mut files = Manifest::read(&path).map(|manifest| manifest.shader_files()).unwrap_or_default();
+    files.push(path.clone());
     let mut versions = 0;
     loop {
         let before = contents(&files);
@@ -67,6 +74,7 @@ struct Watcher<'a> {
     kept: Option<Workbench>,
     desk: &'a Desk,
     case: Vec<String>,
+    compiler: Option<&'a Compiler>,
 }
 
 impl Watcher<'_> {
@@ -132,8 +140,11 @@ impl Watcher<'_> {
         }
         let cases = bench.manifest.timed(&self.case)?;
         for case in &cases {
-            let rows = bench.bench(case, &contenders, (SEED, true), &self.desk.budget, None)?;
+            let mut rows = bench.bench(case, &contenders, (SEED, true), &self.desk.budget, None)?;
             self.desk.print(rows_text(&rows))?;
+            if let Some(compiler) = self.compiler {
+                self.desk.print(compiler.compile(bench, case, &contenders, &mut rows)?)?;
+            }
             if let Some(timed) = rows.last().and_then(|row| row.timed.as_ref()) {
                 version.case = Some(case.name.clone());
                 version.seconds = Some(timed.summary.median);
