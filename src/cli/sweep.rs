@@ -6,7 +6,7 @@ use crate::Result;
 use crate::config::Sweep;
 use crate::report::ProgressMode;
 use crate::report::results;
-use crate::session::sweep::Grid;
+use crate::session::sweep::{Grid, Shard};
 use std::path::PathBuf;
 
 /// Arguments of `fedgan sweep`.
@@ -28,6 +28,10 @@ pub struct SweepArgs {
     /// Run only cells whose directory name (CELL-sSEED) contains this.
     #[arg(long, value_name = "SUBSTRING")]
     pub only: Option<String>,
+    /// Run share I of N of the cells only, counted from 1: each task of a job array takes one. Without it, processes that share the
+    /// directory take cells as they become free.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Write event files for TensorBoard as well, into the folder `tensorboard` of each cell's directory.
     #[arg(long)]
     pub tensorboard: bool,
@@ -54,7 +58,10 @@ pub fn run(args: SweepArgs) -> Result<u8> {
     };
     sweep.override_with(&args.set, device.as_deref())?;
     let grid = Grid::look(sweep, args.out.as_deref(), args.only.as_deref())?;
-    let grid = grid.tuned(tuned).tensorboard(args.tensorboard);
+    let mut grid = grid.tuned(tuned).tensorboard(args.tensorboard);
+    if let Some(shard) = args.shard {
+        grid = grid.shard(shard);
+    }
     let mut console = Console::new(args.quiet, ProgressMode::Passing);
     if args.dry_run {
         grid.rehearse(&mut console);

@@ -5,6 +5,7 @@ mod board;
 mod claim;
 mod left_out;
 mod same;
+mod shard;
 mod store;
 
 use super::images::{Rehearsal, data_exists};
@@ -21,6 +22,7 @@ use crate::{Error, Result};
 use board::Board;
 use claim::Claim;
 use left_out::LeftOut;
+pub use shard::Shard;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -84,6 +86,13 @@ impl Grid {
         let store = Store::look(&path, &sweep)?;
         let states = store.states(&cells)?;
         Ok(Grid { sweep, cells, selected, path, store, states, tuned: true, tensorboard: false })
+    }
+
+    /// Keeps the cells of `shard` of those selected: every N-th, so that neighbours, whose runs last alike, are spread.
+    pub fn shard(mut self, shard: Shard) -> Grid {
+        let own = (shard.number - 1) as usize;
+        self.selected = self.selected.into_iter().skip(own).step_by(shard.of as usize).collect();
+        self
     }
 
     /// Whether runs use the adapter's tuning file if there is one.
@@ -303,7 +312,7 @@ impl Worker<'_> {
         let mut plan = cell.plan.clone();
         plan.checkpoint.last.get_or_insert(false);
         let mut inner = InCell { outer: &mut *self.observer, said: &mut self.tour.said, claim };
-        let prepared = Prepared::new(plan, DEFAULT_EVERY, self.tuned, &mut inner)?;
+        let prepared = Prepared::new(plan, DEFAULT_EVERY, self.tuned, None, &mut inner)?;
         let mut prepared = prepared.tensorboard(self.tensorboard);
         if first {
             inner.outer.note(&prepared.device());

@@ -164,6 +164,26 @@ fn a_grid_is_run_kept_and_extended() {
 }
 
 #[test]
+fn shards_cover_the_grid_once() {
+    let fixture = Fixture::new();
+    let share = |number, of| {
+        let grid = grid(&fixture.args(&[])).unwrap().tuned(false).shard(Shard { number, of });
+        let listing = grid.listing();
+        let outcome = grid.run(&mut Silent).unwrap().unwrap();
+        (listing, outcome.rows.len())
+    };
+    let (listing, rows) = share(1, 3);
+    assert!(listing.contains("2 of 4 runs selected, 0 finished, 2 to run"), "{listing}");
+    assert_eq!((rows, names(fixture.at("out/cells"))), (2, vec!["attacked-s1".into(), "honest-s2".into()]));
+    // More shards than cells: the last have nothing to do, and the table has what the others finished.
+    assert_eq!(share(5, 8).1, 2);
+    assert_eq!(share(3, 3).1, 3);
+    assert_eq!(share(2, 3).1, 4);
+    assert_eq!(names(fixture.at("out/cells")).len(), 4);
+    assert_eq!(fixture.results().len(), 1 + 4);
+}
+
+#[test]
 fn a_cell_is_the_run_that_its_plan_describes() {
     let fixture = Fixture::new();
     run(fixture.only("attacked-s2")).unwrap();
