@@ -17,6 +17,7 @@
 //! - [`perf`]: timing, ceilings and baselines, shared by `fedgan bench` and `benches/`.
 //! - [`config`]: experiment and sweep files, checked into plans.
 //! - [`foreign`]: kernels that the catalogue does not have, by a shader and a kernel file.
+//! - [`mpi`]: the processes of an MPI job.
 //! - [`cli`]: the command line, one file per verb.
 
 pub mod check;
@@ -34,6 +35,7 @@ pub mod kernels;
 pub mod key;
 pub mod metric;
 pub mod model;
+pub mod mpi;
 pub mod perf;
 pub mod report;
 pub mod session;

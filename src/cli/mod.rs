@@ -13,6 +13,7 @@ pub mod kernels;
 pub mod keys;
 pub mod man;
 mod parse;
+mod ranks;
 pub mod report;
 pub mod run;
 pub mod sample;
@@ -82,7 +83,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout with code 0, usage errors to stderr with code 2; a closed pipe is not an error.
-            let _ = error.print();
+            // Of equal command lines, rank 0 says what is wrong.
+            let training = std::env::args_os().nth(1).is_some_and(|verb| verb == "run");
+            if !(training && crate::mpi::is_worker()) {
+                let _ = error.print();
+            }
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -97,9 +102,8 @@ pub fn main() -> ExitCode {
 }
 
 fn answer(mut verb: Verb) -> Result<u8> {
-    // A sweep reads the environment itself, because its axes take precedence.
+    // A sweep reads the environment itself, because its axes take precedence; so does a run, on each of its ranks.
     let (device, set): (_, &[String]) = match &mut verb {
-        Verb::Run(args) => (Some(&mut args.device), &args.set),
         Verb::Eval(args) if args.run.is_some() => (Some(&mut args.device), &[]),
         Verb::Sample(args) => (Some(&mut args.device), &[]),
         Verb::Demo(args) => (Some(&mut args.device), &args.set),

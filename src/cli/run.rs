@@ -1,16 +1,17 @@
 //! `fedgan run`: an experiment from its file to its run directory.
 
 use super::console::Console;
-use super::{environment, interrupt};
+use super::{environment, interrupt, ranks};
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::{self, Overrides};
 use crate::error::count;
 use crate::fed::OnNonfinite;
 use crate::report::progress::duration;
 use crate::report::{ProgressMode, layout};
-use crate::session::{Observer, Session, Trained};
+use crate::session::{Observer, Session, Trained, Workers};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Arguments of `fedgan run`.
 #[derive(Debug, clap::Args)]
@@ -56,15 +57,25 @@ pub struct RunArgs {
     pub quiet: bool,
 }
 
-/// Runs the experiment; returns the exit code.
+/// Runs the experiment; returns the exit code. Of the ranks that an MPI launcher started, rank 0 does, and the others train for it.
 ///
 /// # Errors
 /// Bad input before anything is written; device and file errors later.
 pub fn run(args: RunArgs) -> Result<u8> {
+    let (device, set) = (args.device.clone(), args.set.clone());
+    ranks::run(device, &set, |workers| alone(args, workers))
+}
+
+/// Runs the experiment on this process, with `workers` if there are any.
+fn alone(mut args: RunArgs, workers: Option<Arc<dyn Workers>>) -> Result<u8> {
+    args.device = environment::asked(args.device, &args.set)?;
     interrupt::listen_for_batch_systems()?;
     let tuned = environment::tuning()? && !args.no_tuning;
     let session = session(&args)?.verify_every(args.verify_every).tuned(tuned).retry_device(args.retry_device);
-    let session = session.tensorboard(args.tensorboard);
+    let mut session = session.tensorboard(args.tensorboard);
+    if let Some(workers) = workers {
+        session = session.workers(workers);
+    }
     let mut console = Console::new(args.quiet, ProgressMode::Auto);
     let answer = session.train(&mut console);
     let Some(directory) = console.directory.clone() else { return answer.map(|_| 0) };

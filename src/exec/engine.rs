@@ -15,6 +15,8 @@ pub enum Purpose {
     Checkpoint,
     /// Validation and tests.
     Check,
+    /// Rows that one rank of a cluster sends to another.
+    Exchange,
 }
 
 /// Bytes read back so far, by purpose.
@@ -134,6 +136,35 @@ pub trait Engine {
 
     /// Releases what was prepared for a recording that will not run again.
     fn forget(&mut self, _recording: &Recording) {}
+
+    /// Number of ranks: processes with a device each. 1 outside of a [`Cluster`](super::Cluster).
+    fn ranks(&self) -> usize {
+        1
+    }
+
+    /// Makes [`Engine::alloc`] take memory of `rank` from now on; at first it is rank 0's.
+    fn place(&mut self, _rank: usize) {}
+
+    /// Prepares a recording that will run, so that its first execution starts at once on another rank.
+    ///
+    /// # Errors
+    /// If the rank cannot be reached.
+    fn prepare(&mut self, _recording: &Recording) -> Result<()> {
+        Ok(())
+    }
+
+    /// Announces a read of a tensor on another rank, so that several ranks may send at the same time.
+    ///
+    /// # Errors
+    /// If the rank cannot be reached.
+    fn prefetch(&mut self, _from: Tensor) -> Result<()> {
+        Ok(())
+    }
+
+    /// Bytes that this process has sent to other ranks and received from them, messages included.
+    fn exchanged(&self) -> u64 {
+        0
+    }
 }
 
 /// Uploads f32 values.

@@ -14,6 +14,21 @@ macro_rules! forward_engine {
         fn winograd(&self) -> bool {
             self.inner.winograd()
         }
+        fn ranks(&self) -> usize {
+            self.inner.ranks()
+        }
+        fn place(&mut self, rank: usize) {
+            self.inner.place(rank);
+        }
+        fn prepare(&mut self, recording: &$crate::exec::Recording) -> $crate::Result<()> {
+            self.inner.prepare(recording)
+        }
+        fn prefetch(&mut self, from: $crate::exec::Tensor) -> $crate::Result<()> {
+            self.inner.prefetch(from)
+        }
+        fn exchanged(&self) -> u64 {
+            self.inner.exchanged()
+        }
     };
     (@ alloc) => {
         fn alloc(&mut self, label: &str, words: usize) -> $crate::Result<$crate::exec::Tensor> {

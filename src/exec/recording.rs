@@ -103,8 +103,18 @@ impl Recording {
                 return fail(format!("`{}` is written and `{}` read in one buffer", names.0, names.1));
             }
         }
+        let rank = self.rank().or(args.first().map(|arg| arg.buffer.rank())).unwrap_or(0);
+        if let Some((arg, binding)) = args.iter().zip(kernel.bindings()).find(|(arg, _)| arg.buffer.rank() != rank) {
+            let other = arg.buffer.rank();
+            return fail(format!("`{}` is on rank {other}, in a recording of rank {rank}", binding.name));
+        }
         self.launches.push(Launch { kernel, params, args: args.to_vec(), label });
         Ok(())
+    }
+
+    /// The rank whose memory the launches use; `None` without launches.
+    pub fn rank(&self) -> Option<usize> {
+        self.launches.first().and_then(|launch| launch.args.first()).map(|arg| arg.buffer.rank())
     }
 
     /// Total cost of one execution.

@@ -1,7 +1,7 @@
 //! An engine that only counts: it predicts what a program will allocate.
 
 use super::{BufferId, Descriptor, Engine, Purpose, Recording, Tensor, Traffic};
-use crate::Result;
+use crate::{Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One requested buffer.
@@ -42,6 +42,8 @@ pub struct TallyEngine {
     tally: Tally,
     traffic: Traffic,
     buffers: u32,
+    ranks: usize,
+    placed: usize,
 }
 
 impl TallyEngine {
@@ -55,8 +57,15 @@ impl TallyEngine {
             tally: tally.clone(),
             traffic: Traffic::default(),
             buffers: 0,
+            ranks: engine.ranks(),
+            placed: 0,
         };
         (stand_in, tally)
+    }
+
+    /// Stands for a cluster of so many ranks; counts the memory of rank 0.
+    pub fn spread(self, ranks: usize) -> Self {
+        TallyEngine { ranks, ..self }
     }
 }
 
@@ -66,9 +75,13 @@ impl Engine for TallyEngine {
     }
 
     fn alloc(&mut self, label: &str, words: usize) -> Result<Tensor> {
-        self.tally.list().push(Allocation { label: label.into(), bytes: 4 * words as u64 });
+        if self.placed == 0 {
+            self.tally.list().push(Allocation { label: label.into(), bytes: 4 * words as u64 });
+        }
         self.buffers += 1;
-        Ok(Tensor { buffer: BufferId(self.buffers - 1), offset: 0, words })
+        let buffer = BufferId(self.buffers - 1).on(self.placed);
+        let buffer = buffer.ok_or_else(|| Error::internal(format!("no room for buffer {} of a rank", self.buffers)))?;
+        Ok(Tensor { buffer, offset: 0, words })
     }
 
     fn write(&mut self, _to: Tensor, _words: &[u32]) -> Result<()> {
@@ -102,5 +115,13 @@ impl Engine for TallyEngine {
 
     fn allocated_bytes(&self) -> u64 {
         self.tally.bytes()
+    }
+
+    fn ranks(&self) -> usize {
+        self.ranks
+    }
+
+    fn place(&mut self, rank: usize) {
+        self.placed = rank;
     }
 }

@@ -9,13 +9,36 @@ pub const fn align(words: usize) -> usize {
     words.div_ceil(ALIGN) * ALIGN
 }
 
-/// A buffer of one engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A buffer of one engine. In a cluster the upper bits are its rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct BufferId(pub u32);
+
+impl BufferId {
+    /// Bits of a buffer's number on its rank.
+    const BITS: u32 = 22;
+
+    /// Most ranks of a cluster.
+    pub const MOST_RANKS: usize = 1 << (u32::BITS - BufferId::BITS);
+
+    /// The rank whose memory has the buffer; 0 outside of a cluster.
+    pub fn rank(self) -> usize {
+        (self.0 >> BufferId::BITS) as usize
+    }
+
+    /// The buffer's number on its rank.
+    pub fn local(self) -> BufferId {
+        BufferId(self.0 & ((1 << BufferId::BITS) - 1))
+    }
+
+    /// The buffer of this number on `rank`; `None` beyond the bits of either.
+    pub fn on(self, rank: usize) -> Option<BufferId> {
+        (self.rank() == 0 && rank < BufferId::MOST_RANKS).then_some(BufferId((rank as u32) << BufferId::BITS | self.0))
+    }
+}
 
 /// A range of words in a buffer. The layout is up to the kernels. A per-client tensor extends from client 0's first
 /// word to the last client's last word; its client stride is a kernel parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tensor {
     /// The buffer.
     pub buffer: BufferId,

@@ -1,6 +1,6 @@
 //! A chunk of clients: its buffers and recordings.
 
-use super::aggregate::record_weighted;
+use super::aggregate::{Shared, record_weighted};
 use super::attack::image::{RealBatch, Trigger};
 use super::moments::UpdateMoments;
 use super::nonfinite::{record_local_scan, record_update_scan};
@@ -22,7 +22,13 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub first: u32,
+    /// The rank on whose device the clients train.
+    pub rank: usize,
+    /// In the memory of `rank`.
     pub buffers: GanBuffers,
+    /// What the server has of it: the shared networks that the clients send, the loss statistics and what the probe writes are in
+    /// rank 0's memory. On rank 0 all is as in `buffers`.
+    pub sent: GanBuffers,
     pub order: Tensor,
     /// `[clients]` rows of [`UpdateMoments`].
     pub moments: Tensor,
@@ -143,17 +149,28 @@ fn largest_of_one(
     Ok(words.max().unwrap_or(1))
 }
 
-/// The trigger of the malicious clients, and its tables on the device.
-pub(super) struct UploadedTrigger {
-    trigger: Box<dyn Trigger>,
-    tables: Vec<Tensor>,
+/// What all chunks of a rank read, in its memory.
+pub(super) struct OnRank {
+    /// The training images.
+    pub pixels: Tensor,
+    /// The tables of the trigger.
+    pub trigger: Vec<Tensor>,
+    /// The server's networks; copies on other ranks than 0.
+    pub server_g: NetworkBank,
+    pub server_d: NetworkBank,
 }
 
-impl UploadedTrigger {
-    /// Uploads the tables of `trigger`.
-    pub fn new(engine: &mut dyn Engine, trigger: Box<dyn Trigger>) -> Result<UploadedTrigger> {
-        let tables = trigger.upload(engine)?;
-        Ok(UploadedTrigger { trigger, tables })
+/// Buffers that chunks share.
+pub(super) struct Pools {
+    /// Of training, on every rank.
+    pub training: Vec<Pool>,
+    /// Of the probe of clients on other ranks, in rank 0's memory.
+    pub probing: Pool,
+}
+
+impl Pools {
+    pub fn new(ranks: usize) -> Pools {
+        Pools { training: (0..ranks).map(|_| Pool::default()).collect(), probing: Pool::default() }
     }
 }
 
@@ -162,49 +179,81 @@ pub(super) struct ChunkBuilder<'a> {
     pub settings: &'a Settings,
     pub clients: u32,
     pub max_steps: u32,
-    pub pixels: Tensor,
-    pub trigger: Option<&'a UploadedTrigger>,
-    pub server_g: NetworkBank,
-    pub server_d: NetworkBank,
+    pub trigger: Option<&'a dyn Trigger>,
+    pub ranks: &'a [OnRank],
     pub mean_weights: Tensor,
     pub proposal: Tensor,
     pub probe: Option<&'a Probe>,
 }
 
 impl ChunkBuilder<'_> {
-    /// Builds the chunk of `clients` clients from `first` on. Chunks train one after the other: step-local buffers come from
-    /// `pool`, which contains those of the largest chunk, the first.
-    pub fn build(&self, engine: &mut dyn Engine, pool: &mut Pool, first: u32, clients: u32) -> Result<Chunk> {
-        let (gan, batch) = (self.gan, self.settings.batch);
+    /// Builds the chunk of `clients` clients from `first` on, which train on `rank`. Chunks of a rank train one after the other:
+    /// step-local buffers come from its pool, which contains those of the largest chunk, the first.
+    pub fn build(
+        &self,
+        engine: &mut dyn Engine,
+        pools: &mut Pools,
+        rank: usize,
+        first: u32,
+        clients: u32,
+    ) -> Result<Chunk> {
+        engine.place(rank);
+        let chunk = self.on_rank(engine, pools, rank, first, clients);
+        engine.place(0);
+        chunk
+    }
+
+    fn on_rank(
+        &self,
+        engine: &mut dyn Engine,
+        pools: &mut Pools,
+        rank: usize,
+        first: u32,
+        clients: u32,
+    ) -> Result<Chunk> {
+        let (gan, batch, shared) = (self.gan, self.settings.batch, self.settings.shared);
+        let (on, pool) = (&self.ranks[rank], &mut pools.training[rank]);
+        let server_g = &self.ranks[0].server_g;
         let buffers = gan.alloc(engine, pool, clients, self.clients, batch, self.max_steps)?;
         let rows = clients as usize;
         let order_stride = align(self.max_steps as usize * (gan.training.critic_steps() * batch) as usize);
         let order = engine.alloc("batch order", rows * order_stride)?;
-        let moments = engine.alloc("update moments", rows * UpdateMoments::WORDS)?;
-        let step = self.record_step(engine, pool, &buffers, first, order, order_stride as u32)?;
+        let step = self.record_step(engine, pool, on, &buffers, first, order, order_stride as u32)?;
+        let local_scan = record_local_scan(gan, &buffers, shared)?;
         let [mut broadcast_g, mut broadcast_d, mut mean_update, mut measure] =
             std::array::from_fn(|_| Recording::new());
-        self.record_broadcast(&mut broadcast_g, &gan.g, &self.server_g, &buffers.g)?;
-        self.record_broadcast(&mut broadcast_d, &gan.d, &self.server_d, &buffers.d)?;
-        let local_scan = record_local_scan(gan, &buffers)?;
-        let update_scan = record_update_scan(gan, &buffers, self.server_g.weights, moments)?;
+        self.record_broadcast(&mut broadcast_g, &gan.g, &on.server_g, &buffers.g)?;
+        self.record_broadcast(&mut broadcast_d, &gan.d, &on.server_d, &buffers.d)?;
+        engine.place(0);
+        let sent = match rank {
+            0 => buffers.clone(),
+            _ => self.sent(engine, &mut pools.probing, &buffers)?,
+        };
+        let moments = engine.alloc("update moments", rows * UpdateMoments::WORDS)?;
+        let update_scan = record_update_scan(gan, &sent, shared, server_g.weights, moments)?;
         let stride = gan.g.stride as u32;
-        let piece = Piece { first, clients, rows: buffers.g.weights };
+        let piece = Piece { first, clients, rows: sent.g.weights };
         let (words, y, label) = (gan.g.stride, self.proposal, "mean of G weights".into());
         record_weighted(&mut mean_update, self.mean_weights, &piece, words, y, label, first > 0)?;
         let (y_stride, y_at) = (UpdateMoments::WORDS as u32, UpdateMoments::DOT_AT);
         let p = DifferenceDotParams { clients, n: stride, x_stride: stride, y_stride, y_at };
-        let tensors = [buffers.g.weights, self.server_g.weights, self.proposal, moments];
+        let tensors = [sent.g.weights, server_g.weights, self.proposal, moments];
         measure.launch(&DifferenceDot, &p, &tensors, "G update along the mean update")?;
         let (mut probe, mut peaks) = (Recording::new(), Recording::new());
         if let Some(by) = self.probe {
-            by.record(engine, pool, &mut probe, gan, &buffers, first)?;
+            let pool = if rank == 0 { &mut pools.training[0] } else { &mut pools.probing };
+            by.record(engine, pool, &mut probe, gan, &sent, first)?;
             by.record_peaks(&mut peaks, moments, first, clients)?;
         }
-        pool.next_user()?;
+        pools.training[rank].next_user()?;
+        if rank > 0 {
+            pools.probing.next_user()?;
+        }
         Ok(Chunk {
             first,
+            rank,
             buffers,
+            sent,
             order,
             moments,
             broadcast_g,
@@ -219,18 +268,38 @@ impl ChunkBuilder<'_> {
         })
     }
 
+    /// The buffers of clients on another rank as the server has them, in rank 0's memory.
+    fn sent(&self, engine: &mut dyn Engine, pool: &mut Pool, b: &GanBuffers) -> Result<GanBuffers> {
+        let (gan, mut sent) = (self.gan, b.clone());
+        let shared: &mut [(&Network, &mut NetworkBank)] = match self.settings.shared {
+            Shared::Generator => &mut [(&gan.g, &mut sent.g)],
+            Shared::Both => &mut [(&gan.g, &mut sent.g), (&gan.d, &mut sent.d)],
+        };
+        for (net, bank) in shared {
+            for (what, tensor) in [("weights", &mut bank.weights), ("running statistics", &mut bank.running)] {
+                *tensor = engine.alloc(&format!("{} {what}", net.name), tensor.words)?;
+            }
+        }
+        sent.stats = engine.alloc("loss statistics", b.stats.words)?;
+        if self.probe.is_some() {
+            sent.g_acts = Activations::alloc(engine, pool, &gan.g, b.clients, self.clients, b.batch)?;
+        }
+        Ok(sent)
+    }
+
     /// A step of every client in the chunk: batch, trigger, latents, GAN step, counters.
     fn record_step(
         &self,
         engine: &mut dyn Engine,
         pool: &mut Pool,
+        on: &OnRank,
         b: &GanBuffers,
         first: u32,
         order: Tensor,
         order_stride: u32,
     ) -> Result<Recording> {
         let mut rec = Recording::new();
-        let real = self.record_real(&mut rec, engine, pool, b, first, order, order_stride)?;
+        let real = self.record_real(&mut rec, engine, pool, on, b, first, order, order_stride)?;
         let z = self.latents(engine, pool, b, 1)?;
         let latents = b.batch * self.gan.arch.latent;
         match self.gan.training.objective {
@@ -256,6 +325,7 @@ impl ChunkBuilder<'_> {
         rec: &mut Recording,
         engine: &mut dyn Engine,
         pool: &mut Pool,
+        on: &OnRank,
         b: &GanBuffers,
         first: u32,
         order: Tensor,
@@ -267,8 +337,8 @@ impl ChunkBuilder<'_> {
         let y_stride = Activations::stride([size, size, arch.channels], batch);
         let real = pool.alloc(engine, "real batch", clients as usize * y_stride as usize)?;
         let p = GatherBatchParams { clients, batch, image, order_stride, y_stride };
-        rec.launch(&GatherBatch, &p, &[self.pixels, order, b.tables.state, real], "real batch")?;
-        let Some(UploadedTrigger { trigger, tables }) = self.trigger else { return Ok(real) };
+        rec.launch(&GatherBatch, &p, &[on.pixels, order, b.tables.state, real], "real batch")?;
+        let Some(trigger) = self.trigger else { return Ok(real) };
         let real = RealBatch {
             images: real,
             order,
@@ -282,7 +352,7 @@ impl ChunkBuilder<'_> {
             stride: y_stride,
             malicious: &self.settings.attack.malicious,
         };
-        trigger.record(tables, &real, engine, pool, rec)
+        trigger.record(&on.trigger, &real, engine, pool, rec)
     }
 
     /// A buffer for the latents of `times` batches, each aligned.

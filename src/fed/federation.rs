@@ -2,8 +2,10 @@
 
 use super::aggregate::{Aggregation, Draws, Network as SharedNetwork, Shared, WeightedSum, pre, suits};
 use super::attack::Crew;
-use super::chunk::{Chunk, ChunkBuilder, UploadedTrigger, chunk_size};
+use super::attack::image::Trigger;
+use super::chunk::{Chunk, ChunkBuilder, OnRank, Pools, chunk_size};
 use super::detector::Detection;
+use super::division::{Exchanged, shares};
 use super::drop::Dropped;
 use super::local::{self, POISONED};
 use super::momentum::Momentum;
@@ -12,7 +14,7 @@ use super::rows::{Piece, Rows};
 use super::settings::Settings;
 use super::statistics::Replaced;
 use crate::error::sizes;
-use crate::exec::{Engine, Pool, Purpose, Recording, Tensor, align, read_f32};
+use crate::exec::{Engine, Purpose, Recording, Tensor, align, read_f32};
 use crate::kernels::rng::{HostRng, Stream};
 use crate::model::{Gan, NamedTensors, Network, NetworkBank, ParamSpec, export, record_init};
 use crate::{Error, Result};
@@ -46,8 +48,8 @@ pub struct Federation {
     pub(super) holdings: Vec<Vec<u32>>,
     pub(super) poisoned: Vec<Vec<bool>>,
     pub(super) steps: Vec<u32>,
-    pub(super) server_g: NetworkBank,
-    pub(super) server_d: NetworkBank,
+    /// What the chunks of every rank read; that of rank 0 has the server's networks, the others copies.
+    pub(super) ranks: Vec<OnRank>,
     /// The momentum that clients send.
     pub(super) momentum: Momentum,
     /// The attack on the updates of malicious clients.
@@ -70,6 +72,8 @@ pub struct Federation {
     client_bytes: u64,
     launch_bytes: u64,
     pub(super) round: u32,
+    /// What rounds of this process have moved between ranks.
+    pub(super) exchanged: Exchanged,
 }
 
 impl Federation {
@@ -108,10 +112,10 @@ impl Federation {
         };
         let chunk_size = chunk_size(e, &gan, &settings, trigger.as_deref(), clients, max_steps)?;
         let a_step = settings.batch as usize * critic_steps as usize * gan.arch.image() as usize;
-        let pixels = upload_pixels(e, data.pixels, a_step)?;
-        let trigger = trigger.map(|trigger| UploadedTrigger::new(e, trigger)).transpose()?;
-        let server_g = NetworkBank::alloc(e, &gan.g, 1, false)?;
-        let server_d = NetworkBank::alloc(e, &gan.d, 1, false)?;
+        let shares = shares(clients, e.ranks());
+        let ranks = (0..shares.len()).map(|rank| on_rank(e, rank, &gan, data.pixels, a_step, trigger.as_deref()));
+        let ranks = ranks.collect::<Result<Vec<_>>>()?;
+        let (server_g, server_d) = (ranks[0].server_g, ranks[0].server_d);
         // The server's own update has weight 0 behind the clients'.
         let mean_weights = e.alloc("client weights", align(clients as usize + 1))?;
         let proposal = e.alloc("G mean of last round's weights", gan.g.stride)?;
@@ -124,10 +128,8 @@ impl Federation {
             settings: &settings,
             clients,
             max_steps,
-            pixels,
-            trigger: trigger.as_ref(),
-            server_g,
-            server_d,
+            trigger: trigger.as_deref(),
+            ranks: &ranks,
             mean_weights,
             proposal,
             probe: probe.as_ref(),
@@ -136,22 +138,22 @@ impl Federation {
         if let Some(probe) = &probe {
             probe.record_deviations(&mut deviate, clients)?;
         }
-        let (mut chunks, mut pool) = (Vec::new(), Pool::default());
+        let (mut chunks, mut pools) = (Vec::new(), Pools::new(ranks.len()));
         let shared_bytes = e.allocated_bytes();
-        let mut first = 0;
-        while first < clients {
-            let size = chunk_size.min(clients - first);
-            chunks.push(builder.build(e, &mut pool, first, size)?);
-            first += size;
+        for (rank, share) in shares.into_iter().enumerate() {
+            for first in share.clone().step_by(chunk_size as usize) {
+                let size = chunk_size.min(share.end - first);
+                chunks.push(builder.build(e, &mut pools, rank, first, size)?);
+            }
         }
         let trainer = match own {
             true => {
-                let chunk = ChunkBuilder { probe: None, ..builder }.build(e, &mut pool, clients, 1)?;
+                let chunk = ChunkBuilder { probe: None, ..builder }.build(e, &mut pools, 0, clients, 1)?;
                 Some(Trainer { chunk, holding: data.server, steps: own_steps })
             }
             false => None,
         };
-        let launch_bytes = pool.bytes();
+        let launch_bytes = pools.training[0].bytes() + pools.probing.bytes();
         let client_bytes = (e.allocated_bytes() - shared_bytes).saturating_sub(launch_bytes);
         let poisoned = data.holdings.iter().enumerate();
         let poisoned = poisoned.map(|(c, h)| poisoned_images(&settings, c as u32, h)).collect();
@@ -178,8 +180,7 @@ impl Federation {
             holdings,
             poisoned,
             steps,
-            server_g,
-            server_d,
+            ranks,
             momentum,
             attack,
             rule,
@@ -195,8 +196,10 @@ impl Federation {
             client_bytes,
             launch_bytes,
             round: 0,
+            exchanged: Exchanged::default(),
         };
         federation.initialise()?;
+        federation.exchanged = Exchanged::default();
         Ok(federation)
     }
 
@@ -204,7 +207,8 @@ impl Federation {
         let state = self.chunks[0].buffers.tables.state;
         self.engine.write(state, &[0; 4])?;
         let mut rec = Recording::new();
-        for (net, bank, which) in [(&self.gan.g, &self.server_g, 0), (&self.gan.d, &self.server_d, 1)] {
+        let server = &self.ranks[0];
+        for (net, bank, which) in [(&self.gan.g, &server.server_g, 0), (&self.gan.d, &server.server_d, 1)] {
             record_init(&mut rec, net, bank, self.settings.seed, Stream::init(which, 0).0, state)?;
         }
         if let Some(probe) = &self.probe {
@@ -212,9 +216,14 @@ impl Federation {
         }
         self.engine.run(&rec, 1)?;
         self.engine.forget(&rec);
+        self.spread(Shared::Both)?;
+        self.begin_sent()?;
         for chunk in self.chunks.iter().chain(self.trainer.iter().map(|trainer| &trainer.chunk)) {
             self.engine.run(&chunk.broadcast_g, 1)?;
             self.engine.run(&chunk.broadcast_d, 1)?;
+            for recording in [&chunk.step, &chunk.local_scan] {
+                self.engine.prepare(recording)?;
+            }
         }
         self.weighted.send(self.engine.as_mut(), &self.weights)
     }
@@ -236,7 +245,7 @@ impl Federation {
 
     /// The server's generator.
     pub fn server_generator(&self) -> &NetworkBank {
-        &self.server_g
+        &self.ranks[0].server_g
     }
 
     /// Number of clients.
@@ -271,7 +280,17 @@ impl Federation {
 
     /// Largest number of clients trained in one launch.
     pub fn clients_per_launch(&self) -> u32 {
-        self.chunks[0].buffers.clients
+        self.chunks.iter().map(|chunk| chunk.buffers.clients).max().unwrap_or(0)
+    }
+
+    /// What the rounds of this process have moved between ranks.
+    pub fn exchanged(&self) -> Exchanged {
+        self.exchanged
+    }
+
+    /// Number of ranks that train clients.
+    pub fn ranks(&self) -> usize {
+        self.ranks.len()
     }
 
     /// Steps of each client in a round.
@@ -300,7 +319,7 @@ impl Federation {
     /// # Errors
     /// If the device fails.
     pub fn export_generator(&mut self) -> Result<NamedTensors> {
-        let bank = self.server_g;
+        let bank = self.ranks[0].server_g;
         row(self.engine.as_mut(), &self.gan.g, &bank, 0)
     }
 
@@ -310,7 +329,7 @@ impl Federation {
     /// If the device fails.
     pub fn export_discriminator(&mut self, client: u32) -> Result<NamedTensors> {
         let chunk = self.chunk_of(client)?;
-        let (bank, local) = (chunk.buffers.d, client - chunk.first);
+        let (bank, local) = (chunk.sent.d, client - chunk.first);
         row(self.engine.as_mut(), &self.gan.d, &bank, local)
     }
 
@@ -339,7 +358,7 @@ impl Federation {
     /// If the device fails.
     pub fn export_client_generator(&mut self, client: u32) -> Result<NamedTensors> {
         let chunk = self.chunk_of(client)?;
-        let (bank, local) = (chunk.buffers.g, client - chunk.first);
+        let (bank, local) = (chunk.sent.g, client - chunk.first);
         row(self.engine.as_mut(), &self.gan.g, &bank, local)
     }
 }
@@ -395,11 +414,29 @@ fn shared_networks(
             root: trainer.map(|trainer| of(&trainer.chunk).weights),
         }
     };
-    let mut networks = vec![share(&gan.g, server[0], |chunk| &chunk.buffers.g)];
+    let mut networks = vec![share(&gan.g, server[0], |chunk| &chunk.sent.g)];
     if settings.shared == Shared::Both {
-        networks.push(share(&gan.d, server[1], |chunk| &chunk.buffers.d));
+        networks.push(share(&gan.d, server[1], |chunk| &chunk.sent.d));
     }
     networks
+}
+
+/// Uploads to the memory of `rank` what its chunks read, and allocates the server's networks there.
+fn on_rank(
+    engine: &mut dyn Engine,
+    rank: usize,
+    gan: &Gan,
+    pixels: &[u8],
+    least: usize,
+    trigger: Option<&dyn Trigger>,
+) -> Result<OnRank> {
+    engine.place(rank);
+    let pixels = upload_pixels(engine, pixels, least)?;
+    let trigger = trigger.map_or(Ok(Vec::new()), |trigger| trigger.upload(engine))?;
+    let [server_g, server_d] =
+        [NetworkBank::alloc(engine, &gan.g, 1, false)?, NetworkBank::alloc(engine, &gan.d, 1, false)?];
+    engine.place(0);
+    Ok(OnRank { pixels, trigger, server_g, server_d })
 }
 
 /// The name of trainable values.

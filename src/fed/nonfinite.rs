@@ -1,5 +1,6 @@
 //! Non-finite values in a client's training state: found on the device after the round's local training, and named.
 
+use super::aggregate::Shared;
 use super::moments::UpdateMoments;
 use crate::Result;
 use crate::exec::{Recording, Tensor};
@@ -88,9 +89,9 @@ fn scanned<'a>(gan: &'a Gan, b: &GanBuffers) -> [Scanned<'a>; TENSORS] {
     std::array::from_fn(|i| of(i / 2, i % 2))
 }
 
-/// The scans of the tensors that clients send, weights and running statistics, which attacks on updates rewrite.
-fn is_sent(s: &Scanned) -> bool {
-    ["weights", "running statistics"].contains(&s.role)
+/// Whether clients send the tensor: weights and running statistics of the `shared` networks, which attacks on updates rewrite.
+fn is_sent(s: &Scanned, shared: Shared) -> bool {
+    ["weights", "running statistics"].contains(&s.role) && (s.network == "G" || shared == Shared::Both)
 }
 
 /// Records the scans of `which` tensors into the statistics.
@@ -114,13 +115,13 @@ fn record_scan(
     rec.launch(&FirstNonfinite, &p, &[x, b.stats], label)
 }
 
-/// Records the scans of gradients and moments, whose memory chunks may share: they run before the next chunk trains.
+/// Records the scans of what stays with the clients, before the next chunk trains: chunks may share the memory of gradients.
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).
-pub(super) fn record_local_scan(gan: &Gan, b: &GanBuffers) -> Result<Recording> {
+pub(super) fn record_local_scan(gan: &Gan, b: &GanBuffers, shared: Shared) -> Result<Recording> {
     let mut rec = Recording::new();
-    record_scans(&mut rec, gan, b, |s| !is_sent(s))?;
+    record_scans(&mut rec, gan, b, |s| !is_sent(s, shared))?;
     Ok(rec)
 }
 
@@ -129,12 +130,18 @@ pub(super) fn record_local_scan(gan: &Gan, b: &GanBuffers) -> Result<Recording> 
 ///
 /// # Errors
 /// If a layout does not fit its buffers (a bug).
-pub(super) fn record_update_scan(gan: &Gan, b: &GanBuffers, server_g: Tensor, moments: Tensor) -> Result<Recording> {
+pub(super) fn record_update_scan(
+    gan: &Gan,
+    b: &GanBuffers,
+    shared: Shared,
+    server_g: Tensor,
+    moments: Tensor,
+) -> Result<Recording> {
     let (mut rec, clients) = (Recording::new(), b.clients);
     let (stride, row) = (gan.g.stride as u32, UpdateMoments::WORDS as u32);
     let p = DifferenceNormParams { clients, n: stride, x_stride: stride, y_stride: row };
     rec.launch(&DifferenceNorm, &p, &[b.g.weights, server_g, moments], "G update norm")?;
-    record_scans(&mut rec, gan, b, is_sent)?;
+    record_scans(&mut rec, gan, b, |s| is_sent(s, shared))?;
     record_scan(&mut rec, b, TENSORS, (moments, 1), row, "finite G update norm".into())?;
     Ok(rec)
 }

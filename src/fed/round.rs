@@ -20,6 +20,7 @@ impl Federation {
     /// If the device fails; [`Error::NotFinite`] according to [`super::OnNonfinite`], before anything
     /// is averaged.
     pub fn run_round(&mut self) -> Result<RoundReport> {
+        let before = self.engine.exchanged();
         self.broadcast()?;
         self.train_locally()?;
         let trained = self.collect()?;
@@ -28,11 +29,13 @@ impl Federation {
         let (weighted, networks) = self.aggregate(&trained, &measured, &dropped)?;
         let report = RoundReport::new(self.round, trained, measured, weighted, networks);
         self.round += 1;
+        self.exchanged.bytes += self.engine.exchanged() - before;
         Ok(report)
     }
 
     /// Sends the server's networks to the clients and this round's tables to the device.
     fn broadcast(&mut self) -> Result<()> {
+        self.spread(self.settings.shared)?;
         for i in 0..self.chunks.len() {
             let (first, clients) = (self.chunks[i].first as usize, self.chunks[i].buffers.clients as usize);
             let member = |client: usize| Member {
@@ -102,7 +105,9 @@ impl Federation {
     /// because chunks may share memory; the tensors that clients send are scanned after the attack.
     fn train_locally(&mut self) -> Result<()> {
         let steps = self.round_steps();
-        for chunk in &self.chunks {
+        // The other ranks begin first, so that they train while this one does.
+        let (own, others): (Vec<_>, Vec<_>) = self.chunks.iter().partition(|chunk| chunk.rank == 0);
+        for chunk in others.into_iter().chain(own) {
             self.engine.run(&chunk.step, steps)?;
             self.engine.run(&chunk.local_scan, 1)?;
         }
@@ -111,6 +116,7 @@ impl Federation {
             self.engine.run(&trainer.chunk.local_scan, 1)?;
             self.engine.run(&trainer.chunk.update_scan, 1)?;
         }
+        self.receive()?;
         self.momentum.run(self.engine.as_mut())?;
         let active = self.round >= self.settings.attack.start_round;
         self.attack.run(self.engine.as_mut(), self.round, active)?;
@@ -136,7 +142,7 @@ impl Federation {
             }
         }
         for chunk in &self.chunks {
-            let stats = self.engine.read(chunk.buffers.stats, Purpose::RoundScalars)?;
+            let stats = self.engine.read(chunk.sent.stats, Purpose::RoundScalars)?;
             for s in RoundStats::rows(&stats) {
                 clients.push(Trained {
                     steps: s.steps as u32,
@@ -233,7 +239,7 @@ impl Federation {
             // The next round's proposal uses the last aggregation's weights, not this round's zeros.
             self.weighted.send(self.engine.as_mut(), &self.weights)?;
         }
-        left_out(dropped).into_iter().try_for_each(|client| self.restart(client))?;
+        self.restart(&left_out(dropped))?;
         for (client, _) in trained.iter().enumerate().filter(|(_, trained)| trained.nonfinite.is_some()) {
             self.momentum.forget(self.engine.as_mut(), client)?;
         }

@@ -1,12 +1,15 @@
 //! Screening: selects the clients that take part in the round after local training, and restarts the others.
 
 use super::OnNonfinite;
+use super::aggregate::Shared;
 use super::attack::Attack;
+use super::chunk::OnRank;
 use super::federation::Federation;
 use super::stages::Trained;
-use crate::exec::{Recording, Tensor};
+use crate::exec::Recording;
 use crate::kernels::util::copy::{Copy, CopyParams};
 use crate::kernels::util::fill::{Fill, FillParams};
+use crate::model::{Gan, GanBuffers, Network, NetworkBank};
 use crate::{Error, Result};
 
 /// Number of consecutive rounds in which every client may be dropped; the next such round ends the run. A round without clients
@@ -58,37 +61,70 @@ impl Federation {
         Error::NotFinite(format!("round {round}: {first}{others}; {help}; {more}"))
     }
 
-    /// Gives a dropped client the server's networks and moments of 0, so that it can take part in the next round.
-    pub(super) fn restart(&mut self, client: u32) -> Result<()> {
-        let (rec, fresh) = (self.record_restart(client)?, self.round + 1);
-        self.engine.run(&rec, 1)?;
-        self.engine.forget(&rec);
-        self.dropped.since[client as usize] = fresh;
+    /// Gives dropped clients the server's networks and moments of 0, so that they can take part in the next round.
+    pub(super) fn restart(&mut self, clients: &[u32]) -> Result<()> {
+        if clients.is_empty() {
+            return Ok(());
+        }
+        self.spread(Shared::Both)?;
+        for client in clients {
+            for rec in self.record_restart(*client)? {
+                self.engine.run(&rec, 1)?;
+                self.engine.forget(&rec);
+            }
+            self.dropped.since[*client as usize] = self.round + 1;
+        }
         Ok(())
     }
 
-    fn record_restart(&self, client: u32) -> Result<Recording> {
-        let mut rec = Recording::new();
+    /// The recordings of a client's restart: on its rank, and in what the server has of it.
+    fn record_restart(&self, client: u32) -> Result<Vec<Recording>> {
         let chunk = self.chunk_of(client)?;
         let at = (client - chunk.first) as usize;
-        let row = |of: Tensor, words: usize| of.slice(at * words, words);
-        let (gan, b) = (&self.gan, &chunk.buffers);
-        for (net, bank, server) in [(&gan.g, &b.g, &self.server_g), (&gan.d, &b.d, &self.server_d)] {
-            for (from, to, words) in
-                [(server.weights, bank.weights, net.stride), (server.running, bank.running, net.running_stride)]
-            {
-                let n = words as u32;
-                let p = CopyParams { clients: 1, n, x_stride: n, y_stride: n };
-                rec.launch(&Copy, &p, &[from, row(to, words)], format!("restart {} of client {client}", net.name))?;
+        let mut recordings = vec![restarted(&self.gan, client, at, &chunk.buffers, &self.ranks[chunk.rank])?];
+        if chunk.rank > 0 {
+            let both = self.settings.shared == Shared::Both;
+            let (mut rec, server) = (Recording::new(), &self.ranks[0]);
+            copied(&mut rec, &self.gan.g, client, at, &chunk.sent.g, &server.server_g)?;
+            if both {
+                copied(&mut rec, &self.gan.d, client, at, &chunk.sent.d, &server.server_d)?;
             }
-            for moments in [bank.m, bank.v] {
-                let p = FillParams { clients: 1, n: net.stride as u32, y_stride: net.stride as u32, value: 0.0 };
-                let label = format!("restart {} moments of client {client}", net.name);
-                rec.launch(&Fill, &p, &[row(moments, net.stride)], label)?;
-            }
+            recordings.push(rec);
         }
-        Ok(rec)
+        Ok(recordings)
     }
+}
+
+/// Copies the networks of a rank's server, and fills the moments with 0.
+fn restarted(gan: &Gan, client: u32, at: usize, b: &GanBuffers, server: &OnRank) -> Result<Recording> {
+    let mut rec = Recording::new();
+    for (net, bank, from) in [(&gan.g, &b.g, &server.server_g), (&gan.d, &b.d, &server.server_d)] {
+        copied(&mut rec, net, client, at, bank, from)?;
+        for moments in [bank.m, bank.v] {
+            let p = FillParams { clients: 1, n: net.stride as u32, y_stride: net.stride as u32, value: 0.0 };
+            let label = format!("restart {} moments of client {client}", net.name);
+            rec.launch(&Fill, &p, &[moments.slice(at * net.stride, net.stride)], label)?;
+        }
+    }
+    Ok(rec)
+}
+
+/// Copies a network of the server to row `at` of `to`.
+fn copied(
+    rec: &mut Recording,
+    net: &Network,
+    client: u32,
+    at: usize,
+    to: &NetworkBank,
+    from: &NetworkBank,
+) -> Result<()> {
+    for (from, to, words) in [(from.weights, to.weights, net.stride), (from.running, to.running, net.running_stride)] {
+        let n = words as u32;
+        let p = CopyParams { clients: 1, n, x_stride: n, y_stride: n };
+        let label = format!("restart {} of client {client}", net.name);
+        rec.launch(&Copy, &p, &[from, to.slice(at * words, words)], label)?;
+    }
+    Ok(())
 }
 
 /// Advice after non-finite values in the `faulty` clients of a round. Enlarged updates are the cause if only malicious clients

@@ -71,9 +71,10 @@ impl Federation {
     /// The tensors of the state, by name.
     pub fn parts(&self) -> Vec<Part> {
         let mut parts = Vec::new();
-        for (net, server) in [(&self.gan.g, &self.server_g), (&self.gan.d, &self.server_d)] {
+        let on = &self.ranks[0];
+        for (net, server) in [(&self.gan.g, &on.server_g), (&self.gan.d, &on.server_d)] {
             let of = |chunk: &super::chunk::Chunk| {
-                if net.name == self.gan.g.name { chunk.buffers.g } else { chunk.buffers.d }
+                if net.name == self.gan.g.name { chunk.sent.g } else { chunk.sent.d }
             };
             let clients =
                 |pick: fn(&NetworkBank) -> Tensor| self.chunks.iter().map(|c| pick(&of(c))).collect::<Vec<_>>();

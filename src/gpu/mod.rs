@@ -18,7 +18,7 @@ pub mod tuning;
 pub use adapter::{Adapter, AdapterFacts, AdapterKind, Backend, enumerate, quiet_drivers};
 pub use device::Device;
 pub use engine::GpuEngine;
-pub use select::{Choice, DeviceTarget, choose, open};
+pub use select::{Choice, DeviceTarget, choose, for_process, open};
 pub use tuning::Tuning;
 
 use crate::kernels::Class;

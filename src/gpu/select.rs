@@ -74,6 +74,29 @@ pub fn open(request: &str, options: GpuOptions) -> Result<(Box<dyn Engine>, Stri
     }
 }
 
+/// The request for process `number` of a node: `auto` and `gpu` are spread over the GPUs of the model that they select, in the order of
+/// their numbers; all others are the same for every process.
+pub fn for_process(request: &str, number: usize) -> String {
+    let word = request.trim().to_lowercase();
+    match number > 0 && (word == "auto" || word == "gpu") {
+        true => {
+            let facts: Vec<AdapterFacts> = enumerate().into_iter().map(|adapter| adapter.facts).collect();
+            spread(&word, number, &facts)
+        }
+        false => request.into(),
+    }
+}
+
+fn spread(word: &str, number: usize, facts: &[AdapterFacts]) -> String {
+    let Ok((Pick::Adapter(first), _)) = pick(word, facts) else { return word.into() };
+    let like = |f: &&AdapterFacts| {
+        let model = |f: &AdapterFacts| (f.kind, f.backend, f.name.clone());
+        f.eligible() && f.kind != AdapterKind::Cpu && model(f) == model(&facts[first])
+    };
+    let numbers: Vec<usize> = facts.iter().filter(like).filter_map(|f| f.number).collect();
+    if numbers.is_empty() { word.into() } else { format!("gpu:{}", numbers[number % numbers.len()]) }
+}
+
 fn pick(word: &str, facts: &[AdapterFacts]) -> Result<(Pick, String)> {
     match word {
         "" => Err(Error::input(format!("the device name is empty; {}", listing(facts)))),
@@ -232,6 +255,17 @@ mod tests {
         }
         assert!(pick("gpu:0", &[]).unwrap_err().to_string().contains("adapters here: none"));
         assert!(pick("cpu:0", &all).unwrap_err().to_string().contains("no device matches `cpu:0`"));
+    }
+
+    #[test]
+    fn processes_of_a_node_are_spread_over_equal_gpus() {
+        let all = machine();
+        let asked = |n: usize| spread("auto", n, &all);
+        assert_eq!([1, 2, 3].map(asked), ["gpu:3", "gpu:2", "gpu:3"], "two cards, of which `auto` is the first");
+        assert_eq!(spread("gpu", 1, &all[..3]), "gpu:1", "a single card is shared");
+        assert_eq!([spread("auto", 1, &all[..2]), spread("gpu", 1, &all[..2])], ["auto", "gpu"]);
+        assert_eq!(spread("gpu", 5, &[]), "gpu");
+        assert_eq!([for_process("cpu", 3), for_process("gpu:7", 3), for_process("auto", 0)], ["cpu", "gpu:7", "auto"]);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use super::prepared::{Prepared, Trained, unlocked};
 use super::retry::{RETRY_PAUSE, Retries};
-use super::{Observer, diagnose, resume};
+use super::{Observer, Workers, diagnose, resume};
 use crate::Result;
 use crate::check::watch::DEFAULT_EVERY;
 use crate::config::{self, Overrides, Plan};
 use crate::report::{RunDir, layout, run_dir, tensorboard};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Default parent folder of run directories.
 const RUNS: &str = "runs";
@@ -21,6 +22,7 @@ pub struct Session {
     tuned: bool,
     retries: u32,
     tensorboard: bool,
+    workers: Option<Arc<dyn Workers>>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +39,15 @@ impl Session {
     /// A session that writes to `runs/NAME-NNN`, verifies one launch in [`DEFAULT_EVERY`] steps against the reference, uses the
     /// adapter's tuning file if there is one, and ends if the device fails.
     pub fn new(plan: Plan) -> Session {
-        Session { plan, place: Place::Free, verify_every: DEFAULT_EVERY, tuned: true, retries: 0, tensorboard: false }
+        Session {
+            plan,
+            place: Place::Free,
+            verify_every: DEFAULT_EVERY,
+            tuned: true,
+            retries: 0,
+            tensorboard: false,
+            workers: None,
+        }
     }
 
     /// A session that continues the run in `directory` from its latest checkpoint, bit for bit. `overrides` may set `rounds`
@@ -85,6 +95,12 @@ impl Session {
         Session { tensorboard: on, ..self }
     }
 
+    /// Trains clients in other processes too. Bits do not depend on their number, on devices of one kind. Only launches of this
+    /// process are verified.
+    pub fn workers(self, workers: Arc<dyn Workers>) -> Session {
+        Session { workers: Some(workers), ..self }
+    }
+
     /// The plan to run.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -95,7 +111,7 @@ impl Session {
     /// # Errors
     /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
     pub fn prepare(&self, observer: &mut dyn Observer) -> Result<Prepared> {
-        let prepared = Prepared::new(self.plan.clone(), self.verify_every, self.tuned, observer)?;
+        let prepared = Prepared::new(self.plan.clone(), self.verify_every, self.tuned, self.workers.clone(), observer)?;
         Ok(prepared.tensorboard(self.tensorboard))
     }
 

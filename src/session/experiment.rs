@@ -5,9 +5,9 @@ use super::observer::Round;
 use super::parts::Parts;
 use crate::check::watch::Checked;
 use crate::config::{Plan, Resolved};
-use crate::error::count;
+use crate::error::{count, size};
 use crate::exec::Purpose;
-use crate::fed::{Fault, Federation, OnNonfinite, RoundReport};
+use crate::fed::{Exchanged, Fault, Federation, OnNonfinite, RoundReport};
 use crate::metric::{Evaluator, ImageSet, Value};
 use crate::model::{NamedTensors, Sampler};
 use crate::report::checkpoint::{self, Measured};
@@ -372,10 +372,17 @@ impl Experiment {
         let rounds = u64::from(here) * u64::from(self.plan.federation.clients);
         let detection = self.rates().map_or(String::new(), |rates| format!("\ndetector  {}", rates.describe()));
         let verified = self.verified().map_or(String::new(), |checked| format!("\nverified  {checked}"));
+        let (measured, scalars) = (self.measured(), scalars / rounds.max(1));
+        let exchanged = match self.federation.ranks() {
+            1 => String::new(),
+            ranks => {
+                let Exchanged { bytes, seconds } = self.federation.exchanged();
+                let (bytes, ms) = (bytes / u64::from(here.max(1)), 1e3 * seconds / f64::from(here.max(1)));
+                format!("\nexchanged {} per round between {ranks} ranks, in {ms:.1} ms", size(bytes))
+            }
+        };
         format!(
-            "{}traffic   {} bytes per client and round read from the device{detection}{verified}",
-            self.measured(),
-            scalars / rounds.max(1)
+            "{measured}traffic   {scalars} bytes per client and round read from the device{exchanged}{detection}{verified}"
         )
     }
 

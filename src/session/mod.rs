@@ -25,6 +25,7 @@ mod memory;
 mod observer;
 mod parts;
 mod prepared;
+mod ranks;
 mod replay;
 mod resume;
 mod retry;
@@ -37,6 +38,7 @@ pub use images::Images;
 pub use observer::{Observer, Round, Silent, Start};
 pub use parts::{Parts, parts};
 pub use prepared::{Finished, Prepared, Trained};
+pub use ranks::{Workers, open as open_worker};
 pub use replay::replay;
 
 #[cfg(test)]

@@ -3,15 +3,17 @@
 use super::experiment::Experiment;
 use super::images::Images;
 use super::memory::Setup;
+use super::ranks::Ranks;
 use super::tuned::Tuned;
-use super::{Observer, Start, fit, resume};
+use super::{Observer, Start, Workers, fit, resume};
 use crate::Result;
 use crate::check::watch::{Arm, Sentinel};
 use crate::config::{self, Overrides, Plan, Resolved};
-use crate::exec::Engine;
+use crate::exec::{Engine, Open};
 use crate::report::{RunDir, Summary, layout};
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A run with its images loaded and its device open; nothing is written yet.
 pub struct Prepared {
@@ -53,8 +55,14 @@ impl Prepared {
     ///
     /// # Errors
     /// Images that are missing or do not fit the plan, a device that cannot be opened or is too small.
-    pub(super) fn new(plan: Plan, verify_every: u32, tuned: bool, observer: &mut dyn Observer) -> Result<Prepared> {
-        Prepared::on(plan, verify_every, tuned, observer, &|engine| engine)
+    pub(super) fn new(
+        plan: Plan,
+        verify_every: u32,
+        tuned: bool,
+        workers: Option<Arc<dyn Workers>>,
+        observer: &mut dyn Observer,
+    ) -> Result<Prepared> {
+        Prepared::on(plan, verify_every, tuned, workers, observer, &|engine| engine)
     }
 
     /// [`Prepared::new`] on a sentinel, with the switch that activates it.
@@ -65,7 +73,7 @@ impl Prepared {
             *arm.borrow_mut() = sentinel.arm();
             Box::new(sentinel) as Box<dyn Engine>
         };
-        let prepared = Prepared::on(plan, 0, tuned, observer, &wrap)?;
+        let prepared = Prepared::on(plan, 0, tuned, None, observer, &wrap)?;
         Ok((prepared, arm.into_inner()))
     }
 
@@ -74,6 +82,7 @@ impl Prepared {
         plan: Plan,
         verify_every: u32,
         tuned: bool,
+        workers: Option<Arc<dyn Workers>>,
         observer: &mut dyn Observer,
         wrap: &dyn Fn(Box<dyn Engine>) -> Box<dyn Engine>,
     ) -> Result<Prepared> {
@@ -86,6 +95,8 @@ impl Prepared {
         let warnings: Vec<String> = images.warnings.iter().cloned().chain(images.warning(&plan)).collect();
         warnings.iter().for_each(|warning| observer.warning(warning));
         images.notes.iter().for_each(|note| observer.note(note));
+        let open = Open { device: plan.device.clone(), tuned };
+        let ranks = workers.map(|workers| Ranks { workers, open });
         let tuned = if tuned { Tuned::find(&plan.device, observer)? } else { None };
         let (engine, reason) = crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?;
         let mut resolved = Resolved { warnings, ..Resolved::new(engine.descriptor(), &reason) };
@@ -96,11 +107,13 @@ impl Prepared {
         observer.note(&device(&resolved));
         // Launches are verified against the reference engine, which needs no verification itself.
         let verified = verify_every > 0 && resolved.device.engine != "reference";
-        let setting = Setup { plan: &plan, images: &images, verified };
+        let setting = Setup { plan: &plan, images: &images, verified, ranks: ranks.as_ref() };
         let memory = setting.memory(engine.as_ref())?;
         observer.note(&format!("memory    {memory}"));
         let again = || Ok(wrap(crate::gpu::open(&plan.device, Tuned::options(tuned.as_ref()))?.0));
         let built = fit::build(&setting, memory, wrap(engine), verify_every, &again, observer)?;
+        built.warnings.iter().for_each(|warning| observer.warning(warning));
+        resolved.warnings.extend(built.warnings);
         let experiment = Experiment::new(plan, images, built.parts, built.checked)?;
         experiment.warnings().iter().for_each(|warning| observer.warning(warning));
         resolved.warnings.extend(experiment.warnings());

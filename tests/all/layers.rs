@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["perf"],
     &["config"],
     &["session", "foreign"],
+    &["mpi"],
     &["cli"],
 ];
 

@@ -21,6 +21,7 @@ mod outputs;
 mod penalty;
 mod portable;
 mod random;
+mod ranks;
 mod reflection;
 mod regularised;
 #[cfg(unix)]

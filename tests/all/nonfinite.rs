@@ -20,23 +20,23 @@ struct Poison {
 
 /// Position, time and value.
 #[derive(Clone, Copy)]
-struct Into {
-    label: &'static str,
-    slot: usize,
-    client: usize,
-    round: usize,
-    before: bool,
-    element: usize,
-    value: f32,
+pub struct Into {
+    pub label: &'static str,
+    pub slot: usize,
+    pub client: usize,
+    pub round: usize,
+    pub before: bool,
+    pub element: usize,
+    pub value: f32,
 }
 
 /// The discriminator's weights of client 1 before round 1.
-const D_WEIGHTS: Into =
+pub const D_WEIGHTS: Into =
     Into { label: "D Adam", slot: 0, client: 1, round: 1, before: true, element: 70, value: f32::NAN };
 /// The same for the generator, after its training.
-const G_WEIGHTS: Into = Into { label: "G Adam", before: false, ..D_WEIGHTS };
+pub const G_WEIGHTS: Into = Into { label: "G Adam", before: false, ..D_WEIGHTS };
 
-fn poisoned(inner: Box<dyn Engine>, into: Into) -> Box<dyn Engine> {
+pub fn poisoned(inner: Box<dyn Engine>, into: Into) -> Box<dyn Engine> {
     Box::new(Poison { inner, into, seen: Vec::new() })
 }
 
@@ -84,7 +84,7 @@ fn with(nonfinite: OnNonfinite, chunk: Option<u32>) -> Settings {
     Settings { nonfinite, clients_per_launch: chunk, ..settings() }
 }
 
-fn wgan(engine: Box<dyn Engine>, settings: Settings, clients: usize) -> Federation {
+pub fn wgan(engine: Box<dyn Engine>, settings: Settings, clients: usize) -> Federation {
     let objective = Objective::WganGp { lambda: 10.0, n_critic: 2, interpolation: Interpolation::Uniform };
     let training = Training { norm: Norm::Instance, objective, optimizer: Optimizer::Adam, ..Default::default() };
     let arch = Architecture { image_size: 16, channels: 3, width: 4, latent: 6 };

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Every rule, for seven clients or more of which one is faulty.
-fn rules() -> Vec<Rule> {
+pub fn rules() -> Vec<Rule> {
     let median = |start| GeometricMedian { nu: 1e-6, iterations: 3, start };
     let rules = vec![
         Rule::default(),
@@ -48,7 +48,7 @@ fn rules() -> Vec<Rule> {
 }
 
 /// Every pre-aggregator.
-fn pres() -> Vec<Pre> {
+pub fn pres() -> Vec<Pre> {
     let pres =
         vec![Pre::None(NoPre {}), Pre::Nnm(Nnm { f: 1 }), Pre::Bucketing(Bucketing { s: 2 }), Pre::Arc(Arc { f: 1 })];
     assert_eq!(pres.iter().map(Pre::name).collect::<Vec<_>>(), Pre::NAMES, "a pre-aggregator is missing here");

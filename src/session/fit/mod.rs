@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 pub(super) struct Built {
     pub parts: Parts,
     pub checked: Option<Arc<Mutex<Checked>>>,
+    /// Of devices on other ranks.
+    pub warnings: Vec<String>,
 }
 
 /// Builds the experiment on `engine` with launches as planned by `memory`. If they do not fit the device's memory and the plan
@@ -32,7 +34,7 @@ pub(super) fn build(
     let fixed = setting.plan.federation.clients_per_launch;
     let (stand_in, _) = TallyEngine::of(engine.as_ref());
     loop {
-        let (what, held) = match attempt(setting, &memory, engine, every) {
+        let (what, held) = match attempt(setting, &memory, engine, every, observer) {
             Err(Error::OutOfMemory { what, held }) => (what, held),
             other => return other,
         };
@@ -54,7 +56,13 @@ pub(super) fn build(
     }
 }
 
-fn attempt(setting: &Setup, memory: &MemoryPlan, engine: Box<dyn Engine>, every: u32) -> Result<Built> {
+fn attempt(
+    setting: &Setup,
+    memory: &MemoryPlan,
+    engine: Box<dyn Engine>,
+    every: u32,
+    observer: &mut dyn Observer,
+) -> Result<Built> {
     let (engine, checked) = match setting.verified {
         true => {
             let mut watched = Verifying::new(engine, every, setting.plan.seed);
@@ -64,7 +72,11 @@ fn attempt(setting: &Setup, memory: &MemoryPlan, engine: Box<dyn Engine>, every:
         }
         false => (engine, None),
     };
-    Ok(Built { parts: setting.build(engine, Some(memory.launch))?, checked })
+    let (engine, warnings) = match setting.ranks {
+        Some(ranks) => ranks.join(engine, setting.plan.federation.clients, observer)?,
+        None => (engine, Vec::new()),
+    };
+    Ok(Built { parts: setting.build(engine, Some(memory.launch))?, checked, warnings })
 }
 
 #[cfg(test)]

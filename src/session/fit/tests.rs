@@ -33,7 +33,7 @@ fn tried(setting: &Setup, bytes: u64) -> (Vec<String>, Result<Built>) {
 #[test]
 fn a_device_that_does_not_hold_all_clients_gets_half_of_them_at_a_time() {
     let (plan, images) = setup(&["federation.clients=5", "train.batch=16"]);
-    let setting = Setup { plan: &plan, images: &images, verified: true };
+    let setting = Setup { plan: &plan, images: &images, verified: true, ranks: None };
     let bytes = |launch| setting.predict(&CpuEngine::new(), Some(launch)).unwrap().bytes;
     let rounds = |built: Built| {
         let mut federation = built.parts.federation;
@@ -59,7 +59,7 @@ fn a_device_that_does_not_hold_all_clients_gets_half_of_them_at_a_time() {
 #[test]
 fn a_device_that_does_not_hold_one_client_says_what_it_would_hold() {
     let (plan, images) = setup(&["train.batch=32", "model.width=16"]);
-    let setting = Setup { plan: &plan, images: &images, verified: false };
+    let setting = Setup { plan: &plan, images: &images, verified: false, ranks: None };
     let least = setting.predict(&CpuEngine::new(), Some(1)).unwrap().bytes;
     let (said, built) = tried(&setting, least * 9 / 10);
     let error = built.err().unwrap();
@@ -71,7 +71,7 @@ fn a_device_that_does_not_hold_one_client_says_what_it_would_hold() {
     assert_eq!(said.len(), 2, "3, then 1: {said:?}");
 
     let (plan, images) = setup(&["train.batch=32", "model.width=16", "federation.clients_per_launch=2"]);
-    let setting = Setup { plan: &plan, images: &images, verified: false };
+    let setting = Setup { plan: &plan, images: &images, verified: false, ranks: None };
     let (said, built) = tried(&setting, setting.predict(&CpuEngine::new(), None).unwrap().bytes - 1);
     let text = built.err().unwrap().to_string();
     assert!(said.is_empty() && text.contains("federation.clients_per_launch=1 or "), "{said:?} {text}");

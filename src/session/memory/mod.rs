@@ -2,6 +2,7 @@
 
 use super::images::Images;
 use super::parts::{Parts, parts};
+use super::ranks::Ranks;
 use crate::check::watch::{SNAPSHOT, room_for};
 use crate::config::Plan;
 use crate::error::count;
@@ -43,6 +44,8 @@ pub(super) struct Setup<'a> {
     pub images: &'a Images,
     /// Whether launches are verified.
     pub verified: bool,
+    /// Other processes that train clients.
+    pub ranks: Option<&'a Ranks>,
 }
 
 impl Setup<'_> {
@@ -59,11 +62,13 @@ impl Setup<'_> {
     /// The errors of building it on `engine`: a client with less than a batch, a tensor too large for a binding.
     pub fn predict(&self, engine: &dyn Engine, launch: Option<u32>) -> Result<MemoryPlan> {
         let (stand_in, tally) = TallyEngine::of(engine);
+        let stand_in = stand_in.spread(self.ranks.map_or(1, Ranks::count));
         let parts = self.build(Box::new(stand_in), launch)?;
-        let room = if self.verified { room_for(parts.recordings()) } else { Vec::new() };
+        let own = || parts.recordings().filter(|rec| rec.rank().unwrap_or(0) == 0);
+        let room = if self.verified { room_for(own()) } else { Vec::new() };
         let snapshots = 4 * room.iter().sum::<usize>() as u64;
         let scratch = match engine.descriptor().engine.as_str() {
-            "cpu" => parts.recordings().map(cpu::scratch_bytes).max().unwrap_or(0),
+            "cpu" => own().map(cpu::scratch_bytes).max().unwrap_or(0),
             _ => 0,
         };
         let (model, samples) = (&self.plan.model, self.plan.evaluation.samples as usize);
@@ -99,11 +104,14 @@ impl Setup<'_> {
     /// # Errors
     /// As [`Setup::predict`]; too little memory, with the largest buffers and settings that would fit.
     pub fn memory(&self, engine: &dyn Engine) -> Result<MemoryPlan> {
-        match host_available().filter(|_| on_host(engine.descriptor())) {
+        // Ranks of one node take about as much each.
+        let available =
+            || host_available().map(|free| free / self.ranks.map_or(1, |ranks| ranks.workers.on_node() as u64));
+        match available().filter(|_| on_host(engine.descriptor())) {
             Some(available) => self.within(engine, available),
             None => {
                 let memory = self.predict(engine, None)?;
-                match host_available() {
+                match available() {
                     Some(free) if memory.host > free => Err(Error::input(format!(
                         "{} on the host, {} of it for evaluation.samples = {}, where {} are free: choose fewer samples",
                         size(memory.host),

@@ -16,7 +16,7 @@ pub(in crate::session) fn setup(set: &[&str]) -> (Plan, Images) {
 fn the_prediction_is_what_is_allocated() {
     for set in [vec![], vec!["train.loss=wgan-gp", "train.optimizer=rmsprop", "detection.kind=isolation-forest"]] {
         let (plan, images) = setup(&set);
-        let setting = Setup { plan: &plan, images: &images, verified: true };
+        let setting = Setup { plan: &plan, images: &images, verified: true, ranks: None };
         for device in ["gpu", "cpu"] {
             for launch in [None, Some(1), Some(2)] {
                 let (engine, _) = crate::gpu::open(device, crate::gpu::GpuOptions::default()).unwrap();
@@ -44,7 +44,7 @@ fn wide(set: &[&str]) -> (Plan, Images) {
 #[test]
 fn launches_are_as_large_as_memory_allows() {
     let (plan, images) = wide(&["federation.clients=5"]);
-    let setting = Setup { plan: &plan, images: &images, verified: true };
+    let setting = Setup { plan: &plan, images: &images, verified: true, ranks: None };
     let engine = CpuEngine::new();
     let of = |launch| {
         let m = setting.predict(&engine, Some(launch)).unwrap();
@@ -67,7 +67,7 @@ fn too_little_memory_says_what_would_fit() {
     let engine = CpuEngine::new();
     let refusal = |set: &[&str], share: f64| {
         let (plan, images) = wide(set);
-        let setting = Setup { plan: &plan, images: &images, verified: false };
+        let setting = Setup { plan: &plan, images: &images, verified: false, ranks: None };
         let least = setting.predict(&engine, Some(1)).unwrap();
         let error = setting.within(&engine, ((least.bytes + least.host) as f64 * share) as u64).unwrap_err();
         assert_eq!(error.exit_code(), 2);

@@ -8,7 +8,7 @@ use crate::exec::{CpuEngine, Engine, ReferenceEngine};
 
 /// Plans the memory of an experiment; returns the clients per launch.
 fn planned(plan: &Plan, images: &Images, engine: &dyn Engine) -> Result<u32> {
-    let memory = Setup { plan, images, verified: true }.predict(engine, None)?;
+    let memory = Setup { plan, images, verified: true, ranks: None }.predict(engine, None)?;
     assert!((1..=memory.clients).contains(&memory.launch));
     Ok(memory.launch)
 }

@@ -14,7 +14,7 @@ use formulas::{Given, dot, mean};
 use std::collections::BTreeSet;
 
 /// All attacks, each in every setting that changes its formula.
-fn attacks() -> Vec<OnUpdate> {
+pub fn attacks() -> Vec<OnUpdate> {
     let (all, own) = (Reach::All, Reach::Own);
     let alie = |ddof, knowledge| OnUpdate::Alie(Alie { z: Some(1.25), ddof, knowledge });
     let max = |direction, knowledge| OnUpdate::MinMax(MinMax { direction, knowledge });
