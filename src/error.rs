@@ -4,7 +4,7 @@
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error as shown to the user: one clear sentence and an exit code.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Error {
     /// Bad input: names the file, key or tensor, the value found and the values allowed. Exit code 2.
     #[error("{0}")]

@@ -16,16 +16,18 @@ pub fn run(
     alone: impl FnOnce(Option<Arc<dyn Workers>>) -> Result<u8>,
 ) -> Result<u8> {
     use super::{environment, interrupt};
-    use crate::mpi::World;
+    use crate::mpi::{self, World};
     use crate::{gpu, session};
+    if mpi::is_worker() {
+        // Rank 0 decides when to stop.
+        interrupt::listen_silently()?;
+    }
     let Some(world) = World::join()? else { return alone(None) };
     if world.rank() == 0 {
         let answer = alone(Some(world.workers()));
         world.end();
         return answer;
     }
-    // Rank 0 decides when to stop.
-    interrupt::listen_silently()?;
     world.serve(|open, number| {
         let own = environment::asked(device.clone(), set)?;
         session::open_worker(&gpu::for_process(&own.unwrap_or(open.device.clone()), number), open.tuned)

@@ -39,7 +39,7 @@ impl Traffic {
 }
 
 /// The identity of an engine for plans, logs and reports.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Descriptor {
     /// `gpu`, `cpu` or `reference`.
     pub engine: String,

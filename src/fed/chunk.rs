@@ -198,19 +198,6 @@ impl ChunkBuilder<'_> {
         clients: u32,
     ) -> Result<Chunk> {
         engine.place(rank);
-        let chunk = self.on_rank(engine, pools, rank, first, clients);
-        engine.place(0);
-        chunk
-    }
-
-    fn on_rank(
-        &self,
-        engine: &mut dyn Engine,
-        pools: &mut Pools,
-        rank: usize,
-        first: u32,
-        clients: u32,
-    ) -> Result<Chunk> {
         let (gan, batch, shared) = (self.gan, self.settings.batch, self.settings.shared);
         let (on, pool) = (&self.ranks[rank], &mut pools.training[rank]);
         let server_g = &self.ranks[0].server_g;

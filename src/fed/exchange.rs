@@ -5,10 +5,11 @@
 //! the number of ranks changes no bit.
 
 use super::aggregate::Shared;
+use super::chunk::OnRank;
 use super::federation::Federation;
 use crate::Result;
 use crate::exec::{Purpose, Tensor};
-use crate::model::{Network, NetworkBank};
+use crate::model::{Gan, Network, NetworkBank};
 use std::time::Instant;
 
 impl Federation {
@@ -17,22 +18,13 @@ impl Federation {
         if self.ranks.len() == 1 {
             return Ok(());
         }
-        let start = Instant::now();
-        let pick: &[fn(&super::chunk::OnRank) -> &NetworkBank] = match which {
-            Shared::Generator => &[|on| &on.server_g],
-            Shared::Both => &[|on| &on.server_g, |on| &on.server_d],
-        };
-        for pick in pick {
-            for tensor in [|bank: &NetworkBank| bank.weights, |bank: &NetworkBank| bank.running] {
-                if tensor(pick(&self.ranks[0])).words == 0 {
-                    // A network without batch norms has no running statistics.
-                    continue;
-                }
-                let words = self.engine.read(tensor(pick(&self.ranks[0])), Purpose::Exchange)?;
-                for on in &self.ranks[1..] {
-                    self.engine.write(tensor(pick(on)), &words)?;
-                }
-            }
+        let (start, server) = (Instant::now(), &self.ranks[0]);
+        let copies =
+            |on: &OnRank| shared(&self.gan, which, [&server.server_g, &server.server_d], [&on.server_g, &on.server_d]);
+        let copies: Vec<_> = self.ranks[1..].iter().map(copies).collect();
+        for (number, (from, ..)) in copies[0].iter().enumerate() {
+            let words = self.engine.read(*from, Purpose::Exchange)?;
+            copies.iter().try_for_each(|of_rank| self.engine.write(of_rank[number].1, &words))?;
         }
         self.exchanged.seconds += start.elapsed().as_secs_f64();
         Ok(())
@@ -42,11 +34,8 @@ impl Federation {
     pub(super) fn begin_sent(&mut self) -> Result<()> {
         let server = &self.ranks[0];
         for chunk in self.chunks.iter().filter(|chunk| chunk.rank > 0) {
-            let mut networks = vec![(&self.gan.g, &server.server_g, &chunk.sent.g)];
-            if self.settings.shared == Shared::Both {
-                networks.push((&self.gan.d, &server.server_d, &chunk.sent.d));
-            }
-            for (from, to, words) in networks.into_iter().flat_map(|(net, from, to)| sent(net, from, to)) {
+            let to = [&chunk.sent.g, &chunk.sent.d];
+            for (from, to, words) in shared(&self.gan, self.settings.shared, [&server.server_g, &server.server_d], to) {
                 let row = self.engine.read(from, Purpose::Exchange)?;
                 for client in 0..chunk.sent.clients as usize {
                     self.engine.write(to.slice(client * words, words), &row)?;
@@ -61,17 +50,12 @@ impl Federation {
         // Pairs of a tensor and where it goes.
         let (mut statistics, mut rows) = (Vec::<(Tensor, Tensor)>::new(), Vec::<(Tensor, Tensor)>::new());
         for chunk in self.chunks.iter().filter(|chunk| chunk.rank > 0) {
-            let mut networks = vec![(&self.gan.g, &chunk.buffers.g, &chunk.sent.g)];
-            if self.settings.shared == Shared::Both {
-                networks.push((&self.gan.d, &chunk.buffers.d, &chunk.sent.d));
-            }
-            // Row by row, so that the host never has more than a few clients' networks.
             statistics.push((chunk.buffers.stats, chunk.sent.stats));
-            for client in 0..chunk.buffers.clients as usize {
-                let row = |tensor: Tensor, words: usize| tensor.slice(client * words, words);
-                for (net, from, to) in &networks {
-                    rows.extend(sent(net, from, to).map(|(from, to, words)| (row(from, words), row(to, words))));
-                }
+            let (from, to) = ([&chunk.buffers.g, &chunk.buffers.d], [&chunk.sent.g, &chunk.sent.d]);
+            // Row by row, so that the host never has more than a few clients' networks.
+            for (from, to, words) in shared(&self.gan, self.settings.shared, from, to) {
+                let row = |tensor: Tensor, client: usize| tensor.slice(client * words, words);
+                rows.extend((0..chunk.buffers.clients as usize).map(|client| (row(from, client), row(to, client))));
             }
         }
         statistics.iter().chain(&rows).try_for_each(|(from, _)| self.engine.prefetch(*from))?;
@@ -89,8 +73,13 @@ impl Federation {
     }
 }
 
-/// The tensors that clients send of a network, and their words per client.
-fn sent(net: &Network, from: &NetworkBank, to: &NetworkBank) -> impl Iterator<Item = (Tensor, Tensor, usize)> {
-    let statistics = (from.running, to.running, net.running_stride);
-    [(from.weights, to.weights, net.stride), statistics].into_iter().filter(|(_, _, words)| *words > 0)
+/// The tensors of the shared networks, generator and discriminator, in two pairs of banks, and their words per client.
+fn shared(gan: &Gan, shared: Shared, from: [&NetworkBank; 2], to: [&NetworkBank; 2]) -> Vec<(Tensor, Tensor, usize)> {
+    let networks = if shared == Shared::Both { 2 } else { 1 };
+    let of = |((net, from), to): ((&Network, &NetworkBank), &NetworkBank)| {
+        [(from.weights, to.weights, net.stride), (from.running, to.running, net.running_stride)]
+    };
+    let tensors = [&gan.g, &gan.d].into_iter().zip(from).zip(to).take(networks).flat_map(of);
+    // A network without batch norms has no running statistics.
+    tensors.filter(|(_, _, words)| *words > 0).collect()
 }

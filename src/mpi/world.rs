@@ -92,11 +92,7 @@ impl World {
     }
 
     /// Ends the other ranks, on rank 0.
-    pub fn end(self) {
-        self.end_others();
-    }
-
-    fn end_others(&self) {
+    pub fn end(&self) {
         for mut link in self.workers().links() {
             // MPI ends all processes itself if one cannot be reached.
             let _ = link.send(&crate::exec::end());
@@ -113,7 +109,7 @@ impl World {
         }
         let answer = self.compare(&own);
         if answer.is_err() {
-            self.end_others();
+            self.end();
         }
         answer
     }

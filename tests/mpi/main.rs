@@ -70,8 +70,11 @@ fn results(run: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 fn same(a: &Path, b: &Path) {
-    for ((name, a), (other, b)) in results(a).into_iter().zip(results(b)) {
-        assert!(name == other && a == b, "{name} and {other} differ");
+    let (a, b) = (results(a), results(b));
+    let names = |of: &[(String, Vec<u8>)]| of.iter().map(|file| file.0.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&a), names(&b));
+    for ((name, a), (_, b)) in a.iter().zip(&b) {
+        assert!(a == b, "{name} differs");
     }
 }
 

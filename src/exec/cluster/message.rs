@@ -53,54 +53,7 @@ pub enum Answer {
     /// The device is done.
     Finished,
     /// What went wrong.
-    Failed(Failure),
-}
-
-/// An [`Error`] on its way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    kind: Kind,
-    what: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-enum Kind {
-    Input,
-    Verdict,
-    NotFinite,
-    Device,
-    OutOfMemory { held: u64 },
-    Output,
-    Internal,
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Failure {
-        let (kind, what) = match error {
-            Error::Input(what) => (Kind::Input, what),
-            Error::Verdict(what) => (Kind::Verdict, what),
-            Error::NotFinite(what) => (Kind::NotFinite, what),
-            Error::Device(what) => (Kind::Device, what),
-            Error::OutOfMemory { what, held } => (Kind::OutOfMemory { held: *held }, what),
-            Error::Output(what) => (Kind::Output, what),
-            Error::Internal(what) => (Kind::Internal, what),
-        };
-        Failure { kind, what: what.clone() }
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(Failure { kind, what }: Failure) -> Error {
-        match kind {
-            Kind::Input => Error::Input(what),
-            Kind::Verdict => Error::Verdict(what),
-            Kind::NotFinite => Error::NotFinite(what),
-            Kind::Device => Error::Device(what),
-            Kind::OutOfMemory { held } => Error::OutOfMemory { what, held },
-            Kind::Output => Error::Output(what),
-            Kind::Internal => Error::Internal(what),
-        }
-    }
+    Failed(Error),
 }
 
 /// A [`Launch`] on its way.

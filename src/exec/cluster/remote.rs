@@ -53,15 +53,7 @@ impl RemoteEngine {
         RemoteEngine {
             rank,
             link,
-            descriptor: Descriptor {
-                engine: String::new(),
-                adapter: String::new(),
-                address: String::new(),
-                backend: String::new(),
-                device_type: String::new(),
-                driver: String::new(),
-                variant: String::new(),
-            },
+            descriptor: Descriptor::default(),
             max_binding_words: 0,
             winograd: false,
             traffic: Traffic::default(),
@@ -102,7 +94,7 @@ impl RemoteEngine {
         let message = self.link.receive().map_err(|error| error.within(&place))?;
         self.exchanged += message.len() as u64;
         match decode(&message)? {
-            (Answer::Failed(failure), _) => Err(Error::from(failure).within(&place)),
+            (Answer::Failed(error), _) => Err(error.within(&place)),
             answer => Ok(answer),
         }
     }

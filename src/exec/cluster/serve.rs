@@ -1,7 +1,7 @@
 //! A worker: executes what rank 0 asks for.
 
 use super::link::Link;
-use super::message::{Answer, Failure, Open, Recorded, Request, decode, encode};
+use super::message::{Answer, Open, Recorded, Request, decode, encode};
 use crate::exec::{Engine, Purpose, Recording};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub fn serve(link: &mut dyn Link, mut open: impl FnMut(&Open) -> Result<Box<dyn 
                     request = execute(link, engine.as_mut())?;
                 }
                 Err(error) => {
-                    link.send(&encode(&Answer::Failed(Failure::from(&error)), &[])?)?;
+                    link.send(&encode(&Answer::Failed(error), &[])?)?;
                     request = first(link)?;
                 }
             },
@@ -62,11 +62,8 @@ fn execute(link: &mut dyn Link, engine: &mut dyn Engine) -> Result<Released> {
             Request::Open(open) => return Ok(Released::Open(open)),
             Request::End => return Ok(Released::End),
             Request::Alloc { .. } | Request::Read { .. } | Request::Finish => {
-                let answer = match &failed {
-                    Some(error) => Err(Failure::from(error)),
-                    None => answer(engine, &request).map_err(|error| Failure::from(&error)),
-                };
-                Some(answer.unwrap_or_else(|failure| (Answer::Failed(failure), Vec::new())))
+                let answer = failed.clone().map_or_else(|| answer(engine, &request), Err);
+                Some(answer.unwrap_or_else(|error| (Answer::Failed(error), Vec::new())))
             }
             other if failed.is_none() => {
                 failed = obey(engine, &mut recordings, other, &words).err();
