@@ -130,6 +130,14 @@ impl Client {
         }
     }
 
+    /// burn counts the running statistics of a norm, half of its tensors, as parameters.
+    fn parameters(&self) -> usize {
+        let (g, d) = (self.g.as_ref().expect("a generator"), self.d.as_ref().expect("a discriminator"));
+        let norms = g.norms.num_params() + d.norms.num_params();
+        g.convs.num_params() + d.convs.num_params() + norms / 2
+    }
+
+    /// G's loss.
     fn step(&mut self, latent: usize, device: &Device) -> f32 {
         let (g, d) = (self.g.take().expect("a generator"), self.d.take().expect("a discriminator"));
         let [batch, ..] = self.real.dims();
@@ -165,10 +173,12 @@ fn main() {
     let device = device(&args.device).autodiff();
     let mut clients: Vec<Client> =
         (0..args.clients).map(|_| Client::new([size, width, latent, args.batch], &device)).collect();
+    let parameters = clients.first().map_or(0, Client::parameters);
+    let mut loss = 0.0;
     let mut step = || {
         let start = Instant::now();
         for client in &mut clients {
-            std::hint::black_box(client.step(latent, &device));
+            loss = client.step(latent, &device);
         }
         1e3 * start.elapsed().as_secs_f64()
     };
@@ -184,7 +194,7 @@ fn main() {
         serde_json::json!({
             "burn": "0.22.1", "device": args.device, "workload": args.workload, "batch": args.batch,
             "clients": args.clients, "median_ms": at(0.5), "p20_ms": at(0.2), "p80_ms": at(0.8), "min_ms": times[0],
-            "n": times.len(), "first_ms": first,
+            "n": times.len(), "first_ms": first, "parameters": parameters, "loss": loss,
         })
     );
 }
